@@ -1,4 +1,35 @@
 //! `invoice_sync`: finds the payments that Stripe took and a lost webhook kept
 //! from the books, and writes them into the application's own tables.
 
+mod api;
+mod domain;
+mod host;
+mod ledger;
+mod pg;
+mod settings;
+mod stripe;
+mod sweep;
+
 ::pgrx::pg_module_magic!(name, version);
+
+#[pgrx::pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    settings::init();
+}
+
+/// What `cargo pgrx test` starts its cluster with.
+#[cfg(test)]
+pub mod pg_test {
+    pub fn setup(_options: Vec<&str>) {}
+
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        vec![]
+    }
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    #[path = "../../pgrx-tests/pg_room.rs"]
+    mod pg_room;
+}

@@ -1,1 +1,62 @@
-//! A stateful stand-in for Stripe over real HTTP.
+//! A stateful stand-in for Stripe over real HTTP/1.1 on 127.0.0.1.
+//!
+//! Tests run it in their own process; the demo and the benchmarks run the binary of the same name.
+//!
+//! ```
+//! use stripe_double::{Checkout, Config, Double};
+//!
+//! let double = Double::start(Config::default())?;
+//! let paid = double.checkout(Checkout::new(12_500, "usd").metadata("invoice_id", "42")).pay();
+//! assert_eq!(double.object(&paid.session_id()).unwrap()["payment_status"], "paid");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! Every change made through this API emits the events that Stripe would emit, and they are read back at
+//! `GET /v1/events`. The same levers are reachable over HTTP below `/_double/` (see [`control`]).
+//! Sending mail through Resend's `POST /emails` is taken as well.
+//!
+//! Operations that make no sense (an unknown id, a second payment) panic with what was wrong at the
+//! caller's line; over HTTP they are answered with an error.
+//!
+//! The example objects in `templates/` come from Stripe's published OpenAPI fixtures (MIT licence), with
+//! the random values among them replaced by those of a plain card payment.
+
+mod answer;
+mod auth;
+mod builders;
+mod charges;
+mod clock;
+mod config;
+mod connection;
+pub mod control;
+mod control_actions;
+mod disputes;
+mod double;
+mod errors;
+mod events;
+mod expand;
+mod faults;
+mod fields;
+mod http;
+mod ids;
+mod journal;
+mod limits;
+mod lists;
+mod objects;
+mod outcome;
+mod params;
+mod payments;
+mod purchase;
+mod refunds;
+mod resend;
+mod routes;
+mod server;
+mod store;
+mod unconfirmed;
+
+pub use builders::{Checkout, Dispute, Intent, Refund};
+pub use config::{Config, EventDelay, Key};
+pub use double::Double;
+pub use faults::{Action, Fault};
+pub use journal::Seen;
+pub use purchase::Purchase;

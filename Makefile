@@ -1,0 +1,68 @@
+# `make` lists what there is. Each target is complete in itself: it installs what
+# is missing first (Debian packages, cargo-pgrx), says so, and is quick when
+# nothing is. The work is done by the scripts in .ci/.
+
+# The PostgreSQL that `make install` installs into.
+PG_CONFIG = /usr/lib/postgresql/15/bin/pg_config
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## lists these targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+
+.PHONY: demo
+demo: build ## starts the demonstration: a shop, a stand-in for Stripe, a server of its own
+	@.ci/step "starting the demonstration" examples/demo/demo.sh start
+
+.PHONY: demo-stop
+demo-stop: ## stops the demonstration and removes what it made
+	@.ci/step "stopping the demonstration" examples/demo/demo.sh stop
+
+.PHONY: install
+install: ## builds for production and installs into the system's PostgreSQL (PG_CONFIG=...)
+	@.ci/step "building for production and installing (first time: about 3 minutes)" .ci/install $(PG_CONFIG)
+
+
+.PHONY: setup
+setup: ## installs what is missing and makes the private PostgreSQL
+	@.ci/setup
+
+.PHONY: build
+build: ## builds all, and puts the extension into the private PostgreSQL
+	@.ci/step "building the stand-in for Stripe" cargo build --quiet --package stripe-double
+	@.ci/step "building the extension (first time: about 2 minutes)" .ci/stage
+
+.PHONY: lint
+lint: ## checks the form of Rust, shell and SQL
+	@.ci/step "checking Rust (first time: about 1 minute)" .ci/lint rust
+	@.ci/step "checking shell scripts" .ci/lint shell
+	@.ci/step "checking SQL" .ci/lint sql
+
+.PHONY: test
+test: test-unit test-server test-e2e ## runs all tests
+
+.PHONY: test-unit
+test-unit: ## tests what needs no server
+	@.ci/step "testing the stand-in for Stripe" cargo test --quiet --workspace --exclude invoice_sync
+	@.ci/step "testing the extension's own logic (first time: about 2 minutes)" cargo test --quiet --lib -- --skip ::pg_
+
+.PHONY: test-server
+test-server: ## tests the extension inside a server
+	@.ci/step "testing the extension inside a server" .ci/test-server
+
+.PHONY: test-e2e
+test-e2e: build ## tests the whole: server, pg_cron, and the stand-in for Stripe
+	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e
+
+.PHONY: bench
+bench: ## measures, with a production build
+	@.ci/step "building the extension for production (first time: about 3 minutes)" .ci/stage --release
+	@.ci/step "measuring" bench/run
+
+.PHONY: clean
+clean: ## removes all that was built, and the private PostgreSQL
+	@.ci/setup --remove
+	@cargo clean

@@ -1,0 +1,212 @@
+-- Functions that SQL says best, and the comments of all.
+
+-- settings -------------------------------------------------------------------
+
+create function settings_are_checked() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform invoice_sync.check_settings(to_jsonb(new));
+    return new;
+end
+$$;
+
+create function settings_replace() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from invoice_sync.settings;
+    return new;
+end
+$$;
+
+create function settings_stay() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    raise exception 'the settings cannot be removed'
+        using errcode = 'object_not_in_prerequisite_state',
+              hint = 'To go back to the defaults: insert into invoice_sync.settings default values;';
+end
+$$;
+
+-- Inserting is replacing: that is what restoring a dump does.
+create trigger settings_replace
+    before insert on settings
+    for each row execute function settings_replace();
+
+create trigger settings_are_checked
+    after insert or update on settings
+    for each row execute function settings_are_checked();
+
+create trigger settings_stay
+    before truncate on settings
+    for each statement execute function settings_stay();
+
+comment on function settings_are_checked() is 'Trigger: refuses settings that do not fit the database';
+comment on function settings_replace() is 'Trigger: a new row of settings takes the place of the old one';
+comment on function settings_stay() is 'Trigger: there is always a row of settings';
+comment on function check_settings(jsonb) is
+    'Refuses a row of settings that does not fit the database, naming the table, column, type or word (42P01, 42809, 42703, 42804, 22023)';
+
+-- sweep and sync_invoice -------------------------------------------------------
+
+create function sync_invoice(id anyelement, dry_run boolean default false) returns jsonb
+language sql
+as $$
+    select invoice_sync.sync_invoice(invoice_id => id::text, dry_run => dry_run)
+$$;
+
+comment on function sweep(boolean, integer, interval) is
+    'Asks Stripe about the invoices that are due, repairs what is safe to repair, opens and resolves issues, all in this transaction; answers with a report. dry_run: writes nothing. Needs READ COMMITTED (0A000)';
+comment on function sync_invoice(text, boolean) is
+    'The same for one invoice, now, whose id is given as text: the form for RPC. P0002: no such invoice; 55000: no key; 28000: Stripe rejects it; 08006: Stripe cannot be reached; 08P01: its answer cannot be used';
+comment on function sync_invoice(anyelement, boolean) is
+    'The same for one invoice, now, whose id is a uuid, a bigint, an integer …';
+
+-- schedule ---------------------------------------------------------------------
+
+create function job_name() returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select 'invoice_sync in ' || current_database()
+$$;
+
+create function run_where_pg_cron_is(statement_here text, statement_there text) returns text
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    cron_database text := current_setting('cron.database_name', true);
+    dblink_schema text := (
+        select quote_ident(n.nspname)
+        from pg_extension e
+        join pg_namespace n on n.oid = e.extnamespace
+        where e.extname = 'dblink'
+    );
+    connection text := format(
+        'dbname=%L user=%L port=%L',
+        cron_database, current_user, current_setting('port')
+    );
+    answer text;
+begin
+    if exists (select from pg_extension where extname = 'pg_cron') then
+        execute statement_here into answer;
+    elsif cron_database is null then
+        raise exception 'pg_cron is not there'
+            using errcode = 'object_not_in_prerequisite_state',
+                  detail = 'Neither is it an extension of this database, nor is its library loaded by the server.',
+                  hint = 'Install the package (Debian: postgresql-15-cron), add pg_cron to shared_preload_libraries, restart the server, and: create extension pg_cron;';
+    elsif cron_database = current_database() then
+        raise exception 'pg_cron is not an extension of this database yet'
+            using errcode = 'object_not_in_prerequisite_state',
+                  hint = 'As a superuser: create extension pg_cron;';
+    elsif dblink_schema is null then
+        raise exception 'pg_cron is in another database, "%"', cron_database
+            using errcode = 'object_not_in_prerequisite_state',
+                  hint = format(
+                      'Either: create extension dblink; and call this again. Or connect to "%s" and: %s;',
+                      cron_database, statement_there
+                  );
+    else
+        if nullif(current_setting('unix_socket_directories'), '') is not null then
+            connection := connection || format(
+                ' host=%L', btrim(split_part(current_setting('unix_socket_directories'), ',', 1))
+            );
+        end if;
+        execute format('select answer from %s.dblink(%L, %L) d (answer text)', dblink_schema, connection, statement_there)
+            into answer;
+    end if;
+    return answer;
+end
+$$;
+
+create function schedule(cron text default '*/15 * * * *') returns text
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    job text := invoice_sync.job_name();
+    command text := 'select invoice_sync.sweep()';
+begin
+    perform invoice_sync.run_where_pg_cron_is(
+        format('select cron.schedule(%L, %L, %L)::text', job, cron, command),
+        format('select cron.schedule_in_database(%L, %L, %L, %L)::text', job, cron, command, current_database())
+    );
+    return job;
+end
+$$;
+
+create function unschedule() returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    statement text := format(
+        'select coalesce(bool_or(cron.unschedule(jobid)), false)::text from cron.job where jobname = %L and username = current_user',
+        invoice_sync.job_name()
+    );
+begin
+    return invoice_sync.run_where_pg_cron_is(statement, statement)::boolean;
+end
+$$;
+
+comment on function job_name() is 'The name of this database''s job in cron.job';
+comment on function run_where_pg_cron_is(text, text) is
+    'Runs the first statement where pg_cron is an extension of this database, the second in the database where it is, through dblink; 55000 with a hint where neither can be';
+comment on function schedule(text) is
+    'Lets pg_cron sweep at these times (five fields; the server''s time zone is GMT to pg_cron), as the calling role; calling it again changes the times. Answers with the job''s name. 55000: no pg_cron';
+comment on function unschedule() is 'Removes the calling role''s job; answers whether there was one';
+
+-- access -----------------------------------------------------------------------
+
+create function grant_access(grantee regrole, may text default 'operate') returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if may is null or may not in ('read', 'operate') then
+        raise exception '"%" is no kind of access', may
+            using errcode = 'invalid_parameter_value',
+                  hint = 'There are read and operate.';
+    end if;
+    execute format('grant usage on schema invoice_sync to %s', grantee);
+    execute format(
+        'grant select on invoice_sync.settings, invoice_sync.recent_runs, invoice_sync.changes,
+            invoice_sync.open_issues, invoice_sync.paid_without_payment,
+            invoice_sync.stripe_without_payment to %s', grantee
+    );
+    execute format(
+        'grant execute on function invoice_sync.find_paid_without_payment(),
+            invoice_sync.find_stripe_without_payment() to %s', grantee
+    );
+    if may = 'operate' then
+        execute format(
+            'grant execute on function invoice_sync.sweep(boolean, integer, interval),
+                invoice_sync.sync_invoice(text, boolean),
+                invoice_sync.sync_invoice(anyelement, boolean),
+                invoice_sync.schedule(text), invoice_sync.unschedule(),
+                invoice_sync.job_name(), invoice_sync.run_where_pg_cron_is(text, text) to %s', grantee
+        );
+    end if;
+end
+$$;
+
+create function revoke_access(grantee regrole) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    execute format('revoke all on all functions in schema invoice_sync from %s', grantee);
+    execute format('revoke all on all tables in schema invoice_sync from %s', grantee);
+    execute format('revoke all on schema invoice_sync from %s', grantee);
+end
+$$;
+
+comment on function grant_access(regrole, text) is
+    'Lets a role read (views and settings), or operate: read, sweep, sync_invoice and schedule';
+comment on function revoke_access(regrole) is 'Takes from a role what grant_access gave it';

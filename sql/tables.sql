@@ -1,0 +1,253 @@
+-- The extension's own tables: its settings and its ledger.
+-- None has a foreign key to a table of the application's: rows there may go,
+-- what was done to them stays known. Ids of the application's rows are text.
+
+comment on schema @extschema@ is
+    'invoice_sync: payments that Stripe took and a lost webhook kept from the books, found and written';
+
+create table settings (
+    singleton boolean primary key default true check (singleton),
+
+    invoices_table text not null default 'public.invoices',
+    invoice_id_column text not null default 'id',
+    invoice_number_column text default 'invoice_number',
+    invoice_status_column text not null default 'invoice_status',
+    invoice_total_column text not null default 'total_amount',
+    invoice_amount_paid_column text default 'amount_paid',
+    invoice_balance_column text default 'balance_due',
+    invoice_paid_at_column text default 'paid_date',
+    invoice_currency_column text default 'currency',
+    invoice_session_column text default 'stripe_session_id',
+    invoice_intent_column text default 'stripe_payment_intent',
+
+    payments_table text not null default 'public.payments',
+    payment_id_column text not null default 'id',
+    payment_invoice_column text not null default 'invoice_id',
+    payment_status_column text default 'payment_status',
+    payment_amount_column text not null default 'total_amount',
+    payment_gratuity_column text default 'gratuity',
+    payment_refunded_column text default null,
+    payment_date_column text default 'transaction_date',
+    payment_session_column text default 'stripe_session_id',
+    payment_intent_column text default 'stripe_payment_intent',
+    payment_values jsonb not null default '{
+        "payment_name": [{"metadata": "payment_name"}, {"stripe": "payment_intent.description"}, {"value": "Stripe payment"}],
+        "payment_method": {"value": "Stripe"},
+        "payment_notes": {"value": "Recorded by invoice_sync"}
+    }' check (jsonb_typeof(payment_values) = 'object'),
+
+    invoice_paid_word text not null default 'Paid',
+    invoice_partial_word text default 'Partial',
+    invoice_closed_words text[] not null default '{Cancelled}',
+    payment_paid_word text not null default 'Paid',
+    payment_pending_words text[] not null default '{Pending,Overdue}',
+    payment_refunded_word text default 'Refunded',
+    payment_disputed_word text default 'Disputed',
+
+    default_currency text not null default 'usd' check (default_currency ~ '^[A-Za-z]{3}$'),
+    amount_unit text not null default 'major' check (amount_unit in ('major', 'minor', 'stripe')),
+    gratuity_key text default 'gratuity_amount',
+    gratuity_unit text not null default 'major' check (gratuity_unit in ('major', 'minor', 'stripe')),
+    invoice_reference_key text default 'invoice_id',
+    time_zone text not null default 'UTC',
+    host_search_path text default null,
+
+    check (invoice_session_column is not null or invoice_intent_column is not null),
+    check (payment_session_column is not null or payment_intent_column is not null)
+);
+
+comment on table settings is
+    'The one row of choices: your tables, columns and words. Edit it with UPDATE; every change is checked against the database at once';
+comment on column settings.singleton is 'There is one row';
+comment on column settings.invoices_table is 'The table of invoices, with its schema';
+comment on column settings.invoice_id_column is 'Primary key: uuid, bigint, integer, smallint or text';
+comment on column settings.invoice_number_column is 'What people call an invoice; null: the id';
+comment on column settings.invoice_status_column is 'The status: text, an enum or a domain over text';
+comment on column settings.invoice_total_column is 'What is to be paid, in amount_unit';
+comment on column settings.invoice_amount_paid_column is 'What has been paid, in amount_unit; null: there is no such column';
+comment on column settings.invoice_balance_column is 'What is still to be paid, in amount_unit; null: there is no such column';
+comment on column settings.invoice_paid_at_column is 'When it was paid: date or timestamp; null: there is no such column';
+comment on column settings.invoice_currency_column is 'ISO 4217 code; null: all invoices are in default_currency. A null in the column means default_currency too';
+comment on column settings.invoice_session_column is 'Stripe checkout session id; null: there is no such column';
+comment on column settings.invoice_intent_column is 'Stripe payment intent id; null: there is no such column';
+comment on column settings.payments_table is 'The table of payments, with its schema';
+comment on column settings.payment_id_column is 'Primary key, with a default of its own';
+comment on column settings.payment_invoice_column is 'The invoice''s id';
+comment on column settings.payment_status_column is 'The status; null: every row counts as paid';
+comment on column settings.payment_amount_column is 'The amount without the gratuity, in amount_unit';
+comment on column settings.payment_gratuity_column is 'The gratuity, in amount_unit; null: there is no such column';
+comment on column settings.payment_refunded_column is 'How much of it went back, in amount_unit; null: there is no such column';
+comment on column settings.payment_date_column is 'When the money came: date or timestamp; null: there is no such column';
+comment on column settings.payment_session_column is 'Stripe checkout session id; null: there is no such column';
+comment on column settings.payment_intent_column is 'Stripe payment intent id; null: there is no such column';
+comment on column settings.payment_values is
+    'How each further column of a new payment gets its value: {"column": source}, where a source is {"invoice": "column"}, {"stripe": "payment_intent.description"}, {"metadata": "key"}, {"value": constant}, or an array of those of which the first that is not null counts';
+comment on column settings.invoice_paid_word is 'The status of a paid invoice';
+comment on column settings.invoice_partial_word is 'The status of an invoice paid in part; null: the status stays as it is';
+comment on column settings.invoice_closed_words is 'Statuses of invoices that are never changed: cancelled, void, written off';
+comment on column settings.payment_paid_word is 'The status of a payment that counts';
+comment on column settings.payment_pending_words is 'Statuses of payments that are expected: they become paid when Stripe has the money';
+comment on column settings.payment_refunded_word is 'The status of a payment that went back in whole; null: there is no such word';
+comment on column settings.payment_disputed_word is 'The status of a payment under dispute; null: there is no such word';
+comment on column settings.default_currency is 'The currency of invoices that name none: ISO 4217';
+comment on column settings.amount_unit is
+    'What the amount columns count: major (12.50), minor (ISO 4217: 1250 cents) or stripe (as Stripe''s API sends it)';
+comment on column settings.gratuity_key is 'The metadata key of the gratuity on session or payment intent; null: none is split off';
+comment on column settings.gratuity_unit is 'What that metadata counts: major, minor or stripe';
+comment on column settings.invoice_reference_key is
+    'The metadata key that names the invoice, by id or number, on session or payment intent; null: not looked at';
+comment on column settings.time_zone is 'Where a day begins, for columns of type date and timestamp';
+comment on column settings.host_search_path is
+    'search_path while your tables are written, for your triggers; null: the schemas of both tables, then public';
+
+create table run (
+    id bigint generated always as identity primary key,
+    kind text not null check (kind in ('sweep', 'sync_invoice')),
+    cause text not null check (cause in ('cron', 'sql', 'rpc', 'webhook')),
+    role text not null,
+    started_at timestamptz not null,
+    finished_at timestamptz not null,
+    success boolean not null,
+    error jsonb,
+    invoices_checked integer not null check (invoices_checked >= 0),
+    invoices_fixed integer not null check (invoices_fixed >= 0),
+    issues_found integer not null check (issues_found >= 0),
+    stripe_errors integer not null check (stripe_errors >= 0),
+    stripe_requests bigint not null check (stripe_requests >= 0),
+    stripe_retries bigint not null check (stripe_retries >= 0)
+);
+create index on run (started_at);
+
+comment on table run is 'A row for each sweep and each button press that was carried out';
+comment on column run.kind is 'sweep or sync_invoice';
+comment on column run.cause is 'What started it: cron, sql, rpc or webhook';
+comment on column run.role is 'The role that called';
+comment on column run.started_at is 'When it began';
+comment on column run.finished_at is 'When its work was done (the transaction ends after that)';
+comment on column run.success is 'Whether Stripe could be asked all that was to be asked';
+comment on column run.error is 'Why not: sqlstate, message, hint';
+comment on column run.invoices_checked is 'Invoices that were looked at';
+comment on column run.invoices_fixed is 'Invoices of which something was changed';
+comment on column run.issues_found is 'Issues that stand after the run, of the invoices it looked at';
+comment on column run.stripe_errors is 'Invoices about which Stripe could not be asked';
+comment on column run.stripe_requests is 'Requests sent, retries included';
+comment on column run.stripe_retries is 'Requests that were sent again';
+
+create table change (
+    id bigint generated always as identity primary key,
+    run_id bigint not null references run,
+    invoice_id text not null,
+    table_name text not null,
+    row_id text not null,
+    action text not null check (action in ('insert', 'update')),
+    before jsonb,
+    after jsonb not null,
+    evidence jsonb not null,
+    check ((action = 'insert') = (before is null))
+);
+create index on change (run_id);
+create index on change (invoice_id);
+
+comment on table change is 'Every change to a row of the application''s: what it was, what it became, and why';
+comment on column change.run_id is 'The run that made it';
+comment on column change.invoice_id is 'The invoice, as text';
+comment on column change.table_name is 'The changed table, quoted, with its schema';
+comment on column change.row_id is 'The changed row''s primary key, as text';
+comment on column change.action is 'insert or update; rows are never removed';
+comment on column change.before is 'The changed columns before; null for a new row';
+comment on column change.after is 'The changed columns after, or the whole new row';
+comment on column change.evidence is 'What Stripe said: object ids, amounts in Stripe''s smallest unit, Request-Id';
+
+create table issue (
+    id bigint generated always as identity primary key,
+    invoice_id text,
+    invoice_number text,
+    kind text not null,
+    severity text not null check (severity in ('notice', 'warning', 'critical')),
+    object text,
+    summary text not null,
+    evidence jsonb not null,
+    state text not null default 'open' check (state in ('open', 'acknowledged', 'resolved')),
+    first_seen timestamptz not null default now(),
+    last_seen timestamptz not null default now(),
+    times_seen integer not null default 1 check (times_seen > 0),
+    first_run bigint not null references run,
+    last_run bigint not null references run,
+    resolved_at timestamptz,
+    check ((state = 'resolved') = (resolved_at is not null))
+);
+create unique index issue_once on issue ((coalesce(invoice_id, '')), kind, (coalesce(object, '')))
+    where state <> 'resolved';
+
+comment on table issue is 'What a person has to look at: opened once, refreshed while it lasts, resolved by itself when the facts agree';
+comment on column issue.invoice_id is 'The invoice, as text; null where it concerns them all';
+comment on column issue.invoice_number is 'What people call the invoice';
+comment on column issue.kind is 'What it is: paid_without_payment, amount_mismatch, currency_mismatch, overpaid, duplicate_payment, stripe_object_missing, livemode_mismatch, unknown_status, refunded, partially_refunded, disputed, unlinked_payment, apply_failed, overridden_by_trigger, stripe_unreachable';
+comment on column issue.severity is 'notice, warning or critical';
+comment on column issue.object is 'The Stripe object it is about; null where it is the invoice itself';
+comment on column issue.summary is 'A sentence for people';
+comment on column issue.evidence is 'The facts for machines';
+comment on column issue.state is 'open, acknowledged or resolved';
+comment on column issue.first_seen is 'When it was opened';
+comment on column issue.last_seen is 'When it was last found to stand';
+comment on column issue.times_seen is 'In how many runs it was found';
+comment on column issue.first_run is 'The run that opened it';
+comment on column issue.last_run is 'The run that saw it last, or that found it gone';
+comment on column issue.resolved_at is 'When the facts agreed again';
+
+create table invoice_check (
+    invoice_id text primary key,
+    stored_ids text[] not null,
+    checked_at timestamptz not null,
+    next_check_at timestamptz
+);
+
+comment on table invoice_check is 'When Stripe was last asked about an invoice, and when it is to be asked again';
+comment on column invoice_check.invoice_id is 'The invoice, as text';
+comment on column invoice_check.stored_ids is 'The Stripe ids that the invoice stored then; other ids are asked about at once';
+comment on column invoice_check.checked_at is 'When Stripe was asked';
+comment on column invoice_check.next_check_at is 'When it is due again; null: never, all is final';
+
+create table stripe_payment (
+    invoice_id text not null,
+    id text not null,
+    session_id text,
+    intent_id text,
+    charge_id text,
+    currency text not null,
+    received bigint not null check (received >= 0),
+    refunded bigint not null check (refunded between 0 and received),
+    dispute text,
+    received_at timestamptz,
+    request_id text,
+    seen_at timestamptz not null,
+    primary key (invoice_id, id)
+);
+
+comment on table stripe_payment is 'What Stripe last said of each payment that it received for an invoice';
+comment on column stripe_payment.id is 'The payment intent, or the session or charge where there is none';
+comment on column stripe_payment.invoice_id is 'The invoice it was looked at for, as text';
+comment on column stripe_payment.session_id is 'Checkout session, where known';
+comment on column stripe_payment.intent_id is 'Payment intent, where there is one';
+comment on column stripe_payment.charge_id is 'The latest charge, where known';
+comment on column stripe_payment.currency is 'ISO 4217, lower case';
+comment on column stripe_payment.received is 'Amount received, in Stripe''s smallest unit';
+comment on column stripe_payment.refunded is 'How much of it went back, in Stripe''s smallest unit';
+comment on column stripe_payment.dispute is 'The status of its dispute; null: none';
+comment on column stripe_payment.received_at is 'When Stripe received it';
+comment on column stripe_payment.request_id is 'Stripe''s Request-Id of that answer';
+comment on column stripe_payment.seen_at is 'When Stripe said so';
+
+-- Survives pg_dump. The row of settings that CREATE EXTENSION makes gives way
+-- to the one that a dump brings (see the trigger settings_replace).
+select pg_catalog.pg_extension_config_dump('settings', '');
+select pg_catalog.pg_extension_config_dump('run', '');
+select pg_catalog.pg_extension_config_dump('run_id_seq', '');
+select pg_catalog.pg_extension_config_dump('change', '');
+select pg_catalog.pg_extension_config_dump('change_id_seq', '');
+select pg_catalog.pg_extension_config_dump('issue', '');
+select pg_catalog.pg_extension_config_dump('issue_id_seq', '');
+select pg_catalog.pg_extension_config_dump('invoice_check', '');
+select pg_catalog.pg_extension_config_dump('stripe_payment', '');
+
+insert into settings default values;

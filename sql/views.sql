@@ -1,0 +1,128 @@
+-- What people look at.
+
+create view recent_runs as
+select id,
+       kind,
+       cause,
+       role,
+       started_at,
+       finished_at - started_at as duration,
+       success,
+       error ->> 'message' as error,
+       invoices_checked,
+       invoices_fixed,
+       issues_found,
+       stripe_errors,
+       stripe_requests,
+       stripe_retries
+from run
+order by id desc;
+
+comment on view recent_runs is 'Every run, the newest first';
+
+create view changes as
+select c.id,
+       c.run_id,
+       r.started_at as changed_at,
+       r.cause,
+       r.role,
+       c.invoice_id,
+       c.table_name,
+       c.row_id,
+       c.action,
+       c.before,
+       c.after,
+       c.evidence
+from change c
+join run r on r.id = c.run_id
+order by c.id desc;
+
+comment on view changes is 'Every change to your tables, with what was there before, why and on whose behalf; the newest first';
+
+create view open_issues as
+select id,
+       severity,
+       kind,
+       invoice_number,
+       invoice_id,
+       summary,
+       object,
+       state,
+       first_seen,
+       last_seen,
+       times_seen,
+       evidence
+from issue
+where state <> 'resolved'
+order by array_position(array['critical', 'warning', 'notice'], severity), first_seen, id;
+
+comment on view open_issues is 'What a person has to look at, the most severe first';
+
+create view paid_without_payment as
+select invoice_id,
+       invoice_number,
+       status,
+       total,
+       currency,
+       session_id,
+       intent_id
+from find_paid_without_payment();
+
+comment on view paid_without_payment is 'Invoices that are paid although no payment is recorded';
+
+create view stripe_without_payment as
+select invoice_id,
+       invoice_number,
+       status,
+       total,
+       currency,
+       session_id,
+       intent_id
+from find_stripe_without_payment();
+
+comment on view stripe_without_payment is 'Invoices that refer to Stripe although no payment is recorded';
+
+comment on function find_paid_without_payment() is 'What the view paid_without_payment shows';
+comment on function find_stripe_without_payment() is 'What the view stripe_without_payment shows';
+
+-- Every column of every view says what its table says, or this.
+do $$
+declare
+    told record;
+begin
+    for told in
+        select v.oid::regclass as view_name, va.attname as column_name,
+               coalesce(
+                   (select d.description
+                      from pg_class t
+                      join pg_attribute ta on ta.attrelid = t.oid and ta.attname = va.attname
+                      join pg_description d on d.objoid = t.oid and d.objsubid = ta.attnum
+                     where t.relnamespace = v.relnamespace and t.relkind = 'r'
+                       and t.relname = case v.relname
+                           when 'recent_runs' then 'run'
+                           when 'changes' then 'change'
+                           when 'open_issues' then 'issue'
+                       end),
+                   case va.attname
+                       when 'id' then 'Number'
+                       when 'duration' then 'How long it took'
+                       when 'changed_at' then 'When the run that made it began'
+                       when 'cause' then 'What started the run: cron, sql, rpc or webhook'
+                       when 'role' then 'The role that called'
+                       when 'invoice_id' then 'The invoice, as text'
+                       when 'invoice_number' then 'What people call the invoice'
+                       when 'status' then 'Your word for its status'
+                       when 'total' then 'Its total, in your unit'
+                       when 'currency' then 'Its currency; null: the default currency'
+                       when 'session_id' then 'The checkout session that it stores'
+                       when 'intent_id' then 'The payment intent that it stores'
+                   end
+               ) as description
+        from pg_class v
+        join pg_attribute va on va.attrelid = v.oid and va.attnum > 0
+        where v.relnamespace = 'invoice_sync'::regnamespace and v.relkind = 'v'
+    loop
+        execute format('comment on column %s.%I is %L', told.view_name, told.column_name, told.description);
+    end loop;
+end
+$$;

@@ -1,0 +1,226 @@
+//! What Stripe says: one finding for each object that was asked for.
+
+use std::collections::BTreeMap;
+
+use super::identity::{PaymentIds, StripeId};
+use super::money::Money;
+
+/// The answer to one question put to Stripe about one stored id.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Evidence {
+    Payment(StripePayment),
+    /// Stripe knows no such object (404 `resource_missing`).
+    Missing {
+        id: StripeId,
+        message: String,
+    },
+    /// The object belongs to the other mode, by its prefix or by Stripe's word.
+    OtherMode {
+        id: StripeId,
+        message: String,
+    },
+    /// The host stores something that is no Stripe id; nothing was asked.
+    NotAnId {
+        text: String,
+    },
+}
+
+/// A checkout session, its payment intent and the latest charge, as one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StripePayment {
+    pub(crate) ids: PaymentIds,
+    pub(crate) state: PaymentState,
+    /// Stripe's smallest unit; includes refunds that are still pending.
+    pub(crate) refunded: i64,
+    pub(crate) dispute: Option<Dispute>,
+    pub(crate) livemode: Option<bool>,
+    /// The gratuity as metadata has it, not yet judged.
+    pub(crate) gratuity: Gratuity,
+    /// The invoice that the metadata names, on session or intent.
+    pub(crate) invoice_references: Vec<String>,
+    /// When the money came, seconds since 1970.
+    pub(crate) received_at: Option<i64>,
+    /// Values that the host's payment row takes over, by their path
+    /// (`payment_intent.description`, `metadata.project`).
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// Stripe's `Request-Id` of the answer.
+    pub(crate) request_id: Option<String>,
+}
+
+/// What became of the money.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PaymentState {
+    /// `amount_received` of a succeeded intent, or the total of a session
+    /// that was paid without one.
+    Received(Money),
+    /// May still be paid; the status says how far it is.
+    Waiting(String),
+    /// Will never be paid (expired, canceled); the status says why.
+    Never(String),
+    /// Nothing had to be paid (`no_payment_required`, setup mode, amount 0).
+    NothingDue,
+    /// A status value that this version does not know.
+    Unknown { field: String, value: String },
+}
+
+impl PaymentState {
+    /// Which of two answers about one payment tells more: money first, then
+    /// what needs a person, then what may still come.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Received(_) => 4,
+            Self::Unknown { .. } => 3,
+            Self::Waiting(_) => 2,
+            Self::NothingDue => 1,
+            Self::Never(_) => 0,
+        }
+    }
+
+    /// A total order, so that merging does not depend on who came first.
+    fn order(&self) -> (u8, i64, String) {
+        let amount = match self {
+            Self::Received(money) => money.minor,
+            _ => 0,
+        };
+        (self.rank(), amount, format!("{self:?}"))
+    }
+}
+
+/// The gratuity that metadata speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Gratuity {
+    None,
+    /// The metadata's text.
+    Said(String),
+    /// Session and intent contradict each other.
+    Contradictory(String, String),
+}
+
+impl Gratuity {
+    /// One word out of two sources, in whatever order sources are merged.
+    pub(crate) fn merge(self, other: Self) -> Self {
+        let mut texts: Vec<String> = self.texts().chain(other.texts()).collect();
+        texts.sort();
+        match (texts.pop(), texts.into_iter().next()) {
+            (None, _) => Self::None,
+            (Some(last), Some(first)) if first != last => Self::Contradictory(first, last),
+            (Some(text), _) => Self::Said(text),
+        }
+    }
+
+    fn texts(self) -> impl Iterator<Item = String> {
+        let (first, second) = match self {
+            Self::None => (None, None),
+            Self::Said(text) => (Some(text), None),
+            Self::Contradictory(a, b) => (Some(a), Some(b)),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
+/// How a dispute stands. Source: <https://docs.stripe.com/api/disputes/object#dispute_object-status>.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Dispute {
+    /// Won, prevented, or an inquiry that was closed: the money stays.
+    Settled,
+    /// An inquiry (`warning_…`): no money has been withdrawn.
+    Inquiry(String),
+    /// A status that this version does not know.
+    Unknown(String),
+    /// The money is withdrawn until the bank decides.
+    Open(String),
+    Lost,
+}
+
+impl Dispute {
+    pub(crate) fn from_status(status: &str) -> Self {
+        match status {
+            "won" | "prevented" | "warning_closed" => Self::Settled,
+            "warning_needs_response" | "warning_under_review" => Self::Inquiry(status.to_owned()),
+            "needs_response" | "under_review" => Self::Open(status.to_owned()),
+            "lost" => Self::Lost,
+            other => Self::Unknown(other.to_owned()),
+        }
+    }
+
+    /// The inverse of [`Dispute::from_status`], up to which of the settled ones it was.
+    pub(crate) fn as_status(&self) -> &str {
+        match self {
+            Self::Settled => "won",
+            Self::Lost => "lost",
+            Self::Inquiry(status) | Self::Open(status) | Self::Unknown(status) => status,
+        }
+    }
+
+    /// Whether the money is away, for now or for good. Where it is not known,
+    /// it is taken to be away: nothing is credited on a guess.
+    pub(crate) fn withholds_money(&self) -> bool {
+        matches!(self, Self::Open(_) | Self::Lost | Self::Unknown(_))
+    }
+}
+
+impl StripePayment {
+    /// Two answers about one payment as one; the order does not matter.
+    fn merge(mut self, mut other: Self) -> Self {
+        if other.state.order() > self.state.order() {
+            std::mem::swap(&mut self, &mut other);
+        }
+        self.ids.complete_from(&other.ids);
+        self.refunded = self.refunded.max(other.refunded);
+        self.dispute = self.dispute.max(other.dispute);
+        self.livemode = self.livemode.max(other.livemode);
+        self.gratuity = self.gratuity.merge(other.gratuity);
+        self.invoice_references.extend(other.invoice_references);
+        self.invoice_references.sort();
+        self.invoice_references.dedup();
+        self.received_at = match (self.received_at, other.received_at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        for (path, value) in other.attributes {
+            self.attributes
+                .entry(path)
+                .and_modify(|own| {
+                    if value < *own {
+                        own.clone_from(&value);
+                    }
+                })
+                .or_insert(value);
+        }
+        self.request_id = self.request_id.max(other.request_id);
+        self
+    }
+}
+
+/// Evidence by payment: answers about the same payment merged, in an order
+/// that does not depend on the order in which they came.
+pub(crate) fn merge_payments<'a>(
+    evidence: impl IntoIterator<Item = &'a Evidence>,
+) -> Vec<StripePayment> {
+    let mut merged: Vec<StripePayment> = Vec::new();
+    let mut payments: Vec<&StripePayment> = evidence
+        .into_iter()
+        .filter_map(|item| match item {
+            Evidence::Payment(payment) => Some(payment),
+            _ => None,
+        })
+        .collect();
+    payments.sort_by(|a, b| {
+        (a.ids.gathering_order(), a.state.order()).cmp(&(b.ids.gathering_order(), b.state.order()))
+    });
+    for payment in payments {
+        match merged
+            .iter()
+            .position(|known| known.ids.same_payment(&payment.ids))
+        {
+            Some(at) => {
+                let known = merged.swap_remove(at);
+                merged.push(known.merge(payment.clone()));
+            }
+            // With itself, so that what is said once reads like what is said twice.
+            None => merged.push(payment.clone().merge(payment.clone())),
+        }
+    }
+    merged.sort_by_key(|payment| (payment.received_at, payment.ids.key().map(str::to_owned)));
+    merged
+}

@@ -1,0 +1,187 @@
+//! Which Stripe object is meant: ids, and when two of them are one payment.
+
+use std::fmt;
+
+/// What an id names, told by its prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum ObjectKind {
+    CheckoutSession,
+    PaymentIntent,
+    Charge,
+}
+
+/// A well-formed id of an object that can carry money: safe to put into a
+/// request's path.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct StripeId(String);
+
+impl StripeId {
+    /// Stripe's ids are at most 255 characters (<https://docs.stripe.com/upgrades#what-changes-does-stripe-consider-to-be-backward-compatible>).
+    const MAX_LENGTH: usize = 255;
+
+    /// Reads an id as a host column stores it; `None` for anything that is not
+    /// the id of a checkout session, payment intent or charge.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let well_formed = text.len() <= Self::MAX_LENGTH
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        (well_formed && kind_of(text).is_some()).then(|| Self(text.to_owned()))
+    }
+
+    pub(crate) fn kind(&self) -> ObjectKind {
+        // `parse` accepts no id without a kind.
+        kind_of(&self.0).unwrap_or(ObjectKind::PaymentIntent)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The mode that the id itself tells: only a checkout session's does.
+    pub(crate) fn livemode(&self) -> Option<bool> {
+        if self.0.starts_with("cs_test_") {
+            Some(false)
+        } else if self.0.starts_with("cs_live_") {
+            Some(true)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for StripeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for StripeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn kind_of(id: &str) -> Option<ObjectKind> {
+    const PREFIXES: [(&str, ObjectKind); 4] = [
+        ("cs_", ObjectKind::CheckoutSession),
+        ("pi_", ObjectKind::PaymentIntent),
+        ("ch_", ObjectKind::Charge),
+        // Charges of some bank methods: https://docs.stripe.com/api/charges
+        ("py_", ObjectKind::Charge),
+    ];
+    PREFIXES
+        .iter()
+        .find(|(prefix, _)| id.len() > prefix.len() && id.starts_with(prefix))
+        .map(|(_, kind)| *kind)
+}
+
+/// The ids by which one Stripe payment is known, on either side.
+///
+/// A host may keep an id in either of its columns, so ids are sorted by what
+/// they are and not by where they stood.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PaymentIds {
+    pub(crate) session: Option<String>,
+    pub(crate) intent: Option<String>,
+    pub(crate) charge: Option<String>,
+}
+
+impl PaymentIds {
+    /// Sorts the values of a host's id columns; what is no id is dropped.
+    pub(crate) fn from_columns<'a>(columns: impl IntoIterator<Item = Option<&'a str>>) -> Self {
+        let mut ids = Self::default();
+        for id in columns
+            .into_iter()
+            .flatten()
+            .filter_map(|text| StripeId::parse(text))
+        {
+            let slot = match id.kind() {
+                ObjectKind::CheckoutSession => &mut ids.session,
+                ObjectKind::PaymentIntent => &mut ids.intent,
+                ObjectKind::Charge => &mut ids.charge,
+            };
+            slot.get_or_insert_with(|| id.as_str().to_owned());
+        }
+        ids
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.session.is_none() && self.intent.is_none() && self.charge.is_none()
+    }
+
+    /// Whether both name one payment. Two different intents are two payments,
+    /// even under one session id: hosts copy the invoice's session to every row.
+    pub(crate) fn same_payment(&self, other: &Self) -> bool {
+        match (&self.intent, &other.intent) {
+            (Some(mine), Some(theirs)) => mine == theirs,
+            _ => {
+                both_equal(&self.session, &other.session) || both_equal(&self.charge, &other.charge)
+            }
+        }
+    }
+
+    /// The id that stands for the payment: the intent, where there is one.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.intent
+            .as_deref()
+            .or(self.session.as_deref())
+            .or(self.charge.as_deref())
+    }
+
+    /// The ids to look the payment up by: the intent alone where there is one,
+    /// because a session id beside it may be a copy (see [`Self::same_payment`]).
+    pub(crate) fn lookup(&self) -> impl Iterator<Item = &str> {
+        let others = [&self.session, &self.charge]
+            .into_iter()
+            .filter(|_| self.intent.is_none());
+        std::iter::once(&self.intent)
+            .chain(others)
+            .filter_map(Option::as_deref)
+    }
+
+    /// The order in which to gather what is one payment: those that name more
+    /// come first, so that those that name less find them.
+    pub(crate) fn gathering_order(&self) -> impl Ord {
+        (
+            self.intent.is_none(),
+            self.session.is_none(),
+            self.charge.is_none(),
+            self,
+        )
+    }
+
+    /// Whether `id` is one of these.
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        [&self.session, &self.intent, &self.charge]
+            .into_iter()
+            .any(|own| own.as_deref() == Some(id))
+    }
+
+    /// The ids of `other` that this one lacks.
+    pub(crate) fn lacking(&self, other: &Self) -> Self {
+        let lacked = |mine: &Option<String>, theirs: &Option<String>| {
+            theirs.clone().filter(|_| mine.is_none())
+        };
+        Self {
+            session: lacked(&self.session, &other.session),
+            intent: lacked(&self.intent, &other.intent),
+            charge: lacked(&self.charge, &other.charge),
+        }
+    }
+
+    /// Takes over the ids that this one lacks.
+    pub(crate) fn complete_from(&mut self, other: &Self) {
+        let fill = |mine: &mut Option<String>, theirs: &Option<String>| {
+            if mine.is_none() {
+                mine.clone_from(theirs);
+            }
+        };
+        fill(&mut self.session, &other.session);
+        fill(&mut self.intent, &other.intent);
+        fill(&mut self.charge, &other.charge);
+    }
+}
+
+fn both_equal(a: &Option<String>, b: &Option<String>) -> bool {
+    matches!((a, b), (Some(a), Some(b)) if a == b)
+}

@@ -1,0 +1,18 @@
+//! The rules of the product, pure: no database, no HTTP, no clock.
+//!
+//! Evidence from Stripe and the facts of one invoice go in, a plan comes out
+//! ([`reconcile`]); everything else here is the vocabulary for saying that.
+
+pub(crate) mod evidence;
+pub(crate) mod identity;
+pub(crate) mod invoice;
+pub(crate) mod issue;
+pub(crate) mod money;
+pub(crate) mod payment;
+pub(crate) mod plan;
+pub(crate) mod recheck;
+pub(crate) mod reconcile;
+pub(crate) mod rules;
+
+#[cfg(test)]
+mod tests;

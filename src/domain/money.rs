@@ -1,0 +1,298 @@
+//! Money: an integer amount and its currency. Never a float, never a guess.
+//!
+//! Two scales meet here. Stripe counts in its own smallest unit, which is not
+//! always the one of ISO 4217 (ISK and UGX are sent times 100 although they
+//! have no minor unit). [`Money`] holds Stripe's; [`AmountUnit`] says what a
+//! host column holds, and the conversion is exact or refused.
+
+use std::fmt;
+
+/// An ISO 4217 code, lower case as Stripe writes it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Currency([u8; 3]);
+
+/// Currencies that Stripe sends in whole units.
+/// Source: <https://docs.stripe.com/currencies#zero-decimal>.
+const STRIPE_ZERO_DECIMAL: [&str; 15] = [
+    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf",
+    "xof", "xpf",
+];
+
+/// Currencies that Stripe sends times 1000.
+/// Source: <https://docs.stripe.com/currencies#three-decimal>.
+const STRIPE_THREE_DECIMAL: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
+
+/// Currencies without a minor unit in ISO 4217 (MGA has one, although Stripe
+/// sends it in whole units; ISK and UGX have none, although Stripe sends them
+/// times 100).
+const ISO_ZERO_DECIMAL: [&str; 16] = [
+    "bif", "clp", "djf", "gnf", "isk", "jpy", "kmf", "krw", "pyg", "rwf", "ugx", "vnd", "vuv",
+    "xaf", "xof", "xpf",
+];
+
+/// Currencies with three decimals in ISO 4217.
+const ISO_THREE_DECIMAL: [&str; 7] = ["bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"];
+
+impl Currency {
+    /// Reads a code of three letters, in any case, with white space around it.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; 3] = text.trim().as_bytes().try_into().ok()?;
+        bytes
+            .iter()
+            .all(u8::is_ascii_alphabetic)
+            .then(|| Self(bytes.map(|b| b.to_ascii_lowercase())))
+    }
+
+    /// The code in lower case, as Stripe writes it.
+    pub(crate) fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("???")
+    }
+
+    /// Decimal digits of the unit that Stripe's amounts are in.
+    pub(crate) fn stripe_exponent(&self) -> u32 {
+        let code = self.code();
+        if STRIPE_ZERO_DECIMAL.contains(&code) {
+            0
+        } else if STRIPE_THREE_DECIMAL.contains(&code) {
+            3
+        } else {
+            2
+        }
+    }
+
+    /// Decimal digits of the minor unit in ISO 4217.
+    pub(crate) fn iso_exponent(&self) -> u32 {
+        let code = self.code();
+        if ISO_ZERO_DECIMAL.contains(&code) {
+            0
+        } else if ISO_THREE_DECIMAL.contains(&code) {
+            3
+        } else {
+            2
+        }
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.code().to_ascii_uppercase())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The unit that a host column, or a metadata value, counts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AmountUnit {
+    /// Whole currency units with decimals: `12.50`.
+    Major,
+    /// The minor unit of ISO 4217: `1250` cents, `1250` króna.
+    Minor,
+    /// Stripe's smallest unit, as its API sends it: `1250` cents, `125000` for 1250 króna.
+    Stripe,
+}
+
+impl AmountUnit {
+    /// Reads the word that the settings table holds.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        match word {
+            "major" => Some(Self::Major),
+            "minor" => Some(Self::Minor),
+            "stripe" => Some(Self::Stripe),
+            _ => None,
+        }
+    }
+
+    fn exponent(self, currency: Currency) -> u32 {
+        match self {
+            Self::Major => 0,
+            Self::Minor => currency.iso_exponent(),
+            Self::Stripe => currency.stripe_exponent(),
+        }
+    }
+}
+
+/// Why a text is no amount of a currency, or an amount has no such text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AmountError {
+    /// Not a decimal number (`NaN`, `Infinity`, words).
+    NotANumber(String),
+    /// More decimals than the unit has.
+    Inexact(String, Currency),
+    /// Beyond 64 bits.
+    OutOfRange(String),
+}
+
+impl fmt::Display for AmountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotANumber(text) => write!(f, "\"{text}\" is not a number"),
+            Self::Inexact(text, currency) => {
+                write!(f, "{text} is finer than the smallest unit of {currency}")
+            }
+            Self::OutOfRange(text) => write!(f, "{text} is out of range"),
+        }
+    }
+}
+
+/// An amount in Stripe's smallest unit of its currency.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Money {
+    /// Stripe's smallest unit (see [`Currency::stripe_exponent`]).
+    pub(crate) minor: i64,
+    pub(crate) currency: Currency,
+}
+
+impl Money {
+    pub(crate) fn new(minor: i64, currency: Currency) -> Self {
+        Self { minor, currency }
+    }
+
+    /// Reads a decimal text that counts in `unit`. Exact, or an error.
+    pub(crate) fn from_units(
+        text: &str,
+        unit: AmountUnit,
+        currency: Currency,
+    ) -> Result<Self, AmountError> {
+        let text = text.trim();
+        let decimal = Decimal::parse(text)?;
+        let shift = currency.stripe_exponent() as i32 - unit.exponent(currency) as i32;
+        let minor = decimal
+            .shifted(shift)
+            .ok_or_else(|| AmountError::OutOfRange(text.to_owned()))?
+            .to_integer()
+            .ok_or_else(|| AmountError::Inexact(text.to_owned(), currency))?;
+        i64::try_from(minor)
+            .map(|minor| Self { minor, currency })
+            .map_err(|_| AmountError::OutOfRange(text.to_owned()))
+    }
+
+    /// The decimal text of this amount in `unit`; whole units only where the
+    /// unit has no decimals.
+    pub(crate) fn to_units(self, unit: AmountUnit) -> Result<String, AmountError> {
+        let decimal = Decimal {
+            digits: self.minor.into(),
+            scale: 0,
+        };
+        let shift = unit.exponent(self.currency) as i32 - self.currency.stripe_exponent() as i32;
+        let shifted = decimal
+            .shifted(shift)
+            .ok_or_else(|| AmountError::OutOfRange(self.minor.to_string()))?;
+        match unit {
+            AmountUnit::Major => Ok(shifted.with_digits(self.currency.iso_exponent())),
+            AmountUnit::Minor | AmountUnit::Stripe => shifted
+                .to_integer()
+                .map(|whole| whole.to_string())
+                .ok_or_else(|| AmountError::Inexact(self.to_string(), self.currency)),
+        }
+    }
+
+    /// The sum, where the currencies agree and it fits.
+    pub(crate) fn checked_add(self, other: Self) -> Option<Self> {
+        (self.currency == other.currency)
+            .then(|| self.minor.checked_add(other.minor))?
+            .map(|minor| Self { minor, ..self })
+    }
+}
+
+/// `120.00 EUR`, `5000 JPY`: for people.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_units(AmountUnit::Major) {
+            Ok(text) => write!(f, "{text} {}", self.currency),
+            Err(_) => write!(f, "{} (smallest units) {}", self.minor, self.currency),
+        }
+    }
+}
+
+impl fmt::Debug for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `digits · 10^-scale`, with `scale >= 0`; wide enough for any `i64` shifted
+/// by any exponent that is used here.
+struct Decimal {
+    digits: i128,
+    scale: u32,
+}
+
+impl Decimal {
+    /// Reads `[+-]digits[.digits]`; trailing zeros behind the point are dropped.
+    fn parse(text: &str) -> Result<Self, AmountError> {
+        let (negative, unsigned) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+        let fraction = fraction.trim_end_matches('0');
+        let all_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+        if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+            return Err(AmountError::NotANumber(text.to_owned()));
+        }
+        // 36 digits fit into an i128 with room for the sign.
+        let too_long = || AmountError::OutOfRange(text.to_owned());
+        if whole.len() + fraction.len() > 36 {
+            return Err(too_long());
+        }
+        let digits: i128 = format!("{whole}{fraction}")
+            .parse()
+            .map_err(|_| too_long())?;
+        Ok(Self {
+            digits: if negative { -digits } else { digits },
+            scale: fraction.len() as u32,
+        })
+    }
+
+    /// Times `10^shift`.
+    fn shifted(self, shift: i32) -> Option<Self> {
+        let scale = self.scale as i32 - shift;
+        if scale >= 0 {
+            return Some(Self {
+                digits: self.digits,
+                scale: scale as u32,
+            });
+        }
+        let factor = 10_i128.checked_pow(scale.unsigned_abs())?;
+        Some(Self {
+            digits: self.digits.checked_mul(factor)?,
+            scale: 0,
+        })
+    }
+
+    /// The whole number, where nothing stands behind the point.
+    fn to_integer(&self) -> Option<i128> {
+        let divisor = 10_i128.checked_pow(self.scale)?;
+        (self.digits % divisor == 0).then_some(self.digits / divisor)
+    }
+
+    /// As text with `wanted` decimals, or as many more as exactness asks for.
+    fn with_digits(&self, wanted: u32) -> String {
+        let (mut digits, mut scale) = (self.digits, self.scale);
+        while scale > wanted && digits % 10 == 0 {
+            digits /= 10;
+            scale -= 1;
+        }
+        while scale < wanted {
+            digits *= 10;
+            scale += 1;
+        }
+        let sign = if digits < 0 { "-" } else { "" };
+        let text = format!(
+            "{:0>width$}",
+            digits.unsigned_abs(),
+            width = scale as usize + 1
+        );
+        let (whole, fraction) = text.split_at(text.len() - scale as usize);
+        if fraction.is_empty() {
+            format!("{sign}{whole}")
+        } else {
+            format!("{sign}{whole}.{fraction}")
+        }
+    }
+}

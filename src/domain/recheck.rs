@@ -1,0 +1,36 @@
+//! When Stripe is to be asked about an invoice again.
+
+/// The next question to Stripe, as far as this pass can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Recheck {
+    /// Every object is final, or its money is in the books.
+    Never,
+    /// After so many seconds.
+    After(i64),
+    /// With the next sweep.
+    NextSweep,
+}
+
+/// A state that only a person, or the other side of a dispute, can change.
+pub(crate) const HELD: Recheck = Recheck::After(60 * 60);
+
+impl Recheck {
+    /// The sooner of two.
+    pub(crate) fn sooner(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::NextSweep, _) | (_, Self::NextSweep) => Self::NextSweep,
+            (Self::After(a), Self::After(b)) => Self::After(a.min(b)),
+            (Self::After(a), Self::Never) | (Self::Never, Self::After(a)) => Self::After(a),
+            (Self::Never, Self::Never) => Self::Never,
+        }
+    }
+
+    /// Seconds from now, or `None` for never.
+    pub(crate) fn seconds(self) -> Option<i64> {
+        match self {
+            Self::Never => None,
+            Self::After(seconds) => Some(seconds),
+            Self::NextSweep => Some(0),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The one place where it is decided what to do about an invoice.
+//!
+//! [`reconcile`] is pure and total: the facts of one invoice and what Stripe
+//! says go in, a [`Plan`] comes out, for any input. It only raises: the amount
+//! paid and the status go up by evidence, never down, and no row is removed.
+
+mod booking;
+mod books;
+mod invoice;
+mod payments;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::evidence::{Evidence, merge_payments};
+use super::invoice::{Field, Invoice, InvoiceStatus};
+use super::issue::{Issue, IssueKind, Severity};
+use super::money::Currency;
+use super::payment::PaymentRow;
+use super::plan::Plan;
+use super::recheck::{HELD, Recheck};
+use super::rules::{Memory, Remembered, Rules};
+
+/// What the database says about one invoice, read under one lock.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts<'a> {
+    pub(crate) invoice: &'a Invoice,
+    pub(crate) rows: &'a [PaymentRow],
+    /// What earlier runs knew of this invoice's Stripe payments.
+    pub(crate) memory: &'a Memory,
+    /// Whether the host's payments have a column for the refunded amount.
+    pub(crate) has_refunded_column: bool,
+    /// A payment of this invoice was written a moment ago, under the same lock.
+    pub(crate) just_booked: bool,
+    /// Seconds since 1970.
+    pub(crate) now: i64,
+}
+
+/// Decides. `evidence` holds one finding for each object that was asked for,
+/// in any order; an id of the invoice that is not among them was not asked
+/// for, and nothing is concluded from that.
+pub(crate) fn reconcile(facts: &Facts, evidence: &[Evidence], rules: &Rules) -> Plan {
+    let mut draft = Draft::new(facts, evidence);
+    match &facts.invoice.currency {
+        Err(text) => {
+            draft.issues.push(unreadable_currency(facts.invoice, text));
+            draft.recheck = HELD;
+            // Nothing was decided, so nothing that is open is over.
+            draft.plan.judged.clear();
+            draft.plan.undecided.extend([
+                IssueKind::PaidWithoutPayment,
+                IssueKind::AmountMismatch,
+                IssueKind::Overpaid,
+                IssueKind::DuplicatePayment,
+            ]);
+        }
+        Ok(currency) => draft.decide(*currency, facts, evidence, rules),
+    }
+    draft.finish()
+}
+
+/// The plan while it is being made.
+struct Draft {
+    plan: Plan,
+    issues: Vec<Issue>,
+    recheck: Recheck,
+    /// Refunds and disputes, by each id of the payment: memory, and evidence over it.
+    known: BTreeMap<String, Remembered>,
+    /// When Stripe received a payment, by each of its ids.
+    received_at: BTreeMap<String, i64>,
+}
+
+impl Draft {
+    fn new(facts: &Facts, evidence: &[Evidence]) -> Self {
+        Self {
+            plan: Plan {
+                payments: Vec::new(),
+                invoice: None,
+                issues: Vec::new(),
+                undecided: BTreeSet::new(),
+                judged: evidence.iter().flat_map(ids_of).collect(),
+                learned: Memory::default(),
+                recheck: Recheck::Never,
+                reasons: Vec::new(),
+            },
+            issues: Vec::new(),
+            recheck: Recheck::Never,
+            known: facts.memory.0.clone(),
+            received_at: BTreeMap::new(),
+        }
+    }
+
+    fn decide(&mut self, currency: Currency, facts: &Facts, evidence: &[Evidence], rules: &Rules) {
+        for finding in evidence {
+            self.note_absence(finding, facts.invoice);
+        }
+        for payment in merge_payments(evidence) {
+            self.judge_payment(&payment, currency, facts, rules);
+        }
+        self.note_unasked_ids(facts);
+        let after = books::project(facts.rows, &self.plan.payments);
+        self.note_duplicates(&after, facts.invoice);
+        self.note_unreadable_rows(&after, facts.invoice);
+        if facts.invoice.status != InvoiceStatus::Closed {
+            self.judge_invoice(currency, facts, &after, rules);
+        }
+    }
+
+    /// An object that is not to be had.
+    fn note_absence(&mut self, finding: &Evidence, invoice: &Invoice) {
+        let label = invoice.label();
+        let issue = match finding {
+            Evidence::Payment(_) => return,
+            Evidence::Missing { id, message } => Issue::new(
+                IssueKind::StripeObjectMissing,
+                Severity::Warning,
+                format!("Invoice {label} refers to {id}, which Stripe does not know."),
+            )
+            .about(Some(id.as_str()))
+            .with_evidence(json!({ "id": id.as_str(), "stripe_says": message })),
+            Evidence::OtherMode { id, message } => Issue::new(
+                IssueKind::LivemodeMismatch,
+                Severity::Warning,
+                format!(
+                    "Invoice {label} refers to {id}, which belongs to Stripe's other mode (live or test) than the key in use."
+                ),
+            )
+            .about(Some(id.as_str()))
+            .with_evidence(json!({ "id": id.as_str(), "stripe_says": message })),
+            Evidence::NotAnId { text } => Issue::new(
+                IssueKind::StripeObjectMissing,
+                Severity::Warning,
+                format!(
+                    "Invoice {label} stores \"{text}\" where a Stripe id belongs; Stripe was not asked."
+                ),
+            )
+            .about(Some(text))
+            .with_evidence(json!({ "id": text })),
+        };
+        self.issues.push(issue);
+        self.recheck = self.recheck.sooner(HELD);
+    }
+
+    /// Where Stripe was not asked, nothing is concluded from the lack of money.
+    fn note_unasked_ids(&mut self, facts: &Facts) {
+        let judged = &self.plan.judged;
+        let unasked = facts.invoice.stored_ids.iter().any(|id| {
+            let was_asked = judged.contains(id) || judged.contains(id.trim());
+            !was_asked && !books::has_received(facts.rows, id)
+        });
+        if unasked {
+            self.conclude_nothing_from_absence();
+            self.recheck = Recheck::NextSweep;
+        }
+    }
+
+    /// There may be money that this pass does not see.
+    fn conclude_nothing_from_absence(&mut self) {
+        self.plan
+            .undecided
+            .extend([IssueKind::PaidWithoutPayment, IssueKind::AmountMismatch]);
+    }
+
+    fn note_duplicates(&mut self, after: &[PaymentRow], invoice: &Invoice) {
+        for group in books::groups(after)
+            .iter()
+            .filter(|group| group.is_duplicate())
+        {
+            let rows: Vec<&str> = group.rows.iter().map(|row| row.id.as_str()).collect();
+            let key = group.key().unwrap_or_default();
+            self.issues.push(
+                Issue::new(
+                    IssueKind::DuplicatePayment,
+                    Severity::Warning,
+                    format!(
+                        "Invoice {} has {} payment rows for the one Stripe payment {key}; it was counted once.",
+                        invoice.label(),
+                        rows.len(),
+                    ),
+                )
+                .about(group.key())
+                .with_evidence(json!({ "stripe_payment": key, "rows": rows })),
+            );
+        }
+    }
+
+    fn note_unreadable_rows(&mut self, after: &[PaymentRow], invoice: &Invoice) {
+        let label = invoice.label();
+        for row in after {
+            for (what, field) in [
+                ("amount", &row.amount),
+                ("gratuity", &row.gratuity),
+                ("refunded amount", &row.refunded),
+            ] {
+                if let Field::Unreadable(why) = field {
+                    self.issues.push(
+                        Issue::new(
+                            IssueKind::AmountMismatch,
+                            Severity::Warning,
+                            format!(
+                                "Invoice {label} has a payment whose {what} cannot be read: {why}."
+                            ),
+                        )
+                        .with_evidence(json!({ "row": row.id, "problem": why })),
+                    );
+                }
+            }
+        }
+    }
+
+    fn finish(mut self) -> Plan {
+        self.issues
+            .sort_by_cached_key(|issue| (issue.kind, issue.object.clone(), told(issue)));
+        self.issues.dedup();
+        // One issue for one kind and object: the first, and the others in its words.
+        self.issues.dedup_by(|later, first| {
+            let same = later.kind == first.kind && later.object == first.object;
+            if same {
+                first.absorb(later);
+            }
+            same
+        });
+        self.plan.issues = self.issues;
+        self.plan.recheck = self.recheck;
+        self.plan.reasons.sort();
+        self.plan.reasons.dedup();
+        self.plan
+    }
+}
+
+/// All that an issue says, for an order that depends on nothing else.
+fn told(issue: &Issue) -> (String, String) {
+    (issue.summary.clone(), issue.evidence.to_string())
+}
+
+fn unreadable_currency(invoice: &Invoice, text: &str) -> Issue {
+    Issue::new(
+        IssueKind::CurrencyMismatch,
+        Severity::Warning,
+        format!(
+            "Invoice {} has the currency \"{text}\", which is no ISO 4217 code; nothing was decided about it.",
+            invoice.label()
+        ),
+    )
+    .with_evidence(json!({ "invoice_currency": text }))
+}
+
+/// Every id that a finding speaks about.
+fn ids_of(finding: &Evidence) -> Vec<String> {
+    match finding {
+        Evidence::Payment(payment) => [
+            &payment.ids.session,
+            &payment.ids.intent,
+            &payment.ids.charge,
+        ]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect(),
+        Evidence::Missing { id, .. } | Evidence::OtherMode { id, .. } => {
+            vec![id.as_str().to_owned()]
+        }
+        Evidence::NotAnId { text } => vec![text.clone()],
+    }
+}

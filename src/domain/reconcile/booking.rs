@@ -1,0 +1,231 @@
+//! How a payment that Stripe received comes into the payment rows.
+
+use serde_json::json;
+
+use super::payments::Receipt;
+use super::{Draft, Facts, books};
+use crate::domain::evidence::Dispute;
+use crate::domain::identity::PaymentIds;
+use crate::domain::invoice::{Field, InvoiceStatus};
+use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::money::Money;
+use crate::domain::payment::{PaymentRow, PaymentStatus};
+use crate::domain::plan::{NewPayment, PaymentChange, PaymentUpdate};
+use crate::domain::rules::Rules;
+
+impl Draft {
+    /// Sees to it that the payment stands in the books, once.
+    pub(super) fn book(&mut self, receipt: &Receipt, facts: &Facts, rules: &Rules) {
+        let matching: Vec<&PaymentRow> = facts
+            .rows
+            .iter()
+            .filter(|row| row.amount_minor() >= 0 && row.ids.same_payment(&receipt.payment.ids))
+            .collect();
+        match matching.as_slice() {
+            [] => self.insert(receipt, facts, rules),
+            [row] => self.update(row, receipt, facts, rules),
+            // Raised as an issue for all duplicates, with evidence or without.
+            _ => {}
+        }
+        if facts.invoice.status == InvoiceStatus::Closed && !receipt.wholly_refunded() {
+            self.hold(
+                Issue::new(
+                    IssueKind::UnlinkedPayment,
+                    Severity::Warning,
+                    format!(
+                        "Stripe received {} for invoice {}, which is {}.",
+                        receipt.received,
+                        facts.invoice.label(),
+                        facts.invoice.status_word
+                    ),
+                )
+                .about(receipt.key())
+                .with_evidence(json!({
+                    "id": receipt.key(),
+                    "received": receipt.received.to_string(),
+                    "invoice_status": facts.invoice.status_word,
+                })),
+            );
+        }
+    }
+
+    fn insert(&mut self, receipt: &Receipt, facts: &Facts, rules: &Rules) {
+        if self.refund_would_go_unsaid(receipt, facts, rules) {
+            return;
+        }
+        self.plan.payments.push(PaymentChange::Insert(NewPayment {
+            ids: receipt.payment.ids.clone(),
+            status: receipt.status(rules),
+            amount: receipt.base(),
+            gratuity: receipt.gratuity,
+            refunded: receipt.refunded,
+            received_at: receipt.payment.received_at,
+            attributes: receipt.payment.attributes.clone(),
+            request_id: receipt.payment.request_id.clone(),
+        }));
+    }
+
+    /// A payment that went back in whole must not stand in the books as money.
+    fn refund_would_go_unsaid(&mut self, receipt: &Receipt, facts: &Facts, rules: &Rules) -> bool {
+        let unsaid = receipt.wholly_refunded()
+            && receipt.status(rules) == PaymentStatus::Paid
+            && !facts.has_refunded_column;
+        if unsaid {
+            self.reason(format!(
+                "{}: refunded in whole, and the payments have neither a word nor a column to say so",
+                receipt.key().unwrap_or("a payment")
+            ));
+        }
+        unsaid
+    }
+
+    fn update(&mut self, row: &PaymentRow, receipt: &Receipt, facts: &Facts, rules: &Rules) {
+        let update = match row.status {
+            PaymentStatus::Pending if self.refund_would_go_unsaid(receipt, facts, rules) => return,
+            PaymentStatus::Pending => confirm(row, receipt, rules),
+            PaymentStatus::Other => {
+                self.issues.push(unknown_word(row, receipt, facts));
+                return;
+            }
+            PaymentStatus::Paid | PaymentStatus::Refunded | PaymentStatus::Disputed => {
+                self.compare_amount(row, receipt, facts);
+                self.follow(row, receipt, facts, rules)
+            }
+        };
+        if update.changes_anything() {
+            self.plan.payments.push(PaymentChange::Update(update));
+        }
+    }
+
+    /// A row whose money came long ago: what happened to it since.
+    fn follow(
+        &self,
+        row: &PaymentRow,
+        receipt: &Receipt,
+        facts: &Facts,
+        rules: &Rules,
+    ) -> PaymentUpdate {
+        // Down only what an earlier run of ours put up: a refund that failed.
+        let remembered = books::remembered_for(row, &facts.memory.0);
+        let was_wholly_refunded =
+            remembered.is_some_and(|r| r.refunded > 0 && r.refunded >= r.received);
+        let wanted = receipt.status(rules);
+        let status = match (row.status, wanted) {
+            (from, to) if from == to => None,
+            (_, PaymentStatus::Refunded) | (PaymentStatus::Paid, PaymentStatus::Disputed) => {
+                Some(wanted)
+            }
+            (PaymentStatus::Refunded, _) if was_wholly_refunded => Some(wanted),
+            (PaymentStatus::Disputed, PaymentStatus::Paid)
+                if receipt.payment.dispute == Some(Dispute::Settled) =>
+            {
+                Some(wanted)
+            }
+            _ => None,
+        };
+        let refunded_now = row.refunded_minor();
+        let ours_to_lower = remembered.is_some_and(|r| r.refunded == refunded_now);
+        let refunded = match receipt.refunded.minor.cmp(&refunded_now) {
+            std::cmp::Ordering::Greater => Some(receipt.refunded),
+            std::cmp::Ordering::Less if ours_to_lower => Some(receipt.refunded),
+            _ => None,
+        };
+        PaymentUpdate {
+            status,
+            refunded: refunded.filter(|_| row.refunded.is_mapped()),
+            ..unchanged(row, receipt)
+        }
+    }
+
+    /// The row says that it was paid; does it say how much?
+    fn compare_amount(&mut self, row: &PaymentRow, receipt: &Receipt, facts: &Facts) {
+        let base = receipt.base();
+        let booked = match (&row.amount, row.gratuity.value()) {
+            (Field::Value(amount), _) if *amount == base => return,
+            (Field::Value(amount), Some(gratuity))
+                if amount.checked_add(gratuity) == Some(receipt.received) =>
+            {
+                return;
+            }
+            (Field::Value(amount), _) => amount.to_string(),
+            (Field::Null, _) => "nothing".to_owned(),
+            // No column to compare, or an issue already.
+            (Field::Unmapped | Field::Unreadable(_), _) => return,
+        };
+        let gratuity = if receipt.gratuity.minor > 0 {
+            format!(" without the gratuity of {}", receipt.gratuity)
+        } else {
+            String::new()
+        };
+        self.issues.push(
+            Issue::new(
+                IssueKind::AmountMismatch,
+                Severity::Warning,
+                format!(
+                    "The books say {booked} for {} of invoice {}, but Stripe received {base}{gratuity}.",
+                    receipt.key().unwrap_or("a payment"),
+                    facts.invoice.label()
+                ),
+            )
+            .about(receipt.key())
+            .with_evidence(json!({
+                "id": receipt.key(),
+                "row": row.id,
+                "booked": booked,
+                "received_less_gratuity": base.to_string(),
+            })),
+        );
+    }
+}
+
+/// A row that waited for this money becomes what Stripe says.
+fn confirm(row: &PaymentRow, receipt: &Receipt, rules: &Rules) -> PaymentUpdate {
+    let differs = |field: &Field<Money>, wanted: Money| {
+        let now = field.value().map_or(0, |money| money.minor);
+        field.is_mapped() && (now != wanted.minor || matches!(field, Field::Unreadable(_)))
+    };
+    let base = receipt.base();
+    PaymentUpdate {
+        status: Some(receipt.status(rules)),
+        amount: Some(base).filter(|_| row.amount.is_mapped() && row.amount != Field::Value(base)),
+        gratuity: Some(receipt.gratuity).filter(|money| differs(&row.gratuity, *money)),
+        refunded: Some(receipt.refunded).filter(|money| differs(&row.refunded, *money)),
+        missing_ids: row.ids.lacking(&receipt.payment.ids),
+        ..unchanged(row, receipt)
+    }
+}
+
+fn unchanged(row: &PaymentRow, receipt: &Receipt) -> PaymentUpdate {
+    PaymentUpdate {
+        row: row.id.clone(),
+        ids: receipt.payment.ids.clone(),
+        status: None,
+        amount: None,
+        gratuity: None,
+        refunded: None,
+        missing_ids: PaymentIds::default(),
+        received_at: receipt.payment.received_at,
+        request_id: receipt.payment.request_id.clone(),
+    }
+}
+
+fn unknown_word(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Issue {
+    Issue::new(
+        IssueKind::AmountMismatch,
+        Severity::Warning,
+        format!(
+            "Stripe received {} by {} for invoice {}, but its payment row has the status \"{}\", which the settings do not name; the row was left as it is.",
+            receipt.received,
+            receipt.key().unwrap_or("a payment"),
+            facts.invoice.label(),
+            row.status_word,
+        ),
+    )
+    .about(receipt.key())
+    .with_evidence(json!({
+        "id": receipt.key(),
+        "row": row.id,
+        "row_status": row.status_word,
+        "received": receipt.received.to_string(),
+    }))
+}

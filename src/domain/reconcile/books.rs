@@ -1,0 +1,175 @@
+//! What the payment rows add up to.
+
+use std::collections::BTreeMap;
+
+use crate::domain::evidence::Dispute;
+use crate::domain::identity::StripeId;
+use crate::domain::invoice::Field;
+use crate::domain::money::Money;
+use crate::domain::payment::{PaymentRow, PaymentStatus};
+use crate::domain::plan::{NewPayment, PaymentChange, PaymentUpdate};
+use crate::domain::rules::Remembered;
+
+/// The rows as they will be once the changes are made.
+pub(crate) fn project(rows: &[PaymentRow], changes: &[PaymentChange]) -> Vec<PaymentRow> {
+    let mut after = rows.to_vec();
+    for change in changes {
+        match change {
+            PaymentChange::Insert(payment) => after.push(as_row(payment, rows.len())),
+            PaymentChange::Update(update) => {
+                if let Some(row) = after.iter_mut().find(|row| row.id == update.row) {
+                    overlay(row, update);
+                }
+            }
+        }
+    }
+    after
+}
+
+fn as_row(payment: &NewPayment, ordinal: usize) -> PaymentRow {
+    PaymentRow {
+        id: format!("(new {ordinal})"),
+        status: payment.status,
+        status_word: String::new(),
+        amount: Field::Value(payment.amount),
+        gratuity: Field::Value(payment.gratuity),
+        refunded: Field::Value(payment.refunded),
+        ids: payment.ids.clone(),
+        paid_at: payment.received_at,
+    }
+}
+
+fn overlay(row: &mut PaymentRow, update: &PaymentUpdate) {
+    let set = |field: &mut Field<Money>, value: Option<Money>| {
+        if let Some(value) = value.filter(|_| field.is_mapped()) {
+            *field = Field::Value(value);
+        }
+    };
+    set(&mut row.amount, update.amount);
+    set(&mut row.gratuity, update.gratuity);
+    set(&mut row.refunded, update.refunded);
+    if let Some(status) = update.status {
+        row.status = status;
+    }
+    row.ids.complete_from(&update.missing_ids);
+}
+
+/// Rows that are one payment: all rows of one Stripe payment, or one row that
+/// the application wrote by hand.
+pub(crate) struct Group<'a> {
+    pub(crate) rows: Vec<&'a PaymentRow>,
+    /// Rows of less than nothing, by which a host books that payment's refunds.
+    reversals: Vec<&'a PaymentRow>,
+}
+
+impl<'a> Group<'a> {
+    pub(crate) fn is_duplicate(&self) -> bool {
+        self.rows.len() > 1
+    }
+
+    /// The id that stands for the payment, where it is one of Stripe's.
+    pub(crate) fn key(&self) -> Option<&'a str> {
+        self.rows.iter().find_map(|row| row.ids.key())
+    }
+
+    /// What the group adds to the money that raises an invoice: what is Paid,
+    /// less what went back, and nothing while a dispute holds it.
+    fn secured(&self, known: &BTreeMap<String, Remembered>) -> i64 {
+        let reversed = self
+            .reversals
+            .iter()
+            .filter(|row| row.was_received())
+            .fold(0_i64, |sum, row| sum.saturating_sub(row.amount_minor()));
+        self.rows
+            .iter()
+            .filter(|row| row.status == PaymentStatus::Paid)
+            .map(|row| secured_by(row, reversed, known))
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// What the group says was received once, wherever it is now.
+    fn received(&self) -> i64 {
+        self.rows
+            .iter()
+            .filter(|row| row.was_received())
+            .map(|row| row.amount_minor())
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// One refund may be told three times, by other rows, by Stripe and by the row
+/// itself: the most of it counts, not the sum.
+fn secured_by(row: &PaymentRow, reversed: i64, known: &BTreeMap<String, Remembered>) -> i64 {
+    let amount = row.amount_minor();
+    if amount <= 0 {
+        return amount;
+    }
+    let remembered = remembered_for(row, known);
+    let dispute = remembered.and_then(|payment| payment.dispute.as_ref());
+    if dispute.is_some_and(Dispute::withholds_money) {
+        return 0;
+    }
+    let refunded = remembered.map_or(0, |payment| payment.refunded);
+    let back = reversed.max(refunded).max(row.refunded_minor());
+    amount.saturating_sub(back).max(0)
+}
+
+/// What is known of the row's payment.
+pub(crate) fn remembered_for<'k>(
+    row: &PaymentRow,
+    known: &'k BTreeMap<String, Remembered>,
+) -> Option<&'k Remembered> {
+    row.ids.lookup().find_map(|id| known.get(id))
+}
+
+/// Rows grouped by payment, whatever order they came in. Rows of less than
+/// nothing are never the duplicate of the payment they refer to.
+pub(crate) fn groups(rows: &[PaymentRow]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group> = Vec::new();
+    let is_reversal = |row: &PaymentRow| row.amount_minor() < 0;
+    let mut ordered: Vec<&PaymentRow> = rows.iter().collect();
+    ordered.sort_by_key(|&row| (is_reversal(row), row.ids.gathering_order(), &row.id));
+    for row in ordered {
+        let home = groups.iter_mut().find(|group| {
+            group
+                .rows
+                .iter()
+                .any(|other| !is_reversal(other) && other.ids.same_payment(&row.ids))
+        });
+        match home {
+            Some(group) if is_reversal(row) => group.reversals.push(row),
+            Some(group) => group.rows.push(row),
+            None => groups.push(Group {
+                rows: vec![row],
+                reversals: Vec::new(),
+            }),
+        }
+    }
+    groups
+}
+
+/// The money that raises an invoice, in Stripe's smallest unit.
+pub(crate) fn secured(rows: &[PaymentRow], known: &BTreeMap<String, Remembered>) -> i64 {
+    groups(rows)
+        .iter()
+        .map(|group| group.secured(known))
+        .fold(0, i64::saturating_add)
+}
+
+/// The money that the rows say was received once, in Stripe's smallest unit.
+pub(crate) fn received(rows: &[PaymentRow]) -> i64 {
+    groups(rows)
+        .iter()
+        .map(Group::received)
+        .fold(0, i64::saturating_add)
+}
+
+/// Whether a row says that the money of the Stripe object `id` was received.
+pub(crate) fn has_received(rows: &[PaymentRow], id: &str) -> bool {
+    StripeId::parse(id).is_some_and(|id| {
+        rows.iter()
+            .any(|row| row.was_received() && row.ids.contains(id.as_str()))
+    })
+}

@@ -1,0 +1,298 @@
+//! What the payment rows mean for the invoice itself.
+
+use serde_json::json;
+
+use super::{Draft, Facts, books};
+use crate::domain::invoice::{Field, Invoice, InvoiceStatus};
+use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::money::{Currency, Money};
+use crate::domain::payment::PaymentRow;
+use crate::domain::plan::InvoiceChange;
+use crate::domain::rules::Rules;
+
+/// The sums that an invoice is held against, in Stripe's smallest unit.
+struct Sums {
+    total: i64,
+    /// What the invoice itself says was paid.
+    stated: i64,
+    /// What the rows secure: Paid, less what went back.
+    secured: i64,
+    /// What the rows say came in once, wherever it is now.
+    received: i64,
+    currency: Currency,
+}
+
+impl Sums {
+    fn money(&self, minor: i64) -> Money {
+        Money::new(minor, self.currency)
+    }
+
+    fn covered(&self) -> bool {
+        self.secured >= self.total
+    }
+
+    /// Never below what the invoice says already.
+    fn amount_paid(&self) -> i64 {
+        self.stated.max(self.secured)
+    }
+
+    /// What is left to pay. Where the status or a missing amount paid leave it
+    /// to the balance to say what was paid, it never rises.
+    fn balance(&self, invoice: &Invoice) -> i64 {
+        let left = self.total.saturating_sub(self.amount_paid()).max(0);
+        let may_rise =
+            invoice.status != InvoiceStatus::Paid && invoice.amount_paid.value().is_some();
+        match invoice.balance.value() {
+            Some(now) if !may_rise => left.min(now.minor),
+            _ => left,
+        }
+    }
+}
+
+impl Draft {
+    pub(super) fn judge_invoice(
+        &mut self,
+        currency: Currency,
+        facts: &Facts,
+        after: &[PaymentRow],
+        rules: &Rules,
+    ) {
+        let invoice = facts.invoice;
+        let sums = Sums {
+            total: invoice.total.value().map_or(0, |money| money.minor),
+            stated: invoice.amount_paid.value().map_or(0, |money| money.minor),
+            secured: books::secured(after, &self.known),
+            received: books::received(after),
+            currency,
+        };
+        if let Some(why) = unreadable(invoice) {
+            self.judge_without_amounts(&sums, invoice, after, why);
+            return;
+        }
+        if sums.total <= 0 {
+            self.judge_money_on_nothing(&sums, invoice);
+            return;
+        }
+        let booked_now =
+            facts.just_booked || sums.secured > books::secured(facts.rows, &self.known);
+        self.plan.invoice = self
+            .raise(&sums, facts, after, booked_now, rules)
+            .or_nothing();
+        self.note_overpayment(&sums, invoice);
+        if invoice.status == InvoiceStatus::Paid && !after.iter().any(PaymentRow::was_received) {
+            self.note_paid_without_payment(invoice);
+        } else {
+            self.note_missing_payment(&sums, invoice);
+        }
+    }
+
+    /// Amounts that cannot be read are no reason to touch anything; and no
+    /// issue either while an invoice without a total has seen no money.
+    fn judge_without_amounts(
+        &mut self,
+        sums: &Sums,
+        invoice: &Invoice,
+        after: &[PaymentRow],
+        why: String,
+    ) {
+        self.plan.undecided.insert(IssueKind::Overpaid);
+        let is_paid = invoice.status == InvoiceStatus::Paid;
+        if is_paid && !after.iter().any(PaymentRow::was_received) {
+            self.note_paid_without_payment(invoice);
+        }
+        let unpriced = invoice.total == Field::Null && !is_paid;
+        if !unpriced || sums.received != 0 || sums.stated != 0 {
+            self.amount_mismatch(invoice, why.clone(), json!({ "problem": why }));
+        }
+    }
+
+    /// Zero is never turned into Paid by the machine.
+    fn judge_money_on_nothing(&mut self, sums: &Sums, invoice: &Invoice) {
+        if sums.secured > 0 {
+            self.amount_mismatch(
+                invoice,
+                format!(
+                    "its total is {}, but {} was paid",
+                    sums.money(sums.total),
+                    sums.money(sums.secured)
+                ),
+                json!({
+                    "total": sums.money(sums.total).to_string(),
+                    "paid": sums.money(sums.secured).to_string(),
+                }),
+            );
+        }
+    }
+
+    /// The change that makes the invoice say what the rows say.
+    fn raise(
+        &self,
+        sums: &Sums,
+        facts: &Facts,
+        after: &[PaymentRow],
+        booked_now: bool,
+        rules: &Rules,
+    ) -> InvoiceChange {
+        let invoice = facts.invoice;
+        let balance = sums.money(sums.balance(invoice));
+        let understated = match &invoice.amount_paid {
+            Field::Unmapped => invoice
+                .balance
+                .value()
+                .is_some_and(|now| now.minor > balance.minor),
+            _ => sums.stated < sums.secured,
+        };
+        // Below the total the host may have its own reasons for a status
+        // (Overdue, with a part paid): it is touched only with the amounts.
+        if sums.secured <= 0 || !(sums.covered() || booked_now || understated) {
+            return InvoiceChange::default();
+        }
+        let status = match invoice.status {
+            InvoiceStatus::Open | InvoiceStatus::Partial if sums.covered() => {
+                Some(InvoiceStatus::Paid)
+            }
+            InvoiceStatus::Open => {
+                Some(InvoiceStatus::Partial).filter(|_| rules.invoice_words.partial.is_some())
+            }
+            _ => None,
+        };
+        let becomes_paid = status == Some(InvoiceStatus::Paid) || (booked_now && sums.covered());
+        InvoiceChange {
+            status,
+            amount_paid: corrected(&invoice.amount_paid, sums.money(sums.amount_paid())),
+            balance: corrected(&invoice.balance, balance),
+            paid_at: (becomes_paid && invoice.paid_at == Field::Null)
+                .then(|| self.last_payment_at(after).unwrap_or(facts.now)),
+        }
+    }
+
+    /// When the last of the money came: Stripe's word before the row's date.
+    fn last_payment_at(&self, after: &[PaymentRow]) -> Option<i64> {
+        after
+            .iter()
+            .filter(|row| row.was_received() && row.amount_minor() > 0)
+            .filter_map(|row| {
+                row.ids
+                    .lookup()
+                    .find_map(|id| self.received_at.get(id).copied())
+                    .or(row.paid_at)
+            })
+            .max()
+    }
+
+    fn note_overpayment(&mut self, sums: &Sums, invoice: &Invoice) {
+        if sums.secured <= sums.total {
+            return;
+        }
+        let excess = sums.money(sums.secured.saturating_sub(sums.total));
+        self.issues.push(
+            Issue::new(
+                IssueKind::Overpaid,
+                Severity::Warning,
+                format!(
+                    "Invoice {} over {} was paid with {}: {excess} too much.",
+                    invoice.label(),
+                    sums.money(sums.total),
+                    sums.money(sums.secured),
+                ),
+            )
+            .with_evidence(json!({
+                "total": sums.money(sums.total).to_string(),
+                "paid": sums.money(sums.secured).to_string(),
+                "excess": excess.to_string(),
+            })),
+        );
+    }
+
+    /// The invoice says more than the rows do.
+    fn note_missing_payment(&mut self, sums: &Sums, invoice: &Invoice) {
+        let is_paid = invoice.status == InvoiceStatus::Paid;
+        let says_more = (is_paid && sums.received < sums.total) || sums.stated > sums.received;
+        if !says_more || self.plan.undecided.contains(&IssueKind::AmountMismatch) {
+            return;
+        }
+        let says = if is_paid {
+            sums.stated.max(sums.total)
+        } else {
+            sums.stated
+        };
+        self.amount_mismatch(
+            invoice,
+            format!(
+                "it says that {} was paid, but its payments come to {}",
+                sums.money(says),
+                sums.money(sums.received)
+            ),
+            json!({
+                "status": invoice.status_word,
+                "total": sums.money(sums.total).to_string(),
+                "stated": sums.money(sums.stated).to_string(),
+                "recorded": sums.money(sums.received).to_string(),
+            }),
+        );
+    }
+
+    /// The invoice says that it was paid, and no row does.
+    fn note_paid_without_payment(&mut self, invoice: &Invoice) {
+        if self.plan.undecided.contains(&IssueKind::PaidWithoutPayment) {
+            return;
+        }
+        let stripe = if invoice.stored_ids.is_empty() {
+            "it refers to no Stripe payment"
+        } else {
+            "Stripe has no money that could be booked for it"
+        };
+        self.issues.push(
+            Issue::new(
+                IssueKind::PaidWithoutPayment,
+                Severity::Warning,
+                format!(
+                    "Invoice {} is marked {}, but no payment is recorded, and {stripe}.",
+                    invoice.label(),
+                    invoice.status_word
+                ),
+            )
+            .with_evidence(json!({
+                "status": invoice.status_word,
+                "total": invoice.total.value().map(|total| total.to_string()),
+                "stripe_ids": invoice.stored_ids,
+            })),
+        );
+    }
+
+    fn amount_mismatch(&mut self, invoice: &Invoice, why: String, evidence: serde_json::Value) {
+        self.issues.push(
+            Issue::new(
+                IssueKind::AmountMismatch,
+                Severity::Warning,
+                format!(
+                    "The amounts of invoice {} do not agree: {why}.",
+                    invoice.label()
+                ),
+            )
+            .with_evidence(evidence),
+        );
+    }
+}
+
+/// Why the invoice's amounts cannot be judged.
+fn unreadable(invoice: &Invoice) -> Option<String> {
+    if matches!(invoice.total, Field::Null | Field::Unmapped) {
+        return Some("it has no total".to_owned());
+    }
+    [
+        ("total", &invoice.total),
+        ("amount paid", &invoice.amount_paid),
+        ("balance", &invoice.balance),
+    ]
+    .into_iter()
+    .find_map(|(what, field)| match field {
+        Field::Unreadable(why) => Some(format!("its {what} cannot be read: {why}")),
+        _ => None,
+    })
+}
+
+/// What to write into a column that should hold `wanted`.
+fn corrected(field: &Field<Money>, wanted: Money) -> Option<Money> {
+    (field.is_mapped() && field.value() != Some(wanted)).then_some(wanted)
+}

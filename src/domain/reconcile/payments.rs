@@ -1,0 +1,302 @@
+//! What one Stripe payment says, and whether it is this invoice's money.
+
+use serde_json::json;
+
+use super::{Draft, Facts};
+use crate::domain::evidence::{Dispute, Gratuity, PaymentState, StripePayment};
+use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::money::{AmountUnit, Currency, Money};
+use crate::domain::payment::PaymentStatus;
+use crate::domain::recheck::{HELD, Recheck};
+use crate::domain::rules::{Remembered, Rules};
+
+/// The bank decides in days, not minutes.
+const DISPUTED: Recheck = Recheck::After(6 * 60 * 60);
+
+/// A payment that Stripe received for this invoice, taken apart.
+pub(super) struct Receipt<'a> {
+    pub(super) payment: &'a StripePayment,
+    pub(super) received: Money,
+    pub(super) gratuity: Money,
+    pub(super) refunded: Money,
+}
+
+impl Receipt<'_> {
+    /// What the payment row's amount is to be.
+    pub(super) fn base(&self) -> Money {
+        Money::new(
+            self.received.minor - self.gratuity.minor,
+            self.received.currency,
+        )
+    }
+
+    pub(super) fn wholly_refunded(&self) -> bool {
+        self.refunded.minor >= self.received.minor
+    }
+
+    fn withheld(&self) -> bool {
+        self.payment
+            .dispute
+            .as_ref()
+            .is_some_and(Dispute::withholds_money)
+    }
+
+    pub(super) fn key(&self) -> Option<&str> {
+        self.payment.ids.key()
+    }
+
+    /// The status that the row should have, by the words that the host has.
+    pub(super) fn status(&self, rules: &Rules) -> PaymentStatus {
+        let words = &rules.payment_words;
+        if self.wholly_refunded() && words.refunded.is_some() {
+            PaymentStatus::Refunded
+        } else if self.withheld() && words.disputed.is_some() {
+            PaymentStatus::Disputed
+        } else {
+            PaymentStatus::Paid
+        }
+    }
+}
+
+impl Draft {
+    pub(super) fn judge_payment(
+        &mut self,
+        payment: &StripePayment,
+        currency: Currency,
+        facts: &Facts,
+        rules: &Rules,
+    ) {
+        let label = facts.invoice.label();
+        let key = payment.ids.key();
+        let name = key.unwrap_or("a payment");
+        if let (Some(ours), Some(theirs)) = (rules.livemode, payment.livemode)
+            && ours != theirs
+        {
+            self.hold(
+                Issue::new(
+                    IssueKind::LivemodeMismatch,
+                    Severity::Warning,
+                    format!("Invoice {label} refers to {name}, which belongs to Stripe's other mode (live or test) than the key in use."),
+                )
+                .about(key)
+                .with_evidence(json!({ "id": key, "livemode": theirs })),
+            );
+            return;
+        }
+        let received = match &payment.state {
+            PaymentState::Received(money) if money.minor > 0 => *money,
+            PaymentState::Received(_) | PaymentState::NothingDue => {
+                self.reason(format!("{name}: nothing had to be paid"));
+                return;
+            }
+            PaymentState::Waiting(status) => {
+                self.reason(format!("{name}: not paid yet ({status})"));
+                self.recheck = Recheck::NextSweep;
+                return;
+            }
+            PaymentState::Never(status) => {
+                self.reason(format!("{name}: was never paid ({status})"));
+                return;
+            }
+            PaymentState::Unknown { field, value } => {
+                self.conclude_nothing_from_absence();
+                self.hold(
+                    Issue::new(
+                        IssueKind::UnknownStatus,
+                        Severity::Warning,
+                        format!("Stripe reports the {field} \"{value}\" for {name} of invoice {label}, which this version does not know; nothing was done."),
+                    )
+                    .about(key)
+                    .with_evidence(json!({ "id": key, "field": field, "value": value })),
+                );
+                return;
+            }
+        };
+        let references = &payment.invoice_references;
+        if !references.is_empty() && !references.iter().any(|r| facts.invoice.answers_to(r)) {
+            self.hold(
+                Issue::new(
+                    IssueKind::UnlinkedPayment,
+                    Severity::Warning,
+                    format!(
+                        "Stripe received {received} by {name}, which invoice {label} refers to; but the payment itself names the invoice {}, so it was not booked.",
+                        references.join(", ")
+                    ),
+                )
+                .about(key)
+                .with_evidence(json!({ "id": key, "received": received.to_string(), "names_invoice": references })),
+            );
+            return;
+        }
+        if received.currency != currency {
+            self.hold(
+                Issue::new(
+                    IssueKind::CurrencyMismatch,
+                    Severity::Warning,
+                    format!("Stripe received {received} by {name}, but invoice {label} is in {currency}; it was not booked."),
+                )
+                .about(key)
+                .with_evidence(json!({ "id": key, "received": received.to_string(), "invoice_currency": currency.code() })),
+            );
+            return;
+        }
+        let receipt = Receipt {
+            payment,
+            received,
+            gratuity: self.judge_gratuity(payment, received, rules.gratuity_unit, facts),
+            refunded: Money::new(payment.refunded.clamp(0, received.minor), currency),
+        };
+        self.remember(&receipt);
+        self.note_refund(&receipt, facts);
+        self.note_dispute(&receipt, facts);
+        self.book(&receipt, facts, rules);
+    }
+
+    /// Opens an issue that only a person can settle.
+    pub(super) fn hold(&mut self, issue: Issue) {
+        self.issues.push(issue);
+        self.recheck = self.recheck.sooner(HELD);
+    }
+
+    pub(super) fn reason(&mut self, reason: String) {
+        self.plan.reasons.push(reason);
+    }
+
+    fn remember(&mut self, receipt: &Receipt) {
+        let ids = &receipt.payment.ids;
+        let remembered = Remembered {
+            received: receipt.received.minor,
+            refunded: receipt.refunded.minor,
+            dispute: receipt.payment.dispute.clone(),
+        };
+        for id in [&ids.session, &ids.intent, &ids.charge]
+            .into_iter()
+            .flatten()
+        {
+            self.known.insert(id.clone(), remembered.clone());
+            self.plan.learned.0.insert(id.clone(), remembered.clone());
+            if let Some(at) = receipt.payment.received_at {
+                self.received_at.insert(id.clone(), at);
+            }
+        }
+    }
+
+    /// The gratuity, where it lies between 0 and what was received; else 0 and an issue.
+    fn judge_gratuity(
+        &mut self,
+        payment: &StripePayment,
+        received: Money,
+        unit: AmountUnit,
+        facts: &Facts,
+    ) -> Money {
+        let none = Money::new(0, received.currency);
+        let problem = match &payment.gratuity {
+            Gratuity::None => return none,
+            Gratuity::Said(text) => match Money::from_units(text, unit, received.currency) {
+                Ok(money) if (0..=received.minor).contains(&money.minor) => return money,
+                Ok(money) => format!("{money} does not lie between 0 and the {received} received"),
+                Err(error) => error.to_string(),
+            },
+            Gratuity::Contradictory(a, b) => {
+                format!("session and payment intent contradict each other: \"{a}\" and \"{b}\"")
+            }
+        };
+        let key = payment.ids.key();
+        self.issues.push(
+            Issue::new(
+                IssueKind::AmountMismatch,
+                Severity::Warning,
+                format!(
+                    "The gratuity of {} on invoice {} cannot be true ({problem}); it was taken as 0.",
+                    key.unwrap_or("a payment"),
+                    facts.invoice.label()
+                ),
+            )
+            .about(key)
+            .with_evidence(json!({ "id": key, "gratuity": problem, "received": received.to_string() })),
+        );
+        none
+    }
+
+    fn note_refund(&mut self, receipt: &Receipt, facts: &Facts) {
+        if receipt.refunded.minor == 0 {
+            return;
+        }
+        let (kind, how) = if receipt.wholly_refunded() {
+            (IssueKind::Refunded, "in whole")
+        } else {
+            (IssueKind::PartiallyRefunded, "in part")
+        };
+        let name = receipt.key().unwrap_or("a payment");
+        self.issues.push(
+            Issue::new(
+                kind,
+                Severity::Warning,
+                format!(
+                    "{} of the {} that invoice {} received by {name} went back to the customer ({how}).",
+                    receipt.refunded,
+                    receipt.received,
+                    facts.invoice.label()
+                ),
+            )
+            .about(receipt.key())
+            .with_evidence(json!({
+                "id": receipt.key(),
+                "received": receipt.received.to_string(),
+                "refunded": receipt.refunded.to_string(),
+            })),
+        );
+    }
+
+    fn note_dispute(&mut self, receipt: &Receipt, facts: &Facts) {
+        let label = facts.invoice.label();
+        let name = receipt.key().unwrap_or("a payment");
+        let (severity, status, text) = match &receipt.payment.dispute {
+            None | Some(Dispute::Settled) => return,
+            Some(Dispute::Inquiry(status)) => (
+                Severity::Notice,
+                status.as_str(),
+                format!(
+                    "The customer's bank asks about {} by {name} for invoice {label}; no money was withdrawn.",
+                    receipt.received
+                ),
+            ),
+            Some(Dispute::Open(status)) => (
+                Severity::Critical,
+                status.as_str(),
+                format!(
+                    "The customer disputes {} by {name} for invoice {label}; the money is withdrawn until the bank decides.",
+                    receipt.received
+                ),
+            ),
+            Some(Dispute::Lost) => (
+                Severity::Critical,
+                "lost",
+                format!(
+                    "The dispute about {} by {name} for invoice {label} is lost; the money is gone.",
+                    receipt.received
+                ),
+            ),
+            Some(Dispute::Unknown(status)) => (
+                Severity::Critical,
+                status.as_str(),
+                format!(
+                    "The customer disputes {} by {name} for invoice {label}, and Stripe reports a status that this version does not know.",
+                    receipt.received
+                ),
+            ),
+        };
+        if !matches!(receipt.payment.dispute, Some(Dispute::Lost)) {
+            self.recheck = self.recheck.sooner(DISPUTED);
+        }
+        self.issues.push(
+            Issue::new(IssueKind::Disputed, severity, text)
+                .about(receipt.key())
+                .with_evidence(json!({
+                    "id": receipt.key(),
+                    "received": receipt.received.to_string(),
+                    "dispute_status": status,
+                })),
+        );
+    }
+}

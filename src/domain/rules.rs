@@ -1,0 +1,93 @@
+//! The choices of a database that bear on a decision.
+
+use std::collections::BTreeMap;
+
+use super::evidence::Dispute;
+use super::invoice::InvoiceStatus;
+use super::money::AmountUnit;
+use super::payment::PaymentStatus;
+
+/// What the settings say, as far as deciding needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// The mode of the key in use; `None` where it does not tell.
+    pub(crate) livemode: Option<bool>,
+    pub(crate) invoice_words: InvoiceWords,
+    pub(crate) payment_words: PaymentWords,
+    pub(crate) gratuity_unit: AmountUnit,
+}
+
+/// The host's words for an invoice's status.
+#[derive(Clone, Debug)]
+pub(crate) struct InvoiceWords {
+    pub(crate) paid: String,
+    /// `None`: the host has no word for it, and the status stays as it is.
+    pub(crate) partial: Option<String>,
+    pub(crate) closed: Vec<String>,
+}
+
+impl InvoiceWords {
+    /// Any word that is not named is open.
+    pub(crate) fn class(&self, word: &str) -> InvoiceStatus {
+        if word == self.paid {
+            InvoiceStatus::Paid
+        } else if self.partial.as_deref() == Some(word) {
+            InvoiceStatus::Partial
+        } else if self.closed.iter().any(|closed| closed == word) {
+            InvoiceStatus::Closed
+        } else {
+            InvoiceStatus::Open
+        }
+    }
+}
+
+/// The host's words for a payment's status.
+#[derive(Clone, Debug)]
+pub(crate) struct PaymentWords {
+    pub(crate) paid: String,
+    pub(crate) pending: Vec<String>,
+    pub(crate) refunded: Option<String>,
+    pub(crate) disputed: Option<String>,
+}
+
+impl PaymentWords {
+    pub(crate) fn class(&self, word: &str) -> PaymentStatus {
+        if word == self.paid {
+            PaymentStatus::Paid
+        } else if self.refunded.as_deref() == Some(word) {
+            PaymentStatus::Refunded
+        } else if self.disputed.as_deref() == Some(word) {
+            PaymentStatus::Disputed
+        } else if self.pending.iter().any(|pending| pending == word) {
+            PaymentStatus::Pending
+        } else {
+            PaymentStatus::Other
+        }
+    }
+
+    /// The word to write for a status; `None` where the host has none.
+    pub(crate) fn word(&self, status: PaymentStatus) -> Option<&str> {
+        match status {
+            PaymentStatus::Paid => Some(&self.paid),
+            PaymentStatus::Refunded => self.refunded.as_deref(),
+            PaymentStatus::Disputed => self.disputed.as_deref(),
+            PaymentStatus::Pending | PaymentStatus::Other => None,
+        }
+    }
+}
+
+/// What earlier runs knew of a Stripe payment, by each of its ids: enough to
+/// decide from the host's tables alone without forgetting a refund that they
+/// have no column for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Memory(pub(crate) BTreeMap<String, Remembered>);
+
+/// One remembered payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    /// Stripe's smallest unit.
+    pub(crate) received: i64,
+    /// Stripe's smallest unit.
+    pub(crate) refunded: i64,
+    pub(crate) dispute: Option<Dispute>,
+}

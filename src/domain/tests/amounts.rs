@@ -1,0 +1,147 @@
+//! Amounts, exactly: Stripe's scale against the host's.
+
+use super::builders::currency;
+use crate::domain::money::{AmountError, AmountUnit, Currency, Money};
+
+use AmountUnit::{Major, Minor, Stripe};
+
+/// One amount on all scales: code, Stripe's number, and what a host column
+/// holds in major units, in ISO minor units and in Stripe's.
+const ON_ALL_SCALES: [(&str, i64, [&str; 3]); 12] = [
+    ("eur", 12_50, ["12.50", "1250", "1250"]),
+    ("eur", -12_05, ["-12.05", "-1205", "-1205"]),
+    ("eur", 5, ["0.05", "5", "5"]),
+    ("jpy", 5000, ["5000", "5000", "5000"]),
+    ("isk", 125_000, ["1250", "1250", "125000"]),
+    ("ugx", 300_000, ["3000", "3000", "300000"]),
+    ("kwd", 12_500, ["12.500", "12500", "12500"]),
+    ("tnd", 10, ["0.010", "10", "10"]),
+    ("mga", 5, ["5.00", "500", "5"]),
+    ("twd", 80_000, ["800.00", "80000", "80000"]),
+    ("huf", 99_900, ["999.00", "99900", "99900"]),
+    ("krw", 0, ["0", "0", "0"]),
+];
+
+#[test]
+fn an_amount_reads_and_writes_on_every_scale() {
+    for (code, minor, texts) in ON_ALL_SCALES {
+        let money = Money::new(minor, currency(code));
+        for (unit, text) in [Major, Minor, Stripe].into_iter().zip(texts) {
+            assert_eq!(
+                Money::from_units(text, unit, money.currency),
+                Ok(money),
+                "{text} {code} read as {unit:?}"
+            );
+            assert_eq!(
+                money.to_units(unit).as_deref(),
+                Ok(text),
+                "{minor} {code} written as {unit:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_no_exact_amount_is_refused() {
+    let inexact = |text: &str, code| AmountError::Inexact(text.into(), currency(code));
+    let no_number = |text: &str| AmountError::NotANumber(text.into());
+    let too_large = |text: &str| AmountError::OutOfRange(text.into());
+    let forty_digits = "9".repeat(40);
+    let cases = [
+        ("12.505", Major, "eur", inexact("12.505", "eur")),
+        ("0.5", Major, "jpy", inexact("0.5", "jpy")),
+        ("0.5", Minor, "eur", inexact("0.5", "eur")),
+        ("505", Minor, "mga", inexact("505", "mga")),
+        ("NaN", Major, "eur", no_number("NaN")),
+        ("Infinity", Major, "eur", no_number("Infinity")),
+        ("", Major, "eur", no_number("")),
+        ("-", Major, "eur", no_number("-")),
+        (".5", Major, "eur", no_number(".5")),
+        ("1,50", Major, "eur", no_number("1,50")),
+        ("1e3", Major, "eur", no_number("1e3")),
+        ("--1", Major, "eur", no_number("--1")),
+        ("1.2.3", Major, "eur", no_number("1.2.3")),
+        ("12 EUR", Major, "eur", no_number("12 EUR")),
+        (
+            "9223372036854775808",
+            Stripe,
+            "eur",
+            too_large("9223372036854775808"),
+        ),
+        (
+            "92233720368547758.08",
+            Major,
+            "eur",
+            too_large("92233720368547758.08"),
+        ),
+        (&forty_digits, Major, "eur", too_large(&forty_digits)),
+    ];
+    for (text, unit, code, expected) in cases {
+        assert_eq!(
+            Money::from_units(text, unit, currency(code)),
+            Err(expected),
+            "{text} {code} as {unit:?}"
+        );
+    }
+}
+
+#[test]
+fn more_of_stripes_precision_than_iso_has_is_kept_or_refused() {
+    let half_a_krona = Money::new(150, currency("isk"));
+    assert_eq!(half_a_krona.to_units(Major).as_deref(), Ok("1.5"));
+    assert_eq!(
+        half_a_krona.to_units(Minor),
+        Err(AmountError::Inexact("1.5 ISK".into(), currency("isk")))
+    );
+}
+
+#[test]
+fn texts_are_read_as_people_and_postgresql_write_them() {
+    for (text, cents) in [
+        (" 12.5 ", 12_50),
+        ("+7", 7_00),
+        ("-0", 0),
+        ("1.5000000", 1_50),
+        ("3.", 3_00),
+        ("007", 7_00),
+    ] {
+        assert_eq!(
+            Money::from_units(text, Major, currency("eur")),
+            Ok(Money::new(cents, currency("eur"))),
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn the_limits_of_64_bits_are_reached_and_not_passed() {
+    for minor in [i64::MAX, i64::MIN, i64::MIN + 1] {
+        let money = Money::new(minor, currency("eur"));
+        let text = money.to_units(Major).expect("any amount has a text");
+        assert_eq!(Money::from_units(&text, Major, money.currency), Ok(money));
+    }
+    let most = Money::new(i64::MAX, currency("eur"));
+    assert_eq!(most.checked_add(Money::new(1, currency("eur"))), None);
+    assert_eq!(most.checked_add(Money::new(0, currency("usd"))), None);
+}
+
+#[test]
+fn currencies_are_codes_of_three_letters() {
+    assert_eq!(Currency::parse(" EUR "), Currency::parse("eur"));
+    for text in ["", "eu", "euro", "e1r", "€", "äu"] {
+        assert_eq!(Currency::parse(text), None, "{text:?}");
+    }
+    assert_eq!(currency("isk").to_string(), "ISK");
+}
+
+#[test]
+fn money_reads_well() {
+    for (code, minor, text) in [
+        ("eur", 120_00, "120.00 EUR"),
+        ("jpy", 5000, "5000 JPY"),
+        ("kwd", 1_500, "1.500 KWD"),
+        ("eur", -5, "-0.05 EUR"),
+    ] {
+        assert_eq!(Money::new(minor, currency(code)).to_string(), text);
+    }
+}

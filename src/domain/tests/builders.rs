@@ -1,0 +1,398 @@
+//! Invoices, rows and evidence in the words of the field; and what becomes of
+//! them when a plan is applied.
+//!
+//! Unless said otherwise: invoice `inv-1`, called R-1, over 100.00 EUR, Sent,
+//! unpaid, referring to the payment intent `pi_1`; live mode.
+
+use std::collections::BTreeMap;
+
+use crate::domain::evidence::{Dispute, Evidence, Gratuity, PaymentState, StripePayment};
+use crate::domain::identity::{PaymentIds, StripeId};
+use crate::domain::invoice::{Field, Invoice};
+use crate::domain::money::{AmountUnit, Currency, Money};
+use crate::domain::payment::{PaymentRow, PaymentStatus};
+use crate::domain::plan::{NewPayment, PaymentChange, PaymentUpdate, Plan};
+use crate::domain::reconcile::{Facts, reconcile};
+use crate::domain::rules::{InvoiceWords, Memory, PaymentWords, Remembered, Rules};
+
+/// When the builders' payments were received.
+pub(super) const RECEIVED_AT: i64 = 1_700_000_000;
+/// What the builders' clock says.
+pub(super) const NOW: i64 = 1_800_000_000;
+
+pub(super) fn currency(code: &str) -> Currency {
+    Currency::parse(code).expect("a test's currency is a code of three letters")
+}
+
+pub(super) fn eur(cents: i64) -> Money {
+    Money::new(cents, currency("eur"))
+}
+
+pub(super) fn rules() -> Rules {
+    Rules {
+        livemode: Some(true),
+        invoice_words: InvoiceWords {
+            paid: "Paid".into(),
+            partial: Some("Partial".into()),
+            closed: vec!["Cancelled".into(), "Void".into()],
+        },
+        payment_words: PaymentWords {
+            paid: "Paid".into(),
+            pending: vec!["Pending".into()],
+            refunded: Some("Refunded".into()),
+            disputed: Some("Disputed".into()),
+        },
+        gratuity_unit: AmountUnit::Major,
+    }
+}
+
+/// The ids that the texts are, as a host's columns would tell them.
+pub(super) fn ids(texts: &[&str]) -> PaymentIds {
+    PaymentIds::from_columns(texts.iter().map(|text| Some(*text)))
+}
+
+pub(super) fn invoice(word: &str) -> Invoice {
+    Invoice {
+        id: "inv-1".into(),
+        number: Some("R-1".into()),
+        status: rules().invoice_words.class(word),
+        status_word: word.into(),
+        currency: Ok(currency("eur")),
+        total: Field::Value(eur(100_00)),
+        amount_paid: Field::Value(eur(0)),
+        balance: Field::Value(eur(100_00)),
+        paid_at: Field::Null,
+        stored_ids: vec!["pi_1".into()],
+    }
+}
+
+impl Invoice {
+    /// In agreement with itself: what is not paid is the balance.
+    pub(super) fn with_paid(mut self, cents: i64) -> Self {
+        let total = self.total.value().map_or(0, |total| total.minor);
+        self.amount_paid = Field::Value(eur(cents));
+        self.balance = Field::Value(eur((total - cents).max(0)));
+        self
+    }
+
+    pub(super) fn with_total(mut self, cents: i64) -> Self {
+        self.total = Field::Value(eur(cents));
+        self.with_paid(0)
+    }
+
+    pub(super) fn settled(mut self) -> Self {
+        self.paid_at = Field::Value(());
+        self.with_paid(100_00)
+    }
+
+    pub(super) fn storing(mut self, ids: &[&str]) -> Self {
+        self.stored_ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        self
+    }
+}
+
+/// A row of the host's; without ids the application wrote it by hand.
+pub(super) fn row(id: &str, word: &str, cents: i64, stripe_ids: &[&str]) -> PaymentRow {
+    PaymentRow {
+        id: id.into(),
+        status: rules().payment_words.class(word),
+        status_word: word.into(),
+        amount: Field::Value(eur(cents)),
+        gratuity: Field::Value(eur(0)),
+        refunded: Field::Value(eur(0)),
+        ids: ids(stripe_ids),
+        paid_at: Some(RECEIVED_AT),
+    }
+}
+
+impl PaymentRow {
+    pub(super) fn with_refunded(mut self, cents: i64) -> Self {
+        self.refunded = Field::Value(eur(cents));
+        self
+    }
+
+    pub(super) fn with_gratuity(mut self, cents: i64) -> Self {
+        self.gratuity = Field::Value(eur(cents));
+        self
+    }
+}
+
+/// What Stripe says of the payment that the ids name.
+pub(super) fn stripe(texts: &[&str], state: PaymentState) -> StripePayment {
+    StripePayment {
+        ids: ids(texts),
+        state,
+        refunded: 0,
+        dispute: None,
+        livemode: Some(true),
+        gratuity: Gratuity::None,
+        invoice_references: Vec::new(),
+        received_at: Some(RECEIVED_AT),
+        attributes: BTreeMap::new(),
+        request_id: Some("req_1".into()),
+    }
+}
+
+pub(super) fn received(texts: &[&str], cents: i64) -> StripePayment {
+    stripe(texts, PaymentState::Received(eur(cents)))
+}
+
+pub(super) fn waiting(texts: &[&str], status: &str) -> StripePayment {
+    stripe(texts, PaymentState::Waiting(status.into()))
+}
+
+pub(super) fn never(texts: &[&str], status: &str) -> StripePayment {
+    stripe(texts, PaymentState::Never(status.into()))
+}
+
+impl StripePayment {
+    pub(super) fn with_refund(mut self, cents: i64) -> Self {
+        self.refunded = cents;
+        self
+    }
+
+    pub(super) fn with_dispute(mut self, status: &str) -> Self {
+        self.dispute = Some(Dispute::from_status(status));
+        self
+    }
+
+    pub(super) fn with_gratuity(mut self, text: &str) -> Self {
+        self.gratuity = Gratuity::Said(text.into());
+        self
+    }
+
+    pub(super) fn naming(mut self, invoice: &str) -> Self {
+        self.invoice_references.push(invoice.into());
+        self
+    }
+
+    pub(super) fn in_test_mode(mut self) -> Self {
+        self.livemode = Some(false);
+        self
+    }
+}
+
+pub(super) fn missing(id: &str) -> Evidence {
+    Evidence::Missing {
+        id: StripeId::parse(id).expect("a test's id is one of Stripe's"),
+        message: format!("No such object: '{id}'"),
+    }
+}
+
+pub(super) fn other_mode(id: &str) -> Evidence {
+    Evidence::OtherMode {
+        id: StripeId::parse(id).expect("a test's id is one of Stripe's"),
+        message: "a similar object exists in test mode".into(),
+    }
+}
+
+/// The insertion of a payment whose receipt is all there is to it.
+pub(super) fn booked(payment: &StripePayment, status: PaymentStatus, cents: i64) -> NewPayment {
+    NewPayment {
+        ids: payment.ids.clone(),
+        status,
+        amount: eur(cents),
+        gratuity: eur(0),
+        refunded: eur(payment.refunded),
+        received_at: payment.received_at,
+        attributes: payment.attributes.clone(),
+        request_id: payment.request_id.clone(),
+    }
+}
+
+/// An update of the row that changes nothing yet.
+pub(super) fn updated(row: &str, payment: &StripePayment) -> PaymentUpdate {
+    PaymentUpdate {
+        row: row.into(),
+        ids: payment.ids.clone(),
+        status: None,
+        amount: None,
+        gratuity: None,
+        refunded: None,
+        missing_ids: PaymentIds::default(),
+        received_at: payment.received_at,
+        request_id: payment.request_id.clone(),
+    }
+}
+
+/// One invoice with all that a decision needs to know about it.
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    pub(super) invoice: Invoice,
+    pub(super) rows: Vec<PaymentRow>,
+    pub(super) memory: Memory,
+    pub(super) rules: Rules,
+    pub(super) has_gratuity_column: bool,
+    pub(super) has_refunded_column: bool,
+    pub(super) just_booked: bool,
+}
+
+pub(super) fn world(invoice: Invoice) -> World {
+    World {
+        invoice,
+        rows: Vec::new(),
+        memory: Memory::default(),
+        rules: rules(),
+        has_gratuity_column: true,
+        has_refunded_column: true,
+        just_booked: false,
+    }
+}
+
+impl World {
+    pub(super) fn with_row(mut self, row: PaymentRow) -> Self {
+        self.rows.push(row);
+        self
+    }
+
+    /// What an earlier run knew of the payment.
+    pub(super) fn remembering(mut self, id: &str, received: i64, refunded: i64) -> Self {
+        let known = Remembered {
+            received,
+            refunded,
+            dispute: None,
+        };
+        self.memory.0.insert(id.into(), known);
+        self
+    }
+
+    pub(super) fn remembering_dispute(mut self, id: &str, status: &str) -> Self {
+        let known = Remembered {
+            received: 100_00,
+            refunded: 0,
+            dispute: Some(Dispute::from_status(status)),
+        };
+        self.memory.0.insert(id.into(), known);
+        self
+    }
+
+    pub(super) fn without_word_for_refunded(mut self) -> Self {
+        self.rules.payment_words.refunded = None;
+        self
+    }
+
+    pub(super) fn without_word_for_disputed(mut self) -> Self {
+        self.rules.payment_words.disputed = None;
+        self
+    }
+
+    pub(super) fn without_refunded_column(mut self) -> Self {
+        self.has_refunded_column = false;
+        for row in &mut self.rows {
+            row.refunded = Field::Unmapped;
+        }
+        self
+    }
+
+    pub(super) fn facts(&self) -> Facts<'_> {
+        Facts {
+            invoice: &self.invoice,
+            rows: &self.rows,
+            memory: &self.memory,
+            has_refunded_column: self.has_refunded_column,
+            just_booked: self.just_booked,
+            now: NOW,
+        }
+    }
+
+    pub(super) fn reconcile(&self, evidence: &[Evidence]) -> Plan {
+        reconcile(&self.facts(), evidence, &self.rules)
+    }
+
+    /// The world once the plan is written down: what has no column is lost,
+    /// except from memory.
+    pub(super) fn apply(&self, plan: &Plan) -> Self {
+        let mut after = self.clone();
+        after.just_booked = false;
+        for change in &plan.payments {
+            match change {
+                PaymentChange::Insert(payment) => {
+                    let row = self.inserted(payment, after.rows.len());
+                    after.rows.push(row);
+                }
+                PaymentChange::Update(update) => {
+                    let row = after.rows.iter_mut().find(|row| row.id == update.row);
+                    self.overwrite(row.expect("a plan updates rows that exist"), update);
+                }
+            }
+        }
+        if let Some(change) = &plan.invoice {
+            let invoice = &mut after.invoice;
+            if let Some(word) = change.status.map(|status| self.invoice_word(status)) {
+                invoice.status = self.rules.invoice_words.class(&word);
+                invoice.status_word = word;
+            }
+            write(&mut invoice.amount_paid, change.amount_paid);
+            write(&mut invoice.balance, change.balance);
+            write(&mut invoice.paid_at, change.paid_at.map(|_| ()));
+        }
+        after.memory.0.extend(plan.learned.0.clone());
+        after
+    }
+
+    fn inserted(&self, payment: &NewPayment, ordinal: usize) -> PaymentRow {
+        let column = |exists: bool, money: Money| match exists {
+            true => Field::Value(money),
+            false => Field::Unmapped,
+        };
+        let word = self.payment_word(payment.status);
+        PaymentRow {
+            id: format!("inserted-{ordinal}"),
+            status: self.rules.payment_words.class(&word),
+            status_word: word,
+            amount: Field::Value(payment.amount),
+            gratuity: column(self.has_gratuity_column, payment.gratuity),
+            refunded: column(self.has_refunded_column, payment.refunded),
+            ids: in_two_columns(payment.ids.clone()),
+            paid_at: payment.received_at,
+        }
+    }
+
+    fn overwrite(&self, row: &mut PaymentRow, update: &PaymentUpdate) {
+        if let Some(word) = update.status.map(|status| self.payment_word(status)) {
+            row.status = self.rules.payment_words.class(&word);
+            row.status_word = word;
+        }
+        write(&mut row.amount, update.amount);
+        write(&mut row.gratuity, update.gratuity);
+        write(&mut row.refunded, update.refunded);
+        row.ids.complete_from(&update.missing_ids);
+        row.ids = in_two_columns(std::mem::take(&mut row.ids));
+    }
+
+    fn payment_word(&self, status: PaymentStatus) -> String {
+        let word = self.rules.payment_words.word(status);
+        word.expect("a plan uses only words that the host has")
+            .to_owned()
+    }
+
+    fn invoice_word(&self, status: crate::domain::invoice::InvoiceStatus) -> String {
+        use crate::domain::invoice::InvoiceStatus::{Closed, Open, Paid, Partial};
+        let words = &self.rules.invoice_words;
+        match status {
+            Paid => words.paid.clone(),
+            Partial => words.partial.clone().expect("the host has this word"),
+            Open | Closed => panic!("the machine never writes {status:?}"),
+        }
+    }
+}
+
+/// A column that is mapped takes the value; a plan names no other.
+fn write<T: std::fmt::Debug>(field: &mut Field<T>, value: Option<T>) {
+    if let Some(value) = value {
+        assert!(
+            field.is_mapped(),
+            "{value:?} has no column to be written to"
+        );
+        *field = Field::Value(value);
+    }
+}
+
+/// A host has a column for the session and one for the intent, which holds the
+/// charge where there is no intent.
+fn in_two_columns(mut ids: PaymentIds) -> PaymentIds {
+    if ids.intent.is_some() {
+        ids.charge = None;
+    }
+    ids
+}

@@ -1,0 +1,468 @@
+//! What holds for any invoice, any rows, any evidence and any settings.
+//!
+//! The worlds are hostile but possible: a session has one intent, ids of one
+//! payment are told together, and the words of the settings differ.
+
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use super::builders::{World, currency, eur, invoice, received, row, rules, world};
+use crate::domain::evidence::{
+    Dispute, Evidence, Gratuity, PaymentState, StripePayment, merge_payments,
+};
+use crate::domain::identity::{PaymentIds, StripeId};
+use crate::domain::invoice::{Field, Invoice, InvoiceStatus};
+use crate::domain::money::{AmountUnit, Currency, Money};
+use crate::domain::payment::{PaymentRow, PaymentStatus};
+use crate::domain::plan::Plan;
+use crate::domain::rules::{Memory, Remembered, Rules};
+
+/// How many Stripe payments a world has.
+const PAYMENTS: usize = 3;
+
+/// The ids of a world's payments: one known by all three, one without a
+/// session, and one paid without an intent.
+fn all_ids(payment: usize) -> PaymentIds {
+    let id = |prefix: &str| Some(format!("{prefix}_{payment}"));
+    PaymentIds {
+        session: id("cs_live").filter(|_| payment != 1),
+        intent: id("pi").filter(|_| payment != 2),
+        charge: id("ch").filter(|_| payment != 2),
+    }
+}
+
+/// Mostly small and round, so that sums meet totals; sometimes anything.
+fn amounts() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        12 => (-2_i64..=10).prop_map(|tens| tens * 10_00),
+        1 => select(vec![i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX]),
+        1 => any::<i64>(),
+    ]
+}
+
+fn columns() -> impl Strategy<Value = Field<Money>> {
+    prop_oneof![
+        6 => amounts().prop_map(|cents| Field::Value(eur(cents))),
+        1 => Just(Field::Null),
+        1 => Just(Field::Unreadable("\"ten\" is not a number".into())),
+    ]
+}
+
+fn invoice_columns() -> impl Strategy<Value = Field<Money>> {
+    prop_oneof![5 => columns(), 1 => Just(Field::Unmapped)]
+}
+
+fn disputes() -> impl Strategy<Value = Option<Dispute>> {
+    let statuses = ["won", "lost", "under_review", "warning_needs_response", "?"];
+    prop_oneof![
+        3 => Just(None),
+        1 => select(statuses.to_vec()).prop_map(|status| Some(Dispute::from_status(status))),
+    ]
+}
+
+fn some_rules() -> impl Strategy<Value = Rules> {
+    let units = vec![AmountUnit::Major, AmountUnit::Minor, AmountUnit::Stripe];
+    (any::<[bool; 3]>(), any::<Option<bool>>(), select(units)).prop_map(
+        |([partial, refunded, disputed], livemode, unit)| {
+            let mut rules = rules();
+            rules.livemode = livemode;
+            rules.gratuity_unit = unit;
+            let words = &mut rules.payment_words;
+            words.refunded = words.refunded.take().filter(|_| refunded);
+            words.disputed = words.disputed.take().filter(|_| disputed);
+            rules.invoice_words.partial = rules.invoice_words.partial.filter(|_| partial);
+            rules
+        },
+    )
+}
+
+fn stored_ids() -> impl Strategy<Value = Vec<String>> {
+    let texts = ["cs_live_0", "pi_0", "pi_1", "cs_live_2", "cash", " pi_1 "];
+    subsequence(texts.map(str::to_owned).to_vec(), 0..=3)
+}
+
+fn invoices() -> impl Strategy<Value = Invoice> {
+    let words = vec!["Sent", "Overdue", "Partial", "Paid", "Cancelled"];
+    let date = select(vec![Field::Unmapped, Field::Null, Field::Value(())]);
+    let amounts = (invoice_columns(), invoice_columns(), invoice_columns());
+    (select(words), amounts, date, stored_ids(), 0..20).prop_map(
+        |(word, (total, amount_paid, balance), paid_at, stored_ids, currency_known)| Invoice {
+            currency: match currency_known {
+                0 => Err("Taler".into()),
+                _ => Ok(currency("eur")),
+            },
+            total,
+            amount_paid,
+            balance,
+            paid_at,
+            stored_ids,
+            ..invoice(word)
+        },
+    )
+}
+
+/// The ids of a row: of no payment, or of one, perhaps with the session of
+/// another, which the host has copied.
+fn row_ids() -> impl Strategy<Value = PaymentIds> {
+    (0..=PAYMENTS, any::<[bool; 2]>()).prop_map(|(payment, [session_alone, copied])| {
+        if payment == PAYMENTS {
+            return PaymentIds::default();
+        }
+        let mut ids = all_ids(payment);
+        ids.charge = None;
+        if session_alone && ids.session.is_some() {
+            ids.intent = None;
+        } else if copied && ids.intent.is_some() {
+            ids.session = all_ids(0).session;
+        }
+        ids
+    })
+}
+
+fn rows(gratuity: bool, refunded: bool) -> impl Strategy<Value = Vec<PaymentRow>> {
+    let words = vec!["Paid", "Paid", "Pending", "Refunded", "Disputed", "Cleared"];
+    let one = (select(words), row_ids(), [columns(), columns(), columns()]);
+    prop::collection::vec(one, 0..5).prop_map(move |rows| {
+        let mapped = |exists: bool, field| if exists { field } else { Field::Unmapped };
+        rows.into_iter()
+            .enumerate()
+            .map(|(at, (word, ids, [amount, tip, back]))| PaymentRow {
+                amount,
+                gratuity: mapped(gratuity, tip),
+                refunded: mapped(refunded, back),
+                ids,
+                paid_at: (at % 2 == 0).then_some(at as i64),
+                ..row(&format!("row-{at}"), word, 0, &[])
+            })
+            .collect()
+    })
+}
+
+fn memories() -> impl Strategy<Value = Memory> {
+    let one = prop::option::of((amounts(), amounts(), disputes()));
+    prop::collection::vec(one, PAYMENTS).prop_map(|payments| {
+        let mut memory = Memory::default();
+        for (payment, known) in payments.into_iter().enumerate() {
+            let Some((received, refunded, dispute)) = known else {
+                continue;
+            };
+            let known = Remembered {
+                received: received.max(0),
+                refunded: refunded.max(0),
+                dispute,
+            };
+            let ids = all_ids(payment);
+            for id in [ids.session, ids.intent, ids.charge].into_iter().flatten() {
+                memory.0.insert(id, known.clone());
+            }
+        }
+        memory
+    })
+}
+
+fn states() -> impl Strategy<Value = PaymentState> {
+    let money = |code| move |cents| PaymentState::Received(Money::new(cents, currency(code)));
+    prop_oneof![
+        10 => amounts().prop_map(money("eur")),
+        1 => amounts().prop_map(money("usd")),
+        1 => Just(PaymentState::Waiting("processing".into())),
+        1 => Just(PaymentState::Never("canceled".into())),
+        1 => Just(PaymentState::NothingDue),
+        1 => Just(PaymentState::Unknown { field: "status".into(), value: "?".into() }),
+    ]
+}
+
+fn gratuities() -> impl Strategy<Value = Gratuity> {
+    let text = select(vec!["0", "10", "10.00", "1000", "-1", "a lot", ""]).prop_map(str::to_owned);
+    prop_oneof![
+        4 => Just(Gratuity::None),
+        2 => text.clone().prop_map(Gratuity::Said),
+        1 => (text.clone(), text).prop_map(|(a, b)| Gratuity::Said(a).merge(Gratuity::Said(b))),
+    ]
+}
+
+fn payments() -> impl Strategy<Value = Evidence> {
+    let names = subsequence(vec!["R-1".to_owned(), "inv-2".to_owned()], 0..=2);
+    let about = (
+        disputes(),
+        gratuities(),
+        prop_oneof![4 => Just(vec![]), 1 => names],
+    );
+    let view = (any::<[bool; 2]>(), any::<Option<bool>>(), 0..3_i64);
+    (0..PAYMENTS, states(), amounts(), about, view).prop_map(
+        |(payment, state, refunded, (dispute, gratuity, references), (view, livemode, at))| {
+            let [without_session, without_charge] = view;
+            let mut ids = all_ids(payment);
+            if ids.intent.is_some() {
+                ids.session = ids.session.filter(|_| !without_session);
+                ids.charge = ids.charge.filter(|_| !without_charge);
+            }
+            Evidence::Payment(StripePayment {
+                ids,
+                state,
+                refunded,
+                dispute,
+                livemode: livemode.filter(|_| at == 0),
+                gratuity,
+                invoice_references: references,
+                received_at: Some(at).filter(|at| *at > 0),
+                attributes: [("metadata.project".to_owned(), at.to_string())].into(),
+                request_id: Some(format!("req_{at}")),
+                ..received(&[], 0)
+            })
+        },
+    )
+}
+
+fn absences() -> impl Strategy<Value = Evidence> {
+    let id = select(vec!["cs_live_0", "pi_1", "pi_9"])
+        .prop_map(|id| StripeId::parse(id).expect("an id of Stripe's"));
+    let message = "No such object".to_owned();
+    let (missing, other) = (message.clone(), message);
+    prop_oneof![
+        id.clone().prop_map(move |id| Evidence::Missing {
+            id,
+            message: missing.clone()
+        }),
+        id.prop_map(move |id| Evidence::OtherMode {
+            id,
+            message: other.clone()
+        }),
+        Just(Evidence::NotAnId {
+            text: "cash".into()
+        }),
+    ]
+}
+
+fn evidence() -> impl Strategy<Value = Vec<Evidence>> {
+    prop::collection::vec(prop_oneof![6 => payments(), 1 => absences()], 0..5)
+}
+
+fn worlds() -> impl Strategy<Value = World> {
+    let columns = any::<[bool; 2]>();
+    (columns, invoices(), some_rules(), memories(), 0..10).prop_flat_map(
+        |([gratuity, refunded], invoice, rules, memory, just_booked)| {
+            rows(gratuity, refunded).prop_map(move |rows| {
+                let rules = rules.clone();
+                let class_of = |row: PaymentRow| PaymentRow {
+                    status: rules.payment_words.class(&row.status_word),
+                    ..row
+                };
+                World {
+                    invoice: Invoice {
+                        status: rules.invoice_words.class(&invoice.status_word),
+                        ..invoice.clone()
+                    },
+                    rows: rows.into_iter().map(class_of).collect(),
+                    memory: memory.clone(),
+                    rules: rules.clone(),
+                    has_gratuity_column: gratuity,
+                    has_refunded_column: refunded,
+                    just_booked: just_booked == 0,
+                }
+            })
+        },
+    )
+}
+
+/// A plan whose changes to rows stand in an order of their own.
+fn sorted(mut plan: Plan) -> Plan {
+    plan.payments.sort_by_key(|change| format!("{change:?}"));
+    plan
+}
+
+/// The rows that stand for the payment, refunds that a host books as rows apart.
+fn rows_of<'a>(ids: &PaymentIds, rows: &'a [PaymentRow]) -> Vec<&'a PaymentRow> {
+    rows.iter()
+        .filter(|row| row.amount_minor() >= 0 && row.ids.same_payment(ids))
+        .collect()
+}
+
+/// What an issue says, without what only tells how the host looked before.
+fn told(plan: &Plan) -> Vec<String> {
+    plan.issues
+        .iter()
+        .map(|issue| format!("{:?} {:?} {:?}", issue.kind, issue.severity, issue.object))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 4_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn what_was_applied_is_not_decided_again(world in worlds(), evidence in evidence()) {
+        let plan = world.reconcile(&evidence);
+        let after = world.apply(&plan);
+        let again = after.reconcile(&evidence);
+        prop_assert!(again.changes_nothing(), "{plan:#?}\n{after:#?}\nthen {again:#?}");
+        prop_assert_eq!(told(&again), told(&plan), "the issues stay");
+        let locally = after.reconcile(&[]);
+        prop_assert!(locally.changes_nothing(), "{plan:#?}\n{after:#?}\nthen locally {locally:#?}");
+    }
+
+    #[test]
+    fn order_and_repetition_do_not_matter(
+        (world, evidence, shuffled_rows, shuffled) in (worlds(), evidence()).prop_flat_map(
+            |(world, evidence)| {
+                let repeated: Vec<_> = evidence.iter().chain(&evidence).cloned().collect();
+                let rows = Just(world.rows.clone()).prop_shuffle();
+                (Just(world), Just(evidence), rows, Just(repeated).prop_shuffle())
+            }
+        )
+    ) {
+        let plan = sorted(world.reconcile(&evidence));
+        prop_assert_eq!(&sorted(world.reconcile(&shuffled)), &plan, "evidence");
+        let other = World { rows: shuffled_rows, ..world };
+        prop_assert_eq!(&sorted(other.reconcile(&evidence)), &plan, "rows");
+    }
+
+    #[test]
+    fn the_machine_only_raises(world in worlds(), evidence in evidence()) {
+        let plan = world.reconcile(&evidence);
+        let after = world.apply(&plan);
+        let (was, is) = (&world.invoice, &after.invoice);
+        let minor = |field: &Field<Money>| field.value().map(|money| money.minor);
+        prop_assert!(minor(&is.amount_paid) >= minor(&was.amount_paid), "amount paid fell");
+        match was.status {
+            InvoiceStatus::Closed => prop_assert_eq!(is, was, "a closed invoice was touched"),
+            InvoiceStatus::Paid => prop_assert_eq!(is.status, InvoiceStatus::Paid),
+            InvoiceStatus::Partial => prop_assert_ne!(is.status, InvoiceStatus::Open),
+            InvoiceStatus::Open => {}
+        }
+        if was.status == InvoiceStatus::Paid || was.amount_paid.value().is_none() {
+            let rose = minor(&was.balance).is_some_and(|before| minor(&is.balance) > Some(before));
+            prop_assert!(!rose, "the balance of what was paid rose");
+        }
+        if was.total.value().is_none_or(|total| total.minor <= 0) {
+            prop_assert_eq!(is, was, "an invoice over nothing was touched");
+        }
+        if let Field::Value(()) = was.paid_at {
+            prop_assert_eq!(plan.invoice.and_then(|change| change.paid_at), None);
+        }
+    }
+
+    #[test]
+    fn no_row_is_lost_and_no_money_in_one_changed(world in worlds(), evidence in evidence()) {
+        let after = world.apply(&world.reconcile(&evidence));
+        prop_assert!(after.rows.len() >= world.rows.len());
+        for (was, is) in world.rows.iter().zip(&after.rows) {
+            prop_assert_eq!(&was.id, &is.id);
+            let ours_to_write = was.status == PaymentStatus::Pending;
+            if !ours_to_write {
+                prop_assert_eq!((&was.amount, &was.gratuity, &was.ids), (&is.amount, &is.gratuity, &is.ids));
+            }
+            if was.ids.is_empty() || was.status == PaymentStatus::Other {
+                prop_assert_eq!(was, is, "a row written by hand was changed");
+            }
+        }
+    }
+
+    #[test]
+    fn a_payment_is_booked_once(world in worlds(), evidence in evidence()) {
+        let after = world.apply(&world.reconcile(&evidence));
+        for payment in merge_payments(&evidence) {
+            let before = rows_of(&payment.ids, &world.rows).len();
+            let now = rows_of(&payment.ids, &after.rows).len();
+            prop_assert!(now <= before.max(1), "{:?}: {before} rows, then {now}", payment.ids);
+        }
+    }
+
+    #[test]
+    fn received_money_is_in_the_books_or_somebody_hears_of_it(
+        world in worlds(),
+        evidence in evidence(),
+    ) {
+        let plan = world.reconcile(&evidence);
+        let after = world.apply(&plan);
+        for payment in merge_payments(&evidence) {
+            let PaymentState::Received(Money { minor: 1.., .. }) = payment.state else {
+                continue;
+            };
+            let booked = rows_of(&payment.ids, &after.rows).iter().any(|row| row.was_received());
+            let reported = plan.issues.iter().any(|issue| {
+                issue.object.as_deref().is_none_or(|object| payment.ids.contains(object))
+            });
+            prop_assert!(booked || reported, "{:?} went unnoticed: {plan:#?}", payment.ids);
+        }
+    }
+
+    #[test]
+    fn what_is_withheld_or_went_back_raises_nothing(
+        world in worlds(),
+        refunded in any::<bool>(),
+        cents in 1_i64..=1_000_00,
+    ) {
+        let mut payment = received(&["pi_1"], cents);
+        if refunded {
+            payment.refunded = cents;
+        } else {
+            payment.dispute = Some(Dispute::Lost);
+        }
+        let bare = World { rows: Vec::new(), just_booked: false, ..world };
+        let plan = bare.reconcile(&[Evidence::Payment(payment)]);
+        prop_assert_eq!(plan.invoice, None);
+    }
+
+    #[test]
+    fn a_plain_payment_settles_a_plain_invoice(cents in 1_i64..=i64::MAX, order in any::<bool>()) {
+        let mut world = world(invoice("Sent").with_total(cents));
+        let (first, second) = (cents / 2, cents - cents / 2);
+        let mut evidence: Vec<_> = [("pi_1", first), ("pi_2", second)]
+            .map(|(id, cents)| Evidence::Payment(received(&[id], cents)))
+            .into();
+        if order {
+            evidence.reverse();
+        }
+        for said in evidence {
+            world = world.apply(&world.reconcile(&[said]));
+        }
+        prop_assert_eq!(world.invoice.status, InvoiceStatus::Paid);
+        prop_assert_eq!(world.invoice.amount_paid, Field::Value(eur(cents)));
+        prop_assert_eq!(world.invoice.balance, Field::Value(eur(0)));
+    }
+
+    #[test]
+    fn money_survives_every_scale(minor in any::<i64>(), code in "[a-z]{3}", listed in select(LISTED.to_vec())) {
+        for currency in [currency(&code), currency(listed)] {
+            let money = Money::new(minor, currency);
+            for unit in [AmountUnit::Major, AmountUnit::Minor, AmountUnit::Stripe] {
+                if let Ok(text) = money.to_units(unit) {
+                    prop_assert_eq!(Money::from_units(&text, unit, currency), Ok(money), "{}", text);
+                }
+            }
+            prop_assert!(money.to_units(AmountUnit::Major).is_ok());
+            prop_assert_eq!(money.to_units(AmountUnit::Stripe), Ok(minor.to_string()));
+        }
+    }
+
+    #[test]
+    fn host_amounts_survive_every_scale(whole in any::<i64>(), listed in select(LISTED.to_vec())) {
+        let currency = currency(listed);
+        for unit in [AmountUnit::Major, AmountUnit::Minor, AmountUnit::Stripe] {
+            if let Ok(money) = Money::from_units(&whole.to_string(), unit, currency) {
+                let text = money.to_units(unit).expect("what was read can be written");
+                let back = Money::from_units(&text, unit, currency);
+                prop_assert_eq!(back, Ok(money), "{} {} as {:?}", whole, currency, unit);
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_is_an_amount_or_an_error(text in ".{0,60}", digits in "[+-]?[0-9]{0,45}(\\.[0-9]{0,45})?") {
+        for text in [text, digits] {
+            for unit in [AmountUnit::Major, AmountUnit::Minor, AmountUnit::Stripe] {
+                for code in LISTED {
+                    let _ = Money::from_units(&text, unit, currency(code));
+                }
+            }
+            let _ = Currency::parse(&text);
+            let _ = StripeId::parse(&text);
+        }
+    }
+}
+
+const LISTED: [&str; 8] = ["eur", "jpy", "isk", "ugx", "kwd", "mga", "twd", "huf"];

@@ -1,0 +1,167 @@
+//! What PostgreSQL's catalogs say about a table of the host's.
+
+use std::collections::BTreeMap;
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde::Deserialize;
+
+use crate::pg::{Problem, sql};
+
+/// A table and its columns.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Table {
+    /// Quoted, with its schema: fit for SQL text.
+    pub(crate) name: String,
+    /// Quoted.
+    pub(crate) schema: String,
+    pub(crate) owner: u32,
+    /// `r`, `p` and so on, as in `pg_class.relkind`.
+    kind: String,
+    pub(crate) columns: BTreeMap<String, Column>,
+}
+
+/// A column, domains resolved to their base types.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Column {
+    /// Quoted: fit for SQL text.
+    pub(crate) quoted: String,
+    /// The declared type, as `format_type` writes it: fit for a cast.
+    #[serde(rename = "type")]
+    pub(crate) type_name: String,
+    /// The base type's name in `pg_type`, such as `int8`.
+    pub(crate) base: String,
+    /// The labels, where the type is an enum.
+    pub(crate) labels: Option<Vec<String>>,
+    /// NOT NULL, and nothing fills it by itself.
+    pub(crate) must_be_given: bool,
+}
+
+const DESCRIBE: &str = r#"
+select jsonb_build_object(
+    'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+    'schema', quote_ident(n.nspname),
+    'owner', c.relowner,
+    'kind', c.relkind,
+    'columns', coalesce((
+        select jsonb_object_agg(a.attname, jsonb_build_object(
+            'quoted', quote_ident(a.attname),
+            'type', format_type(a.atttypid, a.atttypmod),
+            'base', b.typname,
+            'labels', (select jsonb_agg(e.enumlabel order by e.enumsortorder)
+                         from pg_enum e where e.enumtypid = b.oid),
+            'must_be_given', a.attnotnull and not a.atthasdef
+                             and a.attidentity = '' and a.attgenerated = ''))
+        from pg_attribute a
+        join pg_type t on t.oid = a.atttypid
+        join pg_type b on b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '{}'))
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+where c.oid = to_regclass($1)
+"#;
+
+impl Table {
+    /// Looks a table up. Fails with 42P01 where there is none, and with 42809
+    /// where the name is a view's or another thing's. `setting` is named in the error.
+    pub(crate) fn describe(name: &str, setting: &str) -> Result<Self, Problem> {
+        let hint = "Look at \"select * from invoice_sync.propose_mapping()\", and edit invoice_sync.settings.";
+        let row = sql::fetch_one(DESCRIBE, &[Some(name)]).ok_or_else(|| {
+            Problem::new(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+                format!("table \"{name}\" does not exist"),
+            )
+            .detail(format!("The setting {setting} names it."))
+            .hint(hint)
+        })?;
+        let table: Self = serde_json::from_value(row).map_err(|error| {
+            Problem::new(
+                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                format!("the catalog's entry of {name} was not understood: {error}"),
+            )
+        })?;
+        if !matches!(table.kind.as_str(), "r" | "p") {
+            return Err(Problem::new(
+                PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+                format!("\"{name}\" is not a table"),
+            )
+            .detail(format!("The setting {setting} names it."))
+            .hint("Name the table itself, not a view of it."));
+        }
+        Ok(table)
+    }
+
+    /// A column that must be there. Fails with 42703.
+    pub(crate) fn column(&self, name: &str, setting: &str) -> Result<&Column, Problem> {
+        self.columns.get(name).ok_or_else(|| {
+            Problem::new(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+                format!("column \"{name}\" of table {} does not exist", self.name),
+            )
+            .detail(format!("The setting {setting} names it."))
+            .hint(format!(
+                "Its columns are: {}. Where there is no such column, set {setting} to null if it may be.",
+                self.columns.keys().cloned().collect::<Vec<_>>().join(", ")
+            ))
+        })
+    }
+}
+
+/// What a column is used for decides which types will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Key,
+    Amount,
+    Word,
+    Text,
+    Moment,
+    Any,
+}
+
+impl Role {
+    fn accepts(self, column: &Column) -> bool {
+        const INTEGERS: [&str; 3] = ["int2", "int4", "int8"];
+        const TEXTS: [&str; 5] = ["text", "varchar", "bpchar", "citext", "name"];
+        const MOMENTS: [&str; 3] = ["date", "timestamp", "timestamptz"];
+        let base = column.base.as_str();
+        match self {
+            Self::Key => INTEGERS.contains(&base) || TEXTS.contains(&base) || base == "uuid",
+            Self::Amount => INTEGERS.contains(&base) || base == "numeric",
+            Self::Word => TEXTS.contains(&base) || column.labels.is_some() || base == "bool",
+            Self::Text => TEXTS.contains(&base),
+            Self::Moment => MOMENTS.contains(&base),
+            Self::Any => true,
+        }
+    }
+
+    fn wants(self) -> &'static str {
+        match self {
+            Self::Key => "uuid, bigint, integer, smallint or text",
+            Self::Amount => "numeric, bigint, integer or smallint",
+            Self::Word => "text, an enum or boolean",
+            Self::Text => "text",
+            Self::Moment => "date, timestamp or timestamp with time zone",
+            Self::Any => "any type",
+        }
+    }
+
+    /// Fails with 42804 where the column's type will not do.
+    pub(crate) fn check(
+        self,
+        table: &Table,
+        name: &str,
+        column: &Column,
+        setting: &str,
+    ) -> Result<(), Problem> {
+        if self.accepts(column) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+            format!(
+                "column \"{name}\" of table {} has the type {}",
+                table.name, column.type_name
+            ),
+        )
+        .detail(format!("The setting {setting} wants {}.", self.wants())))
+    }
+}

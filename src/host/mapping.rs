@@ -1,0 +1,371 @@
+//! The settings, held against the catalogs: names that exist, with types that
+//! will do, quoted for SQL.
+
+use std::collections::BTreeMap;
+
+use pgrx::prelude::PgSqlErrorCode;
+
+use super::catalog::{Column, Role, Table};
+use super::settings::{Settings, invalid};
+use super::source::Source;
+use crate::domain::invoice::InvoiceStatus;
+use crate::domain::money::{AmountUnit, Currency};
+use crate::domain::payment::PaymentStatus;
+use crate::domain::rules::{InvoiceWords, PaymentWords};
+use crate::pg::{Problem, sql};
+
+/// A column that is used, ready for SQL text.
+#[derive(Clone, Debug)]
+pub(crate) struct Mapped {
+    /// As the catalog has it: the key in a row's JSON.
+    pub(crate) name: String,
+    /// Quoted.
+    pub(crate) quoted: String,
+    /// Its type, fit for a cast.
+    pub(crate) type_name: String,
+    /// The base type's name in `pg_type`.
+    pub(crate) base: String,
+}
+
+/// The application's tables, as far as they are used.
+#[derive(Clone, Debug)]
+pub(crate) struct Mapping {
+    pub(crate) invoices: Invoices,
+    pub(crate) payments: Payments,
+    pub(crate) invoice_words: InvoiceWords,
+    pub(crate) payment_words: PaymentWords,
+    pub(crate) default_currency: Currency,
+    pub(crate) unit: AmountUnit,
+    pub(crate) time_zone: String,
+    /// While the tables are written, for the host's triggers.
+    pub(crate) search_path: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Invoices {
+    /// Quoted, with its schema.
+    pub(crate) table: String,
+    pub(crate) owner: u32,
+    pub(crate) id: Mapped,
+    pub(crate) number: Option<Mapped>,
+    pub(crate) status: Mapped,
+    pub(crate) total: Mapped,
+    pub(crate) amount_paid: Option<Mapped>,
+    pub(crate) balance: Option<Mapped>,
+    pub(crate) paid_at: Option<Mapped>,
+    pub(crate) currency: Option<Mapped>,
+    pub(crate) session: Option<Mapped>,
+    pub(crate) intent: Option<Mapped>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Payments {
+    /// Quoted, with its schema.
+    pub(crate) table: String,
+    pub(crate) owner: u32,
+    pub(crate) id: Mapped,
+    pub(crate) invoice: Mapped,
+    pub(crate) status: Option<Mapped>,
+    pub(crate) amount: Mapped,
+    pub(crate) gratuity: Option<Mapped>,
+    pub(crate) refunded: Option<Mapped>,
+    pub(crate) date: Option<Mapped>,
+    pub(crate) session: Option<Mapped>,
+    pub(crate) intent: Option<Mapped>,
+    pub(crate) values: BTreeMap<String, Source>,
+    /// Columns that a new row needs and nothing fills, by name.
+    pub(crate) unfilled: Vec<String>,
+}
+
+/// One table while its settings are checked.
+struct Checker<'a> {
+    table: &'a Table,
+}
+
+impl Checker<'_> {
+    fn required(&self, name: &str, setting: &str, role: Role) -> Result<Mapped, Problem> {
+        let column = self.table.column(name, setting)?;
+        role.check(self.table, name, column, setting)?;
+        Ok(mapped(name, column))
+    }
+
+    fn optional(
+        &self,
+        name: Option<&String>,
+        setting: &str,
+        role: Role,
+    ) -> Result<Option<Mapped>, Problem> {
+        name.map(|name| self.required(name, setting, role))
+            .transpose()
+    }
+
+    /// Words that will be written must be labels, where the column is an enum.
+    fn words<'w>(
+        &self,
+        column: &Mapped,
+        words: impl IntoIterator<Item = (&'static str, &'w str)>,
+    ) -> Result<(), Problem> {
+        let Some(labels) = self
+            .table
+            .columns
+            .get(&column.name)
+            .and_then(|column| column.labels.as_ref())
+        else {
+            return Ok(());
+        };
+        for (setting, word) in words {
+            if !labels.iter().any(|label| label == word) {
+                return Err(Problem::new(
+                    PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                    format!(
+                        "\"{word}\" is no value of column \"{}\" of table {}",
+                        column.name, self.table.name
+                    ),
+                )
+                .detail(format!(
+                    "The setting {setting} names it; the type {} has: {}.",
+                    column.type_name,
+                    labels.join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn mapped(name: &str, column: &Column) -> Mapped {
+    Mapped {
+        name: name.to_owned(),
+        quoted: column.quoted.clone(),
+        type_name: column.type_name.clone(),
+        base: column.base.clone(),
+    }
+}
+
+impl Mapping {
+    /// Holds settings against the database. Fails with 42P01, 42809, 42703,
+    /// 42804 or 22023; each names what is wrong and the setting that says so.
+    pub(crate) fn resolve(settings: &Settings) -> Result<Self, Problem> {
+        let invoices_table = Table::describe(&settings.invoices_table, "invoices_table")?;
+        let payments_table = Table::describe(&settings.payments_table, "payments_table")?;
+        let invoices = invoices(settings, &invoices_table)?;
+        let payments = payments(settings, &payments_table, &invoices_table)?;
+        same_type(&invoices, &payments)?;
+        check_time_zone(&settings.time_zone);
+        let search_path = settings.host_search_path.clone().unwrap_or_else(|| {
+            format!("{}, {}, public", invoices_table.schema, payments_table.schema)
+        });
+        Ok(Self {
+            invoices,
+            payments,
+            invoice_words: settings.invoice_words(),
+            payment_words: settings.payment_words(),
+            default_currency: settings.default_currency()?,
+            unit: settings.amount_unit()?,
+            time_zone: settings.time_zone.clone(),
+            search_path,
+        })
+    }
+
+    /// What the extension works with now.
+    pub(crate) fn load() -> Result<(Self, Settings), Problem> {
+        let settings = Settings::load()?;
+        Ok((Self::resolve(&settings)?, settings))
+    }
+
+    /// The word to write for an invoice's status; `None` where the host has none.
+    pub(crate) fn invoice_word(&self, status: InvoiceStatus) -> Option<&str> {
+        match status {
+            InvoiceStatus::Paid => Some(&self.invoice_words.paid),
+            InvoiceStatus::Partial => self.invoice_words.partial.as_deref(),
+            InvoiceStatus::Open | InvoiceStatus::Closed => None,
+        }
+    }
+
+    /// The word to write for a payment's status; `None` where the host has none.
+    pub(crate) fn payment_word(&self, status: PaymentStatus) -> Option<&str> {
+        self.payment_words.word(status)
+    }
+
+    /// The paths into Stripe's answers that new payments need.
+    pub(crate) fn stripe_paths(&self) -> Vec<String> {
+        let mut paths: Vec<String> = self
+            .payments
+            .values
+            .values()
+            .flat_map(Source::stripe_paths)
+            .collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+}
+
+fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
+    let check = Checker { table };
+    let s = settings;
+    let status = check.required(&s.invoice_status_column, "invoice_status_column", Role::Word)?;
+    let words = settings.invoice_words();
+    check.words(
+        &status,
+        [("invoice_paid_word", words.paid.as_str())]
+            .into_iter()
+            .chain(words.partial.as_deref().map(|word| ("invoice_partial_word", word)))
+            .chain(words.closed.iter().map(|word| ("invoice_closed_words", word.as_str()))),
+    )?;
+    Ok(Invoices {
+        table: table.name.clone(),
+        owner: table.owner,
+        id: check.required(&s.invoice_id_column, "invoice_id_column", Role::Key)?,
+        number: check.optional(s.invoice_number_column.as_ref(), "invoice_number_column", Role::Any)?,
+        status,
+        total: check.required(&s.invoice_total_column, "invoice_total_column", Role::Amount)?,
+        amount_paid: check.optional(
+            s.invoice_amount_paid_column.as_ref(),
+            "invoice_amount_paid_column",
+            Role::Amount,
+        )?,
+        balance: check.optional(
+            s.invoice_balance_column.as_ref(),
+            "invoice_balance_column",
+            Role::Amount,
+        )?,
+        paid_at: check.optional(
+            s.invoice_paid_at_column.as_ref(),
+            "invoice_paid_at_column",
+            Role::Moment,
+        )?,
+        currency: check.optional(
+            s.invoice_currency_column.as_ref(),
+            "invoice_currency_column",
+            Role::Word,
+        )?,
+        session: check.optional(
+            s.invoice_session_column.as_ref(),
+            "invoice_session_column",
+            Role::Text,
+        )?,
+        intent: check.optional(
+            s.invoice_intent_column.as_ref(),
+            "invoice_intent_column",
+            Role::Text,
+        )?,
+    })
+}
+
+fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Payments, Problem> {
+    let check = Checker { table };
+    let s = settings;
+    let status = check.optional(
+        s.payment_status_column.as_ref(),
+        "payment_status_column",
+        Role::Word,
+    )?;
+    if let Some(status) = &status {
+        let words = settings.payment_words();
+        check.words(
+            status,
+            [("payment_paid_word", words.paid.as_str())]
+                .into_iter()
+                .chain(words.refunded.as_deref().map(|word| ("payment_refunded_word", word)))
+                .chain(words.disputed.as_deref().map(|word| ("payment_disputed_word", word)))
+                .chain(words.pending.iter().map(|word| ("payment_pending_words", word.as_str()))),
+        )?;
+    }
+    let values = settings.payment_values()?;
+    for (column, source) in &values {
+        table.column(column, "payment_values")?;
+        for needed in source.invoice_columns() {
+            invoices.column(needed, "payment_values")?;
+        }
+    }
+    let optional = |name: &Option<String>, setting: &'static str, role: Role| {
+        check.optional(name.as_ref(), setting, role)
+    };
+    let mut payments = Payments {
+        table: table.name.clone(),
+        owner: table.owner,
+        id: check.required(&s.payment_id_column, "payment_id_column", Role::Key)?,
+        invoice: check.required(&s.payment_invoice_column, "payment_invoice_column", Role::Key)?,
+        status,
+        amount: check.required(&s.payment_amount_column, "payment_amount_column", Role::Amount)?,
+        gratuity: optional(&s.payment_gratuity_column, "payment_gratuity_column", Role::Amount)?,
+        refunded: optional(&s.payment_refunded_column, "payment_refunded_column", Role::Amount)?,
+        date: optional(&s.payment_date_column, "payment_date_column", Role::Moment)?,
+        session: optional(&s.payment_session_column, "payment_session_column", Role::Text)?,
+        intent: optional(&s.payment_intent_column, "payment_intent_column", Role::Text)?,
+        values,
+        unfilled: Vec::new(),
+    };
+    payments.unfilled = table
+        .columns
+        .iter()
+        .filter(|(name, column)| column.must_be_given && !payments.fills(name))
+        .map(|(name, _)| name.clone())
+        .collect();
+    no_column_twice(&payments)?;
+    Ok(payments)
+}
+
+impl Payments {
+    /// The mapped columns, without those of `payment_values`.
+    fn own_columns(&self) -> impl Iterator<Item = &Mapped> {
+        [&self.invoice, &self.amount].into_iter().chain(
+            [
+                &self.status,
+                &self.gratuity,
+                &self.refunded,
+                &self.date,
+                &self.session,
+                &self.intent,
+            ]
+            .into_iter()
+            .flatten(),
+        )
+    }
+
+    fn fills(&self, column: &str) -> bool {
+        self.values.contains_key(column) || self.own_columns().any(|own| own.name == column)
+    }
+}
+
+/// `payment_values` may fill what nothing else fills.
+fn no_column_twice(payments: &Payments) -> Result<(), Problem> {
+    match payments
+        .own_columns()
+        .find(|own| payments.values.contains_key(&own.name))
+    {
+        Some(own) => Err(invalid(format!(
+            "payment_values: column \"{}\" is mapped by a setting of its own",
+            own.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn same_type(invoices: &Invoices, payments: &Payments) -> Result<(), Problem> {
+    let family = |base: &str| match base {
+        "int2" | "int4" | "int8" => "integer",
+        "text" | "varchar" | "bpchar" | "citext" | "name" => "text",
+        _ => "uuid",
+    };
+    if family(&invoices.id.base) == family(&payments.invoice.base) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+        format!(
+            "column \"{}\" of table {} has the type {}",
+            payments.invoice.name, payments.table, payments.invoice.type_name
+        ),
+    )
+    .detail(format!(
+        "It refers to column \"{}\" of table {}, which has the type {}.",
+        invoices.id.name, invoices.table, invoices.id.type_name
+    )))
+}
+
+/// PostgreSQL's own error (22023) names a time zone that it does not know.
+fn check_time_zone(name: &str) {
+    sql::execute("select now() at time zone $1", &[Some(name)]);
+}

@@ -1,0 +1,11 @@
+//! The application's tables: which they are, what stands in them, how they
+//! are locked and written. Nothing here knows Stripe.
+
+pub(crate) mod candidates;
+pub(crate) mod catalog;
+pub(crate) mod mapping;
+pub(crate) mod monitor;
+pub(crate) mod read;
+pub(crate) mod settings;
+pub(crate) mod source;
+pub(crate) mod write;

@@ -1,0 +1,140 @@
+//! The row of choices, as it stands in the table `invoice_sync.settings`.
+
+use std::collections::BTreeMap;
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::source::Source;
+use crate::domain::money::{AmountUnit, Currency};
+use crate::domain::rules::{InvoiceWords, PaymentWords, Rules};
+use crate::pg::{Problem, sql};
+
+/// Field by field what the table has; see its comments (`\d+ invoice_sync.settings`).
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Settings {
+    pub(crate) invoices_table: String,
+    pub(crate) invoice_id_column: String,
+    pub(crate) invoice_number_column: Option<String>,
+    pub(crate) invoice_status_column: String,
+    pub(crate) invoice_total_column: String,
+    pub(crate) invoice_amount_paid_column: Option<String>,
+    pub(crate) invoice_balance_column: Option<String>,
+    pub(crate) invoice_paid_at_column: Option<String>,
+    pub(crate) invoice_currency_column: Option<String>,
+    pub(crate) invoice_session_column: Option<String>,
+    pub(crate) invoice_intent_column: Option<String>,
+
+    pub(crate) payments_table: String,
+    pub(crate) payment_id_column: String,
+    pub(crate) payment_invoice_column: String,
+    pub(crate) payment_status_column: Option<String>,
+    pub(crate) payment_amount_column: String,
+    pub(crate) payment_gratuity_column: Option<String>,
+    pub(crate) payment_refunded_column: Option<String>,
+    pub(crate) payment_date_column: Option<String>,
+    pub(crate) payment_session_column: Option<String>,
+    pub(crate) payment_intent_column: Option<String>,
+    payment_values: BTreeMap<String, Value>,
+
+    invoice_paid_word: String,
+    invoice_partial_word: Option<String>,
+    invoice_closed_words: Vec<String>,
+    payment_paid_word: String,
+    payment_pending_words: Vec<String>,
+    payment_refunded_word: Option<String>,
+    payment_disputed_word: Option<String>,
+
+    default_currency: String,
+    amount_unit: String,
+    pub(crate) gratuity_key: Option<String>,
+    gratuity_unit: String,
+    pub(crate) invoice_reference_key: Option<String>,
+    pub(crate) time_zone: String,
+    pub(crate) host_search_path: Option<String>,
+}
+
+impl Settings {
+    /// The row as it stands now. Fails with 55000 where it has been deleted.
+    pub(crate) fn load() -> Result<Self, Problem> {
+        let row = sql::fetch_one("select to_jsonb(s) from invoice_sync.settings s", &[])
+            .ok_or_else(|| {
+                Problem::new(
+                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "invoice_sync has no settings",
+                )
+                .detail("The table invoice_sync.settings is empty.")
+                .hint("insert into invoice_sync.settings default values;")
+            })?;
+        Self::from_json(row)
+    }
+
+    /// Reads a row, stored or about to be. Fails with 22023.
+    pub(crate) fn from_json(row: Value) -> Result<Self, Problem> {
+        serde_json::from_value(row).map_err(|error| invalid(format!("settings: {error}")))
+    }
+
+    /// The further columns of a new payment and where their values come from.
+    /// Fails with 22023.
+    pub(crate) fn payment_values(&self) -> Result<BTreeMap<String, Source>, Problem> {
+        self.payment_values
+            .iter()
+            .map(|(column, source)| {
+                Source::parse(source)
+                    .map(|source| (column.clone(), source))
+                    .map_err(|why| invalid(format!("payment_values: column \"{column}\": {why}")))
+            })
+            .collect()
+    }
+
+    pub(crate) fn default_currency(&self) -> Result<Currency, Problem> {
+        Currency::parse(&self.default_currency).ok_or_else(|| {
+            invalid(format!(
+                "default_currency \"{}\" is no ISO 4217 code",
+                self.default_currency
+            ))
+        })
+    }
+
+    pub(crate) fn amount_unit(&self) -> Result<AmountUnit, Problem> {
+        unit("amount_unit", &self.amount_unit)
+    }
+
+    /// What deciding needs to know. `livemode` is the mode of the key in use.
+    pub(crate) fn rules(&self, livemode: Option<bool>) -> Result<Rules, Problem> {
+        Ok(Rules {
+            livemode,
+            invoice_words: self.invoice_words(),
+            payment_words: self.payment_words(),
+            gratuity_unit: unit("gratuity_unit", &self.gratuity_unit)?,
+        })
+    }
+
+    pub(crate) fn invoice_words(&self) -> InvoiceWords {
+        InvoiceWords {
+            paid: self.invoice_paid_word.clone(),
+            partial: self.invoice_partial_word.clone(),
+            closed: self.invoice_closed_words.clone(),
+        }
+    }
+
+    pub(crate) fn payment_words(&self) -> PaymentWords {
+        PaymentWords {
+            paid: self.payment_paid_word.clone(),
+            pending: self.payment_pending_words.clone(),
+            refunded: self.payment_refunded_word.clone(),
+            disputed: self.payment_disputed_word.clone(),
+        }
+    }
+}
+
+fn unit(setting: &str, word: &str) -> Result<AmountUnit, Problem> {
+    AmountUnit::parse(word)
+        .ok_or_else(|| invalid(format!("{setting} \"{word}\" is not major, minor or stripe")))
+}
+
+/// 22023 `invalid_parameter_value`.
+pub(crate) fn invalid(message: String) -> Problem {
+    Problem::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message)
+}

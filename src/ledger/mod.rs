@@ -1,0 +1,8 @@
+//! The extension's own tables: what was done, why, and what a person has to
+//! look at.
+
+pub(crate) mod changes;
+pub(crate) mod checks;
+pub(crate) mod issues;
+pub(crate) mod memory;
+pub(crate) mod runs;

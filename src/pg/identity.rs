@@ -1,0 +1,107 @@
+//! Who is acting: as whom statements on the host's tables run, and who asked.
+
+use core::ffi::{CStr, c_int};
+
+use pgrx::pg_sys;
+
+/// Runs `work` with the rights of a table's owner, as PostgreSQL itself does for
+/// the queries of foreign keys (`ri_PerformCheck` in ri_triggers.c): the owner
+/// may always read and write the table, and its own row security does not hide
+/// rows from it. SET ROLE and the like are forbidden meanwhile, so the table's
+/// triggers cannot step out of the owner's rights.
+///
+/// The former identity is back when this returns and when it unwinds.
+pub(crate) fn as_table_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) -> T {
+    let former = Identity::now();
+    let _restored_on_drop = RestoreIdentity(former);
+    Identity {
+        user: owner,
+        security_context: former.security_context
+            | pg_sys::SECURITY_LOCAL_USERID_CHANGE as c_int
+            | pg_sys::SECURITY_NOFORCE_RLS as c_int,
+    }
+    .assume();
+    work()
+}
+
+/// The role that runs the session, after SET ROLE and before any SECURITY
+/// DEFINER function: the caller, where `current_user` would name the definer.
+pub(crate) fn outer_role() -> String {
+    // SAFETY: a plain read of the backend's state.
+    role_name(unsafe { pg_sys::GetOuterUserId() })
+}
+
+/// The role whose rights hold now: inside a SECURITY DEFINER function its owner.
+pub(crate) fn current_role_name() -> String {
+    // SAFETY: a plain read of the backend's state.
+    role_name(unsafe { pg_sys::GetUserId() })
+}
+
+/// Whether [`outer_role`] is a superuser.
+pub(crate) fn outer_role_is_superuser() -> bool {
+    // SAFETY: looks up a role by Oid; an unknown one is no superuser.
+    unsafe { pg_sys::superuser_arg(pg_sys::GetOuterUserId()) }
+}
+
+/// Whether every statement of this transaction sees what the first one saw
+/// (REPEATABLE READ and SERIALIZABLE). Where it does, reading a row again after
+/// locking it does not show what others committed meanwhile.
+pub(crate) fn transaction_keeps_one_snapshot() -> bool {
+    // SAFETY: a plain read of the backend's state.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as c_int }
+}
+
+/// The operating system's user that the server runs as; files that hold secrets
+/// must belong to it.
+pub(crate) fn server_user_id() -> u32 {
+    // SAFETY: geteuid always succeeds and touches no memory.
+    unsafe { libc::geteuid() }
+}
+
+#[derive(Clone, Copy)]
+struct Identity {
+    user: pg_sys::Oid,
+    security_context: c_int,
+}
+
+impl Identity {
+    fn now() -> Self {
+        let mut user = pg_sys::InvalidOid;
+        let mut security_context = 0;
+        // SAFETY: writes to the two places it is given.
+        unsafe { pg_sys::GetUserIdAndSecContext(&raw mut user, &raw mut security_context) };
+        Self {
+            user,
+            security_context,
+        }
+    }
+
+    fn assume(self) {
+        // SAFETY: only sets two globals; it cannot fail, and the end of a
+        // (sub)transaction puts back what held at its beginning.
+        unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.security_context) };
+    }
+}
+
+struct RestoreIdentity(Identity);
+
+impl Drop for RestoreIdentity {
+    fn drop(&mut self) {
+        self.0.assume();
+    }
+}
+
+/// A role's name, or its number where the role was dropped meanwhile.
+fn role_name(role: pg_sys::Oid) -> String {
+    const MISSING_IS_FINE: bool = true;
+    // SAFETY: returns null or a palloc'd C string, which is copied and freed.
+    unsafe {
+        let name = pg_sys::GetUserNameFromId(role, MISSING_IS_FINE);
+        if name.is_null() {
+            return role.to_u32().to_string();
+        }
+        let copied = CStr::from_ptr(name).to_string_lossy().into_owned();
+        pg_sys::pfree(name.cast());
+        copied
+    }
+}

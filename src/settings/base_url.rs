@@ -1,0 +1,111 @@
+//! The rule for base URLs: the place that gets the API key must be the right one.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::pg::guc::{Arrival, Refusal};
+
+/// Takes `https://host[:port][/path]`, and `http://…` where the host is this
+/// machine. A password, a query or a fragment has no place in a base.
+pub(super) fn judge(value: &str, _arrival: Arrival) -> Result<(), Refusal> {
+    let Some((is_encrypted, rest)) = split_scheme(value.trim()) else {
+        return Err(refused(
+            c"The value does not begin with https:// or http://.",
+        ));
+    };
+    if rest.contains(['@', '?', '#']) {
+        return Err(refused(
+            c"A user name, password, query or fragment is not allowed.",
+        ));
+    }
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, ""),
+    };
+    if !path.bytes().all(is_path_byte) {
+        return Err(refused(c"The path holds characters that are not allowed."));
+    }
+    let Some(host) = host_of(authority) else {
+        return Err(refused(c"The host or the port is not valid."));
+    };
+    if !is_encrypted && !is_loopback(host) {
+        return Err(refused(
+            c"Without encryption the API key could be read on its way.",
+        ));
+    }
+    Ok(())
+}
+
+/// The base as requests are built from it.
+pub(super) fn without_trailing_slash(base: String) -> String {
+    base.trim_end_matches('/').to_owned()
+}
+
+fn refused(detail: &'static std::ffi::CStr) -> Refusal {
+    Refusal {
+        reason: "is not a base URL that requests may go to",
+        detail,
+        hint: c"Use https://host or https://host/path; http:// is for 127.0.0.0/8, [::1] and localhost.",
+        hides_statement: false,
+    }
+}
+
+fn split_scheme(url: &str) -> Option<(bool, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    if scheme.eq_ignore_ascii_case("https") {
+        Some((true, rest))
+    } else if scheme.eq_ignore_ascii_case("http") {
+        Some((false, rest))
+    } else {
+        None
+    }
+}
+
+fn is_path_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte)
+}
+
+/// The host without port and brackets, where both are well formed.
+fn host_of(authority: &str) -> Option<&str> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']')?;
+            address.parse::<Ipv6Addr>().ok()?;
+            (address, port)
+        }
+        None => {
+            let end = authority.find(':').unwrap_or(authority.len());
+            let (name, port) = authority.split_at(end);
+            is_host_name(name).then_some((name, port))?
+        }
+    };
+    is_port(port).then_some(host)
+}
+
+fn is_host_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+/// Nothing, or a colon and a number from 1 to 65535.
+fn is_port(port: &str) -> bool {
+    match port.strip_prefix(':') {
+        Some(digits) => {
+            digits.bytes().all(|byte| byte.is_ascii_digit())
+                && digits.parse::<u16>().is_ok_and(|number| number > 0)
+        }
+        None => port.is_empty(),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}

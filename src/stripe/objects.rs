@@ -1,0 +1,331 @@
+//! Stripe's JSON becomes evidence, here and nowhere else.
+//!
+//! A field that the documentation promises and that is missing, or of another
+//! type, is an error; an unknown status is not (it is reported as such).
+
+use serde_json::Value;
+
+use super::error::StripeError;
+use crate::domain::evidence::{Dispute, Gratuity, PaymentState, StripePayment};
+use crate::domain::identity::PaymentIds;
+use crate::domain::money::{Currency, Money};
+
+/// What to look for beside the money.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reading {
+    /// The metadata key of the gratuity.
+    pub(crate) gratuity_key: Option<String>,
+    /// The metadata key that names the invoice.
+    pub(crate) invoice_key: Option<String>,
+    /// Paths that the host's payment rows take over: `payment_intent.description`,
+    /// `metadata.project`.
+    pub(crate) attributes: Vec<String>,
+}
+
+/// A session, its intent and the latest charge, as far as they are there.
+#[derive(Clone, Copy, Default)]
+struct Trio<'a> {
+    session: Option<&'a Value>,
+    intent: Option<&'a Value>,
+    charge: Option<&'a Value>,
+}
+
+/// Reads an answer to `GET /v1/checkout/sessions/{id}?expand[]=payment_intent.latest_charge`.
+/// Source: <https://docs.stripe.com/api/checkout/sessions/object>.
+pub(crate) fn read_session(
+    session: &Value,
+    reading: &Reading,
+    request_id: Option<String>,
+) -> Result<StripePayment, StripeError> {
+    expect_object(session, "checkout.session")?;
+    let intent = expanded(session, "payment_intent")?;
+    let trio = Trio {
+        session: Some(session),
+        intent,
+        charge: intent.map(latest_charge).transpose()?.flatten(),
+    };
+    let state = match intent {
+        Some(intent) => under_session(intent_state(intent)?, session)?,
+        None => session_state(session)?,
+    };
+    assemble(trio, state, reading, request_id)
+}
+
+/// Reads an answer to `GET /v1/payment_intents/{id}?expand[]=latest_charge`.
+/// Source: <https://docs.stripe.com/api/payment_intents/object>.
+pub(crate) fn read_intent(
+    intent: &Value,
+    reading: &Reading,
+    request_id: Option<String>,
+) -> Result<StripePayment, StripeError> {
+    expect_object(intent, "payment_intent")?;
+    let trio = Trio {
+        session: None,
+        intent: Some(intent),
+        charge: latest_charge(intent)?,
+    };
+    assemble(trio, intent_state(intent)?, reading, request_id)
+}
+
+/// Reads an answer to `GET /v1/charges/{id}` for a charge without an intent.
+/// Source: <https://docs.stripe.com/api/charges/object>.
+pub(crate) fn read_charge(
+    charge: &Value,
+    reading: &Reading,
+    request_id: Option<String>,
+) -> Result<StripePayment, StripeError> {
+    expect_object(charge, "charge")?;
+    let trio = Trio {
+        charge: Some(charge),
+        ..Trio::default()
+    };
+    let state = match text(charge, "status")? {
+        "succeeded" => received(charge, "amount_captured")?,
+        "pending" => PaymentState::Waiting("pending".to_owned()),
+        "failed" => PaymentState::Never("failed".to_owned()),
+        other => unknown("charge status", other),
+    };
+    assemble(trio, state, reading, request_id)
+}
+
+/// The intent that a charge belongs to.
+pub(crate) fn intent_of_charge(charge: &Value) -> Option<&str> {
+    charge.get("payment_intent").and_then(id_of)
+}
+
+/// Reads a page of `GET /v1/disputes?payment_intent=…`: the one that matters most.
+/// Source: <https://docs.stripe.com/api/disputes/list>.
+pub(crate) fn read_disputes(page: &Value) -> Result<Option<Dispute>, StripeError> {
+    let disputes = page
+        .get("data")
+        .and_then(Value::as_array)
+        .ok_or_else(|| missing("data"))?;
+    disputes
+        .iter()
+        .map(|dispute| text(dispute, "status").map(Dispute::from_status))
+        .try_fold(None, |worst: Option<Dispute>, dispute| {
+            Ok(worst.max(Some(dispute?)))
+        })
+}
+
+/// Whether the charge of this payment was ever disputed: then its disputes are worth a request.
+pub(crate) fn is_disputed(answer: &Value) -> bool {
+    let charge = match answer.get("object").and_then(Value::as_str) {
+        Some("checkout.session") => answer.pointer("/payment_intent/latest_charge"),
+        Some("payment_intent") => answer.get("latest_charge"),
+        _ => Some(answer),
+    };
+    charge
+        .and_then(|charge| charge.get("disputed"))
+        .and_then(Value::as_bool)
+        .unwrap_or(false)
+}
+
+fn assemble(
+    trio: Trio,
+    state: PaymentState,
+    reading: &Reading,
+    request_id: Option<String>,
+) -> Result<StripePayment, StripeError> {
+    let livemode = [trio.session, trio.intent, trio.charge]
+        .into_iter()
+        .flatten()
+        .find_map(|object| object.get("livemode").and_then(Value::as_bool));
+    let refunded = match trio.charge {
+        Some(charge) => integer(charge, "amount_refunded")?,
+        None => 0,
+    };
+    let dated = trio.charge.or(trio.intent).or(trio.session);
+    Ok(StripePayment {
+        ids: PaymentIds {
+            session: trio.session.and_then(id_of).map(str::to_owned),
+            intent: trio
+                .intent
+                .and_then(id_of)
+                .or_else(|| trio.charge.and_then(intent_of_charge))
+                .map(str::to_owned),
+            charge: trio.charge.and_then(id_of).map(str::to_owned),
+        },
+        state,
+        refunded,
+        dispute: None,
+        livemode,
+        gratuity: gratuity(trio, reading),
+        invoice_references: invoice_references(trio, reading),
+        received_at: dated
+            .map(|object| integer(object, "created"))
+            .transpose()?,
+        attributes: reading
+            .attributes
+            .iter()
+            .filter_map(|path| Some((path.clone(), attribute(trio, path)?)))
+            .collect(),
+        request_id,
+    })
+}
+
+/// Source: <https://docs.stripe.com/payments/paymentintents/lifecycle>.
+fn intent_state(intent: &Value) -> Result<PaymentState, StripeError> {
+    Ok(match text(intent, "status")? {
+        "succeeded" => received(intent, "amount_received")?,
+        "canceled" => PaymentState::Never("canceled".to_owned()),
+        waiting @ ("requires_payment_method"
+        | "requires_confirmation"
+        | "requires_action"
+        | "processing"
+        | "requires_capture") => PaymentState::Waiting(waiting.to_owned()),
+        other => unknown("payment intent status", other),
+    })
+}
+
+/// The intent decides; an expired session only closes what nobody has begun to pay.
+fn under_session(state: PaymentState, session: &Value) -> Result<PaymentState, StripeError> {
+    let begun = |status: &str| matches!(status, "processing" | "requires_capture");
+    match state {
+        PaymentState::Waiting(status) if !begun(&status) => match session_state(session)? {
+            PaymentState::Never(why) => Ok(PaymentState::Never(why)),
+            unknown @ PaymentState::Unknown { .. } => Ok(unknown),
+            _ => Ok(PaymentState::Waiting(status)),
+        },
+        decided => Ok(decided),
+    }
+}
+
+/// A session without an intent: not begun, free of charge, a setup, or paid
+/// through something else (the first invoice of a subscription).
+fn session_state(session: &Value) -> Result<PaymentState, StripeError> {
+    if text(session, "mode")? == "setup" {
+        return Ok(PaymentState::NothingDue);
+    }
+    Ok(match text(session, "payment_status")? {
+        "paid" => received(session, "amount_total")?,
+        "no_payment_required" => PaymentState::NothingDue,
+        "unpaid" => match text(session, "status")? {
+            "expired" => PaymentState::Never("expired".to_owned()),
+            "open" => PaymentState::Waiting("open".to_owned()),
+            "complete" => PaymentState::Waiting("complete, payment in flight".to_owned()),
+            other => unknown("checkout session status", other),
+        },
+        other => unknown("checkout session payment_status", other),
+    })
+}
+
+fn unknown(field: &str, value: &str) -> PaymentState {
+    PaymentState::Unknown {
+        field: field.to_owned(),
+        value: value.to_owned(),
+    }
+}
+
+fn received(object: &Value, amount: &str) -> Result<PaymentState, StripeError> {
+    let minor = integer(object, amount)?;
+    let code = text(object, "currency")?;
+    let currency = Currency::parse(code).ok_or_else(|| StripeError::Malformed {
+        what: format!("currency \"{code}\" is no ISO 4217 code"),
+    })?;
+    Ok(PaymentState::Received(Money::new(minor, currency)))
+}
+
+fn latest_charge(intent: &Value) -> Result<Option<&Value>, StripeError> {
+    expanded(intent, "latest_charge")
+}
+
+/// An object that was asked to be expanded: null, or the object. An id alone
+/// means that Stripe did not expand it.
+fn expanded<'a>(object: &'a Value, field: &str) -> Result<Option<&'a Value>, StripeError> {
+    match object.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(inner @ Value::Object(_)) => Ok(Some(inner)),
+        Some(_) => Err(StripeError::Malformed {
+            what: format!("\"{field}\" was not expanded"),
+        }),
+    }
+}
+
+fn gratuity(trio: Trio, reading: &Reading) -> Gratuity {
+    let Some(key) = &reading.gratuity_key else {
+        return Gratuity::None;
+    };
+    metadata(trio, key)
+        .map(|said| Gratuity::Said(said.trim().to_owned()))
+        .filter(|said| *said != Gratuity::Said(String::new()))
+        .fold(Gratuity::None, Gratuity::merge)
+}
+
+fn invoice_references(trio: Trio, reading: &Reading) -> Vec<String> {
+    let Some(key) = &reading.invoice_key else {
+        return Vec::new();
+    };
+    let mut references: Vec<String> = metadata(trio, key)
+        .map(|reference| reference.trim().to_owned())
+        .filter(|reference| !reference.is_empty())
+        .collect();
+    references.sort();
+    references.dedup();
+    references
+}
+
+/// The metadata of session and intent under one key. The charge only repeats the intent's.
+fn metadata<'a>(trio: Trio<'a>, key: &'a str) -> impl Iterator<Item = &'a str> {
+    let own = trio.intent.is_none() && trio.session.is_none();
+    [trio.intent, trio.session, trio.charge.filter(|_| own)]
+        .into_iter()
+        .flatten()
+        .filter_map(move |object| object.get("metadata")?.get(key)?.as_str())
+}
+
+/// A value by its path: the object's name, then its fields.
+fn attribute(trio: Trio, path: &str) -> Option<String> {
+    let (head, rest) = path.split_once('.')?;
+    if head == "metadata" {
+        return metadata(trio, rest).next().map(str::to_owned);
+    }
+    let object = match head {
+        "checkout_session" => trio.session,
+        "payment_intent" => trio.intent,
+        "charge" => trio.charge,
+        _ => None,
+    }?;
+    let value = rest
+        .split('.')
+        .try_fold(object, |value, field| value.get(field))?;
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+fn id_of(object: &Value) -> Option<&str> {
+    object.as_str().or_else(|| object.get("id")?.as_str())
+}
+
+fn expect_object(object: &Value, wanted: &str) -> Result<(), StripeError> {
+    match text(object, "object")? {
+        found if found == wanted => Ok(()),
+        found => Err(StripeError::Malformed {
+            what: format!("a {found} where a {wanted} was asked for"),
+        }),
+    }
+}
+
+fn text<'a>(object: &'a Value, field: &str) -> Result<&'a str, StripeError> {
+    object
+        .get(field)
+        .and_then(Value::as_str)
+        .ok_or_else(|| missing(field))
+}
+
+fn integer(object: &Value, field: &str) -> Result<i64, StripeError> {
+    object
+        .get(field)
+        .and_then(Value::as_i64)
+        .ok_or_else(|| missing(field))
+}
+
+fn missing(field: &str) -> StripeError {
+    StripeError::Malformed {
+        what: format!("\"{field}\" is missing or of the wrong type"),
+    }
+}

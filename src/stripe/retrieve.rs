@@ -1,0 +1,95 @@
+//! Questions about single objects.
+
+use super::client::Client;
+use super::error::StripeError;
+use super::objects::{self, Reading};
+use crate::domain::evidence::{Evidence, StripePayment};
+use crate::domain::identity::{ObjectKind, StripeId};
+use crate::pg::Stop;
+
+/// Asks for one object and, where it is disputed, for its disputes.
+///
+/// A session's id tells its mode; where that is not the key's, no request is made.
+pub(crate) fn retrieve(
+    client: &Client,
+    id: &StripeId,
+    reading: &Reading,
+    stop: &Stop,
+) -> Result<Evidence, StripeError> {
+    if let (Some(theirs), Some(ours)) = (id.livemode(), client.livemode())
+        && theirs != ours
+    {
+        return Ok(Evidence::OtherMode {
+            id: id.clone(),
+            message: "told by the id's own prefix".to_owned(),
+        });
+    }
+    match ask(client, id, reading, stop) {
+        Ok(payment) => Ok(Evidence::Payment(payment)),
+        Err(StripeError::NoSuchObject { message }) => Ok(absence(id.clone(), message)),
+        Err(error) => Err(error),
+    }
+}
+
+fn ask(
+    client: &Client,
+    id: &StripeId,
+    reading: &Reading,
+    stop: &Stop,
+) -> Result<StripePayment, StripeError> {
+    let answer = match id.kind() {
+        ObjectKind::CheckoutSession => client.get(
+            &format!("/v1/checkout/sessions/{id}"),
+            &[("expand[]", "payment_intent.latest_charge")],
+            stop,
+        )?,
+        ObjectKind::PaymentIntent => client.get(
+            &format!("/v1/payment_intents/{id}"),
+            &[("expand[]", "latest_charge")],
+            stop,
+        )?,
+        ObjectKind::Charge => {
+            let answer = client.get(&format!("/v1/charges/{id}"), &[], stop)?;
+            let intent = objects::intent_of_charge(&answer.body).and_then(StripeId::parse);
+            match intent {
+                Some(intent) => return ask(client, &intent, reading, stop),
+                None => answer,
+            }
+        }
+    };
+    let request_id = answer.request_id.clone();
+    let mut payment = match id.kind() {
+        ObjectKind::CheckoutSession => objects::read_session(&answer.body, reading, request_id)?,
+        ObjectKind::PaymentIntent => objects::read_intent(&answer.body, reading, request_id)?,
+        ObjectKind::Charge => objects::read_charge(&answer.body, reading, request_id)?,
+    };
+    if objects::is_disputed(&answer.body) {
+        payment.dispute = disputes(client, &payment, stop)?;
+    }
+    Ok(payment)
+}
+
+/// The charge only says that there was a dispute; how it stands, the list says.
+fn disputes(
+    client: &Client,
+    payment: &StripePayment,
+    stop: &Stop,
+) -> Result<Option<crate::domain::evidence::Dispute>, StripeError> {
+    let filter = match (&payment.ids.intent, &payment.ids.charge) {
+        (Some(intent), _) => ("payment_intent", intent.as_str()),
+        (None, Some(charge)) => ("charge", charge.as_str()),
+        (None, None) => return Ok(None),
+    };
+    let page = client.get("/v1/disputes", &[filter, ("limit", "100")], stop)?;
+    objects::read_disputes(&page.body)
+}
+
+/// A 404 whose message says that a similar object exists in the other mode is
+/// about the mode, not about the object.
+fn absence(id: StripeId, message: String) -> Evidence {
+    if message.contains("a similar object exists in") {
+        Evidence::OtherMode { id, message }
+    } else {
+        Evidence::Missing { id, message }
+    }
+}

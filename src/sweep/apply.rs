@@ -1,0 +1,284 @@
+//! One invoice: decide, lock, decide again on what is now true, write, read
+//! back, record.
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde_json::{Value, json};
+
+use crate::domain::evidence::Evidence;
+use crate::domain::invoice::Invoice;
+use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::plan::{PaymentChange, Plan};
+use crate::domain::reconcile::{Facts, reconcile};
+use crate::domain::rules::{Memory, Rules};
+use crate::host::mapping::Mapping;
+use crate::host::read::{Lock, Reading, read};
+use crate::host::write;
+use crate::ledger::changes::Change;
+use crate::ledger::{issues, memory};
+use crate::pg::{Problem, in_subtransaction};
+
+/// What every invoice of a run is treated by.
+pub(crate) struct Treatment<'a> {
+    pub(crate) mapping: &'a Mapping,
+    pub(crate) rules: Rules,
+    pub(crate) mode: Mode,
+    pub(crate) insistence: Insistence,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Write,
+    /// Decide, and write nothing at all.
+    DryRun,
+}
+
+/// What to do about a change that a trigger of the host's undid before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Insistence {
+    /// Leave it: it is an issue, not a loop.
+    Once,
+    /// A person asked: try again.
+    Again,
+}
+
+/// What came of one invoice.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) invoice: Invoice,
+    /// What was to be done, as first decided.
+    pub(crate) intended: Plan,
+    /// What holds in the end: its issues, its next check.
+    pub(crate) plan: Plan,
+    /// Empty in a dry run.
+    pub(crate) changes: Vec<Change>,
+}
+
+impl Outcome {
+    fn untouched(invoice: Invoice, plan: Plan) -> Self {
+        Self {
+            invoice,
+            intended: plan.clone(),
+            plan,
+            changes: Vec::new(),
+        }
+    }
+}
+
+/// Treats one invoice; `None` where it is gone. `evidence` is what Stripe said
+/// about it, empty where it was not asked.
+///
+/// What the host's tables refuse is an issue of this invoice and rolls back
+/// nothing else. Cancel and shutdown are not caught.
+pub(crate) fn apply(
+    treatment: &Treatment,
+    invoice: &str,
+    evidence: &[Evidence],
+) -> Result<Option<Outcome>, Problem> {
+    let Some(reading) = read(treatment.mapping, invoice, Lock::None)? else {
+        return Ok(None);
+    };
+    let memory = memory::recall(invoice);
+    let plan = decide(treatment, &reading, &memory, evidence, false);
+    if plan.changes_nothing() || treatment.mode == Mode::DryRun {
+        return Ok(Some(Outcome::untouched(reading.invoice, plan)));
+    }
+    if treatment.insistence == Insistence::Once
+        && issues::overridden(invoice) == Some(wanted(&plan))
+    {
+        return Ok(Some(left_to_a_person(reading.invoice, plan)));
+    }
+    let attempt = || in_subtransaction(|| write_locked(treatment, invoice, &memory, evidence));
+    let written = match attempt() {
+        // Somebody wrote the same payment at the same moment: it is there now.
+        Err(problem) if problem.is(PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION) => attempt(),
+        other => other,
+    };
+    Ok(written.unwrap_or_else(|problem| Some(refused(reading.invoice, plan, &problem))))
+}
+
+fn decide(
+    treatment: &Treatment,
+    reading: &Reading,
+    memory: &Memory,
+    evidence: &[Evidence],
+    just_booked: bool,
+) -> Plan {
+    let facts = Facts {
+        invoice: &reading.invoice,
+        rows: &reading.payments,
+        memory,
+        has_refunded_column: treatment.mapping.payments.refunded.is_some(),
+        just_booked,
+        now: write::now(),
+    };
+    reconcile(&facts, evidence, &treatment.rules)
+}
+
+/// Under the lock: payments first, then the invoice as the rows, and whatever
+/// the host's triggers made of it, leave it.
+fn write_locked(
+    treatment: &Treatment,
+    invoice: &str,
+    memory: &Memory,
+    evidence: &[Evidence],
+) -> Result<Option<Outcome>, Problem> {
+    let mapping = treatment.mapping;
+    let Some(before) = read(mapping, invoice, Lock::ForUpdate)? else {
+        return Ok(None);
+    };
+    let intended = decide(treatment, &before, memory, evidence, false);
+    let mut after = before.clone();
+    let mut plan = intended.clone();
+
+    for change in &intended.payments {
+        match change {
+            PaymentChange::Insert(payment) => write::insert_payment(mapping, &before, payment)?,
+            PaymentChange::Update(update) => write::update_payment(mapping, &before, update)?,
+        }
+    }
+    if !intended.payments.is_empty() {
+        after = read_again(mapping, invoice)?;
+        plan = decide(treatment, &after, memory, evidence, true);
+    }
+    if let Some(change) = &plan.invoice {
+        write::update_invoice(mapping, &after, change)?;
+        after = read_again(mapping, invoice)?;
+        plan = decide(treatment, &after, memory, evidence, false);
+    }
+    if !plan.changes_nothing() {
+        let issue = overridden(&after.invoice, &plan);
+        plan.issues.push(issue);
+    }
+    Ok(Some(Outcome {
+        changes: differences(mapping, &before, &after),
+        invoice: after.invoice,
+        intended,
+        plan,
+    }))
+}
+
+fn read_again(mapping: &Mapping, invoice: &str) -> Result<Reading, Problem> {
+    read(mapping, invoice, Lock::ForUpdate)?.ok_or_else(|| {
+        Problem::new(
+            PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+            "a trigger removed the invoice while its payment was written",
+        )
+    })
+}
+
+/// Every row of this invoice that is not what it was, whoever changed it: our
+/// statements or the host's triggers that ran because of them.
+fn differences(mapping: &Mapping, before: &Reading, after: &Reading) -> Vec<Change> {
+    let payments = &mapping.payments.table;
+    let rows = after.payments.iter().zip(&after.payment_rows);
+    let mut changes: Vec<Change> = rows
+        .filter_map(|(payment, row)| {
+            let old = before.payments.iter().position(|old| old.id == payment.id);
+            match old.and_then(|at| before.payment_rows.get(at)) {
+                Some(old) => Change::between(payments, &payment.id, old, row),
+                None => Some(Change::inserted(payments, &payment.id, row)),
+            }
+        })
+        .collect();
+    changes.extend(Change::between(
+        &mapping.invoices.table,
+        &before.invoice.id,
+        &before.invoice_row,
+        &after.invoice_row,
+    ));
+    changes
+}
+
+/// What the host refused: nothing of this invoice is written, and a person is told.
+fn refused(invoice: Invoice, mut plan: Plan, problem: &Problem) -> Outcome {
+    plan.issues.push(
+        Issue::new(
+            IssueKind::ApplyFailed,
+            Severity::Critical,
+            format!(
+                "Invoice {} could not be repaired; the database refused: {}.",
+                invoice.label(),
+                problem.message()
+            ),
+        )
+        .with_evidence(json!({
+            "sqlstate": problem.sqlstate_text(),
+            "message": problem.message(),
+            "detail": problem.detail_text(),
+            "hint": problem.hint_text(),
+            "constraint": problem.constraint(),
+            "table": problem.table(),
+            "wanted": wanted(&plan),
+        })),
+    );
+    plan.recheck = crate::domain::recheck::Recheck::NextSweep;
+    let intended = Plan {
+        payments: Vec::new(),
+        invoice: None,
+        ..plan.clone()
+    };
+    Outcome {
+        invoice,
+        intended,
+        plan,
+        changes: Vec::new(),
+    }
+}
+
+/// The same change was undone by a trigger before, and nobody asked for another try.
+fn left_to_a_person(invoice: Invoice, mut plan: Plan) -> Outcome {
+    plan.issues.push(overridden(&invoice, &plan));
+    plan.payments.clear();
+    plan.invoice = None;
+    Outcome::untouched(invoice, plan)
+}
+
+/// `plan` is what would still have to be written.
+fn overridden(invoice: &Invoice, plan: &Plan) -> Issue {
+    Issue::new(
+        IssueKind::OverriddenByTrigger,
+        Severity::Warning,
+        format!(
+            "What was written for invoice {} did not stay: a trigger of the database changed it. Still to be done: {}.",
+            invoice.label(),
+            super::report::describe(plan)
+        ),
+    )
+    .with_evidence(json!({
+        "wanted": wanted(plan),
+        "found": {
+            "status": invoice.status_word,
+            "amount_paid": invoice.amount_paid.value().map(|money| money.to_string()),
+            "balance": invoice.balance.value().map(|money| money.to_string()),
+        },
+    }))
+}
+
+/// A plan's changes as JSON: the same for the same changes, whenever decided.
+fn wanted(plan: &Plan) -> Value {
+    let payments: Vec<Value> = plan
+        .payments
+        .iter()
+        .map(|change| match change {
+            PaymentChange::Insert(new) => json!({
+                "insert": new.ids.key(),
+                "amount": new.amount.to_string(),
+                "status": format!("{:?}", new.status),
+            }),
+            PaymentChange::Update(update) => json!({
+                "update": update.row,
+                "amount": update.amount.map(|money| money.to_string()),
+                "refunded": update.refunded.map(|money| money.to_string()),
+                "status": update.status.map(|status| format!("{status:?}")),
+            }),
+        })
+        .collect();
+    let invoice = plan.invoice.as_ref().map(|change| {
+        json!({
+            "status": change.status.map(|status| format!("{status:?}")),
+            "amount_paid": change.amount_paid.map(|money| money.to_string()),
+            "balance": change.balance.map(|money| money.to_string()),
+        })
+    });
+    json!({ "payments": payments, "invoice": invoice })
+}

@@ -1,0 +1,79 @@
+//! Who asks: the key, its mode, the account.
+
+use crate::config::Key;
+use crate::errors::{ApiError, OtherMode};
+use crate::http::Request;
+use crate::objects::Kind;
+use crate::store::{Record, Store};
+
+/// Through whose eyes objects are seen.
+#[derive(Debug)]
+pub(crate) struct Viewer<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) account: String,
+}
+
+impl<'a> Viewer<'a> {
+    /// Reads `Authorization` and `Stripe-Account`.
+    pub(crate) fn of(
+        request: &Request,
+        keys: &'a [Key],
+        store: &Store,
+    ) -> Result<Viewer<'a>, ApiError> {
+        let given = request.header("authorization").and_then(bearer);
+        let secret = given.ok_or_else(ApiError::no_key)?;
+        let key = keys.iter().find(|key| key.secret == secret);
+        let key = key.ok_or_else(|| ApiError::bad_key(secret))?;
+        let account = match request.header("stripe-account") {
+            Some(account) if store.accounts.contains(account) => account.to_owned(),
+            Some(account) => return Err(ApiError::no_access(secret, account)),
+            None => store.account.to_string(),
+        };
+        Ok(Viewer { key, account })
+    }
+
+    /// Refuses what the key has no permission for.
+    pub(crate) fn require(&self, permission: &str) -> Result<(), ApiError> {
+        let missing = self.key.missing.iter().any(|gone| gone == permission);
+        match missing {
+            true => Err(ApiError::forbidden(
+                &self.key.secret,
+                &self.account,
+                permission,
+            )),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn sees(&self, record: &Record) -> bool {
+        record.livemode == self.key.livemode() && *record.account == *self.account
+    }
+
+    /// The object of that kind and id, or Stripe's words for why there is none.
+    pub(crate) fn find<'s>(
+        &self,
+        store: &'s Store,
+        kind: Kind,
+        id: &str,
+    ) -> Result<&'s Record, ApiError> {
+        let known = store.get(id).filter(|record| {
+            let same_account = *record.account == *self.account;
+            record.kind == kind && same_account && !store.is_forgotten(record)
+        });
+        match known {
+            Some(record) if self.sees(record) => Ok(record),
+            Some(record) if record.livemode => {
+                Err(ApiError::missing(kind, id, Some(OtherMode::Live)))
+            }
+            Some(_) => Err(ApiError::missing(kind, id, Some(OtherMode::Test))),
+            None => Err(ApiError::missing(kind, id, None)),
+        }
+    }
+}
+
+/// The token of an `Authorization: Bearer …` header.
+pub(crate) fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}

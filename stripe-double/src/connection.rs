@@ -1,0 +1,169 @@
+//! One connection: its requests one after the other, answered or mistreated.
+
+use crate::answer::Answer;
+use crate::control;
+use crate::errors::ApiError;
+use crate::faults::Action;
+use crate::http::{Incoming, Request, Unread};
+use crate::resend;
+use crate::routes;
+use crate::server::{Shared, lock};
+use serde_json::json;
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Whether the connection can take another request.
+type GoesOn = bool;
+
+pub(crate) fn serve(shared: &Shared, stream: Arc<TcpStream>, number: u64) {
+    let mut incoming = Incoming::new(&stream);
+    loop {
+        let request = match incoming.next() {
+            Ok(request) => request,
+            Err(Unread::Closed) => return,
+            Err(Unread::Malformed(why)) => {
+                let answer = Answer::json(400, &json!({ "error": { "message": why } }));
+                // the client may be gone by now
+                let _ = (&*stream).write_all(&answer.bytes(false));
+                let _ = stream.shutdown(Shutdown::Both);
+                return;
+            }
+        };
+        let goes_on = if request.path.starts_with(control::PREFIX) {
+            let answer = control::answer(shared, &request);
+            send(&stream, &answer, request.keep_alive)
+        } else {
+            take(shared, &stream, number, &request)
+        };
+        if !goes_on.unwrap_or(false) {
+            // the registry's handle must not keep the connection open
+            shared.connections.forget(number);
+            return;
+        }
+    }
+}
+
+/// Notes a request and answers it as latency, limits and faults will have it.
+fn take(shared: &Shared, stream: &TcpStream, number: u64, request: &Request) -> io::Result<GoesOn> {
+    let noted = lock(&shared.journal).note(request);
+    let (_flight, in_flight) = shared.in_flight.enter();
+    let answered = |status| lock(&shared.journal).answered(noted, status);
+    if let Err(error) = admit(shared, request, in_flight) {
+        let answer = routes::refuse(shared, request, error);
+        answered(answer.status);
+        return send(stream, &answer, request.keep_alive);
+    }
+    let fault = lock(&shared.faults).pick(request);
+    let latency = lock(&shared.limits).latency;
+    if !latency.is_zero() && !shared.connections.pause(latency) {
+        return Ok(false);
+    }
+    let Some(fault) = fault else {
+        let answer = respond(shared, request);
+        answered(answer.status);
+        return send(stream, &answer, request.keep_alive);
+    };
+    if let Some(answer) = fault.answer(shared, request) {
+        answered(answer.status);
+        return send(stream, &answer, request.keep_alive);
+    }
+    match fault.action {
+        Action::Latency(more) => {
+            if !shared.connections.pause(more) {
+                return Ok(false);
+            }
+            let answer = respond(shared, request);
+            answered(answer.status);
+            send(stream, &answer, request.keep_alive)
+        }
+        Action::Reset => {
+            shared.connections.forget(number);
+            socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))?;
+            Ok(false)
+        }
+        Action::Hang => {
+            shared.connections.wait_for_stop();
+            Ok(false)
+        }
+        Action::TruncatedBody => {
+            let answer = respond(shared, request);
+            answered(answer.status);
+            let mut sent = answer.bytes(false);
+            sent.truncate(sent.len() - answer.body.len().div_ceil(2));
+            (&*stream).write_all(&sent)?;
+            Ok(false)
+        }
+        Action::OversizedBody(bytes) => {
+            answered(200);
+            send_oversized(stream, bytes, request.keep_alive)
+        }
+        Action::SlowBody { piece, pause } => {
+            let answer = respond(shared, request);
+            answered(answer.status);
+            trickle(shared, stream, &answer, piece, pause, request.keep_alive)
+        }
+        // CloseBeforeAnswer, and what `answer` has taken care of
+        _ => Ok(false),
+    }
+}
+
+fn admit(shared: &Shared, request: &Request, in_flight: usize) -> Result<(), ApiError> {
+    if !request.path.starts_with("/v1/") {
+        return Ok(());
+    }
+    let mut limits = lock(&shared.limits);
+    if limits.concurrency.is_some_and(|most| in_flight > most) {
+        return Err(ApiError::rate_limited(Some("global-concurrency")));
+    }
+    limits.rate.as_mut().map_or(Ok(()), |rate| rate.admit())
+}
+
+fn respond(shared: &Shared, request: &Request) -> Answer {
+    match request.path.as_str() {
+        resend::PATH => resend::answer(shared, request),
+        _ => routes::answer(shared, request),
+    }
+}
+
+fn send(mut stream: &TcpStream, answer: &Answer, keep_alive: bool) -> io::Result<GoesOn> {
+    stream.write_all(&answer.bytes(keep_alive))?;
+    Ok(keep_alive)
+}
+
+/// Sends a JSON string of so many bytes, quotes included.
+fn send_oversized(mut stream: &TcpStream, bytes: u64, keep_alive: bool) -> io::Result<GoesOn> {
+    let head = Answer::raw(200, "application/json", Vec::new());
+    let bytes = bytes.max(2);
+    let length = usize::try_from(bytes).unwrap_or(usize::MAX);
+    stream.write_all(&head.head(length, keep_alive))?;
+    stream.write_all(b"\"")?;
+    let filling = [b'x'; 64 * 1024];
+    let mut left = length - 2;
+    while left > 0 {
+        let piece = left.min(filling.len());
+        stream.write_all(&filling[..piece])?;
+        left -= piece;
+    }
+    stream.write_all(b"\"")?;
+    Ok(keep_alive)
+}
+
+fn trickle(
+    shared: &Shared,
+    mut stream: &TcpStream,
+    answer: &Answer,
+    piece: usize,
+    pause: Duration,
+    keep_alive: bool,
+) -> io::Result<GoesOn> {
+    stream.write_all(&answer.head(answer.body.len(), keep_alive))?;
+    for part in answer.body.chunks(piece.max(1)) {
+        stream.write_all(part)?;
+        if !shared.connections.pause(pause) {
+            return Ok(false);
+        }
+    }
+    Ok(keep_alive)
+}

@@ -1,0 +1,146 @@
+//! The events that changes leave behind, and when they can be seen.
+
+use crate::config::EventDelay;
+use crate::fields::Fields;
+use crate::objects::Kind;
+use crate::store::{Record, Store};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Events older than this are gone, as at Stripe: 30 days in seconds.
+pub(crate) const RETENTION_SECONDS: i64 = 30 * 24 * 3600;
+
+/// The object of an event as it was when the event happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    kind: Kind,
+    fields: Arc<Fields>,
+    previous: Option<Value>,
+}
+
+impl Snapshot {
+    pub(crate) fn render(&self) -> Value {
+        let mut data = json!({ "object": self.kind.render(&self.fields) });
+        if let Some(previous) = &self.previous {
+            data["previous_attributes"] = previous.clone();
+        }
+        data
+    }
+}
+
+/// From when on an object stands in lists.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Visible {
+    Now,
+    From(Instant),
+    /// From the list request of this number on.
+    AfterLists(u64),
+    Held,
+}
+
+/// Types that tell nothing which another event does not tell better.
+const NOISE: [&str; 9] = [
+    "payment_intent.created",
+    "payment_intent.processing",
+    "payment_intent.amount_capturable_updated",
+    "charge.succeeded",
+    "charge.pending",
+    "charge.failed",
+    "charge.captured",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+];
+
+impl Store {
+    /// Emits an event about an object as it is now. `at` in unix seconds.
+    pub(crate) fn emit(&mut self, event: &'static str, about: &str, at: i64) {
+        self.emit_with(event, about, at, None);
+    }
+
+    /// Emits an event that also says what the changed fields were before.
+    pub(crate) fn emit_with(
+        &mut self,
+        event: &'static str,
+        about: &str,
+        at: i64,
+        previous: Option<Value>,
+    ) {
+        if !self.noise_events && NOISE.contains(&event) {
+            return;
+        }
+        let Some(record) = self.get(about) else {
+            return;
+        };
+        let snapshot = Snapshot {
+            kind: record.kind,
+            fields: Arc::clone(&record.fields),
+            previous,
+        };
+        let (livemode, account) = (record.livemode, Arc::clone(&record.account));
+        let prefix = match record.kind {
+            Kind::Session | Kind::Dispute | Kind::Event => "evt_1",
+            Kind::Intent | Kind::Charge | Kind::Refund => "evt_3",
+        };
+        let id = self.ids.object(prefix);
+        let mut fields = Fields::default();
+        fields.set("id", id.as_str());
+        fields.set("api_version", self.api_version.as_str());
+        fields.set("created", at);
+        fields.set("livemode", livemode);
+        fields.set("pending_webhooks", self.pending_webhooks);
+        fields.set("type", event);
+        if account != self.account {
+            fields.set("account", &*account);
+        }
+        fields.shrink();
+        let record = Record {
+            kind: Kind::Event,
+            place: (at, self.next_sequence()),
+            livemode,
+            account,
+            fields: Arc::new(fields),
+            snapshot: Some(snapshot),
+            visible: self.visibility(),
+        };
+        // the id comes from the counter, so it is new
+        let _ = self.insert(&id, record);
+    }
+
+    /// Lets every event be seen that was held back.
+    pub(crate) fn release_events(&mut self) {
+        let ids: Vec<String> = self
+            .places(Kind::Event)
+            .map(|places| places.values().cloned().collect())
+            .unwrap_or_default();
+        for id in ids {
+            if let Some(visible) = self.get_mut_visible(&id) {
+                *visible = Visible::Now;
+            }
+        }
+    }
+
+    /// Whether an object stands in lists now.
+    pub(crate) fn is_listed(&self, record: &Record) -> bool {
+        match record.visible {
+            Visible::Now => true,
+            Visible::From(instant) => Instant::now() >= instant,
+            Visible::AfterLists(lists) => self.event_lists > lists,
+            Visible::Held => false,
+        }
+    }
+
+    /// Whether an event is too old to be known; never true of other objects.
+    pub(crate) fn is_forgotten(&self, record: &Record) -> bool {
+        record.kind == Kind::Event && record.place.0 < self.clock.now() - RETENTION_SECONDS
+    }
+
+    fn visibility(&self) -> Visible {
+        match self.event_delay {
+            EventDelay::None => Visible::Now,
+            EventDelay::For(delay) => Visible::From(Instant::now() + delay),
+            EventDelay::Lists(lists) => Visible::AfterLists(self.event_lists + lists),
+            EventDelay::Held => Visible::Held,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The fields in which an object differs from its template.
+
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+/// A small list of named values; `None` means that the field is left out of the answer.
+///
+/// Objects share these between their present state and the snapshots in their events, so that a
+/// hundred thousand of them fit into memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fields(Vec<(Cow<'static, str>, Option<Value>)>);
+
+impl Fields {
+    pub(crate) fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
+        self.put(name.into(), Some(value.into()));
+    }
+
+    pub(crate) fn remove(&mut self, name: impl Into<Cow<'static, str>>) {
+        self.put(name.into(), None);
+    }
+
+    /// Lets a field be as in the template again.
+    pub(crate) fn restore(&mut self, name: &str) {
+        self.0.retain(|(known, _)| known != name);
+    }
+
+    /// Gives back memory that was kept for growing.
+    pub(crate) fn shrink(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
+    /// `Some(None)` is a field that was taken away, `None` one that is as in the template.
+    pub(crate) fn find(&self, name: &str) -> Option<Option<&Value>> {
+        let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
+        Some(value.as_ref())
+    }
+
+    /// Writes the fields over a copy of the template.
+    pub(crate) fn write_over(&self, object: &mut Map<String, Value>) {
+        for (name, value) in &self.0 {
+            match value {
+                Some(value) => {
+                    object.insert(name.to_string(), value.clone());
+                }
+                None => {
+                    object.shift_remove(name.as_ref());
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, name: Cow<'static, str>, value: Option<Value>) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! A session or an intent in a test's hand.
+
+use crate::builders::{Dispute, Refund};
+use crate::server::{Shared, lock};
+use crate::store::{Refusal, Store};
+use std::sync::Arc;
+
+/// A checkout session with its payment intent and charge, or an intent on its own. Operations emit
+/// Stripe's events and hand the purchase back; one that makes no sense now panics and says why.
+#[derive(Clone)]
+pub struct Purchase {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: String,
+    pub(crate) at: Option<i64>,
+}
+
+impl Purchase {
+    /// Lets what follows happen at this time (unix seconds) instead of now.
+    pub fn at(mut self, at: i64) -> Self {
+        self.at = Some(at);
+        self
+    }
+
+    /// Pays in full: session complete and paid, intent and charge succeeded.
+    #[track_caller]
+    pub fn pay(self) -> Self {
+        self.run(|store, id, at| store.pay(id, None, at))
+    }
+
+    /// Pays so that another amount (minor units) than the intent's arrives.
+    #[track_caller]
+    pub fn pay_receiving(self, amount: i64) -> Self {
+        self.run(|store, id, at| store.pay(id, Some(amount), at))
+    }
+
+    /// Completes with a delayed method: session complete and unpaid, intent processing.
+    #[track_caller]
+    pub fn process(self) -> Self {
+        self.run(Store::process)
+    }
+
+    /// The delayed method came through.
+    #[track_caller]
+    pub fn succeed(self) -> Self {
+        self.run(Store::succeed)
+    }
+
+    /// The delayed method failed; before one is in flight, a card that is declined.
+    #[track_caller]
+    pub fn fail(self) -> Self {
+        self.run(Store::fail)
+    }
+
+    /// The session expires, and its intent is canceled if it has one.
+    #[track_caller]
+    pub fn expire(self) -> Self {
+        self.run(Store::expire)
+    }
+
+    /// The intent is canceled.
+    #[track_caller]
+    pub fn cancel(self) -> Self {
+        self.run(Store::cancel)
+    }
+
+    /// Authorises without capturing.
+    #[track_caller]
+    pub fn authorise(self) -> Self {
+        self.run(Store::authorise)
+    }
+
+    /// Captures so much (minor units) of what was authorised.
+    #[track_caller]
+    pub fn capture(self, amount: i64) -> Self {
+        self.run(|store, id, at| store.capture(id, amount, at))
+    }
+
+    /// Completes the session with `no_payment_required` and without an intent.
+    #[track_caller]
+    pub fn complete_free(self) -> Self {
+        self.run(Store::complete_free)
+    }
+
+    /// Refunds the charge; gives the refund's id.
+    #[track_caller]
+    pub fn refund(&self, refund: Refund) -> String {
+        self.get(|store, id, at| store.refund(id, refund, at))
+    }
+
+    /// Disputes the charge; gives the dispute's id.
+    #[track_caller]
+    pub fn dispute(&self, dispute: Dispute) -> String {
+        self.get(|store, id, at| store.dispute(id, dispute, at))
+    }
+
+    /// The session's id.
+    #[track_caller]
+    pub fn session_id(&self) -> String {
+        let session = self.get(|store, id, _| Ok(store.target(id)?.session));
+        session.unwrap_or_else(|| panic!("\"{}\" has no checkout session", self.id))
+    }
+
+    /// The intent's id; a session has one from when it is confirmed.
+    #[track_caller]
+    pub fn intent_id(&self) -> String {
+        let intent = self.get(|store, id, _| Ok(store.target(id)?.intent));
+        intent.unwrap_or_else(|| panic!("\"{}\" has no payment intent yet", self.id))
+    }
+
+    /// The latest charge's id.
+    #[track_caller]
+    pub fn charge_id(&self) -> String {
+        self.get(|store, id, _| store.charge_of(id))
+    }
+
+    #[track_caller]
+    fn run(self, change: impl FnOnce(&mut Store, &str, i64) -> Result<(), Refusal>) -> Self {
+        self.get(change);
+        self
+    }
+
+    #[track_caller]
+    fn get<T>(&self, change: impl FnOnce(&mut Store, &str, i64) -> Result<T, Refusal>) -> T {
+        let mut store = lock(&self.shared.store);
+        let at = self.at.unwrap_or_else(|| store.clock.now());
+        let result = change(&mut store, &self.id, at);
+        drop(store);
+        accept(result)
+    }
+}
+
+/// The result of an operation, or a panic at the caller's line.
+#[track_caller]
+pub(crate) fn accept<T>(result: Result<T, Refusal>) -> T {
+    match result {
+        Ok(done) => done,
+        Err(refusal) => panic!("the double refuses: {}", refusal.message),
+    }
+}

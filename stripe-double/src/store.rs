@@ -1,0 +1,266 @@
+//! Everything the double knows, behind one lock.
+
+use crate::clock::Clock;
+use crate::config::{Config, EventDelay};
+use crate::events::{Snapshot, Visible};
+use crate::fields::Fields;
+use crate::ids::Ids;
+use crate::objects::Kind;
+use crate::unconfirmed::Plan;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+/// Why an operation on the state was refused; `status` is the control door's answer.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn missing(id: &str) -> Self {
+        Refusal {
+            status: 404,
+            message: format!("there is no object \"{id}\""),
+        }
+    }
+
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Refusal {
+            status: 409,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Refusal {
+            status: 400,
+            message: message.into(),
+        }
+    }
+}
+
+/// The place of an object in its lists: creation time in unix seconds, then order of creation.
+pub(crate) type Place = (i64, u64);
+
+/// One stored object.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) kind: Kind,
+    pub(crate) place: Place,
+    /// Decides which keys see the object; setting the field `livemode` does not change it.
+    pub(crate) livemode: bool,
+    pub(crate) account: Arc<str>,
+    pub(crate) fields: Arc<Fields>,
+    /// Of an event: the object it tells of.
+    pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) visible: Visible,
+}
+
+impl Record {
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        let template = || self.kind.template().get(name);
+        self.fields.find(name).unwrap_or_else(template)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)?.as_str()
+    }
+
+    pub(crate) fn int(&self, name: &str) -> i64 {
+        self.get(name).and_then(Value::as_i64).unwrap_or(0)
+    }
+
+    pub(crate) fn render(&self) -> Map<String, Value> {
+        let mut object = self.kind.render(&self.fields);
+        if let Some(snapshot) = &self.snapshot
+            && self.fields.find("data").is_none()
+        {
+            object.insert("data".into(), snapshot.render());
+        }
+        object
+    }
+}
+
+/// The fields by which children of an object are found.
+const LINKS: [&str; 2] = ["payment_intent", "charge"];
+
+type Link = (Kind, &'static str, String);
+
+/// Where an object is found.
+type Indexed = (Place, Vec<Link>);
+
+/// The state of a double.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) account: Arc<str>,
+    pub(crate) accounts: HashSet<String>,
+    pub(crate) api_version: String,
+    pub(crate) noise_events: bool,
+    pub(crate) release_counts_as_refunded: bool,
+    pub(crate) event_delay: EventDelay,
+    pub(crate) event_lists: u64,
+    pub(crate) pending_webhooks: u32,
+    /// What a session's intent and charge will be once it is confirmed, by session or intent id.
+    pub(crate) plans: HashMap<String, Plan>,
+    sequence: u64,
+    records: HashMap<String, Record>,
+    places: HashMap<Kind, BTreeMap<Place, String>>,
+    links: HashMap<Link, BTreeSet<Place>>,
+}
+
+impl Store {
+    pub(crate) fn new(config: &Config) -> Self {
+        let mut accounts: HashSet<String> = config.connected_accounts.iter().cloned().collect();
+        accounts.insert(config.account.clone());
+        Store {
+            clock: Clock::starting_at(config.clock),
+            ids: Ids::default(),
+            account: config.account.as_str().into(),
+            accounts,
+            api_version: config.api_version.clone(),
+            noise_events: config.noise_events,
+            release_counts_as_refunded: config.release_counts_as_refunded,
+            event_delay: config.event_delay,
+            event_lists: 0,
+            pending_webhooks: 0,
+            plans: HashMap::new(),
+            sequence: 0,
+            records: HashMap::new(),
+            places: HashMap::new(),
+            links: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    /// Adds an object under a new id.
+    pub(crate) fn insert(&mut self, id: &str, record: Record) -> Result<(), Refusal> {
+        if self.records.contains_key(id) {
+            let message = format!("there is an object \"{id}\" already");
+            return Err(Refusal::conflict(message));
+        }
+        self.accounts.insert(record.account.to_string());
+        self.index(record.kind, id, (record.place, links_of(&record)));
+        self.records.insert(id.to_owned(), record);
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<&Record> {
+        self.records.get(id)
+    }
+
+    pub(crate) fn get_mut_visible(&mut self, id: &str) -> Option<&mut Visible> {
+        self.records.get_mut(id).map(|record| &mut record.visible)
+    }
+
+    pub(crate) fn require(&self, id: &str, kind: Kind) -> Result<&Record, Refusal> {
+        match self.records.get(id) {
+            Some(record) if record.kind == kind => Ok(record),
+            Some(record) => Err(Refusal::invalid(format!(
+                "\"{id}\" is a {}, not a {}",
+                record.kind.name(),
+                kind.name()
+            ))),
+            None => Err(Refusal::missing(id)),
+        }
+    }
+
+    /// Changes an object's fields and keeps its places in the lists right.
+    pub(crate) fn change(
+        &mut self,
+        id: &str,
+        edit: impl FnOnce(&mut Fields),
+    ) -> Result<(), Refusal> {
+        let record = self.records.get_mut(id);
+        let record = record.ok_or_else(|| Refusal::missing(id))?;
+        let (kind, before) = (record.kind, (record.place, links_of(record)));
+        let fields = Arc::make_mut(&mut record.fields);
+        edit(fields);
+        fields.shrink();
+        if let Some(created) = record.get("created").and_then(Value::as_i64) {
+            record.place.0 = created;
+        }
+        let after = (record.place, links_of(record));
+        if before != after {
+            self.unindex(kind, &before);
+            self.index(kind, id, after);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn delete(&mut self, id: &str) -> Result<(), Refusal> {
+        let record = self
+            .records
+            .remove(id)
+            .ok_or_else(|| Refusal::missing(id))?;
+        self.unindex(record.kind, &(record.place, links_of(&record)));
+        self.plans.remove(id);
+        Ok(())
+    }
+
+    /// The places of all objects of a kind, oldest first.
+    pub(crate) fn places(&self, kind: Kind) -> Option<&BTreeMap<Place, String>> {
+        self.places.get(&kind)
+    }
+
+    pub(crate) fn id_at(&self, kind: Kind, place: &Place) -> Option<&String> {
+        self.places.get(&kind)?.get(place)
+    }
+
+    /// The places of a parent's children, oldest first; `None` if objects are not found by that field.
+    pub(crate) fn child_places(
+        &self,
+        kind: Kind,
+        field: &str,
+        parent: &str,
+    ) -> Option<BTreeSet<Place>> {
+        let field = LINKS.into_iter().find(|known| *known == field)?;
+        let link = (kind, field, parent.to_owned());
+        Some(self.links.get(&link).cloned().unwrap_or_default())
+    }
+
+    /// The ids of a parent's children, oldest first.
+    pub(crate) fn children(&self, kind: Kind, field: &'static str, parent: &str) -> Vec<String> {
+        let places = self.links.get(&(kind, field, parent.to_owned()));
+        let ids = places.into_iter().flatten();
+        ids.filter_map(|place| self.id_at(kind, place).cloned())
+            .collect()
+    }
+
+    fn index(&mut self, kind: Kind, id: &str, (place, links): Indexed) {
+        let places = self.places.entry(kind).or_default();
+        places.insert(place, id.to_owned());
+        for link in links {
+            self.links.entry(link).or_default().insert(place);
+        }
+    }
+
+    fn unindex(&mut self, kind: Kind, (place, links): &Indexed) {
+        if let Some(places) = self.places.get_mut(&kind) {
+            places.remove(place);
+        }
+        for link in links {
+            if let Some(places) = self.links.get_mut(link) {
+                places.remove(place);
+                if places.is_empty() {
+                    self.links.remove(link);
+                }
+            }
+        }
+    }
+}
+
+fn links_of(record: &Record) -> Vec<Link> {
+    let link = |field| {
+        let parent = record.text(field)?;
+        Some((record.kind, field, parent.to_owned()))
+    };
+    LINKS.into_iter().filter_map(link).collect()
+}
