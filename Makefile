@@ -23,7 +23,7 @@ demo-stop: ## stops the demonstration and removes what it made
 
 .PHONY: install
 install: ## builds for production and installs into the system's PostgreSQL (PG_CONFIG=...)
-	@.ci/step "building for production and installing (first time: about 3 minutes)" .ci/install $(PG_CONFIG)
+	@.ci/step "building for production and installing (first time: 2 to 4 minutes)" .ci/install $(PG_CONFIG)
 
 
 .PHONY: setup
@@ -33,11 +33,11 @@ setup: ## installs what is missing and makes the private PostgreSQL
 .PHONY: build
 build: ## builds all, and puts the extension into the private PostgreSQL
 	@.ci/step "building the stand-in for Stripe" cargo build --quiet --package stripe-double
-	@.ci/step "building the extension (first time: about 2 minutes)" .ci/stage
+	@.ci/step "building the extension (first time: 1 to 4 minutes)" .ci/stage
 
 .PHONY: lint
 lint: ## checks the form of Rust, shell and SQL
-	@.ci/step "checking Rust (first time: about 1 minute)" .ci/lint rust
+	@.ci/step "checking Rust (first time: 1 to 2 minutes)" .ci/lint rust
 	@.ci/step "checking shell scripts" .ci/lint shell
 	@.ci/step "checking SQL" .ci/lint sql
 
@@ -47,7 +47,7 @@ test: test-unit test-server test-e2e ## runs all tests
 .PHONY: test-unit
 test-unit: ## tests what needs no server
 	@.ci/step "testing the stand-in for Stripe" cargo test --quiet --workspace --exclude invoice_sync
-	@.ci/step "testing the extension's own logic (first time: about 2 minutes)" cargo test --quiet --lib -- --skip ::pg_
+	@.ci/step "testing the extension's own logic (first time: 2 to 5 minutes)" cargo test --quiet --lib -- --skip ::pg_
 
 .PHONY: test-server
 test-server: ## tests the extension inside a server
@@ -59,7 +59,7 @@ test-e2e: build ## tests the whole: server, pg_cron, and the stand-in for Stripe
 
 .PHONY: bench
 bench: ## measures, with a production build
-	@.ci/step "building the extension for production (first time: about 3 minutes)" .ci/stage --release
+	@.ci/step "building the extension for production (first time: 2 to 4 minutes)" .ci/stage --release
 	@.ci/step "measuring" bench/run
 
 .PHONY: clean

@@ -28,8 +28,5 @@ pub mod pg_test {
 }
 
 #[cfg(any(test, feature = "pg_test"))]
-#[pgrx::pg_schema]
-mod tests {
-    #[path = "../../pgrx-tests/pg_room.rs"]
-    mod pg_room;
-}
+#[path = "../pgrx-tests/pg_room.rs"]
+mod pg_room;

@@ -21,7 +21,11 @@ extension_sql_file!(
         monitor::find_stripe_without_payment
     ]
 );
-extension_sql_file!("../../sql/views.sql", name = "views", requires = ["functions"]);
+extension_sql_file!(
+    "../../sql/views.sql",
+    name = "views",
+    requires = ["functions"]
+);
 extension_sql_file!("../../sql/grants.sql", name = "grants", finalize);
 
 /// The value, or the end of the statement.

@@ -58,7 +58,8 @@ fn rows(found: Vec<monitor::Found>) -> impl Iterator<Item = Row> {
             row.id,
             row.number,
             row.status,
-            row.total.and_then(|text| AnyNumeric::try_from(text.as_str()).ok()),
+            row.total
+                .and_then(|text| AnyNumeric::try_from(text.as_str()).ok()),
             row.currency,
             row.session,
             row.intent,

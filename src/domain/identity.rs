@@ -90,11 +90,7 @@ impl PaymentIds {
     /// Sorts the values of a host's id columns; what is no id is dropped.
     pub(crate) fn from_columns<'a>(columns: impl IntoIterator<Item = Option<&'a str>>) -> Self {
         let mut ids = Self::default();
-        for id in columns
-            .into_iter()
-            .flatten()
-            .filter_map(|text| StripeId::parse(text))
-        {
+        for id in columns.into_iter().flatten().filter_map(StripeId::parse) {
             let slot = match id.kind() {
                 ObjectKind::CheckoutSession => &mut ids.session,
                 ObjectKind::PaymentIntent => &mut ids.intent,
@@ -144,6 +140,7 @@ impl PaymentIds {
     pub(crate) fn gathering_order(&self) -> impl Ord {
         (
             self.intent.is_none(),
+            self.intent.as_deref(),
             self.session.is_none(),
             self.charge.is_none(),
             self,

@@ -98,8 +98,8 @@ impl Draft {
         for payment in merge_payments(evidence) {
             self.judge_payment(&payment, currency, facts, rules);
         }
-        self.note_unasked_ids(facts);
         let after = books::project(facts.rows, &self.plan.payments);
+        self.note_unasked_ids(&after, facts.invoice);
         self.note_duplicates(&after, facts.invoice);
         self.note_unreadable_rows(&after, facts.invoice);
         if facts.invoice.status != InvoiceStatus::Closed {
@@ -143,11 +143,11 @@ impl Draft {
     }
 
     /// Where Stripe was not asked, nothing is concluded from the lack of money.
-    fn note_unasked_ids(&mut self, facts: &Facts) {
+    fn note_unasked_ids(&mut self, after: &[PaymentRow], invoice: &Invoice) {
         let judged = &self.plan.judged;
-        let unasked = facts.invoice.stored_ids.iter().any(|id| {
+        let unasked = invoice.stored_ids.iter().any(|id| {
             let was_asked = judged.contains(id) || judged.contains(id.trim());
-            !was_asked && !books::has_received(facts.rows, id)
+            !was_asked && !books::has_received(after, id)
         });
         if unasked {
             self.conclude_nothing_from_absence();

@@ -198,11 +198,15 @@ fn suspects_statement(mapping: &Mapping) -> String {
 /// The words of rows by which money came in once.
 fn received_words(mapping: &Mapping) -> Vec<String> {
     let words = &mapping.payment_words;
-    [Some(&words.paid), words.refunded.as_ref(), words.disputed.as_ref()]
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect()
+    [
+        Some(&words.paid),
+        words.refunded.as_ref(),
+        words.disputed.as_ref(),
+    ]
+    .into_iter()
+    .flatten()
+    .cloned()
+    .collect()
 }
 
 fn trimmed(alias: &str, column: Option<&Mapped>) -> String {
@@ -213,9 +217,6 @@ fn trimmed(alias: &str, column: Option<&Mapped>) -> String {
 }
 
 fn literals(words: &[String]) -> String {
-    let quoted: Vec<String> = words
-        .iter()
-        .map(pgrx::spi::quote_literal)
-        .collect();
+    let quoted: Vec<String> = words.iter().map(pgrx::spi::quote_literal).collect();
     format!("array[{}]::text[]", quoted.join(", "))
 }

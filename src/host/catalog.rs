@@ -40,7 +40,7 @@ const DESCRIBE: &str = r#"
 select jsonb_build_object(
     'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
     'schema', quote_ident(n.nspname),
-    'owner', c.relowner,
+    'owner', c.relowner::bigint,
     'kind', c.relkind,
     'columns', coalesce((
         select jsonb_object_agg(a.attname, jsonb_build_object(

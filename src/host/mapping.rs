@@ -153,7 +153,10 @@ impl Mapping {
         same_type(&invoices, &payments)?;
         check_time_zone(&settings.time_zone);
         let search_path = settings.host_search_path.clone().unwrap_or_else(|| {
-            format!("{}, {}, public", invoices_table.schema, payments_table.schema)
+            format!(
+                "{}, {}, public",
+                invoices_table.schema, payments_table.schema
+            )
         });
         Ok(Self {
             invoices,
@@ -204,22 +207,44 @@ impl Mapping {
 fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
     let check = Checker { table };
     let s = settings;
-    let status = check.required(&s.invoice_status_column, "invoice_status_column", Role::Word)?;
+    let status = check.required(
+        &s.invoice_status_column,
+        "invoice_status_column",
+        Role::Word,
+    )?;
     let words = settings.invoice_words();
     check.words(
         &status,
         [("invoice_paid_word", words.paid.as_str())]
             .into_iter()
-            .chain(words.partial.as_deref().map(|word| ("invoice_partial_word", word)))
-            .chain(words.closed.iter().map(|word| ("invoice_closed_words", word.as_str()))),
+            .chain(
+                words
+                    .partial
+                    .as_deref()
+                    .map(|word| ("invoice_partial_word", word)),
+            )
+            .chain(
+                words
+                    .closed
+                    .iter()
+                    .map(|word| ("invoice_closed_words", word.as_str())),
+            ),
     )?;
     Ok(Invoices {
         table: table.name.clone(),
         owner: table.owner,
         id: check.required(&s.invoice_id_column, "invoice_id_column", Role::Key)?,
-        number: check.optional(s.invoice_number_column.as_ref(), "invoice_number_column", Role::Any)?,
+        number: check.optional(
+            s.invoice_number_column.as_ref(),
+            "invoice_number_column",
+            Role::Any,
+        )?,
         status,
-        total: check.required(&s.invoice_total_column, "invoice_total_column", Role::Amount)?,
+        total: check.required(
+            &s.invoice_total_column,
+            "invoice_total_column",
+            Role::Amount,
+        )?,
         amount_paid: check.optional(
             s.invoice_amount_paid_column.as_ref(),
             "invoice_amount_paid_column",
@@ -267,9 +292,24 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
             status,
             [("payment_paid_word", words.paid.as_str())]
                 .into_iter()
-                .chain(words.refunded.as_deref().map(|word| ("payment_refunded_word", word)))
-                .chain(words.disputed.as_deref().map(|word| ("payment_disputed_word", word)))
-                .chain(words.pending.iter().map(|word| ("payment_pending_words", word.as_str()))),
+                .chain(
+                    words
+                        .refunded
+                        .as_deref()
+                        .map(|word| ("payment_refunded_word", word)),
+                )
+                .chain(
+                    words
+                        .disputed
+                        .as_deref()
+                        .map(|word| ("payment_disputed_word", word)),
+                )
+                .chain(
+                    words
+                        .pending
+                        .iter()
+                        .map(|word| ("payment_pending_words", word.as_str())),
+                ),
         )?;
     }
     let values = settings.payment_values()?;
@@ -286,14 +326,38 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
         table: table.name.clone(),
         owner: table.owner,
         id: check.required(&s.payment_id_column, "payment_id_column", Role::Key)?,
-        invoice: check.required(&s.payment_invoice_column, "payment_invoice_column", Role::Key)?,
+        invoice: check.required(
+            &s.payment_invoice_column,
+            "payment_invoice_column",
+            Role::Key,
+        )?,
         status,
-        amount: check.required(&s.payment_amount_column, "payment_amount_column", Role::Amount)?,
-        gratuity: optional(&s.payment_gratuity_column, "payment_gratuity_column", Role::Amount)?,
-        refunded: optional(&s.payment_refunded_column, "payment_refunded_column", Role::Amount)?,
+        amount: check.required(
+            &s.payment_amount_column,
+            "payment_amount_column",
+            Role::Amount,
+        )?,
+        gratuity: optional(
+            &s.payment_gratuity_column,
+            "payment_gratuity_column",
+            Role::Amount,
+        )?,
+        refunded: optional(
+            &s.payment_refunded_column,
+            "payment_refunded_column",
+            Role::Amount,
+        )?,
         date: optional(&s.payment_date_column, "payment_date_column", Role::Moment)?,
-        session: optional(&s.payment_session_column, "payment_session_column", Role::Text)?,
-        intent: optional(&s.payment_intent_column, "payment_intent_column", Role::Text)?,
+        session: optional(
+            &s.payment_session_column,
+            "payment_session_column",
+            Role::Text,
+        )?,
+        intent: optional(
+            &s.payment_intent_column,
+            "payment_intent_column",
+            Role::Text,
+        )?,
         values,
         unfilled: Vec::new(),
     };

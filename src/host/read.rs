@@ -234,8 +234,18 @@ fn as_payment(
         },
         status_word: word,
         amount: amount(mapping, true, &raw.amount, currency),
-        gratuity: amount(mapping, payments.gratuity.is_some(), &raw.gratuity, currency),
-        refunded: amount(mapping, payments.refunded.is_some(), &raw.refunded, currency),
+        gratuity: amount(
+            mapping,
+            payments.gratuity.is_some(),
+            &raw.gratuity,
+            currency,
+        ),
+        refunded: amount(
+            mapping,
+            payments.refunded.is_some(),
+            &raw.refunded,
+            currency,
+        ),
         ids: PaymentIds::from_columns([raw.session.as_deref(), raw.intent.as_deref()]),
         paid_at: raw.paid_at,
     }
@@ -252,7 +262,9 @@ pub(crate) fn stored_ids(session: &Option<String>, intent: &Option<String>) -> V
 }
 
 fn non_blank(text: &Option<String>) -> Option<&str> {
-    text.as_deref().map(str::trim).filter(|text| !text.is_empty())
+    text.as_deref()
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
 }
 
 fn amount(

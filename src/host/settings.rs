@@ -130,8 +130,11 @@ impl Settings {
 }
 
 fn unit(setting: &str, word: &str) -> Result<AmountUnit, Problem> {
-    AmountUnit::parse(word)
-        .ok_or_else(|| invalid(format!("{setting} \"{word}\" is not major, minor or stripe")))
+    AmountUnit::parse(word).ok_or_else(|| {
+        invalid(format!(
+            "{setting} \"{word}\" is not major, minor or stripe"
+        ))
+    })
 }
 
 /// 22023 `invalid_parameter_value`.

@@ -18,7 +18,12 @@ pub(crate) enum Source {
     FirstOf(Vec<Source>),
 }
 
-const STRIPE_OBJECTS: [&str; 4] = ["checkout_session.", "payment_intent.", "charge.", "metadata."];
+const STRIPE_OBJECTS: [&str; 4] = [
+    "checkout_session.",
+    "payment_intent.",
+    "charge.",
+    "metadata.",
+];
 
 impl Source {
     /// Reads an entry; the error says what is wrong with it.

@@ -255,13 +255,16 @@ fn update_row(mapping: &Mapping, target: Target, row: &str, new: Assignments) {
 
 /// As JSON text, which `jsonb_populate_record` reads into numeric and integers alike.
 fn in_host_units(mapping: &Mapping, money: Money) -> Result<Value, Problem> {
-    money.to_units(mapping.unit).map(Value::from).map_err(|error| {
-        Problem::new(
-            PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-            format!("{money} cannot be written in the unit of amount_unit"),
-        )
-        .detail(error.to_string())
-    })
+    money
+        .to_units(mapping.unit)
+        .map(Value::from)
+        .map_err(|error| {
+            Problem::new(
+                PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+                format!("{money} cannot be written in the unit of amount_unit"),
+            )
+            .detail(error.to_string())
+        })
 }
 
 /// The ids for the two columns. Where one of the columns is not there, the

@@ -4,6 +4,7 @@
 //! host's columns have: PostgreSQL casts, both ways. Every statement takes a
 //! new snapshot, so that what is read after a lock was waited for is current.
 
+use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiResult, SpiTupleTable};
@@ -11,14 +12,14 @@ use serde_json::Value;
 
 use super::problem::Problem;
 
-/// Runs a statement whose rows have one column of type json or jsonb.
+/// Runs a statement whose rows have one column of type jsonb.
 /// An error of PostgreSQL's unwinds, as everywhere in a backend.
 pub(crate) fn fetch(statement: &str, params: &[Option<&str>]) -> Vec<Value> {
     run(statement, params, |table| {
         table
             .map(|row| {
-                let text: Option<String> = row.get(1)?;
-                Ok(text.map_or(Value::Null, |text| parse(&text)))
+                let document: Option<JsonB> = row.get(1)?;
+                Ok(document.map_or(Value::Null, |document| document.0))
             })
             .collect()
     })
@@ -39,18 +40,17 @@ fn run<T>(
     params: &[Option<&str>],
     read: impl FnOnce(SpiTupleTable) -> SpiResult<T>,
 ) -> T {
-    let params: Vec<DatumWithOid> = params.iter().map(|text| DatumWithOid::from(*text)).collect();
+    let params: Vec<DatumWithOid> = params
+        .iter()
+        .map(|text| DatumWithOid::from(*text))
+        .collect();
     let outcome = Spi::connect_mut(|client| read(client.update(statement, None, &params)?));
     outcome.unwrap_or_else(|error| {
         // A status of SPI itself: our mistake, never the user's.
-        internal(format!("a statement of invoice_sync could not be run: {error}")).raise()
-    })
-}
-
-/// PostgreSQL's JSON is JSON; what it cannot be is our mistake.
-fn parse(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|error| {
-        internal(format!("a result of PostgreSQL was not understood: {error}")).raise()
+        internal(format!(
+            "a statement of invoice_sync could not be run: {error}"
+        ))
+        .raise()
     })
 }
 

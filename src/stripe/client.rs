@@ -174,7 +174,9 @@ impl Client {
             .limit(MAX_BODY_BYTES)
             .read_to_string()
             .map_err(|error| broken(&error))?;
-        let body = serde_json::from_str::<Value>(&text).ok().filter(|_| is_json);
+        let body = serde_json::from_str::<Value>(&text)
+            .ok()
+            .filter(|_| is_json);
         match (status, body) {
             (200, Some(body)) => Ok(Answer { body, request_id }),
             (200, None) => Err(Failure {
@@ -223,9 +225,12 @@ fn broken(error: &ureq::Error) -> Failure {
 /// Source: <https://docs.stripe.com/api/errors>.
 fn refusal(status: u16, body: Option<&Value>, request_id: Option<&str>) -> StripeError {
     let said = body.and_then(|body| body.get("error"));
-    let field = |name: &str| said.and_then(|error| error.get(name)).and_then(Value::as_str);
-    let mut message = field("message")
-        .map_or_else(|| format!("HTTP status {status}"), str::to_owned);
+    let field = |name: &str| {
+        said.and_then(|error| error.get(name))
+            .and_then(Value::as_str)
+    };
+    let mut message =
+        field("message").map_or_else(|| format!("HTTP status {status}"), str::to_owned);
     if let Some(id) = request_id {
         message = format!("{message} (request {id})");
     }

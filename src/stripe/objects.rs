@@ -152,9 +152,7 @@ fn assemble(
         livemode,
         gratuity: gratuity(trio, reading),
         invoice_references: invoice_references(trio, reading),
-        received_at: dated
-            .map(|object| integer(object, "created"))
-            .transpose()?,
+        received_at: dated.map(|object| integer(object, "created")).transpose()?,
         attributes: reading
             .attributes
             .iter()

@@ -44,7 +44,7 @@ pub(crate) fn missing_key() -> Problem {
         "no Stripe API key is set",
     )
     .detail("Stripe was not called.")
-    .hint("As a superuser: alter system set invoice_sync.stripe_api_key = 'file:/path/to/key'; select pg_reload_conf();")
+    .hint("As a superuser: load 'invoice_sync'; alter system set invoice_sync.stripe_api_key = 'file:/path/to/key'; select pg_reload_conf();")
 }
 
 /// A failed question as an error: 28000 for the key, 08006 where Stripe cannot

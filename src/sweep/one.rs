@@ -62,8 +62,7 @@ pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
         insistence: Insistence::Again,
     };
     let found = evidence.as_deref();
-    let outcome =
-        apply(&treatment, id, found.unwrap_or_default())?.ok_or_else(|| unknown(id))?;
+    let outcome = apply(&treatment, id, found.unwrap_or_default())?.ok_or_else(|| unknown(id))?;
     report.add(&outcome, found);
     Ok(report.close())
 }

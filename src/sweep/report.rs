@@ -212,8 +212,16 @@ pub(crate) fn describe(plan: &Plan) -> String {
             InvoiceStatus::Partial => "invoice set to paid in part".to_owned(),
             InvoiceStatus::Open | InvoiceStatus::Closed => "invoice's status set".to_owned(),
         }));
-        parts.extend(change.amount_paid.map(|money| format!("amount paid set to {money}")));
-        parts.extend(change.balance.map(|money| format!("balance set to {money}")));
+        parts.extend(
+            change
+                .amount_paid
+                .map(|money| format!("amount paid set to {money}")),
+        );
+        parts.extend(
+            change
+                .balance
+                .map(|money| format!("balance set to {money}")),
+        );
         parts.extend(change.paid_at.map(|_| "date of payment set".to_owned()));
     }
     parts.join("; ")

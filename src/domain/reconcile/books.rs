@@ -78,11 +78,11 @@ impl<'a> Group<'a> {
         let reversed = self
             .reversals
             .iter()
-            .filter(|row| row.was_received())
+            .filter(|row| went_back(row))
             .fold(0_i64, |sum, row| sum.saturating_sub(row.amount_minor()));
         self.rows
             .iter()
-            .filter(|row| row.status == PaymentStatus::Paid)
+            .filter(|row| row.status == PaymentStatus::Paid || went_back(row))
             .map(|row| secured_by(row, reversed, known))
             .max()
             .unwrap_or(0)
@@ -97,6 +97,16 @@ impl<'a> Group<'a> {
             .max()
             .unwrap_or(0)
     }
+}
+
+/// A row of less than nothing, by which a host books a refund.
+fn is_reversal(row: &PaymentRow) -> bool {
+    row.amount_minor() < 0
+}
+
+/// Such a row tells of money that is gone, whatever done thing its word calls it.
+fn went_back(row: &PaymentRow) -> bool {
+    is_reversal(row) && row.was_received()
 }
 
 /// One refund may be told three times, by other rows, by Stripe and by the row
@@ -128,7 +138,6 @@ pub(crate) fn remembered_for<'k>(
 /// nothing are never the duplicate of the payment they refer to.
 pub(crate) fn groups(rows: &[PaymentRow]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group> = Vec::new();
-    let is_reversal = |row: &PaymentRow| row.amount_minor() < 0;
     let mut ordered: Vec<&PaymentRow> = rows.iter().collect();
     ordered.sort_by_key(|&row| (is_reversal(row), row.ids.gathering_order(), &row.id));
     for row in ordered {

@@ -1,6 +1,7 @@
 //! What happens to money, case by case: the table of the README, a row or more
 //! each, and the rules below it.
 //!
+//! Refunds and disputes have a file of their own, and so have the ways of hosts.
 //! Not here, because no decision is needed for them: money that names no
 //! invoice, or one that does not exist (nobody's facts to hold it against), and
 //! what the host's triggers and constraints refuse or change.
@@ -9,18 +10,14 @@ use super::builders::{
     NOW, RECEIVED_AT, booked, currency, eur, invoice, missing, never, other_mode, received, row,
     stripe, updated, waiting, world,
 };
-use super::harness::{Case, case, check, paid_in_full, paid_in_part};
+use super::harness::{case, check, paid_in_full, paid_in_part};
 use crate::domain::evidence::{Evidence, PaymentState};
 use crate::domain::invoice::InvoiceStatus;
-use crate::domain::issue::{IssueKind::*, Severity};
+use crate::domain::issue::IssueKind::*;
 use crate::domain::money::Money;
-use crate::domain::payment::PaymentStatus::{
-    Disputed as DisputedRow, Paid, Refunded as RefundedRow,
-};
+use crate::domain::payment::PaymentStatus::{Paid, Refunded as RefundedRow};
 use crate::domain::plan::{InvoiceChange, NewPayment, PaymentUpdate};
 use crate::domain::recheck::{HELD, Recheck};
-
-const DAYS: Recheck = Recheck::After(6 * 60 * 60);
 
 #[test]
 fn money_that_stripe_has_comes_into_the_books() {
@@ -249,189 +246,6 @@ fn money_on_an_invoice_over_nothing_is_booked_and_reported() {
         .warns(AmountMismatch, "")
     };
     check(vec![over(0), over(-50_00)]);
-}
-
-#[test]
-fn refunds_are_recorded_and_reported() {
-    let whole = received(&["pi_1"], 100_00).with_refund(100_00);
-    let part = received(&["pi_1"], 100_00).with_refund(40_00);
-    let settled = || world(invoice("Paid").settled());
-    let booked_row = || row("row-1", "Paid", 100_00, &["pi_1"]);
-    check(vec![
-        case(
-            "refunded in whole before it was ever booked",
-            world(invoice("Sent")),
-        )
-        .stripe_says(&whole)
-        .inserts(booked(&whole, RefundedRow, 100_00))
-        .warns(Refunded, "pi_1"),
-        case(
-            "refunded in whole, no word, but a column",
-            world(invoice("Sent")).without_word_for_refunded(),
-        )
-        .stripe_says(&whole)
-        .inserts(booked(&whole, Paid, 100_00))
-        .warns(Refunded, "pi_1"),
-        case(
-            "refunded in whole, neither a word nor a column",
-            world(invoice("Sent"))
-                .without_word_for_refunded()
-                .without_refunded_column(),
-        )
-        .stripe_says(&whole)
-        .warns(Refunded, "pi_1"),
-        case(
-            "refunded in whole, neither a word nor a column: the Pending row stays Pending",
-            world(invoice("Sent"))
-                .with_row(row("row-1", "Pending", 100_00, &["pi_1"]))
-                .without_word_for_refunded()
-                .without_refunded_column(),
-        )
-        .stripe_says(&whole)
-        .warns(Refunded, "pi_1"),
-        case(
-            "refunded in part before it was ever booked",
-            world(invoice("Sent")),
-        )
-        .stripe_says(&part)
-        .inserts(booked(&part, Paid, 100_00))
-        .changes_invoice(paid_in_part(60_00))
-        .warns(PartiallyRefunded, "pi_1"),
-        case(
-            "refunded in part, no column: memory keeps the net",
-            world(invoice("Sent")).without_refunded_column(),
-        )
-        .stripe_says(&part)
-        .inserts(booked(&part, Paid, 100_00))
-        .changes_invoice(paid_in_part(60_00))
-        .warns(PartiallyRefunded, "pi_1"),
-        case(
-            "refunded in whole after it was booked",
-            settled().with_row(booked_row()),
-        )
-        .stripe_says(&whole)
-        .updates(PaymentUpdate {
-            status: Some(RefundedRow),
-            refunded: Some(eur(100_00)),
-            ..updated("row-1", &whole)
-        })
-        .warns(Refunded, "pi_1"),
-        case(
-            "refunded in part after it was booked",
-            settled().with_row(booked_row()),
-        )
-        .stripe_says(&part)
-        .updates(PaymentUpdate {
-            refunded: Some(eur(40_00)),
-            ..updated("row-1", &part)
-        })
-        .warns(PartiallyRefunded, "pi_1"),
-        case(
-            "refunded after it was booked, neither a word nor a column: nothing to write",
-            settled()
-                .with_row(booked_row())
-                .without_word_for_refunded()
-                .without_refunded_column(),
-        )
-        .stripe_says(&whole)
-        .warns(Refunded, "pi_1"),
-        case(
-            "what a host notes as refunded beyond Stripe's word stays",
-            settled().with_row(booked_row().with_refunded(70_00)),
-        )
-        .stripe_says(&part)
-        .warns(PartiallyRefunded, "pi_1"),
-        case(
-            "a refund is no booking: Overdue with the amounts right stays Overdue",
-            world(
-                invoice("Overdue")
-                    .with_paid(100_00)
-                    .with_total(200_00)
-                    .with_paid(100_00),
-            )
-            .with_row(booked_row()),
-        )
-        .stripe_says(&part)
-        .updates(PaymentUpdate {
-            refunded: Some(eur(40_00)),
-            ..updated("row-1", &part)
-        })
-        .warns(PartiallyRefunded, "pi_1"),
-    ]);
-}
-
-#[test]
-fn disputes_are_marked_and_reported_by_their_severity() {
-    let settled =
-        || world(invoice("Paid").settled()).with_row(row("row-1", "Paid", 100_00, &["pi_1"]));
-    let marked = |status: &str| {
-        let payment = received(&["pi_1"], 100_00).with_dispute(status);
-        case("disputed", settled())
-            .stripe_says(&payment)
-            .updates(PaymentUpdate {
-                status: Some(DisputedRow),
-                ..updated("row-1", &payment)
-            })
-            .raises(Disputed, Severity::Critical, "pi_1")
-    };
-    let open = received(&["pi_1"], 100_00).with_dispute("needs_response");
-    let inquiry = received(&["pi_1"], 100_00).with_dispute("warning_needs_response");
-    let won = received(&["pi_1"], 100_00).with_dispute("won");
-    let mut disputed_row = row("row-1", "Paid", 100_00, &["pi_1"]);
-    disputed_row.status = DisputedRow;
-    disputed_row.status_word = "Disputed".into();
-    check(vec![
-        marked("needs_response").asks_again(DAYS),
-        marked("under_review").asks_again(DAYS),
-        marked("a_status_of_tomorrow").asks_again(DAYS),
-        marked("lost"),
-        case("an inquiry takes no money", settled())
-            .stripe_says(&inquiry)
-            .raises(Disputed, Severity::Notice, "pi_1")
-            .asks_again(DAYS),
-        case("a won one resolves itself", settled()).stripe_says(&won),
-        case(
-            "won after it was marked: the row is Paid again",
-            world(invoice("Paid").settled()).with_row(disputed_row),
-        )
-        .stripe_says(&won)
-        .updates(PaymentUpdate {
-            status: Some(Paid),
-            ..updated("row-1", &won)
-        }),
-        case(
-            "disputed, no word for it",
-            settled().without_word_for_disputed(),
-        )
-        .stripe_says(&open)
-        .raises(Disputed, Severity::Critical, "pi_1")
-        .asks_again(DAYS),
-        case(
-            "disputed before it was ever booked: does not raise",
-            world(invoice("Sent")),
-        )
-        .stripe_says(&open)
-        .inserts(booked(&open, DisputedRow, 100_00))
-        .raises(Disputed, Severity::Critical, "pi_1")
-        .asks_again(DAYS),
-        case(
-            "disputed before it was ever booked, no word for it: does not raise",
-            world(invoice("Sent")).without_word_for_disputed(),
-        )
-        .stripe_says(&open)
-        .inserts(booked(&open, Paid, 100_00))
-        .raises(Disputed, Severity::Critical, "pi_1")
-        .asks_again(DAYS),
-        case(
-            "an inquiry before it was ever booked: raises",
-            world(invoice("Sent")),
-        )
-        .stripe_says(&inquiry)
-        .inserts(booked(&inquiry, Paid, 100_00))
-        .changes_invoice(paid_in_full(RECEIVED_AT))
-        .raises(Disputed, Severity::Notice, "pi_1")
-        .asks_again(DAYS),
-    ]);
 }
 
 #[test]

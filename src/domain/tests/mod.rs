@@ -1,9 +1,13 @@
 //! What is decided, shown case by case and for anything at all.
 
+// Cents stand apart, as people read them: 100_00.
+#![allow(clippy::inconsistent_digit_grouping)]
+
 mod amounts;
 mod builders;
 mod cases;
-mod follow_ups;
 mod harness;
+mod hosts;
 mod properties;
+mod refunds;
 mod sentences;

@@ -208,7 +208,6 @@ fn payments() -> impl Strategy<Value = Evidence> {
                 received_at: Some(at).filter(|at| *at > 0),
                 attributes: [("metadata.project".to_owned(), at.to_string())].into(),
                 request_id: Some(format!("req_{at}")),
-                ..received(&[], 0)
             })
         },
     )
@@ -288,7 +287,7 @@ fn told(plan: &Plan) -> Vec<String> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 4_000,
+        cases: ProptestConfig::default().cases.max(1_000),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -1,5 +1,5 @@
-//! What happens after the first booking, and what hosts do differently:
-//! columns that are missing, rows that are odd, triggers that came first.
+//! What hosts do differently: columns that are missing, amounts that cannot be
+//! read, payments in two rows, gratuities, triggers that came first.
 
 use super::builders::{
     RECEIVED_AT, World, booked, currency, eur, invoice, never, received, row, rules, updated, world,
@@ -9,9 +9,7 @@ use crate::domain::evidence::Evidence;
 use crate::domain::invoice::{Field, Invoice, InvoiceStatus};
 use crate::domain::issue::IssueKind::{self, *};
 use crate::domain::money::{AmountUnit, Money};
-use crate::domain::payment::PaymentStatus::{
-    Disputed as DisputedRow, Paid, Refunded as RefundedRow,
-};
+use crate::domain::payment::PaymentStatus::Paid;
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::{InvoiceChange, NewPayment, PaymentUpdate};
 use crate::domain::recheck::HELD;
@@ -22,134 +20,6 @@ fn by_card() -> PaymentRow {
 
 fn unreadable<T>() -> Field<T> {
     Field::Unreadable("\"ten\" is not a number".into())
-}
-
-/// The world after Stripe said each of these, one after the other.
-fn history(mut world: World, said: &[crate::domain::evidence::StripePayment]) -> World {
-    for payment in said {
-        let plan = world.reconcile(&[Evidence::Payment(payment.clone())]);
-        world = world.apply(&plan);
-    }
-    world
-}
-
-fn first_row(world: &World) -> (PaymentStatus, Option<Money>) {
-    (world.rows[0].status, world.rows[0].refunded.value())
-}
-
-#[test]
-fn a_refund_that_fails_or_is_canceled_leaves_no_trace() {
-    let paid = received(&["pi_1"], 100_00);
-    for refund in [40_00, 100_00] {
-        let refunded = paid.clone().with_refund(refund);
-        let after = history(
-            world(invoice("Sent")),
-            &[paid.clone(), refunded.clone(), paid.clone()],
-        );
-        assert_eq!(
-            first_row(&after),
-            (Paid, Some(eur(0))),
-            "booked, refunded, failed"
-        );
-        assert_eq!(after.invoice.status, InvoiceStatus::Paid);
-
-        let after = history(world(invoice("Sent")), &[refunded, paid.clone()]);
-        assert_eq!(
-            first_row(&after),
-            (Paid, Some(eur(0))),
-            "refunded first, failed then"
-        );
-        assert_eq!(
-            after.invoice.status,
-            InvoiceStatus::Paid,
-            "and the invoice is raised"
-        );
-        assert_eq!(after.invoice.amount_paid, Field::Value(eur(100_00)));
-        let again = after.reconcile(&[Evidence::Payment(paid.clone())]);
-        assert_eq!(again.issues, [], "an open issue resolves itself");
-        assert!(again.judged.contains("pi_1"), "and may be resolved");
-    }
-}
-
-#[test]
-fn a_refund_that_grows_is_followed_and_the_invoice_never_set_back() {
-    let paid = received(&["pi_1"], 100_00);
-    let after = history(
-        world(invoice("Sent")),
-        &[
-            paid.clone(),
-            paid.clone().with_refund(40_00),
-            paid.with_refund(100_00),
-        ],
-    );
-    assert_eq!(first_row(&after), (RefundedRow, Some(eur(100_00))));
-    assert_eq!(after.invoice.status, InvoiceStatus::Paid);
-    assert_eq!(after.invoice.amount_paid, Field::Value(eur(100_00)));
-}
-
-#[test]
-fn a_dispute_is_followed_to_its_end() {
-    let disputed = |status| received(&["pi_1"], 100_00).with_dispute(status);
-    let open = history(world(invoice("Sent")), &[disputed("needs_response")]);
-    assert_eq!(first_row(&open).0, DisputedRow);
-    assert_eq!(open.invoice.status, InvoiceStatus::Open);
-
-    let won = history(open.clone(), &[disputed("won")]);
-    assert_eq!(first_row(&won).0, Paid);
-    assert_eq!(won.invoice.status, InvoiceStatus::Paid);
-
-    let lost = history(open, &[disputed("lost")]);
-    assert_eq!(first_row(&lost).0, DisputedRow);
-    assert_eq!(lost.invoice.status, InvoiceStatus::Open);
-}
-
-#[test]
-fn memory_holds_back_what_no_column_says() {
-    let sent = || world(invoice("Sent")).with_row(by_card());
-    check(vec![
-        case(
-            "remembered as refunded in whole",
-            sent().remembering("pi_1", 100_00, 100_00),
-        ),
-        case(
-            "remembered as refunded in part",
-            sent().remembering("pi_1", 100_00, 40_00),
-        )
-        .changes_invoice(paid_in_part(60_00)),
-        case(
-            "row and memory tell of the same refund: counted once",
-            world(invoice("Sent"))
-                .with_row(by_card().with_refunded(40_00))
-                .remembering("pi_1", 100_00, 40_00),
-        )
-        .changes_invoice(paid_in_part(60_00)),
-        case(
-            "remembered as disputed",
-            sent().remembering_dispute("pi_1", "under_review"),
-        ),
-        case(
-            "remembered as lost",
-            sent().remembering_dispute("pi_1", "lost"),
-        ),
-        case(
-            "remembered as won",
-            sent().remembering_dispute("pi_1", "won"),
-        )
-        .changes_invoice(paid_in_full(RECEIVED_AT)),
-        case(
-            "what is remembered of a copied session is another payment's",
-            world(invoice("Sent"))
-                .with_row(row("row-1", "Paid", 100_00, &["cs_live_1", "pi_1"]))
-                .remembering("cs_live_1", 100_00, 100_00),
-        )
-        .changes_invoice(paid_in_full(RECEIVED_AT)),
-        case(
-            "Stripe's word goes before memory",
-            sent().remembering("pi_1", 100_00, 100_00),
-        )
-        .stripe_says(&received(&["pi_1"], 100_00))
-        .changes_invoice(paid_in_full(RECEIVED_AT)),
-    ]);
 }
 
 #[test]
@@ -206,55 +76,6 @@ fn a_payment_in_two_rows_counts_once() {
             amount_paid: Some(eur(200_00)),
             ..paid_in_full(RECEIVED_AT)
         }),
-    ]);
-}
-
-#[test]
-fn refunds_that_a_host_books_as_rows_count_once() {
-    let reversal = |cents: i64, word: &str, ids: &[&str]| row("back", word, -cents, ids);
-    let sent = || world(invoice("Sent")).with_row(by_card());
-    let refunded = received(&["pi_1"], 100_00).with_refund(40_00);
-    check(vec![
-        case(
-            "a row of its own, locally",
-            sent().with_row(reversal(40_00, "Paid", &["pi_1"])),
-        )
-        .changes_invoice(paid_in_part(60_00)),
-        case(
-            "a row of its own with the word for refunded",
-            sent().with_row(reversal(40_00, "Refunded", &["pi_1"])),
-        )
-        .changes_invoice(paid_in_part(60_00)),
-        case(
-            "a row of its own, and Stripe says so too",
-            sent().with_row(reversal(40_00, "Paid", &["pi_1"])),
-        )
-        .stripe_says(&refunded)
-        .updates(PaymentUpdate {
-            refunded: Some(eur(40_00)),
-            ..updated("row-1", &refunded)
-        })
-        .changes_invoice(paid_in_part(60_00))
-        .warns(PartiallyRefunded, "pi_1"),
-        case(
-            "cash given back by hand",
-            sent().with_row(reversal(40_00, "Paid", &[])),
-        )
-        .changes_invoice(paid_in_part(60_00)),
-        case(
-            "the refund's row is not the payment's",
-            world(invoice("Sent")).with_row(reversal(40_00, "Paid", &["pi_1"])),
-        )
-        .stripe_says(&refunded)
-        .inserts(booked(&refunded, Paid, 100_00))
-        .changes_invoice(paid_in_part(60_00))
-        .warns(PartiallyRefunded, "pi_1"),
-        case(
-            "given back in whole after it was Paid: never set back",
-            world(invoice("Paid").settled())
-                .with_row(by_card())
-                .with_row(reversal(100_00, "Paid", &["pi_1"])),
-        ),
     ]);
 }
 

@@ -1,0 +1,261 @@
+//! A shop: a database of its own with the extension and the application's
+//! tables, and a Stripe of its own.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use postgres::{Client, Config, NoTls, Row};
+use serde_json::Value;
+use stripe_double::Double;
+
+/// The default tables, as the demonstration has them.
+pub const DEFAULT_TABLES: &str = include_str!("../../../examples/demo/tables.sql");
+
+/// The key that every [`Double`] knows.
+pub const KEY: &str = "sk_test_double";
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// One test's world. The database goes when it is dropped.
+pub struct Shop {
+    pub stripe: Double,
+    pub db: Client,
+    name: String,
+}
+
+impl Shop {
+    /// With the default tables.
+    pub fn open() -> Self {
+        Self::with_tables(DEFAULT_TABLES)
+    }
+
+    /// With the application's tables made by `tables`; where they are not the
+    /// default ones, the caller updates `invoice_sync.settings`.
+    pub fn with_tables(tables: &str) -> Self {
+        Self::with(
+            Double::start(stripe_double::Config::default()).expect("the stand-in starts"),
+            tables,
+        )
+    }
+
+    /// With a stand-in of the test's own making.
+    pub fn with(stripe: Double, tables: &str) -> Self {
+        let name = format!(
+            "shop_{}_{}",
+            std::process::id(),
+            NUMBER.fetch_add(1, Ordering::Relaxed)
+        );
+        let mut admin = connect("postgres");
+        admin
+            .batch_execute(&format!("create database {name}"))
+            .expect("the database is created");
+        let mut db = connect(&name);
+        db.batch_execute(tables).expect("the tables are created");
+        db.batch_execute("create extension invoice_sync")
+            .expect("the extension is created");
+        let mut shop = Self { stripe, db, name };
+        shop.use_key(KEY);
+        let base = shop.stripe.url();
+        shop.configure("stripe_api_base", &base);
+        // Tests do not wait for the limit of test mode.
+        shop.configure("requests_per_second", "1000");
+        shop
+    }
+
+    /// The database's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Another session in the same database, as the superuser.
+    pub fn connect(&self) -> Client {
+        connect(&self.name)
+    }
+
+    /// Another session in the same database, as `role`.
+    pub fn connect_as(&self, role: &str) -> Client {
+        connect_as(&self.name, role)
+    }
+
+    /// Sets `invoice_sync.{setting}` for this database: for new sessions, and
+    /// for `self.db`, which is connected anew.
+    pub fn configure(&mut self, setting: &str, value: &str) {
+        self.db
+            .batch_execute(&format!(
+                "alter database {} set invoice_sync.{setting} = '{value}'",
+                self.name
+            ))
+            .expect("the setting is taken");
+        self.db = connect(&self.name);
+    }
+
+    /// Puts `key` into a file that only the server may read, and uses it.
+    pub fn use_key(&mut self, key: &str) {
+        let directory: String = self
+            .db
+            .query_one("select current_setting('data_directory')", &[])
+            .expect("a superuser sees it")
+            .get(0);
+        let path = format!("{directory}/{}.{key}", self.name);
+        self.db
+            .batch_execute(&format!(
+                "copy (select '{key}') to program 'umask 077; cat > {path}'"
+            ))
+            .expect("the server writes the key file");
+        self.configure("stripe_api_key", &format!("file:{path}"));
+    }
+
+    /// `select {expression}` of type jsonb.
+    pub fn json(&mut self, expression: &str) -> Value {
+        self.db
+            .query_one(&format!("select {expression}"), &[])
+            .unwrap_or_else(|error| panic!("{expression}: {}", tell(&error)))
+            .get(0)
+    }
+
+    /// `select invoice_sync.sweep()`.
+    pub fn sweep(&mut self) -> Value {
+        self.json("invoice_sync.sweep()")
+    }
+
+    /// `select invoice_sync.sync_invoice(id)` with the id as text.
+    pub fn sync(&mut self, id: &str) -> Value {
+        self.json(&format!("invoice_sync.sync_invoice('{id}')"))
+    }
+
+    pub fn execute(&mut self, sql: &str) {
+        self.db
+            .batch_execute(sql)
+            .unwrap_or_else(|error| panic!("{sql}: {}", tell(&error)));
+    }
+
+    pub fn rows(&mut self, sql: &str) -> Vec<Row> {
+        self.db
+            .query(sql, &[])
+            .unwrap_or_else(|error| panic!("{sql}: {}", tell(&error)))
+    }
+
+    /// The first column of the first row, as text; null is `None`.
+    pub fn text(&mut self, sql: &str) -> Option<String> {
+        self.texts(sql).into_iter().next().flatten()
+    }
+
+    /// The first column of every row, as text.
+    pub fn texts(&mut self, sql: &str) -> Vec<Option<String>> {
+        let sql = format!("select t.c::text from ({sql}) t (c)");
+        self.rows(&sql).iter().map(|row| row.get(0)).collect()
+    }
+
+    /// The error of a statement that must fail.
+    pub fn error(&mut self, sql: &str) -> SqlError {
+        match self.db.batch_execute(sql) {
+            Ok(()) => panic!("expected an error from: {sql}"),
+            Err(error) => SqlError::from(&error),
+        }
+    }
+
+    /// `kind object summary` of every issue that is not resolved.
+    pub fn open_issues(&mut self) -> Vec<String> {
+        self.texts(
+            "select format('%s %s', kind, coalesce(invoice_number, invoice_id, '-'))
+            from invoice_sync.open_issues order by 1",
+        )
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// The contents of the whole database, the extension's tables and
+    /// sequences included, as `pg_dump` sees them.
+    pub fn dump(&self) -> String {
+        let output = std::process::Command::new("pg_dump")
+            .args(["--inserts", "--no-owner", &self.name])
+            .output()
+            .expect("pg_dump runs");
+        assert!(
+            output.status.success(),
+            "pg_dump: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8_lossy(&output.stdout);
+        // Newer versions of pg_dump frame their output with a random word.
+        text.lines()
+            .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        if let Ok(mut admin) = try_connect("postgres", None) {
+            let _ = admin.batch_execute(&format!(
+                "drop database if exists {} with (force)",
+                self.name
+            ));
+        }
+    }
+}
+
+/// An error as the client sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlError {
+    pub sqlstate: String,
+    pub message: String,
+    pub detail: String,
+    pub hint: String,
+}
+
+impl From<&postgres::Error> for SqlError {
+    fn from(error: &postgres::Error) -> Self {
+        let Some(db) = error.as_db_error() else {
+            panic!("not an error of the server's: {error}");
+        };
+        Self {
+            sqlstate: db.code().code().to_owned(),
+            message: db.message().to_owned(),
+            detail: db.detail().unwrap_or_default().to_owned(),
+            hint: db.hint().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// The server's words, where there are some.
+pub fn tell(error: &postgres::Error) -> String {
+    error
+        .as_db_error()
+        .map_or_else(|| error.to_string(), |db| format!("{db:?}"))
+}
+
+pub fn connect(database: &str) -> Client {
+    try_connect(database, None).unwrap_or_else(|error| panic!("connecting: {error}"))
+}
+
+pub fn connect_as(database: &str, role: &str) -> Client {
+    try_connect(database, Some(role)).unwrap_or_else(|error| panic!("connecting: {error}"))
+}
+
+fn try_connect(database: &str, role: Option<&str>) -> Result<Client, postgres::Error> {
+    let variable = |name: &str| {
+        std::env::var(name)
+            .unwrap_or_else(|_| panic!("{name} is not set: run this with make test-e2e"))
+    };
+    Config::new()
+        .host(&variable("PGHOST"))
+        .port(variable("PGPORT").parse().expect("PGPORT is a number"))
+        .user(role.unwrap_or(&variable("PGUSER")))
+        .dbname(database)
+        .application_name("invoice_sync e2e")
+        .connect(NoTls)
+}
+
+/// Waits until `condition` holds, for at most half a minute.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !condition() {
+        assert!(
+            std::time::Instant::now() < patience,
+            "waited in vain: {what}"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
