@@ -33,8 +33,8 @@ select c.id,
        c.before,
        c.after,
        c.evidence
-from change c
-join run r on r.id = c.run_id
+from change as c
+join run as r on r.id = c.run_id
 order by c.id desc;
 
 comment on view changes is 'Every change to your tables, with what was there before, why and on whose behalf; the newest first';
