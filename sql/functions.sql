@@ -67,6 +67,42 @@ comment on function sync_invoice(text, boolean) is
 comment on function sync_invoice(anyelement, boolean) is
     'The same for one invoice, now, whose id is a uuid, a bigint, an integer …';
 
+-- webhooks ---------------------------------------------------------------------
+
+create function handle_webhook(bytea, text) returns jsonb
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select invoice_sync.receive_webhook($1, $2)
+$$;
+
+create function handle_webhook(text, text) returns jsonb
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select invoice_sync.receive_webhook(convert_to($1, 'UTF8'), $2)
+$$;
+
+-- The form for PostgREST, which hands a request's body to the one unnamed
+-- parameter: json keeps it byte for byte, jsonb would not.
+create function handle_webhook(json) returns jsonb
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select invoice_sync.receive_webhook(
+        convert_to($1::text, 'UTF8'),
+        nullif(current_setting('request.headers', true), '')::json ->> 'stripe-signature'
+    )
+$$;
+
+comment on function receive_webhook(bytea, text) is 'What the forms of handle_webhook call';
+comment on function handle_webhook(bytea, text) is
+    'Takes a webhook of Stripe''s: the body byte for byte, and the header Stripe-Signature. 22023: not signed by Stripe, or no event; 55000: no secret is set. Where it returns, the event is stored once the transaction commits';
+comment on function handle_webhook(text, text) is
+    'The same for a body in text';
+comment on function handle_webhook(json) is
+    'The same for PostgREST: Stripe posts to /rpc/handle_webhook, and the header is read from request.headers';
+
 -- schedule ---------------------------------------------------------------------
 
 create function job_name() returns text
@@ -169,15 +205,19 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if may is null or may not in ('read', 'operate') then
+    if may is null or may not in ('read', 'operate', 'webhook') then
         raise exception '"%" is no kind of access', may
             using errcode = 'invalid_parameter_value',
-                  hint = 'There are read and operate.';
+                  hint = 'There are read, operate and webhook.';
     end if;
     execute format('grant usage on schema invoice_sync to %s', grantee);
+    if may = 'webhook' then
+        execute format('grant execute on function invoice_sync.handle_webhook(json) to %s', grantee);
+        return;
+    end if;
     execute format(
         'grant select on invoice_sync.settings, invoice_sync.recent_runs, invoice_sync.changes,
-            invoice_sync.open_issues, invoice_sync.paid_without_payment,
+            invoice_sync.open_issues, invoice_sync.webhook_health, invoice_sync.paid_without_payment,
             invoice_sync.stripe_without_payment to %s', grantee
     );
     execute format(
@@ -208,5 +248,5 @@ end
 $$;
 
 comment on function grant_access(regrole, text) is
-    'Lets a role read (views and settings), or operate: read, sweep, sync_invoice and schedule';
+    'Lets a role read (views and settings), operate (read, sweep, sync_invoice and schedule), or deliver webhooks through an RPC gateway and nothing else (webhook, for anon: the signature is the key)';
 comment on function revoke_access(regrole) is 'Takes from a role what grant_access gave it';

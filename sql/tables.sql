@@ -52,6 +52,10 @@ create table settings (
     time_zone text not null default 'UTC',
     host_search_path text default null,
 
+    stripe_fetch_on_webhook boolean not null default true,
+    webhook_budget_ms integer not null default 2000 check (webhook_budget_ms between 100 and 60000),
+    event_retention interval not null default '90 days' check (event_retention >= interval '31 days'),
+
     check (invoice_session_column is not null or invoice_intent_column is not null),
     check (payment_session_column is not null or payment_intent_column is not null)
 );
@@ -100,9 +104,16 @@ comment on column settings.time_zone is 'Where a day begins, for columns of type
 comment on column settings.host_search_path is
     'search_path while your tables are written, for your triggers; null: the schemas of both tables, then public';
 
+comment on column settings.stripe_fetch_on_webhook is
+    'Whether a webhook asks Stripe for the present state of what it is about; false: what the event itself says is acted on, and no request is made';
+comment on column settings.webhook_budget_ms is
+    'How long a webhook may be acted on before Stripe gets its answer, in milliseconds; what is not done then, the next sweep does';
+comment on column settings.event_retention is
+    'How long events are kept that were acted on; at least the 30 days for which Stripe keeps them';
+
 create table run (
     id bigint generated always as identity primary key,
-    kind text not null check (kind in ('sweep', 'sync_invoice')),
+    kind text not null check (kind in ('sweep', 'sync_invoice', 'webhook')),
     cause text not null check (cause in ('cron', 'sql', 'rpc', 'webhook')),
     role text not null,
     started_at timestamptz not null,
@@ -118,8 +129,8 @@ create table run (
 );
 create index on run (started_at);
 
-comment on table run is 'A row for each sweep and each button press that was carried out';
-comment on column run.kind is 'sweep or sync_invoice';
+comment on table run is 'A row for each sweep and each button press that was carried out, and for each webhook that was about an invoice';
+comment on column run.kind is 'sweep, sync_invoice or webhook';
 comment on column run.cause is 'What started it: cron, sql, rpc or webhook';
 comment on column run.role is 'The role that called';
 comment on column run.started_at is 'When it began';
@@ -182,7 +193,7 @@ create unique index issue_once on issue ((coalesce(invoice_id, '')), kind, (coal
 comment on table issue is 'What a person has to look at: opened once, refreshed while it lasts, resolved by itself when the facts agree';
 comment on column issue.invoice_id is 'The invoice, as text; null where it concerns them all';
 comment on column issue.invoice_number is 'What people call the invoice';
-comment on column issue.kind is 'What it is: paid_without_payment, amount_mismatch, currency_mismatch, overpaid, duplicate_payment, stripe_object_missing, livemode_mismatch, unknown_status, refunded, partially_refunded, disputed, unlinked_payment, apply_failed, overridden_by_trigger, stripe_unreachable';
+comment on column issue.kind is 'What it is: paid_without_payment, amount_mismatch, currency_mismatch, overpaid, duplicate_payment, stripe_object_missing, livemode_mismatch, unknown_status, refunded, partially_refunded, disputed, unlinked_payment, apply_failed, overridden_by_trigger, stripe_unreachable, webhooks_failing';
 comment on column issue.severity is 'notice, warning or critical';
 comment on column issue.object is 'The Stripe object it is about; null where it is the invoice itself';
 comment on column issue.summary is 'A sentence for people';
@@ -238,6 +249,61 @@ comment on column stripe_payment.received_at is 'When Stripe received it';
 comment on column stripe_payment.request_id is 'Stripe''s Request-Id of that answer';
 comment on column stripe_payment.seen_at is 'When Stripe said so';
 
+create table event (
+    id text primary key,
+    type text not null,
+    created timestamptz not null,
+    livemode boolean not null,
+    account text,
+    session_id text,
+    intent_id text,
+    charge_id text,
+    snapshot jsonb not null,
+    received_at timestamptz not null,
+    webhook_at timestamptz,
+    feed_at timestamptz,
+    state text not null check (state in ('pending', 'done', 'ignored')),
+    attempts integer not null default 0 check (attempts >= 0),
+    next_attempt_at timestamptz not null default '-infinity',
+    processed_at timestamptz,
+    result text,
+    check (webhook_at is not null or feed_at is not null),
+    check ((state = 'done') = (processed_at is not null))
+);
+create index on event (next_attempt_at) where state = 'pending';
+create index on event (received_at);
+create index on event (created);
+
+comment on table event is 'The inbox: Stripe''s events, whatever way they came; acted on once, and again only where that failed';
+comment on column event.id is 'Stripe''s id of the event';
+comment on column event.type is 'What happened, such as checkout.session.completed';
+comment on column event.created is 'When it happened, by Stripe''s clock';
+comment on column event.livemode is 'Live or test';
+comment on column event.account is 'The connected account it happened in; null: the key''s own';
+comment on column event.session_id is 'The checkout session it is about';
+comment on column event.intent_id is 'The payment intent it is about';
+comment on column event.charge_id is 'The charge it is about';
+comment on column event.snapshot is 'The object as it was then (data.object)';
+comment on column event.received_at is 'When it first came';
+comment on column event.webhook_at is 'When it first came by webhook; null: it did not';
+comment on column event.feed_at is 'When it was first read from the feed; null: it was not';
+comment on column event.state is 'pending, done or ignored (of another type, mode or account)';
+comment on column event.attempts is 'How often acting on it failed';
+comment on column event.next_attempt_at is 'When it is to be tried again';
+comment on column event.processed_at is 'When it was acted on';
+comment on column event.result is 'What came of it, or why it is to be tried again';
+
+create table feed (
+    singleton boolean primary key default true check (singleton),
+    read_until timestamptz not null,
+    read_at timestamptz not null
+);
+
+comment on table feed is 'How far Stripe''s feed of events has been read';
+comment on column feed.singleton is 'There is one row at the most';
+comment on column feed.read_until is 'The newest event read, by Stripe''s clock; the next reading begins a little before it';
+comment on column feed.read_at is 'When it was read';
+
 -- Survives pg_dump. The row of settings that CREATE EXTENSION makes gives way
 -- to the one that a dump brings (see the trigger settings_replace).
 select pg_catalog.pg_extension_config_dump('settings', '');
@@ -249,5 +315,7 @@ select pg_catalog.pg_extension_config_dump('issue', '');
 select pg_catalog.pg_extension_config_dump('issue_id_seq', '');
 select pg_catalog.pg_extension_config_dump('invoice_check', '');
 select pg_catalog.pg_extension_config_dump('stripe_payment', '');
+select pg_catalog.pg_extension_config_dump('event', '');
+select pg_catalog.pg_extension_config_dump('feed', '');
 
 insert into settings default values;

@@ -58,6 +58,21 @@ order by array_position(array['critical', 'warning', 'notice'], severity), first
 
 comment on view open_issues is 'What a person has to look at, the most severe first';
 
+create view webhook_health as
+select type,
+       date_trunc('hour', created) as hour,
+       count(*) filter (where webhook_at is not null) as by_webhook,
+       count(*) filter (where webhook_at is null) as by_feed_only,
+       count(*) filter (where state = 'pending') as waiting,
+       avg(webhook_at - created) as mean_delay,
+       max(webhook_at) as last_delivery
+from event
+group by 1, 2
+order by 2 desc, 1;
+
+comment on view webhook_health is
+    'Per type of event and hour: how many Stripe delivered by webhook, how many were only found in its feed, and how late';
+
 create view paid_without_payment as
 select invoice_id,
        invoice_number,
@@ -106,6 +121,13 @@ begin
                    case va.attname
                        when 'id' then 'Number'
                        when 'duration' then 'How long it took'
+                       when 'type' then 'What happened, such as checkout.session.completed'
+                       when 'hour' then 'The hour in which it happened, by Stripe''s clock'
+                       when 'by_webhook' then 'Events that came by webhook'
+                       when 'by_feed_only' then 'Events that Stripe has and no webhook brought'
+                       when 'waiting' then 'Events still to be acted on'
+                       when 'mean_delay' then 'From the event to its first delivery'
+                       when 'last_delivery' then 'When a webhook last brought such an event'
                        when 'changed_at' then 'When the run that made it began'
                        when 'cause' then 'What started the run: cron, sql, rpc or webhook'
                        when 'role' then 'The role that called'

@@ -4,6 +4,7 @@
 mod mapping;
 mod monitor;
 mod sync;
+mod webhook;
 
 use pgrx::extension_sql_file;
 
@@ -17,6 +18,7 @@ extension_sql_file!(
         mapping::check_settings,
         sync::sweep,
         sync::sync_invoice,
+        webhook::receive_webhook,
         monitor::find_paid_without_payment,
         monitor::find_stripe_without_payment
     ]

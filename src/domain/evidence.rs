@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::identity::{PaymentIds, StripeId};
 use super::money::Money;
+use super::rules::Memory;
 
 /// The answer to one question put to Stripe about one stored id.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,6 +165,19 @@ impl Dispute {
 }
 
 impl StripePayment {
+    /// A snapshot may be older than what is known: it never takes a refund or a
+    /// dispute back.
+    pub(crate) fn never_below(&mut self, memory: &Memory) {
+        let known = [&self.ids.intent, &self.ids.session, &self.ids.charge]
+            .into_iter()
+            .flatten()
+            .find_map(|id| memory.0.get(id));
+        if let Some(known) = known {
+            self.refunded = self.refunded.max(known.refunded);
+            self.dispute = self.dispute.take().or_else(|| known.dispute.clone());
+        }
+    }
+
     /// Two answers about one payment as one; the order does not matter.
     fn merge(mut self, mut other: Self) -> Self {
         if other.state.order() > self.state.order() {

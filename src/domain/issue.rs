@@ -20,6 +20,7 @@ pub(crate) enum IssueKind {
     ApplyFailed,
     OverriddenByTrigger,
     StripeUnreachable,
+    WebhooksFailing,
 }
 
 impl IssueKind {
@@ -41,6 +42,7 @@ impl IssueKind {
             Self::ApplyFailed => "apply_failed",
             Self::OverriddenByTrigger => "overridden_by_trigger",
             Self::StripeUnreachable => "stripe_unreachable",
+            Self::WebhooksFailing => "webhooks_failing",
         }
     }
 }

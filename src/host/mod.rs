@@ -3,6 +3,7 @@
 
 pub(crate) mod candidates;
 pub(crate) mod catalog;
+pub(crate) mod find;
 pub(crate) mod mapping;
 pub(crate) mod monitor;
 pub(crate) mod read;

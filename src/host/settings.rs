@@ -1,6 +1,7 @@
 //! The row of choices, as it stands in the table `invoice_sync.settings`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use pgrx::prelude::PgSqlErrorCode;
 use serde::Deserialize;
@@ -53,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) invoice_reference_key: Option<String>,
     pub(crate) time_zone: String,
     pub(crate) host_search_path: Option<String>,
+    pub(crate) stripe_fetch_on_webhook: bool,
+    webhook_budget_ms: u32,
 }
 
 impl Settings {
@@ -109,6 +112,11 @@ impl Settings {
             payment_words: self.payment_words(),
             gratuity_unit: unit("gratuity_unit", &self.gratuity_unit)?,
         })
+    }
+
+    /// How long a webhook's caller may be kept waiting by what follows storing.
+    pub(crate) fn webhook_budget(&self) -> Duration {
+        Duration::from_millis(self.webhook_budget_ms.into())
     }
 
     pub(crate) fn invoice_words(&self) -> InvoiceWords {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::domain::evidence::{Dispute, Evidence, PaymentState, merge_payments};
+use crate::domain::identity::PaymentIds;
 use crate::domain::rules::{Memory, Remembered};
 use crate::pg::sql;
 
@@ -21,10 +22,26 @@ struct Row {
 
 /// What earlier runs knew of an invoice's payments.
 pub(crate) fn recall(invoice: &str) -> Memory {
-    let rows = sql::fetch(
+    read(
         "select to_jsonb(m) from invoice_sync.stripe_payment m where m.invoice_id = $1",
-        &[Some(invoice)],
-    );
+        invoice,
+    )
+}
+
+/// What earlier runs knew of one payment, whatever invoice it was looked at for.
+pub(crate) fn recall_payment(ids: &PaymentIds) -> Memory {
+    let Some(key) = ids.key() else {
+        return Memory::default();
+    };
+    read(
+        "select to_jsonb(m) from invoice_sync.stripe_payment m
+        where $1 in (m.id, m.session_id, m.intent_id, m.charge_id)",
+        key,
+    )
+}
+
+fn read(statement: &str, value: &str) -> Memory {
+    let rows = sql::fetch(statement, &[Some(value)]);
     let mut memory = BTreeMap::new();
     for row in rows
         .into_iter()

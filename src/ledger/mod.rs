@@ -3,6 +3,7 @@
 
 pub(crate) mod changes;
 pub(crate) mod checks;
+pub(crate) mod events;
 pub(crate) mod issues;
 pub(crate) mod memory;
 pub(crate) mod runs;

@@ -9,6 +9,7 @@ use crate::pg::{identity, sql};
 pub(crate) enum Kind {
     Sweep,
     SyncInvoice,
+    Webhook,
 }
 
 impl Kind {
@@ -16,6 +17,7 @@ impl Kind {
         match self {
             Self::Sweep => "sweep",
             Self::SyncInvoice => "sync_invoice",
+            Self::Webhook => "webhook",
         }
     }
 }
@@ -42,6 +44,7 @@ pub(crate) fn open(kind: Kind) -> i64 {
             issues_found, stripe_errors, stripe_requests, stripe_retries)
         values ($1,
             case
+                when $1 = 'webhook' then 'webhook'
                 when coalesce(current_setting('request.jwt.claims', true),
                               current_setting('request.headers', true), '') <> '' then 'rpc'
                 when current_setting('application_name') like 'pg_cron%'

@@ -38,6 +38,16 @@ impl Secret {
         &self.0
     }
 
+    /// The last four characters, for telling secrets apart in the server's log;
+    /// nothing of a secret too short for that.
+    pub(crate) fn ending(&self) -> &str {
+        match self.0.len() {
+            // ASCII, so every index is a boundary.
+            length if length >= 16 => &self.0[length - 4..],
+            _ => "",
+        }
+    }
+
     /// Whether this Stripe key is for live money: true for `sk_live_` and
     /// `rk_live_`, false for `sk_test_` and `rk_test_`, else `None`.
     pub(crate) fn livemode(&self) -> Option<bool> {

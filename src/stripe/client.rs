@@ -21,6 +21,7 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// Where and as whom to ask. Values copied out of the settings: this goes to
 /// other threads.
+#[derive(Clone)]
 pub(crate) struct Connection {
     /// `https://api.stripe.com`, without a slash at the end.
     pub(crate) base: String,

@@ -19,8 +19,8 @@ const FAILURES_THAT_END_A_RUN: u32 = 5;
 /// What is to be asked about one invoice.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
-    /// The invoice's id, as text.
-    pub(crate) invoice: String,
+    /// What the asker knows it by: an invoice's id, a payment's.
+    pub(crate) about: String,
     /// As the host stores them, sessions first: a session brings its intent along.
     pub(crate) ids: Vec<String>,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Question {
 /// What came of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
-    pub(crate) invoice: String,
+    pub(crate) about: String,
     pub(crate) evidence: Result<Vec<Evidence>, StripeError>,
 }
 
@@ -69,16 +69,16 @@ pub(crate) fn gather(
         failures_in_a_row: AtomicU32::new(0),
         fatal: Mutex::new(None),
     });
-    let invoices: Vec<String> = questions.iter().map(|q| q.invoice.clone()).collect();
+    let subjects: Vec<String> = questions.iter().map(|q| q.about.clone()).collect();
     let shared = Arc::clone(&round);
     let answers = run_on_threads(questions, concurrency, deadline, move |question, stop| {
         shared.answer(&question, stop)
     })?;
-    let findings = invoices
+    let findings = subjects
         .into_iter()
         .zip(answers)
-        .map(|(invoice, answer)| Finding {
-            invoice,
+        .map(|(about, answer)| Finding {
+            about,
             evidence: answer.unwrap_or(Err(StripeError::NotAsked)),
         })
         .collect();

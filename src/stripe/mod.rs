@@ -4,11 +4,13 @@
 
 pub(crate) mod client;
 pub(crate) mod error;
+pub(crate) mod events;
 pub(crate) mod gather;
 pub(crate) mod limiter;
 pub(crate) mod objects;
 pub(crate) mod retrieve;
 pub(crate) mod retry;
+pub(crate) mod signature;
 
 #[cfg(test)]
 #[path = "../../pgrx-tests/stripe_room/mod.rs"]

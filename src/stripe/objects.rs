@@ -88,6 +88,37 @@ pub(crate) fn read_charge(
     assemble(trio, state, reading, request_id)
 }
 
+/// Reads the object that an event carries, in which nothing is expanded: a
+/// session, intent or charge. `None` for a refund or a dispute, which do not
+/// tell what was received.
+pub(crate) fn read_snapshot(
+    object: &Value,
+    reading: &Reading,
+) -> Result<Option<StripePayment>, StripeError> {
+    let without = |field: &str| {
+        let mut bare = object.clone();
+        if let Some(fields) = bare.as_object_mut() {
+            fields.insert(field.to_owned(), Value::Null);
+        }
+        bare
+    };
+    let id = |field: &str| object.get(field).and_then(id_of).map(str::to_owned);
+    Ok(match text(object, "object")? {
+        "checkout.session" => {
+            let mut payment = read_session(&without("payment_intent"), reading, None)?;
+            payment.ids.intent = id("payment_intent");
+            Some(payment)
+        }
+        "payment_intent" => {
+            let mut payment = read_intent(&without("latest_charge"), reading, None)?;
+            payment.ids.charge = id("latest_charge");
+            Some(payment)
+        }
+        "charge" => Some(read_charge(object, reading, None)?),
+        _ => None,
+    })
+}
+
 /// The intent that a charge belongs to.
 pub(crate) fn intent_of_charge(charge: &Value) -> Option<&str> {
     charge.get("payment_intent").and_then(id_of)

@@ -8,6 +8,7 @@ use crate::domain::evidence::Evidence;
 use crate::domain::invoice::Invoice;
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::plan::{PaymentChange, Plan};
+use crate::domain::recheck::Recheck;
 use crate::domain::reconcile::{Facts, reconcile};
 use crate::domain::rules::{Memory, Rules};
 use crate::host::mapping::Mapping;
@@ -51,6 +52,8 @@ pub(crate) struct Outcome {
     pub(crate) plan: Plan,
     /// Empty in a dry run.
     pub(crate) changes: Vec<Change>,
+    /// Why it has to be tried again, where that is nobody's mistake.
+    pub(crate) postponed: Option<String>,
 }
 
 impl Outcome {
@@ -60,6 +63,7 @@ impl Outcome {
             intended: plan.clone(),
             plan,
             changes: Vec::new(),
+            postponed: None,
         }
     }
 }
@@ -93,7 +97,13 @@ pub(crate) fn apply(
         Err(problem) if problem.is(PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION) => attempt(),
         other => other,
     };
-    Ok(written.unwrap_or_else(|problem| Some(refused(reading.invoice, plan, &problem))))
+    Ok(written.unwrap_or_else(|problem| {
+        Some(if is_contention(&problem) {
+            postponed(reading.invoice, plan, &problem)
+        } else {
+            refused(reading.invoice, plan, &problem)
+        })
+    }))
 }
 
 fn decide(
@@ -154,6 +164,7 @@ fn write_locked(
         invoice: after.invoice,
         intended,
         plan,
+        postponed: None,
     }))
 }
 
@@ -211,7 +222,7 @@ fn refused(invoice: Invoice, mut plan: Plan, problem: &Problem) -> Outcome {
             "wanted": wanted(&plan),
         })),
     );
-    plan.recheck = crate::domain::recheck::Recheck::NextSweep;
+    plan.recheck = Recheck::NextSweep;
     let intended = Plan {
         payments: Vec::new(),
         invoice: None,
@@ -222,7 +233,30 @@ fn refused(invoice: Invoice, mut plan: Plan, problem: &Problem) -> Outcome {
         intended,
         plan,
         changes: Vec::new(),
+        postponed: None,
     }
+}
+
+/// Somebody else was at the same rows: no issue, only another try.
+fn postponed(invoice: Invoice, mut plan: Plan, problem: &Problem) -> Outcome {
+    plan.payments.clear();
+    plan.invoice = None;
+    plan.recheck = Recheck::NextSweep;
+    Outcome {
+        postponed: Some(problem.message().to_owned()),
+        ..Outcome::untouched(invoice, plan)
+    }
+}
+
+/// A lock that was not to be had in time, a deadlock, a serialization failure.
+fn is_contention(problem: &Problem) -> bool {
+    [
+        PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
+        PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED,
+        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+    ]
+    .into_iter()
+    .any(|code| problem.is(code))
 }
 
 /// The same change was undone by a trigger before, and nobody asked for another try.

@@ -3,6 +3,8 @@
 
 pub(crate) mod apply;
 pub(crate) mod connect;
+pub(crate) mod inbox;
 pub(crate) mod one;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod webhook;

@@ -40,7 +40,7 @@ pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
         let connection = connect::connection()?.ok_or_else(connect::missing_key)?;
         livemode = connection.key.livemode();
         let question = Question {
-            invoice: reading.invoice.id.clone(),
+            about: reading.invoice.id.clone(),
             ids,
         };
         let wanted = connect::reading(&settings, &mapping);

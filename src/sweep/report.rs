@@ -1,5 +1,7 @@
 //! What a run says in the end: to the ledger, and to its caller.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::apply::{Mode, Outcome};
@@ -13,11 +15,18 @@ use crate::ledger::runs::{self, Kind, Totals};
 use crate::ledger::{changes, checks, memory};
 use crate::pg::Problem;
 
+/// Whom an issue is about that concerns them all.
+const NOBODY: Subject = Subject {
+    invoice: None,
+    number: None,
+};
+
 /// A run while it goes on.
 pub(crate) struct Report {
     /// `None` in a dry run: nothing is written down.
     run: Option<i64>,
     totals: Totals,
+    checked: BTreeSet<String>,
     fixed: Vec<Value>,
     issues: Vec<Value>,
     errors: Vec<Value>,
@@ -32,6 +41,7 @@ impl Report {
                 success: true,
                 ..Totals::default()
             },
+            checked: BTreeSet::new(),
             fixed: Vec::new(),
             issues: Vec::new(),
             errors: Vec::new(),
@@ -69,26 +79,37 @@ impl Report {
                 "message": problem.message(),
                 "detail": problem.detail_text(),
             }));
-            let everyone = Subject {
-                invoice: None,
-                number: None,
-            };
-            issues::raise(run, everyone, &issue);
+            issues::raise(run, NOBODY, &issue);
         }
         self.problem = Some(problem);
     }
 
-    /// Stripe answered: an issue that says otherwise is over.
-    pub(crate) fn stripe_answered(&self) {
+    /// An issue of no invoice in particular.
+    pub(crate) fn add_general_issue(&mut self, issue: &Issue) {
+        self.issues.push(json!({
+            "invoiceId": null,
+            "invoiceNumber": null,
+            "kind": issue.kind.as_str(),
+            "severity": issue.severity.as_str(),
+            "object": issue.object,
+            "issue": issue.summary,
+        }));
         if let Some(run) = self.run {
-            issues::resolve_general(run, IssueKind::StripeUnreachable);
+            issues::raise(run, NOBODY, issue);
+        }
+    }
+
+    /// What an issue of no invoice in particular said is over.
+    pub(crate) fn resolve_general_issue(&self, kind: IssueKind) {
+        if let Some(run) = self.run {
+            issues::resolve_general(run, kind);
         }
     }
 
     /// Takes one invoice's outcome in. `evidence` is `None` where Stripe was
     /// not asked about it.
     pub(crate) fn add(&mut self, outcome: &Outcome, evidence: Option<&[Evidence]>) {
-        self.totals.invoices_checked += 1;
+        self.checked.insert(outcome.invoice.id.clone());
         let invoice = &outcome.invoice;
         let entry = |details: Value| {
             let mut entry = json!({ "invoiceId": invoice.id, "invoiceNumber": invoice.number });
@@ -123,6 +144,7 @@ impl Report {
 
     /// Ends the run; the answer is the JSON that callers of the original know.
     pub(crate) fn close(mut self) -> Value {
+        self.totals.invoices_checked = self.checked.len();
         self.totals.invoices_fixed = self.fixed.len();
         self.totals.issues_found = self.issues.len();
         self.totals.error = self.problem.as_ref().map_or(Value::Null, as_json);

@@ -8,14 +8,20 @@ use serde_json::{Value, json};
 
 use super::apply::{Insistence, Mode, Treatment, apply};
 use super::connect;
+use super::inbox;
 use super::report::Report;
 use crate::domain::evidence::Evidence;
+use crate::domain::issue::IssueKind;
 use crate::host::candidates;
 use crate::host::mapping::Mapping;
+use crate::host::write::now;
+use crate::ledger::events;
 use crate::ledger::runs::Kind;
 use crate::pg::{Problem, identity, sql};
+use crate::stripe::client::Connection;
 use crate::stripe::error::StripeError;
-use crate::stripe::gather::{Gathered, Question, gather};
+use crate::stripe::gather::{Finding, Question, gather};
+use crate::stripe::objects::Reading;
 
 /// The bounds of one sweep.
 #[derive(Clone, Copy, Debug)]
@@ -39,42 +45,125 @@ pub(crate) fn sweep(batch: Batch, mode: Mode) -> Result<Value, Problem> {
             return Ok(another_runs());
         }
     }
-    let deadline = Instant::now() + batch.duration;
     let (mapping, settings) = Mapping::load()?;
+    let connection = connect::connection();
+    let livemode = connection
+        .as_ref()
+        .ok()
+        .and_then(|connection| connection.as_ref()?.key.livemode());
+    let sweep = Sweep {
+        treatment: Treatment {
+            mapping: &mapping,
+            rules: settings.rules(livemode)?,
+            mode,
+            insistence: Insistence::Once,
+        },
+        reading: connect::reading(&settings, &mapping),
+        invoices: batch.invoices,
+        deadline: Instant::now() + batch.duration,
+    };
     let mut report = Report::open(Kind::Sweep, mode);
-    let mut livemode = None;
-    let mut evidence: BTreeMap<String, Vec<Evidence>> = BTreeMap::new();
-    match connect::connection() {
-        Ok(Some(connection)) => {
-            livemode = connection.key.livemode();
-            let questions = questions(&mapping, batch.invoices);
-            let asked_any = !questions.is_empty();
-            let reading = connect::reading(&settings, &mapping);
-            let gathered = gather(questions, connection, reading, deadline)?;
-            evidence = take_in(gathered, asked_any, &mut report);
-        }
+    let mut evidence = BTreeMap::new();
+    match connection {
+        Ok(Some(connection)) => evidence = sweep.ask_stripe(&connection, &mut report)?,
         Ok(None) => report.fail(connect::missing_key(), false),
         Err(problem) => report.fail(problem, false),
     }
-
-    let treatment = Treatment {
-        mapping: &mapping,
-        rules: settings.rules(livemode)?,
-        mode,
-        insistence: Insistence::Once,
-    };
-    let suspects = candidates::suspects(&mapping, batch.invoices);
-    let invoices: BTreeSet<&String> = evidence.keys().chain(&suspects).collect();
-    for invoice in invoices {
-        if Instant::now() >= deadline {
-            break;
-        }
-        let found = evidence.get(invoice).map(Vec::as_slice);
-        if let Some(outcome) = apply(&treatment, invoice, found.unwrap_or_default())? {
-            report.add(&outcome, found);
-        }
+    sweep.judge(&evidence, &mut report)?;
+    if mode == Mode::Write {
+        events::forget_old();
     }
     Ok(report.close())
+}
+
+/// What the steps of one sweep share.
+struct Sweep<'a> {
+    treatment: Treatment<'a>,
+    reading: Reading,
+    invoices: usize,
+    deadline: Instant,
+}
+
+impl Sweep<'_> {
+    /// Events first, because they tell of everything that moved; then the
+    /// invoices that no event told of. Answers with what Stripe says of these.
+    fn ask_stripe(
+        &self,
+        connection: &Connection,
+        report: &mut Report,
+    ) -> Result<BTreeMap<String, Vec<Evidence>>, Problem> {
+        let mut failure = None;
+        if self.treatment.mode == Mode::Write {
+            failure = self.take_events(connection, report)?;
+        }
+        let mut evidence = BTreeMap::new();
+        // A key without the permission to read events still reads the rest.
+        if matches!(failure, None | Some(StripeError::Forbidden { .. })) {
+            let questions = questions(self.treatment.mapping, self.invoices);
+            let gathered = gather(
+                questions,
+                connection.clone(),
+                self.reading.clone(),
+                self.deadline,
+            )?;
+            report.count_requests(gathered.requests, gathered.retries);
+            evidence = sort(gathered.findings, report);
+            failure = gathered.fatal.or(failure);
+        }
+        match failure {
+            Some(error) => report.fail(connect::problem(&error), true),
+            None => report.resolve_general_issue(IssueKind::StripeUnreachable),
+        }
+        Ok(evidence)
+    }
+
+    /// Reads the feed and acts on what waits in the inbox. Answers with what
+    /// kept it from that.
+    fn take_events(
+        &self,
+        connection: &Connection,
+        report: &mut Report,
+    ) -> Result<Option<StripeError>, Problem> {
+        let own = inbox::own(connection);
+        let followed =
+            inbox::follow_feed(connection.clone(), &own, now(), self.deadline, report)?;
+        let failure = followed.err();
+        if failure.as_ref().is_some_and(|error| !matches!(error, StripeError::Forbidden { .. })) {
+            return Ok(failure);
+        }
+        if failure.is_none() {
+            inbox::watch_webhooks(report);
+        }
+        let fatal = inbox::work_off(
+            &self.treatment,
+            connection.clone(),
+            self.reading.clone(),
+            self.invoices,
+            self.deadline,
+            report,
+        )?;
+        Ok(fatal.or(failure))
+    }
+
+    /// Every invoice that Stripe told of, and every one whose rows do not agree.
+    fn judge(
+        &self,
+        evidence: &BTreeMap<String, Vec<Evidence>>,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        let suspects = candidates::suspects(self.treatment.mapping, self.invoices);
+        let invoices: BTreeSet<&String> = evidence.keys().chain(&suspects).collect();
+        for invoice in invoices {
+            if Instant::now() >= self.deadline {
+                break;
+            }
+            let found = evidence.get(invoice).map(Vec::as_slice);
+            if let Some(outcome) = apply(&self.treatment, invoice, found.unwrap_or_default())? {
+                report.add(&outcome, found);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What was read before a lock was waited for must not decide afterwards.
@@ -121,34 +210,24 @@ fn questions(mapping: &Mapping, limit: usize) -> Vec<Question> {
     candidates::due(mapping, limit)
         .into_iter()
         .map(|due| Question {
-            invoice: due.invoice,
+            about: due.invoice,
             ids: due.ids,
         })
         .collect()
 }
 
-/// Sorts the findings: evidence by invoice, errors into the report.
-fn take_in(
-    gathered: Gathered,
-    asked_any: bool,
-    report: &mut Report,
-) -> BTreeMap<String, Vec<Evidence>> {
-    report.count_requests(gathered.requests, gathered.retries);
+/// Evidence by invoice; errors into the report.
+fn sort(findings: Vec<Finding>, report: &mut Report) -> BTreeMap<String, Vec<Evidence>> {
     let mut evidence = BTreeMap::new();
-    for finding in gathered.findings {
+    for finding in findings {
         match finding.evidence {
             Ok(found) => {
-                evidence.insert(finding.invoice, found);
+                evidence.insert(finding.about, found);
             }
             // Its turn comes with the next sweep; it is nobody's mistake.
             Err(StripeError::NotAsked) => {}
-            Err(error) => report.note_stripe_error(&finding.invoice, &error.to_string()),
+            Err(error) => report.note_stripe_error(&finding.about, &error.to_string()),
         }
-    }
-    match gathered.fatal {
-        Some(error) => report.fail(connect::problem(&error), true),
-        None if asked_any && !evidence.is_empty() => report.stripe_answered(),
-        None => {}
     }
     evidence
 }

@@ -1,0 +1,191 @@
+//! A webhook: Stripe itself tells, at the moment it happens.
+//!
+//! Verified, then stored, then acted on within a budget of time. What was
+//! stored is safe: Stripe may be told so, and a sweep does the rest.
+
+use std::time::{Duration, Instant};
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde_json::{Value, json};
+
+use super::apply::{Insistence, Mode, Treatment};
+use super::connect;
+use super::inbox::{Own, act};
+use super::report::Report;
+use super::run::require_fresh_snapshots;
+use crate::domain::event::Event;
+use crate::domain::evidence::Evidence;
+use crate::host::mapping::Mapping;
+use crate::host::settings::Settings;
+use crate::host::write::now;
+use crate::ledger::events::{self, Fate, Verdict, Way};
+use crate::ledger::memory;
+use crate::ledger::runs::Kind;
+use crate::pg::{Problem, in_subtransaction, sql};
+use crate::settings::{self, Secret};
+use crate::stripe::events::read_event;
+use crate::stripe::gather::{Question, gather};
+use crate::stripe::objects::read_snapshot;
+use crate::stripe::signature::{Rejection, verify};
+
+/// Takes a webhook in. `body` is what Stripe posted, byte for byte;
+/// `signature` its header `Stripe-Signature`.
+///
+/// Fails with 22023 (which an RPC gateway answers with 400) for a body that
+/// Stripe did not sign, saying no more than that; with 55000 without a secret.
+/// Where this returns and the transaction commits, the event is stored.
+pub(crate) fn receive(body: &[u8], signature: Option<&str>) -> Result<Value, Problem> {
+    let secrets = settings::stripe_webhook_secrets().map_err(|problem| {
+        log(&format!("no webhook can be verified: {problem}"));
+        unavailable()
+    })?;
+    if secrets.is_empty() {
+        log("a webhook was refused: invoice_sync.stripe_webhook_secret is not set");
+        return Err(unavailable());
+    }
+    let exposed = secrets.iter().map(Secret::expose);
+    if let Err(rejection) = verify(body, signature, exposed, now()) {
+        log(&explain(rejection, &secrets));
+        return Err(refused());
+    }
+    require_fresh_snapshots()?;
+    let event = serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|event| read_event(&event).ok())
+        .ok_or_else(not_understood)?;
+    let own = Own {
+        livemode: settings::stripe_api_key()
+            .ok()
+            .flatten()
+            .and_then(|key| key.livemode()),
+        account: settings::stripe_account(),
+    };
+    let fate = own.fate(&event);
+    let waits = events::receive(&event, Way::Webhook, fate);
+    let result = match (fate, waits) {
+        (Fate::Ignored, _) => "ignored".to_owned(),
+        (Fate::Pending, false) => "seen before".to_owned(),
+        (Fate::Pending, true) => process(&event),
+    };
+    Ok(json!({ "received": true, "event": event.id, "result": result }))
+}
+
+/// Acts on the event, and whatever goes wrong leaves it to the next sweep.
+fn process(event: &Event) -> String {
+    let verdict = in_subtransaction(|| decide_and_apply(event))
+        .unwrap_or_else(|problem| Verdict::Again(problem.to_string()));
+    events::settle(std::slice::from_ref(&event.id), &verdict);
+    match verdict {
+        Verdict::Done(_) => "processed".to_owned(),
+        Verdict::Again(_) => "stored, to be processed later".to_owned(),
+    }
+}
+
+fn decide_and_apply(event: &Event) -> Result<Verdict, Problem> {
+    let (mapping, settings) = Mapping::load()?;
+    let budget = settings.webhook_budget();
+    let deadline = Instant::now() + budget;
+    wait_for_locks_at_most(budget);
+    let evidence = match gather_evidence(event, &mapping, &settings, deadline)? {
+        Ok(evidence) => evidence,
+        Err(later) => return Ok(Verdict::Again(later)),
+    };
+    let treatment = Treatment {
+        mapping: &mapping,
+        rules: settings.rules(Some(event.livemode))?,
+        mode: Mode::Write,
+        insistence: Insistence::Once,
+    };
+    let mut report = Report::open(Kind::Webhook, Mode::Write);
+    let verdict = act(&treatment, &evidence, 0, &mut report)?;
+    report.close();
+    Ok(verdict)
+}
+
+/// What Stripe says now, or where no request may be made, what the event says.
+/// The inner error says why a later run has to look.
+fn gather_evidence(
+    event: &Event,
+    mapping: &Mapping,
+    settings: &Settings,
+    deadline: Instant,
+) -> Result<Result<Vec<Evidence>, String>, Problem> {
+    let ids = &event.ids;
+    let Some(money) = ids.session.as_deref().or(ids.key()) else {
+        return Ok(Err("it is about no payment".to_owned()));
+    };
+    let reading = connect::reading(settings, mapping);
+    if !settings.stripe_fetch_on_webhook {
+        let Ok(Some(mut payment)) = read_snapshot(&event.snapshot, &reading) else {
+            return Ok(Err("the event alone does not tell enough".to_owned()));
+        };
+        payment.never_below(&memory::recall_payment(&payment.ids));
+        return Ok(Ok(vec![Evidence::Payment(payment)]));
+    }
+    let Some(connection) = connect::connection()? else {
+        return Ok(Err("no Stripe API key is set".to_owned()));
+    };
+    let question = Question {
+        about: event.id.clone(),
+        ids: vec![money.to_owned()],
+    };
+    let gathered = gather(vec![question], connection, reading, deadline)?;
+    let finding = gathered.findings.into_iter().next();
+    Ok(finding
+        .map(|finding| finding.evidence.map_err(|error| error.to_string()))
+        .unwrap_or_else(|| Err("Stripe was not asked".to_owned())))
+}
+
+/// A lock of the application's must not cost Stripe its answer.
+fn wait_for_locks_at_most(budget: Duration) {
+    sql::execute(
+        "select set_config('lock_timeout', $1, true)",
+        &[Some(&format!("{}ms", budget.as_millis().max(1)))],
+    );
+}
+
+/// Why a signature was not accepted: to the server's log, never to the caller.
+fn explain(rejection: Rejection, secrets: &[Secret]) -> String {
+    let tried: Vec<String> = secrets
+        .iter()
+        .map(|secret| format!("…{}", secret.ending()))
+        .collect();
+    let why = match rejection {
+        Rejection::Missing => "it has no Stripe-Signature header".to_owned(),
+        Rejection::Malformed => "its Stripe-Signature header is not of Stripe's form".to_owned(),
+        Rejection::NoKnownScheme => "its Stripe-Signature header has no v1".to_owned(),
+        Rejection::NoMatch => format!(
+            "none of the secrets ({}) signed this body: it is the secret of another endpoint or mode, or the body was changed on the way",
+            tried.join(", ")
+        ),
+        Rejection::Stale { seconds } => {
+            format!("it is genuine, but {seconds} s old; a difference of clocks?")
+        }
+    };
+    format!("a webhook was refused: {why}")
+}
+
+fn log(message: &str) {
+    pgrx::log!("invoice_sync: {message}");
+}
+
+fn refused() -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        "the signature was not accepted",
+    )
+}
+
+fn not_understood() -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        "the body is not an event",
+    )
+}
+
+fn unavailable() -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "webhooks are not accepted here",
+    )
+}
