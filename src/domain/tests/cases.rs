@@ -324,6 +324,37 @@ fn the_invoice_says_what_the_rows_say() {
         )
         .warns(PaidWithoutPayment, ""),
         case(
+            "Paid, and the only row is Pending",
+            world(invoice("Paid").settled().storing(&[])).with_row(row(
+                "row-1",
+                "Pending",
+                100_00,
+                &[],
+            )),
+        )
+        .warns(PaidWithoutPayment, ""),
+        case(
+            "Paid, and the only row is Pending at Stripe, which was not asked",
+            world(invoice("Paid").settled()).with_row(row("row-1", "Pending", 100_00, &["pi_1"])),
+        )
+        .leaves_undecided(&[PaidWithoutPayment, AmountMismatch])
+        .asks_again(Recheck::NextSweep),
+        case(
+            "an id counts as asked once its money comes into the books",
+            world(invoice("Sent").storing(&["cs_live_1"])).with_row(row(
+                "row-1",
+                "Pending",
+                100_00,
+                &["cs_live_1", "pi_1"],
+            )),
+        )
+        .stripe_says(&received(&["pi_1"], 100_00))
+        .updates(PaymentUpdate {
+            status: Some(Paid),
+            ..updated("row-1", &received(&["pi_1"], 100_00))
+        })
+        .changes_invoice(paid_in_full(RECEIVED_AT)),
+        case(
             "Paid, and the rows cover only a part",
             world(invoice("Paid").settled().storing(&[])).with_row(cash(40_00)),
         )

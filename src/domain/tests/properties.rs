@@ -182,7 +182,8 @@ fn gratuities() -> impl Strategy<Value = Gratuity> {
 }
 
 fn payments() -> impl Strategy<Value = Evidence> {
-    let names = subsequence(vec!["R-1".to_owned(), "inv-2".to_owned()], 0..=2);
+    let names =
+        subsequence(["R-1", "inv-2", "inv-3"].map(str::to_owned).to_vec(), 0..=3).prop_shuffle();
     let about = (
         disputes(),
         gratuities(),
