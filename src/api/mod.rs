@@ -15,6 +15,7 @@ extension_sql_file!(
     name = "functions",
     requires = [
         mapping::check_settings,
+        mapping::propose_mapping,
         sync::sweep,
         sync::sync_invoice,
         monitor::find_paid_without_payment,

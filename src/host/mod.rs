@@ -5,6 +5,7 @@ pub(crate) mod candidates;
 pub(crate) mod catalog;
 pub(crate) mod mapping;
 pub(crate) mod monitor;
+pub(crate) mod propose;
 pub(crate) mod read;
 pub(crate) mod settings;
 pub(crate) mod source;

@@ -27,6 +27,14 @@ pub(crate) struct Batch {
     pub(crate) duration: Duration,
 }
 
+impl Batch {
+    /// How long Stripe may be asked: the rest is for what it answered, which
+    /// would be asked again and again if there were no time to write it.
+    fn for_questions(&self) -> Duration {
+        self.duration / 4 * 3
+    }
+}
+
 /// Sweeps once. The answer is the JSON of a [`Report`].
 ///
 /// Stripe's failures are reported in it and never end it: what can be repaired
@@ -39,7 +47,8 @@ pub(crate) fn sweep(batch: Batch, mode: Mode) -> Result<Value, Problem> {
             return Ok(another_runs());
         }
     }
-    let deadline = Instant::now() + batch.duration;
+    let begun = Instant::now();
+    let deadline = begun + batch.duration;
     let (mapping, settings) = Mapping::load()?;
     let mut report = Report::open(Kind::Sweep, mode);
     let mut livemode = None;
@@ -48,10 +57,14 @@ pub(crate) fn sweep(batch: Batch, mode: Mode) -> Result<Value, Problem> {
         Ok(Some(connection)) => {
             livemode = connection.key.livemode();
             let questions = questions(&mapping, batch.invoices);
-            let asked_any = !questions.is_empty();
             let reading = connect::reading(&settings, &mapping);
-            let gathered = gather(questions, connection, reading, deadline)?;
-            evidence = take_in(gathered, asked_any, &mut report);
+            let gathered = gather(
+                questions,
+                connection,
+                reading,
+                begun + batch.for_questions(),
+            )?;
+            evidence = take_in(gathered, &mut report);
         }
         Ok(None) => report.fail(connect::missing_key(), false),
         Err(problem) => report.fail(problem, false),
@@ -128,13 +141,10 @@ fn questions(mapping: &Mapping, limit: usize) -> Vec<Question> {
 }
 
 /// Sorts the findings: evidence by invoice, errors into the report.
-fn take_in(
-    gathered: Gathered,
-    asked_any: bool,
-    report: &mut Report,
-) -> BTreeMap<String, Vec<Evidence>> {
+fn take_in(gathered: Gathered, report: &mut Report) -> BTreeMap<String, Vec<Evidence>> {
     report.count_requests(gathered.requests, gathered.retries);
     let mut evidence = BTreeMap::new();
+    let mut last_error = StripeError::NotAsked;
     for finding in gathered.findings {
         match finding.evidence {
             Ok(found) => {
@@ -142,12 +152,17 @@ fn take_in(
             }
             // Its turn comes with the next sweep; it is nobody's mistake.
             Err(StripeError::NotAsked) => {}
-            Err(error) => report.note_stripe_error(&finding.invoice, &error.to_string()),
+            Err(error) => {
+                report.note_stripe_error(&finding.invoice, &error.to_string());
+                last_error = error;
+            }
         }
     }
     match gathered.fatal {
         Some(error) => report.fail(connect::problem(&error), true),
-        None if asked_any && !evidence.is_empty() => report.stripe_answered(),
+        None if !evidence.is_empty() => report.stripe_answered(),
+        // Too few were asked to be called hopeless, or none had an answer in time.
+        None if gathered.requests > 0 => report.fail(connect::problem(&last_error), true),
         None => {}
     }
     evidence

@@ -428,3 +428,35 @@ fn closed_invoices_and_other_words() {
         .changes_invoice(paid_in_full(RECEIVED_AT)),
     ]);
 }
+
+#[test]
+fn what_may_be_booked_already_is_not_booked_again() {
+    let by_hand = || row("by-hand", "Paid", 100_00, &[]);
+    let paid = received(&["pi_1"], 100_00);
+    check(vec![
+        case(
+            "a row of the same amount without an id covers the total",
+            world(invoice("Paid").with_paid(100_00)).with_row(by_hand()),
+        )
+        .stripe_says(&paid)
+        .warns(PossibleDuplicate, "pi_1")
+        .asks_again(HELD),
+        case(
+            "a row of the same amount without an id is the other half",
+            world(invoice("Sent").with_total(200_00)).with_row(by_hand()),
+        )
+        .stripe_says(&paid)
+        .inserts(booked(&paid, Paid, 100_00))
+        .changes_invoice(InvoiceChange {
+            amount_paid: Some(eur(200_00)),
+            ..paid_in_full(RECEIVED_AT)
+        }),
+        case(
+            "the payment is in the books of another invoice",
+            world(invoice("Sent")).booked_elsewhere("pi_1", "INV-7"),
+        )
+        .stripe_says(&paid)
+        .warns(UnlinkedPayment, "pi_1")
+        .asks_again(HELD),
+    ]);
+}
