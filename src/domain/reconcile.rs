@@ -142,7 +142,6 @@ impl Draft {
             .with_evidence(json!({ "id": text })),
         };
         self.issues.push(issue);
-        self.recheck = self.recheck.sooner(HELD);
     }
 
     /// Where Stripe was not asked, nothing is concluded from the lack of money.
@@ -224,6 +223,10 @@ impl Draft {
             }
             same
         });
+        // What an issue says of a Stripe object may change on Stripe's side.
+        if self.issues.iter().any(|issue| issue.object.is_some()) {
+            self.recheck = self.recheck.sooner(HELD);
+        }
         self.plan.issues = self.issues;
         self.plan.recheck = self.recheck;
         self.plan.reasons.sort();

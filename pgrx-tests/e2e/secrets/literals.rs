@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use serde_json::json;
-use stripe_double::{Config, Double, Key};
+use stripe_double::{Checkout, Config, Double, Key};
 
 use super::{Guarded, random, told};
 use crate::harness::DEFAULT_TABLES;
@@ -108,19 +108,7 @@ fn a_literal_of_a_server_that_always_has_the_library_works_and_is_not_shown() {
         "create extension invoice_sync; create role plain login; select invoice_sync.grant_access('plain')",
     )
     .expect("all is set up");
-    let paid = stripe
-        .checkout(stripe_double::Checkout::new(10_000, "usd").live())
-        .pay();
-    attempt(
-        &mut owner,
-        &format!(
-            "insert into invoices (invoice_number, customer, invoice_status, total_amount, stripe_session_id)
-            values ('INV-1', 'C', 'Sent', 100, '{}')",
-            paid.session_id()
-        ),
-    )
-    .expect("the invoice is there");
-
+    insert_sale(&mut owner, &stripe, "INV-1");
     let mut plain = server.connect("postgres", "plain");
     let report = attempt_json(&mut plain, "invoice_sync.sweep()").expect("it sweeps");
     assert_eq!(report["fixed"], json!(1), "{report:#}");
@@ -161,12 +149,26 @@ fn a_literal_of_a_server_that_always_has_the_library_works_and_is_not_shown() {
         server.log_text().contains("does not take this value")
     });
     let mut again = server.connect("postgres", "plain");
-    attempt_json(&mut again, "invoice_sync.sync_invoice((table_of.id)::text) from (select id from (values (null)) v (x), lateral (select '00000000-0000-0000-0000-000000000000'::uuid as id) i) table_of")
-        .expect_err("there is no such invoice");
+    insert_sale(&mut owner, &stripe, "INV-2");
+    let report = attempt_json(&mut again, "invoice_sync.sweep()").expect("it sweeps");
+    assert_eq!(report["fixed"], json!(1), "with the first key: {report:#}");
     let log = server.log_text();
     assert!(!log.contains(&secret), "the first key is in the log");
     assert!(!log.contains(&later), "the second key is in the log");
     assert_eq!(evil.connections(), 0);
+}
+
+fn insert_sale(owner: &mut postgres::Client, stripe: &Double, number: &str) {
+    let paid = stripe.checkout(Checkout::new(10_000, "usd").live()).pay();
+    let session = paid.session_id();
+    attempt(
+        owner,
+        &format!(
+            "insert into invoices (invoice_number, customer, invoice_status, total_amount, stripe_session_id)
+            values ('{number}', 'C', 'Sent', 100, '{session}')"
+        ),
+    )
+    .expect("the invoice is there");
 }
 
 fn append_to_configuration(server: &Server, line: &str) {

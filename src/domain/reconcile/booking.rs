@@ -28,7 +28,7 @@ impl Draft {
             _ => {}
         }
         if facts.invoice.status == InvoiceStatus::Closed && !receipt.wholly_refunded() {
-            self.hold(
+            self.issues.push(
                 Issue::new(
                     IssueKind::UnlinkedPayment,
                     Severity::Warning,
@@ -73,7 +73,7 @@ impl Draft {
         let Some(other) = facts.elsewhere.invoice_of(&receipt.payment.ids) else {
             return false;
         };
-        self.hold(
+        self.issues.push(
             Issue::new(
                 IssueKind::UnlinkedPayment,
                 Severity::Warning,
@@ -112,7 +112,7 @@ impl Draft {
         let Some(twin) = twin.filter(|_| with_this > total.minor) else {
             return false;
         };
-        self.hold(
+        self.issues.push(
             Issue::new(
                 IssueKind::PossibleDuplicate,
                 Severity::Warning,
