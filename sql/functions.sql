@@ -27,6 +27,10 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- The new row that comes in its place removes the old one: see settings_replace.
+    if tg_op = 'DELETE' and pg_trigger_depth() > 1 then
+        return old;
+    end if;
     raise exception 'the settings cannot be removed'
         using errcode = 'object_not_in_prerequisite_state',
               hint = 'To go back to the defaults: insert into invoice_sync.settings default values;';
@@ -46,11 +50,42 @@ create trigger settings_stay
     before truncate on settings
     for each statement execute function settings_stay();
 
+create trigger settings_row_stays
+    before delete on settings
+    for each row execute function settings_stay();
+
 comment on function settings_are_checked() is 'Trigger: refuses settings that do not fit the database';
 comment on function settings_replace() is 'Trigger: a new row of settings takes the place of the old one';
 comment on function settings_stay() is 'Trigger: there is always a row of settings';
 comment on function check_settings(jsonb) is
     'Refuses a row of settings that does not fit the database, naming the table, column, type or word (42P01, 42809, 42703, 42804, 22023)';
+
+create function adopt_mapping(invoices regclass default null, payments regclass default null) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    assignments text;
+    lacking text;
+begin
+    select string_agg(format('%I = %L', p.setting, p.proposed), ', '),
+           string_agg(p.setting, ', ') filter (where p.proposed is null and a.attnotnull)
+    into assignments, lacking
+    from invoice_sync.propose_mapping(invoices, payments) p
+    join pg_attribute a on a.attrelid = 'invoice_sync.settings'::regclass and a.attname = p.setting;
+    if lacking is not null then
+        raise exception 'what these settings should be cannot be told: %', lacking
+            using errcode = 'no_data_found',
+                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and update invoice_sync.settings yourself.';
+    end if;
+    execute 'update invoice_sync.settings set ' || assignments;
+end
+$$;
+
+comment on function propose_mapping(regclass, regclass) is
+    'Looks at the database and proposes the settings, for these two tables or for those that it finds; changes nothing. A proposed null: nothing fits. P0002: no such table found; P0003: several fit alike';
+comment on function adopt_mapping(regclass, regclass) is
+    'Writes what propose_mapping proposes into the settings, which are checked as always; fails with P0002 where a setting that must be there cannot be told';
 
 -- sweep and sync_invoice -------------------------------------------------------
 
@@ -117,7 +152,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    cron_database text := current_setting('cron.database_name', true);
+    cron_database text := nullif(current_setting('cron.database_name', true), '');
     dblink_schema text := (
         select quote_ident(n.nspname)
         from pg_extension e
@@ -154,8 +189,17 @@ begin
                 ' host=%L', btrim(split_part(current_setting('unix_socket_directories'), ',', 1))
             );
         end if;
-        execute format('select answer from %s.dblink(%L, %L) d (answer text)', dblink_schema, connection, statement_there)
-            into answer;
+        begin
+            execute format('select answer from %s.dblink(%L, %L) d (answer text)', dblink_schema, connection, statement_there)
+                into answer;
+        exception
+            -- dblink lets only superusers connect without a password.
+            when sqlstate '2F003' or sqlstate '08001' then
+                raise exception 'pg_cron is in another database, "%", which dblink cannot reach', cron_database
+                    using errcode = 'object_not_in_prerequisite_state',
+                          detail = sqlerrm,
+                          hint = format('Connect to "%s" and: %s;', cron_database, statement_there);
+        end;
     end if;
     return answer;
 end

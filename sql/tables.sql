@@ -193,7 +193,7 @@ create unique index issue_once on issue ((coalesce(invoice_id, '')), kind, (coal
 comment on table issue is 'What a person has to look at: opened once, refreshed while it lasts, resolved by itself when the facts agree';
 comment on column issue.invoice_id is 'The invoice, as text; null where it concerns them all';
 comment on column issue.invoice_number is 'What people call the invoice';
-comment on column issue.kind is 'What it is: paid_without_payment, amount_mismatch, currency_mismatch, overpaid, duplicate_payment, stripe_object_missing, livemode_mismatch, unknown_status, refunded, partially_refunded, disputed, unlinked_payment, apply_failed, overridden_by_trigger, stripe_unreachable, webhooks_failing';
+comment on column issue.kind is 'What it is: paid_without_payment, amount_mismatch, currency_mismatch, overpaid, duplicate_payment, possible_duplicate, stripe_object_missing, livemode_mismatch, unknown_status, refunded, partially_refunded, disputed, unlinked_payment, apply_failed, overridden_by_trigger, stripe_unreachable, webhooks_failing';
 comment on column issue.severity is 'notice, warning or critical';
 comment on column issue.object is 'The Stripe object it is about; null where it is the invoice itself';
 comment on column issue.summary is 'A sentence for people';

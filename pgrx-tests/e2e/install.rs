@@ -1,1 +1,128 @@
-//! (being written)
+//! Coming, staying through a dump, and going: what the extension does to a
+//! database as a whole.
+
+mod access;
+mod dumps;
+
+use crate::harness::{DEFAULT_TABLES, Shop, connect};
+
+/// A database without the extension, gone when dropped.
+struct Plain(Shop);
+
+impl Plain {
+    /// A shop as it was before it heard of the extension.
+    fn open() -> Self {
+        let mut shop = Shop::open();
+        // The settings of the test's own that name the extension's.
+        let name = shop.name().to_owned();
+        shop.execute(&format!(
+            "drop extension invoice_sync; alter database {name} reset all"
+        ));
+        Self(shop)
+    }
+}
+
+/// The lines of a dump that say something.
+fn lines(dump: &str) -> Vec<&str> {
+    dump.lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("--"))
+        .collect()
+}
+
+#[test]
+fn create_extension_leaves_the_hosts_schema_as_it_is() {
+    let mut plain = Plain::open();
+    let shop = &mut plain.0;
+    shop.execute(
+        "insert into invoices (invoice_number, customer, total_amount) values ('INV-1', 'C', 1)",
+    );
+    let of_public = |dump: String| -> Vec<String> {
+        lines(&dump)
+            .into_iter()
+            .filter(|line| !line.contains("invoice_sync"))
+            .map(str::to_owned)
+            .collect()
+    };
+    let before = of_public(shop.dump());
+    let objects = "select count(*)::text || (select count(*) from pg_proc where pronamespace = 'public'::regnamespace)
+        from pg_class where relnamespace = 'public'::regnamespace";
+    let counted = shop.text(objects);
+
+    shop.execute("create extension invoice_sync");
+
+    assert_eq!(shop.text(objects), counted);
+    // The dump of the database without the extension's own rows.
+    let after: Vec<String> = of_public(shop.dump())
+        .into_iter()
+        .filter(|line| !line.starts_with("SELECT pg_catalog.setval"))
+        .collect();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn create_extension_needs_no_table_and_the_missing_one_is_named_when_it_is_wanted() {
+    let mut shop = Shop::with_tables("");
+    let error = shop.error("select invoice_sync.sweep()");
+    assert_eq!(error.sqlstate, "42P01");
+    assert!(error.message.contains("public.invoices"), "{error:?}");
+    shop.execute(DEFAULT_TABLES);
+    shop.sweep();
+}
+
+#[test]
+fn drop_extension_leaves_no_trace() {
+    let mut plain = Plain::open();
+    let shop = &mut plain.0;
+    let roles = "select string_agg(rolname, ' ' order by rolname) from pg_roles
+        where rolname not like 'shop\\_%'";
+    let (before, roles_before) = (shop.dump(), shop.text(roles));
+
+    shop.execute("create extension invoice_sync; select invoice_sync.sweep()");
+    assert_eq!(shop.text(roles), roles_before, "no role is made");
+    shop.execute("drop extension invoice_sync");
+
+    assert_eq!(lines(&before), lines(&shop.dump()));
+    assert_eq!(shop.text(roles), roles_before);
+    assert_eq!(
+        shop.text("select to_regnamespace('invoice_sync')::text"),
+        None
+    );
+    // Where pg_cron is no extension, there are no jobs.
+    let jobs: i64 = connect("postgres")
+        .query_one(
+            "select count(*) from cron.job where database = $1",
+            &[&shop.name()],
+        )
+        .map_or(0, |row| row.get(0));
+    assert_eq!(jobs, 0);
+}
+
+#[test]
+fn everything_says_what_it_is() {
+    let mut shop = Shop::open();
+    let silent = shop.texts(
+        "select what from (
+            select 'schema ' || nspname as what, obj_description(oid, 'pg_namespace') as said
+            from pg_namespace where nspname = 'invoice_sync'
+            union all
+            select 'relation ' || relname, obj_description(oid, 'pg_class')
+            from pg_class where relnamespace = 'invoice_sync'::regnamespace
+                and relkind in ('r', 'p', 'v', 'm', 'S', 'f')
+            union all
+            select format('column %s.%s', c.relname, a.attname), col_description(c.oid, a.attnum)
+            from pg_class c join pg_attribute a on a.attrelid = c.oid
+            where c.relnamespace = 'invoice_sync'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
+                and a.attnum > 0 and not a.attisdropped
+            union all
+            select 'function ' || oid::regprocedure, obj_description(oid, 'pg_proc')
+            from pg_proc where pronamespace = 'invoice_sync'::regnamespace
+            union all
+            select 'type ' || typname, obj_description(oid, 'pg_type')
+            from pg_type where typnamespace = 'invoice_sync'::regnamespace and typtype in ('e', 'd')
+            union all
+            select 'extension', obj_description(oid, 'pg_extension')
+            from pg_extension where extname = 'invoice_sync'
+        ) thing where coalesce(btrim(said), '') = '' order by 1",
+    );
+    assert_eq!(silent, Vec::<Option<String>>::new());
+}

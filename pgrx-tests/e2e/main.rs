@@ -8,6 +8,7 @@ mod errors;
 mod harness;
 mod install;
 mod money_cases;
+mod proposal;
 mod schedule;
 mod secrets;
 mod settings;

@@ -1,10 +1,11 @@
 //! Checking the settings, and proposing them.
 
-use pgrx::JsonB;
 use pgrx::prelude::*;
+use pgrx::{JsonB, PgRelation};
 
 use super::or_raise;
 use crate::host::mapping::Mapping;
+use crate::host::propose::propose;
 use crate::host::settings::Settings;
 use crate::pg::Problem;
 
@@ -26,6 +27,29 @@ fn check_settings(settings: JsonB) {
             "Unless a trigger fills them, add them to payment_values."
         );
     }
+}
+
+#[pg_extern(security_definer, stable, parallel_unsafe)]
+#[search_path(pg_catalog, pg_temp)]
+fn propose_mapping(
+    invoices: default!(Option<PgRelation>, "null"),
+    payments: default!(Option<PgRelation>, "null"),
+) -> TableIterator<
+    'static,
+    (
+        name!(setting, String),
+        name!(current, Option<String>),
+        name!(proposed, Option<String>),
+        name!(reason, String),
+    ),
+> {
+    let oid = |table: Option<PgRelation>| table.map(|table| table.oid().to_u32());
+    let proposals = or_raise(propose(oid(invoices), oid(payments)));
+    TableIterator::new(
+        proposals
+            .into_iter()
+            .map(|row| (row.setting, row.current, row.proposed, row.reason)),
+    )
 }
 
 fn resolve(settings: JsonB) -> Result<Mapping, Problem> {

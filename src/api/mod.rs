@@ -16,6 +16,7 @@ extension_sql_file!(
     name = "functions",
     requires = [
         mapping::check_settings,
+        mapping::propose_mapping,
         sync::sweep,
         sync::sync_invoice,
         webhook::receive_webhook,

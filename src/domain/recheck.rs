@@ -12,7 +12,7 @@ pub(crate) enum Recheck {
 }
 
 /// A state that only a person, or the other side of a dispute, can change.
-pub(crate) const HELD: Recheck = Recheck::After(60 * 60);
+pub(crate) const HELD: Recheck = Recheck::After(6 * 60 * 60);
 
 impl Recheck {
     /// The sooner of two.

@@ -20,7 +20,7 @@ use super::money::Currency;
 use super::payment::PaymentRow;
 use super::plan::Plan;
 use super::recheck::{HELD, Recheck};
-use super::rules::{Memory, Remembered, Rules};
+use super::rules::{Elsewhere, Memory, Remembered, Rules};
 
 /// What the database says about one invoice, read under one lock.
 #[derive(Clone, Debug)]
@@ -29,6 +29,9 @@ pub(crate) struct Facts<'a> {
     pub(crate) rows: &'a [PaymentRow],
     /// What earlier runs knew of this invoice's Stripe payments.
     pub(crate) memory: &'a Memory,
+    /// Other invoices in whose books one of the evidence's payments is, by what
+    /// people call them.
+    pub(crate) elsewhere: &'a Elsewhere,
     /// Whether the host's payments have a column for the refunded amount.
     pub(crate) has_refunded_column: bool,
     /// A payment of this invoice was written a moment ago, under the same lock.
@@ -139,7 +142,6 @@ impl Draft {
             .with_evidence(json!({ "id": text })),
         };
         self.issues.push(issue);
-        self.recheck = self.recheck.sooner(HELD);
     }
 
     /// Where Stripe was not asked, nothing is concluded from the lack of money.
@@ -221,6 +223,10 @@ impl Draft {
             }
             same
         });
+        // What an issue says of a Stripe object may change on Stripe's side.
+        if self.issues.iter().any(|issue| issue.object.is_some()) {
+            self.recheck = self.recheck.sooner(HELD);
+        }
         self.plan.issues = self.issues;
         self.plan.recheck = self.recheck;
         self.plan.reasons.sort();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::evidence::Dispute;
+use super::identity::PaymentIds;
 use super::invoice::InvoiceStatus;
 use super::money::AmountUnit;
 use super::payment::PaymentStatus;
@@ -81,6 +82,20 @@ impl PaymentWords {
 /// have no column for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Memory(pub(crate) BTreeMap<String, Remembered>);
+
+/// Payments that are in the books of other invoices: by each of their ids, the
+/// invoice.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Elsewhere(pub(crate) BTreeMap<String, String>);
+
+impl Elsewhere {
+    /// The invoice that has this payment.
+    pub(crate) fn invoice_of(&self, ids: &PaymentIds) -> Option<&str> {
+        ids.lookup()
+            .find_map(|id| self.0.get(id))
+            .map(String::as_str)
+    }
+}
 
 /// One remembered payment.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,8 @@ pub(crate) struct Due {
     /// The invoice's id, as text.
     pub(crate) invoice: String,
     /// The Stripe ids to ask about: the invoice's own, then those of payments
-    /// that still wait for their money.
+    /// that still wait for their money or that name a session without its
+    /// intent (it might be the invoice's), then those that issues are about.
     pub(crate) ids: Vec<String>,
 }
 
@@ -21,11 +22,12 @@ struct RawDue {
     id: String,
     session: Option<String>,
     intent: Option<String>,
-    pending: Vec<String>,
+    others: Vec<String>,
 }
 
-/// Invoices whose Stripe ids have no money in the books yet and that are due,
-/// the one that was asked about longest ago first.
+/// Invoices whose Stripe ids have no money in the books yet, or that have an
+/// open issue about something of Stripe's, and that are due: the one that was
+/// asked about longest ago first.
 pub(crate) fn due(mapping: &Mapping, limit: usize) -> Vec<Due> {
     let sql_text = due_statement(mapping);
     sql::fetch(&sql_text, &[Some(&limit.to_string())])
@@ -33,7 +35,7 @@ pub(crate) fn due(mapping: &Mapping, limit: usize) -> Vec<Due> {
         .filter_map(|row| serde_json::from_value::<RawDue>(row).ok())
         .map(|raw| {
             let mut ids = stored_ids(&raw.session, &raw.intent);
-            ids.extend(raw.pending);
+            ids.extend(raw.others);
             let mut seen = std::collections::BTreeSet::new();
             ids.retain(|id| seen.insert(id.clone()));
             Due {
@@ -78,25 +80,42 @@ fn due_statement(mapping: &Mapping) -> String {
         ),
         None => ("false".to_owned(), "true".to_owned()),
     };
+    let lone_session = match (&payments.session, &payments.intent) {
+        (Some(session), Some(intent)) => format!(
+            "x.id = p.{} and coalesce(p.{}, '') = ''",
+            session.quoted, intent.quoted
+        ),
+        _ => "true".to_owned(),
+    };
     format!(
         "with candidate as (
             select i.{id}::text as id, {session} as session, {intent} as intent,
                    array_remove(array[{session}, {intent}], null) as stored,
                    coalesce(p.received, '{{}}') as received,
-                   coalesce(p.pending, '{{}}') as pending
+                   coalesce(p.pending, '{{}}') as pending,
+                   coalesce(p.lone, '{{}}') as lone,
+                   coalesce(x.objects, '{{}}') as objects
             from {invoices_table} i
             left join lateral (
                 select array_agg(distinct x.id) filter (where {is_received}) as received,
-                       array_agg(distinct x.id) filter (where {is_pending}) as pending
+                       array_agg(distinct x.id) filter (where {is_pending}) as pending,
+                       array_agg(distinct x.id) filter (where {lone_session}) as lone
                 from {payments_table} p
                 cross join lateral unnest(array[{row_ids}]::text[]) x (id)
                 where p.{payment_invoice} = i.{id} and x.id <> ''
             ) p on true
+            left join (
+                select invoice_id, array_agg(distinct object) as objects
+                from invoice_sync.issue
+                where state <> 'resolved' and object ~ '^(cs|pi|ch|py)_'
+                group by 1
+            ) x on x.invoice_id = i.{id}::text
         )
-        select jsonb_build_object('id', c.id, 'session', c.session, 'intent', c.intent, 'pending', c.pending)
+        select jsonb_build_object('id', c.id, 'session', c.session, 'intent', c.intent,
+                                  'others', to_jsonb(c.pending || c.lone || c.objects))
         from candidate c
         left join invoice_sync.invoice_check k on k.invoice_id = c.id
-        where (not c.stored <@ c.received or c.pending <> '{{}}')
+        where (not c.stored <@ c.received or c.pending <> '{{}}' or c.objects <> '{{}}')
           and (k.invoice_id is null
                or k.stored_ids is distinct from c.stored
                or k.next_check_at <= now())

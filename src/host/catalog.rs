@@ -10,8 +10,11 @@ use crate::pg::{Problem, sql};
 /// A table and its columns.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Table {
+    pub(crate) oid: u32,
     /// Quoted, with its schema: fit for SQL text.
     pub(crate) name: String,
+    /// As the catalog has it, without a schema.
+    pub(crate) bare_name: String,
     /// Quoted.
     pub(crate) schema: String,
     pub(crate) owner: u32,
@@ -34,10 +37,18 @@ pub(crate) struct Column {
     pub(crate) labels: Option<Vec<String>>,
     /// NOT NULL, and nothing fills it by itself.
     pub(crate) must_be_given: bool,
+    /// PostgreSQL computes it: it can be read, never written.
+    pub(crate) is_computed: bool,
 }
 
-const DESCRIBE: &str = r#"
+/// Where errors send who does not know what to write into the settings.
+const ADVICE: &str = "\"select * from invoice_sync.propose_mapping()\" shows what fits this database, and \"select invoice_sync.adopt_mapping()\" takes it over; or update invoice_sync.settings yourself.";
+
+/// One JSON document for each table; a condition on `c` or `n` is to follow.
+const DESCRIPTION: &str = r#"
 select jsonb_build_object(
+    'oid', c.oid::bigint,
+    'bare_name', c.relname,
     'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
     'schema', quote_ident(n.nspname),
     'owner', c.relowner::bigint,
@@ -50,44 +61,58 @@ select jsonb_build_object(
             'labels', (select jsonb_agg(e.enumlabel order by e.enumsortorder)
                          from pg_enum e where e.enumtypid = b.oid),
             'must_be_given', a.attnotnull and not a.atthasdef
-                             and a.attidentity = '' and a.attgenerated = ''))
+                             and a.attidentity = '' and a.attgenerated = '',
+            'is_computed', a.attgenerated <> '' or a.attidentity = 'a'))
         from pg_attribute a
         join pg_type t on t.oid = a.atttypid
         join pg_type b on b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '{}'))
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
-where c.oid = to_regclass($1)
 "#;
 
 impl Table {
     /// Looks a table up. Fails with 42P01 where there is none, and with 42809
     /// where the name is a view's or another thing's. `setting` is named in the error.
     pub(crate) fn describe(name: &str, setting: &str) -> Result<Self, Problem> {
-        let hint = "Look at \"select * from invoice_sync.propose_mapping()\", and edit invoice_sync.settings.";
-        let row = sql::fetch_one(DESCRIBE, &[Some(name)]).ok_or_else(|| {
-            Problem::new(
-                PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
-                format!("table \"{name}\" does not exist"),
-            )
-            .detail(format!("The setting {setting} names it."))
-            .hint(hint)
-        })?;
-        let table: Self = serde_json::from_value(row).map_err(|error| {
-            Problem::new(
-                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-                format!("the catalog's entry of {name} was not understood: {error}"),
-            )
-        })?;
-        if !matches!(table.kind.as_str(), "r" | "p") {
-            return Err(Problem::new(
-                PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-                format!("\"{name}\" is not a table"),
-            )
-            .detail(format!("The setting {setting} names it."))
-            .hint("Name the table itself, not a view of it."));
+        let table = Self::find("where c.oid = to_regclass($1)", &[Some(name)])?
+            .pop()
+            .ok_or_else(|| {
+                Problem::new(
+                    PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+                    format!("table \"{name}\" does not exist"),
+                )
+                .detail(format!("The setting {setting} names it."))
+                .hint(ADVICE)
+            })?;
+        table.must_hold_rows(&format!("The setting {setting} names it."))
+    }
+
+    /// All tables for which `condition` holds; it may speak of `pg_class c` and `pg_namespace n`.
+    pub(crate) fn find(condition: &str, params: &[Option<&str>]) -> Result<Vec<Self>, Problem> {
+        sql::fetch(&format!("{DESCRIPTION} {condition}"), params)
+            .into_iter()
+            .map(serde_json::from_value)
+            .collect::<Result<_, _>>()
+            .map_err(|error| {
+                Problem::new(
+                    PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                    format!("the catalog's entry of a table was not understood: {error}"),
+                )
+            })
+    }
+
+    /// Fails with 42809 for a view and the like; `why` says how it came into play.
+    pub(crate) fn must_hold_rows(self, why: &str) -> Result<Self, Problem> {
+        if matches!(self.kind.as_str(), "r" | "p") {
+            return Ok(self);
         }
-        Ok(table)
+        Err(Problem::new(
+            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+            format!("{} is not a table", self.name),
+        )
+        .detail(why)
+        .hint("Name the table itself, not a view of it."))
     }
 
     /// A column that must be there. Fails with 42703.
@@ -99,10 +124,30 @@ impl Table {
             )
             .detail(format!("The setting {setting} names it."))
             .hint(format!(
-                "Its columns are: {}. Where there is no such column, set {setting} to null if it may be.",
+                "Its columns are: {}. Where there is no such column, set {setting} to null if it may be. {ADVICE}",
                 self.columns.keys().cloned().collect::<Vec<_>>().join(", ")
             ))
         })
+    }
+}
+
+impl Column {
+    pub(crate) fn is_integer(&self) -> bool {
+        matches!(self.base.as_str(), "int2" | "int4" | "int8")
+    }
+
+    /// See [`key_family`].
+    pub(crate) fn key_family(&self) -> &'static str {
+        key_family(&self.base)
+    }
+}
+
+/// Types of keys that PostgreSQL compares with each other, as one.
+pub(crate) fn key_family(base: &str) -> &'static str {
+    match base {
+        "int2" | "int4" | "int8" => "integer",
+        "text" | "varchar" | "bpchar" | "citext" | "name" => "text",
+        _ => "uuid",
     }
 }
 
@@ -118,14 +163,13 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    fn accepts(self, column: &Column) -> bool {
-        const INTEGERS: [&str; 3] = ["int2", "int4", "int8"];
+    pub(crate) fn accepts(self, column: &Column) -> bool {
         const TEXTS: [&str; 5] = ["text", "varchar", "bpchar", "citext", "name"];
         const MOMENTS: [&str; 3] = ["date", "timestamp", "timestamptz"];
         let base = column.base.as_str();
         match self {
-            Self::Key => INTEGERS.contains(&base) || TEXTS.contains(&base) || base == "uuid",
-            Self::Amount => INTEGERS.contains(&base) || base == "numeric",
+            Self::Key => column.is_integer() || TEXTS.contains(&base) || base == "uuid",
+            Self::Amount => column.is_integer() || base == "numeric",
             Self::Word => TEXTS.contains(&base) || column.labels.is_some() || base == "bool",
             Self::Text => TEXTS.contains(&base),
             Self::Moment => MOMENTS.contains(&base),
@@ -162,6 +206,7 @@ impl Role {
                 table.name, column.type_name
             ),
         )
-        .detail(format!("The setting {setting} wants {}.", self.wants())))
+        .detail(format!("The setting {setting} wants {}.", self.wants()))
+        .hint(ADVICE))
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use pgrx::prelude::PgSqlErrorCode;
 
-use super::catalog::{Column, Role, Table};
+use super::catalog::{Column, Role, Table, key_family};
 use super::settings::{Settings, invalid};
 use super::source::Source;
 use crate::domain::invoice::InvoiceStatus;
@@ -408,12 +408,7 @@ fn no_column_twice(payments: &Payments) -> Result<(), Problem> {
 }
 
 fn same_type(invoices: &Invoices, payments: &Payments) -> Result<(), Problem> {
-    let family = |base: &str| match base {
-        "int2" | "int4" | "int8" => "integer",
-        "text" | "varchar" | "bpchar" | "citext" | "name" => "text",
-        _ => "uuid",
-    };
-    if family(&invoices.id.base) == family(&payments.invoice.base) {
+    if key_family(&invoices.id.base) == key_family(&payments.invoice.base) {
         return Ok(());
     }
     Err(Problem::new(

@@ -6,6 +6,7 @@ pub(crate) mod catalog;
 pub(crate) mod find;
 pub(crate) mod mapping;
 pub(crate) mod monitor;
+pub(crate) mod propose;
 pub(crate) mod read;
 pub(crate) mod settings;
 pub(crate) mod source;

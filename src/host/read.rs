@@ -9,6 +9,7 @@ use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, Invoice};
 use crate::domain::money::{Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
+use crate::domain::rules::Elsewhere;
 use crate::pg::{Problem, sql};
 
 /// Whether the rows are to be locked until the transaction ends.
@@ -95,6 +96,44 @@ pub(crate) fn read(mapping: &Mapping, id: &str, lock: Lock) -> Result<Option<Rea
         invoice_row: raw.row,
         payment_rows: raw_payments.into_iter().map(|raw| raw.row).collect(),
     }))
+}
+
+/// In whose books, other than those of the invoice `invoice`, these payments
+/// are: by Stripe id, what people call the invoice.
+pub(crate) fn elsewhere(mapping: &Mapping, invoice: &str, payments: &[PaymentIds]) -> Elsewhere {
+    let ids: Vec<&str> = payments.iter().flat_map(PaymentIds::lookup).collect();
+    let columns = [&mapping.payments.session, &mapping.payments.intent];
+    let found = columns.into_iter().flatten().flat_map(|column| {
+        let statement = format!(
+            "select jsonb_build_object('id', p.{column}, 'invoice', {label})
+            from {payments} p
+            join {invoices} i on i.{key} = p.{of}
+            where p.{column} = any (array(select jsonb_array_elements_text($1::jsonb)))
+              and i.{key}::text <> $2",
+            column = column.quoted,
+            label = match &mapping.invoices.number {
+                Some(number) => format!(
+                    "coalesce(i.{}::text, i.{}::text)",
+                    number.quoted, mapping.invoices.id.quoted
+                ),
+                None => format!("i.{}::text", mapping.invoices.id.quoted),
+            },
+            payments = mapping.payments.table,
+            invoices = mapping.invoices.table,
+            key = mapping.invoices.id.quoted,
+            of = mapping.payments.invoice.quoted,
+        );
+        sql::fetch(
+            &statement,
+            &[Some(&serde_json::json!(ids).to_string()), Some(invoice)],
+        )
+    });
+    let text = |row: &Value, field: &str| row.get(field)?.as_str().map(str::to_owned);
+    Elsewhere(
+        found
+            .filter_map(|row| Some((text(&row, "id")?, text(&row, "invoice")?)))
+            .collect(),
+    )
 }
 
 fn misread(error: serde_json::Error) -> Problem {

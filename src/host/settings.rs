@@ -61,16 +61,19 @@ pub(crate) struct Settings {
 impl Settings {
     /// The row as it stands now. Fails with 55000 where it has been deleted.
     pub(crate) fn load() -> Result<Self, Problem> {
-        let row = sql::fetch_one("select to_jsonb(s) from invoice_sync.settings s", &[])
-            .ok_or_else(|| {
-                Problem::new(
-                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    "invoice_sync has no settings",
-                )
-                .detail("The table invoice_sync.settings is empty.")
-                .hint("insert into invoice_sync.settings default values;")
-            })?;
-        Self::from_json(row)
+        Self::from_json(Self::load_row()?)
+    }
+
+    /// The same, as JSON and not judged.
+    pub(crate) fn load_row() -> Result<Value, Problem> {
+        sql::fetch_one("select to_jsonb(s) from invoice_sync.settings s", &[]).ok_or_else(|| {
+            Problem::new(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "invoice_sync has no settings",
+            )
+            .detail("The table invoice_sync.settings is empty.")
+            .hint("insert into invoice_sync.settings default values;")
+        })
     }
 
     /// Reads a row, stored or about to be. Fails with 22023.

@@ -49,7 +49,8 @@ pub(crate) fn raise(run: i64, subject: Subject, issue: &Issue) {
 
 /// Resolves the invoice's open issues that this pass could judge and did not
 /// find again: those about the invoice itself, and those about an object that
-/// Stripe was asked for; none of a kind that the plan leaves undecided.
+/// Stripe was asked for, and duplicates, which the rows alone tell; none of a
+/// kind that the plan leaves undecided.
 pub(crate) fn resolve_others(run: i64, invoice: &str, plan: &Plan, standing: &[Issue]) {
     let still: Vec<Value> = standing
         .iter()
@@ -63,7 +64,7 @@ pub(crate) fn resolve_others(run: i64, invoice: &str, plan: &Plan, standing: &[I
           and x.state <> 'resolved'
           and not $3::jsonb @> jsonb_build_array(jsonb_build_array(x.kind, x.object))
           and not $4::jsonb ? x.kind
-          and (x.object is null or $5::jsonb ? x.object)",
+          and (x.object is null or x.kind = 'duplicate_payment' or $5::jsonb ? x.object)",
         &[
             Some(&run.to_string()),
             Some(invoice),

@@ -62,12 +62,16 @@ fn read(statement: &str, value: &str) -> Memory {
     Memory(memory)
 }
 
-/// Notes what Stripe says of the money that it received.
-pub(crate) fn note(invoice: &str, evidence: &[Evidence]) {
+/// Notes what Stripe says of the money that it received for this invoice, as
+/// far as the plan accepted it.
+pub(crate) fn note(invoice: &str, evidence: &[Evidence], learned: &Memory) {
     for payment in merge_payments(evidence) {
         let (PaymentState::Received(money), Some(key)) = (&payment.state, payment.ids.key()) else {
             continue;
         };
+        if !learned.0.contains_key(key) {
+            continue;
+        }
         let document = json!({
             "id": key,
             "invoice_id": invoice,

@@ -33,6 +33,11 @@ impl Secret {
         Ok(Some(Self(text.to_owned())))
     }
 
+    #[cfg(test)]
+    pub(crate) fn for_tests(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The secret itself, for the one header or signature that needs it.
     pub(crate) fn expose(&self) -> &str {
         &self.0

@@ -131,6 +131,17 @@ impl Client {
         Err(StripeError::NotAsked)
     }
 
+    /// What an answer says may end in errors and in tables; whoever stands
+    /// between here and Stripe may have put the key into it.
+    fn without_key(&self, text: String) -> String {
+        let key = self.connection.key.expose();
+        if text.contains(key) {
+            text.replace(key, "********")
+        } else {
+            text
+        }
+    }
+
     fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
@@ -158,7 +169,7 @@ impl Client {
         }
         let mut response = request.call().map_err(|error| broken(&error))?;
         let status = response.status().as_u16();
-        let request_id = header(&response, "request-id");
+        let request_id = header(&response, "request-id").map(|id| self.without_key(id));
         let ending = Ending {
             status: Some(status),
             should_retry: header(&response, "stripe-should-retry")
@@ -175,6 +186,7 @@ impl Client {
             .limit(MAX_BODY_BYTES)
             .read_to_string()
             .map_err(|error| broken(&error))?;
+        let text = self.without_key(text);
         let body = serde_json::from_str::<Value>(&text)
             .ok()
             .filter(|_| is_json);

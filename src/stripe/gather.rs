@@ -44,7 +44,7 @@ pub(crate) struct Gathered {
 }
 
 /// What the threads of one gathering share.
-struct Round {
+pub(super) struct Round {
     client: Client,
     reading: Reading,
     failures_in_a_row: AtomicU32,
@@ -63,36 +63,52 @@ pub(crate) fn gather(
     deadline: Instant,
 ) -> Result<Gathered, Problem> {
     let concurrency = connection.concurrency;
-    let round = Arc::new(Round {
-        client: Client::new(connection, deadline),
-        reading,
-        failures_in_a_row: AtomicU32::new(0),
-        fatal: Mutex::new(None),
-    });
+    let round = Arc::new(Round::new(connection, reading, deadline));
     let subjects: Vec<String> = questions.iter().map(|q| q.about.clone()).collect();
     let shared = Arc::clone(&round);
     let answers = run_on_threads(questions, concurrency, deadline, move |question, stop| {
         shared.answer(&question, stop)
     })?;
-    let findings = subjects
-        .into_iter()
-        .zip(answers)
-        .map(|(about, answer)| Finding {
-            about,
-            evidence: answer.unwrap_or(Err(StripeError::NotAsked)),
-        })
-        .collect();
-    let fatal = round.fatal().clone();
-    Ok(Gathered {
-        findings,
-        requests: round.client.requests(),
-        retries: round.client.retries(),
-        fatal,
-    })
+    Ok(round.gathered(subjects, answers))
 }
 
 impl Round {
-    fn answer(&self, question: &Question, stop: &Stop) -> Result<Vec<Evidence>, StripeError> {
+    pub(super) fn new(connection: Connection, reading: Reading, deadline: Instant) -> Self {
+        Self {
+            client: Client::new(connection, deadline),
+            reading,
+            failures_in_a_row: AtomicU32::new(0),
+            fatal: Mutex::new(None),
+        }
+    }
+
+    /// What came of it all; an answer that is missing was not asked for.
+    pub(super) fn gathered(
+        &self,
+        subjects: Vec<String>,
+        answers: Vec<Option<Result<Vec<Evidence>, StripeError>>>,
+    ) -> Gathered {
+        let findings = subjects
+            .into_iter()
+            .zip(answers)
+            .map(|(about, answer)| Finding {
+                about,
+                evidence: answer.unwrap_or(Err(StripeError::NotAsked)),
+            })
+            .collect();
+        Gathered {
+            findings,
+            requests: self.client.requests(),
+            retries: self.client.retries(),
+            fatal: self.fatal().clone(),
+        }
+    }
+
+    pub(super) fn answer(
+        &self,
+        question: &Question,
+        stop: &Stop,
+    ) -> Result<Vec<Evidence>, StripeError> {
         let mut evidence: Vec<Evidence> = Vec::new();
         for text in &question.ids {
             if self.fatal().is_some() {

@@ -80,6 +80,9 @@ pub(crate) fn read_charge(
         ..Trio::default()
     };
     let state = match text(charge, "status")? {
+        "succeeded" if !flag(charge, "captured")? => {
+            PaymentState::Waiting("succeeded, not captured".to_owned())
+        }
         "succeeded" => received(charge, "amount_captured")?,
         "pending" => PaymentState::Waiting("pending".to_owned()),
         "failed" => PaymentState::Never("failed".to_owned()),
@@ -140,16 +143,16 @@ pub(crate) fn read_disputes(page: &Value) -> Result<Option<Dispute>, StripeError
 }
 
 /// Whether the charge of this payment was ever disputed: then its disputes are worth a request.
-pub(crate) fn is_disputed(answer: &Value) -> bool {
+pub(crate) fn is_disputed(answer: &Value) -> Result<bool, StripeError> {
     let charge = match answer.get("object").and_then(Value::as_str) {
         Some("checkout.session") => answer.pointer("/payment_intent/latest_charge"),
         Some("payment_intent") => answer.get("latest_charge"),
         _ => Some(answer),
     };
-    charge
-        .and_then(|charge| charge.get("disputed"))
-        .and_then(Value::as_bool)
-        .unwrap_or(false)
+    match charge {
+        None | Some(Value::Null) => Ok(false),
+        Some(charge) => flag(charge, "disputed"),
+    }
 }
 
 fn assemble(
@@ -158,10 +161,12 @@ fn assemble(
     reading: &Reading,
     request_id: Option<String>,
 ) -> Result<StripePayment, StripeError> {
-    let livemode = [trio.session, trio.intent, trio.charge]
-        .into_iter()
-        .flatten()
-        .find_map(|object| object.get("livemode").and_then(Value::as_bool));
+    let livemode = trio
+        .session
+        .or(trio.intent)
+        .or(trio.charge)
+        .map(|object| flag(object, "livemode"))
+        .transpose()?;
     let refunded = match trio.charge {
         Some(charge) => integer(charge, "amount_refunded")?,
         None => 0,
@@ -263,7 +268,8 @@ fn latest_charge(intent: &Value) -> Result<Option<&Value>, StripeError> {
 /// means that Stripe did not expand it.
 fn expanded<'a>(object: &'a Value, field: &str) -> Result<Option<&'a Value>, StripeError> {
     match object.get(field) {
-        None | Some(Value::Null) => Ok(None),
+        None => Err(missing(field)),
+        Some(Value::Null) => Ok(None),
         Some(inner @ Value::Object(_)) => Ok(Some(inner)),
         Some(_) => Err(StripeError::Malformed {
             what: format!("\"{field}\" was not expanded"),
@@ -350,6 +356,13 @@ fn integer(object: &Value, field: &str) -> Result<i64, StripeError> {
     object
         .get(field)
         .and_then(Value::as_i64)
+        .ok_or_else(|| missing(field))
+}
+
+fn flag(object: &Value, field: &str) -> Result<bool, StripeError> {
+    object
+        .get(field)
+        .and_then(Value::as_bool)
         .ok_or_else(|| missing(field))
 }
 

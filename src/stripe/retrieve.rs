@@ -63,7 +63,7 @@ fn ask(
         ObjectKind::PaymentIntent => objects::read_intent(&answer.body, reading, request_id)?,
         ObjectKind::Charge => objects::read_charge(&answer.body, reading, request_id)?,
     };
-    if objects::is_disputed(&answer.body) {
+    if objects::is_disputed(&answer.body)? {
         payment.dispute = disputes(client, &payment, stop)?;
     }
     Ok(payment)

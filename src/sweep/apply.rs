@@ -5,14 +5,15 @@ use pgrx::prelude::PgSqlErrorCode;
 use serde_json::{Value, json};
 
 use crate::domain::evidence::Evidence;
+use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::Invoice;
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::Recheck;
 use crate::domain::reconcile::{Facts, reconcile};
-use crate::domain::rules::{Memory, Rules};
+use crate::domain::rules::{Elsewhere, Memory, Rules};
 use crate::host::mapping::Mapping;
-use crate::host::read::{Lock, Reading, read};
+use crate::host::read::{Lock, Reading, elsewhere, read};
 use crate::host::write;
 use crate::ledger::changes::Change;
 use crate::ledger::{issues, memory};
@@ -81,8 +82,8 @@ pub(crate) fn apply(
     let Some(reading) = read(treatment.mapping, invoice, Lock::None)? else {
         return Ok(None);
     };
-    let memory = memory::recall(invoice);
-    let plan = decide(treatment, &reading, &memory, evidence, false);
+    let case = Case::open(treatment, &reading, evidence);
+    let plan = case.decide(&reading, Booked::Before);
     if plan.changes_nothing() || treatment.mode == Mode::DryRun {
         return Ok(Some(Outcome::untouched(reading.invoice, plan)));
     }
@@ -91,10 +92,16 @@ pub(crate) fn apply(
     {
         return Ok(Some(left_to_a_person(reading.invoice, plan)));
     }
-    let attempt = || in_subtransaction(|| write_locked(treatment, invoice, &memory, evidence));
+    let attempt = || in_subtransaction(|| case.write_locked(invoice));
     let written = match attempt() {
-        // Somebody wrote the same payment at the same moment: it is there now.
-        Err(problem) if problem.is(PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION) => attempt(),
+        // Somebody wrote the same payment at the same moment: it is there now, or
+        // is as soon as the lock is given that both were waiting for.
+        Err(problem)
+            if problem.is(PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION)
+                || problem.is(PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED) =>
+        {
+            attempt()
+        }
         other => other,
     };
     Ok(written.unwrap_or_else(|problem| {
@@ -106,66 +113,96 @@ pub(crate) fn apply(
     }))
 }
 
-fn decide(
-    treatment: &Treatment,
-    reading: &Reading,
-    memory: &Memory,
-    evidence: &[Evidence],
-    just_booked: bool,
-) -> Plan {
-    let facts = Facts {
-        invoice: &reading.invoice,
-        rows: &reading.payments,
-        memory,
-        has_refunded_column: treatment.mapping.payments.refunded.is_some(),
-        just_booked,
-        now: write::now(),
-    };
-    reconcile(&facts, evidence, &treatment.rules)
+/// Whether the payments in the books stood there before this treatment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Booked {
+    Before,
+    JustNow,
 }
 
-/// Under the lock: payments first, then the invoice as the rows, and whatever
-/// the host's triggers made of it, leave it.
-fn write_locked(
-    treatment: &Treatment,
-    invoice: &str,
-    memory: &Memory,
-    evidence: &[Evidence],
-) -> Result<Option<Outcome>, Problem> {
-    let mapping = treatment.mapping;
-    let Some(before) = read(mapping, invoice, Lock::ForUpdate)? else {
-        return Ok(None);
-    };
-    let intended = decide(treatment, &before, memory, evidence, false);
-    let mut after = before.clone();
-    let mut plan = intended.clone();
+/// One invoice's treatment: what does not change while it goes on.
+struct Case<'a> {
+    treatment: &'a Treatment<'a>,
+    evidence: &'a [Evidence],
+    memory: Memory,
+    elsewhere: Elsewhere,
+}
 
-    for change in &intended.payments {
-        match change {
-            PaymentChange::Insert(payment) => write::insert_payment(mapping, &before, payment)?,
-            PaymentChange::Update(update) => write::update_payment(mapping, &before, update)?,
+impl<'a> Case<'a> {
+    fn open(treatment: &'a Treatment, reading: &Reading, evidence: &'a [Evidence]) -> Self {
+        let mut case = Self {
+            treatment,
+            evidence,
+            memory: memory::recall(&reading.invoice.id),
+            elsewhere: Elsewhere::default(),
+        };
+        // Other invoices' books are looked into only for what would be booked.
+        let new: Vec<PaymentIds> = case
+            .decide(reading, Booked::Before)
+            .payments
+            .into_iter()
+            .filter_map(|change| match change {
+                PaymentChange::Insert(payment) => Some(payment.ids),
+                PaymentChange::Update(_) => None,
+            })
+            .collect();
+        if !new.is_empty() {
+            case.elsewhere = elsewhere(treatment.mapping, &reading.invoice.id, &new);
         }
+        case
     }
-    if !intended.payments.is_empty() {
-        after = read_again(mapping, invoice)?;
-        plan = decide(treatment, &after, memory, evidence, true);
+
+    fn decide(&self, reading: &Reading, booked: Booked) -> Plan {
+        let facts = Facts {
+            invoice: &reading.invoice,
+            rows: &reading.payments,
+            memory: &self.memory,
+            elsewhere: &self.elsewhere,
+            has_refunded_column: self.treatment.mapping.payments.refunded.is_some(),
+            just_booked: booked == Booked::JustNow,
+            now: write::now(),
+        };
+        reconcile(&facts, self.evidence, &self.treatment.rules)
     }
-    if let Some(change) = &plan.invoice {
-        write::update_invoice(mapping, &after, change)?;
-        after = read_again(mapping, invoice)?;
-        plan = decide(treatment, &after, memory, evidence, false);
+
+    /// Under the lock: payments first, then the invoice as the rows, and whatever
+    /// the host's triggers made of it, leave it.
+    fn write_locked(&self, invoice: &str) -> Result<Option<Outcome>, Problem> {
+        let mapping = self.treatment.mapping;
+        let Some(before) = read(mapping, invoice, Lock::ForUpdate)? else {
+            return Ok(None);
+        };
+        let intended = self.decide(&before, Booked::Before);
+        let mut after = before.clone();
+        let mut plan = intended.clone();
+
+        for change in &intended.payments {
+            match change {
+                PaymentChange::Insert(payment) => write::insert_payment(mapping, &before, payment)?,
+                PaymentChange::Update(update) => write::update_payment(mapping, &before, update)?,
+            }
+        }
+        if !intended.payments.is_empty() {
+            after = read_again(mapping, invoice)?;
+            plan = self.decide(&after, Booked::JustNow);
+        }
+        if let Some(change) = &plan.invoice {
+            write::update_invoice(mapping, &after, change)?;
+            after = read_again(mapping, invoice)?;
+            plan = self.decide(&after, Booked::Before);
+        }
+        if !plan.changes_nothing() {
+            let issue = overridden(&after.invoice, &plan);
+            plan.issues.push(issue);
+        }
+        Ok(Some(Outcome {
+            changes: differences(mapping, &before, &after),
+            invoice: after.invoice,
+            intended,
+            plan,
+            postponed: None,
+        }))
     }
-    if !plan.changes_nothing() {
-        let issue = overridden(&after.invoice, &plan);
-        plan.issues.push(issue);
-    }
-    Ok(Some(Outcome {
-        changes: differences(mapping, &before, &after),
-        invoice: after.invoice,
-        intended,
-        plan,
-        postponed: None,
-    }))
 }
 
 fn read_again(mapping: &Mapping, invoice: &str) -> Result<Reading, Problem> {

@@ -202,7 +202,7 @@ fn write_down(run: i64, outcome: &Outcome, evidence: Option<&[Evidence]>) {
     }
     issues::resolve_others(run, &invoice.id, &outcome.plan, &outcome.plan.issues);
     if evidence.is_some() {
-        memory::note(&invoice.id, found);
+        memory::note(&invoice.id, found, &outcome.plan.learned);
         checks::note(&invoice.id, &invoice.stored_ids, outcome.plan.recheck);
     }
 }

@@ -33,6 +33,14 @@ pub(crate) struct Batch {
     pub(crate) duration: Duration,
 }
 
+impl Batch {
+    /// How long Stripe may be asked: the rest is for what it answered, which
+    /// would be asked again and again if there were no time to write it.
+    fn for_questions(&self) -> Duration {
+        self.duration / 4 * 3
+    }
+}
+
 /// Sweeps once. The answer is the JSON of a [`Report`].
 ///
 /// Stripe's failures are reported in it and never end it: what can be repaired
@@ -45,6 +53,7 @@ pub(crate) fn sweep(batch: Batch, mode: Mode) -> Result<Value, Problem> {
             return Ok(another_runs());
         }
     }
+    let begun = Instant::now();
     let (mapping, settings) = Mapping::load()?;
     let connection = connect::connection();
     let livemode = connection
@@ -60,7 +69,8 @@ pub(crate) fn sweep(batch: Batch, mode: Mode) -> Result<Value, Problem> {
         },
         reading: connect::reading(&settings, &mapping),
         invoices: batch.invoices,
-        deadline: Instant::now() + batch.duration,
+        questions_until: begun + batch.for_questions(),
+        deadline: begun + batch.duration,
     };
     let mut report = Report::open(Kind::Sweep, mode);
     let mut evidence = BTreeMap::new();
@@ -81,6 +91,7 @@ struct Sweep<'a> {
     treatment: Treatment<'a>,
     reading: Reading,
     invoices: usize,
+    questions_until: Instant,
     deadline: Instant,
 }
 
@@ -104,11 +115,15 @@ impl Sweep<'_> {
                 questions,
                 connection.clone(),
                 self.reading.clone(),
-                self.deadline,
+                self.questions_until,
             )?;
             report.count_requests(gathered.requests, gathered.retries);
-            evidence = sort(gathered.findings, report);
-            failure = gathered.fatal.or(failure);
+            let last_error;
+            (evidence, last_error) = sort(gathered.findings, report);
+            // Too few were asked to be called hopeless, or none had an answer in time.
+            let unanswered = (evidence.is_empty() && gathered.requests > 0)
+                .then(|| last_error.unwrap_or(StripeError::NotAsked));
+            failure = gathered.fatal.or(unanswered).or(failure);
         }
         match failure {
             Some(error) => report.fail(connect::problem(&error), true),
@@ -126,7 +141,7 @@ impl Sweep<'_> {
     ) -> Result<Option<StripeError>, Problem> {
         let own = inbox::own(connection);
         let followed =
-            inbox::follow_feed(connection.clone(), &own, now(), self.deadline, report)?;
+            inbox::follow_feed(connection.clone(), &own, now(), self.questions_until, report)?;
         let failure = followed.err();
         if failure.as_ref().is_some_and(|error| !matches!(error, StripeError::Forbidden { .. })) {
             return Ok(failure);
@@ -139,7 +154,7 @@ impl Sweep<'_> {
             connection.clone(),
             self.reading.clone(),
             self.invoices,
-            self.deadline,
+            self.questions_until,
             report,
         )?;
         Ok(fatal.or(failure))
@@ -216,9 +231,13 @@ fn questions(mapping: &Mapping, limit: usize) -> Vec<Question> {
         .collect()
 }
 
-/// Evidence by invoice; errors into the report.
-fn sort(findings: Vec<Finding>, report: &mut Report) -> BTreeMap<String, Vec<Evidence>> {
+/// Evidence by invoice; errors into the report, and the last of them.
+fn sort(
+    findings: Vec<Finding>,
+    report: &mut Report,
+) -> (BTreeMap<String, Vec<Evidence>>, Option<StripeError>) {
     let mut evidence = BTreeMap::new();
+    let mut last_error = None;
     for finding in findings {
         match finding.evidence {
             Ok(found) => {
@@ -226,8 +245,11 @@ fn sort(findings: Vec<Finding>, report: &mut Report) -> BTreeMap<String, Vec<Evi
             }
             // Its turn comes with the next sweep; it is nobody's mistake.
             Err(StripeError::NotAsked) => {}
-            Err(error) => report.note_stripe_error(&finding.about, &error.to_string()),
+            Err(error) => {
+                report.note_stripe_error(&finding.about, &error.to_string());
+                last_error = Some(error);
+            }
         }
     }
-    evidence
+    (evidence, last_error)
 }

@@ -1,6 +1,9 @@
 //! A shop: a database of its own with the extension and the application's
 //! tables, and a Stripe of its own.
 
+pub mod sale;
+pub mod server;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use postgres::{Client, Config, NoTls, Row};

@@ -28,7 +28,7 @@ impl Draft {
             _ => {}
         }
         if facts.invoice.status == InvoiceStatus::Closed && !receipt.wholly_refunded() {
-            self.hold(
+            self.issues.push(
                 Issue::new(
                     IssueKind::UnlinkedPayment,
                     Severity::Warning,
@@ -50,7 +50,10 @@ impl Draft {
     }
 
     fn insert(&mut self, receipt: &Receipt, facts: &Facts, rules: &Rules) {
-        if self.refund_would_go_unsaid(receipt, facts, rules) {
+        if self.refund_would_go_unsaid(receipt, facts, rules)
+            || self.is_booked_elsewhere(receipt, facts)
+            || self.may_be_booked_without_id(receipt, facts)
+        {
             return;
         }
         self.plan.payments.push(PaymentChange::Insert(NewPayment {
@@ -63,6 +66,71 @@ impl Draft {
             attributes: receipt.payment.attributes.clone(),
             request_id: receipt.payment.request_id.clone(),
         }));
+    }
+
+    /// One payment is in the books of one invoice.
+    fn is_booked_elsewhere(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
+        let Some(other) = facts.elsewhere.invoice_of(&receipt.payment.ids) else {
+            return false;
+        };
+        self.issues.push(
+            Issue::new(
+                IssueKind::UnlinkedPayment,
+                Severity::Warning,
+                format!(
+                    "Stripe received {} by {}, which invoice {} refers to; but it is booked for invoice {other} already.",
+                    receipt.received,
+                    receipt.key().unwrap_or("a payment"),
+                    facts.invoice.label(),
+                ),
+            )
+            .about(receipt.key())
+            .with_evidence(json!({
+                "id": receipt.key(),
+                "received": receipt.received.to_string(),
+                "booked_for_invoice": other,
+            })),
+        );
+        true
+    }
+
+    /// A row of the same amount that carries no Stripe id, where both together
+    /// would be more than the total: it may be this very payment, entered by
+    /// hand. To book it again would be a guess, and so would be to leave it.
+    fn may_be_booked_without_id(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
+        let Some(total) = facts.invoice.total.value() else {
+            return false;
+        };
+        let base = receipt.base();
+        let after = books::project(facts.rows, &self.plan.payments);
+        let with_this = books::secured(&after, &self.known).saturating_add(base.minor);
+        let twin = facts.rows.iter().find(|row| {
+            row.was_received()
+                && row.ids.is_empty()
+                && [base.minor, receipt.received.minor].contains(&row.amount_minor())
+        });
+        let Some(twin) = twin.filter(|_| with_this > total.minor) else {
+            return false;
+        };
+        self.issues.push(
+            Issue::new(
+                IssueKind::PossibleDuplicate,
+                Severity::Warning,
+                format!(
+                    "Stripe received {} by {} for invoice {}. A payment of the same amount is recorded without a Stripe id, and both together are more than the total: if they are one, write the id into that row; if they are two, record the second.",
+                    receipt.received,
+                    receipt.key().unwrap_or("a payment"),
+                    facts.invoice.label(),
+                ),
+            )
+            .about(receipt.key())
+            .with_evidence(json!({
+                "id": receipt.key(),
+                "received": receipt.received.to_string(),
+                "row": twin.id,
+            })),
+        );
+        true
     }
 
     /// A payment that went back in whole must not stand in the books as money.

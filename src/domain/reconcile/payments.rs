@@ -7,11 +7,8 @@ use crate::domain::evidence::{Dispute, Gratuity, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::payment::PaymentStatus;
-use crate::domain::recheck::{HELD, Recheck};
+use crate::domain::recheck::Recheck;
 use crate::domain::rules::{Remembered, Rules};
-
-/// The bank decides in days, not minutes.
-const DISPUTED: Recheck = Recheck::After(6 * 60 * 60);
 
 /// A payment that Stripe received for this invoice, taken apart.
 pub(super) struct Receipt<'a> {
@@ -72,7 +69,7 @@ impl Draft {
         if let (Some(ours), Some(theirs)) = (rules.livemode, payment.livemode)
             && ours != theirs
         {
-            self.hold(
+            self.issues.push(
                 Issue::new(
                     IssueKind::LivemodeMismatch,
                     Severity::Warning,
@@ -100,7 +97,7 @@ impl Draft {
             }
             PaymentState::Unknown { field, value } => {
                 self.conclude_nothing_from_absence();
-                self.hold(
+                self.issues.push(
                     Issue::new(
                         IssueKind::UnknownStatus,
                         Severity::Warning,
@@ -114,7 +111,7 @@ impl Draft {
         };
         let references = &payment.invoice_references;
         if !references.is_empty() && !references.iter().any(|r| facts.invoice.answers_to(r)) {
-            self.hold(
+            self.issues.push(
                 Issue::new(
                     IssueKind::UnlinkedPayment,
                     Severity::Warning,
@@ -129,7 +126,7 @@ impl Draft {
             return;
         }
         if received.currency != currency {
-            self.hold(
+            self.issues.push(
                 Issue::new(
                     IssueKind::CurrencyMismatch,
                     Severity::Warning,
@@ -150,12 +147,6 @@ impl Draft {
         self.note_refund(&receipt, facts);
         self.note_dispute(&receipt, facts);
         self.book(&receipt, facts, rules);
-    }
-
-    /// Opens an issue that only a person can settle.
-    pub(super) fn hold(&mut self, issue: Issue) {
-        self.issues.push(issue);
-        self.recheck = self.recheck.sooner(HELD);
     }
 
     pub(super) fn reason(&mut self, reason: String) {
@@ -286,9 +277,6 @@ impl Draft {
                 ),
             ),
         };
-        if !matches!(receipt.payment.dispute, Some(Dispute::Lost)) {
-            self.recheck = self.recheck.sooner(DISPUTED);
-        }
         self.issues.push(
             Issue::new(IssueKind::Disputed, severity, text)
                 .about(receipt.key())

@@ -13,7 +13,7 @@ use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::{NewPayment, PaymentChange, PaymentUpdate, Plan};
 use crate::domain::reconcile::{Facts, reconcile};
-use crate::domain::rules::{InvoiceWords, Memory, PaymentWords, Remembered, Rules};
+use crate::domain::rules::{Elsewhere, InvoiceWords, Memory, PaymentWords, Remembered, Rules};
 
 /// When the builders' payments were received.
 pub(super) const RECEIVED_AT: i64 = 1_700_000_000;
@@ -225,6 +225,7 @@ pub(super) struct World {
     pub(super) has_gratuity_column: bool,
     pub(super) has_refunded_column: bool,
     pub(super) just_booked: bool,
+    pub(super) elsewhere: Elsewhere,
 }
 
 pub(super) fn world(invoice: Invoice) -> World {
@@ -236,10 +237,17 @@ pub(super) fn world(invoice: Invoice) -> World {
         has_gratuity_column: true,
         has_refunded_column: true,
         just_booked: false,
+        elsewhere: Elsewhere::default(),
     }
 }
 
 impl World {
+    /// The payment is in the books of another invoice.
+    pub(super) fn booked_elsewhere(mut self, id: &str, invoice: &str) -> Self {
+        self.elsewhere.0.insert(id.into(), invoice.into());
+        self
+    }
+
     pub(super) fn with_row(mut self, row: PaymentRow) -> Self {
         self.rows.push(row);
         self
@@ -289,6 +297,7 @@ impl World {
             invoice: &self.invoice,
             rows: &self.rows,
             memory: &self.memory,
+            elsewhere: &self.elsewhere,
             has_refunded_column: self.has_refunded_column,
             just_booked: self.just_booked,
             now: NOW,

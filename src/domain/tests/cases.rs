@@ -324,6 +324,37 @@ fn the_invoice_says_what_the_rows_say() {
         )
         .warns(PaidWithoutPayment, ""),
         case(
+            "Paid, and the only row is Pending",
+            world(invoice("Paid").settled().storing(&[])).with_row(row(
+                "row-1",
+                "Pending",
+                100_00,
+                &[],
+            )),
+        )
+        .warns(PaidWithoutPayment, ""),
+        case(
+            "Paid, and the only row is Pending at Stripe, which was not asked",
+            world(invoice("Paid").settled()).with_row(row("row-1", "Pending", 100_00, &["pi_1"])),
+        )
+        .leaves_undecided(&[PaidWithoutPayment, AmountMismatch])
+        .asks_again(Recheck::NextSweep),
+        case(
+            "an id counts as asked once its money comes into the books",
+            world(invoice("Sent").storing(&["cs_live_1"])).with_row(row(
+                "row-1",
+                "Pending",
+                100_00,
+                &["cs_live_1", "pi_1"],
+            )),
+        )
+        .stripe_says(&received(&["pi_1"], 100_00))
+        .updates(PaymentUpdate {
+            status: Some(Paid),
+            ..updated("row-1", &received(&["pi_1"], 100_00))
+        })
+        .changes_invoice(paid_in_full(RECEIVED_AT)),
+        case(
             "Paid, and the rows cover only a part",
             world(invoice("Paid").settled().storing(&[])).with_row(cash(40_00)),
         )
@@ -395,5 +426,37 @@ fn closed_invoices_and_other_words() {
         .stripe_says(&paid)
         .inserts(booked(&paid, Paid, 100_00))
         .changes_invoice(paid_in_full(RECEIVED_AT)),
+    ]);
+}
+
+#[test]
+fn what_may_be_booked_already_is_not_booked_again() {
+    let by_hand = || row("by-hand", "Paid", 100_00, &[]);
+    let paid = received(&["pi_1"], 100_00);
+    check(vec![
+        case(
+            "a row of the same amount without an id covers the total",
+            world(invoice("Paid").with_paid(100_00)).with_row(by_hand()),
+        )
+        .stripe_says(&paid)
+        .warns(PossibleDuplicate, "pi_1")
+        .asks_again(HELD),
+        case(
+            "a row of the same amount without an id is the other half",
+            world(invoice("Sent").with_total(200_00)).with_row(by_hand()),
+        )
+        .stripe_says(&paid)
+        .inserts(booked(&paid, Paid, 100_00))
+        .changes_invoice(InvoiceChange {
+            amount_paid: Some(eur(200_00)),
+            ..paid_in_full(RECEIVED_AT)
+        }),
+        case(
+            "the payment is in the books of another invoice",
+            world(invoice("Sent")).booked_elsewhere("pi_1", "INV-7"),
+        )
+        .stripe_says(&paid)
+        .warns(UnlinkedPayment, "pi_1")
+        .asks_again(HELD),
     ]);
 }

@@ -5,7 +5,7 @@ use crate::domain::evidence::{Evidence, StripePayment};
 use crate::domain::invoice::InvoiceStatus;
 use crate::domain::issue::{IssueKind, Severity};
 use crate::domain::plan::{InvoiceChange, NewPayment, PaymentChange, PaymentUpdate};
-use crate::domain::recheck::Recheck;
+use crate::domain::recheck::{HELD, Recheck};
 
 /// One case: the world, what Stripe says, and the whole plan that follows.
 /// What is not expected must not happen.
@@ -66,6 +66,9 @@ impl Case {
 
     pub(super) fn raises(mut self, kind: IssueKind, severity: Severity, object: &str) -> Self {
         let object = Some(object.to_owned()).filter(|object| !object.is_empty());
+        if object.is_some() {
+            self.recheck = self.recheck.sooner(HELD);
+        }
         self.issues.push((kind, severity, object));
         self
     }

@@ -57,6 +57,20 @@ fn a_payment_in_two_rows_counts_once() {
         .changes_invoice(once.clone())
         .warns(DuplicatePayment, "pi_1"),
         case(
+            "a copied session alone joins the same payment, however much its row names",
+            large()
+                .with_row(row("a", "Paid", 100_00, &["cs_live_1", "pi_2", "ch_2"]))
+                .with_row(row("b", "Paid", 60_00, &["cs_live_1", "pi_1"]))
+                .with_row(row("c", "Paid", 60_00, &["cs_live_1"])),
+        )
+        .changes_invoice(InvoiceChange {
+            status: Some(InvoiceStatus::Partial),
+            amount_paid: Some(eur(160_00)),
+            balance: Some(eur(40_00)),
+            paid_at: None,
+        })
+        .warns(DuplicatePayment, "pi_1"),
+        case(
             "a Paid row and a Pending one without an amount",
             large()
                 .with_row(by_card())

@@ -15,7 +15,7 @@ use crate::domain::invoice::{Field, Invoice, InvoiceStatus};
 use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::Plan;
-use crate::domain::rules::{Memory, Remembered, Rules};
+use crate::domain::rules::{Elsewhere, Memory, Remembered, Rules};
 
 /// How many Stripe payments a world has.
 const PAYMENTS: usize = 3;
@@ -182,7 +182,8 @@ fn gratuities() -> impl Strategy<Value = Gratuity> {
 }
 
 fn payments() -> impl Strategy<Value = Evidence> {
-    let names = subsequence(vec!["R-1".to_owned(), "inv-2".to_owned()], 0..=2);
+    let names =
+        subsequence(["R-1", "inv-2", "inv-3"].map(str::to_owned).to_vec(), 0..=3).prop_shuffle();
     let about = (
         disputes(),
         gratuities(),
@@ -248,6 +249,7 @@ fn worlds() -> impl Strategy<Value = World> {
                     ..row
                 };
                 World {
+                    elsewhere: Elsewhere::default(),
                     invoice: Invoice {
                         status: rules.invoice_words.class(&invoice.status_word),
                         ..invoice.clone()

@@ -124,6 +124,11 @@ fn refunds_are_recorded_and_reported() {
         .stripe_says(&part)
         .warns(PartiallyRefunded, "pi_1"),
         case(
+            "what a host calls Refunded of its own accord stays, even against Stripe's word",
+            world(invoice("Sent")).with_row(row("row-1", "Refunded", 100_00, &["pi_1"])),
+        )
+        .stripe_says(&received(&["pi_1"], 100_00)),
+        case(
             "a refund is no booking: Overdue with the amounts right stays Overdue",
             world(
                 invoice("Overdue")

@@ -1,0 +1,45 @@
+//! A sale whose webhook was lost: paid in Stripe, and open in the books.
+
+use stripe_double::Checkout;
+
+use super::Shop;
+
+pub struct Sale {
+    pub invoice: String,
+    pub session: String,
+    pub intent: String,
+}
+
+impl Sale {
+    /// Over 100.00 USD, with this invoice number.
+    pub fn unbooked(shop: &mut Shop, number: &str) -> Self {
+        let paid = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+        let session = paid.session_id();
+        let invoice: String = shop
+            .db
+            .query_one(
+                "insert into invoices (invoice_number, customer, invoice_status, total_amount, stripe_session_id)
+                values ($1, 'Customer', 'Sent', 100, $2) returning id::text",
+                &[&number, &session],
+            )
+            .expect("the invoice is inserted")
+            .get(0);
+        Self {
+            invoice,
+            session,
+            intent: paid.intent_id(),
+        }
+    }
+
+    /// So many of them.
+    pub fn many(shop: &mut Shop, count: usize) -> Vec<Self> {
+        (0..count)
+            .map(|n| Self::unbooked(shop, &format!("INV-{n}")))
+            .collect()
+    }
+
+    /// The call of the button.
+    pub fn sync(&self) -> String {
+        format!("invoice_sync.sync_invoice('{}')", self.invoice)
+    }
+}

@@ -1,0 +1,157 @@
+//! Servers as a whole: the one that all shops are in, and those that a test
+//! starts for itself where only a server's own configuration decides.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use postgres::{Client, Config, NoTls};
+use serde_json::Value;
+
+use super::SqlError;
+
+/// A running server. One that was started here is stopped when dropped.
+pub struct Server {
+    host: String,
+    port: u16,
+    pub log: PathBuf,
+    pub data: PathBuf,
+    started: Option<String>,
+}
+
+impl Server {
+    /// The one that all shops are in.
+    pub fn main() -> Self {
+        Self::of(|name| std::env::var(name).ok(), None)
+    }
+
+    /// A server of the test's own. `name` is its own among all tests; `settings`
+    /// are lines of its configuration.
+    pub fn start(name: &str, settings: &[(&str, &str)]) -> Self {
+        let mut cluster = std::env::var("INVOICE_SYNC_CLUSTER").unwrap_or_else(|_| "e2e".into());
+        cluster.truncate(10);
+        let cluster = format!("{cluster}-{name}");
+        let mut command = ci_cluster();
+        command.args(["start", &cluster]);
+        // Whoever starts the same name later may remove what a killed test left.
+        command.env("OWNER", std::process::id().to_string());
+        for (key, value) in settings {
+            command.args(["-c", &format!("{key}={value}")]);
+        }
+        let output = command.output().expect(".ci/cluster runs");
+        assert!(
+            output.status.success(),
+            ".ci/cluster start {cluster}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let variable = |name: &str| {
+            let prefix = format!("export {name}=");
+            let value = printed
+                .lines()
+                .find_map(|line| line.strip_prefix(&prefix))?;
+            Some(value.trim_matches('\'').to_owned())
+        };
+        Self::of(variable, Some(cluster.clone()))
+    }
+
+    fn of(variable: impl Fn(&str) -> Option<String>, started: Option<String>) -> Self {
+        let needed = |name: &str| {
+            variable(name)
+                .unwrap_or_else(|| panic!("{name} is not set: run this with make test-e2e"))
+        };
+        Self {
+            host: needed("PGHOST"),
+            port: needed("PGPORT").parse().expect("PGPORT is a number"),
+            log: needed("INVOICE_SYNC_LOG").into(),
+            data: needed("PGDATA").into(),
+            started,
+        }
+    }
+
+    pub fn config(&self, database: &str, role: &str) -> Config {
+        let mut config = Config::new();
+        config
+            .host(&self.host)
+            .port(self.port)
+            .user(role)
+            .dbname(database)
+            .application_name("invoice_sync e2e");
+        config
+    }
+
+    pub fn connect(&self, database: &str, role: &str) -> Client {
+        self.config(database, role)
+            .connect(NoTls)
+            .unwrap_or_else(|error| panic!("connecting to {database} as {role}: {error}"))
+    }
+
+    /// A session, and what the server tells it beside its answers.
+    pub fn connect_listening(&self, database: &str, role: &str) -> (Client, Notices) {
+        let notices = Notices::default();
+        let heard = Arc::clone(&notices.0);
+        let client = self
+            .config(database, role)
+            .notice_callback(move |notice| {
+                let words = format!("{notice} {:?} {:?}", notice.detail(), notice.hint());
+                heard.lock().expect("no test holds it").push(words);
+            })
+            .connect(NoTls)
+            .unwrap_or_else(|error| panic!("connecting to {database} as {role}: {error}"));
+        (client, notices)
+    }
+
+    /// All that the server has written into its log.
+    pub fn log_text(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).expect("the log is readable"))
+            .into_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(cluster) = &self.started {
+            let _ = ci_cluster()
+                .args(["stop", cluster, "-m", "immediate"])
+                .output();
+        }
+    }
+}
+
+fn ci_cluster() -> Command {
+    Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.ci/cluster"))
+}
+
+/// Notices and warnings, as they came.
+#[derive(Clone, Default)]
+pub struct Notices(Arc<Mutex<Vec<String>>>);
+
+impl Notices {
+    pub fn text(&self) -> String {
+        self.0.lock().expect("no test holds it").join("\n")
+    }
+
+    pub fn forget(&self) {
+        self.0.lock().expect("no test holds it").clear();
+    }
+}
+
+/// Runs `sql` in a session of any role.
+pub fn attempt(client: &mut Client, sql: &str) -> Result<(), SqlError> {
+    client
+        .batch_execute(sql)
+        .map_err(|error| SqlError::from(&error))
+}
+
+/// `select {expression}` of type jsonb, in a session of any role.
+pub fn attempt_json(client: &mut Client, expression: &str) -> Result<Value, SqlError> {
+    client
+        .query_one(&format!("select {expression}"), &[])
+        .map(|row| row.get(0))
+        .map_err(|error| SqlError::from(&error))
+}
+
+/// The error of a statement that must fail.
+pub fn refusal(client: &mut Client, sql: &str) -> SqlError {
+    attempt(client, sql).expect_err(&format!("expected an error from: {sql}"))
+}

@@ -1,0 +1,201 @@
+//! Who may do what.
+
+use crate::harness::Shop;
+use crate::harness::sale::Sale;
+use crate::harness::server::attempt;
+
+#[test]
+fn the_public_may_nothing() {
+    let mut shop = Shop::open();
+    let granted = shop.texts(
+        "select what || ': ' || privilege_type from (
+            select 'schema' as what, coalesce(nspacl, acldefault('n', nspowner)) as acl
+            from pg_namespace where nspname = 'invoice_sync'
+            union all
+            select relname, coalesce(relacl, acldefault(case relkind when 'S' then 's'::\"char\" else 'r' end, relowner))
+            from pg_class where relnamespace = 'invoice_sync'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'S')
+            union all
+            select oid::regprocedure::text, coalesce(proacl, acldefault('f', proowner))
+            from pg_proc where pronamespace = 'invoice_sync'::regnamespace
+            union all
+            select format('%s.%s', attrelid::regclass, attname), attacl
+            from pg_attribute join pg_class c on c.oid = attrelid
+            where relnamespace = 'invoice_sync'::regnamespace and attacl is not null
+        ) thing cross join lateral aclexplode(acl) where grantee = 0 order by 1",
+    );
+    assert_eq!(granted, Vec::<Option<String>>::new());
+}
+
+#[test]
+fn functions_with_their_owners_rights_pin_the_search_path() {
+    let mut shop = Shop::open();
+    let loose = shop.texts(
+        "select oid::regprocedure from pg_proc
+        where pronamespace = 'invoice_sync'::regnamespace and prosecdef
+            and not coalesce(proconfig, '{}') && array['search_path=pg_catalog, pg_temp', 'search_path=pg_catalog,pg_temp']
+        union all
+        select oid::regprocedure from pg_proc p
+        join pg_language l on l.oid = p.prolang and l.lanname = 'plpgsql'
+        where pronamespace = 'invoice_sync'::regnamespace
+            and not coalesce(proconfig, '{}')::text like '%search_path=%'",
+    );
+    assert_eq!(loose, Vec::<Option<String>>::new());
+}
+
+/// Whoever may call it only with access `may`, at least.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+enum Access {
+    None,
+    Read,
+    Operate,
+    Owner,
+}
+
+fn calls(sale: &Sale) -> Vec<(Access, String)> {
+    use Access::*;
+    let fixed = [
+        (Read, "select from invoice_sync.settings"),
+        (Read, "select from invoice_sync.recent_runs"),
+        (Read, "select from invoice_sync.changes"),
+        (Read, "select from invoice_sync.open_issues"),
+        (Read, "select from invoice_sync.paid_without_payment"),
+        (Read, "select from invoice_sync.stripe_without_payment"),
+        (Operate, "select invoice_sync.sweep()"),
+        (Operate, "select invoice_sync.sweep(dry_run => true)"),
+        (Operate, "select invoice_sync.job_name()"),
+        (
+            Owner,
+            "update invoice_sync.settings set time_zone = time_zone",
+        ),
+        (Owner, "insert into invoice_sync.settings default values"),
+        (Owner, "delete from invoice_sync.run"),
+        (Owner, "select from invoice_sync.run"),
+        (Owner, "select from invoice_sync.change"),
+        (Owner, "select from invoice_sync.issue"),
+        (Owner, "select from invoice_sync.invoice_check"),
+        (Owner, "select from invoice_sync.stripe_payment"),
+        (
+            Owner,
+            "update invoice_sync.open_issues set state = 'resolved'",
+        ),
+        (Owner, "select nextval('invoice_sync.run_id_seq')"),
+        (
+            Owner,
+            "select invoice_sync.grant_access(current_user::regrole, 'operate')",
+        ),
+        (Owner, "select invoice_sync.revoke_access('postgres')"),
+        (Owner, "select invoice_sync.check_settings('{}')"),
+        (Owner, "create table invoice_sync.mine ()"),
+        (Owner, "select from invoices"),
+        (Owner, "select from payments"),
+    ];
+    let mut calls: Vec<_> = fixed.map(|(may, call)| (may, call.to_owned())).into();
+    calls.push((Operate, format!("select {}", sale.sync())));
+    calls.push((
+        Operate,
+        format!("select invoice_sync.sync_invoice('{}'::uuid)", sale.invoice),
+    ));
+    calls
+}
+
+#[test]
+fn strangers_readers_and_operators_may_what_they_were_granted() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    let role = format!("{}_role", shop.name());
+    shop.execute(&format!("create role {role} login"));
+    let steps = [
+        (String::new(), Access::None),
+        (
+            format!("select invoice_sync.grant_access('{role}', 'read')"),
+            Access::Read,
+        ),
+        (
+            format!("select invoice_sync.grant_access('{role}')"),
+            Access::Operate,
+        ),
+        (
+            format!("select invoice_sync.revoke_access('{role}')"),
+            Access::None,
+        ),
+        (
+            format!("select invoice_sync.grant_access('{role}', 'operate')"),
+            Access::Operate,
+        ),
+        (
+            format!("select invoice_sync.revoke_access('{role}')"),
+            Access::None,
+        ),
+    ];
+    for (step, granted) in steps {
+        shop.execute(&step);
+        let mut session = shop.connect_as(&role);
+        for (needed, call) in calls(&sale) {
+            let result = attempt(&mut session, &call);
+            if granted >= needed {
+                result.unwrap_or_else(|error| panic!("{granted:?}: {call}: {error:?}"));
+            } else {
+                let error = result.expect_err(&format!("{granted:?} must not: {call}"));
+                assert_eq!(error.sqlstate, "42501", "{granted:?}: {call}: {error:?}");
+            }
+        }
+    }
+    assert_eq!(
+        shop.texts("select distinct role from invoice_sync.run"),
+        [Some(role.clone())],
+        "a run names who called, not with whose rights it ran"
+    );
+    shop.execute(&format!("drop role {role}"));
+}
+
+#[test]
+fn there_are_two_kinds_of_access() {
+    let mut shop = Shop::open();
+    for may in ["'write'", "''", "null"] {
+        let call = format!("select invoice_sync.grant_access('postgres', {may})");
+        let error = shop.error(&call);
+        assert_eq!(error.sqlstate, "22023", "{call}: {error:?}");
+        assert!(error.hint.contains("read and operate"), "{error:?}");
+    }
+    let unknown = shop.error("select invoice_sync.grant_access('nobody_of_that_name')");
+    assert_eq!(unknown.sqlstate, "42704");
+}
+
+#[test]
+fn an_operators_own_objects_are_not_taken_for_the_extensions() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    let role = format!("{}_role", shop.name());
+    shop.execute(&format!(
+        "create role {role} login; select invoice_sync.grant_access('{role}');
+        create schema trap authorization {role}; grant temporary on database {} to {role}",
+        shop.name()
+    ));
+    let mut session = shop.connect_as(&role);
+    attempt(
+        &mut session,
+        "create table trap.caught (by_whom name);
+        create function trap.now() returns timestamptz language sql as
+            'insert into trap.caught values (current_user); select pg_catalog.now()';
+        create function trap.clock_timestamp() returns timestamptz language sql as
+            'insert into trap.caught values (current_user); select pg_catalog.now()';
+        create function trap.same(text, text) returns boolean language sql as
+            'insert into trap.caught values (current_user); select true';
+        create operator trap.= (leftarg = text, rightarg = text, function = trap.same);
+        create temp table run (id int); create temp table settings (id int);
+        create temp table invoices (id int); create temp table payments (id int);
+        create temp table pg_class (id int);
+        set search_path = trap, pg_temp, pg_catalog",
+    )
+    .expect("a role may have objects");
+
+    attempt(&mut session, &format!("select {}", sale.sync())).expect("the button works");
+    attempt(&mut session, "select invoice_sync.sweep()").expect("the sweep works");
+    attempt(&mut session, "table invoice_sync.stripe_without_payment").expect("the view works");
+
+    assert_eq!(
+        shop.texts("select by_whom from trap.caught"),
+        Vec::<Option<String>>::new()
+    );
+    assert_eq!(shop.text("select count(*) from payments"), Some("1".into()));
+}

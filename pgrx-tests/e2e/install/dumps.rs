@@ -1,0 +1,141 @@
+//! pg_dump, and a new database made from it.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::harness::sale::Sale;
+use crate::harness::{Shop, connect};
+
+/// A database made from a dump, gone when dropped.
+struct Restored(String);
+
+impl Restored {
+    fn from(shop: &Shop, options: &[&str]) -> Self {
+        let name = format!("{}_restored", shop.name());
+        connect("postgres")
+            .batch_execute(&format!("create database {name}"))
+            .expect("the database is created");
+        let restored = Self(name);
+        let dump = Command::new("pg_dump")
+            .args(options)
+            .arg(shop.name())
+            .output()
+            .expect("pg_dump runs");
+        let told = String::from_utf8_lossy(&dump.stderr).into_owned();
+        assert!(dump.status.success(), "pg_dump: {told}");
+        assert_eq!(told, "", "pg_dump warns of nothing");
+        let mut psql = Command::new("psql")
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", &restored.0])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("psql starts");
+        let mut input = psql.stdin.take().expect("it was piped");
+        // Fails where psql ended early; its own words are told below.
+        let _ = input.write_all(&dump.stdout);
+        drop(input);
+        let ended = psql.wait_with_output().expect("psql ends");
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.success(), "psql: {told}");
+        assert_eq!(told, "", "restoring warns of nothing");
+        restored
+    }
+}
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        let _ = connect("postgres")
+            .batch_execute(&format!("drop database if exists {} with (force)", self.0));
+    }
+}
+
+/// All that the extension remembers, as text.
+const MEMORY: &str = "select string_agg(t.row, e'\\n' order by t.row) from (
+    select 'settings ' || to_jsonb(x)::text as row from invoice_sync.settings x
+    union all select 'run ' || to_jsonb(x)::text from invoice_sync.run x
+    union all select 'change ' || to_jsonb(x)::text from invoice_sync.change x
+    union all select 'issue ' || to_jsonb(x)::text from invoice_sync.issue x
+    union all select 'invoice_check ' || to_jsonb(x)::text from invoice_sync.invoice_check x
+    union all select 'stripe_payment ' || to_jsonb(x)::text from invoice_sync.stripe_payment x
+) t";
+
+fn a_dump_carries_all_over(options: &[&str]) {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.execute(
+        r#"update invoice_sync.settings set time_zone = 'Europe/Vienna',
+            payment_values = payment_values || '{"payment_method": {"value": "Card"}}';
+        insert into invoices (invoice_number, customer, invoice_status, total_amount, amount_paid)
+        values ('INV-2', 'Customer', 'Paid', 100, 100)"#,
+    );
+    shop.sweep();
+    assert_eq!(shop.open_issues(), ["paid_without_payment INV-2"]);
+    let remembered = shop.text(MEMORY).expect("there is something");
+    for table in [
+        "settings",
+        "run",
+        "change",
+        "issue",
+        "invoice_check",
+        "stripe_payment",
+    ] {
+        assert!(
+            remembered.contains(&format!("{table} {{")),
+            "{table}: {remembered}"
+        );
+    }
+
+    let restored = Restored::from(&shop, options);
+    let mut copy = connect(&restored.0);
+    let memory: String = copy.query_one(MEMORY, &[]).expect("it is read").get(0);
+    assert_eq!(memory, remembered);
+
+    // Life goes on there: numbers follow the old ones, the open issue is the same.
+    copy.batch_execute("select invoice_sync.sweep()")
+        .expect("the sweep works");
+    let row = copy
+        .query_one(
+            "select jsonb_build_object(
+                'runs', (select array_agg(id order by id) from invoice_sync.run),
+                'issues', (select array_agg(format('%s %s', id, times_seen)) from invoice_sync.issue),
+                'payments', (select count(*) from payments))",
+            &[],
+        )
+        .expect("it is read");
+    let now: serde_json::Value = row.get(0);
+    assert_eq!(
+        now,
+        json!({ "runs": [1, 2], "issues": ["1 2"], "payments": 1 })
+    );
+    copy.batch_execute("insert into invoice_sync.settings default values")
+        .expect("the settings are one row, there too");
+    drop(copy);
+    let _ = sale;
+}
+
+#[test]
+fn a_dump_with_copy_carries_settings_and_ledger_over() {
+    a_dump_carries_all_over(&[]);
+}
+
+#[test]
+fn a_dump_with_inserts_carries_settings_and_ledger_over() {
+    a_dump_carries_all_over(&["--inserts"]);
+}
+
+#[test]
+fn a_dump_carries_the_grants_over() {
+    let mut shop = Shop::open();
+    let role = format!("{}_role", shop.name());
+    shop.execute(&format!(
+        "create role {role} login; select invoice_sync.grant_access('{role}')"
+    ));
+    let restored = Restored::from(&shop, &[]);
+    let mut session = crate::harness::connect_as(&restored.0, &role);
+    session
+        .batch_execute("select invoice_sync.sweep(); select from invoice_sync.recent_runs")
+        .expect("an operator there, too");
+}

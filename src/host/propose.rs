@@ -1,0 +1,224 @@
+//! Reads the database and proposes the settings: which tables, which columns,
+//! which words. Nothing is written, and what cannot be told is left empty.
+
+mod columns;
+mod landscape;
+mod tables;
+mod values;
+mod words;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use self::columns::{INVOICE, PAYMENT, Wish};
+use self::landscape::Landscape;
+use self::words::{StatusWords, Vocabulary};
+use super::catalog::{Column, Table};
+use super::settings::Settings;
+use crate::pg::Problem;
+
+/// One setting: what it is, what it might be, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Proposal {
+    /// A column of `invoice_sync.settings`; `payment_values.x` is a remark about
+    /// the column `x` of the payments table.
+    pub(crate) setting: String,
+    pub(crate) current: Option<String>,
+    pub(crate) proposed: Option<String>,
+    pub(crate) reason: String,
+}
+
+/// Proposes the settings for two tables, given by Oid or to be found.
+///
+/// Fails with P0002 where no table fits, with P0003 where several fit alike,
+/// with 42P01 and 42809 where a given one is no table.
+pub(crate) fn propose(
+    invoices: Option<u32>,
+    payments: Option<u32>,
+) -> Result<Vec<Proposal>, Problem> {
+    let current = match Settings::load_row()? {
+        Value::Object(row) => row,
+        _ => Map::new(),
+    };
+    let landscape = Landscape::load()?;
+    let pair = landscape.pair(invoices, payments)?;
+    let mut sheet = Sheet {
+        current,
+        rows: Vec::new(),
+    };
+
+    let (table, why) = &pair.invoices;
+    sheet.put("invoices_table", Some(table.name.clone().into()), why);
+    let id = landscape.key_of(table);
+    sheet.put_column("invoice_id_column", id.clone());
+    sheet.put_columns(table, id, &INVOICE);
+    let invoices = table;
+
+    let (table, why) = &pair.payments;
+    sheet.put("payments_table", Some(table.name.clone().into()), why);
+    let id = landscape.key_of(table);
+    sheet.put_column("payment_id_column", id.clone());
+    let link = landscape.link_between(table, invoices);
+    sheet.put_column("payment_invoice_column", link.clone());
+    let payment_columns = sheet.put_columns(table, id.into_iter().chain(link), &PAYMENT);
+    let payments = table;
+
+    sheet.put_values(values::propose(
+        &landscape,
+        invoices,
+        payments,
+        &payment_columns,
+        sheet.current.get("payment_values"),
+    ));
+    sheet.put_words(&landscape, invoices, &words::INVOICE);
+    sheet.put_words(&landscape, payments, &words::PAYMENT);
+    sheet.put_unit(invoices, payments);
+    Ok(sheet.rows)
+}
+
+/// A column and why it was chosen.
+type Choice = (String, String);
+
+/// The proposals so far.
+struct Sheet {
+    current: Map<String, Value>,
+    rows: Vec<Proposal>,
+}
+
+impl Sheet {
+    fn put(&mut self, setting: &str, proposed: Option<Value>, reason: &str) {
+        self.rows.push(Proposal {
+            setting: setting.to_owned(),
+            current: self.current.get(setting).and_then(as_setting),
+            proposed: proposed.as_ref().and_then(as_setting),
+            reason: reason.to_owned(),
+        });
+    }
+
+    fn put_column(&mut self, setting: &str, choice: Option<Choice>) {
+        match choice {
+            Some((column, reason)) => self.put(setting, Some(column.into()), &reason),
+            None => self.put(setting, None, "no column can be told to be this"),
+        }
+    }
+
+    /// Finds a column for each wish, none twice; gives those that are in use then.
+    fn put_columns(
+        &mut self,
+        table: &Table,
+        in_use: impl IntoIterator<Item = Choice>,
+        wishes: &[Wish],
+    ) -> BTreeSet<String> {
+        let mut in_use: BTreeSet<String> = in_use.into_iter().map(|(name, _)| name).collect();
+        // What is set and fits stays, so it is nobody else's.
+        for wish in wishes {
+            if let Some(name) = self.text(wish.setting)
+                && wish.accepts(table, name)
+                && !in_use.contains(name)
+            {
+                in_use.insert(name.to_owned());
+            }
+        }
+        for wish in wishes {
+            let set = self
+                .text(wish.setting)
+                .filter(|name| wish.accepts(table, name));
+            let choice = match set {
+                Some(name) => Some((name.to_owned(), "set so, and it fits".to_owned())),
+                None => wish.find(table, &in_use),
+            };
+            in_use.extend(choice.iter().map(|(name, _)| name.clone()));
+            match choice {
+                Some((name, reason)) => {
+                    self.put(wish.setting, Some(name.into()), &reason);
+                }
+                None => self.put(wish.setting, None, &wish.absence()),
+            }
+        }
+        in_use
+    }
+
+    fn put_values(&mut self, proposed: values::Proposed) {
+        let reason = proposed.reason();
+        self.put("payment_values", Some(proposed.values), &reason);
+        for (column, reason) in proposed.lacking {
+            self.put(&format!("payment_values.{column}"), None, &reason);
+        }
+    }
+
+    fn put_words(&mut self, landscape: &Landscape, table: &Table, words: &StatusWords) {
+        let column = self.proposed(words.column_setting);
+        let vocabulary = column
+            .and_then(|name| Some((name, table.columns.get(name)?)))
+            .map(|(name, column)| Vocabulary::of(landscape, table, name, column));
+        for meaning in words.meanings {
+            let current = self.current.get(meaning.setting).unwrap_or(&Value::Null);
+            let (proposed, reason) = match &vocabulary {
+                Some(vocabulary) => meaning.find(vocabulary, current),
+                None => (current.clone(), "there is no status column".to_owned()),
+            };
+            self.put(meaning.setting, Some(proposed), &reason);
+        }
+    }
+
+    fn put_unit(&mut self, invoices: &Table, payments: &Table) {
+        let amount = |table: &Table, setting| -> Option<(String, Column)> {
+            let name = self.proposed(setting)?;
+            Some((name.to_owned(), table.columns.get(name)?.clone()))
+        };
+        let set = self.text("amount_unit").unwrap_or_default();
+        let total = amount(invoices, "invoice_total_column");
+        let paid = amount(payments, "payment_amount_column");
+        let (unit, reason) = columns::unit(set, total.as_ref(), paid.as_ref());
+        self.put("amount_unit", Some(unit.into()), &reason);
+    }
+
+    fn text(&self, setting: &str) -> Option<&str> {
+        self.current.get(setting)?.as_str()
+    }
+
+    fn proposed(&self, setting: &str) -> Option<&str> {
+        self.rows
+            .iter()
+            .find(|row| row.setting == setting)?
+            .proposed
+            .as_deref()
+    }
+}
+
+/// A value as PostgreSQL would write the setting: what may be put into an UPDATE.
+fn as_setting(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Array(items) => Some(array_literal(items.iter().filter_map(Value::as_str))),
+        other => Some(other.to_string()),
+    }
+}
+
+/// As `array_out` in arrayfuncs.c writes it.
+fn array_literal<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let quoted = |word: &str| {
+        let plain = !word.is_empty()
+            && !word.eq_ignore_ascii_case("null")
+            && !word
+                .chars()
+                .any(|c| matches!(c, '{' | '}' | ',' | '"' | '\\') || c.is_ascii_whitespace());
+        if plain {
+            return word.to_owned();
+        }
+        let escaped = word.replace('\\', r"\\").replace('"', r#"\""#);
+        format!("\"{escaped}\"")
+    };
+    format!("{{{}}}", words.map(quoted).collect::<Vec<_>>().join(","))
+}
+
+/// A name without what people write differently: `Total Amount`, `totalAmount`
+/// and `total_amount` are one.
+fn squash(name: &str) -> String {
+    name.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
+}

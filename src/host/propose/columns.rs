@@ -1,0 +1,308 @@
+//! Which column is what, by its name and type.
+
+use std::collections::BTreeSet;
+
+use super::{Choice, squash};
+use crate::host::catalog::{Column, Role, Table};
+
+/// A setting that wants a column, and the names that such columns have, the
+/// likeliest first.
+pub(super) struct Wish {
+    pub(super) setting: &'static str,
+    role: Role,
+    is_written: bool,
+    names: &'static [&'static str],
+}
+
+const fn read(setting: &'static str, role: Role, names: &'static [&'static str]) -> Wish {
+    Wish {
+        setting,
+        role,
+        is_written: false,
+        names,
+    }
+}
+
+const fn written(setting: &'static str, role: Role, names: &'static [&'static str]) -> Wish {
+    Wish {
+        setting,
+        role,
+        is_written: true,
+        names,
+    }
+}
+
+const SESSION: &[&str] = &[
+    "stripe_session_id",
+    "stripe_checkout_session_id",
+    "stripe_checkout_session",
+    "stripe_session",
+    "stripe_checkout_id",
+    "checkout_session_id",
+    "checkout_session",
+    "session_id",
+];
+
+const INTENT: &[&str] = &[
+    "stripe_payment_intent",
+    "stripe_payment_intent_id",
+    "payment_intent_id",
+    "payment_intent",
+    "stripe_intent_id",
+    "stripe_intent",
+    "stripe_pi_id",
+    "intent_id",
+    "stripe_payment_id",
+    "stripe_charge_id",
+    "charge_id",
+];
+
+pub(super) const INVOICE: [Wish; 9] = [
+    read(
+        "invoice_number_column",
+        Role::Key,
+        &[
+            "invoice_number",
+            "number",
+            "invoice_no",
+            "invoice_nr",
+            "no",
+            "invoice_reference",
+            "invoice_ref",
+            "invoice_code",
+            "reference",
+            "ref",
+            "code",
+        ],
+    ),
+    written(
+        "invoice_status_column",
+        Role::Word,
+        &[
+            "invoice_status",
+            "status",
+            "invoice_state",
+            "state",
+            "payment_status",
+            "is_paid",
+            "paid",
+        ],
+    ),
+    read(
+        "invoice_total_column",
+        Role::Amount,
+        &[
+            "total_amount",
+            "total",
+            "amount_total",
+            "grand_total",
+            "invoice_total",
+            "invoice_amount",
+            "total_price",
+            "total_due",
+            "gross_amount",
+            "gross_total",
+            "amount",
+            "price",
+        ],
+    ),
+    written(
+        "invoice_amount_paid_column",
+        Role::Amount,
+        &[
+            "amount_paid",
+            "paid_amount",
+            "total_paid",
+            "paid_total",
+            "amount_received",
+            "received_amount",
+            "paid",
+        ],
+    ),
+    written(
+        "invoice_balance_column",
+        Role::Amount,
+        &[
+            "balance_due",
+            "balance",
+            "amount_due",
+            "due_amount",
+            "outstanding",
+            "amount_outstanding",
+            "outstanding_amount",
+            "outstanding_balance",
+            "amount_remaining",
+            "remaining_amount",
+            "remaining_balance",
+            "open_amount",
+        ],
+    ),
+    written(
+        "invoice_paid_at_column",
+        Role::Moment,
+        &[
+            "paid_date",
+            "paid_at",
+            "paid_on",
+            "date_paid",
+            "payment_date",
+            "payment_received_at",
+            "settled_at",
+            "paid",
+        ],
+    ),
+    read(
+        "invoice_currency_column",
+        Role::Word,
+        &[
+            "currency",
+            "currency_code",
+            "invoice_currency",
+            "iso_currency",
+        ],
+    ),
+    written("invoice_session_column", Role::Text, SESSION),
+    written("invoice_intent_column", Role::Text, INTENT),
+];
+
+pub(super) const PAYMENT: [Wish; 7] = [
+    written(
+        "payment_status_column",
+        Role::Word,
+        &["payment_status", "status", "payment_state", "state"],
+    ),
+    // Without the gratuity: where there is a total as well, that may include it.
+    written(
+        "payment_amount_column",
+        Role::Amount,
+        &[
+            "base_amount",
+            "amount",
+            "payment_amount",
+            "total_amount",
+            "amount_paid",
+            "paid_amount",
+            "amount_received",
+            "amount_total",
+            "total",
+            "value",
+        ],
+    ),
+    written(
+        "payment_gratuity_column",
+        Role::Amount,
+        &["gratuity", "gratuity_amount", "tip", "tip_amount", "tips"],
+    ),
+    written(
+        "payment_refunded_column",
+        Role::Amount,
+        &[
+            "refunded_amount",
+            "amount_refunded",
+            "refund_amount",
+            "total_refunded",
+            "refunded",
+        ],
+    ),
+    written(
+        "payment_date_column",
+        Role::Moment,
+        &[
+            "transaction_date",
+            "payment_date",
+            "paid_at",
+            "paid_on",
+            "paid_date",
+            "date_paid",
+            "received_at",
+            "received_on",
+            "transaction_at",
+            "date",
+        ],
+    ),
+    written("payment_session_column", Role::Text, SESSION),
+    written("payment_intent_column", Role::Text, INTENT),
+];
+
+impl Wish {
+    pub(super) fn is_for_stripe_id(&self) -> bool {
+        matches!(self.role, Role::Text)
+    }
+
+    /// Whether the column is there and will do.
+    pub(super) fn accepts(&self, table: &Table, name: &str) -> bool {
+        table.columns.get(name).is_some_and(|column| {
+            self.role.accepts(column) && !(self.is_written && column.is_computed)
+        })
+    }
+
+    /// The likeliest of the columns that are not in use.
+    pub(super) fn find(&self, table: &Table, in_use: &BTreeSet<String>) -> Option<Choice> {
+        self.names.iter().find_map(|wanted| {
+            let wanted = squash(wanted);
+            table
+                .columns
+                .keys()
+                .find(|name| {
+                    let name = name.as_str();
+                    !in_use.contains(name)
+                        && self.accepts(table, name)
+                        && (squash(name) == wanted || without_unit(&squash(name)) == wanted)
+                })
+                .map(|name| (name.clone(), "by its name and type".to_owned()))
+        })
+    }
+
+    /// Why there is none.
+    pub(super) fn absence(&self) -> String {
+        format!(
+            "no free column of a fitting type has a usual name, such as {}",
+            self.names[0]
+        )
+    }
+}
+
+const UNITS: [&str; 4] = ["incents", "cents", "minorunits", "minor"];
+
+/// A squashed name without the unit at its end: `amountcents` is an amount.
+fn without_unit(squashed: &str) -> &str {
+    UNITS
+        .iter()
+        .find_map(|unit| squashed.strip_suffix(unit))
+        .unwrap_or(squashed)
+}
+
+/// What the amounts count, and why, from the two columns that hold most of them.
+pub(super) fn unit(
+    set: &str,
+    total: Option<&(String, Column)>,
+    paid: Option<&(String, Column)>,
+) -> (String, String) {
+    let is_minor = |(name, column): &(String, Column)| {
+        let name = squash(name);
+        column.is_integer() || without_unit(&name) != name
+    };
+    let Some(total) = total else {
+        return (set.to_owned(), "there is no total to tell by".to_owned());
+    };
+    if paid.is_some_and(|paid| is_minor(paid) != is_minor(total)) {
+        return (
+            set.to_owned(),
+            "invoices and payments seem to count in different units, and one setting holds for both"
+                .to_owned(),
+        );
+    }
+    let unit = match (is_minor(total), set) {
+        (true, "stripe") => "stripe",
+        (true, _) => "minor",
+        (false, _) => "major",
+    };
+    let reason = if total.1.is_integer() {
+        "integers: taken to be the smallest unit, cents and the like; look whether they are"
+    } else if unit == "minor" {
+        "by the column's name"
+    } else {
+        "decimal numbers"
+    };
+    (unit.to_owned(), reason.to_owned())
+}

@@ -1,0 +1,248 @@
+//! Which two tables hold the invoices and the payments.
+
+use std::cmp::Reverse;
+
+use pgrx::prelude::PgSqlErrorCode;
+
+use super::columns::{INVOICE, PAYMENT, Wish};
+use super::landscape::Landscape;
+use super::squash;
+use crate::host::catalog::Table;
+use crate::pg::Problem;
+
+/// Both tables, each with the reason why it was chosen.
+pub(super) struct Pair {
+    pub(super) invoices: (Table, String),
+    pub(super) payments: (Table, String),
+}
+
+const HOW_TO_NAME_THEM: &str = "Name them: select * from invoice_sync.propose_mapping('your.invoices', 'your.payments'), and the same with adopt_mapping.";
+
+impl Landscape {
+    /// Finds those that were not given.
+    pub(super) fn pair(
+        &self,
+        invoices: Option<u32>,
+        payments: Option<u32>,
+    ) -> Result<Pair, Problem> {
+        let given = |oid: Option<u32>| oid.map(given_table).transpose();
+        let payments = given(payments)?;
+        let invoices = match given(invoices)? {
+            Some(table) => (table, "as given".to_owned()),
+            None => self.best(
+                "invoices",
+                |table| self.as_invoices(table, payments.as_ref()),
+                payments.as_ref(),
+            )?,
+        };
+        let payments = match payments {
+            Some(table) => (table, "as given".to_owned()),
+            None => self.best(
+                "payments",
+                |table| self.as_payments(table, &invoices.0),
+                Some(&invoices.0),
+            )?,
+        };
+        Ok(Pair { invoices, payments })
+    }
+
+    /// How well a table would do for the invoices; `None`: not at all.
+    fn as_invoices(&self, table: &Table, payments: Option<&Table>) -> Option<Score> {
+        const NAMES: Names = Names {
+            whole: &["invoices", "invoice"],
+            other: &["bills", "bill", "orders", "order", "bookings", "booking"],
+            not: &[
+                "payment",
+                "transaction",
+                "receipt",
+                "charge",
+                "refund",
+                "line",
+                "item",
+            ],
+        };
+        let name = NAMES.rate(table);
+        let is_referred_to = match payments {
+            Some(payments) => self.foreign_keys(payments, table.oid).next().is_some(),
+            None => self.tables.iter().any(|other| {
+                squash(&other.bare_name).contains("payment")
+                    && self.foreign_keys(other, table.oid).next().is_some()
+            }),
+        };
+        let fits = self.key_of(table).is_some()
+            && name >= 0
+            && (name > 0 || (has_stripe_id(table, &INVOICE) && fitting(table, &INVOICE) > 3));
+        fits.then(|| Score {
+            link: i32::from(is_referred_to) * 30,
+            ..Score::of(table, name, &INVOICE)
+        })
+    }
+
+    /// How well a table would do for the payments of `invoices`; `None`: not at all.
+    fn as_payments(&self, table: &Table, invoices: &Table) -> Option<Score> {
+        const NAMES: Names = Names {
+            whole: &["payments", "payment"],
+            other: &["transactions", "transaction", "receipts", "receipt"],
+            not: &["invoice_lines", "line", "item", "reminder", "event", "log"],
+        };
+        let name = NAMES.rate(table);
+        let link = self.link_between(table, invoices);
+        let fits = table.oid != invoices.oid
+            && name >= 0
+            && link.is_some()
+            && (name > 0 || has_stripe_id(table, &PAYMENT));
+        let is_foreign_key = self.foreign_keys(table, invoices.oid).next().is_some();
+        fits.then(|| Score {
+            link: i32::from(is_foreign_key) * 50,
+            ..Score::of(table, name, &PAYMENT)
+        })
+    }
+
+    fn best(
+        &self,
+        what: &str,
+        rate: impl Fn(&Table) -> Option<Score>,
+        beside: Option<&Table>,
+    ) -> Result<(Table, String), Problem> {
+        let mut rated: Vec<(Score, &Table)> = self
+            .tables
+            .iter()
+            .filter(|table| beside.is_none_or(|beside| beside.oid != table.oid))
+            .filter_map(|table| Some((rate(table)?, table)))
+            .collect();
+        rated.sort_by_key(|(score, table)| (Reverse(score.sum()), table.name.clone()));
+        match rated.as_slice() {
+            [] => Err(none_found(what, beside)),
+            [(best, one), (next, other), ..] if best.sum() == next.sum() => {
+                Err(several_fit(what, one, other))
+            }
+            [(score, table), ..] => Ok(((*table).clone(), score.reason())),
+        }
+    }
+}
+
+/// Names of tables, without what people write differently.
+struct Names {
+    whole: &'static [&'static str],
+    other: &'static [&'static str],
+    /// What a name that would fit must not contain.
+    not: &'static [&'static str],
+}
+
+impl Names {
+    fn rate(&self, table: &Table) -> i32 {
+        let name = squash(&table.bare_name);
+        let fits_whole = |name: &str| self.whole.contains(&name);
+        if fits_whole(&name) {
+            100
+        } else if self.not.iter().any(|word| name.contains(&squash(word))) {
+            -1
+        } else if self.whole.iter().any(|whole| name.ends_with(whole)) {
+            60
+        } else if self.whole.iter().any(|whole| name.contains(whole)) {
+            30
+        } else if self.other.contains(&name.as_str()) {
+            20
+        } else {
+            0
+        }
+    }
+}
+
+/// Why one table is preferred to another.
+#[derive(Clone, Copy)]
+struct Score {
+    name: i32,
+    columns: i32,
+    stripe: i32,
+    schema: i32,
+    link: i32,
+}
+
+impl Score {
+    fn of(table: &Table, name: i32, wishes: &[Wish]) -> Self {
+        Self {
+            name,
+            columns: fitting(table, wishes) * 3,
+            stripe: i32::from(has_stripe_id(table, wishes)) * 25,
+            schema: match table.schema.as_str() {
+                "public" => 20,
+                // Mirrors of Stripe's own objects live there.
+                "stripe" => -50,
+                _ => 0,
+            },
+            link: 0,
+        }
+    }
+
+    fn sum(self) -> i32 {
+        self.name + self.columns + self.stripe + self.schema + self.link
+    }
+
+    fn reason(self) -> String {
+        let reasons: Vec<&str> = [
+            (self.name, "its name"),
+            (self.link, "its foreign key"),
+            (self.stripe, "its columns for Stripe's ids"),
+        ]
+        .into_iter()
+        .filter_map(|(points, reason)| (points > 0).then_some(reason))
+        .collect();
+        if reasons.is_empty() {
+            return "by its columns".to_owned();
+        }
+        format!("by {}", reasons.join(" and "))
+    }
+}
+
+/// How many wishes the table could fulfil.
+fn fitting(table: &Table, wishes: &[Wish]) -> i32 {
+    wishes
+        .iter()
+        .map(|wish| i32::from(wish.find(table, &[].into()).is_some()))
+        .sum()
+}
+
+fn has_stripe_id(table: &Table, wishes: &[Wish]) -> bool {
+    wishes
+        .iter()
+        .filter(|wish| wish.is_for_stripe_id())
+        .any(|wish| wish.find(table, &[].into()).is_some())
+}
+
+fn given_table(oid: u32) -> Result<Table, Problem> {
+    Table::find("where c.oid = $1::oid", &[Some(&oid.to_string())])?
+        .pop()
+        .ok_or_else(|| {
+            Problem::new(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+                format!("there is no table with the OID {oid}"),
+            )
+        })?
+        .must_hold_rows("It was given as an argument.")
+}
+
+fn none_found(what: &str, beside: Option<&Table>) -> Problem {
+    let detail = match beside {
+        Some(beside) => format!(
+            "Beside {}, no table looks as if it held {what}.",
+            beside.name
+        ),
+        None => format!("No table looks as if it held {what}, by its name or by its columns."),
+    };
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+        format!("no table of {what} was found"),
+    )
+    .detail(detail)
+    .hint(HOW_TO_NAME_THEM)
+}
+
+fn several_fit(what: &str, one: &Table, other: &Table) -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_TOO_MANY_ROWS,
+        format!("which table holds the {what} cannot be told"),
+    )
+    .detail(format!("{} and {} look alike.", one.name, other.name))
+    .hint(HOW_TO_NAME_THEM)
+}

@@ -1,0 +1,154 @@
+//! What the further columns of a new payment get: those that must have a value.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::landscape::Landscape;
+use super::squash;
+use crate::host::catalog::{Column, Role, Table};
+use crate::host::source::Source;
+
+/// A proposal for `payment_values`.
+pub(super) struct Proposed {
+    pub(super) values: Value,
+    /// Columns for which no value could be told, and why.
+    pub(super) lacking: Vec<(String, String)>,
+    added: Vec<String>,
+}
+
+impl Proposed {
+    pub(super) fn reason(&self) -> String {
+        match (self.added.as_slice(), self.lacking.len()) {
+            ([], 0) => "no other column needs a value".to_owned(),
+            ([], _) => "some columns need a value that cannot be told; see below".to_owned(),
+            (added, _) => format!("NOT NULL and without a default: {}", added.join(", ")),
+        }
+    }
+}
+
+/// Keeps what is set and fits, and adds what a new row could not do without.
+pub(super) fn propose(
+    landscape: &Landscape,
+    invoices: &Table,
+    payments: &Table,
+    mapped: &BTreeSet<String>,
+    set: Option<&Value>,
+) -> Proposed {
+    let mut values = Map::new();
+    let mut added = Vec::new();
+    let mut lacking = Vec::new();
+    let set = set.and_then(Value::as_object).into_iter().flatten();
+    for (name, source) in set.filter(|(name, _)| !mapped.contains(*name)) {
+        let fits = payments
+            .columns
+            .get(name)
+            .is_some_and(|column| fits(source, column, invoices));
+        if fits {
+            values.insert(name.clone(), source.clone());
+        }
+    }
+    let key = landscape.key_of(payments).map(|(key, _)| key);
+    for (name, column) in payments.columns.iter().filter(|(_, c)| c.must_be_given) {
+        if values.contains_key(name) || (mapped.contains(name) && key.as_ref() != Some(name)) {
+            continue;
+        }
+        if key.as_ref() == Some(name) {
+            lacking.push((name.clone(), "the primary key needs a default".to_owned()));
+        } else if is_written_once(name, column) {
+            let reason = "NOT NULL: give the column a default, now() for example";
+            lacking.push((name.clone(), reason.to_owned()));
+        } else if let Some(source) = from_invoice(landscape, invoices, payments, name, column)
+            .or_else(|| usual(name, column))
+        {
+            values.insert(name.clone(), source);
+            added.push(name.clone());
+        } else {
+            let reason = "NOT NULL and without a default: add it to payment_values";
+            lacking.push((name.clone(), reason.to_owned()));
+        }
+    }
+    Proposed {
+        values: Value::Object(values),
+        lacking,
+        added,
+    }
+}
+
+/// Whether what is set for a column can be written into it.
+fn fits(source: &Value, column: &Column, invoices: &Table) -> bool {
+    let Ok(source) = Source::parse(source) else {
+        return false;
+    };
+    let has_columns = source
+        .invoice_columns()
+        .iter()
+        .all(|name| invoices.columns.contains_key(*name));
+    let is_a_label = match (&source, &column.labels) {
+        (Source::Constant(Value::String(word)), Some(labels)) => labels.contains(word),
+        (_, labels) => labels.is_none(),
+    };
+    has_columns && is_a_label && !column.is_computed
+}
+
+/// When the row came to be or was changed: the invoice's own would be a lie.
+fn is_written_once(name: &str, column: &Column) -> bool {
+    let name = squash(name);
+    Role::Moment.accepts(column)
+        && ["created", "updated", "inserted", "modified", "changed"]
+            .iter()
+            .any(|word| name.contains(word))
+}
+
+/// The invoice's column of the same name and type, or the one that refers to the same row.
+fn from_invoice(
+    landscape: &Landscape,
+    invoices: &Table,
+    payments: &Table,
+    name: &str,
+    column: &Column,
+) -> Option<Value> {
+    let key = landscape.key_of(invoices).map(|(key, _)| key);
+    let namesake = invoices.columns.iter().find(|(theirs, other)| {
+        squash(theirs) == squash(name)
+            && other.type_name == column.type_name
+            && key.as_ref() != Some(*theirs)
+    });
+    namesake
+        .map(|(theirs, _)| theirs.as_str())
+        .or_else(|| landscape.twin(payments, name, invoices))
+        .map(|theirs| json!({ "invoice": theirs }))
+}
+
+/// What such columns usually hold.
+fn usual(name: &str, column: &Column) -> Option<Value> {
+    const METHODS: [&str; 6] = [
+        "paymentmethod",
+        "method",
+        "paymentprovider",
+        "provider",
+        "gateway",
+        "source",
+    ];
+    const NAMES: [&str; 4] = ["paymentname", "name", "title", "description"];
+    const LABELS: [&str; 5] = ["stripe", "card", "creditcard", "online", "other"];
+    let name = squash(name);
+    match &column.labels {
+        Some(labels) if METHODS.contains(&name.as_str()) => LABELS
+            .iter()
+            .find_map(|wanted| labels.iter().find(|label| squash(label) == **wanted))
+            .map(|label| json!({ "value": label })),
+        Some(_) => None,
+        None if !Role::Text.accepts(column) => None,
+        None if METHODS.contains(&name.as_str()) => Some(json!({ "value": "Stripe" })),
+        None if NAMES.contains(&name.as_str()) => Some(json!([
+            { "stripe": "payment_intent.description" },
+            { "value": "Stripe payment" }
+        ])),
+        None if name == "currency" => Some(json!([
+            { "stripe": "payment_intent.currency" },
+            { "stripe": "checkout_session.currency" }
+        ])),
+        None => None,
+    }
+}

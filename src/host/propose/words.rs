@@ -1,0 +1,285 @@
+//! Which of the host's status words means what.
+
+use serde_json::Value;
+
+use super::landscape::Landscape;
+use super::squash;
+use crate::host::catalog::{Column, Table};
+use crate::pg::{identity, sql};
+
+/// A setting that names a status, or several.
+pub(super) struct Meaning {
+    pub(super) setting: &'static str,
+    /// Whether the setting is a list.
+    takes_all: bool,
+    /// Usual words, the likeliest first.
+    words: &'static [&'static str],
+}
+
+/// The words of one status column.
+pub(super) struct StatusWords {
+    pub(super) column_setting: &'static str,
+    pub(super) meanings: &'static [Meaning],
+}
+
+const fn one(setting: &'static str, words: &'static [&'static str]) -> Meaning {
+    Meaning {
+        setting,
+        takes_all: false,
+        words,
+    }
+}
+
+const fn all(setting: &'static str, words: &'static [&'static str]) -> Meaning {
+    Meaning {
+        setting,
+        takes_all: true,
+        words,
+    }
+}
+
+pub(super) const INVOICE: StatusWords = StatusWords {
+    column_setting: "invoice_status_column",
+    meanings: &[
+        one(
+            "invoice_paid_word",
+            &[
+                "paid",
+                "paid_in_full",
+                "fully_paid",
+                "succeeded",
+                "completed",
+                "complete",
+                "settled",
+                "true",
+            ],
+        ),
+        one(
+            "invoice_partial_word",
+            &[
+                "partial",
+                "partially_paid",
+                "partial_paid",
+                "partly_paid",
+                "part_paid",
+                "partial_payment",
+                "deposit_paid",
+            ],
+        ),
+        all(
+            "invoice_closed_words",
+            &[
+                "cancelled",
+                "void",
+                "voided",
+                "uncollectible",
+                "written_off",
+                "write_off",
+                "bad_debt",
+                "deleted",
+            ],
+        ),
+    ],
+};
+
+pub(super) const PAYMENT: StatusWords = StatusWords {
+    column_setting: "payment_status_column",
+    meanings: &[
+        one(
+            "payment_paid_word",
+            &[
+                "paid",
+                "succeeded",
+                "completed",
+                "complete",
+                "settled",
+                "success",
+                "successful",
+                "received",
+                "captured",
+                "true",
+            ],
+        ),
+        all(
+            "payment_pending_words",
+            &[
+                "pending",
+                "overdue",
+                "processing",
+                "in_progress",
+                "awaiting_payment",
+                "awaiting",
+                "unpaid",
+                "scheduled",
+                "due",
+                "expected",
+                "false",
+            ],
+        ),
+        one(
+            "payment_refunded_word",
+            &["refunded", "fully_refunded", "refund", "returned"],
+        ),
+        one(
+            "payment_disputed_word",
+            &[
+                "disputed",
+                "in_dispute",
+                "dispute",
+                "charged_back",
+                "chargeback",
+            ],
+        ),
+    ],
+};
+
+/// Rows that are looked at to learn a column's words, and words that are kept.
+const SAMPLED_ROWS: u32 = 5_000;
+const SAMPLED_WORDS: u32 = 200;
+
+/// What a status column holds.
+pub(super) struct Vocabulary {
+    words: Vec<String>,
+    /// Whether nothing else may be written.
+    is_closed: bool,
+}
+
+impl Vocabulary {
+    pub(super) fn of(landscape: &Landscape, table: &Table, name: &str, column: &Column) -> Self {
+        let closed = |words| Self {
+            words,
+            is_closed: true,
+        };
+        if let Some(labels) = &column.labels {
+            closed(labels.clone())
+        } else if column.base == "bool" {
+            closed(vec!["true".to_owned(), "false".to_owned()])
+        } else if let Some(allowed) = landscape.allowed_words(table, name) {
+            closed(allowed)
+        } else {
+            Self {
+                words: sample(table, column),
+                is_closed: false,
+            }
+        }
+    }
+
+    /// The words that mean this: in the order of `meaning`, then of the host.
+    fn matching(&self, meaning: &Meaning) -> Vec<&str> {
+        meaning
+            .words
+            .iter()
+            .flat_map(|wanted| {
+                self.words
+                    .iter()
+                    .filter(|word| same_word(word, wanted))
+                    .map(String::as_str)
+            })
+            .collect()
+    }
+
+    /// A word in the letters that the host's words are written in.
+    fn in_its_letters(&self, word: &str) -> String {
+        let all_words = |is: fn(char) -> bool| {
+            let letters = || self.words.iter().flat_map(|word| word.chars());
+            letters().any(char::is_alphabetic) && !letters().any(is)
+        };
+        if all_words(char::is_uppercase) {
+            word.to_lowercase()
+        } else if all_words(char::is_lowercase) {
+            word.to_uppercase()
+        } else {
+            word.to_owned()
+        }
+    }
+}
+
+impl Meaning {
+    /// What to set, and why. A word that is set and that nothing speaks against stays.
+    pub(super) fn find(&self, vocabulary: &Vocabulary, set: &Value) -> (Value, String) {
+        let found = vocabulary.matching(self);
+        if self.takes_all {
+            self.find_all(vocabulary, &found, set)
+        } else {
+            self.find_one(vocabulary, &found, set)
+        }
+    }
+
+    fn find_one(&self, vocabulary: &Vocabulary, found: &[&str], set: &Value) -> (Value, String) {
+        let set = set.as_str();
+        if let Some(word) = set.filter(|set| vocabulary.words.iter().any(|word| word == set)) {
+            return (word.into(), "set so, and there is such a status".to_owned());
+        }
+        match (found.first(), set) {
+            (Some(word), _) => (
+                (*word).into(),
+                "a status that usually means this".to_owned(),
+            ),
+            (None, _) if vocabulary.is_closed => (
+                Value::Null,
+                "no status that may be written means this".to_owned(),
+            ),
+            (None, Some(set)) => (
+                vocabulary.in_its_letters(set).into(),
+                "no row has such a status yet".to_owned(),
+            ),
+            (None, None) => (Value::Null, "no row has such a status".to_owned()),
+        }
+    }
+
+    fn find_all(&self, vocabulary: &Vocabulary, found: &[&str], set: &Value) -> (Value, String) {
+        let set: Vec<&str> = set
+            .as_array()
+            .map(|words| words.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        let mut words: Vec<String> = Vec::new();
+        let known = |word: &str| vocabulary.words.iter().any(|known| known == word);
+        for word in set.iter().filter(|word| known(word)).chain(found) {
+            if !words.iter().any(|listed| listed == word) {
+                words.push((*word).to_owned());
+            }
+        }
+        let mut reason = "statuses that usually mean this";
+        if words.is_empty() {
+            reason = "no status means this";
+        }
+        if !vocabulary.is_closed {
+            // A rare word may not be among the rows that were looked at.
+            for word in &set {
+                if !words.iter().any(|listed| same_word(listed, word)) {
+                    words.push(vocabulary.in_its_letters(word));
+                }
+            }
+            if found.is_empty() {
+                reason = "no row has such a status yet";
+            }
+        }
+        (words.into(), reason.to_owned())
+    }
+}
+
+/// The words of some of the rows, read as the table's owner: a type's own
+/// conversion to text may be anybody's code.
+fn sample(table: &Table, column: &Column) -> Vec<String> {
+    let statement = format!(
+        "select to_jsonb(w.word)
+        from (select distinct left(s.{column}::text, 100) as word
+              from (select {column} from {table} limit {SAMPLED_ROWS}) s
+              limit {SAMPLED_WORDS}) w
+        where w.word <> ''
+        order by w.word",
+        column = column.quoted,
+        table = table.name,
+    );
+    identity::as_table_owner(table.owner.into(), || sql::fetch(&statement, &[]))
+        .into_iter()
+        .filter_map(|word| word.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// Two spellings of one word: in other letters, with other signs between, and
+/// with one l or two (canceled, cancelled).
+fn same_word(one: &str, other: &str) -> bool {
+    let plain = |word: &str| squash(word).replace("ll", "l");
+    plain(one) == plain(other)
+}
