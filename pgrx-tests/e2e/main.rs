@@ -14,3 +14,4 @@ mod secrets;
 mod settings;
 mod sweeps;
 mod unruly;
+mod webhooks;

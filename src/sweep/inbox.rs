@@ -70,7 +70,11 @@ pub(crate) fn follow_feed(
         let client = Client::new(connection, deadline);
         let mut events = Vec::new();
         let outcome = read_feed(&client, since, stop, |page| events.extend(page));
-        (outcome.map(|()| events), client.requests(), client.retries())
+        (
+            outcome.map(|()| events),
+            client.requests(),
+            client.retries(),
+        )
     })?;
     let Some((outcome, requests, retries)) = read.into_iter().next().flatten() else {
         return Ok(Err(StripeError::NotAsked));
@@ -146,13 +150,11 @@ pub(crate) fn act(
         _ => None,
     });
     let Some(payment) = payment else {
-        return Ok(Verdict::Done("Stripe has no such object any more".to_owned()));
+        return Ok(Verdict::Done(
+            "Stripe has no such object any more".to_owned(),
+        ));
     };
-    let invoices = find::invoices_of(
-        treatment.mapping,
-        &payment.ids,
-        &payment.invoice_references,
-    );
+    let invoices = find::invoices_of(treatment.mapping, &payment.ids, &payment.invoice_references);
     if invoices.is_empty() {
         return Ok(judge_unlinked(payment, waited, report));
     }

@@ -140,10 +140,18 @@ impl Sweep<'_> {
         report: &mut Report,
     ) -> Result<Option<StripeError>, Problem> {
         let own = inbox::own(connection);
-        let followed =
-            inbox::follow_feed(connection.clone(), &own, now(), self.questions_until, report)?;
+        let followed = inbox::follow_feed(
+            connection.clone(),
+            &own,
+            now(),
+            self.questions_until,
+            report,
+        )?;
         let failure = followed.err();
-        if failure.as_ref().is_some_and(|error| !matches!(error, StripeError::Forbidden { .. })) {
+        if failure
+            .as_ref()
+            .is_some_and(|error| !matches!(error, StripeError::Forbidden { .. }))
+        {
             return Ok(failure);
         }
         if failure.is_none() {

@@ -2,6 +2,7 @@
 //! tables, and a Stripe of its own.
 
 pub mod sale;
+pub mod sender;
 pub mod server;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -93,18 +94,24 @@ impl Shop {
 
     /// Puts `key` into a file that only the server may read, and uses it.
     pub fn use_key(&mut self, key: &str) {
+        self.use_secret("stripe_api_key", key);
+    }
+
+    /// The same for any secret.
+    pub fn use_secret(&mut self, setting: &str, secret: &str) {
         let directory: String = self
             .db
             .query_one("select current_setting('data_directory')", &[])
             .expect("a superuser sees it")
             .get(0);
-        let path = format!("{directory}/{}.{key}", self.name);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = format!("{directory}/{}.{setting}.{number}", self.name);
         self.db
             .batch_execute(&format!(
-                "copy (select '{key}') to program 'umask 077; cat > {path}'"
+                "copy (select '{secret}') to program 'umask 077; cat > {path}'"
             ))
-            .expect("the server writes the key file");
-        self.configure("stripe_api_key", &format!("file:{path}"));
+            .expect("the server writes the file");
+        self.configure(setting, &format!("file:{path}"));
     }
 
     /// `select {expression}` of type jsonb.

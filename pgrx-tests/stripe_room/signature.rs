@@ -1,0 +1,115 @@
+//! Webhook signatures: those of Stripe's own libraries verify, and nothing else.
+
+use proptest::prelude::*;
+
+use crate::stripe::signature::{Rejection, TOLERANCE_SECONDS, verify};
+
+const BODY: &str = "{ \"id\": \"evt_1\",\n  \"object\":\"event\", \"name\":\"Zoë \u{1F600}\" }";
+const SECRET: &str = "whsec_test_secret";
+const AT: i64 = 1_700_000_000;
+
+/// What npm `stripe` 23.1.0 (`webhooks.generateTestHeaderString`) and PyPI `stripe` 16.1.0
+/// (`WebhookSignature._compute_signature`) make of this body, secret and time: the same.
+const HEADER: &str =
+    "t=1700000000,v1=4fc87a6369425d3b5cef1306a69f8c52bfdca67f9f00317c80d197700337fb39";
+
+/// PyPI `stripe` 16.1.0, of another body and secret.
+const OTHER_BODY: &str = "{\"id\":\"evt_2\",\"object\":\"event\"}";
+const OTHER_HEADER: &str =
+    "t=1700000000,v1=b752d3688ef484f10356e2effd5a5cae55ddb5a2ffad3d6d46db236976259a2f";
+
+fn judge(body: &str, header: &str, secrets: &[&str], now: i64) -> Result<(), Rejection> {
+    verify(body.as_bytes(), Some(header), secrets.iter().copied(), now)
+}
+
+#[test]
+fn signatures_of_the_official_libraries_verify() {
+    assert_eq!(judge(BODY, HEADER, &[SECRET], AT), Ok(()));
+    assert_eq!(judge(OTHER_BODY, OTHER_HEADER, &["whsec_other"], AT), Ok(()));
+}
+
+#[test]
+fn any_secret_and_any_v1_may_match() {
+    let zeros = "0".repeat(64);
+    let rolled = HEADER.replace(",v1=", &format!(",v1={zeros},v0=x,v1="));
+    assert_eq!(judge(BODY, &rolled, &["whsec_new", SECRET], AT), Ok(()));
+    let first = HEADER.to_owned() + ",v1=" + &zeros;
+    assert_eq!(judge(BODY, &first, &[SECRET, "whsec_new"], AT), Ok(()));
+}
+
+#[test]
+fn the_tolerance_holds_both_ways() {
+    let tolerance = i64::try_from(TOLERANCE_SECONDS).expect("it is small");
+    for (now, verdict) in [
+        (AT + tolerance, Ok(())),
+        (AT - tolerance, Ok(())),
+        (AT + tolerance + 1, Err(Rejection::Stale { seconds: 301 })),
+        (AT - tolerance - 1, Err(Rejection::Stale { seconds: -301 })),
+    ] {
+        assert_eq!(judge(BODY, HEADER, &[SECRET], now), verdict, "now {now}");
+    }
+}
+
+#[test]
+fn every_refusal_has_its_reason() {
+    let no_match = Err(Rejection::NoMatch);
+    for (header, verdict) in [
+        ("", Err(Rejection::Malformed)),
+        ("nonsense", Err(Rejection::Malformed)),
+        ("v1=00", Err(Rejection::Malformed)),
+        ("t=", Err(Rejection::Malformed)),
+        ("t=+1700000000,v1=00", Err(Rejection::Malformed)),
+        ("t=01700000000,v1=00", Err(Rejection::Malformed)),
+        ("t=1700000000,t=1700000000,v1=00", Err(Rejection::Malformed)),
+        ("t=99999999999999999999,v1=00", Err(Rejection::Malformed)),
+        ("t=1700000000", Err(Rejection::NoKnownScheme)),
+        ("t=1700000000,v1=zz", Err(Rejection::NoKnownScheme)),
+        (&HEADER.to_uppercase().replace("T=", "t=").replace("V1=", "v1="), Err(Rejection::NoKnownScheme)),
+        (&HEADER.replace("v1=", "v0="), Err(Rejection::NoKnownScheme)),
+        (&HEADER.replace("t=1700000000", "t=1700000001"), no_match),
+    ] {
+        assert_eq!(judge(BODY, header, &[SECRET], AT), verdict, "{header}");
+    }
+    assert_eq!(verify(BODY.as_bytes(), None, [SECRET], AT), Err(Rejection::Missing));
+    assert_eq!(judge(BODY, HEADER, &[], AT), no_match);
+    assert_eq!(judge(BODY, HEADER, &["whsec_test_secreT"], AT), no_match);
+}
+
+/// One byte of `text` replaced by another, at a place and by an amount of the fuzzer's choice.
+fn with_one_byte_changed(text: &str, at: usize, by: u8) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    let at = at % bytes.len();
+    bytes[at] ^= by.max(1);
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40_000))]
+
+    #[test]
+    fn one_byte_changed_in_the_body_is_not_signed(at in any::<usize>(), by in any::<u8>()) {
+        let body = with_one_byte_changed(BODY, at, by);
+        prop_assert_eq!(verify(&body, Some(HEADER), [SECRET], AT), Err(Rejection::NoMatch));
+    }
+
+    #[test]
+    fn one_byte_changed_in_header_or_secret_is_refused(at in any::<usize>(), by in any::<u8>()) {
+        let header = String::from_utf8_lossy(&with_one_byte_changed(HEADER, at, by)).into_owned();
+        prop_assert!(judge(BODY, &header, &[SECRET], AT).is_err(), "{}", header);
+        let secret = String::from_utf8_lossy(&with_one_byte_changed(SECRET, at, by)).into_owned();
+        prop_assert_eq!(judge(BODY, HEADER, &[&secret], AT), Err(Rejection::NoMatch));
+    }
+
+    #[test]
+    fn no_header_makes_it_panic(header in ".{0,200}", now in any::<i64>()) {
+        prop_assert!(judge(BODY, &header, &[SECRET], now).is_err());
+    }
+
+    #[test]
+    fn no_header_of_nearly_the_right_form_makes_it_panic(
+        header in "(t=[-+0-9]{0,22}|v[0-9]=[0-9a-fA-F]{0,70}|[ ,=]){0,6}",
+        now in any::<i64>(),
+    ) {
+        prop_assert!(judge(BODY, &header, &[SECRET], now).is_err());
+    }
+}
