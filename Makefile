@@ -59,8 +59,9 @@ test-e2e: build ## tests the whole: server, pg_cron, and the stand-in for Stripe
 
 .PHONY: bench
 bench: ## measures, with a production build
+	@.ci/step "building the stand-in for Stripe for production" cargo build --quiet --release --package stripe-double
 	@.ci/step "building the extension for production (first time: 2 to 4 minutes)" .ci/stage --release
-	@.ci/step "measuring" bench/run
+	@.ci/step "measuring (2 minutes)" bench/run
 
 .PHONY: clean
 clean: ## removes all that was built, and the private PostgreSQL

@@ -147,58 +147,67 @@ as $$
     select 'invoice_sync in ' || current_database()
 $$;
 
+create function pg_cron_place(out database text, out host text, out port text)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select nullif(current_setting('cron.database_name', true), ''),
+           nullif(btrim(split_part(current_setting('unix_socket_directories'), ',', 1)), ''),
+           current_setting('port')
+$$;
+
 create function run_where_pg_cron_is(statement_here text, statement_there text) returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    cron_database text := nullif(current_setting('cron.database_name', true), '');
+    place record := invoice_sync.pg_cron_place();
     dblink_schema text := (
         select quote_ident(n.nspname)
         from pg_extension e
         join pg_namespace n on n.oid = e.extnamespace
         where e.extname = 'dblink'
     );
-    connection text := format(
-        'dbname=%L user=%L port=%L',
-        cron_database, current_user, current_setting('port')
+    connection text := (
+        -- Quoted as libpq wants it, which is not SQL's way.
+        select string_agg(format('%s=''%s''', key, regexp_replace(value, '([\\''])', '\\\1', 'g')), ' ')
+        from (values ('dbname', place.database), ('user', current_user), ('port', place.port), ('host', place.host))
+            parts (key, value)
+        where value is not null
     );
     answer text;
+    cause text;
 begin
     if exists (select from pg_extension where extname = 'pg_cron') then
         execute statement_here into answer;
-    elsif cron_database is null then
+    elsif place.database is null then
         raise exception 'pg_cron is not there'
             using errcode = 'object_not_in_prerequisite_state',
                   detail = 'Neither is it an extension of this database, nor is its library loaded by the server.',
                   hint = 'Install the package (Debian: postgresql-15-cron), add pg_cron to shared_preload_libraries, restart the server, and: create extension pg_cron;';
-    elsif cron_database = current_database() then
+    elsif place.database = current_database() then
         raise exception 'pg_cron is not an extension of this database yet'
             using errcode = 'object_not_in_prerequisite_state',
                   hint = 'As a superuser: create extension pg_cron;';
     elsif dblink_schema is null then
-        raise exception 'pg_cron is in another database, "%"', cron_database
+        raise exception 'pg_cron is in another database, "%"', place.database
             using errcode = 'object_not_in_prerequisite_state',
                   hint = format(
                       'Either: create extension dblink; and call this again. Or connect to "%s" and: %s;',
-                      cron_database, statement_there
+                      place.database, statement_there
                   );
     else
-        if nullif(current_setting('unix_socket_directories'), '') is not null then
-            connection := connection || format(
-                ' host=%L', btrim(split_part(current_setting('unix_socket_directories'), ',', 1))
-            );
-        end if;
         begin
             execute format('select answer from %s.dblink(%L, %L) d (answer text)', dblink_schema, connection, statement_there)
                 into answer;
         exception
             -- dblink lets only superusers connect without a password.
             when sqlstate '2F003' or sqlstate '08001' then
-                raise exception 'pg_cron is in another database, "%", which dblink cannot reach', cron_database
+                get stacked diagnostics cause = pg_exception_detail;
+                raise exception 'pg_cron is in another database, "%", which dblink cannot reach', place.database
                     using errcode = 'object_not_in_prerequisite_state',
-                          detail = sqlerrm,
-                          hint = format('Connect to "%s" and: %s;', cron_database, statement_there);
+                          detail = concat_ws(': ', sqlerrm, nullif(btrim(cause), '')),
+                          hint = format('Connect to "%s" and: %s;', place.database, statement_there);
         end;
     end if;
     return answer;
@@ -235,6 +244,8 @@ begin
 end
 $$;
 
+comment on function pg_cron_place() is
+    'The database that pg_cron is in, null where its library is not loaded, and how this server is reached from itself: settings that not every role may read';
 comment on function job_name() is 'The name of this database''s job in cron.job';
 comment on function run_where_pg_cron_is(text, text) is
     'Runs the first statement where pg_cron is an extension of this database, the second in the database where it is, through dblink; 55000 with a hint where neither can be';
@@ -274,7 +285,8 @@ begin
                 invoice_sync.sync_invoice(text, boolean),
                 invoice_sync.sync_invoice(anyelement, boolean),
                 invoice_sync.schedule(text), invoice_sync.unschedule(),
-                invoice_sync.job_name(), invoice_sync.run_where_pg_cron_is(text, text) to %s', grantee
+                invoice_sync.job_name(), invoice_sync.pg_cron_place(),
+                invoice_sync.run_where_pg_cron_is(text, text) to %s', grantee
         );
     end if;
 end

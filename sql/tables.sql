@@ -2,7 +2,12 @@
 -- None has a foreign key to a table of the application's: rows there may go,
 -- what was done to them stays known. Ids of the application's rows are text.
 
-comment on schema @extschema@ is
+-- Made here and not by CREATE EXTENSION, so that the schema belongs to the
+-- extension and goes with it. Nobody can have prepared it with traps.
+create schema invoice_sync;
+set local search_path = invoice_sync, pg_catalog, pg_temp;
+
+comment on schema invoice_sync is
     'invoice_sync: payments that Stripe took and a lost webhook kept from the books, found and written';
 
 create table settings (

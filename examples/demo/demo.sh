@@ -31,7 +31,7 @@ headline() {
     printf '\n%s%s\n  %s\n%s%s\n' "$BOLD" "${rule// /━}" "$1" "${rule// /━}" "$PLAIN"
 }
 
-title() { printf '\n%s%s%s  %s%s%s\n\n' "$BOLD$GREEN" "$1" "$PLAIN" "$DIM" "${2:-}" "$PLAIN"; }
+title() { printf '\n%s%s%s  %s%s%s\n\n' "$BOLD$GREEN" "$1" "$PLAIN" "$DIM" "$2" "$PLAIN"; }
 
 text() { printf '  %s\n' "$@"; }
 
@@ -137,10 +137,14 @@ wait_for_pg_cron() {
 
 # Keeps one line of a terminal up to date.
 tell_of_wait() {
+    local now
     [[ $IS_TERMINAL ]] || return 0
     case $1 in
-        running | starting) printf '\r\e[K  pg_cron has started the sweep; it asks Stripe, 20 questions a second …' ;;
-        *) printf '\r\e[K  pg_cron begins with the next full minute, in %d s …' $((60 - 10#$(date +%S))) ;;
+        running | starting) printf '\r\e[K  pg_cron has started the sweep, which asks Stripe about some hundred invoices …' ;;
+        *)
+            printf -v now '%(%s)T' -1
+            printf '\r\e[K  pg_cron begins with the next full minute, in %d s …' $((60 - now % 60))
+            ;;
     esac
 }
 
@@ -148,9 +152,9 @@ tell_of_wait() {
 
 tell_story() {
     headline 'invoice_sync · payments that Stripe took, and a lost webhook kept from the books'
-    title BEFORE 'Twelve days ago a deploy broke the webhook endpoint. Customers paid on.'
+    title BEFORE 'Twelve days ago a deploy broke the webhook endpoint. Customers went on paying.'
     show books
-    title 'THE SWEEP' "pg_cron starts it, in the database; at most 20 requests a second, as Stripe's test mode likes."
+    title 'THE SWEEP' 'pg_cron starts it, inside the database. With a test key: 20 requests a second.'
     wait_for_pg_cron
     show run
     title AFTER 'The same table. What is left is among the open issues below.'
@@ -161,7 +165,7 @@ tell_story() {
     show issues
     title 'ONCE MORE' 'A second sweep, by hand, finds nothing left to repair.'
     text "$(value "select invoice_sync.sweep() ->> 'message'")" \
-        "$(value 'select count(*) from invoice_sync.open_issues') issues are open, each once."
+        "$(value 'select count(*) from invoice_sync.open_issues') issues are open, none of them twice."
     title 'THE JOB' 'Every minute here, so that you can watch; invoice_sync.schedule() alone means every 15.'
     show job
 }
@@ -177,7 +181,8 @@ tell_how_to_try() {
     title 'AND TRY' 'Customers pay, and the shop does not hear of it: curl in a shell, the rest in psql.'
     try "1. The customer of $first pays; somebody in the office presses the button." \
         "curl -s $STRIPE/_double/actions -d '{\"action\":\"pay\",\"id\":\"cs_test_waiting_1\"}'" \
-        "select jsonb_pretty(invoice_sync.sync_invoice(id)) from invoices where invoice_number = '$first';"
+        'select jsonb_pretty(invoice_sync.sync_invoice(id))' \
+        "from invoices where invoice_number = '$first';"
     try "2. The customer of $second pays. What would a sweep do?" \
         "curl -s $STRIPE/_double/actions -d '{\"action\":\"pay\",\"id\":\"cs_test_waiting_2\"}'" \
         "select jsonb_pretty(invoice_sync.sweep(dry_run => true) #> '{details,fixed}');"
@@ -203,7 +208,7 @@ start() {
     if is_running; then
         find_stand_in
         headline 'invoice_sync · the demonstration is running already'
-        title 'THE LAST SWEEPS'
+        title 'THE LAST RUNS' 'The newest first: invoice_sync.recent_runs'
         show latest
         tell_how_to_try
         text 'For a fresh one:  make demo-stop demo'

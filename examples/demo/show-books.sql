@@ -33,7 +33,7 @@ order by array_position(
 \pset format unaligned
 \pset tuples_only on
 
-select E'\nMoney that the books do not know of: ' || coalesce(string_agg(amount, ' · '), 'none')
+select 'Money that the books do not know of: ' || coalesce(string_agg(amount, ' · '), 'none')
 from (
     select demo.money(sum(amount), currency) as amount
     from demo.unheard

@@ -1,4 +1,4 @@
--- What the last sweeps did.
+-- What the last runs did.
 
 select
     id as "Run",

@@ -35,7 +35,7 @@ order by c.action, w.place;
 
 select
     format(
-        E'\nStripe''s word for it: %s received by %s\n                       (charge %s, request %s)',
+        E'Stripe''s word for it: %s received by %s\n                       (charge %s, request %s)',
         demo.money((s.word ->> 'received')::numeric / 100, s.word ->> 'currency'),
         s.word ->> 'payment_intent',
         s.word ->> 'charge',

@@ -70,6 +70,16 @@ fn create_extension_needs_no_table_and_the_missing_one_is_named_when_it_is_wante
 }
 
 #[test]
+fn a_schema_that_somebody_else_prepared_is_not_built_upon() {
+    let mut plain = Plain::open();
+    let shop = &mut plain.0;
+    shop.execute("create schema invoice_sync");
+    let error = shop.error("create extension invoice_sync");
+    assert_eq!(error.sqlstate, "42P06", "{error:?}");
+    shop.execute("drop schema invoice_sync; create extension invoice_sync");
+}
+
+#[test]
 fn drop_extension_leaves_no_trace() {
     let mut plain = Plain::open();
     let shop = &mut plain.0;

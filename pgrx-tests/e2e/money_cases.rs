@@ -10,8 +10,12 @@ mod settled;
 mod untouched;
 mod world;
 
+use serde_json::json;
+use stripe_double::Checkout;
+
+use crate::harness::Shop;
 use case::check;
-use hosts::{DefaultTables, HostileTables};
+use hosts::{DefaultTables, Host, HostileTables, bill};
 
 #[test]
 fn money_is_booked_on_the_default_tables() {
@@ -61,4 +65,39 @@ fn gratuities_currencies_and_missing_columns_on_the_default_tables() {
 #[test]
 fn gratuities_currencies_and_missing_columns_on_hostile_tables() {
     check(&HostileTables, amounts::cases());
+}
+
+#[test]
+fn further_columns_are_filled_from_the_invoice_from_stripe_and_with_constants() {
+    let host = HostileTables;
+    let mut shop = Shop::with_tables(host.tables());
+    shop.execute(host.settings());
+    for (checkout, remark) in [
+        (Checkout::new(100, "usd"), "by the machine"),
+        (
+            Checkout::new(100, "usd").description("Two chairs"),
+            "Two chairs",
+        ),
+        (
+            Checkout::new(100, "usd")
+                .description("Two chairs")
+                .metadata("remark", "it's for \"Ada\""),
+            "it's for \"Ada\"",
+        ),
+    ] {
+        let session = shop.stripe.checkout(checkout).pay().session_id();
+        let bill = bill("Sent", "1").session(session);
+        let id: String = shop.rows(&host.insert_invoice(&bill))[0].get(0);
+
+        shop.sync(&id);
+
+        let filled = shop.json(&format!(
+            r#"jsonb_build_array("Org ""1""", "how", "remark", "made by", "gross")
+            from "Billing Data"."group" where "for" = {id}"#
+        ));
+        assert_eq!(
+            filled,
+            json!([42, "card", remark, { "name": "invoice_sync" }, 100])
+        );
+    }
 }

@@ -53,7 +53,8 @@ impl Guarded {
             self.shop.name()
         );
         self.shop.execute(&format!(
-            "copy (select $text${contents}$text$) to program 'rm -f {path}; cat > {path}; chmod {mode} {path}'"
+            "copy (select) to program
+            $$cat > /dev/null; rm -f {path}; printf '%b' '{contents}' > {path}; chmod {mode} {path}$$"
         ));
         path
     }

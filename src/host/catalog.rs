@@ -28,7 +28,8 @@ pub(crate) struct Table {
 pub(crate) struct Column {
     /// Quoted: fit for SQL text.
     pub(crate) quoted: String,
-    /// The declared type, as `format_type` writes it: fit for a cast.
+    /// The type, as `format_type` writes it: fit for a cast. Without the declared
+    /// length, to which a cast would cut a text silently.
     #[serde(rename = "type")]
     pub(crate) type_name: String,
     /// The base type's name in `pg_type`, such as `int8`.
@@ -56,7 +57,7 @@ select jsonb_build_object(
     'columns', coalesce((
         select jsonb_object_agg(a.attname, jsonb_build_object(
             'quoted', quote_ident(a.attname),
-            'type', format_type(a.atttypid, a.atttypmod),
+            'type', format_type(a.atttypid, -1),
             'base', b.typname,
             'labels', (select jsonb_agg(e.enumlabel order by e.enumsortorder)
                          from pg_enum e where e.enumtypid = b.oid),
@@ -94,12 +95,7 @@ impl Table {
             .into_iter()
             .map(serde_json::from_value)
             .collect::<Result<_, _>>()
-            .map_err(|error| {
-                Problem::new(
-                    PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-                    format!("the catalog's entry of a table was not understood: {error}"),
-                )
-            })
+            .map_err(not_understood)
     }
 
     /// Fails with 42809 for a view and the like; `why` says how it came into play.
@@ -148,6 +144,51 @@ pub(crate) fn key_family(base: &str) -> &'static str {
         "int2" | "int4" | "int8" => "integer",
         "text" | "varchar" | "bpchar" | "citext" | "name" => "text",
         _ => "uuid",
+    }
+}
+
+fn not_understood(error: serde_json::Error) -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+        format!("the catalog's answer was not understood: {error}"),
+    )
+}
+
+/// Constraints and constraint triggers of one owner's tables that wait for the
+/// end of a transaction unless told otherwise.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Deferred {
+    pub(crate) owner: u32,
+    /// Quoted, with their schemas: fit for SET CONSTRAINTS.
+    pub(crate) names: Vec<String>,
+}
+
+/// A name stands for all constraints that have it in its schema, so none is
+/// taken that a table of another owner has as well.
+const DEFERRED: &str = r"
+select jsonb_build_object('owner', owner, 'names', jsonb_agg(name order by name))
+from (
+    select min(c.relowner::bigint) as owner, format('%I.%I', n.nspname, x.conname) as name
+    from pg_constraint x
+    join pg_class c on c.oid = x.conrelid
+    join pg_namespace n on n.oid = x.connamespace
+    where x.condeferred and has_schema_privilege(c.relowner, n.oid, 'usage')
+    group by n.nspname, x.conname
+    having count(distinct c.relowner) = 1
+) own
+where owner = any ($1::bigint[])
+group by owner
+";
+
+impl Deferred {
+    /// Those of the owners of these tables.
+    pub(crate) fn of(tables: [&Table; 2]) -> Result<Vec<Self>, Problem> {
+        let [first, second] = tables.map(|table| table.owner);
+        sql::fetch(DEFERRED, &[Some(&format!("{{{first},{second}}}"))])
+            .into_iter()
+            .map(serde_json::from_value)
+            .collect::<Result<_, _>>()
+            .map_err(not_understood)
     }
 }
 

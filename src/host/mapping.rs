@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use pgrx::prelude::PgSqlErrorCode;
 
-use super::catalog::{Column, Role, Table, key_family};
+use super::catalog::{Column, Deferred, Role, Table, key_family};
 use super::settings::{Settings, invalid};
 use super::source::Source;
 use crate::domain::invoice::InvoiceStatus;
@@ -39,6 +39,8 @@ pub(crate) struct Mapping {
     pub(crate) time_zone: String,
     /// While the tables are written, for the host's triggers.
     pub(crate) search_path: String,
+    /// What of the host's waits for the end of a transaction.
+    pub(crate) deferred: Vec<Deferred>,
 }
 
 #[derive(Clone, Debug)]
@@ -167,6 +169,7 @@ impl Mapping {
             unit: settings.amount_unit()?,
             time_zone: settings.time_zone.clone(),
             search_path,
+            deferred: Deferred::of([&payments_table, &invoices_table])?,
         })
     }
 

@@ -99,40 +99,49 @@ pub(crate) fn read(mapping: &Mapping, id: &str, lock: Lock) -> Result<Option<Rea
 }
 
 /// In whose books, other than those of the invoice `invoice`, these payments
-/// are: by Stripe id, what people call the invoice.
+/// are: by the id that stands for a payment, what people call the invoice.
 pub(crate) fn elsewhere(mapping: &Mapping, invoice: &str, payments: &[PaymentIds]) -> Elsewhere {
-    let ids: Vec<&str> = payments.iter().flat_map(PaymentIds::lookup).collect();
+    let ids: Vec<&String> = payments
+        .iter()
+        .flat_map(|ids| [&ids.session, &ids.intent, &ids.charge])
+        .flatten()
+        .collect();
+    let ids = serde_json::json!(ids).to_string();
     let columns = [&mapping.payments.session, &mapping.payments.intent];
-    let found = columns.into_iter().flatten().flat_map(|column| {
-        let statement = format!(
-            "select jsonb_build_object('id', p.{column}, 'invoice', {label})
-            from {payments} p
-            join {invoices} i on i.{key} = p.{of}
-            where p.{column} = any (array(select jsonb_array_elements_text($1::jsonb)))
-              and i.{key}::text <> $2",
-            column = column.quoted,
-            label = match &mapping.invoices.number {
-                Some(number) => format!(
-                    "coalesce(i.{}::text, i.{}::text)",
-                    number.quoted, mapping.invoices.id.quoted
-                ),
-                None => format!("i.{}::text", mapping.invoices.id.quoted),
-            },
-            payments = mapping.payments.table,
-            invoices = mapping.invoices.table,
-            key = mapping.invoices.id.quoted,
-            of = mapping.payments.invoice.quoted,
-        );
-        sql::fetch(
-            &statement,
-            &[Some(&serde_json::json!(ids).to_string()), Some(invoice)],
-        )
+    let rows = columns.into_iter().flatten().flat_map(|column| {
+        let statement = elsewhere_statement(mapping, column);
+        sql::fetch(&statement, &[Some(&ids), Some(invoice)])
     });
-    let text = |row: &Value, field: &str| row.get(field)?.as_str().map(str::to_owned);
-    Elsewhere(
-        found
-            .filter_map(|row| Some((text(&row, "id")?, text(&row, "invoice")?)))
-            .collect(),
+    let mut found = Elsewhere::default();
+    for row in rows {
+        let text = |field: &str| row.get(field).and_then(Value::as_str);
+        let theirs = PaymentIds::from_columns([text("session"), text("intent")]);
+        let same = payments.iter().filter(|ids| ids.same_payment(&theirs));
+        for key in same.filter_map(PaymentIds::key) {
+            let label = text("invoice").unwrap_or_default();
+            found.0.insert(key.to_owned(), label.to_owned());
+        }
+    }
+    found
+}
+
+fn elsewhere_statement(mapping: &Mapping, column: &Mapped) -> String {
+    let (invoices, payments) = (&mapping.invoices, &mapping.payments);
+    format!(
+        "select jsonb_build_object('session', {session}, 'intent', {intent},
+                                   'invoice', coalesce({number}, i.{key}::text))
+        from {payments_table} p
+        join {invoices_table} i on i.{key} = p.{of}
+        where p.{column} = any (array(select jsonb_array_elements_text($1::jsonb)))
+          and i.{key}::text <> $2",
+        session = text_of("p", payments.session.as_ref()),
+        intent = text_of("p", payments.intent.as_ref()),
+        number = text_of("i", invoices.number.as_ref()),
+        column = column.quoted,
+        payments_table = payments.table,
+        invoices_table = invoices.table,
+        key = invoices.id.quoted,
+        of = payments.invoice.quoted,
     )
 }
 

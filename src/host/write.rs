@@ -52,6 +52,20 @@ fn set_search_path(path: &str) {
     sql::execute("select set_config('search_path', $1, true)", &[Some(path)]);
 }
 
+/// Lets those triggers and constraints have their say that would wait for the
+/// end of the transaction: what they refuse is then this invoice's error and not
+/// the whole run's, and they run as the owner of their table and not as whoever
+/// called.
+pub(crate) fn run_deferred_triggers(mapping: &Mapping) {
+    for deferred in &mapping.deferred {
+        let names = deferred.names.join(", ");
+        as_owner(mapping, deferred.owner, || {
+            sql::execute(&format!("set constraints {names} immediate"), &[]);
+            sql::execute(&format!("set constraints {names} deferred"), &[]);
+        });
+    }
+}
+
 /// Inserts the payment. Nothing is returned: what the host's triggers made of
 /// it is read back by the caller.
 pub(crate) fn insert_payment(

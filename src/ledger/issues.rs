@@ -15,6 +15,13 @@ pub(crate) struct Subject<'a> {
     pub(crate) number: Option<&'a str>,
 }
 
+/// Whether Stripe was asked in this pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Yes,
+    No,
+}
+
 /// Opens or refreshes an issue.
 pub(crate) fn raise(run: i64, subject: Subject, issue: &Issue) {
     let evidence = match &issue.evidence {
@@ -51,7 +58,16 @@ pub(crate) fn raise(run: i64, subject: Subject, issue: &Issue) {
 /// find again: those about the invoice itself, and those about an object that
 /// Stripe was asked for, and duplicates, which the rows alone tell; none of a
 /// kind that the plan leaves undecided.
-pub(crate) fn resolve_others(run: i64, invoice: &str, plan: &Plan, standing: &[Issue]) {
+///
+/// A payment that could not be written is known from Stripe alone: an issue that
+/// wants one stays where Stripe was not asked.
+pub(crate) fn resolve_others(
+    run: i64,
+    invoice: &str,
+    plan: &Plan,
+    standing: &[Issue],
+    asked: Asked,
+) {
     let still: Vec<Value> = standing
         .iter()
         .map(|issue| json!([issue.kind.as_str(), issue.object]))
@@ -64,13 +80,15 @@ pub(crate) fn resolve_others(run: i64, invoice: &str, plan: &Plan, standing: &[I
           and x.state <> 'resolved'
           and not $3::jsonb @> jsonb_build_array(jsonb_build_array(x.kind, x.object))
           and not $4::jsonb ? x.kind
-          and (x.object is null or x.kind = 'duplicate_payment' or $5::jsonb ? x.object)",
+          and (x.object is null or x.kind = 'duplicate_payment' or $5::jsonb ? x.object)
+          and ($6::boolean or coalesce(x.evidence #> '{wanted,payments}', '[]') = '[]')",
         &[
             Some(&run.to_string()),
             Some(invoice),
             Some(&Value::from(still).to_string()),
             Some(&Value::from(undecided).to_string()),
             Some(&json!(plan.judged).to_string()),
+            Some(if asked == Asked::Yes { "true" } else { "false" }),
         ],
     );
 }

@@ -9,7 +9,7 @@ use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::Invoice;
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::plan::{PaymentChange, Plan};
-use crate::domain::recheck::Recheck;
+use crate::domain::recheck::{HELD, Recheck};
 use crate::domain::reconcile::{Facts, reconcile};
 use crate::domain::rules::{Elsewhere, Memory, Rules};
 use crate::host::mapping::Mapping;
@@ -17,7 +17,10 @@ use crate::host::read::{Lock, Reading, elsewhere, read};
 use crate::host::write;
 use crate::ledger::changes::Change;
 use crate::ledger::{issues, memory};
-use crate::pg::{Problem, in_subtransaction};
+use crate::pg::{Problem, in_subtransaction, sql};
+
+/// How often one invoice is tried while others write it.
+const ATTEMPTS: u32 = 3;
 
 /// What every invoice of a run is treated by.
 pub(crate) struct Treatment<'a> {
@@ -92,18 +95,7 @@ pub(crate) fn apply(
     {
         return Ok(Some(left_to_a_person(reading.invoice, plan)));
     }
-    let attempt = || in_subtransaction(|| case.write_locked(invoice));
-    let written = match attempt() {
-        // Somebody wrote the same payment at the same moment: it is there now, or
-        // is as soon as the lock is given that both were waiting for.
-        Err(problem)
-            if problem.is(PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION)
-                || problem.is(PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED) =>
-        {
-            attempt()
-        }
-        other => other,
-    };
+    let written = until_nobody_interferes(|| in_subtransaction(|| case.write_locked(invoice)));
     Ok(written.unwrap_or_else(|problem| {
         Some(if is_contention(&problem) {
             postponed(reading.invoice, plan, &problem)
@@ -111,6 +103,22 @@ pub(crate) fn apply(
             refused(reading.invoice, plan, &problem)
         })
     }))
+}
+
+/// Tries again where somebody wrote the same payment at the same moment: it is
+/// there now, or is as soon as they have the lock that both were waiting for.
+fn until_nobody_interferes<T>(attempt: impl Fn() -> Result<T, Problem>) -> Result<T, Problem> {
+    for _ in 1..ATTEMPTS {
+        match attempt() {
+            Err(problem) if problem.is(PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION) => {}
+            Err(problem) if problem.is(PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED) => {
+                // Locking the invoice again at once would be faster than they wake up.
+                sql::execute("select pg_sleep(0.05)", &[]);
+            }
+            other => return other,
+        }
+    }
+    attempt()
 }
 
 /// Whether the payments in the books stood there before this treatment.
@@ -186,14 +194,19 @@ impl<'a> Case<'a> {
             after = read_again(mapping, invoice)?;
             plan = self.decide(&after, Booked::JustNow);
         }
-        if let Some(change) = &plan.invoice {
+        // A payment that did not stay in the books pays no invoice.
+        if plan.payments.is_empty()
+            && let Some(change) = &plan.invoice
+        {
             write::update_invoice(mapping, &after, change)?;
-            after = read_again(mapping, invoice)?;
-            plan = self.decide(&after, Booked::Before);
         }
+        write::run_deferred_triggers(mapping);
+        after = read_again(mapping, invoice)?;
+        plan = self.decide(&after, Booked::Before);
         if !plan.changes_nothing() {
             let issue = overridden(&after.invoice, &plan);
             plan.issues.push(issue);
+            plan.recheck = plan.recheck.sooner(HELD);
         }
         Ok(Some(Outcome {
             changes: differences(mapping, &before, &after),
@@ -299,6 +312,7 @@ fn is_contention(problem: &Problem) -> bool {
 /// The same change was undone by a trigger before, and nobody asked for another try.
 fn left_to_a_person(invoice: Invoice, mut plan: Plan) -> Outcome {
     plan.issues.push(overridden(&invoice, &plan));
+    plan.recheck = plan.recheck.sooner(HELD);
     plan.payments.clear();
     plan.invoice = None;
     Outcome::untouched(invoice, plan)

@@ -10,7 +10,7 @@ use crate::domain::invoice::InvoiceStatus;
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::{PaymentChange, Plan};
-use crate::ledger::issues::{self, Subject};
+use crate::ledger::issues::{self, Asked, Subject};
 use crate::ledger::runs::{self, Kind, Totals};
 use crate::ledger::{changes, checks, memory};
 use crate::pg::Problem;
@@ -200,7 +200,11 @@ fn write_down(run: i64, outcome: &Outcome, evidence: Option<&[Evidence]>) {
     for issue in &outcome.plan.issues {
         issues::raise(run, subject, issue);
     }
-    issues::resolve_others(run, &invoice.id, &outcome.plan, &outcome.plan.issues);
+    let asked = match evidence {
+        Some(_) => Asked::Yes,
+        None => Asked::No,
+    };
+    issues::resolve_others(run, &invoice.id, &outcome.plan, &outcome.plan.issues, asked);
     if evidence.is_some() {
         memory::note(&invoice.id, found, &outcome.plan.learned);
         checks::note(&invoice.id, &invoice.stored_ids, outcome.plan.recheck);

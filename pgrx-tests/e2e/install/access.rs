@@ -34,7 +34,7 @@ fn functions_with_their_owners_rights_pin_the_search_path() {
         where pronamespace = 'invoice_sync'::regnamespace and prosecdef
             and not coalesce(proconfig, '{}') && array['search_path=pg_catalog, pg_temp', 'search_path=pg_catalog,pg_temp']
         union all
-        select oid::regprocedure from pg_proc p
+        select p.oid::regprocedure from pg_proc p
         join pg_language l on l.oid = p.prolang and l.lanname = 'plpgsql'
         where pronamespace = 'invoice_sync'::regnamespace
             and not coalesce(proconfig, '{}')::text like '%search_path=%'",

@@ -148,6 +148,15 @@ fn whole_payments() -> Vec<Case> {
             })
             .payments(&["Paid 125"])
             .invoice("Paid 125 paid, 0 left, dated"),
+        case("the metadata of the intent names the invoice by its number")
+            .when(|world| {
+                world.invoice(bill("Sent", "125"));
+                let intent = Intent::new(12_500, "usd").metadata("invoice_id", world.number());
+                let id = world.stripe().intent(intent).pay().intent_id();
+                world.store_intent(&id);
+            })
+            .payments(&["Paid 125"])
+            .invoice("Paid 125 paid, 0 left, dated"),
         case("a host's status word that no setting names is an open invoice's")
             .when(|world| {
                 let session = world.stripe().checkout(Checkout::new(12_500, "usd")).pay();

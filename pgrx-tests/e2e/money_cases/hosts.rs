@@ -15,6 +15,8 @@ pub trait Host {
     fn payments(&self) -> &'static str;
     /// The invoices' columns, quoted: key, session, intent.
     fn invoice_ids(&self) -> [&'static str; 3];
+    /// The invoices' column of what people call them, quoted.
+    fn invoice_number(&self) -> &'static str;
     /// The payments' columns, quoted: key, invoice, session, intent.
     fn payment_ids(&self) -> [&'static str; 4];
     /// `insert into … returning …::text` of an invoice.
@@ -170,6 +172,10 @@ impl Host for DefaultTables {
         ["id", "stripe_session_id", "stripe_payment_intent"]
     }
 
+    fn invoice_number(&self) -> &'static str {
+        "invoice_number"
+    }
+
     fn payment_ids(&self) -> [&'static str; 4] {
         [
             "id",
@@ -279,6 +285,10 @@ impl Host for HostileTables {
 
     fn invoice_ids(&self) -> [&'static str; 3] {
         [r#""Key""#, r#""session""#, r#""select""#]
+    }
+
+    fn invoice_number(&self) -> &'static str {
+        r#""No.""#
     }
 
     fn payment_ids(&self) -> [&'static str; 4] {

@@ -182,7 +182,7 @@ fn disputes() -> Vec<Case> {
             .issues(&["critical disputed"])
             .when(|world| dispute_becomes(world, "lost"))
             .issues(&["critical disputed"])
-            .asked_again("never"),
+            .asked_again("later"),
         case("disputed after it was booked, then won")
             .when(paid_invoice)
             .payments(&["Paid 100"])

@@ -186,6 +186,26 @@ fn contradictions() -> Vec<Case> {
                 world.row(row("Paid", "90").intent(intent));
             })
             .issues(&["warning amount_mismatch"]),
+        case("a row without an id may be the very payment that Stripe received")
+            .when(|world| {
+                let session = world.stripe().checkout(Checkout::new(10_000, "usd")).pay();
+                let id = session.session_id();
+                world.invoice(bill("Sent", "100").session(id));
+                world.row(row("Paid", "100").day("2024-03-01"));
+            })
+            .invoice("Paid 100 paid, 0 left, dated")
+            .issues(&["warning possible_duplicate"])
+            .asked_again("later"),
+        case("the payment is in the books of another invoice")
+            .when(|world| {
+                let session = world.stripe().checkout(Checkout::new(10_000, "usd")).pay();
+                let id = session.session_id();
+                world.invoice(bill("Paid", "100").paid("100").session(&id));
+                world.row(row("Paid", "100").session(&id));
+                world.invoice(bill("Sent", "100").session(id));
+            })
+            .issues(&["warning unlinked_payment"])
+            .asked_again("later"),
         case("the payment's row has a status that no setting names")
             .when(|world| {
                 let session = world.stripe().checkout(Checkout::new(10_000, "usd")).pay();

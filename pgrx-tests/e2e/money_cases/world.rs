@@ -84,15 +84,25 @@ impl<'a> World<'a> {
 
     /// The session that the invoice stores.
     pub fn stored_session(&mut self) -> String {
-        let [key, session, _] = self.host.invoice_ids();
+        let [_, session, _] = self.host.invoice_ids();
+        self.column(session)
+    }
+
+    /// What people call the invoice.
+    pub fn number(&mut self) -> String {
+        self.column(self.host.invoice_number())
+    }
+
+    fn column(&mut self, column: &str) -> String {
+        let [key, ..] = self.host.invoice_ids();
         let query = format!(
-            "select {session} from {} where {key} = '{}'",
+            "select {column} from {} where {key} = '{}'",
             self.host.invoices(),
             self.id()
         );
         self.shop
             .text(&query)
-            .expect("the invoice stores a session")
+            .unwrap_or_else(|| panic!("the invoice's {column} is null"))
     }
 
     /// Remembers an id for a later step.

@@ -24,7 +24,14 @@ fn nothing_goes_round(shop: &mut Shop, issues: &[&str]) {
         );
         assert_eq!(shop.text(rows), before, "a further sweep leaves the rows");
         assert_eq!(shop.open_issues(), issues);
+        // The second time as if it were much later: Stripe is asked again.
+        shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
     }
+    assert_eq!(
+        count(shop, "invoice_sync.issue where state = 'resolved'"),
+        0,
+        "never taken for settled meanwhile"
+    );
     assert_eq!(
         count(
             shop,
@@ -229,7 +236,6 @@ fn a_trigger_that_removes_the_invoice_stops_only_that_one() {
     assert_eq!(count(&mut shop, "payments"), 1);
 }
 
-/// What one row was, by the ledger, and what it is.
 #[test]
 fn the_ledger_has_every_change_with_what_was_there_before() {
     let mut shop = Shop::open();

@@ -108,6 +108,26 @@ fn a_trigger_that_raises_for_3_of_100_invoices_stops_only_those() {
 }
 
 #[test]
+fn what_was_refused_is_not_taken_for_settled_while_stripe_cannot_be_asked() {
+    let mut shop = Shop::open();
+    shop.execute(GUARD);
+    let id = lost(&mut shop, "INV-7");
+    shop.sweep();
+    let issue = "apply_failed INV-7";
+    assert_eq!(shop.open_issues(), [issue]);
+
+    shop.configure("stripe_api_key", "");
+    let report = shop.sweep();
+    assert_eq!(report["success"], json!(false));
+    assert!(shop.open_issues().contains(&issue.to_owned()));
+    assert_eq!(
+        count(&mut shop, "invoice_sync.issue where kind = 'apply_failed'"),
+        1
+    );
+    assert_eq!(invoice(&mut shop, &id), "Sent 0 125");
+}
+
+#[test]
 fn a_check_constraint_that_refuses_is_named() {
     let mut shop = Shop::open();
     shop.execute(
@@ -244,7 +264,7 @@ fn a_constraint_that_waits_for_the_commit_stops_only_its_own_invoice() {
 }
 
 #[test]
-fn a_host_that_cancels_or_raises_in_the_middle_leaves_the_session_as_it_was() {
+fn what_raises_in_the_middle_leaves_the_session_as_it_was() {
     let mut shop = Shop::open();
     shop.execute(GUARD);
     lost(&mut shop, "INV-7");

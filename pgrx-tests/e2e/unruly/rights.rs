@@ -49,9 +49,9 @@ const AT_ONCE: &str = "
     create trigger bear_witness after insert on payments for each row execute function bear_witness('at once');";
 
 const LATER: &str = "
-    create constraint trigger bear_witness_later after update on invoices deferrable initially deferred
+    create constraint trigger invoices_later after update on invoices deferrable initially deferred
         for each row execute function bear_witness('later');
-    create constraint trigger bear_witness_later after insert on payments deferrable initially deferred
+    create constraint trigger payments_later after insert on payments deferrable initially deferred
         for each row execute function bear_witness('later');";
 
 fn witnesses(shop: &mut Shop) -> Vec<String> {
@@ -104,6 +104,37 @@ fn triggers_that_wait_for_the_commit_do_not_run_with_the_callers_rights() {
             "invoices later as owner of invoices",
             "payments later as owner of payments",
         ]
+    );
+}
+
+#[test]
+fn what_waits_for_the_commit_waits_for_all_of_an_invoice_even_with_two_owners() {
+    let mut shop = shop_with_plain_owners();
+    shop.execute(
+        "grant select on payments to \"owner of invoices\";
+        grant select on invoices to \"owner of payments\";
+        create function the_sums_agree() returns trigger language plpgsql as $$
+        begin
+            if (select sum(amount_paid) from invoices) <> (select sum(total_amount) from payments) then
+                raise exception 'the sums do not agree';
+            end if;
+            return null;
+        end $$;
+        create constraint trigger sums_of_payments after insert on payments
+            deferrable initially deferred for each row execute function the_sums_agree();
+        create constraint trigger sums_of_invoices after update on invoices
+            deferrable initially deferred for each row execute function the_sums_agree();",
+    );
+    for number in 1..=3 {
+        lost(&mut shop, &format!("INV-{number}"));
+    }
+
+    let report = shop.sweep();
+
+    assert_eq!(
+        (&report["fixed"], &report["issues"]),
+        (&json!(3), &json!(0)),
+        "{report}"
     );
 }
 

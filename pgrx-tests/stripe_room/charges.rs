@@ -1,0 +1,198 @@
+//! Charges, refunds and disputes become evidence.
+
+use serde_json::{Value, json};
+
+use super::super::error::StripeError;
+use super::super::objects::{
+    Reading, intent_of_charge, is_disputed, read_charge, read_disputes, read_session,
+};
+use super::{charge, intent, session, with, without};
+use crate::domain::evidence::{Dispute, Gratuity, PaymentState};
+use crate::domain::money::{Currency, Money};
+
+fn state(charge: &Value) -> Result<PaymentState, StripeError> {
+    read_charge(charge, &Reading::default(), None).map(|payment| payment.state)
+}
+
+#[test]
+fn every_status_of_a_charge() {
+    let usd = Currency::parse("usd").expect("a currency");
+    let table = [
+        ("succeeded", PaymentState::Received(Money::new(4_000, usd))),
+        ("pending", PaymentState::Waiting("pending".to_owned())),
+        ("failed", PaymentState::Never("failed".to_owned())),
+        (
+            "floated",
+            PaymentState::Unknown {
+                field: "charge status".to_owned(),
+                value: "floated".to_owned(),
+            },
+        ),
+    ];
+    for (status, expected) in table {
+        let charge = with(with(charge(), "/amount_captured", 4_000), "/status", status);
+        assert_eq!(state(&charge).unwrap(), expected, "{status}");
+    }
+}
+
+#[test]
+fn an_authorised_charge_waits_for_its_capture() {
+    let authorised = with(with(charge(), "/captured", false), "/amount_captured", 0);
+    assert_eq!(
+        state(&authorised).unwrap(),
+        PaymentState::Waiting("succeeded, not captured".to_owned())
+    );
+}
+
+#[test]
+fn what_a_charge_lacks_is_an_error() {
+    for path in [
+        "/status",
+        "/captured",
+        "/amount_captured",
+        "/amount_refunded",
+        "/currency",
+        "/created",
+        "/livemode",
+    ] {
+        for broken in [without(charge(), path), with(charge(), path, json!({}))] {
+            assert!(
+                matches!(state(&broken), Err(StripeError::Malformed { .. })),
+                "{path}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_charge_names_its_intent() {
+    let none = with(charge(), "/payment_intent", Value::Null);
+    let expanded = with(charge(), "/payment_intent", json!({"id": "pi_9"}));
+    assert_eq!(intent_of_charge(&charge()), Some("pi_1"));
+    assert_eq!(intent_of_charge(&expanded), Some("pi_9"));
+    assert_eq!(intent_of_charge(&none), None);
+}
+
+#[test]
+fn a_charge_alone_speaks_for_itself() {
+    let alone = with(charge(), "/payment_intent", Value::Null);
+    let alone = with(alone, "/metadata", json!({"tip": "2", "order": "B7"}));
+    let reading = Reading {
+        gratuity_key: Some("tip".to_owned()),
+        invoice_key: Some("order".to_owned()),
+        attributes: vec!["charge.description".to_owned()],
+    };
+
+    let payment = read_charge(&alone, &reading, None).unwrap();
+
+    assert_eq!(payment.gratuity, Gratuity::Said("2".to_owned()));
+    assert_eq!(payment.invoice_references, ["B7"]);
+    assert_eq!(payment.attributes["charge.description"], "A boat trip");
+    assert_eq!(payment.ids.charge.as_deref(), Some("ch_1"));
+    assert_eq!((payment.ids.session, payment.ids.intent), (None, None));
+}
+
+#[test]
+fn what_went_back_is_read_from_the_charge() {
+    let session = with(
+        session(),
+        "/payment_intent/latest_charge/amount_refunded",
+        1_500,
+    );
+    let payment = read_session(&session, &Reading::default(), None).unwrap();
+    assert_eq!(payment.refunded, 1_500);
+
+    let unpaid = with(
+        super::session(),
+        "/payment_intent/latest_charge",
+        Value::Null,
+    );
+    let unpaid = with(unpaid, "/payment_intent/status", "requires_action");
+    let payment = read_session(&unpaid, &Reading::default(), None).unwrap();
+    assert_eq!(payment.refunded, 0, "without a charge nothing went back");
+    assert_eq!(
+        payment.received_at,
+        Some(1_700_000_010),
+        "the intent's time"
+    );
+}
+
+#[test]
+fn a_disputed_charge_is_seen_below_whatever_was_asked_for() {
+    let disputed = with(charge(), "/disputed", true);
+    let intent = with(intent(), "/latest_charge", disputed.clone());
+    let session = with(session(), "/payment_intent", intent.clone());
+    for object in [&disputed, &intent, &session] {
+        assert_eq!(is_disputed(object), Ok(true), "{}", object["object"]);
+    }
+    for object in [super::charge(), super::intent(), super::session()] {
+        assert_eq!(is_disputed(&object), Ok(false), "{}", object["object"]);
+    }
+    let nothing_paid = with(super::session(), "/payment_intent", Value::Null);
+    assert_eq!(is_disputed(&nothing_paid), Ok(false));
+    let uncharged = with(super::intent(), "/latest_charge", Value::Null);
+    assert_eq!(is_disputed(&uncharged), Ok(false));
+    assert!(
+        is_disputed(&without(charge(), "/disputed")).is_err(),
+        "a dispute is not overlooked because a field is"
+    );
+}
+
+#[test]
+fn every_status_of_a_dispute() {
+    let table = [
+        ("needs_response", Dispute::Open("needs_response".into())),
+        ("under_review", Dispute::Open("under_review".into())),
+        ("lost", Dispute::Lost),
+        ("won", Dispute::Settled),
+        ("prevented", Dispute::Settled),
+        ("warning_closed", Dispute::Settled),
+        (
+            "warning_needs_response",
+            Dispute::Inquiry("warning_needs_response".into()),
+        ),
+        (
+            "warning_under_review",
+            Dispute::Inquiry("warning_under_review".into()),
+        ),
+        ("escalated", Dispute::Unknown("escalated".into())),
+    ];
+    for (status, expected) in table {
+        let page = json!({"object": "list", "data": [{"status": status}]});
+        assert_eq!(read_disputes(&page).unwrap(), Some(expected), "{status}");
+    }
+}
+
+#[test]
+fn of_several_disputes_the_worst_counts() {
+    let worst = |statuses: &[&str]| {
+        let data: Vec<Value> = statuses.iter().map(|s| json!({"status": s})).collect();
+        read_disputes(&json!({ "data": data })).unwrap()
+    };
+    assert_eq!(worst(&[]), None);
+    assert_eq!(
+        worst(&["won", "lost", "needs_response"]),
+        Some(Dispute::Lost)
+    );
+    assert_eq!(
+        worst(&["under_review", "won", "escalated"]),
+        Some(Dispute::Open("under_review".into()))
+    );
+    assert_eq!(
+        worst(&["warning_under_review", "prevented"]),
+        Some(Dispute::Inquiry("warning_under_review".into()))
+    );
+}
+
+#[test]
+fn a_list_of_disputes_that_is_none_is_an_error() {
+    for page in [
+        json!({}),
+        json!({"data": {}}),
+        json!({"data": [{}]}),
+        json!({"data": [{"status": "won"}, {"status": 3}]}),
+        json!([]),
+    ] {
+        assert!(read_disputes(&page).is_err(), "{page}");
+    }
+}

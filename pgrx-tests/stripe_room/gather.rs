@@ -1,0 +1,257 @@
+//! Many questions at once. The threads of `crate::pg` need a server, so these
+//! tests bring threads of their own; what they share is the real thing.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use stripe_double::{Action, Checkout, Config, Double, Fault, Purchase};
+
+use super::super::client::Connection;
+use super::super::error::StripeError;
+use super::super::gather::{Gathered, Question, Round};
+use super::super::objects::Reading;
+use super::{AMPLE, connection, double};
+use crate::domain::evidence::Evidence;
+use crate::pg::Stop;
+use crate::settings::Secret;
+
+/// What `gather` does, on threads of this test's.
+fn gather(questions: Vec<Question>, connection: Connection, stop: &Stop) -> Gathered {
+    let limit = connection.concurrency;
+    let round = Round::new(connection, Reading::default(), Instant::now() + AMPLE);
+    let invoices = questions.iter().map(|q| q.invoice.clone()).collect();
+    let answers = Mutex::new(vec![None; questions.len()]);
+    let jobs = Mutex::new(questions.into_iter().enumerate());
+    std::thread::scope(|threads| {
+        for _ in 0..limit {
+            threads.spawn(|| {
+                loop {
+                    let Some((place, question)) = jobs.lock().unwrap().next() else {
+                        return;
+                    };
+                    let answer = round.answer(&question, stop);
+                    answers.lock().unwrap()[place] = Some(answer);
+                }
+            });
+        }
+    });
+    round.gathered(invoices, answers.into_inner().unwrap())
+}
+
+fn at_once(double: &Double, concurrency: usize) -> Connection {
+    Connection {
+        concurrency,
+        ..connection(double)
+    }
+}
+
+fn question<I: Into<String>>(invoice: impl ToString, ids: impl IntoIterator<Item = I>) -> Question {
+    Question {
+        about: invoice.to_string(),
+        ids: ids.into_iter().map(Into::into).collect(),
+    }
+}
+
+fn sell(double: &Double, count: usize) -> Vec<Purchase> {
+    (0..count)
+        .map(|_| double.checkout(Checkout::new(5_000, "usd")).pay())
+        .collect()
+}
+
+fn by_session(sold: &[Purchase]) -> Vec<Question> {
+    sold.iter()
+        .enumerate()
+        .map(|(n, sale)| question(n, [sale.session_id()]))
+        .collect()
+}
+
+/// How many findings were not asked for.
+fn not_asked(gathered: &Gathered) -> usize {
+    gathered
+        .findings
+        .iter()
+        .filter(|finding| finding.evidence == Err(StripeError::NotAsked))
+        .count()
+}
+
+#[test]
+fn findings_come_in_the_order_of_the_questions_and_within_the_limit() {
+    let double = Double::start(Config {
+        latency: Duration::from_millis(15),
+        ..Config::default()
+    })
+    .expect("the stand-in starts");
+    let sold = sell(&double, 24);
+
+    let gathered = gather(by_session(&sold), at_once(&double, 3), &Stop::new());
+
+    for (n, (finding, sale)) in gathered.findings.iter().zip(&sold).enumerate() {
+        assert_eq!(finding.invoice, n.to_string());
+        match finding.evidence.as_deref() {
+            Ok([Evidence::Payment(payment)]) => {
+                assert_eq!(payment.ids.session, Some(sale.session_id()));
+            }
+            other => panic!("invoice {n}: expected its payment, not {other:?}"),
+        }
+    }
+    assert_eq!(gathered.findings.len(), 24);
+    assert_eq!((gathered.requests, gathered.retries), (24, 0));
+    assert_eq!(gathered.fatal, None);
+    assert_eq!(double.peak_in_flight(), 3, "as many at once as allowed");
+    assert!(double.connections() <= 3, "connections are used again");
+}
+
+#[test]
+fn the_intent_of_an_answered_session_costs_nothing() {
+    let double = double();
+    let sold = sell(&double, 1).remove(0);
+    let ids = [sold.session_id(), sold.intent_id(), sold.charge_id()];
+
+    let gathered = gather(vec![question("1", ids)], at_once(&double, 1), &Stop::new());
+
+    assert_eq!(gathered.requests, 1);
+    assert_eq!(gathered.findings[0].evidence.as_ref().map(Vec::len), Ok(1));
+}
+
+#[test]
+fn what_is_no_id_is_told_and_the_rest_is_asked() {
+    let double = double();
+    let sold = sell(&double, 2);
+    let ids = [
+        "in_123".to_owned(),
+        sold[0].session_id(),
+        "cs_test_missing".to_owned(),
+        sold[1].intent_id(),
+    ];
+
+    let gathered = gather(vec![question("1", ids)], at_once(&double, 2), &Stop::new());
+
+    let evidence = gathered.findings[0]
+        .evidence
+        .as_ref()
+        .expect("all is known");
+    assert!(matches!(&evidence[0], Evidence::NotAnId { text } if text == "in_123"));
+    assert!(matches!(&evidence[1], Evidence::Payment(_)));
+    assert!(matches!(&evidence[2], Evidence::Missing { .. }));
+    assert!(matches!(&evidence[3], Evidence::Payment(_)));
+    assert_eq!(gathered.requests, 3);
+}
+
+#[test]
+fn a_rejected_key_costs_no_more_requests_than_run_at_once() {
+    let double = double();
+    let sold = sell(&double, 40);
+    for limit in [1, 4] {
+        double.reset_requests();
+        let connection = Connection {
+            key: Secret::for_tests("sk_test_revoked"),
+            ..at_once(&double, limit)
+        };
+
+        let gathered = gather(by_session(&sold), connection, &Stop::new());
+
+        let asked = double.requests().len();
+        assert!(
+            (1..=limit).contains(&asked),
+            "{asked} requests at {limit} at once"
+        );
+        assert_eq!(not_asked(&gathered), 40 - asked);
+        assert!(
+            matches!(gathered.fatal, Some(StripeError::RejectedKey { .. })),
+            "{:?}",
+            gathered.fatal
+        );
+    }
+}
+
+/// Refuses at once, so that no test waits for retries.
+fn outage() -> Fault {
+    Fault::new(Action::Status(503)).should_retry("false")
+}
+
+#[test]
+fn five_unreachable_in_a_row_end_the_round() {
+    let double = double();
+    let sold = sell(&double, 20);
+    double.fault(outage().always());
+
+    let gathered = gather(by_session(&sold), at_once(&double, 1), &Stop::new());
+
+    assert_eq!(gathered.requests, 5);
+    assert_eq!(not_asked(&gathered), 15);
+    assert!(
+        matches!(gathered.fatal, Some(StripeError::Unreachable { .. })),
+        "{:?}",
+        gathered.fatal
+    );
+}
+
+#[test]
+fn failures_with_answers_between_them_do_not_end_the_round() {
+    let double = double();
+    let sold = sell(&double, 20);
+    for sale in sold.iter().enumerate().filter(|(n, _)| n % 5 != 4) {
+        double.fault(outage().on_object(sale.1.session_id()).always());
+    }
+
+    let gathered = gather(by_session(&sold), at_once(&double, 1), &Stop::new());
+
+    assert_eq!(gathered.fatal, None);
+    assert_eq!(gathered.requests, 20);
+    let known = gathered
+        .findings
+        .iter()
+        .filter(|finding| finding.evidence.is_ok());
+    assert_eq!(known.count(), 4, "each fifth was answered");
+}
+
+#[test]
+fn an_answer_that_is_not_understood_concerns_its_invoice_alone() {
+    let double = double();
+    let sold = sell(&double, 12);
+    for sale in &sold[..10] {
+        double.remove_field(&sale.intent_id(), "status");
+    }
+
+    let gathered = gather(by_session(&sold), at_once(&double, 1), &Stop::new());
+
+    assert_eq!(gathered.fatal, None);
+    let errors = gathered
+        .findings
+        .iter()
+        .filter(|finding| matches!(finding.evidence, Err(StripeError::Malformed { .. })));
+    assert_eq!(errors.count(), 10);
+    assert!(gathered.findings[11].evidence.is_ok());
+}
+
+#[test]
+fn half_an_answer_is_none() {
+    let double = double();
+    let sold = sell(&double, 2);
+    double.fault(outage().on_object(sold[1].intent_id()));
+    let both = question("1", [sold[0].session_id(), sold[1].intent_id()]);
+
+    let gathered = gather(vec![both], at_once(&double, 1), &Stop::new());
+
+    assert!(
+        matches!(
+            gathered.findings[0].evidence,
+            Err(StripeError::Unreachable { .. })
+        ),
+        "nothing is decided on a part: {:?}",
+        gathered.findings[0].evidence
+    );
+}
+
+#[test]
+fn nothing_is_asked_once_the_run_is_to_end() {
+    let double = double();
+    let sold = sell(&double, 6);
+    let stop = Stop::new();
+    stop.set();
+
+    let gathered = gather(by_session(&sold), at_once(&double, 2), &stop);
+
+    assert_eq!(not_asked(&gathered), 6);
+    assert_eq!((gathered.requests, double.requests().len()), (0, 0));
+}

@@ -1,0 +1,136 @@
+//! The policy as a table: (how a try ended, which try it was) → what next.
+
+use std::time::Duration;
+
+use super::super::retry::{Ending, Next, next};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn ending(status: impl Into<Option<u16>>) -> Ending {
+    Ending {
+        status: status.into(),
+        should_retry: None,
+        retry_after: None,
+    }
+}
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn is_retried(ending: Ending) -> bool {
+    next(ending, 1, 0.0, HOUR) != Next::GiveUp
+}
+
+#[test]
+fn what_may_pass_is_tried_again() {
+    for status in [409, 429, 500, 502, 503, 504, 529, 599] {
+        assert!(is_retried(ending(status)), "{status} is tried again");
+    }
+    assert!(is_retried(ending(None)), "so is a broken connection");
+}
+
+#[test]
+fn what_will_not_change_is_not_tried_again() {
+    for status in [200, 302, 400, 401, 402, 403, 404, 408, 410, 422, 424] {
+        assert!(!is_retried(ending(status)), "{status} stays what it is");
+    }
+}
+
+#[test]
+fn stripes_own_word_decides_both_ways() {
+    for status in [Some(200), Some(400), Some(404), Some(429), Some(500), None] {
+        for told in [true, false] {
+            let ending = Ending {
+                should_retry: Some(told),
+                ..ending(status)
+            };
+            assert_eq!(is_retried(ending), told, "{status:?}, told {told}");
+        }
+    }
+}
+
+#[test]
+fn there_are_four_tries() {
+    let told = Ending {
+        should_retry: Some(true),
+        ..ending(429)
+    };
+    for attempt in 1..=3 {
+        assert_ne!(next(told, attempt, 0.0, HOUR), Next::GiveUp, "{attempt}");
+    }
+    for attempt in [4, 5, 40, u32::MAX] {
+        assert_eq!(next(told, attempt, 0.0, HOUR), Next::GiveUp, "{attempt}");
+    }
+}
+
+#[test]
+fn the_delay_doubles_and_is_cut_by_up_to_half() {
+    let table = [(1, 250, 500), (2, 500, 1000), (3, 1000, 2000)];
+    for (attempt, least, most) in table {
+        let delay = |jitter| next(ending(503), attempt, jitter, HOUR);
+        assert_eq!(delay(0.0), Next::RetryAfter(ms(least)), "{attempt}");
+        assert_eq!(delay(1.0), Next::RetryAfter(ms(most)), "{attempt}");
+        assert_eq!(delay(-3.0), delay(0.0), "jitter outside its bounds");
+        assert_eq!(delay(7.0), delay(1.0), "jitter outside its bounds");
+    }
+}
+
+#[test]
+fn a_longer_wait_that_stripe_asks_for_is_kept() {
+    let table = [
+        // Asked for, waited, where the back-off would be 500 ms.
+        (0, 500),
+        (1, 1_000),
+        (60, 60_000),
+    ];
+    for (asked, waited) in table {
+        let ending = Ending {
+            retry_after: Some(Duration::from_secs(asked)),
+            ..ending(429)
+        };
+        assert_eq!(
+            next(ending, 1, 1.0, HOUR),
+            Next::RetryAfter(ms(waited)),
+            "Retry-After: {asked}"
+        );
+    }
+}
+
+#[test]
+fn more_than_a_minute_is_not_waited_for() {
+    for asked in [61, 3600, u64::MAX] {
+        let ending = Ending {
+            should_retry: Some(true),
+            retry_after: Some(Duration::from_secs(asked)),
+            ..ending(429)
+        };
+        assert_eq!(next(ending, 1, 0.0, Duration::MAX), Next::GiveUp, "{asked}");
+    }
+}
+
+#[test]
+fn retry_after_alone_is_no_reason_to_try_again() {
+    let ending = Ending {
+        retry_after: Some(ms(1)),
+        ..ending(400)
+    };
+    assert_eq!(next(ending, 1, 0.0, HOUR), Next::GiveUp);
+}
+
+#[test]
+fn nothing_is_waited_for_beyond_the_time_left() {
+    let left = |left| next(ending(503), 1, 1.0, left);
+    assert_eq!(left(ms(501)), Next::RetryAfter(ms(500)));
+    assert_eq!(left(ms(500)), Next::GiveUp, "no time would be left to ask");
+    assert_eq!(left(Duration::ZERO), Next::GiveUp);
+    let asked = Ending {
+        retry_after: Some(Duration::from_secs(30)),
+        ..ending(429)
+    };
+    assert_eq!(
+        next(asked, 1, 0.0, Duration::from_secs(29)),
+        Next::GiveUp,
+        "Retry-After beyond the time left"
+    );
+}
