@@ -188,7 +188,8 @@ fn a_second_sweep_returns_at_once_and_a_button_does_not_wait() {
     let report = std::thread::scope(|scope| {
         let sweeping = scope.spawn(move || attempt_json(&mut first, "invoice_sync.sweep()"));
         let stripe = &shop.stripe;
-        wait_until("the first sweep asks", || stripe.count_of("/v1/") >= 2);
+        wait_until("the first sweep asks", || stripe.count_of("/v1/") >= 1);
+        let asked = stripe.count_of("/v1/");
         // It waits on; all others are answered at once.
         stripe.set_latency(Duration::ZERO);
 
@@ -196,7 +197,7 @@ fn a_second_sweep_returns_at_once_and_a_button_does_not_wait() {
         assert_eq!(second["skipped"], json!(true), "{second:#}");
         assert_eq!(second["success"], json!(true));
         assert_eq!(second["runId"], json!(null), "no row for what was not done");
-        assert_eq!(shop.stripe.count_of("/v1/"), 2, "it asked nothing");
+        assert_eq!(shop.stripe.count_of("/v1/"), asked, "it asked nothing");
 
         attempt(
             &mut shop.db,

@@ -54,8 +54,13 @@ impl Report {
         self.totals.stripe_retries += retries;
     }
 
-    /// An invoice about which Stripe could not be asked.
-    pub(crate) fn note_stripe_error(&mut self, invoice: &str, error: &str) {
+    /// Whether this run has treated the invoice already.
+    pub(crate) fn has(&self, invoice: &str) -> bool {
+        self.checked.contains(invoice)
+    }
+
+    /// A question that Stripe did not answer: about an invoice, or for events.
+    pub(crate) fn note_stripe_error(&mut self, invoice: Option<&str>, error: &str) {
         self.totals.stripe_errors += 1;
         self.errors
             .push(json!({ "invoiceId": invoice, "error": error }));

@@ -95,6 +95,16 @@ struct Sweep<'a> {
     deadline: Instant,
 }
 
+/// What came of the events.
+#[derive(Default)]
+struct Taken {
+    feed_was_read: bool,
+    /// A key without the permission to read events still reads the rest.
+    feed_forbidden: Option<StripeError>,
+    /// For which nothing else is asked.
+    failure: Option<StripeError>,
+}
+
 impl Sweep<'_> {
     /// Events first, because they tell of everything that moved; then the
     /// invoices that no event told of. Answers with what Stripe says of these.
@@ -103,14 +113,16 @@ impl Sweep<'_> {
         connection: &Connection,
         report: &mut Report,
     ) -> Result<BTreeMap<String, Vec<Evidence>>, Problem> {
-        let mut failure = None;
+        let mut taken = Taken::default();
         if self.treatment.mode == Mode::Write {
-            failure = self.take_events(connection, report)?;
+            taken = self.take_events(connection, report)?;
         }
         let mut evidence = BTreeMap::new();
-        // A key without the permission to read events still reads the rest.
-        if matches!(failure, None | Some(StripeError::Forbidden { .. })) {
-            let questions = questions(self.treatment.mapping, self.invoices);
+        let mut failure = taken.failure;
+        if failure.is_none() {
+            let mut questions = questions(self.treatment.mapping, self.invoices);
+            // An event told of these, and they were treated by that.
+            questions.retain(|question| !report.has(&question.about));
             let gathered = gather(
                 questions,
                 connection.clone(),
@@ -120,10 +132,11 @@ impl Sweep<'_> {
             report.count_requests(gathered.requests, gathered.retries);
             let last_error;
             (evidence, last_error) = sort(gathered.findings, report);
-            // Too few were asked to be called hopeless, or none had an answer in time.
-            let unanswered = (evidence.is_empty() && gathered.requests > 0)
+            // Too few were asked to be called hopeless, or none had an answer in time;
+            // but where the feed was read, Stripe is there.
+            let unanswered = (!taken.feed_was_read && evidence.is_empty() && gathered.requests > 0)
                 .then(|| last_error.unwrap_or(StripeError::NotAsked));
-            failure = gathered.fatal.or(unanswered).or(failure);
+            failure = gathered.fatal.or(unanswered).or(taken.feed_forbidden);
         }
         match failure {
             Some(error) => report.fail(connect::problem(&error), true),
@@ -132,13 +145,8 @@ impl Sweep<'_> {
         Ok(evidence)
     }
 
-    /// Reads the feed and acts on what waits in the inbox. Answers with what
-    /// kept it from that.
-    fn take_events(
-        &self,
-        connection: &Connection,
-        report: &mut Report,
-    ) -> Result<Option<StripeError>, Problem> {
+    /// Reads the feed and acts on what waits in the inbox.
+    fn take_events(&self, connection: &Connection, report: &mut Report) -> Result<Taken, Problem> {
         let own = inbox::own(connection);
         let followed = inbox::follow_feed(
             connection.clone(),
@@ -147,17 +155,22 @@ impl Sweep<'_> {
             self.questions_until,
             report,
         )?;
-        let failure = followed.err();
-        if failure
-            .as_ref()
-            .is_some_and(|error| !matches!(error, StripeError::Forbidden { .. }))
-        {
-            return Ok(failure);
+        let mut taken = Taken::default();
+        match followed {
+            Ok(()) => {
+                taken.feed_was_read = true;
+                inbox::watch_webhooks(report);
+            }
+            Err(error) => {
+                report.note_stripe_error(None, &error.to_string());
+                if !matches!(error, StripeError::Forbidden { .. }) {
+                    taken.failure = Some(error);
+                    return Ok(taken);
+                }
+                taken.feed_forbidden = Some(error);
+            }
         }
-        if failure.is_none() {
-            inbox::watch_webhooks(report);
-        }
-        let fatal = inbox::work_off(
+        taken.failure = inbox::work_off(
             &self.treatment,
             connection.clone(),
             self.reading.clone(),
@@ -165,7 +178,7 @@ impl Sweep<'_> {
             self.questions_until,
             report,
         )?;
-        Ok(fatal.or(failure))
+        Ok(taken)
     }
 
     /// Every invoice that Stripe told of, and every one whose rows do not agree.
@@ -179,6 +192,9 @@ impl Sweep<'_> {
         for invoice in invoices {
             if Instant::now() >= self.deadline {
                 break;
+            }
+            if report.has(invoice) {
+                continue;
             }
             let found = evidence.get(invoice).map(Vec::as_slice);
             if let Some(outcome) = apply(&self.treatment, invoice, found.unwrap_or_default())? {
@@ -254,7 +270,7 @@ fn sort(
             // Its turn comes with the next sweep; it is nobody's mistake.
             Err(StripeError::NotAsked) => {}
             Err(error) => {
-                report.note_stripe_error(&finding.about, &error.to_string());
+                report.note_stripe_error(Some(&finding.about), &error.to_string());
                 last_error = Some(error);
             }
         }

@@ -184,7 +184,7 @@ fn a_slow_stripe_and_little_time_repair_what_they_can() {
     shop.configure("http_concurrency", "2");
     shop.stripe.set_latency(Duration::from_millis(200));
 
-    let report = shop.json("invoice_sync.sweep(max_duration => '1 second')");
+    let report = shop.json("invoice_sync.sweep(max_duration => '3 seconds')");
 
     let fixed = report["fixed"].as_i64().unwrap_or_default();
     assert!((1..50).contains(&fixed), "{fixed}");

@@ -155,7 +155,10 @@ fn there_are_two_kinds_of_access() {
         let call = format!("select invoice_sync.grant_access('postgres', {may})");
         let error = shop.error(&call);
         assert_eq!(error.sqlstate, "22023", "{call}: {error:?}");
-        assert!(error.hint.contains("read and operate"), "{error:?}");
+        assert!(
+            error.hint.contains("read, operate and webhook"),
+            "{error:?}"
+        );
     }
     let unknown = shop.error("select invoice_sync.grant_access('nobody_of_that_name')");
     assert_eq!(unknown.sqlstate, "42704");

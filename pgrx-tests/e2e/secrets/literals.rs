@@ -216,7 +216,7 @@ fn no_proxy_is_taken_from_the_servers_environment() {
     variable.expect("the server has the variables");
     attempt_json(&mut session, "invoice_sync.sweep()").expect("it sweeps");
 
-    assert_eq!(stripe.requests().len(), 1);
+    assert_eq!(stripe.requests().len(), 2, "the feed, and the session");
     assert_eq!(proxy.connections(), 0);
 }
 
