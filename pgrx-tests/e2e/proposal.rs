@@ -258,20 +258,22 @@ fn of_two_tables_that_fit_alike_none_is_guessed() {
 
 #[test]
 fn a_mirror_of_stripes_own_objects_is_not_taken_for_the_books() {
-    let mut shop = Shop::with_tables(&format!(
+    let mut shop = Shop::with_tables(
         "create schema stripe;
          create table stripe.invoices (id text primary key, number text, status text, total bigint,
              amount_paid bigint, amount_due bigint, currency text, payment_intent text, paid boolean);
          create table stripe.charges (id text primary key, invoice text references stripe.invoices,
              status text, amount bigint, amount_refunded bigint, payment_intent text);
-         {DEFAULT_TABLES}"
-    ));
+         create schema books;
+         create table books.invoices (id bigint primary key, status text, total numeric, session_id text);
+         create table books.payments (id bigint primary key, invoice_id bigint, amount numeric, session_id text);",
+    );
 
     assert_eq!(
         proposals(&mut shop, "setting like '%\\_table'"),
         [
-            "invoices_table=public.invoices",
-            "payments_table=public.payments"
+            "invoices_table=books.invoices",
+            "payments_table=books.payments"
         ]
     );
 }

@@ -1,5 +1,7 @@
 //! What comes back: refusals in Stripe's words, and answers that are none.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use stripe_double::{Action, Checkout, Config, Double, Fault, Key};
@@ -171,6 +173,54 @@ fn answers_that_are_none_are_told_and_not_asked_for_again() {
         );
         assert_eq!(client.requests(), 1, "{action:?}");
     }
+}
+
+#[test]
+fn json_that_does_not_say_so_is_no_answer() {
+    for kind in [
+        "text/plain",
+        "text/html; charset=utf-8",
+        "application/jsonlines",
+    ] {
+        let base = answer_once(kind, r#"{"object": "list"}"#);
+        let connection = Connection {
+            base,
+            ..connection(&double())
+        };
+        let client = Client::new(connection, Instant::now() + AMPLE);
+        let error = get(&client, "/v1/disputes").unwrap_err();
+        assert!(
+            matches!(error, StripeError::Malformed { .. }),
+            "{kind}: {error}"
+        );
+    }
+    let base = answer_once("Application/JSON; charset=utf-8", r#"{"object": "list"}"#);
+    let connection = Connection {
+        base,
+        ..connection(&double())
+    };
+    let client = Client::new(connection, Instant::now() + AMPLE);
+    assert!(
+        get(&client, "/v1/disputes").is_ok(),
+        "letters do not matter"
+    );
+}
+
+/// A server for one request; gives its address.
+fn answer_once(content_type: &str, body: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request);
+        stream.write_all(answer.as_bytes()).expect("it is taken");
+    });
+    format!("http://{address}")
 }
 
 #[test]

@@ -147,7 +147,8 @@ pub(crate) fn key_family(base: &str) -> &'static str {
     }
 }
 
-fn not_understood(error: serde_json::Error) -> Problem {
+/// Our mistake: the catalogs answer what they are asked.
+pub(super) fn not_understood(error: serde_json::Error) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         format!("the catalog's answer was not understood: {error}"),

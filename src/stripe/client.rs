@@ -178,8 +178,7 @@ impl Client {
                 .and_then(|text| text.parse().ok())
                 .map(Duration::from_secs),
         };
-        let is_json = header(&response, "content-type")
-            .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/json"));
+        let is_json = header(&response, "content-type").is_some_and(|kind| is_json_by(&kind));
         let text = response
             .body_mut()
             .with_config()
@@ -257,6 +256,12 @@ fn refusal(status: u16, body: Option<&Value>, request_id: Option<&str>) -> Strip
         409 | 429 | 500.. => StripeError::Unreachable { what: message },
         _ => StripeError::Refused { status, message },
     }
+}
+
+/// Whether a `Content-Type` says JSON, whatever its parameters.
+fn is_json_by(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case("application/json")
 }
 
 fn header<B>(response: &Response<B>, name: &str) -> Option<String> {

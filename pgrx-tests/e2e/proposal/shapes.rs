@@ -50,20 +50,29 @@ fn camel_case_tables_whose_ids_the_application_makes() {
             "payment_values.updatedAt=",
         ]
     );
+    assert_eq!(
+        shop.text(
+            "select reason from invoice_sync.propose_mapping() where setting = 'payment_values.id'"
+        )
+        .as_deref(),
+        Some("the primary key needs a default")
+    );
 }
 
 #[test]
 fn a_partitioned_table_and_a_boolean_status() {
     let mut shop = Shop::with_tables(
-        "create table invoices (
+        "create schema app; create schema parts; set search_path = app;
+         create table invoices (
              id bigint, year integer not null, paid boolean not null default false, amount_cents integer not null,
              amount_paid_cents integer, checkout_session_id text, primary key (id, year)
          ) partition by list (year);
-         create table invoices_2026 partition of invoices for values in (2026);
+         create table parts.invoices partition of invoices for values in (2026);
          create table invoice_payments (
              id bigserial primary key, invoice_id bigint not null, amount_cents integer not null,
              payment_intent text, paid_on date
-         );",
+         );
+         reset search_path;",
     );
     shop.execute("select invoice_sync.adopt_mapping()");
 
@@ -74,10 +83,10 @@ fn a_partitioned_table_and_a_boolean_status() {
                          'payments_table', 'payment_invoice_column', 'amount_unit')"
         ),
         [
-            "invoices_table=public.invoices",
+            "invoices_table=app.invoices",
             "invoice_id_column=id",
             "invoice_status_column=paid",
-            "payments_table=public.invoice_payments",
+            "payments_table=app.invoice_payments",
             "payment_invoice_column=invoice_id",
             "invoice_paid_word=true",
             "amount_unit=minor",
@@ -86,13 +95,13 @@ fn a_partitioned_table_and_a_boolean_status() {
 
     let sold = shop.stripe.checkout(Checkout::new(5_000, "usd")).pay();
     shop.execute(&format!(
-        "insert into invoices values (1, 2026, false, 5000, 0, '{}')",
+        "insert into app.invoices values (1, 2026, false, 5000, 0, '{}')",
         sold.session_id()
     ));
     let report = shop.sweep();
     assert_eq!(report["fixed"], json!(1), "{report}");
     assert_eq!(
-        shop.text("select concat_ws(' ', paid, amount_paid_cents) from invoices")
+        shop.text("select concat_ws(' ', paid, amount_paid_cents) from app.invoices")
             .as_deref(),
         Some("t 5000")
     );

@@ -1,10 +1,9 @@
 //! The database's tables and how they hang together, as the catalogs have it.
 
-use pgrx::prelude::PgSqlErrorCode;
 use serde::Deserialize;
 
 use super::{Choice, squash};
-use crate::host::catalog::{Role, Table};
+use crate::host::catalog::{Role, Table, not_understood};
 use crate::pg::{Problem, sql};
 
 /// The database's tables, as far as they may be meant, and how they hang together.
@@ -67,12 +66,7 @@ impl Landscape {
             .into_iter()
             .map(serde_json::from_value)
             .collect::<Result<_, _>>()
-            .map_err(|error| {
-                Problem::new(
-                    PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-                    format!("the catalog's entry of a constraint was not understood: {error}"),
-                )
-            })?;
+            .map_err(not_understood)?;
         Ok(Self {
             tables: Table::find(CANDIDATES, &[])?,
             constraints,
