@@ -42,7 +42,7 @@ lint: ## checks the form of Rust, shell and SQL
 	@.ci/step "checking SQL" .ci/lint sql
 
 .PHONY: test
-test: test-unit test-server test-e2e ## runs all tests
+test: test-unit test-server test-e2e test-rpc ## runs all tests
 
 .PHONY: test-unit
 test-unit: ## tests what needs no server
@@ -55,7 +55,12 @@ test-server: ## tests the extension inside a server
 
 .PHONY: test-e2e
 test-e2e: build ## tests the whole: server, pg_cron, and the stand-in for Stripe
-	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e
+	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e -- --skip gateway::
+
+.PHONY: test-rpc
+test-rpc: build ## tests the calls over HTTP, through an RPC gateway
+	@.ci/step "installing the RPC gateway" .ci/gateway setup
+	@.ci/step "testing through the RPC gateway" .ci/cluster run rpc -- .ci/gateway with cargo test --quiet --test e2e -- gateway::
 
 .PHONY: bench
 bench: ## measures, with a production build
