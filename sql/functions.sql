@@ -132,7 +132,7 @@ $$;
 
 comment on function receive_webhook(bytea, text) is 'What the forms of handle_webhook call';
 comment on function handle_webhook(bytea, text) is
-    'Takes a webhook of Stripe''s: the body byte for byte, and the header Stripe-Signature. 22023: not signed by Stripe, or no event; 55000: no secret is set. Where it returns, the event is stored once the transaction commits';
+    'Takes a webhook of Stripe''s: the body byte for byte, and the header Stripe-Signature. 22023: not signed by Stripe, or no event; 55000: no secret is set; 58000: it could not be stored. Where it returns, the event is stored once the transaction commits';
 comment on function handle_webhook(text, text) is
     'The same for a body in text';
 comment on function handle_webhook(json) is

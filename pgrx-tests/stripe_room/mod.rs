@@ -8,6 +8,7 @@ mod gather;
 mod limiter;
 mod objects;
 mod retry;
+mod signature;
 
 use std::time::{Duration, Instant};
 

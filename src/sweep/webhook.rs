@@ -32,7 +32,8 @@ use crate::stripe::signature::{Rejection, verify};
 /// `signature` its header `Stripe-Signature`.
 ///
 /// Fails with 22023 (which an RPC gateway answers with 400) for a body that
-/// Stripe did not sign, saying no more than that; with 55000 without a secret.
+/// Stripe did not sign, saying no more than that; with 55000 without a secret;
+/// with 58000 where the event cannot be stored (500 for both: Stripe tries again).
 /// Where this returns and the transaction commits, the event is stored.
 pub(crate) fn receive(body: &[u8], signature: Option<&str>) -> Result<Value, Problem> {
     let secrets = settings::stripe_webhook_secrets().map_err(|problem| {
@@ -61,13 +62,24 @@ pub(crate) fn receive(body: &[u8], signature: Option<&str>) -> Result<Value, Pro
         account: settings::stripe_account(),
     };
     let fate = own.fate(&event);
-    let waits = events::receive(&event, Way::Webhook, fate);
+    let waits = store(&event, fate)?;
     let result = match (fate, waits) {
         (Fate::Ignored, _) => "ignored".to_owned(),
         (Fate::Pending, false) => "seen before".to_owned(),
         (Fate::Pending, true) => process(&event),
     };
     Ok(json!({ "received": true, "event": event.id, "result": result }))
+}
+
+/// Whatever the reason: an RPC gateway answers 58000 with 500, and Stripe comes again.
+fn store(event: &Event, fate: Fate) -> Result<bool, Problem> {
+    in_subtransaction(|| Ok(events::receive(event, Way::Webhook, fate))).map_err(|problem| {
+        log(&format!(
+            "the event {} could not be stored: {problem}",
+            event.id
+        ));
+        not_stored()
+    })
 }
 
 /// Acts on the event, and whatever goes wrong leaves it to the next sweep.
@@ -180,6 +192,13 @@ fn not_understood() -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
         "the body is not an event",
+    )
+}
+
+fn not_stored() -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_SYSTEM_ERROR,
+        "the event could not be stored",
     )
 }
 

@@ -1,6 +1,7 @@
 //! A shop: a database of its own with the extension and the application's
 //! tables, and a Stripe of its own.
 
+pub mod gateway;
 pub mod sale;
 pub mod sender;
 pub mod server;

@@ -1,0 +1,5 @@
+//! Calls over real HTTP, through a gateway that speaks PostgREST's protocol.
+//! `make test-rpc` runs these.
+
+mod buttons;
+mod deliveries;

@@ -1,0 +1,116 @@
+//! The admin's button: `sync_invoice` by name.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use stripe_double::{Action, Fault};
+
+use crate::harness::Shop;
+use crate::harness::gateway::{Answer, WebShop};
+use crate::harness::sale::Sale;
+
+fn shop_with_a_sale() -> (WebShop, Sale) {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    (WebShop::open(shop), sale)
+}
+
+fn press(web: &WebShop, role: Option<&str>, invoice: &str) -> Answer {
+    web.call(role, "sync_invoice", &json!({ "invoice_id": invoice }))
+}
+
+fn press_as_clerk(web: &WebShop, invoice: &str) -> Answer {
+    press(web, Some(&web.roles.clerk), invoice)
+}
+
+#[test]
+fn a_clerk_repairs_an_invoice_by_its_id() {
+    let (mut web, sale) = shop_with_a_sale();
+
+    let answer = press_as_clerk(&web, &sale.invoice);
+
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let report = answer.json();
+    assert_eq!(report["success"], json!(true), "{report:#}");
+    assert_eq!(report["fixed"], json!(1), "{report:#}");
+    assert_eq!(
+        web.shop.text("select invoice_status from invoices"),
+        Some("Paid".into())
+    );
+}
+
+#[test]
+fn a_stranger_may_press_nothing() {
+    let (mut web, sale) = shop_with_a_sale();
+    let before = web.shop.dump();
+    let stranger = web.roles.stranger.clone();
+    for (role, status) in [(None, 401), (Some(stranger.as_str()), 403)] {
+        for (function, arguments) in [
+            ("sync_invoice", json!({ "invoice_id": sale.invoice })),
+            ("sweep", json!({})),
+            ("schedule", json!({})),
+        ] {
+            let answer = web.call(role, function, &arguments);
+            assert_eq!(answer.status, status, "{function}: {answer:?}");
+            assert_eq!(answer.code(), "42501", "{function}: {answer:?}");
+        }
+    }
+    assert_eq!(web.shop.dump(), before);
+}
+
+#[test]
+fn an_unknown_invoice_is_p0002_and_a_500() {
+    let (web, _) = shop_with_a_sale();
+    for id in ["7d8e6b50-0000-4000-8000-000000000001", "INV-1", "", "'"] {
+        let answer = press_as_clerk(&web, id);
+        assert_eq!(answer.code(), "P0002", "{id}: {answer:?}");
+        // What PostgREST makes of every P0…, but P0001: the code is what tells.
+        assert_eq!(answer.status, 500, "{id}: {answer:?}");
+    }
+}
+
+#[test]
+fn without_a_key_it_is_55000_and_a_500() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.configure("stripe_api_key", "");
+    let web = WebShop::open(shop);
+    let answer = press_as_clerk(&web, &sale.invoice);
+    assert_eq!((answer.status, answer.code().as_str()), (500, "55000"));
+}
+
+#[test]
+fn a_key_that_stripe_rejects_is_28000_and_a_403() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.use_key("sk_test_revoked");
+    let web = WebShop::open(shop);
+    let answer = press_as_clerk(&web, &sale.invoice);
+    assert_eq!((answer.status, answer.code().as_str()), (403, "28000"));
+}
+
+#[test]
+fn a_stripe_that_cannot_be_reached_is_08006_and_a_503_within_six_seconds() {
+    for action in [Action::Reset, Action::Hang] {
+        let (web, sale) = shop_with_a_sale();
+        web.shop.stripe.fault(Fault::new(action.clone()).always());
+        let pressed = Instant::now();
+        let answer = press_as_clerk(&web, &sale.invoice);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (503, "08006"),
+            "{action:?}: {answer:?}"
+        );
+        assert!(pressed.elapsed() < Duration::from_secs(6), "{action:?}");
+    }
+}
+
+#[test]
+fn an_answer_of_stripes_that_cannot_be_used_is_08p01_and_a_503() {
+    let (web, sale) = shop_with_a_sale();
+    web.shop
+        .stripe
+        .fault(Fault::new(Action::InvalidJson).always());
+    let answer = press_as_clerk(&web, &sale.invoice);
+    assert_eq!((answer.status, answer.code().as_str()), (503, "08P01"));
+}

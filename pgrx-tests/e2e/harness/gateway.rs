@@ -1,0 +1,251 @@
+//! A shop on the web: an RPC gateway that speaks PostgREST's protocol in front
+//! of its database, and a client that calls it over HTTP.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::{Shop, connect, wait_until};
+
+/// What the gateway and those whom it believes share.
+const JWT_SECRET: &str = "only-for-tests-0123456789abcdef0123456789abcdef";
+
+/// The gateway goes first when this is dropped, then the shop, then the roles,
+/// which nothing depends on any more by then.
+pub struct WebShop {
+    gateway: Gateway,
+    pub shop: Shop,
+    pub roles: Roles,
+}
+
+impl WebShop {
+    /// `shop`, where strangers may deliver webhooks and clerks may operate.
+    pub fn open(mut shop: Shop) -> Self {
+        let roles = Roles::create(&mut shop);
+        let gateway = Gateway::start(&shop, &roles);
+        Self {
+            gateway,
+            shop,
+            roles,
+        }
+    }
+
+    /// What Stripe posts, signed as `signature` says.
+    pub fn post_event(&self, body: &str, signature: &str) -> Answer {
+        self.gateway.post(
+            "handle_webhook",
+            &[
+                ("Content-Type", "application/json; charset=utf-8"),
+                ("Stripe-Signature", signature),
+            ],
+            body,
+        )
+    }
+
+    /// A call with arguments by name. `role` is who the caller's token says;
+    /// nobody, where there is none.
+    pub fn call(&self, role: Option<&str>, function: &str, arguments: &Value) -> Answer {
+        let token = role.map(|role| format!("Bearer {}", token(role)));
+        let mut headers = vec![("Content-Type", "application/json")];
+        headers.extend(token.as_deref().map(|token| ("Authorization", token)));
+        self.gateway
+            .post(function, &headers, &arguments.to_string())
+    }
+}
+
+/// What the gateway answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    /// The SQLSTATE, where the answer is an error of the database's.
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// The roles of one shop's gateway.
+pub struct Roles {
+    /// The one that logs in. It may nothing, and become any of the others.
+    login: String,
+    /// Callers without a token. They may deliver webhooks.
+    pub stranger: String,
+    /// May operate.
+    pub clerk: String,
+}
+
+impl Roles {
+    fn create(shop: &mut Shop) -> Self {
+        let named = |what: &str| format!("{what}_of_{}", shop.name());
+        let roles = Self {
+            login: named("authenticator"),
+            stranger: named("anon"),
+            clerk: named("clerk"),
+        };
+        let Self {
+            login,
+            stranger,
+            clerk,
+        } = &roles;
+        shop.execute(&format!(
+            "create role {login} login noinherit password '{login}';
+            create role {stranger};
+            create role {clerk};
+            grant {stranger}, {clerk} to {login};
+            select invoice_sync.grant_access('{stranger}', 'webhook');
+            select invoice_sync.grant_access('{clerk}', 'operate')"
+        ));
+        roles
+    }
+}
+
+impl Drop for Roles {
+    fn drop(&mut self) {
+        let Self {
+            login,
+            stranger,
+            clerk,
+        } = self;
+        let _ = connect("postgres")
+            .batch_execute(&format!("drop role if exists {login}, {stranger}, {clerk}"));
+    }
+}
+
+struct Gateway {
+    process: Child,
+    url: String,
+    agent: ureq::Agent,
+    log: PathBuf,
+}
+
+impl Gateway {
+    fn start(shop: &Shop, roles: &Roles) -> Self {
+        let program = std::env::var("INVOICE_SYNC_GATEWAY")
+            .expect("INVOICE_SYNC_GATEWAY is not set: run this with make test-rpc");
+        let port = free_port();
+        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("gateway_of_{}.log", shop.name()));
+        let output = File::create(&log).expect("the log is created");
+        let database = format!(
+            "postgres://{login}:{login}@127.0.0.1:{port}/{name}",
+            login = roles.login,
+            port = std::env::var("PGPORT").expect("the shop was there already"),
+            name = shop.name(),
+        );
+        let process = Command::new(program)
+            .env_clear()
+            .env("PGRST_COMPAT_MODE", "true")
+            .env("DATABASE_URL", database)
+            .env("PGRST_DB_SCHEMAS", "invoice_sync")
+            .env("PGRST_DB_ANON_ROLE", &roles.stranger)
+            .env("PGRST_JWT_SECRET", JWT_SECRET)
+            .env("PGRST_SERVER_HOST", "127.0.0.1")
+            .env("PGRST_SERVER_PORT", port.to_string())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("the log is opened twice"))
+            .stderr(output)
+            .spawn()
+            .expect("the gateway starts");
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .build()
+            .new_agent();
+        let mut gateway = Self {
+            process,
+            url: format!("http://127.0.0.1:{port}"),
+            agent,
+            log,
+        };
+        gateway.wait_until_ready();
+        gateway
+    }
+
+    fn wait_until_ready(&mut self) {
+        wait_until("the gateway is ready", || {
+            if let Ok(Some(status)) = self.process.try_wait() {
+                panic!("the gateway ended, {status}: {}", self.log_text());
+            }
+            let ready = self.agent.get(format!("{}/_/ready", self.url)).call();
+            ready.is_ok_and(|answer| answer.status() == 200)
+        });
+    }
+
+    fn post(&self, function: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = self.agent.post(format!("{}/rpc/{function}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = request
+            .send(body)
+            .unwrap_or_else(|error| panic!("{function}: {error}: {}", self.log_text()));
+        Answer {
+            status: response.status().as_u16(),
+            text: response.body_mut().read_to_string().expect("is text"),
+        }
+    }
+
+    fn log_text(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_file(&self.log);
+    }
+}
+
+/// One that was free a moment ago; the gateway takes no 0.
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("there are free ports")
+        .port()
+}
+
+/// A JSON Web Token (RFC 7519, HS256) whose bearer has this role.
+fn token(role: &str) -> String {
+    let part = |value: Value| base64url(value.to_string().as_bytes());
+    let signed = format!(
+        "{}.{}",
+        part(json!({ "alg": "HS256", "typ": "JWT" })),
+        part(json!({ "role": role }))
+    );
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(JWT_SECRET.as_bytes()).expect("any length will do");
+    mac.update(signed.as_bytes());
+    format!("{signed}.{}", base64url(&mac.finalize().into_bytes()))
+}
+
+/// Without padding (RFC 4648, section 5).
+fn base64url(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().enumerate().fold(0_u32, |bits, (place, byte)| {
+            bits | u32::from(*byte) << (16 - 8 * place)
+        });
+        for place in 0..=chunk.len() {
+            let letter = bits >> (18 - 6 * place) & 0x3f;
+            text.push(char::from(LETTERS[letter as usize]));
+        }
+    }
+    text
+}
