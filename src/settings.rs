@@ -16,7 +16,6 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 use crate::pg::Problem;
 use crate::pg::guc::{self, define_text};
 
-pub(crate) use reference::Origin;
 pub(crate) use secret::Secret;
 
 use reference::{resolve_list, resolve_one};
@@ -104,39 +103,9 @@ pub(crate) fn stripe_webhook_secrets() -> Result<Vec<Secret>, Problem> {
     resolve_list::<StripeWebhookSecret>()
 }
 
-/// Resend's API key, `None` where none is set. Errors as [`stripe_api_key`].
-pub(crate) fn resend_api_key() -> Result<Option<Secret>, Problem> {
-    resolve_one::<ResendApiKey>()
-}
-
-/// How Stripe's API key is given; `None` where it is not.
-pub(crate) fn stripe_api_key_origin() -> Option<Origin> {
-    reference::origin::<StripeApiKey>()
-}
-
-/// How the webhook secrets are given: of several ways the least safe one.
-pub(crate) fn stripe_webhook_secret_origin() -> Option<Origin> {
-    reference::origin::<StripeWebhookSecret>()
-}
-
-/// How Resend's API key is given; `None` where it is not.
-pub(crate) fn resend_api_key_origin() -> Option<Origin> {
-    reference::origin::<ResendApiKey>()
-}
-
-/// Whether literals are possible at all: see [`guc::is_preloaded`].
-pub(crate) fn library_is_preloaded() -> bool {
-    guc::is_preloaded()
-}
-
 /// Where Stripe answers, without a slash at the end.
 pub(crate) fn stripe_api_base() -> String {
     base_url::without_trailing_slash(value_of::<StripeApiBase>())
-}
-
-/// Where Resend answers, without a slash at the end.
-pub(crate) fn resend_api_base() -> String {
-    base_url::without_trailing_slash(value_of::<ResendApiBase>())
 }
 
 /// The version of Stripe's API that is asked for (`Stripe-Version`).

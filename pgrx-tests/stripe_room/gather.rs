@@ -19,7 +19,7 @@ use crate::settings::Secret;
 fn gather(questions: Vec<Question>, connection: Connection, stop: &Stop) -> Gathered {
     let limit = connection.concurrency;
     let round = Round::new(connection, Reading::default(), Instant::now() + AMPLE);
-    let invoices = questions.iter().map(|q| q.invoice.clone()).collect();
+    let invoices = questions.iter().map(|q| q.about.clone()).collect();
     let answers = Mutex::new(vec![None; questions.len()]);
     let jobs = Mutex::new(questions.into_iter().enumerate());
     std::thread::scope(|threads| {
@@ -86,7 +86,7 @@ fn findings_come_in_the_order_of_the_questions_and_within_the_limit() {
     let gathered = gather(by_session(&sold), at_once(&double, 3), &Stop::new());
 
     for (n, (finding, sale)) in gathered.findings.iter().zip(&sold).enumerate() {
-        assert_eq!(finding.invoice, n.to_string());
+        assert_eq!(finding.about, n.to_string());
         match finding.evidence.as_deref() {
             Ok([Evidence::Payment(payment)]) => {
                 assert_eq!(payment.ids.session, Some(sale.session_id()));

@@ -25,7 +25,10 @@ fn judge(body: &str, header: &str, secrets: &[&str], now: i64) -> Result<(), Rej
 #[test]
 fn signatures_of_the_official_libraries_verify() {
     assert_eq!(judge(BODY, HEADER, &[SECRET], AT), Ok(()));
-    assert_eq!(judge(OTHER_BODY, OTHER_HEADER, &["whsec_other"], AT), Ok(()));
+    assert_eq!(
+        judge(OTHER_BODY, OTHER_HEADER, &["whsec_other"], AT),
+        Ok(())
+    );
 }
 
 #[test]
@@ -64,13 +67,22 @@ fn every_refusal_has_its_reason() {
         ("t=99999999999999999999,v1=00", Err(Rejection::Malformed)),
         ("t=1700000000", Err(Rejection::NoKnownScheme)),
         ("t=1700000000,v1=zz", Err(Rejection::NoKnownScheme)),
-        (&HEADER.to_uppercase().replace("T=", "t=").replace("V1=", "v1="), Err(Rejection::NoKnownScheme)),
+        (
+            &HEADER
+                .to_uppercase()
+                .replace("T=", "t=")
+                .replace("V1=", "v1="),
+            Err(Rejection::NoKnownScheme),
+        ),
         (&HEADER.replace("v1=", "v0="), Err(Rejection::NoKnownScheme)),
         (&HEADER.replace("t=1700000000", "t=1700000001"), no_match),
     ] {
         assert_eq!(judge(BODY, header, &[SECRET], AT), verdict, "{header}");
     }
-    assert_eq!(verify(BODY.as_bytes(), None, [SECRET], AT), Err(Rejection::Missing));
+    assert_eq!(
+        verify(BODY.as_bytes(), None, [SECRET], AT),
+        Err(Rejection::Missing)
+    );
     assert_eq!(judge(BODY, HEADER, &[], AT), no_match);
     assert_eq!(judge(BODY, HEADER, &["whsec_test_secreT"], AT), no_match);
 }

@@ -6,6 +6,10 @@ use super::or_raise;
 use crate::host::mapping::Mapping;
 use crate::host::monitor;
 
+#[expect(
+    clippy::type_complexity,
+    reason = "pgrx reads the columns from the signature"
+)]
 #[pg_extern(security_definer, stable, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn find_paid_without_payment() -> TableIterator<
@@ -24,6 +28,10 @@ fn find_paid_without_payment() -> TableIterator<
     TableIterator::new(rows(monitor::paid_without_payment(&mapping)))
 }
 
+#[expect(
+    clippy::type_complexity,
+    reason = "pgrx reads the columns from the signature"
+)]
 #[pg_extern(security_definer, stable, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn find_stripe_without_payment() -> TableIterator<

@@ -1,6 +1,5 @@
 //! An invoice as the host's tables tell it.
 
-use super::identity::{PaymentIds, StripeId};
 use super::money::{Currency, Money};
 
 /// A column of a host table: absent from the mapping, null, read, or there
@@ -67,19 +66,9 @@ impl Invoice {
         self.number.as_deref().unwrap_or(&self.id)
     }
 
-    /// The stored ids that can be asked for.
-    pub(crate) fn stripe_ids(&self) -> impl Iterator<Item = StripeId> + '_ {
-        self.stored_ids.iter().filter_map(|id| StripeId::parse(id))
-    }
-
     /// Whether a Stripe object that names an invoice by `reference` means this one.
     pub(crate) fn answers_to(&self, reference: &str) -> bool {
         let reference = reference.trim();
         reference.eq_ignore_ascii_case(&self.id) || self.number.as_deref() == Some(reference)
-    }
-
-    /// The stored ids as one payment's.
-    pub(crate) fn payment_ids(&self) -> PaymentIds {
-        PaymentIds::from_columns(self.stored_ids.iter().map(|id| Some(id.as_str())))
     }
 }

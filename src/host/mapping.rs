@@ -97,7 +97,15 @@ impl Checker<'_> {
         setting: &str,
         role: Role,
     ) -> Result<Option<Mapped>, Problem> {
-        name.map(|name| self.required(name, setting, role))
+        // What the database computes cannot be written, and tells nothing that
+        // the other columns do not: it is left alone, as if it were not there.
+        let is_ours = |name: &&String| {
+            let column = self.table.columns.get(*name);
+            !column.is_some_and(|column| column.is_computed)
+                || !matches!(role, Role::Amount | Role::Moment)
+        };
+        name.filter(is_ours)
+            .map(|name| self.required(name, setting, role))
             .transpose()
     }
 

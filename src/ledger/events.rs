@@ -58,9 +58,6 @@ struct RawWaiting {
     waited: i64,
 }
 
-/// After so many failures an event is an issue, and tried once a day.
-pub(crate) const PATIENCE: i32 = 8;
-
 /// Stores an event, or notes that it came this way too. True where it waits to
 /// be acted on: one that was acted on before does not. A concurrent delivery of
 /// the same event waits here until the other's transaction ends.
@@ -148,17 +145,6 @@ pub(crate) fn settle(events: &[String], verdict: &Verdict) {
             &[Some(&ids), Some(why)],
         ),
     }
-}
-
-/// The largest number of attempts among these events.
-pub(crate) fn attempts(events: &[String]) -> i32 {
-    sql::fetch_one(
-        "select to_jsonb(coalesce(max(attempts), 0)) from invoice_sync.event where $1::jsonb ? id",
-        &[Some(&Value::from(events).to_string())],
-    )
-    .and_then(|count| count.as_i64())
-    .and_then(|count| i32::try_from(count).ok())
-    .unwrap_or(0)
 }
 
 /// From when on the feed is to be read, seconds since 1970: the newest event

@@ -37,12 +37,6 @@ pub(crate) fn current_role_name() -> String {
     role_name(unsafe { pg_sys::GetUserId() })
 }
 
-/// Whether [`outer_role`] is a superuser.
-pub(crate) fn outer_role_is_superuser() -> bool {
-    // SAFETY: looks up a role by Oid; an unknown one is no superuser.
-    unsafe { pg_sys::superuser_arg(pg_sys::GetOuterUserId()) }
-}
-
 /// Whether every statement of this transaction sees what the first one saw
 /// (REPEATABLE READ and SERIALIZABLE). Where it does, reading a row again after
 /// locking it does not show what others committed meanwhile.

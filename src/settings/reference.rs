@@ -14,21 +14,10 @@ use crate::pg::guc::{self, Arrival, Refusal, TextSetting};
 
 /// How a secret is given, the safest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Origin {
+enum Origin {
     File,
     Vault,
     Literal,
-}
-
-impl Origin {
-    /// The word that `doctor` shows.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Vault => "vault",
-            Self::Literal => "literal",
-        }
-    }
 }
 
 enum Reference<'a> {
@@ -149,13 +138,6 @@ pub(super) fn holds_literal(value: &CStr) -> bool {
         Ok(value) => references(value).any(|reference| reference.origin() == Origin::Literal),
         Err(_) => true,
     }
-}
-
-/// How the setting's secrets are given: of several ways the least safe one.
-pub(super) fn origin<S: TextSetting>() -> Option<Origin> {
-    references(&value_of::<S>())
-        .map(|reference| reference.origin())
-        .max()
 }
 
 /// The one secret of a setting.

@@ -268,7 +268,9 @@ fn refused(invoice: Invoice, mut plan: Plan, problem: &Problem) -> Outcome {
             "detail": problem.detail_text(),
             "hint": problem.hint_text(),
             "constraint": problem.constraint(),
+            "schema": problem.schema(),
             "table": problem.table(),
+            "column": problem.column(),
             "wanted": wanted(&plan),
         })),
     );
