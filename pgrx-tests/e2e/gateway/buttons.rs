@@ -41,7 +41,7 @@ fn a_clerk_repairs_an_invoice_by_its_id() {
 
 #[test]
 fn a_stranger_may_press_nothing() {
-    let (mut web, sale) = shop_with_a_sale();
+    let (web, sale) = shop_with_a_sale();
     let before = web.shop.dump();
     let stranger = web.roles.stranger.clone();
     for (role, status) in [(None, 401), (Some(stranger.as_str()), 403)] {
