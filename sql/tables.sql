@@ -140,12 +140,12 @@ comment on column run.cause is 'What started it: cron, sql, rpc or webhook';
 comment on column run.role is 'The role that called';
 comment on column run.started_at is 'When it began';
 comment on column run.finished_at is 'When its work was done (the transaction ends after that)';
-comment on column run.success is 'Whether Stripe could be asked all that was to be asked';
+comment on column run.success is 'Whether Stripe could be asked; single questions that failed are in stripe_errors';
 comment on column run.error is 'Why not: sqlstate, message, hint';
 comment on column run.invoices_checked is 'Invoices that were looked at';
 comment on column run.invoices_fixed is 'Invoices of which something was changed';
-comment on column run.issues_found is 'Issues that stand after the run, of the invoices it looked at';
-comment on column run.stripe_errors is 'Invoices about which Stripe could not be asked';
+comment on column run.issues_found is 'Issues that stand after the run, of the invoices it looked at, found now or before';
+comment on column run.stripe_errors is 'Questions that Stripe did not answer, about invoices or for its events';
 comment on column run.stripe_requests is 'Requests sent, retries included';
 comment on column run.stripe_retries is 'Requests that were sent again';
 

@@ -1,6 +1,8 @@
 //! Issues that live: opened once, refreshed while they last, resolved by
 //! themselves when the facts agree.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::domain::issue::{Issue, IssueKind};
@@ -91,6 +93,24 @@ pub(crate) fn resolve_others(
             Some(if asked == Asked::Yes { "true" } else { "false" }),
         ],
     );
+}
+
+/// What stands after a run, as its answer tells it: the open issues of the
+/// invoices that it looked at, found now or before, and those of no invoice
+/// that it raised, but for Stripe's own failure, which the answer tells apart.
+pub(crate) fn standing(run: i64, invoices: &BTreeSet<String>) -> Vec<Value> {
+    sql::fetch(
+        "select jsonb_build_object(
+            'invoiceId', x.invoice_id, 'invoiceNumber', x.invoice_number, 'kind', x.kind,
+            'severity', x.severity, 'object', x.object, 'issue', x.summary)
+        from invoice_sync.issue x
+        where x.state <> 'resolved'
+          and (x.invoice_id in (select jsonb_array_elements_text($2::jsonb))
+               or x.invoice_id is null and x.last_run = $1::bigint
+                  and x.kind <> 'stripe_unreachable')
+        order by x.id",
+        &[Some(&run.to_string()), Some(&json!(invoices).to_string())],
+    )
 }
 
 /// Resolves an issue that is about no invoice.

@@ -28,6 +28,7 @@ pub(crate) struct Report {
     totals: Totals,
     checked: BTreeSet<String>,
     fixed: Vec<Value>,
+    /// What was found, for a dry run; else the ledger says what stands.
     issues: Vec<Value>,
     errors: Vec<Value>,
     problem: Option<Problem>,
@@ -149,6 +150,9 @@ impl Report {
 
     /// Ends the run; the answer is the JSON that callers of the original know.
     pub(crate) fn close(mut self) -> Value {
+        if let Some(run) = self.run {
+            self.issues = issues::standing(run, &self.checked);
+        }
         self.totals.invoices_checked = self.checked.len();
         self.totals.invoices_fixed = self.fixed.len();
         self.totals.issues_found = self.issues.len();
