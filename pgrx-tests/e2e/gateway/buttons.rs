@@ -40,19 +40,23 @@ fn a_clerk_repairs_an_invoice_by_its_id() {
 }
 
 #[test]
-fn a_stranger_may_press_nothing() {
+fn strangers_and_customers_may_press_nothing() {
     let (web, sale) = shop_with_a_sale();
     let before = web.shop.dump();
-    let stranger = web.roles.stranger.clone();
-    for (role, status) in [(None, 401), (Some(stranger.as_str()), 403)] {
+    let customer = web.roles.customer.as_str();
+    // PostgREST's status for a known caller is 403; this gateway's is 401.
+    for (role, statuses) in [(None, &[401][..]), (Some(customer), &[401, 403])] {
         for (function, arguments) in [
             ("sync_invoice", json!({ "invoice_id": sale.invoice })),
             ("sweep", json!({})),
             ("schedule", json!({})),
         ] {
             let answer = web.call(role, function, &arguments);
-            assert_eq!(answer.status, status, "{function}: {answer:?}");
-            assert_eq!(answer.code(), "42501", "{function}: {answer:?}");
+            assert!(
+                statuses.contains(&answer.status),
+                "{function} as {role:?}: {answer:?}"
+            );
+            assert_eq!(answer.code(), "42501", "{function} as {role:?}: {answer:?}");
         }
     }
     assert_eq!(web.shop.dump(), before);
@@ -61,11 +65,18 @@ fn a_stranger_may_press_nothing() {
 #[test]
 fn an_unknown_invoice_is_p0002_and_a_500() {
     let (web, _) = shop_with_a_sale();
-    for id in ["7d8e6b50-0000-4000-8000-000000000001", "INV-1", "", "'"] {
+    let answer = press_as_clerk(&web, "7d8e6b50-0000-4000-8000-000000000001");
+    // PostgREST makes a 500 of every P0… but P0001: it is the code that tells.
+    assert_eq!((answer.status, answer.code().as_str()), (500, "P0002"));
+}
+
+#[test]
+fn what_is_no_id_is_22p02_and_a_400() {
+    let (web, _) = shop_with_a_sale();
+    for id in ["INV-1", "", "' or true --"] {
         let answer = press_as_clerk(&web, id);
-        assert_eq!(answer.code(), "P0002", "{id}: {answer:?}");
-        // What PostgREST makes of every P0…, but P0001: the code is what tells.
-        assert_eq!(answer.status, 500, "{id}: {answer:?}");
+        let seen = (answer.status, answer.code());
+        assert_eq!(seen, (400, "22P02".to_owned()), "{id}: {answer:?}");
     }
 }
 

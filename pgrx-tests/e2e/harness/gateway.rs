@@ -85,6 +85,8 @@ pub struct Roles {
     pub stranger: String,
     /// May operate.
     pub clerk: String,
+    /// Is known, and may nothing.
+    pub customer: String,
 }
 
 impl Roles {
@@ -94,17 +96,20 @@ impl Roles {
             login: named("authenticator"),
             stranger: named("anon"),
             clerk: named("clerk"),
+            customer: named("customer"),
         };
         let Self {
             login,
             stranger,
             clerk,
+            customer,
         } = &roles;
         shop.execute(&format!(
             "create role {login} login noinherit password '{login}';
             create role {stranger};
             create role {clerk};
-            grant {stranger}, {clerk} to {login};
+            create role {customer};
+            grant {stranger}, {clerk}, {customer} to {login};
             select invoice_sync.grant_access('{stranger}', 'webhook');
             select invoice_sync.grant_access('{clerk}', 'operate')"
         ));
@@ -118,9 +123,11 @@ impl Drop for Roles {
             login,
             stranger,
             clerk,
+            customer,
         } = self;
-        let _ = connect("postgres")
-            .batch_execute(&format!("drop role if exists {login}, {stranger}, {clerk}"));
+        let _ = connect("postgres").batch_execute(&format!(
+            "drop role if exists {login}, {stranger}, {clerk}, {customer}"
+        ));
     }
 }
 

@@ -205,6 +205,25 @@ fn when_stripe_cannot_be_asked_the_event_is_stored_and_acted_on_later() {
 }
 
 #[test]
+fn a_failed_event_is_processed_when_it_comes_again() {
+    let mut shop = Shop::with_webhooks();
+    Sale::unbooked(&mut shop, "INV-1");
+    shop.execute(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise 'not today'; end $$;
+        create trigger refuse before insert on payments for each row execute function refuse()",
+    );
+    let body = completed(&shop);
+    let answer = deliver(&mut shop.db, &body).expect("it is stored");
+    assert_eq!(answer["result"], json!("stored, to be processed later"));
+    assert_eq!(shop.open_issues(), ["apply_failed INV-1"]);
+    shop.execute("drop trigger refuse on payments");
+    let answer = deliver(&mut shop.db, &body).expect("Stripe delivers again");
+    assert_eq!(answer["result"], json!("processed"));
+    assert_eq!(shop.text("select count(*) from payments"), Some("1".into()));
+    assert_eq!(shop.open_issues(), Vec::<String>::new());
+}
+
+#[test]
 fn events_of_other_modes_accounts_and_types_are_kept_and_ignored() {
     let mut shop = Shop::with_webhooks();
     Sale::unbooked(&mut shop, "INV-1");
