@@ -1,9 +1,9 @@
 -- One sweep, timed from the call to the end of its transaction, and a second one.
 
 select clock_timestamp() as begun \gset
-select invoice_sync.sweep(max_invoices => 1000) as first \gset
+select invoice_sync.sweep(:arguments) as first \gset
 select clock_timestamp() as between \gset
-select invoice_sync.sweep(max_invoices => 1000) as second \gset
+select invoice_sync.sweep(:arguments) as second \gset
 select clock_timestamp() as ended \gset
 
 select
