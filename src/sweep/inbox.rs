@@ -11,7 +11,9 @@ use super::report::Report;
 use crate::domain::event::Event;
 use crate::domain::evidence::{Evidence, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::payment::PaymentStatus;
 use crate::host::find;
+use crate::host::read::{Lock, read};
 use crate::ledger::events::{self, Fate, Verdict, Waiting, Way};
 use crate::pg::{Problem, run_on_threads};
 use crate::stripe::client::{Client, Connection};
@@ -160,6 +162,11 @@ pub(crate) fn act(
     }
     let mut verdict = Verdict::Done(String::new());
     for invoice in invoices {
+        if payment.ids.session.is_none() && waits_by_session(treatment, &invoice)? {
+            // The session's own event, or the next sweep, tells which it is.
+            verdict = Verdict::Again("a payment row waits by its session".to_owned());
+            continue;
+        }
         if let Some(outcome) = apply(treatment, &invoice, evidence)? {
             report.add(&outcome, Some(evidence));
             if let Some(why) = failure(&outcome) {
@@ -170,6 +177,19 @@ pub(crate) fn act(
         }
     }
     Ok(verdict)
+}
+
+/// Whether a payment of the invoice is expected under a session's id alone: an
+/// intent that comes without its session may be that very payment.
+fn waits_by_session(treatment: &Treatment, invoice: &str) -> Result<bool, Problem> {
+    let reading = read(treatment.mapping, invoice, Lock::None)?;
+    Ok(reading.is_some_and(|reading| {
+        reading.payments.iter().any(|row| {
+            row.status == PaymentStatus::Pending
+                && row.ids.session.is_some()
+                && row.ids.intent.is_none()
+        })
+    }))
 }
 
 /// Money that no invoice claims: not ours, unless it says otherwise.

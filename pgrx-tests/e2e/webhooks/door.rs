@@ -224,6 +224,32 @@ fn a_failed_event_is_processed_when_it_comes_again() {
 }
 
 #[test]
+fn an_intent_that_comes_before_its_session_does_not_make_a_second_row() {
+    let mut shop = Shop::with_webhooks();
+    let id = "7d8e6b50-0000-4000-8000-000000000003";
+    let named = Checkout::new(10_000, "usd").intent_metadata("invoice_id", id);
+    let paid = shop.stripe.checkout(named).pay();
+    shop.execute(&format!(
+        "insert into invoices (id, invoice_number, customer, invoice_status, total_amount)
+        values ('{id}', 'INV-3', 'Ann', 'Sent', 100);
+        insert into payments (invoice_id, payment_name, payment_status, total_amount, stripe_session_id)
+        values ('{id}', 'Checkout', 'Pending', 100, '{}')",
+        paid.session_id()
+    ));
+    shop.deliver_all(&["payment_intent.succeeded"]);
+    shop.deliver_all(&["checkout.session.completed"]);
+    assert_eq!(
+        shop.texts("select payment_name || ' ' || payment_status from payments"),
+        [Some("Checkout Paid".to_owned())]
+    );
+    assert_eq!(
+        shop.text("select invoice_status from invoices"),
+        Some("Paid".into())
+    );
+    assert_eq!(shop.open_issues(), Vec::<String>::new());
+}
+
+#[test]
 fn events_of_other_modes_accounts_and_types_are_kept_and_ignored() {
     let mut shop = Shop::with_webhooks();
     Sale::unbooked(&mut shop, "INV-1");

@@ -94,7 +94,8 @@ impl Draft {
         true
     }
 
-    /// A row of the same amount that carries no Stripe id, where both together
+    /// A row of the same amount that carries no Stripe id (or a session's, where
+    /// Stripe's answer has an intent without its session), where both together
     /// would be more than the total: it may be this very payment, entered by
     /// hand. To book it again would be a guess, and so would be to leave it.
     fn may_be_booked_without_id(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
@@ -105,8 +106,10 @@ impl Draft {
         let after = books::project(facts.rows, &self.plan.payments);
         let with_this = books::secured(&after, &self.known).saturating_add(base.minor);
         let twin = facts.rows.iter().find(|row| {
+            let may_be_this = row.ids.is_empty()
+                || row.ids.intent.is_none() && receipt.payment.ids.session.is_none();
             row.was_received()
-                && row.ids.is_empty()
+                && may_be_this
                 && [base.minor, receipt.received.minor].contains(&row.amount_minor())
         });
         let Some(twin) = twin.filter(|_| with_this > total.minor) else {

@@ -442,6 +442,18 @@ fn what_may_be_booked_already_is_not_booked_again() {
         .warns(PossibleDuplicate, "pi_1")
         .asks_again(HELD),
         case(
+            "a row of the same amount names a session, and the answer none",
+            world(invoice("Paid").with_paid(100_00)).with_row(row(
+                "r",
+                "Paid",
+                100_00,
+                &["cs_live_1"],
+            )),
+        )
+        .stripe_says(&paid)
+        .warns(PossibleDuplicate, "pi_1")
+        .asks_again(HELD),
+        case(
             "a row of the same amount without an id is the other half",
             world(invoice("Sent").with_total(200_00)).with_row(by_hand()),
         )
