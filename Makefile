@@ -66,7 +66,7 @@ test-rpc: build ## tests the calls over HTTP, through an RPC gateway
 bench: ## measures, with a production build
 	@.ci/step "building the stand-in for Stripe for production" cargo build --quiet --release --package stripe-double
 	@.ci/step "building the extension for production (first time: 2 to 4 minutes)" .ci/stage --release
-	@.ci/step "measuring (2 minutes)" bench/run
+	@.ci/step "measuring (about 6 minutes)" bench/run
 
 .PHONY: clean
 clean: ## removes all that was built, and the private PostgreSQL
