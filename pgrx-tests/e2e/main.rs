@@ -1,4 +1,3 @@
-#![allow(dead_code)] // while the tests are being written
 //! End-to-end tests: a real server, transactions that commit, and the stand-in
 //! for Stripe over real HTTP. `make test-e2e` starts the server and passes its
 //! address in the usual environment variables (PGHOST, PGPORT, PGUSER). The tests

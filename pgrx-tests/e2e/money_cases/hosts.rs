@@ -123,11 +123,6 @@ pub fn row(status: &'static str, amount: &'static str) -> Row {
 }
 
 impl Row {
-    pub fn gratuity(mut self, amount: &'static str) -> Self {
-        self.gratuity = amount;
-        self
-    }
-
     pub fn day(mut self, day: &'static str) -> Self {
         self.day = Some(day);
         self
