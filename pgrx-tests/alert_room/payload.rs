@@ -1,0 +1,46 @@
+//! What the listeners of the channel get.
+
+use serde_json::{Value, json};
+
+use super::super::entry::Entry;
+use super::{MAX_PAYLOAD, payload};
+
+fn entries(count: usize, summary: &str) -> Vec<Entry> {
+    let entry = |n: usize| {
+        serde_json::from_value(json!({
+            "issue": n, "occasion": "new", "severity": "critical", "kind": "disputed",
+            "invoice": "1", "number": "INV-1", "object": null, "summary": summary,
+            "evidence": {}, "since": "2026-11-23 14:05",
+        }))
+        .expect("it is an entry")
+    };
+    (1..=count).map(entry).collect()
+}
+
+fn told(count: usize, summary: &str) -> Value {
+    let text = payload(4, 9, &entries(count, summary));
+    assert!(text.len() <= MAX_PAYLOAD, "{} bytes", text.len());
+    serde_json::from_str(&text).expect("it is JSON")
+}
+
+#[test]
+fn all_are_told_where_there_is_room() {
+    let told = told(3, "A sentence.");
+    assert_eq!(
+        (&told["alert"], &told["run"], &told["new"]),
+        (&json!(4), &json!(9), &json!(3))
+    );
+    assert_eq!(told["issues"][2]["id"], 3);
+    assert_eq!(told["issues_left_out"], 0);
+}
+
+#[test]
+fn the_list_ends_where_the_room_does_and_says_so() {
+    for summary in ["A sentence.", &"株".repeat(5_000)] {
+        let told = told(500, summary);
+        let listed = told["issues"].as_array().expect("a list").len();
+        assert!(listed > 0 && listed < 500, "{listed}");
+        assert_eq!(told["issues_left_out"], 500 - listed);
+        assert_eq!(told["new"], 500, "the count is of all");
+    }
+}

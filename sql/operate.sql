@@ -1,0 +1,51 @@
+-- What people decide: which facts are settled, and what can be done about an issue.
+
+create function facts_that_matter(evidence jsonb) returns jsonb
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(nullif(evidence, 'null'), '{}')
+           - array['message', 'detail', 'hint', 'stripe_says', 'why', 'event', 'type', 'events', 'undone_run']
+$$;
+
+create function is_settled(invoice_id text, kind text, object text, evidence jsonb) returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select exists (
+        select from invoice_sync.issue as x
+        where coalesce(x.invoice_id, '') = coalesce($1, '')
+            and x.kind = $2
+            and coalesce(x.object, '') = coalesce($3, '')
+            and x.settled = invoice_sync.facts_that_matter($4)
+    )
+$$;
+
+create function issue_actions(id bigint) returns table (action text, description text)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select k.action, k.description
+    from invoice_sync.issue as x
+    join invoice_sync.issue_kinds() as k on k.kind = x.kind
+    where x.id = $1 and x.state <> 'resolved' and k.action is not null
+$$;
+
+comment on function facts_that_matter(jsonb) is
+    'An issue''s evidence without what changes from run to run: the words of an error, a count of events';
+comment on function is_settled(text, text, text, jsonb) is
+    'Whether somebody decided about an issue of this kind with these very facts: it is not opened again then';
+comment on function issue_kinds() is
+    'Every kind of issue with the actions that resolve_issue takes for it, a row each; the action is null where a kind has none';
+comment on function issue_actions(bigint) is
+    'What resolve_issue can do about an open issue, with a sentence for people';
+comment on function resolve_issue(bigint, text, text, jsonb, boolean) is
+    'Carries out what a person decides about an issue; issue_actions tells the actions, arguments are {"status": …} or {"invoice_id": …}. dry_run: tells what would change, and writes nothing. P0002: no such issue; 22023: the action does not fit; 55000: the issue is resolved, or the facts have moved; and sync_invoice''s errors where Stripe has to be asked';
+comment on function acknowledge_issue(bigint, text) is
+    'Notes that the caller knows of an issue; it stays open. P0002: no such issue; 55000: it is resolved';
+comment on function snooze_issue(bigint, timestamptz, text) is
+    'Nobody is reminded of the issue until then (null: ends that); it stays open. P0002: no such issue; 55000: it is resolved';
+comment on function undo(bigint, boolean) is
+    'Puts back what a run changed, each invoice as a whole, where nobody changed it since; says what it left and why. The repairs are not made again until somebody says so (issue repair_undone). dry_run: writes nothing. P0002: no such run';
+comment on function undo_change(bigint, boolean) is
+    'Puts a single change back, as undo does. P0002: no such change';

@@ -1,0 +1,299 @@
+//! The outbox (`invoice_sync.alert`): what is told is written down in the
+//! transaction of the run that found it, and sent after that was committed.
+
+use std::fmt::Write;
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::entry::{Entry, Occasion};
+use super::mail::{Mail, compose};
+use super::send::{Delivery, Letter, Outlook};
+use super::settings::AlertSettings;
+use crate::pg::{Problem, sql};
+
+/// What listeners (`listen invoice_sync_issues`) are told by, too.
+const CHANNEL: &str = "invoice_sync_issues";
+
+/// PostgreSQL takes less than 8000 bytes.
+const MAX_PAYLOAD: usize = 7_900;
+
+/// More than a mail tells in full, or a payload has room for.
+const MAX_DETAILED: usize = 100;
+
+/// Letters sent in one call; the next one goes on.
+const MAX_LETTERS: usize = 10;
+
+/// While a letter is on its way nobody else sends it; whoever dies meanwhile
+/// leaves it to the next for so long, in seconds.
+const LEASE: u32 = 120;
+
+/// A failed letter is tried again after 1, 2, 4 … minutes, at the most these many.
+const MAX_BACKOFF: u32 = 6 * 60;
+
+/// One that needs a person waits so long, in minutes.
+const BACKOFF_FOR_PERSON: u32 = 60;
+
+/// Writes what the run has to tell into the outbox and tells the listeners, both
+/// in this transaction: what is rolled back was never told.
+///
+/// The mail is written whole, here, and never changed: Resend refuses one
+/// idempotency key with two contents. What cannot be told gives a WARNING and is
+/// left to the next run: the books come first.
+pub(crate) fn digest(run: i64) {
+    if let Err(problem) = try_digest(run) {
+        pgrx::warning!("issues of run {run} could not be told: {problem}");
+    }
+}
+
+fn try_digest(run: i64) -> Result<(), Problem> {
+    let entries = entries(run)?;
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let settings = AlertSettings::load()?;
+    let mail = compose(&entries, &settings, &database());
+    let alert = put(run, &mail, &settings, &entries);
+    sql::execute(
+        "select pg_notify($1, $2)",
+        &[Some(CHANNEL), Some(&payload(alert, run, &entries))],
+    );
+    Ok(())
+}
+
+/// New ones first, and the most severe of them; of those beyond [`MAX_DETAILED`]
+/// only what they are counted by.
+fn entries(run: i64) -> Result<Vec<Entry>, Problem> {
+    let rows = sql::fetch(
+        "with told as (
+            select x.*, e.occasion,
+                   row_number() over (
+                       order by array_position(array['new', 'reminder', 'resolved'], e.occasion),
+                                array_position(array['critical', 'warning', 'notice'], x.severity),
+                                x.first_seen, x.id
+                   ) as place
+            from invoice_sync.alert_entries($1::bigint) e
+            join invoice_sync.issue x on x.id = e.issue_id
+        )
+        select jsonb_build_object(
+            'issue', t.id, 'occasion', t.occasion, 'severity', t.severity, 'kind', t.kind,
+            'invoice', t.invoice_id, 'number', t.invoice_number, 'object', t.object,
+            'summary', case when t.place <= $2::int then t.summary else '' end,
+            'evidence', case when t.place <= $2::int then t.evidence end,
+            'since', to_char(t.first_seen at time zone s.time_zone, 'YYYY-MM-DD HH24:MI'))
+        from told t
+        cross join invoice_sync.settings s
+        order by t.place",
+        &[Some(&run.to_string()), Some(&MAX_DETAILED.to_string())],
+    );
+    parsed(rows)
+}
+
+/// Rows that our own statements made.
+fn parsed<T: DeserializeOwned>(rows: Vec<Value>) -> Result<Vec<T>, Problem> {
+    serde_json::from_value(rows.into()).map_err(|error| {
+        Problem::new(
+            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            format!("a row of the outbox could not be read: {error}"),
+        )
+    })
+}
+
+fn database() -> String {
+    let name = sql::fetch_one("select to_jsonb(current_database())", &[]);
+    name.as_ref()
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// The alert's number.
+fn put(run: i64, mail: &Mail, settings: &AlertSettings, entries: &[Entry]) -> i64 {
+    let recipients = json!(settings.alert_recipients);
+    let row = sql::fetch_one(
+        "with number as (select nextval('invoice_sync.alert_id_seq') as id),
+        place as (
+            select (select system_identifier from pg_control_system()) as server,
+                   (select oid from pg_database where datname = current_database()) as database
+        )
+        insert into invoice_sync.alert (
+            id, run_id, sender, recipients, subject, html, body, idempotency_key)
+        overriding system value
+        select id, $1::bigint, $2, array(select jsonb_array_elements_text($3::jsonb)), $4, $5, $6,
+               format('invoice_sync/%s/%s/%s/%s', server, database, id, $7)
+        from number, place
+        returning to_jsonb(id)",
+        &[
+            Some(&run.to_string()),
+            settings.alert_sender.as_deref(),
+            Some(&recipients.to_string()),
+            Some(&mail.subject),
+            Some(&mail.html),
+            Some(&mail.text),
+            Some(&fingerprint(mail, settings)),
+        ],
+    );
+    let alert = row.and_then(|id| id.as_i64()).unwrap_or_default();
+    let told: Vec<Value> = entries
+        .iter()
+        .map(|entry| json!({ "issue_id": entry.issue, "occasion": entry.occasion }))
+        .collect();
+    sql::execute(
+        "insert into invoice_sync.alert_issue (alert_id, issue_id, occasion)
+        select $1::bigint, t.issue_id, t.occasion
+        from jsonb_populate_recordset(null::invoice_sync.alert_issue, $2::jsonb) t",
+        &[
+            Some(&alert.to_string()),
+            Some(&Value::from(told).to_string()),
+        ],
+    );
+    if entries
+        .iter()
+        .any(|entry| entry.occasion == Occasion::Reminder)
+    {
+        sql::execute(
+            "select invoice_sync.replace_alerts($1::bigint)",
+            &[Some(&alert.to_string())],
+        );
+    }
+    alert
+}
+
+/// Of the contents: a database that was put back to an earlier state gives a
+/// number away twice, and the second mail must not be taken for the first.
+fn fingerprint(mail: &Mail, settings: &AlertSettings) -> String {
+    let contents = json!([
+        settings.alert_sender,
+        settings.alert_recipients,
+        mail.subject,
+        mail.html,
+        mail.text,
+    ]);
+    let hash = Sha256::digest(contents.to_string());
+    hash.iter().take(16).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// For the listeners: as many issues as there is room for, in the same order, and
+/// how many were left out.
+fn payload(alert: i64, run: i64, entries: &[Entry]) -> String {
+    let count = |occasion| {
+        let those = entries.iter().filter(|entry| entry.occasion == occasion);
+        those.count()
+    };
+    let told = |shown: usize| {
+        let issues: Vec<Value> = entries[..shown].iter().map(Entry::to_json).collect();
+        json!({
+            "alert": alert,
+            "run": run,
+            "new": count(Occasion::New),
+            "reminder": count(Occasion::Reminder),
+            "resolved": count(Occasion::Resolved),
+            "issues": issues,
+            "issues_left_out": entries.len() - shown,
+        })
+        .to_string()
+    };
+    (0..=entries.len().min(MAX_DETAILED))
+        .rev()
+        .map(told)
+        .find(|text| text.len() <= MAX_PAYLOAD)
+        .unwrap_or_else(|| "{}".to_owned())
+}
+
+/// The letters that are due, and nobody else's for [`LEASE`] seconds; none that
+/// this very transaction wrote (`created_at` is when a transaction began): it may
+/// be rolled back. Whether this commits before they are sent or after, a letter is sent at least once,
+/// and its idempotency key lets Resend take it once.
+///
+/// Resend forgets a key after 24 hours. A letter is sent again all the same: for
+/// it to arrive twice, Resend would have to have taken it, its answer to have been
+/// lost, and no later try to have had an answer for a whole day.
+pub(crate) fn take_due() -> Result<Vec<Letter>, Problem> {
+    let rows = sql::fetch(
+        "update invoice_sync.alert a
+        set attempts = a.attempts + 1,
+            next_attempt_at = clock_timestamp() + make_interval(secs => $2::int)
+        where a.id in (
+            select id from invoice_sync.alert
+            where sent_at is null
+              and replaced_by is null
+              and sender is not null
+              and recipients <> '{}'
+              and next_attempt_at <= clock_timestamp()
+              and created_at < now()
+            order by id
+            limit $1::int
+            for update skip locked
+        )
+        returning jsonb_build_object(
+            'id', id, 'idempotency_key', idempotency_key, 'from', sender, 'to', recipients,
+            'subject', subject, 'html', html, 'text', body)",
+        &[Some(&MAX_LETTERS.to_string()), Some(&LEASE.to_string())],
+    );
+    let mut letters: Vec<Letter> = parsed(rows)?;
+    letters.sort_by_key(|letter| letter.id);
+    Ok(letters)
+}
+
+/// Writes down what became of them, and when the failed ones are due again.
+pub(crate) fn note(deliveries: &[(i64, Delivery)]) {
+    for (alert, delivery) in deliveries {
+        let alert = Some(alert.to_string());
+        match delivery {
+            Delivery::Sent { message_id } => sql::execute(
+                "update invoice_sync.alert
+                set sent_at = clock_timestamp(), message_id = $2, last_error = null
+                where id = $1::bigint",
+                &[alert.as_deref(), Some(message_id)],
+            ),
+            Delivery::NotTried => sql::execute(
+                "update invoice_sync.alert
+                set attempts = attempts - 1, next_attempt_at = clock_timestamp()
+                where id = $1::bigint and sent_at is null",
+                &[alert.as_deref()],
+            ),
+            Delivery::Failed { error, outlook } => {
+                let (least, most, wait) = match outlook {
+                    Outlook::MayPass { wait } => (1, MAX_BACKOFF, wait.unwrap_or_default()),
+                    Outlook::NeedsPerson => {
+                        (BACKOFF_FOR_PERSON, BACKOFF_FOR_PERSON, Default::default())
+                    }
+                };
+                sql::execute(
+                    "update invoice_sync.alert
+                    set last_error = $2,
+                        next_attempt_at = clock_timestamp() + greatest(
+                            make_interval(mins => greatest($3::int, least($4::int,
+                                power(2, least(attempts - 1, 20))::int))),
+                            make_interval(secs => $5::int))
+                    where id = $1::bigint and sent_at is null",
+                    &[
+                        alert.as_deref(),
+                        Some(error),
+                        Some(&least.to_string()),
+                        Some(&most.to_string()),
+                        Some(&wait.as_secs().to_string()),
+                    ],
+                );
+            }
+        }
+    }
+}
+
+/// Alerts that are to be mailed and are not yet.
+pub(super) fn count_unsent() -> i64 {
+    let count = sql::fetch_one(
+        "select to_jsonb(count(*)) from invoice_sync.alerts where state in ('waiting', 'failing')",
+        &[],
+    );
+    count.as_ref().and_then(Value::as_i64).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "../../pgrx-tests/alert_room/payload.rs"]
+mod tests;

@@ -1,0 +1,135 @@
+//! The choices about alerts, from the row of `invoice_sync.settings`.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::host::settings::{Settings, invalid};
+use crate::pg::Problem;
+
+/// Resend takes no more.
+const MAX_RECIPIENTS: usize = 50;
+
+/// Resend's own limit for one address is 320, a name before it included.
+const MAX_ADDRESS: usize = 320;
+
+/// Field by field what the table has; see its comments (`\d+ invoice_sync.settings`).
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct AlertSettings {
+    pub(crate) alert_sender: Option<String>,
+    pub(crate) alert_recipients: Vec<String>,
+    admin_page_url: Option<String>,
+    pub(crate) time_zone: String,
+}
+
+impl AlertSettings {
+    pub(crate) fn load() -> Result<Self, Problem> {
+        Self::from_json(Settings::load_row()?)
+    }
+
+    /// Reads a row, stored or about to be. Fails with 22023 for what no mail can
+    /// be sent by, and for a URL that no browser should be sent to.
+    pub(crate) fn from_json(row: Value) -> Result<Self, Problem> {
+        let settings: Self =
+            serde_json::from_value(row).map_err(|error| invalid(format!("settings: {error}")))?;
+        if let Some(sender) = &settings.alert_sender {
+            check_address("alert_sender", sender)?;
+        }
+        for recipient in &settings.alert_recipients {
+            check_address("alert_recipients", recipient)?;
+        }
+        if settings.alert_recipients.len() > MAX_RECIPIENTS {
+            return Err(invalid(format!(
+                "alert_recipients: more than {MAX_RECIPIENTS} addresses"
+            )));
+        }
+        if let Some(url) = settings.admin_page_url.as_deref() {
+            check_url(url)?;
+        }
+        Ok(settings)
+    }
+
+    /// Where a person looks at this issue; `None` where there is no admin page, or
+    /// none that could show what is about no invoice.
+    pub(crate) fn link(&self, issue: i64, invoice: Option<&str>) -> Option<String> {
+        let page = self.admin_page_url.as_deref()?;
+        let id = issue.to_string();
+        if page.contains("{invoice_id}") {
+            // What others choose, the invoice's id, is filled in last.
+            let invoice = percent_encoded(invoice?);
+            return Some(
+                page.replace("{issue_id}", &id)
+                    .replace("{invoice_id}", &invoice),
+            );
+        }
+        if page.contains("{issue_id}") {
+            return Some(page.replace("{issue_id}", &id));
+        }
+        Some(match page.contains('#') {
+            true => page.to_owned(),
+            false => format!("{page}#issue-{id}"),
+        })
+    }
+}
+
+/// `books@example.com` or `Books <books@example.com>`: enough of a check to
+/// catch what was mistyped; whether the address exists only a mail can tell.
+fn check_address(setting: &str, text: &str) -> Result<(), Problem> {
+    let address = match text.strip_suffix('>').and_then(|rest| rest.split_once('<')) {
+        Some((_name, address)) => address,
+        None => text,
+    };
+    let is_plain = |part: &str| {
+        !part.is_empty()
+            && !part
+                .contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';' | '"'))
+    };
+    let is_address = address.split_once('@').is_some_and(|(local, domain)| {
+        is_plain(local) && is_plain(domain) && !domain.contains('@')
+    });
+    if is_address && text.len() <= MAX_ADDRESS && !text.contains(char::is_control) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "{setting}: \"{}\" is no e-mail address",
+        text.escape_debug()
+    ))
+    .hint("Write books@example.com or Books <books@example.com>."))
+}
+
+fn check_url(url: &str) -> Result<(), Problem> {
+    let rest = ["https://", "http://"]
+        .into_iter()
+        .find_map(|scheme| url.strip_prefix(scheme));
+    let is_url = rest.is_some_and(|rest| {
+        !rest.starts_with(['/', '?', '#'])
+            && !rest.is_empty()
+            && rest
+                .chars()
+                .all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '\\'))
+    });
+    if is_url {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "admin_page_url: \"{}\" is no URL that begins with https:// or http://",
+        url.escape_debug()
+    ))
+    .hint("For instance https://books.example.com/invoices/{invoice_id}."))
+}
+
+/// Safe in any part of a URL (RFC 3986, section 2.3).
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+#[path = "../../pgrx-tests/alert_room/settings.rs"]
+mod tests;

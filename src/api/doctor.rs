@@ -1,0 +1,46 @@
+//! `doctor`, `missing_indexes`, and what the view `status` needs.
+
+use pgrx::prelude::*;
+
+use super::or_raise;
+use crate::domain::cron::Cron;
+use crate::host::indexes;
+use crate::host::mapping::Mapping;
+use crate::operate::doctor as surgery;
+
+#[pg_extern(security_definer, parallel_unsafe)]
+#[search_path(pg_catalog, pg_temp)]
+fn doctor() -> TableIterator<
+    'static,
+    (
+        name!(check, String),
+        name!(ok, bool),
+        name!(detail, String),
+        name!(hint, Option<String>),
+    ),
+> {
+    let checks = surgery::examine().into_iter();
+    TableIterator::new(checks.map(|check| (check.name, check.ok, check.detail, check.hint)))
+}
+
+#[pg_extern(security_definer, stable, parallel_unsafe)]
+#[search_path(pg_catalog, pg_temp)]
+fn missing_indexes() -> TableIterator<
+    'static,
+    (
+        name!(table_name, String),
+        name!(column_name, String),
+        name!(why, String),
+        name!(statement, String),
+    ),
+> {
+    let (mapping, _) = or_raise(Mapping::load());
+    let missing = or_raise(indexes::missing(&mapping)).into_iter();
+    TableIterator::new(missing.map(|index| (index.table, index.column, index.why, index.statement)))
+}
+
+/// Both times in seconds since 1970; null where the schedule is not understood.
+#[pg_extern(immutable, parallel_safe)]
+fn next_due(schedule: &str, after: i64) -> Option<i64> {
+    Cron::parse(schedule)?.next_after(after)
+}

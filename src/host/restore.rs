@@ -1,0 +1,274 @@
+//! Rows written as a whole, whatever columns they have: put back as they were,
+//! or changed as a person decided.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::mapping::{Mapped, Mapping};
+use super::read::Reading;
+use super::write::{as_owner, in_host_units};
+use crate::domain::money::Money;
+use crate::pg::{Problem, sql};
+
+/// Which of the application's two tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Spot {
+    Payment,
+    Invoice,
+}
+
+impl Spot {
+    /// By the table's quoted name; `None` where the settings name other tables.
+    pub(crate) fn of(mapping: &Mapping, table: &str) -> Option<Self> {
+        [Self::Payment, Self::Invoice]
+            .into_iter()
+            .find(|spot| spot.table(mapping) == table)
+    }
+
+    /// Quoted, with its schema.
+    pub(crate) fn table(self, mapping: &Mapping) -> &str {
+        match self {
+            Self::Payment => &mapping.payments.table,
+            Self::Invoice => &mapping.invoices.table,
+        }
+    }
+
+    fn owner(self, mapping: &Mapping) -> u32 {
+        match self {
+            Self::Payment => mapping.payments.owner,
+            Self::Invoice => mapping.invoices.owner,
+        }
+    }
+
+    /// Whether the column is one that this extension reads or writes; others
+    /// are the application's own affair.
+    pub(crate) fn uses(self, mapping: &Mapping, column: &str) -> bool {
+        match self {
+            Self::Payment => mapping.payments.id.name == column || mapping.payments.fills(column),
+            Self::Invoice => mapping.invoices.columns().any(|own| own.name == column),
+        }
+    }
+
+    /// `t.key = $first`, and for a payment its invoice, too: distributed tables
+    /// are split by it.
+    fn condition(self, mapping: &Mapping, first: u8) -> String {
+        let equals = |column: &Mapped, number: u8| {
+            format!("t.{} = ${number}::{}", column.quoted, column.type_name)
+        };
+        match self {
+            Self::Invoice => equals(&mapping.invoices.id, first),
+            Self::Payment => format!(
+                "{} and {}",
+                equals(&mapping.payments.id, first),
+                equals(&mapping.payments.invoice, first + 1)
+            ),
+        }
+    }
+}
+
+/// One row of an invoice's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) spot: Spot,
+    /// The row's primary key, as text.
+    pub(crate) row: String,
+}
+
+/// All rows of one invoice as JSON, by where they stand.
+pub(crate) type Rows = BTreeMap<Place, Value>;
+
+/// The rows of a reading.
+pub(crate) fn rows_of(reading: &Reading) -> Rows {
+    let payments = reading.payments.iter().zip(&reading.payment_rows);
+    let mut rows: Rows = payments
+        .map(|(payment, row)| {
+            let place = Place {
+                spot: Spot::Payment,
+                row: payment.id.clone(),
+            };
+            (place, row.clone())
+        })
+        .collect();
+    rows.insert(
+        Place {
+            spot: Spot::Invoice,
+            row: reading.invoice.id.clone(),
+        },
+        reading.invoice_row.clone(),
+    );
+    rows
+}
+
+/// Writes columns of a row that is there, as its table's owner.
+pub(crate) fn update_row(
+    mapping: &Mapping,
+    invoice: &str,
+    place: &Place,
+    values: &Map<String, Value>,
+) {
+    if values.is_empty() {
+        return;
+    }
+    let table = place.spot.table(mapping);
+    let list = values
+        .keys()
+        .map(|column| {
+            let column = pgrx::spi::quote_identifier(column);
+            format!("{column} = new.{column}")
+        })
+        .collect::<Vec<_>>()
+        .join(", ");
+    let statement = format!(
+        "update {table} t set {list} from jsonb_populate_record(null::{table}, $1::jsonb) new where {}",
+        place.spot.condition(mapping, 2)
+    );
+    let json = Value::Object(values.clone()).to_string();
+    run(mapping, invoice, place, &statement, Some(&json));
+}
+
+/// Removes a row that this extension inserted, as its table's owner.
+pub(crate) fn delete_row(mapping: &Mapping, invoice: &str, place: &Place) {
+    let statement = format!(
+        "delete from {} t where {}",
+        place.spot.table(mapping),
+        place.spot.condition(mapping, 1)
+    );
+    run(mapping, invoice, place, &statement, None);
+}
+
+/// The invoice's columns for so much paid, the rest due, and a status: what a
+/// person decides may lower them. Without a sum the amounts stay as they are.
+pub(crate) fn amounts(
+    mapping: &Mapping,
+    reading: &Reading,
+    paid: Option<Money>,
+    status: Option<&str>,
+) -> Result<Map<String, Value>, Problem> {
+    let columns = &mapping.invoices;
+    let mut values = Map::new();
+    if let Some(word) = status {
+        values.insert(columns.status.name.clone(), word.into());
+    }
+    let (Some(paid), Some(total)) = (paid, reading.invoice.total.value()) else {
+        return Ok(values);
+    };
+    let due = Money::new(
+        total.minor.saturating_sub(paid.minor).max(0),
+        total.currency,
+    );
+    for (column, money) in [(&columns.amount_paid, paid), (&columns.balance, due)] {
+        if let Some(column) = column {
+            values.insert(column.name.clone(), in_host_units(mapping, money)?);
+        }
+    }
+    if let Some(column) = columns.paid_at.as_ref().filter(|_| due.minor > 0) {
+        values.insert(column.name.clone(), Value::Null);
+    }
+    Ok(values)
+}
+
+/// The values as the table's types have them. An error of PostgreSQL's tells
+/// what a type does not take.
+pub(crate) fn typed(
+    mapping: &Mapping,
+    spot: Spot,
+    values: &Map<String, Value>,
+) -> Map<String, Value> {
+    let statement = format!(
+        "select to_jsonb(jsonb_populate_record(null::{}, $1::jsonb))",
+        spot.table(mapping)
+    );
+    let json = Value::Object(values.clone()).to_string();
+    let row = sql::fetch_one(&statement, &[Some(&json)]);
+    let mut typed = row
+        .as_ref()
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    typed.retain(|column, _| values.contains_key(column));
+    typed
+}
+
+/// Inserts a row that was there before, with its key, as its table's owner.
+pub(crate) fn insert_row(mapping: &Mapping, spot: Spot, values: &Map<String, Value>) {
+    let table = spot.table(mapping);
+    let list = values
+        .keys()
+        .map(pgrx::spi::quote_identifier)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let statement = format!(
+        "insert into {table} ({list}) overriding system value
+        select {list} from jsonb_populate_record(null::{table}, $1::jsonb)"
+    );
+    let json = Value::Object(values.clone()).to_string();
+    as_owner(mapping, spot.owner(mapping), || {
+        sql::execute(&statement, &[Some(&json)]);
+    });
+}
+
+fn run(mapping: &Mapping, invoice: &str, place: &Place, statement: &str, json: Option<&str>) {
+    let of_invoice = (place.spot == Spot::Payment).then_some(invoice);
+    let params: Vec<Option<&str>> = [json, Some(&place.row), of_invoice]
+        .into_iter()
+        .filter(Option::is_some)
+        .collect();
+    as_owner(mapping, place.spot.owner(mapping), || {
+        sql::execute(statement, &params);
+    });
+}
+
+/// The columns that PostgreSQL computes from the row's others: they follow by
+/// themselves and cannot be written.
+pub(crate) fn generated_columns(mapping: &Mapping, spot: Spot) -> Vec<String> {
+    sql::fetch(
+        "select to_jsonb(attname) from pg_attribute
+        where attrelid = $1::regclass and attgenerated <> '' and not attisdropped",
+        &[Some(spot.table(mapping))],
+    )
+    .into_iter()
+    .filter_map(|name| name.as_str().map(str::to_owned))
+    .collect()
+}
+
+/// A foreign key by which removing a payment would change rows of a third table.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Dependent {
+    pub(crate) table: String,
+    statement: String,
+}
+
+impl Dependent {
+    /// The foreign keys to the payments that cascade, or set what refers to null.
+    pub(crate) fn of_payments(mapping: &Mapping) -> Vec<Self> {
+        let payments = &mapping.payments;
+        sql::fetch(
+            "select jsonb_build_object('table', f.conrelid::regclass::text, 'statement', format(
+                'select to_jsonb(true) from %s c join %s p on %s where p.%s = $1::%s limit 1',
+                f.conrelid::regclass, f.confrelid::regclass,
+                (select string_agg(format('c.%I = p.%I', mine.attname, theirs.attname), ' and ')
+                 from unnest(f.conkey, f.confkey) k (mine, theirs)
+                 join pg_attribute mine on mine.attrelid = f.conrelid and mine.attnum = k.mine
+                 join pg_attribute theirs on theirs.attrelid = f.confrelid and theirs.attnum = k.theirs),
+                $2, $3))
+            from pg_constraint f
+            where f.contype = 'f' and f.confrelid = $1::regclass and f.confdeltype in ('c', 'n', 'd')
+            order by f.conrelid::regclass::text",
+            &[
+                Some(&payments.table),
+                Some(&payments.id.quoted),
+                Some(&payments.id.type_name),
+            ],
+        )
+        .into_iter()
+        .filter_map(|row| serde_json::from_value(row).ok())
+        .collect()
+    }
+
+    /// Whether a row of that table refers to this payment.
+    pub(crate) fn refers_to(&self, payment: &str) -> bool {
+        sql::fetch_one(&self.statement, &[Some(payment)]).is_some()
+    }
+}

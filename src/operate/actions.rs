@@ -1,0 +1,116 @@
+//! Which actions a kind of issue allows: the one place that says so.
+
+use crate::domain::issue::IssueKind;
+
+/// What a person can decide about an issue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    RevertToUnpaid,
+    SetStatus,
+    FollowPayments,
+    MarkRefunded,
+    AcceptPaidElsewhere,
+    AcceptAmount,
+    LinkRow,
+    BookAnyway,
+    LinkPayment,
+    RepairAgain,
+    KeepAsIs,
+    Ignore,
+}
+
+impl Action {
+    /// The word in SQL.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::RevertToUnpaid => "revert_to_unpaid",
+            Self::SetStatus => "set_status",
+            Self::FollowPayments => "follow_payments",
+            Self::MarkRefunded => "mark_refunded",
+            Self::AcceptPaidElsewhere => "accept_paid_elsewhere",
+            Self::AcceptAmount => "accept_amount",
+            Self::LinkRow => "link_row",
+            Self::BookAnyway => "book_anyway",
+            Self::LinkPayment => "link_payment",
+            Self::RepairAgain => "repair_again",
+            Self::KeepAsIs => "keep_as_is",
+            Self::Ignore => "ignore",
+        }
+    }
+
+    /// A sentence for people.
+    pub(crate) fn description(self) -> &'static str {
+        match self {
+            Self::RevertToUnpaid => {
+                "It was not paid: nothing paid, all of the total due, and the status {\"status\": …}."
+            }
+            Self::SetStatus => "Only the status is wrong: it becomes {\"status\": …}.",
+            Self::FollowPayments => {
+                "The payments are right: the invoice's amounts become what they come to, and its status {\"status\": …} or, where a part is paid, your word for that."
+            }
+            Self::MarkRefunded => {
+                "The money is gone: it no longer counts for the invoice, whose status becomes {\"status\": …} or, where a part is left, your word for that."
+            }
+            Self::AcceptPaidElsewhere => {
+                "It was paid outside Stripe: nothing is changed, and you are not told of it again."
+            }
+            Self::AcceptAmount => {
+                "The amounts are right as they are: nothing is changed, and you are not told of them again."
+            }
+            Self::LinkRow => {
+                "The payment recorded by hand is this one: Stripe's id is written into its row."
+            }
+            Self::BookAnyway => "They are two payments: Stripe's is recorded as well.",
+            Self::LinkPayment => {
+                "The payment is for the invoice {\"invoice_id\": …}: it is recorded there."
+            }
+            Self::RepairAgain => "Try the repair again, now.",
+            Self::KeepAsIs => {
+                "Leave it as it is: this repair is not made, and you are not told of it again."
+            }
+            Self::Ignore => {
+                "Nothing has to be done: you are not told of it again while it stays as it is."
+            }
+        }
+    }
+
+    /// Whether only the issue is settled, and nothing else happens.
+    pub(crate) fn only_settles(self) -> bool {
+        matches!(
+            self,
+            Self::AcceptPaidElsewhere | Self::AcceptAmount | Self::KeepAsIs | Self::Ignore
+        )
+    }
+
+    /// Whether the facts that are left afterwards are what the person wanted:
+    /// what Stripe says does not change by writing it down.
+    pub(crate) fn settles_what_is_left(self) -> bool {
+        self.only_settles() || matches!(self, Self::MarkRefunded | Self::LinkPayment)
+    }
+}
+
+/// The actions that fit a kind of issue. What resolves by itself once Stripe
+/// answers again has none: it can be acknowledged and snoozed.
+pub(crate) fn actions_of(kind: IssueKind) -> &'static [Action] {
+    use Action::*;
+    match kind {
+        IssueKind::PaidWithoutPayment => &[AcceptPaidElsewhere, RevertToUnpaid, SetStatus],
+        IssueKind::AmountMismatch => &[AcceptAmount, FollowPayments, SetStatus],
+        IssueKind::Overpaid => &[AcceptAmount],
+        IssueKind::PossibleDuplicate => &[LinkRow, BookAnyway, Ignore],
+        IssueKind::Refunded | IssueKind::PartiallyRefunded | IssueKind::Disputed => {
+            &[MarkRefunded, Ignore]
+        }
+        IssueKind::UnlinkedPayment => &[LinkPayment, Ignore],
+        IssueKind::ApplyFailed => &[RepairAgain, Ignore],
+        IssueKind::OverriddenByTrigger | IssueKind::RepairUndone => &[RepairAgain, KeepAsIs],
+        IssueKind::CurrencyMismatch
+        | IssueKind::DuplicatePayment
+        | IssueKind::StripeObjectMissing
+        | IssueKind::LivemodeMismatch
+        | IssueKind::UnknownStatus
+        | IssueKind::WebhooksFailing
+        | IssueKind::EventFailing => &[Ignore],
+        IssueKind::StripeUnreachable => &[],
+    }
+}

@@ -1,0 +1,170 @@
+//! What has happened so far: sweeps, webhooks, alerts; and the time zone.
+
+use serde_json::Value;
+
+use super::{Check, schedule, secrets, text};
+use crate::domain::cron::Cron;
+use crate::pg::{Problem, sql};
+
+/// A sweep that pg_cron starts may begin so much later, in seconds: another one
+/// may be at work for as long as that.
+const MAY_BE_LATE: i64 = 15 * 60;
+
+/// Without a schedule that can be seen: how old the last sweep may be, in seconds.
+const USUAL_AGE: i64 = 60 * 60;
+
+const FAILED_RUNS: &str =
+    "select id, started_at, cause, error from invoice_sync.recent_runs where not success limit 10;";
+
+pub(super) fn sweeps() -> Result<Vec<Check>, Problem> {
+    let facts = sql::fetch_one(
+        "select jsonb_build_object(
+            'now', extract(epoch from now())::bigint,
+            'last', (
+                select jsonb_build_object(
+                    'started', extract(epoch from r.started_at)::bigint,
+                    'at', date_trunc('second', r.started_at)::text,
+                    'success', r.success,
+                    'error', concat_ws('. ', r.error ->> 'message', r.error ->> 'detail'))
+                from invoice_sync.run r
+                where r.kind = 'sweep' and r.finished_at is not null
+                order by r.id desc limit 1),
+            'unfinished', (
+                select count(*) from invoice_sync.run
+                where finished_at is null and started_at < now() - interval '30 minutes'),
+            'killed', (
+                select count(*) from invoice_sync.run
+                where started_at > now() - interval '1 day' and error ->> 'sqlstate' = '57P01'))",
+        &[],
+    )
+    .unwrap_or_default();
+    let last = &facts["last"];
+    let mut checks = vec![last_sweep(last, facts["now"].as_i64().unwrap_or_default())];
+    if last.is_object() {
+        let error = last["error"].as_str().unwrap_or_default();
+        checks.push(match last["success"] == Value::Bool(true) {
+            true => Check::good("success", "the last sweep could do all of its work"),
+            false => Check::bad(
+                "success",
+                format!("the last sweep failed: {error}"),
+                FAILED_RUNS,
+            ),
+        });
+    }
+    let count = |field: &str| facts[field].as_u64().unwrap_or_default();
+    checks.push(Check::judged(
+        "unfinished runs",
+        count("unfinished") == 0,
+        format!(
+            "{} are unfinished, and {} were ended from outside within a day",
+            count("unfinished"),
+            count("killed")
+        ),
+        "call invoice_sync.run_sweep();",
+    ));
+    Ok(checks)
+}
+
+fn last_sweep(last: &Value, now: i64) -> Check {
+    let name = "last sweep";
+    let sweep = "call invoice_sync.run_sweep();";
+    let Some(started) = last["started"].as_i64() else {
+        return Check::bad(name, "there was none yet", sweep);
+    };
+    let due = schedule::job()
+        .and_then(|job| Cron::parse(&job.schedule)?.next_after(started))
+        .unwrap_or(started + USUAL_AGE);
+    let at = last["at"].as_str().unwrap_or_default();
+    Check::judged(
+        name,
+        now <= due + MAY_BE_LATE,
+        match now - due {
+            late if late > MAY_BE_LATE => {
+                format!("at {at}; the next one is {} minutes late", late / 60)
+            }
+            _ => format!("at {at}"),
+        },
+        sweep,
+    )
+}
+
+pub(super) fn webhooks() -> Result<Vec<Check>, Problem> {
+    let last = text("(select date_trunc('second', max(webhook_at)) from invoice_sync.event)");
+    let failing = text(
+        "(select summary from invoice_sync.issue
+          where kind = 'webhooks_failing' and state <> 'resolved' limit 1)",
+    );
+    let detail = match last.as_str() {
+        "" => "none came yet: sweeps alone find what was paid".to_owned(),
+        last => format!("the last one came at {last}"),
+    };
+    let deliveries = if failing.is_empty() {
+        Check::good("webhooks", detail)
+    } else {
+        Check::bad(
+            "webhooks",
+            format!("{failing} Of all, {detail}"),
+            "select * from invoice_sync.webhook_health limit 20;",
+        )
+    };
+    Ok(vec![secrets::webhook_secret(), deliveries])
+}
+
+pub(super) fn alerts() -> Result<Vec<Check>, Problem> {
+    let facts = sql::fetch_one(
+        "select jsonb_build_object(
+            'sender', s.alert_sender, 'recipients', cardinality(s.alert_recipients),
+            'failing', (select count(*) from invoice_sync.alerts where state = 'failing'),
+            'why', (select last_error from invoice_sync.alerts where state = 'failing' limit 1))
+        from invoice_sync.settings s",
+        &[],
+    )
+    .unwrap_or_default();
+    let to_and_from = facts["sender"].is_string() && facts["recipients"].as_u64() > Some(0);
+    let failing = facts["failing"].as_u64().unwrap_or_default();
+    Ok(vec![
+        secrets::email_key(),
+        Check::judged(
+            "e-mail addresses",
+            to_and_from,
+            match to_and_from {
+                true => "alerts have a sender and recipients",
+                false => {
+                    "alerts have no sender or no recipients, and stay in the view invoice_sync.alerts"
+                }
+            },
+            "update invoice_sync.settings set alert_sender = 'books@example.com', alert_recipients = '{you@example.com}';",
+        ),
+        Check::judged(
+            "alerts",
+            failing == 0,
+            match facts["why"].as_str() {
+                Some(why) => format!("{failing} cannot be sent: {why}"),
+                None => "none failed to be sent".to_owned(),
+            },
+            "select * from invoice_sync.alerts where state = 'failing';",
+        ),
+    ])
+}
+
+/// Where a day begins decides the dates that are written.
+pub(super) fn time_zone() -> Result<Vec<Check>, Problem> {
+    let ours = text("(select time_zone from invoice_sync.settings)");
+    let servers = text("(select reset_val from pg_settings where name = 'TimeZone')");
+    let same = text(&format!(
+        "(select now() at time zone {} = now() at time zone {})",
+        pgrx::spi::quote_literal(&ours),
+        pgrx::spi::quote_literal(&servers)
+    ));
+    let check = Check::good(
+        "time zone",
+        format!("dates are written by {ours}; the server's is {servers}"),
+    );
+    if same == "true" {
+        return Ok(vec![check]);
+    }
+    Ok(vec![check.advice(format!(
+        "update invoice_sync.settings set time_zone = {};",
+        pgrx::spi::quote_literal(&servers)
+    ))])
+}

@@ -1,0 +1,248 @@
+//! pg_cron and its job, here or in another database of the server.
+
+use serde_json::Value;
+
+use super::{Check, database, text, told};
+use crate::pg::{Problem, in_subtransaction, sql};
+
+/// The job as pg_cron has it, for [`super::history`] as well.
+pub(super) struct Job {
+    pub(super) schedule: String,
+    role: String,
+    is_active: bool,
+    /// What pg_cron said when it last ended in failure.
+    failure: Option<String>,
+}
+
+/// What can be seen of pg_cron from here.
+enum Sight {
+    /// Its library is not loaded.
+    NotLoaded,
+    /// It is not an extension of the database that it works in.
+    NotCreated {
+        place: String,
+    },
+    /// It is in another database, and there is no way to ask.
+    Unseen {
+        place: String,
+        why: Option<Problem>,
+    },
+    Seen {
+        place: String,
+        job: Option<Job>,
+    },
+}
+
+pub(super) fn look() -> Result<Vec<Check>, Problem> {
+    let name = "pg_cron";
+    Ok(match sight() {
+        Sight::NotLoaded => vec![Check::bad(
+            name,
+            "the server has not loaded its library",
+            load_statements(),
+        )],
+        Sight::NotCreated { place } => vec![Check::bad(
+            name,
+            format!("it is not an extension of the database {place} yet"),
+            within(&place, "create extension pg_cron;"),
+        )],
+        Sight::Unseen { place, why: None } => vec![Check::bad(
+            name,
+            format!(
+                "it is in the database {place}; its job cannot be seen from here without dblink"
+            ),
+            "create extension dblink;",
+        )],
+        Sight::Unseen {
+            place,
+            why: Some(why),
+        } => vec![unseen(&place, &why)],
+        Sight::Seen { place, job } => {
+            let there = Check::good(name, format!("it is in the database {place}"));
+            let mut checks = vec![there, scheduled(job.as_ref())];
+            checks.extend(job.as_ref().map(|job| may_sweep(&job.role)));
+            checks
+        }
+    })
+}
+
+/// The job, where it can be seen.
+pub(super) fn job() -> Option<Job> {
+    match sight() {
+        Sight::Seen { job, .. } => job,
+        _ => None,
+    }
+}
+
+fn sight() -> Sight {
+    if text("exists (select from pg_extension where extname = 'pg_cron')") == "true" {
+        return seen(text("current_database()"));
+    }
+    if text(
+        "'pg_cron' = any (regexp_split_to_array(current_setting('shared_preload_libraries'), '[ ,\"]+'))",
+    ) != "true"
+    {
+        return Sight::NotLoaded;
+    }
+    let place = text("(select database from invoice_sync.pg_cron_place())");
+    if place == text("current_database()") {
+        return Sight::NotCreated { place };
+    }
+    if text("exists (select from pg_extension where extname = 'dblink')") != "true" {
+        return Sight::Unseen { place, why: None };
+    }
+    seen(place)
+}
+
+fn seen(place: String) -> Sight {
+    match in_subtransaction(read_job) {
+        Ok(job) => Sight::Seen { place, job },
+        // 3F000, 42P01: no schema, no table.
+        Err(problem) if matches!(problem.sqlstate_text(), "3F000" | "42P01") => {
+            Sight::NotCreated { place }
+        }
+        Err(problem) => Sight::Unseen {
+            place,
+            why: Some(problem),
+        },
+    }
+}
+
+fn read_job() -> Result<Option<Job>, Problem> {
+    let statement =
+        "select jsonb_build_object('schedule', schedule, 'role', username, 'active', active,
+            'failure', (select case d.status when 'failed' then d.return_message end
+                        from cron.job_run_details d
+                        where d.jobid = j.jobid and d.status in ('succeeded', 'failed')
+                        order by d.runid desc limit 1))::text
+        from cron.job j where jobname = %L and database = %L order by active desc limit 1";
+    let row = sql::fetch_one(
+        "select to_jsonb(invoice_sync.run_where_pg_cron_is(s, s)::jsonb)
+        from format($1, invoice_sync.job_name(), current_database()) s",
+        &[Some(statement)],
+    );
+    let field = |row: &Value, name: &str| row[name].as_str().map(str::to_owned);
+    Ok(row.filter(Value::is_object).map(|row| Job {
+        schedule: field(&row, "schedule").unwrap_or_default(),
+        role: field(&row, "role").unwrap_or_default(),
+        is_active: row["active"] == Value::Bool(true),
+        failure: field(&row, "failure"),
+    }))
+}
+
+/// What is there already stays; a restart is needed.
+fn load_statements() -> String {
+    let mut lines = Vec::new();
+    if text("exists (select from pg_available_extensions where name = 'pg_cron')") != "true" {
+        let major = text("current_setting('server_version_num')::int / 10000");
+        lines.push(format!("$ apt-get install -y postgresql-{major}-cron"));
+    }
+    lines.push(format!(
+        "alter system set shared_preload_libraries = {};",
+        text("concat_ws(', ', nullif(current_setting('shared_preload_libraries'), ''), 'pg_cron')")
+    ));
+    if text("nullif(current_setting('cron.database_name', true), '') is null") == "true" {
+        lines.push(format!(
+            "$ echo \"cron.database_name = '{}'\" >> '{}'",
+            text("current_database()"),
+            text("current_setting('config_file')")
+        ));
+    }
+    lines.push(format!(
+        "$ sudo -u '#{user}' '{programs}/pg_ctl' restart -D '{data}'  # or as your system restarts PostgreSQL",
+        user = crate::pg::identity::server_user_id(),
+        programs = text("(select setting from pg_config() where name = 'BINDIR')"),
+        data = text("current_setting('data_directory')")
+    ));
+    lines.push("\\connect -".to_owned());
+    lines.join("\n")
+}
+
+fn within(place: &str, statement: &str) -> String {
+    if place == text("current_database()") {
+        return statement.to_owned();
+    }
+    format!(
+        "\\connect {}\n{statement}\n\\connect {}",
+        pgrx::spi::quote_identifier(place),
+        database()
+    )
+}
+
+/// Honest about what is not known: the ledger alone tells whether it works.
+fn unseen(place: &str, why: &Problem) -> Check {
+    let by_cron = text(
+        "(select date_trunc('second', started_at) from invoice_sync.run
+          where kind = 'sweep' and cause = 'cron' and started_at > now() - interval '1 day'
+          order by id desc limit 1)",
+    );
+    let why = told(why);
+    Check::judged(
+        "schedule",
+        !by_cron.is_empty(),
+        match by_cron.as_str() {
+            "" => format!(
+                "pg_cron is in the database {place} and cannot be seen from here ({why}); it has not swept within a day"
+            ),
+            at => format!(
+                "pg_cron is in the database {place} and cannot be seen from here ({why}); it last swept at {at}"
+            ),
+        },
+        &within(
+            place,
+            &format!(
+                "select * from cron.job where database = {};",
+                pgrx::spi::quote_literal(text("current_database()"))
+            ),
+        ),
+    )
+}
+
+fn scheduled(job: Option<&Job>) -> Check {
+    let name = "schedule";
+    let schedule = "select invoice_sync.schedule();";
+    let Some(job) = job else {
+        return Check::bad(name, "no job sweeps this database", schedule);
+    };
+    let what = format!("{}, as {}", job.schedule, job.role);
+    match &job.failure {
+        _ if !job.is_active => {
+            Check::bad(name, format!("{what}: the job is switched off"), schedule)
+        }
+        Some(failure) => Check::bad(
+            name,
+            format!("{what}: pg_cron says of its last run: {}", failure.trim()),
+            "call invoice_sync.run_sweep();",
+        ),
+        None => Check::good(name, what),
+    }
+}
+
+/// pg_cron connects as the role whose job it is.
+fn may_sweep(role: &str) -> Check {
+    let lacks = sql::fetch_one(
+        "select to_jsonb(array_remove(array[
+            case when not r.rolcanlogin then format('alter role %I login;', r.rolname) end,
+            case when not has_database_privilege(r.oid, d.oid, 'connect')
+                 then format('grant connect on database %I to %I;', d.datname, r.rolname) end,
+            case when not (has_schema_privilege(r.oid, 'invoice_sync', 'usage')
+                           and has_function_privilege(r.oid, 'invoice_sync.run_sweep(interval)', 'execute'))
+                 then format('select invoice_sync.grant_access(%L);', quote_ident(r.rolname)) end], null))
+        from pg_roles r
+        join pg_database d on d.datname = current_database()
+        where r.rolname = $1",
+        &[Some(role)],
+    );
+    let lacks: Vec<String> = lacks
+        .and_then(|list| serde_json::from_value(list).ok())
+        .unwrap_or_default();
+    Check::judged(
+        "role of the job",
+        lacks.is_empty(),
+        match lacks.len() {
+            0 => format!("{role} may sweep"),
+            _ => format!("{role} may not sweep"),
+        },
+        &lacks.join("\n"),
+    )
+}

@@ -1,0 +1,189 @@
+//! The secrets: there, readable by us and by nobody else. None is in any answer.
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde_json::Value;
+
+use super::{Check, reset_statement, set_statement, text};
+use crate::pg::guc::is_preloaded;
+use crate::pg::identity::server_user_id;
+use crate::pg::{Problem, in_subtransaction, sql};
+use crate::settings;
+
+const STRIPE_KEY: &str = "invoice_sync.stripe_api_key";
+const WEBHOOK_SECRET: &str = "invoice_sync.stripe_webhook_secret";
+const EMAIL_KEY: &str = "invoice_sync.resend_api_key";
+
+/// `doctor()`'s first look: without a key there is nothing to do.
+pub(super) fn stripe_key() -> Result<Vec<Check>, Problem> {
+    let preloaded = match is_preloaded() {
+        true => "invoice_sync is in shared_preload_libraries",
+        false => {
+            "invoice_sync is not in shared_preload_libraries, which only a literal key would need"
+        }
+    };
+    let there = "the key is";
+    Ok(vec![
+        judge("Stripe key", STRIPE_KEY, there, || {
+            Ok(settings::stripe_api_key()?.is_some())
+        }),
+        Check::good("library", preloaded),
+    ])
+}
+
+pub(super) fn webhook_secret() -> Check {
+    judge("webhook secret", WEBHOOK_SECRET, "it is", || {
+        Ok(!settings::stripe_webhook_secrets()?.is_empty())
+    })
+}
+
+pub(super) fn email_key() -> Check {
+    judge("e-mail key", EMAIL_KEY, "it is", || {
+        Ok(settings::resend_api_key()?.is_some())
+    })
+}
+
+/// `read` answers whether there is one, or why it cannot be read.
+fn judge(
+    name: &str,
+    setting: &str,
+    there: &str,
+    read: impl FnOnce() -> Result<bool, Problem>,
+) -> Check {
+    match in_subtransaction(read) {
+        Ok(true) => Check::good(name, format!("{there} {}", whereabouts(setting))),
+        Ok(false) => Check::bad(
+            name,
+            format!("the setting {setting} is not set"),
+            place_statement(setting),
+        ),
+        Err(problem) => Check::bad(name, super::told(&problem), mend(setting, &problem)),
+    }
+}
+
+/// In which way a secret is given.
+fn whereabouts(setting: &str) -> String {
+    let shown = shown(setting);
+    let way = shown
+        .split(',')
+        .map(|part| match part.trim().split_once(':') {
+            Some(("file", path)) => format!("in the file {path}"),
+            Some(("vault", name)) => format!("in the vault as {name}"),
+            _ => "a literal in the server's configuration".to_owned(),
+        });
+    let mut ways: Vec<String> = way.collect();
+    ways.dedup();
+    ways.join(" and ")
+}
+
+/// What SHOW tells: never a literal.
+fn shown(setting: &str) -> String {
+    text(&format!("current_setting('{setting}', true)"))
+}
+
+/// A file beside the server's configuration, and the setting that leads to it.
+pub(super) fn place_statement(setting: &str) -> String {
+    let file = setting.replace("invoice_sync.", "invoice_sync_");
+    let directory = text("regexp_replace(current_setting('config_file'), '/[^/]*$', '')");
+    let path = format!("{directory}/{file}");
+    format!(
+        "{}\n{}",
+        file_statement(&path),
+        set_statement(setting, &format!("file:{path}"))
+    )
+}
+
+/// Waits for the secret on its standard input, where no history keeps it.
+fn file_statement(path: &str) -> String {
+    format!(
+        "$ install -m 600 -o {user} /dev/stdin '{path}'  # then paste it, Enter, Ctrl-D",
+        user = server_user_id(),
+    )
+}
+
+fn mend(setting: &str, problem: &Problem) -> String {
+    let shown = shown(setting);
+    let Some(path) = shown.strip_prefix("file:") else {
+        return place_statement(setting);
+    };
+    if problem.is(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE) {
+        return format!(
+            "$ chown {user} '{path}' && chmod 600 '{path}'",
+            user = server_user_id()
+        );
+    }
+    file_statement(path)
+}
+
+/// Literals that other roles can read, whether or not they are in use: in the
+/// catalog of ALTER DATABASE and ALTER ROLE, and, without the library preloaded,
+/// in the configuration file.
+pub(super) fn in_sight() -> Result<Vec<Check>, Problem> {
+    let found = sql::fetch(
+        r"
+        with secret (name) as (
+            values ('invoice_sync.stripe_api_key'), ('invoice_sync.stripe_webhook_secret'),
+                   ('invoice_sync.resend_api_key')
+        ),
+        stored as (
+            select split_part(c, '=', 1) as name, substr(c, strpos(c, '=') + 1) as value,
+                   case
+                       when s.setrole = 0 then format('alter database %I', d.datname)
+                       when s.setdatabase = 0 then format('alter role %I', r.rolname)
+                       else format('alter role %I in database %I', r.rolname, d.datname)
+                   end as place
+            from pg_db_role_setting s
+            cross join unnest(s.setconfig) c
+            left join pg_database d on d.oid = s.setdatabase
+            left join pg_roles r on r.oid = s.setrole
+            where s.setdatabase = 0 or d.datname = current_database()
+            union all
+            select f.name, f.setting, null
+            from pg_file_settings f
+            where not $1::boolean
+        )
+        select jsonb_build_object('name', name, 'place', place)
+        from stored
+        join secret using (name)
+        where value !~ '^\s*((file|vault):[^,]*(,\s*|$))*$'
+        order by 1",
+        &[Some(if is_preloaded() { "true" } else { "false" })],
+    );
+    let name = "secrets in sight";
+    if found.is_empty() {
+        return Ok(vec![Check::good(
+            name,
+            "no secret stands where other roles can read it",
+        )]);
+    }
+    let field = |row: &Value, field: &str| row[field].as_str().map(str::to_owned);
+    Ok(found
+        .iter()
+        .map(|row| {
+            let setting = field(row, "name").unwrap_or_default();
+            match field(row, "place") {
+                Some(place) => Check::bad(
+                    name,
+                    format!("every role can read the literal that {place} stored for {setting}; it is not used; replace it in Stripe or Resend, because it is known"),
+                    format!("{place} reset {setting};\n{}", place_statement(&setting)),
+                ),
+                None => Check::bad(
+                    name,
+                    format!("the configuration file holds a literal for {setting}, which every role can read with SHOW, because invoice_sync is not in shared_preload_libraries; it is not used"),
+                    format!("{}\n{}", without_line(&setting), place_statement(&setting)),
+                ),
+            }
+        })
+        .collect())
+}
+
+fn without_line(setting: &str) -> String {
+    let file = text("current_setting('config_file')");
+    let pattern = setting.replace('.', r"\.");
+    format!("$ sed -i '/^ *{pattern} *=/d' '{file}'\nselect pg_reload_conf();")
+}
+
+/// Where another place than Stripe's own answers, what puts that right.
+pub(super) fn own_base_again() -> Option<String> {
+    (settings::stripe_api_base() != "https://api.stripe.com")
+        .then(|| reset_statement("invoice_sync.stripe_api_base"))
+}

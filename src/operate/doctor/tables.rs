@@ -1,0 +1,195 @@
+//! The application's tables: as the settings say, quick to look things up in,
+//! and ready to be written.
+
+use serde_json::{Value, json};
+
+use super::{Check, told};
+use crate::host::indexes;
+use crate::host::mapping::Mapping;
+use crate::pg::{Problem, in_subtransaction, sql};
+
+pub(super) fn look() -> Result<Vec<Check>, Problem> {
+    let mapping = match in_subtransaction(Mapping::load) {
+        Ok((mapping, _)) => mapping,
+        Err(problem) => {
+            return Ok(vec![Check::bad(
+                "settings",
+                told(&problem),
+                "select * from invoice_sync.propose_mapping();\nselect invoice_sync.adopt_mapping();",
+            )]);
+        }
+    };
+    let facts = facts(&mapping);
+    Ok(vec![
+        Check::good(
+            "settings",
+            format!(
+                "invoices are in {}, payments in {}",
+                mapping.invoices.table, mapping.payments.table
+            ),
+        ),
+        required_columns(&mapping, &facts),
+        triggers(&facts),
+        unique_id(&mapping),
+        indexes(&mapping)?,
+        rights(&facts),
+        row_security(&facts),
+    ])
+}
+
+/// What the catalogs and the ledger say of both tables: `triggers`, `fills` (a
+/// trigger may fill columns of new payments), `issues` (open, of triggers and
+/// constraints, by kind), `grants` (that the owners lack), `policies` (tables with
+/// row level security), `definer` and `definer_sees_all`.
+fn facts(mapping: &Mapping) -> Value {
+    sql::fetch_one(
+        r"
+        with host (name, oid, owner, needed) as (
+            select t.name, t.oid, c.relowner, t.needed
+            from (values ($1, $1::regclass, array['select', 'update']),
+                         ($2, $2::regclass, array['select', 'insert', 'update'])) t (name, oid, needed)
+            join pg_class c on c.oid = t.oid
+        )
+        select jsonb_build_object(
+            'triggers', (
+                select coalesce(jsonb_agg(format('%s on %s', g.tgname, h.name) order by h.name, g.tgname), '[]')
+                from host h
+                join pg_trigger g on g.tgrelid = h.oid and not g.tgisinternal and g.tgenabled <> 'D'),
+            'fills', exists (
+                -- Of a row (1), before (2), insert (4).
+                select from pg_trigger g
+                where g.tgrelid = $2::regclass and not g.tgisinternal and g.tgenabled <> 'D'
+                    and g.tgtype::int & 7 = 7),
+            'issues', (
+                select coalesce(jsonb_agg(format('%s %s', count, kind) order by kind), '[]')
+                from (select kind, count(*) from invoice_sync.issue
+                      where state <> 'resolved' and kind in ('apply_failed', 'overridden_by_trigger')
+                      group by kind) k),
+            'grants', (
+                select coalesce(jsonb_agg(format('grant %s on %s to %I;', p, h.name, pg_get_userbyid(h.owner))), '[]')
+                from host h
+                cross join unnest(h.needed) p
+                where not has_table_privilege(h.owner, h.oid, p)),
+            'policies', (
+                select coalesce(jsonb_agg(h.name order by h.name), '[]')
+                from host h
+                join pg_class c on c.oid = h.oid
+                where c.relrowsecurity),
+            'definer', quote_ident(current_user),
+            'definer_sees_all', (select rolsuper or rolbypassrls from pg_roles where rolname = current_user)
+        )",
+        &[Some(&mapping.invoices.table), Some(&mapping.payments.table)],
+    )
+    .unwrap_or_default()
+}
+
+fn texts(facts: &Value, field: &str) -> Vec<String> {
+    let list = facts[field].as_array().into_iter().flatten();
+    list.filter_map(|text| text.as_str().map(str::to_owned))
+        .collect()
+}
+
+fn required_columns(mapping: &Mapping, facts: &Value) -> Check {
+    let name = "columns of new payments";
+    let unfilled = &mapping.payments.unfilled;
+    if unfilled.is_empty() {
+        return Check::good(name, "each that must have a value gets one");
+    }
+    let detail = format!(
+        "NOT NULL, without a default and not in payment_values: {}",
+        unfilled.join(", ")
+    );
+    if facts["fills"] == json!(true) {
+        return Check::good(name, format!("{detail}; a trigger may fill them"));
+    }
+    let values: serde_json::Map<String, Value> = unfilled
+        .iter()
+        .map(|column| (column.clone(), json!({ "value": "?" })))
+        .collect();
+    Check::bad(
+        name,
+        detail,
+        format!(
+            "update invoice_sync.settings set payment_values = payment_values || {};",
+            pgrx::spi::quote_literal(Value::Object(values).to_string())
+        ),
+    )
+}
+
+fn triggers(facts: &Value) -> Check {
+    let (triggers, issues) = (texts(facts, "triggers"), texts(facts, "issues"));
+    let detail = match triggers.as_slice() {
+        [] => "there are none of yours".to_owned(),
+        some => format!("yours run with every repair: {}", some.join(", ")),
+    };
+    if issues.is_empty() {
+        return Check::good("triggers", detail);
+    }
+    Check::bad(
+        "triggers",
+        format!("{detail}; open issues: {}", issues.join(", ")),
+        "select * from invoice_sync.open_issues where kind in ('apply_failed', 'overridden_by_trigger');",
+    )
+}
+
+fn unique_id(mapping: &Mapping) -> Check {
+    let name = "one row for one Stripe payment";
+    match indexes::missing_unique(&mapping.payments) {
+        None => Check::good(name, "a unique index sees to it"),
+        Some(statement) => Check::good(
+            name,
+            format!(
+                "no unique index of {} sees to it; this extension writes each once, but your own code may not",
+                mapping.payments.table
+            ),
+        )
+        .advice(statement),
+    }
+}
+
+fn indexes(mapping: &Mapping) -> Result<Check, Problem> {
+    let missing = indexes::missing(mapping)?;
+    if missing.is_empty() {
+        return Ok(Check::good("indexes", "none is missing"));
+    }
+    let columns = missing
+        .iter()
+        .map(|missing| format!("{} ({})", missing.table, missing.column));
+    let statements = missing.iter().map(|missing| missing.statement.clone());
+    Ok(Check::bad(
+        "indexes",
+        format!("missing: {}", columns.collect::<Vec<_>>().join(", ")),
+        statements.collect::<Vec<_>>().join("\n"),
+    ))
+}
+
+/// The tables are written as their owner, who may have lost a right.
+fn rights(facts: &Value) -> Check {
+    let lacking = texts(facts, "grants");
+    Check::judged(
+        "rights on the tables",
+        lacking.is_empty(),
+        match lacking.len() {
+            0 => "the tables' owners may read and write them",
+            _ => "the tables are written as their owners, who may not",
+        },
+        &lacking.join("\n"),
+    )
+}
+
+fn row_security(facts: &Value) -> Check {
+    let name = "row level security";
+    let policies = texts(facts, "policies").join(" and ");
+    let definer = facts["definer"].as_str().unwrap_or_default();
+    if policies.is_empty() {
+        return Check::good(name, "there is none");
+    }
+    Check::judged(
+        name,
+        facts["definer_sees_all"] == json!(true),
+        format!(
+            "on {policies}; the extension reads as its owner, {definer}, and writes as the tables' owners"
+        ),
+        &format!("alter role {definer} bypassrls;"),
+    )
+}

@@ -1,0 +1,25 @@
+//! What a person does about it: resolve an issue, undo a repair,
+//! look whether all is in place.
+
+pub(crate) mod actions;
+mod deeds;
+pub(crate) mod doctor;
+mod putback;
+pub(crate) mod resolve;
+pub(crate) mod undo;
+
+use crate::host::mapping::Mapping;
+use crate::host::read::{Patience, Reading, read_locked, read_one};
+use crate::pg::Problem;
+use crate::sweep::treatment::Mode;
+
+/// The invoice and its payments; locked, unless nothing is to be written.
+/// `None` where there is none.
+fn read_for(mode: Mode, mapping: &Mapping, invoice: &str) -> Result<Option<Reading>, Problem> {
+    match mode {
+        Mode::DryRun => read_one(mapping, invoice),
+        Mode::Write => Ok(read_locked(mapping, &[invoice], Patience::Wait)?
+            .into_values()
+            .next()),
+    }
+}

@@ -1,0 +1,399 @@
+//! `resolve_issue`: a person decides about an issue, and it is done and written down.
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde_json::{Value, json};
+
+use super::actions::{Action, actions_of};
+use super::deeds::{Deed, Situation, not_now};
+use super::read_for;
+use crate::domain::evidence::Evidence;
+use crate::domain::issue::IssueKind;
+use crate::domain::plan::{PaymentChange, Plan};
+use crate::host::mapping::Mapping;
+use crate::host::read::Reading;
+use crate::host::settings::{Settings, invalid};
+use crate::ledger::changes::{self, Change, Entry};
+use crate::ledger::desk::{self, Filed, Resolution};
+use crate::ledger::runs::Kind;
+use crate::ledger::{issues, undone};
+use crate::pg::Problem;
+use crate::sweep::apply::apply;
+use crate::sweep::case::{Case as Subject, judge};
+use crate::sweep::one::{all_ids, ask};
+use crate::sweep::outcome::describe;
+use crate::sweep::report::Report;
+use crate::sweep::run::require_fresh_snapshots;
+use crate::sweep::together::differences;
+use crate::sweep::treatment::{Insistence, Mode, Treatment};
+
+/// What a person decided.
+pub(crate) struct Decision<'a> {
+    pub(crate) issue: i64,
+    pub(crate) action: &'a str,
+    pub(crate) note: Option<&'a str>,
+    /// `{"status": …}`, `{"invoice_id": …}` or nothing.
+    pub(crate) arguments: Value,
+    pub(crate) mode: Mode,
+}
+
+/// Carries a decision out, in a run of its own.
+///
+/// Fails with P0002 for an unknown issue, 22023 for an action or arguments that
+/// do not fit, 55000 where the issue is resolved or the facts have moved, and as
+/// `sync_invoice` where Stripe has to be asked and cannot be.
+pub(crate) fn resolve_issue(decision: &Decision) -> Result<Value, Problem> {
+    if decision.mode == Mode::Write {
+        require_fresh_snapshots()?;
+    }
+    let issue = desk::open_issue(decision.issue, false)?;
+    let action = fitting(&issue, decision.action)?;
+    let (mapping, settings) = Mapping::load()?;
+    let case = Case {
+        decision,
+        issue,
+        action,
+        mapping: &mapping,
+        settings: &settings,
+    };
+    if action.only_settles() {
+        case.settle()
+    } else {
+        case.act()
+    }
+}
+
+/// The action of that name. Fails with 22023 where the issue does not allow it.
+fn fitting(issue: &Filed, name: &str) -> Result<Action, Problem> {
+    let allowed = issue.kind().map_or(&[] as &[Action], actions_of);
+    let found = allowed.iter().find(|action| action.as_str() == name);
+    found.copied().ok_or_else(|| {
+        let names: Vec<&str> = allowed.iter().map(|action| action.as_str()).collect();
+        let hint = if names.is_empty() {
+            "It resolves by itself when the facts agree; it can be acknowledged and snoozed."
+                .to_owned()
+        } else {
+            format!("Actions that fit: {}.", names.join(", "))
+        };
+        invalid(format!(
+            "the action \"{name}\" does not fit issue {}",
+            issue.id
+        ))
+        .hint(hint)
+    })
+}
+
+struct Case<'a> {
+    decision: &'a Decision<'a>,
+    issue: Filed,
+    action: Action,
+    mapping: &'a Mapping,
+    settings: &'a Settings,
+}
+
+impl Case<'_> {
+    /// Nothing changes but what is told. Judged by the rows alone; what only
+    /// Stripe can tell is told again when it is found to be otherwise.
+    fn settle(&self) -> Result<Value, Problem> {
+        let reading = match &self.issue.invoice_id {
+            Some(invoice) => read_for(self.decision.mode, self.mapping, invoice)?,
+            None => None,
+        };
+        if let Some(reading) = &reading {
+            let plan = judge(&self.treatment(None)?, reading, &[]);
+            self.must_still_stand(&plan, !self.rests_on_stripe(&plan))?;
+        }
+        let report = Report::open(Kind::ResolveIssue, self.decision.mode);
+        if report.run().is_some() {
+            desk::open_issue(self.issue.id, true)?;
+        }
+        Ok(self.close(report, Vec::new(), String::new()))
+    }
+
+    /// Whether the rows alone cannot tell that the issue is over.
+    fn rests_on_stripe(&self, plan: &Plan) -> bool {
+        let by_rows = [
+            IssueKind::PaidWithoutPayment,
+            IssueKind::AmountMismatch,
+            IssueKind::Overpaid,
+        ];
+        let kind = self.issue.kind();
+        self.issue.object.is_some()
+            || !by_rows
+                .iter()
+                .any(|own| Some(*own) == kind && !plan.undecided.contains(own))
+    }
+
+    /// Stripe is asked, then the invoice is locked and judged; the deed is done
+    /// where the issue still stands as it was, and the invoice judged again.
+    fn act(&self) -> Result<Value, Problem> {
+        let invoice = self.invoice()?;
+        let reading = self.read(invoice, Mode::DryRun)?;
+        let invoice = reading.invoice.id.as_str();
+        let mut ids = all_ids(&reading);
+        ids.extend(self.issue.object.clone().filter(|id| !ids.contains(id)));
+        let answer = ask(self.mapping, self.settings, invoice, ids)?;
+        let treatment = self.treatment(answer.livemode)?;
+        let said = answer.evidence.as_deref();
+        let evidence = self.named(said.unwrap_or_default());
+
+        let before = self.read(invoice, self.decision.mode)?;
+        let plan = judge(&treatment, &before, &evidence);
+        match self.action {
+            // The issue is about a repair, and not among what is judged.
+            Action::RepairAgain => {}
+            Action::LinkPayment => self.must_be_booked_by(&plan)?,
+            _ => self.must_still_stand(&plan, true)?,
+        }
+        let deed = Situation {
+            treatment: &treatment,
+            reading: &before,
+            evidence: &evidence,
+            plan: &plan,
+            facts: &self.issue.evidence,
+            object: self.issue.object.as_deref(),
+            status: self.argument("status"),
+        }
+        .deed(self.action)?;
+        let told = if deed.is_nothing() {
+            describe(&plan)
+        } else {
+            deed.describe()
+        };
+
+        let mut report = Report::open(Kind::ResolveIssue, self.decision.mode);
+        report.count_requests(answer.requests, answer.retries);
+        let Some(run) = report.run() else {
+            let preview = deed.preview(self.mapping, &before);
+            return Ok(self.close(report, preview.into_iter().collect(), told));
+        };
+        desk::open_issue(self.issue.id, true)?;
+        self.carry_out(run, &deed, &before, &treatment, &evidence)?;
+        if self.issue.kind() == Some(IssueKind::RepairUndone) {
+            // What holds the machine back has to go before it tries.
+            desk::resolve(self.issue.id, self.resolution(run));
+            desk::lift(invoice, IssueKind::RepairUndone);
+        }
+        let again = Subject {
+            invoice,
+            evidence: said.map(|_| evidence.as_slice()),
+        };
+        apply(&treatment, &[again], &mut report)?;
+        if self.action == Action::LinkPayment && undone::changes_of_run(run).is_empty() {
+            return Err(not_now("the payment could not be recorded")
+                .hint("Call invoice_sync.sync_invoice for that invoice to see why."));
+        }
+        if self.action == Action::LinkPayment {
+            self.look_again_where_it_was_found(invoice, &treatment, said, &mut report)?;
+        }
+        desk::sign_changes(run, &self.signature());
+        let mut changes = undone::changes_of_run(run);
+        changes.reverse();
+        let changes = changes.into_iter().map(Change::from).collect();
+        Ok(self.close(report, changes, told))
+    }
+
+    fn carry_out(
+        &self,
+        run: i64,
+        deed: &Deed,
+        before: &Reading,
+        treatment: &Treatment,
+        evidence: &[Evidence],
+    ) -> Result<(), Problem> {
+        if deed.is_nothing() {
+            return Ok(());
+        }
+        deed.carry_out(self.mapping, before)?;
+        let after = self.read(&before.invoice.id, Mode::Write)?;
+        deed.must_have_stayed(&after)?;
+        let next = judge(treatment, &after, evidence);
+        if let (Deed::Invoice(_), Some(_)) = (deed, &next.invoice) {
+            return Err(not_now("it would not stay so")
+                .detail(format!(
+                    "By what the payments say, the next sweep would do: {}.",
+                    describe(&next)
+                ))
+                .hint("Change the payments first."));
+        }
+        let entry = Entry {
+            invoice: &before.invoice.id,
+            changes: &differences(self.mapping, before, &after),
+            evidence: json!({}),
+        };
+        changes::record(run, &[entry]);
+        Ok(())
+    }
+
+    /// The invoice whose issue it was may have it otherwise now.
+    fn look_again_where_it_was_found(
+        &self,
+        booked_for: &str,
+        treatment: &Treatment,
+        said: Option<&[Evidence]>,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        let Some(other) = self
+            .issue
+            .invoice_id
+            .as_deref()
+            .filter(|other| *other != booked_for)
+        else {
+            return Ok(());
+        };
+        let again = Subject {
+            invoice: other,
+            evidence: said,
+        };
+        apply(treatment, &[again], report).map(|_| ())
+    }
+
+    /// Ends the run, and the issue where it is over or the person's word ends it.
+    fn close(&self, report: Report, changes: Vec<Change>, told: String) -> Value {
+        let dry_run = report.run().is_none();
+        let mut resolved = self.action.settles_what_is_left() || dry_run;
+        if let Some(run) = report.run() {
+            resolved |= !desk::is_open(self.issue.id);
+            if resolved {
+                desk::resolve(self.issue.id, self.resolution(run));
+            }
+        }
+        let run = report.run();
+        report.close();
+        let id = self.issue.id;
+        let done = if told.is_empty() {
+            "nothing is written".to_owned()
+        } else {
+            told
+        };
+        let message = if dry_run {
+            format!("Nothing was done. It would be: {done}.")
+        } else if resolved {
+            format!("Issue {id} is resolved: {done}.")
+        } else {
+            let summary = desk::open_issue(id, false).map(|issue| issue.summary);
+            format!("Issue {id} still stands: {}", summary.unwrap_or_default())
+        };
+        json!({
+            "success": true,
+            "dryRun": dry_run,
+            "runId": run,
+            "issue": id,
+            "action": self.action.as_str(),
+            "resolved": resolved && !dry_run,
+            "changes": changes.iter().map(Change::to_json).collect::<Vec<_>>(),
+            "message": message,
+        })
+    }
+
+    fn resolution(&self, run: i64) -> Resolution<'_> {
+        Resolution {
+            run,
+            action: self.action.as_str(),
+            note: self.decision.note,
+            settled: self.action.settles_what_is_left(),
+        }
+    }
+
+    /// What a change's evidence says of the decision.
+    fn signature(&self) -> Value {
+        json!({
+            "issue": self.issue.id,
+            "action": self.action.as_str(),
+            "note": self.decision.note,
+        })
+    }
+
+    /// The invoice that is acted on.
+    fn invoice(&self) -> Result<&str, Problem> {
+        if self.action == Action::LinkPayment {
+            return self.argument("invoice_id").ok_or_else(|| {
+                invalid("the action needs an invoice".to_owned())
+                    .hint("Such as: arguments => '{\"invoice_id\": \"…\"}', with the invoice's primary key.")
+            });
+        }
+        // Every kind that has such an action is about an invoice.
+        self.issue
+            .invoice_id
+            .as_deref()
+            .ok_or_else(|| not_now("the issue is about no invoice"))
+    }
+
+    fn argument(&self, name: &str) -> Option<&str> {
+        self.decision.arguments.get(name).and_then(Value::as_str)
+    }
+
+    fn read(&self, invoice: &str, mode: Mode) -> Result<Reading, Problem> {
+        read_for(mode, self.mapping, invoice)?.ok_or_else(|| {
+            Problem::new(
+                PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+                format!("there is no invoice with the id \"{invoice}\""),
+            )
+        })
+    }
+
+    fn treatment(&self, livemode: Option<bool>) -> Result<Treatment<'_>, Problem> {
+        Ok(Treatment {
+            mapping: self.mapping,
+            rules: self.settings.rules(livemode)?,
+            mode: self.decision.mode,
+            insistence: Insistence::Again,
+        })
+    }
+
+    /// What Stripe said; where a person links the payment to an invoice, their
+    /// word stands above the invoice that the payment's metadata names.
+    fn named(&self, said: &[Evidence]) -> Vec<Evidence> {
+        let mut evidence = said.to_vec();
+        if self.action == Action::LinkPayment {
+            let object = self.issue.object.as_deref().unwrap_or_default();
+            for finding in &mut evidence {
+                if let Evidence::Payment(payment) = finding
+                    && payment.ids.contains(object)
+                {
+                    payment.invoice_references.clear();
+                }
+            }
+        }
+        evidence
+    }
+
+    /// Fails with 55000 where the issue is not found again as it was.
+    fn must_still_stand(&self, plan: &Plan, must_be_found: bool) -> Result<(), Problem> {
+        let found = plan.issues.iter().find(|issue| {
+            Some(issue.kind) == self.issue.kind() && issue.object == self.issue.object
+        });
+        let now = match found {
+            Some(found) if issues::same_facts(&found.evidence, &self.issue.evidence) => {
+                return Ok(());
+            }
+            Some(found) => found.summary.clone(),
+            None if must_be_found => "That is not so any more.".to_owned(),
+            None => return Ok(()),
+        };
+        Err(self.moved(&now))
+    }
+
+    /// A payment is linked where the invoice would take it.
+    fn must_be_booked_by(&self, plan: &Plan) -> Result<(), Problem> {
+        let object = self.issue.object.as_deref();
+        let books = plan.payments.iter().any(|change| match change {
+            PaymentChange::Insert(new) => object.is_some_and(|id| new.ids.contains(id)),
+            PaymentChange::Update(update) => object.is_some_and(|id| update.ids.contains(id)),
+        });
+        if books {
+            return Ok(());
+        }
+        let why = plan
+            .issues
+            .iter()
+            .find(|issue| issue.object.as_deref() == object);
+        let why = why.map_or_else(|| plan.reasons.join("; "), |issue| issue.summary.clone());
+        Err(not_now("the payment cannot be recorded for that invoice").detail(why))
+    }
+
+    fn moved(&self, now: &str) -> Problem {
+        not_now("the facts have moved")
+            .detail(format!("The issue says: {} Now: {now}", self.issue.summary))
+            .hint("Call invoice_sync.sync_invoice to see what holds now.")
+    }
+}

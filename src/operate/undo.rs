@@ -1,0 +1,205 @@
+//! Undo: what a run changed is put back, where nobody changed it since.
+
+use std::collections::BTreeMap;
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde_json::{Value, json};
+
+use super::putback::{Desk, PutBack};
+use crate::domain::identity::PaymentIds;
+use crate::host::mapping::Mapping;
+use crate::host::read::Reading;
+use crate::ledger::runs::{self, Kind, State, Totals};
+use crate::ledger::undone::{self, Recorded};
+use crate::pg::Problem;
+
+use crate::sweep::hold;
+use crate::sweep::run::require_fresh_snapshots;
+use crate::sweep::treatment::{Insistence, Mode, Treatment};
+
+/// Puts back what a run changed: each invoice as a whole, in a subtransaction
+/// of its own. Fails with P0002 for an unknown run.
+pub(crate) fn undo(run: i64, mode: Mode) -> Result<Value, Problem> {
+    let kind = undone::kind_of_run(run)
+        .ok_or_else(|| unknown(format!("there is no run with the number {run}")))?;
+    put_back(run, &kind, &undone::changes_of_run(run), mode)
+}
+
+/// Puts a single change back. Fails with P0002 for an unknown one.
+pub(crate) fn undo_change(id: i64, mode: Mode) -> Result<Value, Problem> {
+    let change = undone::change(id)
+        .ok_or_else(|| unknown(format!("there is no change with the number {id}")))?;
+    let kind = undone::kind_of_run(change.run_id).unwrap_or_default();
+    put_back(change.run_id, &kind, std::slice::from_ref(&change), mode)
+}
+
+fn put_back(run: i64, kind: &str, changes: &[Recorded], mode: Mode) -> Result<Value, Problem> {
+    if mode == Mode::Write {
+        require_fresh_snapshots()?;
+    }
+    let (mapping, settings) = Mapping::load()?;
+    let treatment = Treatment {
+        mapping: &mapping,
+        rules: settings.rules(None)?,
+        mode,
+        insistence: Insistence::Once,
+    };
+    let desk = Desk::new(&mapping, mode);
+    let mut undo = Undo {
+        own_run: (mode == Mode::Write).then(|| runs::open(Kind::Undo)),
+        run,
+        kind,
+        undone: Vec::new(),
+        left: Vec::new(),
+        differences: Vec::new(),
+        lifted: 0,
+        earlier: changes.iter().filter_map(|change| change.undone_by).max(),
+    };
+    for of_invoice in by_invoice(changes) {
+        let invoice = &of_invoice[0].invoice_id;
+        match desk.put_back(&of_invoice) {
+            Ok(done) => undo.note(&treatment, &of_invoice, done),
+            Err(left) => undo.left.push(left.to_json(invoice)),
+        }
+    }
+    if undo.own_run.is_some() && kind == Kind::ResolveIssue.as_str() {
+        undo.lifted = undone::lift_decisions(run);
+    }
+    Ok(undo.close())
+}
+
+/// What stands still, by invoice: the invoice changed last comes first, and of
+/// each the newest change.
+fn by_invoice(changes: &[Recorded]) -> Vec<Vec<&Recorded>> {
+    let mut order: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut invoices: Vec<Vec<&Recorded>> = Vec::new();
+    for change in changes.iter().filter(|change| change.undone_by.is_none()) {
+        let place = *order.entry(&change.invoice_id).or_insert(invoices.len());
+        if place == invoices.len() {
+            invoices.push(Vec::new());
+        }
+        invoices[place].push(change);
+    }
+    invoices
+}
+
+/// An undo while it goes on.
+struct Undo<'a> {
+    /// `None` in a dry run: nothing is written down.
+    own_run: Option<i64>,
+    run: i64,
+    kind: &'a str,
+    undone: Vec<Value>,
+    left: Vec<Value>,
+    differences: Vec<Value>,
+    /// Decisions of `resolve_issue` that hold no more.
+    lifted: usize,
+    /// The run that put some or all of it back before.
+    earlier: Option<i64>,
+}
+
+impl Undo<'_> {
+    fn note(&mut self, treatment: &Treatment, undone: &[&Recorded], done: PutBack) {
+        let invoice = &done.reading.invoice;
+        let changes: Vec<Value> = done.changes.iter().map(|c| c.to_json()).collect();
+        self.undone.push(json!({
+            "invoiceId": invoice.id, "invoiceNumber": invoice.number, "changes": changes,
+        }));
+        self.differences.extend(done.differences);
+        let Some(own_run) = self.own_run else {
+            return;
+        };
+        undone::note(own_run, undone, &done.changes);
+        match self.kind {
+            // A person's decision was taken back, not a repair.
+            "resolve_issue" => {}
+            "undo" => undone::repair_stands_again(own_run, &invoice.id),
+            _ => {
+                let ids = stripe_payments(treatment.mapping, undone, &done.reading);
+                hold::open(own_run, self.run, treatment, &done.reading, &ids);
+            }
+        }
+    }
+
+    fn close(self) -> Value {
+        let message = self.message();
+        let (undone, left) = (self.undone.len(), self.left.len());
+        if let Some(own_run) = self.own_run {
+            let totals = Totals {
+                success: true,
+                invoices_checked: undone + left,
+                invoices_fixed: undone,
+                ..Totals::default()
+            };
+            runs::save(own_run, &totals, State::Finished);
+        }
+        json!({
+            "success": true,
+            "dryRun": self.own_run.is_none(),
+            "runId": self.own_run,
+            "undoes": self.run,
+            "undone": undone,
+            "left": self.left,
+            "differences": self.differences,
+            "details": { "undone": self.undone },
+            "message": message,
+        })
+    }
+
+    fn message(&self) -> String {
+        let run = self.run;
+        let mut parts = Vec::new();
+        if self.undone.is_empty() && self.left.is_empty() && self.lifted == 0 {
+            parts.push(match self.earlier {
+                Some(earlier) => {
+                    format!("Run {earlier} put back what run {run} changed. Nothing more was done.")
+                }
+                None => format!("Run {run} changed nothing. Nothing was done."),
+            });
+        } else {
+            parts.push(format!("Put {} invoices back.", self.undone.len()));
+        }
+        if !self.left.is_empty() {
+            parts.push(format!("Left {} as they are.", self.left.len()));
+        }
+        if self.lifted > 0 {
+            parts.push(format!("Took {} decisions back.", self.lifted));
+        }
+        if !self.differences.is_empty() {
+            parts.push(format!(
+                "In {} columns of your own, triggers of the database did not leave what was there.",
+                self.differences.len()
+            ));
+        }
+        parts.join(" ")
+    }
+}
+
+/// The Stripe payments whose rows were put back, as the rows name them.
+fn stripe_payments(mapping: &Mapping, undone: &[&Recorded], now: &Reading) -> Vec<PaymentIds> {
+    let payments = &mapping.payments;
+    let mut found: Vec<PaymentIds> = undone
+        .iter()
+        .filter(|change| change.table_name == payments.table)
+        .map(|change| {
+            let texts = [&payments.session, &payments.intent].map(|column| {
+                let name = &column.as_ref()?.name;
+                change.after.as_ref()?.get(name)?.as_str()
+            });
+            let mut ids = PaymentIds::from_columns(texts);
+            if let Some(row) = now.payments.iter().find(|row| row.id == change.row_id) {
+                ids.complete_from(&row.ids);
+            }
+            ids
+        })
+        .filter(|ids| !ids.is_empty())
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn unknown(message: String) -> Problem {
+    Problem::new(PgSqlErrorCode::ERRCODE_NO_DATA_FOUND, message)
+        .hint("The views invoice_sync.recent_runs and invoice_sync.changes have the numbers.")
+}
