@@ -11,7 +11,7 @@ mod tests {
     use pgrx::prelude::*;
 
     use crate::pg::identity::{as_table_owner, current_role_name, outer_role};
-    use crate::pg::{Problem, in_subtransaction, run_on_threads};
+    use crate::pg::{Problem, Step, Stop, in_subtransaction, run_on_threads, start_on_threads};
 
     const SOON: Duration = Duration::from_secs(20);
 
@@ -369,6 +369,32 @@ mod tests {
         // SAFETY: sends a signal to this process; the caller's thread masks it, so
         // it is the backend's own thread that handles it.
         unsafe { libc::kill(libc::getpid(), libc::SIGINT) };
+    }
+
+    #[pg_test]
+    fn jobs_that_follow_from_others_are_done_and_their_portions_arrive_early() {
+        let last_may_end = Arc::new(AtomicUsize::new(0));
+        let told = Arc::clone(&last_may_end);
+        let mut running = start_on_threads(vec![3_usize], 4, Instant::now() + SOON, {
+            move |job: usize, stop: &Stop| {
+                while job == 0 && told.load(Ordering::SeqCst) == 0 {
+                    stop.sleep(Duration::from_millis(1));
+                }
+                Step {
+                    portion: job,
+                    then: (0..job).collect(),
+                }
+            }
+        })
+        .expect("threads start");
+
+        let mut first: Vec<usize> = (0..4).filter_map(|_| running.next()).collect();
+        first.sort_unstable();
+        last_may_end.store(1, Ordering::SeqCst);
+        let rest: Vec<usize> = std::iter::from_fn(|| running.next()).collect();
+
+        assert_eq!(first, [1, 1, 2, 3], "all but those that hang");
+        assert_eq!(rest, [0; 4]);
     }
 
     #[pg_test]

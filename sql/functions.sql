@@ -95,8 +95,15 @@ as $$
     select invoice_sync.sync_invoice(invoice_id => id::text, dry_run => dry_run)
 $$;
 
+-- Compiling its statements to machine code takes longer than running them; run_sweep does this itself.
+alter function sweep(boolean, integer, interval) set jit = off;
+
 comment on function sweep(boolean, integer, interval) is
     'Asks Stripe about the invoices that are due, repairs what is safe to repair, opens and resolves issues, all in this transaction; answers with a report. dry_run: writes nothing. Needs READ COMMITTED (0A000)';
+comment on procedure run_sweep(interval) is
+    'A sweep in transactions of its own, batch by batch until nothing is due: what schedule() lets pg_cron CALL. Holds no snapshot and no lock on your tables while it waits for Stripe. Killed at any moment, the next one goes on from there. In the time that is left it goes on with backfills that are not done. 2D000: called inside a transaction block or a function';
+comment on procedure backfill(timestamptz, timestamptz) is
+    'Looks through Stripe''s lists of checkout sessions and payment intents for every payment received in this time (until null: now), and books what is missing, in transactions of its own, a page at a time; tells how far it is (see the view progress). Without arguments: goes on with what is left of earlier ones. 22023: nothing to do; 55000: another is under way, or no key; 2D000: called inside a transaction block or a function; Stripe''s errors as in sync_invoice';
 comment on function sync_invoice(text, boolean) is
     'The same for one invoice, now, whose id is given as text: the form for RPC. P0002: no such invoice; 55000: no key; 28000: Stripe rejects it; 08006: Stripe cannot be reached; 08P01: its answer cannot be used';
 comment on function sync_invoice(anyelement, boolean) is
@@ -220,7 +227,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     job text := invoice_sync.job_name();
-    command text := 'select invoice_sync.sweep()';
+    command text := 'call invoice_sync.run_sweep()';
 begin
     perform invoice_sync.run_where_pg_cron_is(
         format('select cron.schedule(%L, %L, %L)::text', job, cron, command),
@@ -272,22 +279,38 @@ begin
     end if;
     execute format(
         'grant select on invoice_sync.settings, invoice_sync.recent_runs, invoice_sync.changes,
-            invoice_sync.open_issues, invoice_sync.webhook_health, invoice_sync.paid_without_payment,
-            invoice_sync.stripe_without_payment to %s', grantee
+            invoice_sync.open_issues, invoice_sync.webhook_health, invoice_sync.progress, invoice_sync.paid_without_payment,
+            invoice_sync.stripe_without_payment, invoice_sync.alerts to %s', grantee
     );
     execute format(
         'grant execute on function invoice_sync.find_paid_without_payment(),
-            invoice_sync.find_stripe_without_payment() to %s', grantee
+            invoice_sync.find_stripe_without_payment(),
+            invoice_sync.issue_kinds(), invoice_sync.issue_actions(bigint) to %s', grantee
+    );
+    execute format('grant select on invoice_sync.status, invoice_sync.metrics to %s', grantee);
+    execute format(
+        'grant execute on function invoice_sync.missing_indexes(), invoice_sync.visible_schedule(),
+            invoice_sync.next_due(text, bigint) to %s', grantee
     );
     if may = 'operate' then
+        execute format(
+            'grant execute on procedure invoice_sync.run_sweep(interval), invoice_sync.backfill(timestamptz, timestamptz) to %s',
+            grantee
+        );
         execute format(
             'grant execute on function invoice_sync.sweep(boolean, integer, interval),
                 invoice_sync.sync_invoice(text, boolean),
                 invoice_sync.sync_invoice(anyelement, boolean),
+                invoice_sync.resolve_issue(bigint, text, text, jsonb, boolean),
+                invoice_sync.acknowledge_issue(bigint, text),
+                invoice_sync.snooze_issue(bigint, timestamptz, text),
+                invoice_sync.undo(bigint, boolean), invoice_sync.undo_change(bigint, boolean),
+                invoice_sync.send_alerts(),
                 invoice_sync.schedule(text), invoice_sync.unschedule(),
                 invoice_sync.job_name(), invoice_sync.pg_cron_place(),
                 invoice_sync.run_where_pg_cron_is(text, text) to %s', grantee
         );
+        execute format('grant execute on function invoice_sync.doctor() to %s', grantee);
     end if;
 end
 $$;
@@ -297,12 +320,12 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    execute format('revoke all on all functions in schema invoice_sync from %s', grantee);
+    execute format('revoke all on all routines in schema invoice_sync from %s', grantee);
     execute format('revoke all on all tables in schema invoice_sync from %s', grantee);
     execute format('revoke all on schema invoice_sync from %s', grantee);
 end
 $$;
 
 comment on function grant_access(regrole, text) is
-    'Lets a role read (views and settings), operate (read, sweep, sync_invoice and schedule), or deliver webhooks through an RPC gateway and nothing else (webhook, for anon: the signature is the key)';
+    'Lets a role read (views and settings), operate (read, sweep, sync_invoice, resolve_issue, undo, send_alerts and schedule), or deliver webhooks through an RPC gateway and nothing else (webhook, for anon: the signature is the key)';
 comment on function revoke_access(regrole) is 'Takes from a role what grant_access gave it';

@@ -54,12 +54,27 @@ create table settings (
     gratuity_key text default 'gratuity_amount',
     gratuity_unit text not null default 'major' check (gratuity_unit in ('major', 'minor', 'stripe')),
     invoice_reference_key text default 'invoice_id',
+    client_reference_names_invoice boolean not null default false,
     time_zone text not null default 'UTC',
     host_search_path text default null,
 
     stripe_fetch_on_webhook boolean not null default true,
     webhook_budget_ms integer not null default 2000 check (webhook_budget_ms between 100 and 60000),
     event_retention interval not null default '90 days' check (event_retention >= interval '31 days'),
+    run_retention interval not null default '1 year' check (run_retention >= interval '31 days'),
+    issue_retention interval not null default '1 year' check (issue_retention >= interval '31 days'),
+    alert_retention interval not null default '90 days' check (alert_retention >= interval '31 days'),
+    local_check_budget_ms integer not null default 20 check (local_check_budget_ms between 0 and 60000),
+    monthly_read_budget bigint default null check (monthly_read_budget > 0),
+    full_round interval not null default '1 day' check (full_round > interval '0'),
+
+    alert_sender text default null,
+    alert_recipients text[] not null default '{}',
+    alert_minimum_severity text not null default 'warning'
+        check (alert_minimum_severity in ('notice', 'warning', 'critical')),
+    alert_reminder_after interval default '3 days' check (alert_reminder_after >= interval '1 hour'),
+    alert_when_resolved boolean not null default false,
+    admin_page_url text default null,
 
     check (invoice_session_column is not null or invoice_intent_column is not null),
     check (payment_session_column is not null or payment_intent_column is not null)
@@ -105,6 +120,8 @@ comment on column settings.gratuity_key is 'The metadata key of the gratuity on 
 comment on column settings.gratuity_unit is 'What that metadata counts: major, minor or stripe';
 comment on column settings.invoice_reference_key is
     'The metadata key that names the invoice, by id or number, on session or payment intent; null: not looked at';
+comment on column settings.client_reference_names_invoice is
+    'Whether the client_reference_id of a checkout session names the invoice, too, by id or number. Not by itself, for many put a customer''s number there';
 comment on column settings.time_zone is 'Where a day begins, for columns of type date and timestamp';
 comment on column settings.host_search_path is
     'search_path while your tables are written, for your triggers; null: the schemas of both tables, then public';
@@ -113,16 +130,40 @@ comment on column settings.stripe_fetch_on_webhook is
     'Whether a webhook asks Stripe for the present state of what it is about; false: what the event itself says is acted on, and no request is made';
 comment on column settings.webhook_budget_ms is
     'How long a webhook may be acted on before Stripe gets its answer, in milliseconds; what is not done then, the next sweep does';
+comment on column settings.local_check_budget_ms is
+    'How long a sweep looks through invoices that nothing brought up, by their own rows and without a request, in milliseconds';
+comment on column settings.monthly_read_budget is
+    'How many requests a calendar month (UTC) may have; null: not counted. Stripe gives about 500 reads for each payment, and 10000 at least. What is left of it near its end goes to the feed and to the button; due checks wait';
+comment on column settings.full_round is
+    'In this time every invoice is looked through once, by a stretch with each sweep, even where that takes longer than the budget';
 comment on column settings.event_retention is
     'How long events are kept that were acted on; at least the 30 days for which Stripe keeps them';
+comment on column settings.alert_sender is
+    'From whom alerts are mailed, as Resend allows your account: books@example.com or Books <books@example.com>; null: none is mailed';
+comment on column settings.alert_recipients is
+    'To whom alerts are mailed: addresses, at the most 50; none: none is mailed';
+comment on column settings.alert_minimum_severity is
+    'Issues below this severity are not told of: notice, warning or critical';
+comment on column settings.alert_reminder_after is
+    'An issue that is still open so long after it was told of is told of again, and again after that; at least an hour; null: never';
+comment on column settings.alert_when_resolved is 'Whether an alert says, too, that what was told of is resolved';
+comment on column settings.admin_page_url is
+    'Where a person can look at an issue: an https or http URL in which {issue_id} and {invoice_id} are filled in; without either, #issue-{issue_id} is added, unless it has a fragment; null: alerts have no links';
+comment on column settings.run_retention is
+    'How long runs are kept, and with each the changes that it made: what is gone cannot be undone. At least 31 days; kept longer: what an issue or an alert that is kept refers to';
+comment on column settings.issue_retention is
+    'How long resolved issues are kept; at least 31 days. Those that a person decided for good are kept';
+comment on column settings.alert_retention is 'How long alerts are kept that were sent; at least 31 days';
 
 create table run (
     id bigint generated always as identity primary key,
-    kind text not null check (kind in ('sweep', 'sync_invoice', 'webhook')),
+    kind text not null check (
+        kind in ('sweep', 'sync_invoice', 'webhook', 'backfill', 'resolve_issue', 'undo')
+    ),
     cause text not null check (cause in ('cron', 'sql', 'rpc', 'webhook')),
     role text not null,
     started_at timestamptz not null,
-    finished_at timestamptz not null,
+    finished_at timestamptz,
     success boolean not null,
     error jsonb,
     invoices_checked integer not null check (invoices_checked >= 0),
@@ -130,16 +171,24 @@ create table run (
     issues_found integer not null check (issues_found >= 0),
     stripe_errors integer not null check (stripe_errors >= 0),
     stripe_requests bigint not null check (stripe_requests >= 0),
-    stripe_retries bigint not null check (stripe_retries >= 0)
+    stripe_retries bigint not null check (stripe_retries >= 0),
+    waited interval not null check (waited >= interval '0'),
+    list_pages bigint not null default 0 check (list_pages >= 0),
+    objects_from_lists bigint not null default 0 check (objects_from_lists >= 0),
+    objects_one_by_one bigint not null default 0 check (objects_one_by_one >= 0),
+    counted boolean not null default false
 );
 create index on run (started_at);
+create index on run (id) where kind = 'sweep';
+create index on run (id) where not counted;
+create index on run (finished_at) where finished_at is null;
 
-comment on table run is 'A row for each sweep and each button press that was carried out, and for each webhook that was about an invoice';
-comment on column run.kind is 'sweep, sync_invoice or webhook';
+comment on table run is 'A row for each sweep and each button press that was carried out, for each webhook that was about an invoice, and for each backfill, resolve_issue and undo';
+comment on column run.kind is 'sweep, sync_invoice, webhook, backfill, resolve_issue or undo';
 comment on column run.cause is 'What started it: cron, sql, rpc or webhook';
 comment on column run.role is 'The role that called';
 comment on column run.started_at is 'When it began';
-comment on column run.finished_at is 'When its work was done (the transaction ends after that)';
+comment on column run.finished_at is 'When its work was done; null: it is under way, or was ended from outside';
 comment on column run.success is 'Whether Stripe could be asked; single questions that failed are in stripe_errors';
 comment on column run.error is 'Why not: sqlstate, message, hint';
 comment on column run.invoices_checked is 'Invoices that were looked at';
@@ -148,6 +197,11 @@ comment on column run.issues_found is 'Issues that stand after the run, of the i
 comment on column run.stripe_errors is 'Questions that Stripe did not answer, about invoices or for its events';
 comment on column run.stripe_requests is 'Requests sent, retries included';
 comment on column run.stripe_retries is 'Requests that were sent again';
+comment on column run.waited is 'How much of its time was spent waiting for Stripe''s answers; the rest is its own work';
+comment on column run.list_pages is 'Pages of Stripe''s lists that were asked for, because that was expected to be fewer requests';
+comment on column run.objects_from_lists is 'Objects asked about that were found on those pages';
+comment on column run.objects_one_by_one is 'Objects asked about by a request of their own';
+comment on column run.counted is 'Whether it is in tally, from which counters that never go back are made';
 
 create table change (
     id bigint generated always as identity primary key,
@@ -155,24 +209,28 @@ create table change (
     invoice_id text not null,
     table_name text not null,
     row_id text not null,
-    action text not null check (action in ('insert', 'update')),
+    action text not null check (action in ('insert', 'update', 'delete')),
     before jsonb,
-    after jsonb not null,
+    after jsonb,
     evidence jsonb not null,
-    check ((action = 'insert') = (before is null))
+    undone_by bigint references run,
+    check ((action = 'insert') = (before is null)),
+    check ((action = 'delete') = (after is null))
 );
 create index on change (run_id);
 create index on change (invoice_id);
+create index on change (undone_by) where undone_by is not null;
 
 comment on table change is 'Every change to a row of the application''s: what it was, what it became, and why';
 comment on column change.run_id is 'The run that made it';
 comment on column change.invoice_id is 'The invoice, as text';
 comment on column change.table_name is 'The changed table, quoted, with its schema';
 comment on column change.row_id is 'The changed row''s primary key, as text';
-comment on column change.action is 'insert or update; rows are never removed';
-comment on column change.before is 'The changed columns before; null for a new row';
-comment on column change.after is 'The changed columns after, or the whole new row';
-comment on column change.evidence is 'What Stripe said: object ids, amounts in Stripe''s smallest unit, Request-Id';
+comment on column change.action is 'insert, update or delete; only undo removes rows, and only those that were inserted';
+comment on column change.before is 'The changed columns before, or the whole row that was removed; null for a new row';
+comment on column change.after is 'The changed columns after, or the whole new row; null for a row that was removed';
+comment on column change.evidence is 'What Stripe said: object ids, amounts in Stripe''s smallest unit, Request-Id; or what a person decided: issue, action and note, or what was undone';
+comment on column change.undone_by is 'The run that put it back; null: it stands';
 
 create table issue (
     id bigint generated always as identity primary key,
@@ -189,16 +247,32 @@ create table issue (
     times_seen integer not null default 1 check (times_seen > 0),
     first_run bigint not null references run,
     last_run bigint not null references run,
+    acknowledged_at timestamptz,
+    acknowledged_by text,
+    snoozed_until timestamptz,
+    note text,
     resolved_at timestamptz,
-    check ((state = 'resolved') = (resolved_at is not null))
+    resolved_by text,
+    resolution text,
+    settled jsonb,
+    check ((state = 'resolved') = (resolved_at is not null)),
+    check ((acknowledged_at is null) = (acknowledged_by is null)),
+    check ((resolution is null) = (resolved_by is null)),
+    check (settled is null or resolution is not null)
 );
 create unique index issue_once on issue ((coalesce(invoice_id, '')), kind, (coalesce(object, '')))
     where state <> 'resolved';
+create index on issue ((coalesce(invoice_id, '')), kind) where settled is not null;
+create index on issue (resolved_at);
+
+create index on issue (first_run);
+create index on issue (last_run);
+create index on issue (resolved_at) where state = 'resolved';
 
 comment on table issue is 'What a person has to look at: opened once, refreshed while it lasts, resolved by itself when the facts agree';
 comment on column issue.invoice_id is 'The invoice, as text; null where it concerns them all';
 comment on column issue.invoice_number is 'What people call the invoice';
-comment on column issue.kind is 'What it is: paid_without_payment, amount_mismatch, currency_mismatch, overpaid, duplicate_payment, possible_duplicate, stripe_object_missing, livemode_mismatch, unknown_status, refunded, partially_refunded, disputed, unlinked_payment, apply_failed, overridden_by_trigger, stripe_unreachable, webhooks_failing';
+comment on column issue.kind is 'What it is: paid_without_payment, amount_mismatch, currency_mismatch, overpaid, duplicate_payment, possible_duplicate, stripe_object_missing, livemode_mismatch, unknown_status, refunded, partially_refunded, disputed, unlinked_payment, apply_failed, overridden_by_trigger, repair_undone, stripe_unreachable, webhooks_failing, event_failing';
 comment on column issue.severity is 'notice, warning or critical';
 comment on column issue.object is 'The Stripe object it is about; null where it is the invoice itself';
 comment on column issue.summary is 'A sentence for people';
@@ -209,20 +283,30 @@ comment on column issue.last_seen is 'When it was last found to stand';
 comment on column issue.times_seen is 'In how many runs it was found';
 comment on column issue.first_run is 'The run that opened it';
 comment on column issue.last_run is 'The run that saw it last, or that found it gone';
-comment on column issue.resolved_at is 'When the facts agreed again';
+comment on column issue.acknowledged_at is 'When somebody said that they know of it';
+comment on column issue.acknowledged_by is 'The role that said so';
+comment on column issue.snoozed_until is 'Until when nobody wants to be reminded of it; it is open all the same';
+comment on column issue.note is 'What the person who acknowledged, snoozed or resolved it last had to say';
+comment on column issue.resolved_at is 'When the facts agreed again, or somebody decided';
+comment on column issue.resolved_by is 'The role that decided; null: the facts agreed by themselves';
+comment on column issue.resolution is 'The action that was decided on; null: the facts agreed by themselves';
+comment on column issue.settled is 'The facts that were decided on: while they are the same, the issue is not opened again; null: whatever comes is told';
 
 create table invoice_check (
     invoice_id text primary key,
     stored_ids text[] not null,
-    checked_at timestamptz not null,
-    next_check_at timestamptz
+    checked_at timestamptz,
+    next_check_at timestamptz,
+    back_off interval
 );
+create index on invoice_check (next_check_at) where next_check_at is not null;
 
 comment on table invoice_check is 'When Stripe was last asked about an invoice, and when it is to be asked again';
 comment on column invoice_check.invoice_id is 'The invoice, as text';
 comment on column invoice_check.stored_ids is 'The Stripe ids that the invoice stored then; other ids are asked about at once';
-comment on column invoice_check.checked_at is 'When Stripe was asked';
-comment on column invoice_check.next_check_at is 'When it is due again; null: never, all is final';
+comment on column invoice_check.checked_at is 'When Stripe was asked and answered; null: not yet';
+comment on column invoice_check.next_check_at is 'When it is due again; null: never, all is final or in the books';
+comment on column invoice_check.back_off is 'How long it was left alone the last time, where that grows; null: it does not';
 
 create table stripe_payment (
     invoice_id text not null,
@@ -239,6 +323,9 @@ create table stripe_payment (
     seen_at timestamptz not null,
     primary key (invoice_id, id)
 );
+create index on stripe_payment (id);
+create index on stripe_payment (session_id);
+create index on stripe_payment (charge_id);
 
 comment on table stripe_payment is 'What Stripe last said of each payment that it received for an invoice';
 comment on column stripe_payment.id is 'The payment intent, or the session or charge where there is none';
@@ -278,6 +365,7 @@ create table event (
 create index on event (next_attempt_at) where state = 'pending';
 create index on event (received_at);
 create index on event (created);
+create index on event (webhook_at) where webhook_at is not null;
 
 comment on table event is 'The inbox: Stripe''s events, whatever way they came; acted on once, and again only where that failed';
 comment on column event.id is 'Stripe''s id of the event';
@@ -299,15 +387,75 @@ comment on column event.processed_at is 'When it was acted on';
 comment on column event.result is 'What came of it, or why it is to be tried again';
 
 create table feed (
-    singleton boolean primary key default true check (singleton),
-    read_until timestamptz not null,
-    read_at timestamptz not null
+    whose text primary key,
+    place jsonb not null,
+    read_at timestamptz
 );
 
-comment on table feed is 'How far Stripe''s feed of events has been read';
-comment on column feed.singleton is 'There is one row at the most';
-comment on column feed.read_until is 'The newest event read, by Stripe''s clock; the next reading begins a little before it';
-comment on column feed.read_at is 'When it was read';
+comment on table feed is 'How far Stripe''s feed of events has been read, for each account and mode';
+comment on column feed.whose is 'Mode of the key (live, test), and the connected account where one is set';
+comment on column feed.place is
+    'read_at: see there. anchor: the event from which reading goes on. backlog: what older events are still to be read, back to when';
+comment on column feed.read_at is 'When it was last read up to its newest event, by Stripe''s clock';
+
+create table round (
+    singleton boolean primary key default true check (singleton),
+    after_id text,
+    began_at timestamptz not null,
+    moved_at timestamptz not null,
+    rows bigint not null check (rows >= 0),
+    last_rows bigint check (last_rows >= 0),
+    ended_at timestamptz
+);
+
+comment on table round is 'The way through all invoices by primary key, a stretch with each sweep, round after round';
+comment on column round.singleton is 'There is one row at the most';
+comment on column round.after_id is 'The last invoice that was looked at, as text; null: a new round begins';
+comment on column round.began_at is 'When this round began';
+comment on column round.moved_at is 'When the last stretch was looked through';
+comment on column round.rows is 'Invoices looked through in this round';
+comment on column round.last_rows is 'Invoices that the last whole round went through';
+comment on column round.ended_at is 'When the last whole round ended';
+
+-- Not dumped: it means nothing to another server.
+create sequence limiter_segment as bigint minvalue -9223372036854775808 start 0;
+
+comment on sequence limiter_segment is
+    'Where in this server''s memory the sessions of this database share the limit of requests per second; a handle and a mark of the server''s start in one number';
+
+create table backfill (
+    id bigint generated always as identity primary key,
+    since timestamptz not null,
+    until timestamptz not null,
+    list text not null check (list in ('checkout_sessions', 'payment_intents')),
+    after_id text,
+    reached timestamptz,
+    pages bigint not null default 0 check (pages >= 0),
+    objects bigint not null default 0 check (objects >= 0),
+    payments bigint not null default 0 check (payments >= 0),
+    repaired bigint not null default 0 check (repaired >= 0),
+    worked interval not null default '0',
+    requested_at timestamptz not null default now(),
+    moved_at timestamptz,
+    finished_at timestamptz
+);
+
+comment on table backfill is 'What was asked for by the procedure backfill, a row for each of Stripe''s lists, and how far it has come';
+comment on column backfill.id is 'Number';
+comment on sequence backfill_id_seq is 'Numbers of backfills';
+comment on column backfill.since is 'The time that it goes back to';
+comment on column backfill.until is 'The time that it begins with';
+comment on column backfill.list is 'checkout_sessions or payment_intents';
+comment on column backfill.after_id is 'The object that was read last; the next page begins after it';
+comment on column backfill.reached is 'When that object was made';
+comment on column backfill.pages is 'Pages read';
+comment on column backfill.objects is 'Objects read';
+comment on column backfill.payments is 'Objects for which Stripe had received money';
+comment on column backfill.repaired is 'Invoices of which something was changed';
+comment on column backfill.worked is 'How long it was at work';
+comment on column backfill.requested_at is 'When it was asked for';
+comment on column backfill.moved_at is 'When a page was last done';
+comment on column backfill.finished_at is 'When it was done; null: it is not';
 
 -- Survives pg_dump. The row of settings that CREATE EXTENSION makes gives way
 -- to the one that a dump brings (see the trigger settings_replace).
@@ -322,5 +470,8 @@ select pg_catalog.pg_extension_config_dump('invoice_check', '');
 select pg_catalog.pg_extension_config_dump('stripe_payment', '');
 select pg_catalog.pg_extension_config_dump('event', '');
 select pg_catalog.pg_extension_config_dump('feed', '');
+select pg_catalog.pg_extension_config_dump('round', '');
+select pg_catalog.pg_extension_config_dump('backfill', '');
+select pg_catalog.pg_extension_config_dump('backfill_id_seq', '');
 
 insert into settings default values;

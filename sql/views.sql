@@ -14,7 +14,11 @@ select id,
        issues_found,
        stripe_errors,
        stripe_requests,
-       stripe_retries
+       stripe_retries,
+       waited,
+       list_pages,
+       objects_from_lists,
+       objects_one_by_one
 from run
 order by id desc;
 
@@ -32,7 +36,8 @@ select c.id,
        c.action,
        c.before,
        c.after,
-       c.evidence
+       c.evidence,
+       c.undone_by
 from change as c
 join run as r on r.id = c.run_id
 order by c.id desc;
@@ -51,7 +56,16 @@ select id,
        first_seen,
        last_seen,
        times_seen,
-       evidence
+       evidence,
+       acknowledged_at,
+       acknowledged_by,
+       snoozed_until,
+       note,
+       array(
+           select k.action
+           from issue_kinds() as k
+           where k.kind = issue.kind and k.action is not null
+       ) as actions
 from issue
 where state <> 'resolved'
 order by array_position(array['critical', 'warning', 'notice'], severity), first_seen, id;
@@ -72,6 +86,44 @@ order by 2 desc, 1;
 
 comment on view webhook_health is
     'Per type of event and hour: how many Stripe delivered by webhook, how many were only found in its feed, and how late';
+
+create view progress as
+select
+    b.id,
+    b.list,
+    b.since,
+    b.until,
+    b.reached,
+    case
+        when b.finished_at is not null then 1
+        else round(
+            coalesce(
+                extract(epoch from b.until - greatest(b.reached, b.since))
+                / extract(epoch from b.until - b.since),
+                0
+            ),
+            4
+        )
+    end as share_done,
+    b.pages,
+    b.objects,
+    b.payments,
+    b.repaired,
+    round(b.objects / nullif(extract(epoch from b.worked), 0), 1) as objects_per_second,
+    case
+        when b.finished_at is null and b.reached < b.until
+            then b.worked * (
+                extract(epoch from greatest(b.reached, b.since) - b.since)
+                / extract(epoch from b.until - greatest(b.reached, b.since))
+            )::float8
+    end as time_left,
+    b.requested_at,
+    b.moved_at,
+    b.finished_at
+from backfill as b
+order by b.id;
+
+comment on view progress is 'How far backfills have come, by the time that they cover';
 
 create view paid_without_payment as
 select invoice_id,
@@ -117,10 +169,14 @@ begin
                            when 'recent_runs' then 'run'
                            when 'changes' then 'change'
                            when 'open_issues' then 'issue'
+                           when 'progress' then 'backfill'
                        end),
                    case va.attname
                        when 'id' then 'Number'
                        when 'duration' then 'How long it took'
+                       when 'share_done' then 'From 0 to 1, by time'
+                       when 'objects_per_second' then 'While it was at work'
+                       when 'time_left' then 'If it goes on like that'
                        when 'type' then 'What happened, such as checkout.session.completed'
                        when 'hour' then 'The hour in which it happened, by Stripe''s clock'
                        when 'by_webhook' then 'Events that came by webhook'
@@ -131,6 +187,7 @@ begin
                        when 'changed_at' then 'When the run that made it began'
                        when 'cause' then 'What started the run: cron, sql, rpc or webhook'
                        when 'role' then 'The role that called'
+                       when 'actions' then 'What resolve_issue can do about it; issue_actions tells what each means'
                        when 'invoice_id' then 'The invoice, as text'
                        when 'invoice_number' then 'What people call the invoice'
                        when 'status' then 'Your word for its status'

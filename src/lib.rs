@@ -1,10 +1,13 @@
 //! `invoice_sync`: finds the payments that Stripe took and a lost webhook kept
 //! from the books, and writes them into the application's own tables.
 
+mod alert;
 mod api;
 mod domain;
 mod host;
+mod http;
 mod ledger;
+mod operate;
 mod pg;
 mod settings;
 mod stripe;

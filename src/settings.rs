@@ -118,6 +118,16 @@ pub(crate) fn stripe_account() -> Option<String> {
     Some(value_of::<StripeAccount>()).filter(|account| !account.is_empty())
 }
 
+/// Resend's API key, `None` where none is set. Errors as [`stripe_api_key`].
+pub(crate) fn resend_api_key() -> Result<Option<Secret>, Problem> {
+    resolve_one::<ResendApiKey>()
+}
+
+/// Where Resend answers, without a slash at the end.
+pub(crate) fn resend_api_base() -> String {
+    base_url::without_trailing_slash(value_of::<ResendApiBase>())
+}
+
 /// How many threads make requests.
 pub(crate) fn http_concurrency() -> usize {
     usize::try_from(HTTP_CONCURRENCY.get()).unwrap_or(1)

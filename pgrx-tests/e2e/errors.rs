@@ -186,10 +186,16 @@ fn a_stripe_that_cannot_be_reached_is_08006_and_fails_even_a_sweep_of_one() {
     assert_eq!(unreachable_issues(&mut shop), [Some("resolved".into())]);
 }
 
+/// Every object has to be asked for by itself.
+fn useless_lists() -> Fault {
+    always(Action::InvalidJson).on_object("data.payment_intent.latest_charge")
+}
+
 #[test]
 fn one_question_that_fails_keeps_nobody_else_from_being_repaired() {
     let mut shop = Shop::open();
     let sales = Sale::many(&mut shop, 10);
+    shop.stripe.fault(useless_lists());
     shop.stripe
         .fault(always(Action::Html(200)).on_object(&sales[3].session));
 

@@ -3,16 +3,25 @@
 //! address in the usual environment variables (PGHOST, PGPORT, PGUSER). The tests
 //! in `gateway` need an RPC gateway, too: `make test-rpc`.
 
+mod alerts;
+mod backfill;
 mod concurrency;
+mod doctor;
 mod errors;
 mod gateway;
 mod harness;
 mod install;
+mod issues;
+mod limits;
 mod money_cases;
+mod monitoring;
+mod operate;
 mod proposal;
+mod run_sweep;
 mod schedule;
 mod secrets;
 mod settings;
 mod sweeps;
+mod together;
 mod unruly;
 mod webhooks;

@@ -92,7 +92,7 @@ fn create_pg_cron(db: &mut postgres::Client) {
 }
 
 /// A shop whose database pg_cron reaches through dblink.
-fn shop_with_dblink() -> (Shop, postgres::Client) {
+pub fn shop_with_dblink() -> (Shop, postgres::Client) {
     let mut cron = connect("postgres");
     create_pg_cron(&mut cron);
     let mut shop = Shop::open();
@@ -158,7 +158,7 @@ fn pg_cron_sweeps_in_its_own_database_in_another_and_in_background_workers() {
     );
     assert_eq!(
         log.expect("it is read").as_deref(),
-        Some("select invoice_sync.sweep()"),
+        Some("call invoice_sync.run_sweep()"),
         "no secret is part of a command"
     );
 

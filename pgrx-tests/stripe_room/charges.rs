@@ -80,6 +80,7 @@ fn a_charge_alone_speaks_for_itself() {
     let reading = Reading {
         gratuity_key: Some("tip".to_owned()),
         invoice_key: Some("order".to_owned()),
+        client_reference: false,
         attributes: vec!["charge.description".to_owned()],
     };
 

@@ -1,41 +1,27 @@
-//! Many questions at once. The threads of `crate::pg` need a server, so these
-//! tests bring threads of their own; what they share is the real thing.
+//! Many questions at once.
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use stripe_double::{Action, Checkout, Config, Double, Fault, Purchase};
 
 use super::super::client::Connection;
 use super::super::error::StripeError;
-use super::super::gather::{Gathered, Question, Round};
+use super::super::gather::{Cost, Gathered, Gathering, Planned, Question};
 use super::super::objects::Reading;
 use super::{AMPLE, connection, double};
 use crate::domain::evidence::Evidence;
-use crate::pg::Stop;
+use crate::pg::Running;
 use crate::settings::Secret;
 
-/// What `gather` does, on threads of this test's.
-fn gather(questions: Vec<Question>, connection: Connection, stop: &Stop) -> Gathered {
-    let limit = connection.concurrency;
-    let round = Round::new(connection, Reading::default(), Instant::now() + AMPLE);
-    let invoices = questions.iter().map(|q| q.about.clone()).collect();
-    let answers = Mutex::new(vec![None; questions.len()]);
-    let jobs = Mutex::new(questions.into_iter().enumerate());
-    std::thread::scope(|threads| {
-        for _ in 0..limit {
-            threads.spawn(|| {
-                loop {
-                    let Some((place, question)) = jobs.lock().unwrap().next() else {
-                        return;
-                    };
-                    let answer = round.answer(&question, stop);
-                    answers.lock().unwrap()[place] = Some(answer);
-                }
-            });
-        }
-    });
-    round.gathered(invoices, answers.into_inner().unwrap())
+/// What [`super::super::gather::gather`] does, but for looking at interrupts.
+fn gather(questions: Vec<Question>, connection: Connection) -> Gathered {
+    gather_until(Instant::now() + AMPLE, questions, connection)
+}
+
+fn gather_until(deadline: Instant, questions: Vec<Question>, connection: Connection) -> Gathered {
+    Gathering::start(questions, connection, Reading::default(), deadline)
+        .expect("threads start")
+        .collect(Running::next_without_server)
 }
 
 fn at_once(double: &Double, concurrency: usize) -> Connection {
@@ -49,6 +35,7 @@ fn question<I: Into<String>>(invoice: impl ToString, ids: impl IntoIterator<Item
     Question {
         about: invoice.to_string(),
         ids: ids.into_iter().map(Into::into).collect(),
+        created: None,
     }
 }
 
@@ -58,11 +45,31 @@ fn sell(double: &Double, count: usize) -> Vec<Purchase> {
         .collect()
 }
 
+/// So many newer sessions that a list's first page shows nothing else.
+fn bury(double: &Double) {
+    for _ in 0..100 {
+        double.checkout(Checkout::new(100, "usd"));
+    }
+}
+
 fn by_session(sold: &[Purchase]) -> Vec<Question> {
     sold.iter()
         .enumerate()
         .map(|(n, sale)| question(n, [sale.session_id()]))
         .collect()
+}
+
+fn cost(list_pages: u64, from_lists: u64, singles: u64) -> Cost {
+    Cost {
+        requests: list_pages + singles,
+        retries: 0,
+        planned: Planned {
+            list_pages,
+            from_lists,
+            singles,
+        },
+        fatal: None,
+    }
 }
 
 /// How many findings were not asked for.
@@ -82,8 +89,9 @@ fn findings_come_in_the_order_of_the_questions_and_within_the_limit() {
     })
     .expect("the stand-in starts");
     let sold = sell(&double, 24);
+    bury(&double);
 
-    let gathered = gather(by_session(&sold), at_once(&double, 3), &Stop::new());
+    let gathered = gather(by_session(&sold), at_once(&double, 3));
 
     for (n, (finding, sale)) in gathered.findings.iter().zip(&sold).enumerate() {
         assert_eq!(finding.about, n.to_string());
@@ -95,8 +103,11 @@ fn findings_come_in_the_order_of_the_questions_and_within_the_limit() {
         }
     }
     assert_eq!(gathered.findings.len(), 24);
-    assert_eq!((gathered.requests, gathered.retries), (24, 0));
-    assert_eq!(gathered.fatal, None);
+    assert_eq!(
+        gathered.cost,
+        cost(1, 0, 24),
+        "a page in vain, and one by one"
+    );
     assert_eq!(double.peak_in_flight(), 3, "as many at once as allowed");
     assert!(double.connections() <= 3, "connections are used again");
 }
@@ -107,9 +118,9 @@ fn the_intent_of_an_answered_session_costs_nothing() {
     let sold = sell(&double, 1).remove(0);
     let ids = [sold.session_id(), sold.intent_id(), sold.charge_id()];
 
-    let gathered = gather(vec![question("1", ids)], at_once(&double, 1), &Stop::new());
+    let gathered = gather(vec![question("1", ids)], at_once(&double, 1));
 
-    assert_eq!(gathered.requests, 1);
+    assert_eq!(gathered.cost.requests, 1);
     assert_eq!(gathered.findings[0].evidence.as_ref().map(Vec::len), Ok(1));
 }
 
@@ -124,7 +135,7 @@ fn what_is_no_id_is_told_and_the_rest_is_asked() {
         sold[1].intent_id(),
     ];
 
-    let gathered = gather(vec![question("1", ids)], at_once(&double, 2), &Stop::new());
+    let gathered = gather(vec![question("1", ids)], at_once(&double, 2));
 
     let evidence = gathered.findings[0]
         .evidence
@@ -134,13 +145,13 @@ fn what_is_no_id_is_told_and_the_rest_is_asked() {
     assert!(matches!(&evidence[1], Evidence::Payment(_)));
     assert!(matches!(&evidence[2], Evidence::Missing { .. }));
     assert!(matches!(&evidence[3], Evidence::Payment(_)));
-    assert_eq!(gathered.requests, 3);
+    assert_eq!(gathered.cost.requests, 3);
 }
 
 #[test]
 fn a_rejected_key_costs_no_more_requests_than_run_at_once() {
     let double = double();
-    let sold = sell(&double, 40);
+    let sold = sell(&double, 9);
     for limit in [1, 4] {
         double.reset_requests();
         let connection = Connection {
@@ -148,18 +159,18 @@ fn a_rejected_key_costs_no_more_requests_than_run_at_once() {
             ..at_once(&double, limit)
         };
 
-        let gathered = gather(by_session(&sold), connection, &Stop::new());
+        let gathered = gather(by_session(&sold), connection);
 
         let asked = double.requests().len();
         assert!(
             (1..=limit).contains(&asked),
             "{asked} requests at {limit} at once"
         );
-        assert_eq!(not_asked(&gathered), 40 - asked);
+        assert_eq!(not_asked(&gathered), 9 - asked);
         assert!(
-            matches!(gathered.fatal, Some(StripeError::RejectedKey { .. })),
+            matches!(gathered.cost.fatal, Some(StripeError::RejectedKey { .. })),
             "{:?}",
-            gathered.fatal
+            gathered.cost.fatal
         );
     }
 }
@@ -175,14 +186,18 @@ fn five_unreachable_in_a_row_end_the_round() {
     let sold = sell(&double, 20);
     double.fault(outage().always());
 
-    let gathered = gather(by_session(&sold), at_once(&double, 1), &Stop::new());
+    let gathered = gather(by_session(&sold), at_once(&double, 1));
 
-    assert_eq!(gathered.requests, 5);
-    assert_eq!(not_asked(&gathered), 15);
+    assert_eq!(gathered.cost.requests, 5);
+    assert_eq!(
+        gathered.cost.planned.list_pages, 1,
+        "one of them was a list's"
+    );
+    assert_eq!(not_asked(&gathered), 16);
     assert!(
-        matches!(gathered.fatal, Some(StripeError::Unreachable { .. })),
+        matches!(gathered.cost.fatal, Some(StripeError::Unreachable { .. })),
         "{:?}",
-        gathered.fatal
+        gathered.cost.fatal
     );
 }
 
@@ -190,14 +205,15 @@ fn five_unreachable_in_a_row_end_the_round() {
 fn failures_with_answers_between_them_do_not_end_the_round() {
     let double = double();
     let sold = sell(&double, 20);
+    bury(&double);
     for sale in sold.iter().enumerate().filter(|(n, _)| n % 5 != 4) {
         double.fault(outage().on_object(sale.1.session_id()).always());
     }
 
-    let gathered = gather(by_session(&sold), at_once(&double, 1), &Stop::new());
+    let gathered = gather(by_session(&sold), at_once(&double, 1));
 
-    assert_eq!(gathered.fatal, None);
-    assert_eq!(gathered.requests, 20);
+    assert_eq!(gathered.cost.fatal, None);
+    assert_eq!(gathered.cost.requests, 21);
     let known = gathered
         .findings
         .iter()
@@ -213,9 +229,9 @@ fn an_answer_that_is_not_understood_concerns_its_invoice_alone() {
         double.remove_field(&sale.intent_id(), "status");
     }
 
-    let gathered = gather(by_session(&sold), at_once(&double, 1), &Stop::new());
+    let gathered = gather(by_session(&sold), at_once(&double, 1));
 
-    assert_eq!(gathered.fatal, None);
+    assert_eq!(gathered.cost.fatal, None);
     let errors = gathered
         .findings
         .iter()
@@ -231,7 +247,7 @@ fn half_an_answer_is_none() {
     double.fault(outage().on_object(sold[1].intent_id()));
     let both = question("1", [sold[0].session_id(), sold[1].intent_id()]);
 
-    let gathered = gather(vec![both], at_once(&double, 1), &Stop::new());
+    let gathered = gather(vec![both], at_once(&double, 1));
 
     assert!(
         matches!(
@@ -244,14 +260,12 @@ fn half_an_answer_is_none() {
 }
 
 #[test]
-fn nothing_is_asked_once_the_run_is_to_end() {
+fn nothing_is_asked_once_the_time_is_up() {
     let double = double();
     let sold = sell(&double, 6);
-    let stop = Stop::new();
-    stop.set();
 
-    let gathered = gather(by_session(&sold), at_once(&double, 2), &stop);
+    let gathered = gather_until(Instant::now(), by_session(&sold), at_once(&double, 2));
 
     assert_eq!(not_asked(&gathered), 6);
-    assert_eq!((gathered.requests, double.requests().len()), (0, 0));
+    assert_eq!((gathered.cost.requests, double.requests().len()), (0, 0));
 }

@@ -1,11 +1,18 @@
 //! Places in the line, by a clock of the test's own.
 
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-use super::super::limiter::Limiter;
+use super::super::limiter::{Limiter, line_of};
+use crate::settings::Secret;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Any time: nanoseconds of a clock that began somewhere.
+const START: u64 = 77 * SECOND;
 
 /// Waits in milliseconds for so many requests at once.
-fn waits(limiter: &Limiter, now: Instant, requests: usize) -> Vec<u128> {
+fn waits(limiter: &Limiter, now: u64, requests: usize) -> Vec<u128> {
     (0..requests)
         .map(|_| limiter.reserve_at(now).as_micros().div_ceil(10) / 100)
         .collect()
@@ -13,22 +20,20 @@ fn waits(limiter: &Limiter, now: Instant, requests: usize) -> Vec<u128> {
 
 #[test]
 fn a_burst_of_one_seconds_worth_goes_through_and_the_rest_is_spaced() {
-    let start = Instant::now();
-    let limiter = Limiter::starting_at(10, start);
+    let limiter = Limiter::new(10, None);
 
-    assert_eq!(waits(&limiter, start, 10), [0; 10]);
-    assert_eq!(waits(&limiter, start, 3), [100, 200, 300]);
+    assert_eq!(waits(&limiter, START, 10), [0; 10]);
+    assert_eq!(waits(&limiter, START, 3), [100, 200, 300]);
 }
 
 #[test]
 fn who_waited_in_line_keeps_to_the_rate() {
-    let start = Instant::now();
-    let limiter = Limiter::starting_at(25, start);
-    let mut now = start;
+    let limiter = Limiter::new(25, None);
+    let mut now = START;
     let mut sent = 0;
 
-    while now < start + Duration::from_secs(10) {
-        now += limiter.reserve_at(now);
+    while now < START + 10 * SECOND {
+        now += nanoseconds(limiter.reserve_at(now));
         sent += 1;
     }
 
@@ -38,32 +43,90 @@ fn who_waited_in_line_keeps_to_the_rate() {
     );
 }
 
+fn nanoseconds(duration: Duration) -> u64 {
+    duration.as_nanos().try_into().expect("a short wait")
+}
+
 #[test]
 fn an_idle_hour_saves_up_no_more_than_one_second() {
-    let start = Instant::now();
-    let limiter = Limiter::starting_at(4, start);
-    waits(&limiter, start, 4);
+    let limiter = Limiter::new(4, None);
+    waits(&limiter, START, 4);
 
-    let later = start + Duration::from_secs(3600);
-
-    assert_eq!(waits(&limiter, later, 5), [0, 0, 0, 0, 250]);
+    assert_eq!(waits(&limiter, START + 3600 * SECOND, 5), [0, 0, 0, 0, 250]);
 }
 
 #[test]
 fn a_clock_reading_that_was_overtaken_gains_nothing() {
-    let start = Instant::now();
-    let limiter = Limiter::starting_at(1, start);
-    let later = start + Duration::from_secs(1);
+    let limiter = Limiter::new(1, None);
+    let later = START + SECOND;
     assert_eq!(waits(&limiter, later, 1), [0]);
 
-    assert_eq!(waits(&limiter, start, 1), [1000]);
-    assert_eq!(waits(&limiter, later, 1), [2000]);
+    assert_eq!(
+        waits(&limiter, START, 1),
+        [2000],
+        "a second after the first"
+    );
+    assert_eq!(waits(&limiter, later, 1), [2000], "and another");
 }
 
 #[test]
 fn a_rate_of_none_is_one() {
-    let start = Instant::now();
-    let limiter = Limiter::starting_at(0, start);
+    let limiter = Limiter::new(0, None);
 
-    assert_eq!(waits(&limiter, start, 2), [0, 1000]);
+    assert_eq!(waits(&limiter, START, 2), [0, 1000]);
+}
+
+#[test]
+fn clones_and_who_shares_a_number_wait_for_each_other() {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let alone = Limiter::new(2, None);
+    let clone = alone.clone();
+    let (one, other) = (
+        Limiter::new(2, Some(&NUMBER)),
+        Limiter::new(4, Some(&NUMBER)),
+    );
+
+    assert_eq!(waits(&alone, START, 2), [0, 0]);
+    assert_eq!(waits(&clone, START, 1), [500]);
+    assert_eq!(waits(&one, START, 2), [0, 0]);
+    assert_eq!(waits(&other, START, 1), [250], "by its own rate");
+}
+
+#[test]
+fn threads_at_once_get_a_place_each() {
+    let limiter = Limiter::new(1_000, None);
+    let mut waits: Vec<Duration> = std::thread::scope(|threads| {
+        let limiter = &limiter;
+        let counting = move || {
+            (0..1_000)
+                .map(|_| limiter.reserve_at(START))
+                .collect::<Vec<_>>()
+        };
+        let threads: Vec<_> = (0..4).map(|_| threads.spawn(counting)).collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("it counts"))
+            .collect()
+    });
+    waits.sort();
+
+    assert_eq!(waits[999], Duration::ZERO);
+    let spaced: Vec<Duration> = (1..=3_000).map(Duration::from_millis).collect();
+    assert!(waits[1_000..] == spaced, "each a millisecond after another");
+}
+
+#[test]
+fn each_account_and_key_has_a_line_of_its_own() {
+    let key = |text| Secret::for_tests(text);
+    let base = "https://api.stripe.com";
+    let lines = [
+        line_of(base, &key("sk_test_1"), None),
+        line_of(base, &key("sk_live_1"), None),
+        line_of(base, &key("sk_test_1"), Some("acct_1")),
+        line_of("http://127.0.0.1:1", &key("sk_test_1"), None),
+    ];
+    for (n, line) in lines.iter().enumerate() {
+        assert!(!lines[..n].contains(line), "{lines:?}");
+    }
+    assert_eq!(lines[0], line_of(base, &key("sk_test_1"), None));
 }

@@ -4,9 +4,13 @@
 mod charges;
 mod client;
 mod client_answers;
+mod events;
 mod gather;
+mod http_date;
 mod limiter;
+mod lists;
 mod objects;
+mod planner;
 mod retry;
 mod signature;
 
@@ -17,6 +21,7 @@ use stripe_double::{Config, Double};
 
 use super::client::{Answer, Client, Connection};
 use super::error::StripeError;
+use super::limiter::Limiter;
 use crate::pg::Stop;
 use crate::settings::Secret;
 
@@ -36,7 +41,7 @@ fn connection(double: &Double) -> Connection {
         version: "2026-07-29.dahlia".to_owned(),
         account: None,
         timeout: Duration::from_secs(5),
-        requests_per_second: 1000,
+        limiter: Limiter::new(1000, None),
         concurrency: 4,
     }
 }

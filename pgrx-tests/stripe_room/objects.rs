@@ -260,6 +260,7 @@ fn reading() -> Reading {
     Reading {
         gratuity_key: Some("tip".to_owned()),
         invoice_key: Some("invoice_id".to_owned()),
+        client_reference: false,
         attributes: [
             "payment_intent.description",
             "checkout_session.client_reference_id",

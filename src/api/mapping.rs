@@ -4,6 +4,7 @@ use pgrx::prelude::*;
 use pgrx::{JsonB, PgRelation};
 
 use super::or_raise;
+use crate::alert::settings::AlertSettings;
 use crate::host::mapping::Mapping;
 use crate::host::propose::propose;
 use crate::host::settings::Settings;
@@ -53,5 +54,6 @@ fn propose_mapping(
 }
 
 fn resolve(settings: JsonB) -> Result<Mapping, Problem> {
+    AlertSettings::from_json(settings.0.clone())?;
     Mapping::resolve(&Settings::from_json(settings.0)?)
 }

@@ -1,8 +1,11 @@
 //! The SQL surface: thin functions, one file a theme. Here, and only here, a
 //! problem becomes an error of PostgreSQL's.
 
+mod alerts;
+mod doctor;
 mod mapping;
 mod monitor;
+mod operate;
 mod sync;
 mod webhook;
 
@@ -18,6 +21,8 @@ extension_sql_file!(
         mapping::check_settings,
         mapping::propose_mapping,
         sync::sweep,
+        sync::run_sweep,
+        sync::backfill,
         sync::sync_invoice,
         webhook::receive_webhook,
         monitor::find_paid_without_payment,
@@ -25,9 +30,37 @@ extension_sql_file!(
     ]
 );
 extension_sql_file!(
+    "../../sql/operate.sql",
+    name = "operate",
+    requires = [
+        "functions",
+        operate::issue_kinds,
+        operate::resolve_issue,
+        operate::acknowledge_issue,
+        operate::snooze_issue,
+        operate::undo,
+        operate::undo_change
+    ]
+);
+extension_sql_file!(
     "../../sql/views.sql",
     name = "views",
-    requires = ["functions"]
+    requires = ["functions", "operate"]
+);
+extension_sql_file!(
+    "../../sql/alerts.sql",
+    name = "alerts",
+    requires = ["views", alerts::send_alerts]
+);
+extension_sql_file!(
+    "../../sql/monitoring.sql",
+    name = "monitoring",
+    requires = [
+        "alerts",
+        doctor::doctor,
+        doctor::missing_indexes,
+        doctor::next_due
+    ]
 );
 extension_sql_file!("../../sql/grants.sql", name = "grants", finalize);
 

@@ -1,19 +1,20 @@
 //! `sweep` and `sync_invoice`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pgrx::JsonB;
-use pgrx::datum::Interval;
+use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::prelude::*;
 
 use super::or_raise;
 use crate::host::settings::invalid;
-use crate::pg::Problem;
-use crate::sweep::apply::Mode;
+use crate::pg::{Problem, Transactions};
+use crate::sweep::backfill;
 use crate::sweep::one;
 use crate::sweep::run::{self, Batch};
+use crate::sweep::treatment::Mode;
 
-fn mode(dry_run: bool) -> Mode {
+pub(super) fn mode(dry_run: bool) -> Mode {
     if dry_run { Mode::DryRun } else { Mode::Write }
 }
 
@@ -25,23 +26,72 @@ fn sweep(
     max_duration: default!(Interval, "'5 minutes'"),
 ) -> JsonB {
     let batch = or_raise(batch(max_invoices, max_duration));
-    JsonB(or_raise(run::sweep(batch, mode(dry_run))))
+    JsonB(or_raise(run::sweep(
+        batch,
+        mode(dry_run),
+        Transactions::CALLERS,
+    )))
 }
+
+#[pg_extern(sql = r#"
+create procedure run_sweep(max_duration interval default '10 minutes')
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
+fn run_sweep(max_duration: Option<Interval>, fcinfo: pg_sys::FunctionCallInfo) {
+    let answer = or_raise(max_duration.map_or(Ok(RUN), duration).and_then(|duration| {
+        let batch = Batch {
+            size: run::BATCH,
+            duration,
+        };
+        let deadline = Instant::now() + duration;
+        Transactions::own(fcinfo, |own| {
+            let answer = run::sweep(batch, Mode::Write, own)?;
+            backfill::go_on(own, deadline)?;
+            Ok(answer)
+        })
+    }));
+    // A procedure has no answer; the run's row has the figures.
+    notice!("{}", answer["message"].as_str().unwrap_or_default());
+}
+
+#[pg_extern(sql = r#"
+create procedure backfill(since timestamptz default null, until timestamptz default null)
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
+fn backfill(
+    since: Option<TimestampWithTimeZone>,
+    until: Option<TimestampWithTimeZone>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) {
+    let text = |moment: TimestampWithTimeZone| moment.to_iso_string();
+    let (since, until) = (since.map(text), until.map(text));
+    or_raise(Transactions::own(fcinfo, |own| {
+        backfill::backfill(since.as_deref(), until.as_deref(), own)
+    }));
+}
+
+/// How long `run_sweep` works at the most, where the caller says nothing: less
+/// than the time to the next one.
+const RUN: Duration = Duration::from_secs(10 * 60);
 
 fn batch(max_invoices: i32, max_duration: Interval) -> Result<Batch, Problem> {
     let invoices = usize::try_from(max_invoices)
         .ok()
         .filter(|invoices| *invoices > 0)
         .ok_or_else(|| invalid("max_invoices must be greater than 0".to_owned()))?;
+    Ok(Batch {
+        size: invoices,
+        duration: duration(max_duration)?,
+    })
+}
+
+fn duration(max_duration: Interval) -> Result<Duration, Problem> {
     let micros = u64::try_from(max_duration.as_micros())
         .ok()
         .filter(|micros| *micros > 0)
         .ok_or_else(|| invalid("max_duration must be greater than 0".to_owned()))?;
-    Ok(Batch {
-        invoices,
-        // Beyond a day it is no batch any more, and beyond some centuries no Instant.
-        duration: Duration::from_micros(micros).min(Duration::from_secs(24 * 60 * 60)),
-    })
+    // Beyond a day it is no batch any more, and beyond some centuries no Instant.
+    Ok(Duration::from_micros(micros).min(Duration::from_secs(24 * 60 * 60)))
 }
 
 #[pg_extern(security_definer, parallel_unsafe)]

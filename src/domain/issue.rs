@@ -20,11 +20,40 @@ pub(crate) enum IssueKind {
     UnlinkedPayment,
     ApplyFailed,
     OverriddenByTrigger,
+    RepairUndone,
     StripeUnreachable,
     WebhooksFailing,
+    EventFailing,
 }
 
 impl IssueKind {
+    pub(crate) const ALL: [Self; 19] = [
+        Self::PaidWithoutPayment,
+        Self::AmountMismatch,
+        Self::CurrencyMismatch,
+        Self::Overpaid,
+        Self::DuplicatePayment,
+        Self::PossibleDuplicate,
+        Self::StripeObjectMissing,
+        Self::LivemodeMismatch,
+        Self::UnknownStatus,
+        Self::Refunded,
+        Self::PartiallyRefunded,
+        Self::Disputed,
+        Self::UnlinkedPayment,
+        Self::ApplyFailed,
+        Self::OverriddenByTrigger,
+        Self::RepairUndone,
+        Self::StripeUnreachable,
+        Self::WebhooksFailing,
+        Self::EventFailing,
+    ];
+
+    /// The kind of that name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// The word in SQL, in JSON and in the documentation.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -43,8 +72,10 @@ impl IssueKind {
             Self::UnlinkedPayment => "unlinked_payment",
             Self::ApplyFailed => "apply_failed",
             Self::OverriddenByTrigger => "overridden_by_trigger",
+            Self::RepairUndone => "repair_undone",
             Self::StripeUnreachable => "stripe_unreachable",
             Self::WebhooksFailing => "webhooks_failing",
+            Self::EventFailing => "event_failing",
         }
     }
 }

@@ -3,8 +3,10 @@
 //! Evidence from Stripe and the facts of one invoice go in, a plan comes out
 //! ([`reconcile`]); everything else here is the vocabulary for saying that.
 
+pub(crate) mod cron;
 pub(crate) mod event;
 pub(crate) mod evidence;
+pub(crate) mod feed;
 pub(crate) mod identity;
 pub(crate) mod invoice;
 pub(crate) mod issue;

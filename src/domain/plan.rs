@@ -21,6 +21,9 @@ pub(crate) struct Plan {
     /// Stripe ids that this pass had evidence for: open issues about other
     /// objects stay.
     pub(crate) judged: BTreeSet<String>,
+    /// What the payments come to once the plan is carried out; `None` where the
+    /// invoice's currency is not understood.
+    pub(crate) secured: Option<Money>,
     /// What this pass learned of the invoice's payments, over what is remembered.
     pub(crate) learned: Memory,
     pub(crate) recheck: Recheck,

@@ -7,6 +7,9 @@ pub(crate) enum Recheck {
     Never,
     /// After so many seconds.
     After(i64),
+    /// Soon at first, then less and less often, at most a day apart: something may
+    /// still happen, and Stripe's events would tell of it.
+    BackingOff,
     /// With the next sweep.
     NextSweep,
 }
@@ -19,18 +22,10 @@ impl Recheck {
     pub(crate) fn sooner(self, other: Self) -> Self {
         match (self, other) {
             (Self::NextSweep, _) | (_, Self::NextSweep) => Self::NextSweep,
+            (Self::BackingOff, _) | (_, Self::BackingOff) => Self::BackingOff,
             (Self::After(a), Self::After(b)) => Self::After(a.min(b)),
             (Self::After(a), Self::Never) | (Self::Never, Self::After(a)) => Self::After(a),
             (Self::Never, Self::Never) => Self::Never,
-        }
-    }
-
-    /// Seconds from now, or `None` for never.
-    pub(crate) fn seconds(self) -> Option<i64> {
-        match self {
-            Self::Never => None,
-            Self::After(seconds) => Some(seconds),
-            Self::NextSweep => Some(0),
         }
     }
 }

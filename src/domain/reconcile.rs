@@ -16,7 +16,7 @@ use serde_json::json;
 use super::evidence::{Evidence, merge_payments};
 use super::invoice::{Field, Invoice, InvoiceStatus};
 use super::issue::{Issue, IssueKind, Severity};
-use super::money::Currency;
+use super::money::{Currency, Money};
 use super::payment::PaymentRow;
 use super::plan::Plan;
 use super::recheck::{HELD, Recheck};
@@ -83,6 +83,7 @@ impl Draft {
                 issues: Vec::new(),
                 undecided: BTreeSet::new(),
                 judged: evidence.iter().flat_map(ids_of).collect(),
+                secured: None,
                 learned: Memory::default(),
                 recheck: Recheck::Never,
                 reasons: Vec::new(),
@@ -95,13 +96,15 @@ impl Draft {
     }
 
     fn decide(&mut self, currency: Currency, facts: &Facts, evidence: &[Evidence], rules: &Rules) {
-        for finding in evidence {
-            self.note_absence(finding, facts.invoice);
-        }
         for payment in merge_payments(evidence) {
             self.judge_payment(&payment, currency, facts, rules);
         }
         let after = books::project(facts.rows, &self.plan.payments);
+        for finding in evidence {
+            self.note_absence(finding, facts.invoice, &after);
+        }
+        let secured = books::secured(&after, &self.known);
+        self.plan.secured = Some(Money::new(secured, currency));
         self.note_unasked_ids(&after, facts.invoice);
         self.note_duplicates(&after, facts.invoice);
         self.note_unreadable_rows(&after, facts.invoice);
@@ -110,8 +113,14 @@ impl Draft {
         }
     }
 
-    /// An object that is not to be had.
-    fn note_absence(&mut self, finding: &Evidence, invoice: &Invoice) {
+    /// An object that is not to be had, although the invoice or a row of its
+    /// refers to it.
+    fn note_absence(&mut self, finding: &Evidence, invoice: &Invoice, after: &[PaymentRow]) {
+        let stores = |id: &String| invoice.stored_ids.iter().any(|own| own.trim() == id.trim());
+        let has = |id: &String| after.iter().any(|row| row.ids.contains(id));
+        if !ids_of(finding).iter().any(|id| stores(id) || has(id)) {
+            return;
+        }
         let label = invoice.label();
         let issue = match finding {
             Evidence::Payment(_) => return,
@@ -126,7 +135,7 @@ impl Draft {
                 IssueKind::LivemodeMismatch,
                 Severity::Warning,
                 format!(
-                    "Invoice {label} refers to {id}, which belongs to Stripe's other mode (live or test) than the key in use."
+                    "Invoice {label} refers to {id}, which was made in Stripe's other mode: a test where real payments are expected, or the reverse."
                 ),
             )
             .about(Some(id.as_str()))
@@ -176,7 +185,7 @@ impl Draft {
                     IssueKind::DuplicatePayment,
                     Severity::Warning,
                     format!(
-                        "Invoice {} has {} payment rows for the one Stripe payment {key}; it was counted once.",
+                        "Invoice {} has {} payments recorded for the one Stripe payment {key}; it was counted once.",
                         invoice.label(),
                         rows.len(),
                     ),
@@ -245,7 +254,7 @@ fn unreadable_currency(invoice: &Invoice, text: &str) -> Issue {
         IssueKind::CurrencyMismatch,
         Severity::Warning,
         format!(
-            "Invoice {} has the currency \"{text}\", which is no ISO 4217 code; nothing was decided about it.",
+            "Invoice {} has the currency \"{text}\", which is no currency code such as EUR; nothing was decided about it.",
             invoice.label()
         ),
     )

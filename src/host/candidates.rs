@@ -1,169 +1,265 @@
 //! Which invoices are worth a look, told by SQL alone.
 
 use serde::Deserialize;
+use serde_json::json;
 
 use super::mapping::{Mapped, Mapping};
 use super::read::stored_ids;
 use crate::pg::sql;
 
-/// An invoice about which Stripe is to be asked.
+/// An invoice to look at.
 #[derive(Clone, Debug)]
-pub(crate) struct Due {
+pub(crate) struct Candidate {
     /// The invoice's id, as text.
     pub(crate) invoice: String,
-    /// The Stripe ids to ask about: the invoice's own, then those of payments
-    /// that still wait for their money or that name a session without its
-    /// intent (it might be the invoice's), then those that issues are about.
+    /// What Stripe is to be asked about: the ids that the invoice stores, then
+    /// those of payments that still wait for their money or that name a session
+    /// without its intent (it might be the invoice's), then those that issues are
+    /// about. Empty where its own rows do not agree, and Stripe is not to be asked.
     pub(crate) ids: Vec<String>,
 }
 
+/// What a stretch of the table of invoices holds.
+#[derive(Debug, Default)]
+pub(crate) struct Stretch {
+    /// By primary key.
+    pub(crate) candidates: Vec<Candidate>,
+    /// How many invoices were looked through.
+    pub(crate) rows: usize,
+    /// The last of them; `None` where there was none.
+    pub(crate) last: Option<String>,
+}
+
 #[derive(Deserialize)]
-struct RawDue {
+struct RawStretch {
+    rows: usize,
+    last: Option<String>,
+    found: Vec<RawCandidate>,
+}
+
+#[derive(Deserialize)]
+struct RawCandidate {
     id: String,
+    asks: bool,
     session: Option<String>,
     intent: Option<String>,
     others: Vec<String>,
 }
 
-/// Invoices whose Stripe ids have no money in the books yet, or that have an
-/// open issue about something of Stripe's, and that are due: the one that was
-/// asked about longest ago first.
-pub(crate) fn due(mapping: &Mapping, limit: usize) -> Vec<Due> {
-    let sql_text = due_statement(mapping);
-    sql::fetch(&sql_text, &[Some(&limit.to_string())])
-        .into_iter()
-        .filter_map(|row| serde_json::from_value::<RawDue>(row).ok())
-        .map(|raw| {
-            let mut ids = stored_ids(&raw.session, &raw.intent);
-            ids.extend(raw.others);
-            let mut seen = std::collections::BTreeSet::new();
-            ids.retain(|id| seen.insert(id.clone()));
-            Due {
-                invoice: raw.id,
-                ids,
-            }
+/// Looks through the next `limit` invoices by primary key, after the one with
+/// the id `after`. Stripe is to be asked about those whose ids have no money in
+/// the books yet, or that have an open issue about something of Stripe's, and
+/// that were never asked about, or with other ids, or are due at `now` (seconds
+/// since 1970).
+pub(crate) fn stretch(mapping: &Mapping, after: Option<&str>, limit: usize, now: f64) -> Stretch {
+    let key = &mapping.invoices.id;
+    let from = match after {
+        Some(_) => format!("where i.{} > $1::text::{}", key.quoted, key.type_name),
+        // The parameter has to stand somewhere for its type.
+        None => "where $1::text is null".to_owned(),
+    };
+    let part = Part {
+        invoices: format!("{from} order by i.{} limit {limit}", key.quoted),
+        // Both ends: one alone PostgreSQL takes for a third of the table.
+        payments: format!(
+            "p.{} between (select key from part order by key limit 1)
+                      and (select key from part order by key desc limit 1)",
+            mapping.payments.invoice.quoted
+        ),
+    };
+    look(mapping, &part, after, now)
+}
+
+/// A part of the host's tables, as conditions: on the invoices `i`, and on the
+/// payments `p`, where the chosen invoices are `part`.
+struct Part {
+    invoices: String,
+    payments: String,
+}
+
+/// The same for these invoices alone.
+pub(crate) fn among(mapping: &Mapping, invoices: &[String], now: f64) -> Vec<Candidate> {
+    let key = &mapping.invoices.id;
+    let part = Part {
+        invoices: format!(
+            "where i.{id} = any (array(
+                select t.value::{key_type} from jsonb_array_elements_text($1::jsonb) t
+                where t.value ~ {shape}))",
+            id = key.quoted,
+            key_type = key.type_name,
+            shape = pgrx::spi::quote_literal(key.key_pattern()),
+        ),
+        payments: format!(
+            "p.{} = any (array(select key from part))",
+            mapping.payments.invoice.quoted
+        ),
+    };
+    let wanted = json!(invoices).to_string();
+    look(mapping, &part, Some(&wanted), now).candidates
+}
+
+fn look(mapping: &Mapping, part: &Part, param: Option<&str>, now: f64) -> Stretch {
+    let statement = statement(mapping, part);
+    sql::fetch_one(&statement, &[param, Some(&now.to_string())])
+        .and_then(|row| serde_json::from_value::<RawStretch>(row).ok())
+        .map(|raw| Stretch {
+            candidates: raw.found.into_iter().map(candidate).collect(),
+            rows: raw.rows,
+            last: raw.last,
         })
-        .collect()
+        .unwrap_or_default()
 }
 
-/// Invoices whose own rows do not agree with each other, or that have an open
-/// issue: decided without a request. New ones first, then the issue that was
-/// looked at longest ago.
-pub(crate) fn suspects(mapping: &Mapping, limit: usize) -> Vec<String> {
-    sql::fetch(&suspects_statement(mapping), &[Some(&limit.to_string())])
-        .into_iter()
-        .filter_map(|id| id.as_str().map(str::to_owned))
-        .collect()
-}
-
-fn due_statement(mapping: &Mapping) -> String {
-    let invoices = &mapping.invoices;
-    let payments = &mapping.payments;
-    let id = &invoices.id.quoted;
-    let session = trimmed("i", invoices.session.as_ref());
-    let intent = trimmed("i", invoices.intent.as_ref());
-    let row_ids = [&payments.session, &payments.intent]
-        .into_iter()
-        .flatten()
-        .map(|column| format!("p.{}", column.quoted))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let pending_words = literals(&mapping.payment_words.pending);
-    let (is_pending, is_received) = match &payments.status {
-        Some(status) => (
-            format!("p.{}::text = any ({pending_words})", status.quoted),
-            format!(
-                "p.{}::text = any ({})",
-                status.quoted,
-                literals(&received_words(mapping))
-            ),
-        ),
-        None => ("false".to_owned(), "true".to_owned()),
-    };
-    let lone_session = match (&payments.session, &payments.intent) {
-        (Some(session), Some(intent)) => format!(
-            "x.id = p.{} and coalesce(p.{}, '') = ''",
-            session.quoted, intent.quoted
-        ),
-        _ => "true".to_owned(),
-    };
-    format!(
-        "with candidate as (
-            select i.{id}::text as id, {session} as session, {intent} as intent,
-                   array_remove(array[{session}, {intent}], null) as stored,
-                   coalesce(p.received, '{{}}') as received,
-                   coalesce(p.pending, '{{}}') as pending,
-                   coalesce(p.lone, '{{}}') as lone,
-                   coalesce(x.objects, '{{}}') as objects
-            from {invoices_table} i
-            left join lateral (
-                select array_agg(distinct x.id) filter (where {is_received}) as received,
-                       array_agg(distinct x.id) filter (where {is_pending}) as pending,
-                       array_agg(distinct x.id) filter (where {lone_session}) as lone
-                from {payments_table} p
-                cross join lateral unnest(array[{row_ids}]::text[]) x (id)
-                where p.{payment_invoice} = i.{id} and x.id <> ''
-            ) p on true
-            left join (
-                select invoice_id, array_agg(distinct object) as objects
-                from invoice_sync.issue
-                where state <> 'resolved' and object ~ '^(cs|pi|ch|py)_'
-                group by 1
-            ) x on x.invoice_id = i.{id}::text
-        )
-        select jsonb_build_object('id', c.id, 'session', c.session, 'intent', c.intent,
-                                  'others', to_jsonb(c.pending || c.lone || c.objects))
-        from candidate c
-        left join invoice_sync.invoice_check k on k.invoice_id = c.id
-        where (not c.stored <@ c.received or c.pending <> '{{}}' or c.objects <> '{{}}')
-          and (k.invoice_id is null
-               or k.stored_ids is distinct from c.stored
-               or k.next_check_at <= now())
-        order by k.checked_at nulls first, c.id
-        limit $1::bigint",
-        invoices_table = invoices.table,
-        payments_table = payments.table,
-        payment_invoice = payments.invoice.quoted,
-    )
+fn candidate(raw: RawCandidate) -> Candidate {
+    let mut ids = Vec::new();
+    if raw.asks {
+        ids = stored_ids(&raw.session, &raw.intent);
+        ids.extend(raw.others);
+        let mut seen = std::collections::BTreeSet::new();
+        ids.retain(|id| seen.insert(id.clone()));
+    }
+    Candidate {
+        invoice: raw.id,
+        ids,
+    }
 }
 
 /// What is compared here is only a sieve: `reconcile` decides. Amounts are
 /// compared in the host's own unit, whatever that is.
-fn suspects_statement(mapping: &Mapping) -> String {
-    let invoices = &mapping.invoices;
+fn statement(mapping: &Mapping, part: &Part) -> String {
+    let (invoices, payments) = (&mapping.invoices, &mapping.payments);
+    format!(
+        "with part as materialized (
+            select i.{id} as key, i.{id}::text as id, {session} as session, {intent} as intent,
+                   i.{status}::text as status, i.{total}::numeric as total,
+                   {stated} as stated, {balance} as balance
+            from {invoices_table} i
+            {chosen}
+        ),
+        paid as (
+            select p.{payment_invoice} as invoice_key, {said}
+            from {payments_table} p
+            where {payments_chosen}
+            group by 1
+        ),
+        disputed as (
+            select invoice_id, array_agg(distinct object) as objects
+            from invoice_sync.issue
+            where state <> 'resolved' and object ~ '^(cs|pi|ch|py)_'
+            group by 1
+        ),
+        book as (
+            select t.*, array_remove(array[t.session, t.intent], null) as stored,
+                   coalesce(p.secured, 0) as secured, coalesce(p.received, 0) as received,
+                   coalesce(p.receipts, 0) as receipts, coalesce(p.doubled, false) as doubled,
+                   array_remove(p.pending_ids || p.lone_ids, '') as open_ids,
+                   x.objects,
+                   not array_remove(array[t.session, t.intent], null) <@ coalesce(p.received_ids, '{{}}')
+                   or coalesce(p.pending, 0) > 0 or x.objects is not null as is_unsettled
+            from part t
+            left join paid p on p.invoice_key = t.key
+            left join disputed x on x.invoice_id = t.id
+        ),
+        judged as (
+            select b.*,
+                   b.is_unsettled
+                   and (k.invoice_id is null
+                        or k.stored_ids is distinct from b.stored
+                        or k.next_check_at <= to_timestamp($2::float8)) as asks,
+                   coalesce(b.status <> all ({closed_words})
+                       and ((b.status = {paid_word} and b.receipts = 0 and b.total > 0)
+                            or (b.status = {paid_word} and b.received < b.total)
+                            or b.stated <> b.secured and (b.stated > b.received or b.stated < b.secured)
+                            or (b.secured >= b.total and b.total > 0
+                                and (b.status <> {paid_word} or b.balance is distinct from 0))
+                            or b.secured > b.total
+                            or b.total is null
+                            or b.doubled), false) as suspect
+            from book b
+            -- Kept apart, so that it is looked up for the unsettled alone.
+            left join lateral (
+                select * from invoice_sync.invoice_check k
+                where b.is_unsettled and k.invoice_id = b.id
+                offset 0
+            ) k on true
+        )
+        select jsonb_build_object(
+            'rows', (select count(*) from part),
+            'last', (select id from part order by key desc limit 1),
+            'found', coalesce(
+                jsonb_agg(jsonb_build_object(
+                    'id', j.id, 'asks', j.asks, 'session', j.session, 'intent', j.intent,
+                    'others', to_jsonb(coalesce(j.open_ids, '{{}}') || coalesce(j.objects, '{{}}'))
+                ) order by j.key),
+                '[]'))
+        from judged j
+        where j.asks or j.suspect",
+        id = invoices.id.quoted,
+        session = trimmed("i", invoices.session.as_ref()),
+        intent = trimmed("i", invoices.intent.as_ref()),
+        status = invoices.status.quoted,
+        total = invoices.total.quoted,
+        stated = invoices.amount_paid.as_ref().map_or_else(
+            || "null::numeric".to_owned(),
+            |column| format!("coalesce(i.{}::numeric, 0)", column.quoted),
+        ),
+        balance = invoices.balance.as_ref().map_or_else(
+            || "0::numeric".to_owned(),
+            |column| format!("i.{}::numeric", column.quoted),
+        ),
+        invoices_table = invoices.table,
+        chosen = part.invoices,
+        payments_chosen = part.payments,
+        payment_invoice = payments.invoice.quoted,
+        payments_table = payments.table,
+        said = payments_said(mapping),
+        closed_words = literals(&mapping.invoice_words.closed),
+        paid_word = pgrx::spi::quote_literal(&mapping.invoice_words.paid),
+    )
+}
+
+/// Aggregates over the payments `p` of one invoice.
+fn payments_said(mapping: &Mapping) -> String {
     let payments = &mapping.payments;
-    let id = &invoices.id.quoted;
     let amount = format!("p.{}::numeric", payments.amount.quoted);
     let refunded = payments.refunded.as_ref().map_or_else(
         || "0".to_owned(),
         |column| format!("coalesce(p.{}::numeric, 0)", column.quoted),
     );
-    let (counts, was_received) = match &payments.status {
-        Some(status) => (
-            format!(
-                "p.{}::text = {}",
-                status.quoted,
-                pgrx::spi::quote_literal(&mapping.payment_words.paid)
-            ),
-            format!(
-                "p.{}::text = any ({})",
-                status.quoted,
-                literals(&received_words(mapping))
-            ),
-        ),
-        None => ("true".to_owned(), "true".to_owned()),
+    let is_one_of = |words: &[String]| match &payments.status {
+        Some(status) => format!("p.{}::text = any ({})", status.quoted, literals(words)),
+        None => "true".to_owned(),
     };
-    let status = format!("i.{}::text", invoices.status.quoted);
-    let paid_word = pgrx::spi::quote_literal(&mapping.invoice_words.paid);
-    let closed_words = literals(&mapping.invoice_words.closed);
-    let stated = invoices.amount_paid.as_ref().map_or_else(
-        || "null::numeric".to_owned(),
-        |column| format!("coalesce(i.{}::numeric, 0)", column.quoted),
-    );
-    let balance = invoices.balance.as_ref().map_or_else(
-        || "0::numeric".to_owned(),
-        |column| format!("i.{}::numeric", column.quoted),
-    );
+    let counts = is_one_of(std::slice::from_ref(&mapping.payment_words.paid));
+    let was_received = is_one_of(&received_words(mapping));
+    let is_pending = match &payments.status {
+        Some(_) => is_one_of(&mapping.payment_words.pending),
+        None => "false".to_owned(),
+    };
+    let columns: Vec<&Mapped> = [&payments.session, &payments.intent]
+        .into_iter()
+        .flatten()
+        .collect();
+    // Every id of the rows that fulfil a condition.
+    let ids_where = |condition: &str| {
+        columns
+            .iter()
+            .map(|column| {
+                format!(
+                    "array_remove(array_agg(p.{}::text) filter (where {condition}), null)",
+                    column.quoted
+                )
+            })
+            .collect::<Vec<_>>()
+            .join(" || ")
+    };
+    let lone_ids = match (&payments.session, &payments.intent) {
+        (Some(session), Some(intent)) => format!(
+            "array_remove(array_agg(p.{}::text) filter (where coalesce(p.{}, '') = ''), null)",
+            session.quoted, intent.quoted
+        ),
+        _ => ids_where("true"),
+    };
     let first_id = [&payments.intent, &payments.session]
         .into_iter()
         .flatten()
@@ -171,46 +267,14 @@ fn suspects_statement(mapping: &Mapping) -> String {
         .collect::<Vec<_>>()
         .join(", ");
     format!(
-        "with book as (
-            select i.{id} as key, {status} as status, i.{total}::numeric as total,
-                   {stated} as stated, {balance} as balance,
-                   coalesce(p.secured, 0) as secured, coalesce(p.received, 0) as received,
-                   coalesce(p.receipts, 0) as receipts, coalesce(p.doubled, false) as doubled
-            from {invoices_table} i
-            left join (
-                select p.{payment_invoice} as invoice_key,
-                       sum({amount} - {refunded}) filter (where {counts}) as secured,
-                       sum({amount}) filter (where {was_received}) as received,
-                       count(*) filter (where {was_received}) as receipts,
-                       count(coalesce({first_id})) > count(distinct coalesce({first_id})) as doubled
-                from {payments_table} p
-                group by 1
-            ) p on p.invoice_key = i.{id}
-        )
-        select to_jsonb(b.key::text)
-        from book b
-        left join (
-            select invoice_id, max(last_seen) as last_seen
-            from invoice_sync.issue
-            where state <> 'resolved'
-            group by 1
-        ) x on x.invoice_id = b.key::text
-        where (b.status <> all ({closed_words})
-               and ((b.status = {paid_word} and b.receipts = 0 and b.total > 0)
-                    or (b.status = {paid_word} and b.received < b.total)
-                    or b.stated <> b.secured and (b.stated > b.received or b.stated < b.secured)
-                    or (b.secured >= b.total and b.total > 0
-                        and (b.status <> {paid_word} or b.balance is distinct from 0))
-                    or b.secured > b.total
-                    or b.total is null
-                    or b.doubled))
-           or x.invoice_id is not null
-        order by x.last_seen nulls first, b.key
-        limit $1::bigint",
-        total = invoices.total.quoted,
-        invoices_table = invoices.table,
-        payments_table = payments.table,
-        payment_invoice = payments.invoice.quoted,
+        "sum({amount} - {refunded}) filter (where {counts}) as secured,
+        sum({amount}) filter (where {was_received}) as received,
+        count(*) filter (where {was_received}) as receipts,
+        count(*) filter (where {is_pending} and coalesce({first_id}) is not null) as pending,
+        count(coalesce({first_id})) > count(distinct coalesce({first_id})) as doubled,
+        {received_ids} as received_ids, {pending_ids} as pending_ids, {lone_ids} as lone_ids",
+        received_ids = ids_where(&was_received),
+        pending_ids = ids_where(&is_pending),
     )
 }
 

@@ -1,37 +1,82 @@
-//! The invoices that a Stripe payment is for.
+//! The invoices that Stripe payments are for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::json;
 
 use super::mapping::{Mapped, Mapping};
 use crate::domain::identity::PaymentIds;
 use crate::pg::sql;
 
-/// The ids, as text, of the invoices that store one of `ids`, themselves or in
-/// their payments, or for which the ledger has seen the payment; where there
-/// is none, of those that `references` name, by id or number.
-pub(crate) fn invoices_of(
-    mapping: &Mapping,
-    ids: &PaymentIds,
-    references: &[String],
-) -> Vec<String> {
-    let ids: Vec<&String> = [&ids.session, &ids.intent, &ids.charge]
-        .into_iter()
-        .flatten()
-        .collect();
-    let linked = run(&linked_statement(mapping), &serde_json::json!(ids));
-    if !linked.is_empty() || references.is_empty() {
-        return linked;
-    }
-    run(&named_statement(mapping), &serde_json::json!(references))
+/// By what the invoices of a payment are found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traces<'a> {
+    pub(crate) ids: &'a PaymentIds,
+    /// Invoices that the payment names, by id or number.
+    pub(crate) references: &'a [String],
 }
 
-fn run(statement: &str, values: &serde_json::Value) -> Vec<String> {
-    sql::fetch(statement, &[Some(&values.to_string())])
+/// For each payment the ids, as text, of the invoices that store one of its ids,
+/// themselves or in their payments, or for which the ledger has seen it; where
+/// there is none, of those that it names.
+pub(crate) fn invoices_of(mapping: &Mapping, payments: &[Traces]) -> Vec<BTreeSet<String>> {
+    let ids_of = |traces: &Traces| {
+        let ids = traces.ids;
+        [&ids.session, &ids.intent, &ids.charge]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect::<Vec<String>>()
+    };
+    let names_of = |traces: &Traces| traces.references.to_vec();
+    let mut found = run(&linked_statement(mapping), payments.iter().map(ids_of));
+    let mut unlinked = found.iter_mut().zip(payments);
+    let unlinked: Vec<_> = unlinked
+        .by_ref()
+        .filter(|(found, traces)| found.is_empty() && !traces.references.is_empty())
+        .collect();
+    if unlinked.is_empty() {
+        return found;
+    }
+    let names = unlinked.iter().map(|(_, traces)| names_of(traces));
+    let named = run(&named_statement(mapping), names);
+    for ((found, _), named) in unlinked.into_iter().zip(named) {
+        *found = named;
+    }
+    found
+}
+
+#[derive(Deserialize)]
+struct Row {
+    /// One of the values that were looked for.
+    value: String,
+    invoice: String,
+}
+
+/// One statement for all values; each group gets what was found for its own.
+fn run(statement: &str, groups: impl Iterator<Item = Vec<String>>) -> Vec<BTreeSet<String>> {
+    let groups: Vec<Vec<String>> = groups.collect();
+    let values: Vec<&String> = groups.iter().flatten().collect();
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for row in sql::fetch(statement, &[Some(&json!(values).to_string())])
         .into_iter()
-        .filter_map(|id| id.as_str().map(str::to_owned))
+        .filter_map(|row| serde_json::from_value::<Row>(row).ok())
+    {
+        found.entry(row.value).or_default().insert(row.invoice);
+    }
+    groups
+        .iter()
+        .map(|group| {
+            let invoices = group.iter().filter_map(|value| found.get(value));
+            invoices.flatten().cloned().collect()
+        })
         .collect()
 }
 
-/// The values as an array, so that an index on the column serves.
-const WANTED: &str = "array(select jsonb_array_elements_text($1::jsonb))";
+/// The values as a set: an index on the column serves, and where there is none
+/// each row is looked up in the set.
+const WANTED: &str = "(select jsonb_array_elements_text($1::jsonb))";
 
 fn linked_statement(mapping: &Mapping) -> String {
     let invoices = &mapping.invoices;
@@ -42,7 +87,7 @@ fn linked_statement(mapping: &Mapping) -> String {
             .flatten()
             .map(|column| {
                 format!(
-                    "select t.{key}::text from {table} t where t.{column} = any ({WANTED})",
+                    "select t.{column}::text, t.{key}::text from {table} t where t.{column} in {WANTED}",
                     key = key.quoted,
                     column = column.quoted,
                 )
@@ -60,10 +105,10 @@ fn linked_statement(mapping: &Mapping) -> String {
         &payments.invoice,
     ));
     parts.push(format!(
-        "select m.invoice_id from invoice_sync.stripe_payment m where m.id = any ({WANTED})"
+        "select m.id, m.invoice_id from invoice_sync.stripe_payment m where m.id in {WANTED}"
     ));
     format!(
-        "select to_jsonb(f.id) from ({}) f (id) where f.id is not null order by 1",
+        "select to_jsonb(f) from ({}) f (value, invoice) where f.invoice is not null",
         parts.join(" union ")
     )
 }
@@ -72,28 +117,21 @@ fn linked_statement(mapping: &Mapping) -> String {
 fn named_statement(mapping: &Mapping) -> String {
     let invoices = &mapping.invoices;
     let id = &invoices.id.quoted;
-    let shape = match invoices.id.base.as_str() {
-        "uuid" => "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
-        "int2" => "^[0-9]{1,4}$",
-        "int4" => "^[0-9]{1,9}$",
-        "int8" => "^[0-9]{1,18}$",
-        _ => "",
-    };
+    let shape = invoices.id.key_pattern();
     let by_number = invoices.number.as_ref().map_or_else(String::new, |number| {
         format!(
-            " union select i.{id}::text from {table} i where i.{number}::text = any ({WANTED})",
+            " union select i.{number}::text, i.{id}::text from {table} i where i.{number}::text in {WANTED}",
             table = invoices.table,
             number = number.quoted,
         )
     });
     format!(
-        "select to_jsonb(f.id) from (
-            select i.{id}::text from {table} i
-            where i.{id} = any (array(
-                select r.value::{key} from jsonb_array_elements_text($1::jsonb) r
-                where r.value ~ {shape}))
+        "select to_jsonb(f) from (
+            select r.value, i.{id}::text
+            from jsonb_array_elements_text($1::jsonb) r
+            join {table} i on i.{id} = case when r.value ~ {shape} then r.value::{key} end
             {by_number}
-        ) f (id) order by 1",
+        ) f (value, invoice)",
         table = invoices.table,
         key = invoices.id.type_name,
         shape = pgrx::spi::quote_literal(shape),

@@ -27,6 +27,20 @@ pub(crate) struct Mapped {
     pub(crate) base: String,
 }
 
+impl Mapped {
+    /// A regular expression for the texts that a key of this type can hold: what
+    /// does not match would be an error of PostgreSQL's when cast.
+    pub(crate) fn key_pattern(&self) -> &'static str {
+        match self.base.as_str() {
+            "uuid" => "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
+            "int2" => "^[0-9]{1,4}$",
+            "int4" => "^[0-9]{1,9}$",
+            "int8" => "^[0-9]{1,18}$",
+            _ => "",
+        }
+    }
+}
+
 /// The application's tables, as far as they are used.
 #[derive(Clone, Debug)]
 pub(crate) struct Mapping {
@@ -382,6 +396,25 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
     Ok(payments)
 }
 
+impl Invoices {
+    /// The mapped columns.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &Mapped> {
+        [&self.id, &self.status, &self.total].into_iter().chain(
+            [
+                &self.number,
+                &self.amount_paid,
+                &self.balance,
+                &self.paid_at,
+                &self.currency,
+                &self.session,
+                &self.intent,
+            ]
+            .into_iter()
+            .flatten(),
+        )
+    }
+}
+
 impl Payments {
     /// The mapped columns, without those of `payment_values`.
     fn own_columns(&self) -> impl Iterator<Item = &Mapped> {
@@ -399,7 +432,8 @@ impl Payments {
         )
     }
 
-    fn fills(&self, column: &str) -> bool {
+    /// Whether a new payment gets a value for this column.
+    pub(super) fn fills(&self, column: &str) -> bool {
         self.values.contains_key(column) || self.own_columns().any(|own| own.name == column)
     }
 }

@@ -3,11 +3,15 @@
 
 pub(crate) mod candidates;
 pub(crate) mod catalog;
+pub(crate) mod elsewhere;
 pub(crate) mod find;
+pub(crate) mod indexes;
 pub(crate) mod mapping;
 pub(crate) mod monitor;
 pub(crate) mod propose;
+pub(crate) mod reach;
 pub(crate) mod read;
+pub(crate) mod restore;
 pub(crate) mod settings;
 pub(crate) mod source;
 pub(crate) mod write;

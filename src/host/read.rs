@@ -1,29 +1,32 @@
-//! Reading one invoice and its payments, with a lock or without.
+//! Reading invoices and their payments, with a lock or without.
+
+use std::collections::BTreeMap;
+use std::fmt;
 
 use pgrx::prelude::PgSqlErrorCode;
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::mapping::{Invoices, Mapped, Mapping, Payments};
+use super::reach::Reach;
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, Invoice};
 use crate::domain::money::{Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
-use crate::domain::rules::Elsewhere;
 use crate::pg::{Problem, sql};
 
-/// Whether the rows are to be locked until the transaction ends.
+/// What to do about a row that another transaction has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lock {
-    None,
-    ForUpdate,
+pub(crate) enum Patience {
+    Wait,
+    /// Leave it out.
+    Skip,
 }
 
-impl Lock {
+impl Patience {
     fn clause(self) -> &'static str {
         match self {
-            Self::None => "",
-            Self::ForUpdate => " for update",
+            Self::Wait => "for update",
+            Self::Skip => "for update skip locked",
         }
     }
 }
@@ -39,138 +42,213 @@ pub(crate) struct Reading {
     pub(crate) payment_rows: Vec<Value>,
 }
 
-#[derive(Deserialize)]
-struct RawInvoice {
-    id: String,
-    number: Option<String>,
-    status: Option<String>,
-    total: Option<String>,
-    amount_paid: Option<String>,
-    balance: Option<String>,
-    paid: bool,
-    currency: Option<String>,
-    session: Option<String>,
-    intent: Option<String>,
-    row: Value,
-}
+type Text = Option<String>;
 
-#[derive(Deserialize)]
-struct RawPayment {
-    id: String,
-    status: Option<String>,
-    amount: Option<String>,
-    gratuity: Option<String>,
-    refunded: Option<String>,
-    paid_at: Option<i64>,
-    session: Option<String>,
-    intent: Option<String>,
-    row: Value,
-}
+/// By the order of the columns in [`invoices_statement`].
+type RawInvoice = [Text; 11];
 
-/// Reads the invoice with the id `id`; `None` where there is none. An `id`
-/// that the key's type cannot hold is PostgreSQL's error 22P02.
+/// By the order of the columns in [`payments_statement`].
+type RawPayment = [Text; 10];
+
+/// Reads the invoices with these ids and their payments, by the invoice's id as
+/// the database writes it; one that is not there is left out. An id that the
+/// key's type cannot hold is PostgreSQL's error 22P02.
 ///
-/// The invoice is locked before its payments are read, each in a statement of
-/// its own: what another transaction wrote while the lock was waited for is seen.
-pub(crate) fn read(mapping: &Mapping, id: &str, lock: Lock) -> Result<Option<Reading>, Problem> {
-    let statement = invoice_statement(&mapping.invoices) + lock.clause();
-    let Some(row) = sql::fetch_one(&statement, &[Some(id)]) else {
-        return Ok(None);
-    };
-    let raw: RawInvoice = serde_json::from_value(row).map_err(misread)?;
-    let statement = payments_statement(mapping) + lock.clause();
-    let raw_payments = sql::fetch(&statement, &[Some(id)])
-        .into_iter()
-        .map(serde_json::from_value::<RawPayment>)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(misread)?;
-
-    let invoice = as_invoice(mapping, &raw);
-    let payments = raw_payments
-        .iter()
-        .map(|payment| as_payment(mapping, payment, &invoice.currency))
-        .collect();
-    Ok(Some(Reading {
-        invoice,
-        payments,
-        invoice_row: raw.row,
-        payment_rows: raw_payments.into_iter().map(|raw| raw.row).collect(),
-    }))
+/// Two statements, however many invoices: each sees what was committed before it.
+pub(crate) fn read(mapping: &Mapping, ids: &[&str]) -> Result<BTreeMap<String, Reading>, Problem> {
+    let mut readings = BTreeMap::new();
+    for (invoice, invoice_row) in read_invoices(mapping, ids)? {
+        let reading = Reading {
+            invoice,
+            payments: Vec::new(),
+            invoice_row,
+            payment_rows: Vec::new(),
+        };
+        readings.insert(reading.invoice.id.clone(), reading);
+    }
+    read_payments(mapping, &mut readings.values_mut().collect::<Vec<_>>())?;
+    Ok(readings)
 }
 
-/// In whose books, other than those of the invoice `invoice`, these payments
-/// are: by the id that stands for a payment, what people call the invoice.
-pub(crate) fn elsewhere(mapping: &Mapping, invoice: &str, payments: &[PaymentIds]) -> Elsewhere {
-    let ids: Vec<&String> = payments
-        .iter()
-        .flat_map(|ids| [&ids.session, &ids.intent, &ids.charge])
-        .flatten()
-        .collect();
-    let ids = serde_json::json!(ids).to_string();
-    let columns = [&mapping.payments.session, &mapping.payments.intent];
-    let rows = columns.into_iter().flatten().flat_map(|column| {
-        let statement = elsewhere_statement(mapping, column);
-        sql::fetch(&statement, &[Some(&ids), Some(invoice)])
-    });
-    let mut found = Elsewhere::default();
-    for row in rows {
-        let text = |field: &str| row.get(field).and_then(Value::as_str);
-        let theirs = PaymentIds::from_columns([text("session"), text("intent")]);
-        let same = payments.iter().filter(|ids| ids.same_payment(&theirs));
-        for key in same.filter_map(PaymentIds::key) {
-            let label = text("invoice").unwrap_or_default();
-            found.0.insert(key.to_owned(), label.to_owned());
+/// Reads again, one statement for each table, what a writing may have changed.
+/// Fails with P0002 where an invoice is gone.
+pub(crate) fn read_again(
+    mapping: &Mapping,
+    readings: &mut [&mut Reading],
+    reach: Reach,
+) -> Result<(), Problem> {
+    if reach != Reach::Payments {
+        let ids: Vec<&str> = readings.iter().map(|r| r.invoice.id.as_str()).collect();
+        let found = read_invoices(mapping, &ids)?.into_iter();
+        let mut found: BTreeMap<String, (Invoice, Value)> = found
+            .map(|(invoice, row)| (invoice.id.clone(), (invoice, row)))
+            .collect();
+        for reading in &mut *readings {
+            let now = found.remove(&reading.invoice.id).ok_or_else(removed)?;
+            (reading.invoice, reading.invoice_row) = now;
         }
     }
-    found
+    if reach != Reach::Invoices {
+        read_payments(mapping, readings)?;
+    }
+    Ok(())
 }
 
-fn elsewhere_statement(mapping: &Mapping, column: &Mapped) -> String {
-    let (invoices, payments) = (&mapping.invoices, &mapping.payments);
-    format!(
-        "select jsonb_build_object('session', {session}, 'intent', {intent},
-                                   'invoice', coalesce({number}, i.{key}::text))
-        from {payments_table} p
-        join {invoices_table} i on i.{key} = p.{of}
-        where p.{column} = any (array(select jsonb_array_elements_text($1::jsonb)))
-          and i.{key}::text <> $2",
-        session = text_of("p", payments.session.as_ref()),
-        intent = text_of("p", payments.intent.as_ref()),
-        number = text_of("i", invoices.number.as_ref()),
-        column = column.quoted,
-        payments_table = payments.table,
-        invoices_table = invoices.table,
-        key = invoices.id.quoted,
-        of = payments.invoice.quoted,
+fn removed() -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+        "a trigger removed the invoice while its payment was written",
     )
 }
 
-fn misread(error: serde_json::Error) -> Problem {
+fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Vec<(Invoice, Value)>, Problem> {
+    sql::fetch_texts(
+        &invoices_statement(&mapping.invoices),
+        &[Some(&json!(ids).to_string())],
+    )
+    .into_iter()
+    .map(|raw| as_invoice(mapping, raw))
+    .collect()
+}
+
+/// The payments of these readings' invoices, in place of what is there.
+fn read_payments(mapping: &Mapping, readings: &mut [&mut Reading]) -> Result<(), Problem> {
+    let mut by_id = BTreeMap::new();
+    for reading in readings {
+        reading.payments.clear();
+        reading.payment_rows.clear();
+        by_id.insert(reading.invoice.id.clone(), reading);
+    }
+    let ids: Vec<&String> = by_id.keys().collect();
+    let ids = json!(ids).to_string();
+    let payments: Vec<RawPayment> = sql::fetch_texts(&payments_statement(mapping), &[Some(&ids)]);
+    for raw in payments {
+        let [of, ..] = &raw;
+        let reading = of.as_ref().and_then(|of| by_id.get_mut(of));
+        let reading = reading.ok_or_else(|| misread("nobody asked for it"))?;
+        let (payment, row) = as_payment(mapping, raw, &reading.invoice.currency)?;
+        reading.payments.push(payment);
+        reading.payment_rows.push(row);
+    }
+    Ok(())
+}
+
+/// The invoice whose id is written `id`, in whatever way its type allows. An `id`
+/// that it does not allow is PostgreSQL's error 22P02, even where there is no invoice.
+pub(crate) fn read_one(mapping: &Mapping, id: &str) -> Result<Option<Reading>, Problem> {
+    let statement = format!("select $1::text::{}", mapping.invoices.id.type_name);
+    sql::execute(&statement, &[Some(id)]);
+    Ok(read(mapping, &[id])?.into_values().next())
+}
+
+/// Locks these invoices and their payments until the transaction ends, and reads
+/// them: what another transaction wrote before the lock was had is seen. Left out
+/// are those that are not there, and with [`Patience::Skip`] those of which
+/// somebody else has a row.
+///
+/// The ids must be in the order that everybody locks in. An invoice is locked
+/// first, then its payments, always by equality on the invoice's id.
+///
+/// Fails with 40001 where somebody writes payments and does not lock the invoice.
+pub(crate) fn read_locked(
+    mapping: &Mapping,
+    ids: &[&str],
+    patience: Patience,
+) -> Result<BTreeMap<String, Reading>, Problem> {
+    let locked = sql::fetch_each(&lock_invoice_statement(mapping, patience), ids);
+    let held: Vec<&str> = ids
+        .iter()
+        .zip(locked)
+        .filter_map(|(id, rows)| (!rows.is_empty()).then_some(*id))
+        .collect();
+    let mut readings = read(mapping, &held)?;
+    let with_payments: Vec<&str> = held
+        .into_iter()
+        .filter(|id| readings.get(*id).is_some_and(|r| !r.payments.is_empty()))
+        .collect();
+    if with_payments.is_empty() {
+        return Ok(readings);
+    }
+    let locked = sql::fetch_each(&lock_payments_statement(mapping, patience), &with_payments);
+    readings.append(&mut read(mapping, &with_payments)?);
+    for (id, rows) in with_payments.into_iter().zip(locked) {
+        let all_held = readings.get(id).is_some_and(|reading| {
+            let has = |id: &String| rows.iter().any(|row| row.as_str() == Some(id));
+            reading.payments.iter().all(|payment| has(&payment.id))
+        });
+        if all_held {
+            continue;
+        }
+        if patience == Patience::Wait {
+            return Err(written_meanwhile(id));
+        }
+        readings.remove(id);
+    }
+    Ok(readings)
+}
+
+fn written_meanwhile(invoice: &str) -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+        format!("a payment of the invoice {invoice} was written while it was being locked"),
+    )
+}
+
+fn misread(why: impl fmt::Display) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-        format!("a row was not understood: {error}"),
+        format!("a row was not understood: {why}"),
     )
 }
 
-fn invoice_statement(invoices: &Invoices) -> String {
+fn lock_invoice_statement(mapping: &Mapping, patience: Patience) -> String {
+    let invoices = &mapping.invoices;
     format!(
-        "select jsonb_build_object(
-            'id', i.{id}::text, 'number', {number}, 'status', i.{status}::text,
-            'total', i.{total}::text, 'amount_paid', {amount_paid}, 'balance', {balance},
-            'paid', {paid}, 'currency', {currency},
-            'session', {session}, 'intent', {intent}, 'row', to_jsonb(i))
-        from {table} i
-        where i.{id} = $1::{key}",
+        "select to_jsonb(true) from {table} i where i.{id} = $1::{key} {clause}",
+        table = invoices.table,
         id = invoices.id.quoted,
         key = invoices.id.type_name,
+        clause = patience.clause(),
+    )
+}
+
+fn lock_payments_statement(mapping: &Mapping, patience: Patience) -> String {
+    let payments = &mapping.payments;
+    format!(
+        "select to_jsonb(p.{id}::text) from {table} p where p.{invoice} = $1::{key} {clause}",
+        table = payments.table,
+        id = payments.id.quoted,
+        invoice = payments.invoice.quoted,
+        key = payments.invoice.type_name,
+        clause = patience.clause(),
+    )
+}
+
+/// The ids of the first parameter as the invoices' keys: an array, because that is
+/// looked up in the primary key's index, where a set is joined with the whole table.
+fn wanted_keys(invoices: &Invoices) -> String {
+    format!(
+        "any (array(select w.id::{key} from jsonb_array_elements_text($1::jsonb) w (id)))",
+        key = invoices.id.type_name,
+    )
+}
+
+fn invoices_statement(invoices: &Invoices) -> String {
+    format!(
+        "select i.{id}::text, {number}, i.{status}::text, i.{total}::text, {amount_paid}, {balance},
+            {paid}, {currency}, {session}, {intent}, row_to_json(i)::text
+        from {table} i
+        where i.{id} = {wanted}",
+        id = invoices.id.quoted,
+        wanted = wanted_keys(invoices),
         number = text_of("i", invoices.number.as_ref()),
         status = invoices.status.quoted,
         total = invoices.total.quoted,
         amount_paid = text_of("i", invoices.amount_paid.as_ref()),
         balance = text_of("i", invoices.balance.as_ref()),
         paid = match &invoices.paid_at {
-            Some(column) => format!("i.{} is not null", column.quoted),
-            None => "false".to_owned(),
+            Some(column) => format!("(i.{} is not null)::text", column.quoted),
+            None => "null".to_owned(),
         },
         currency = text_of("i", invoices.currency.as_ref()),
         session = text_of("i", invoices.session.as_ref()),
@@ -194,12 +272,11 @@ fn payments_statement(mapping: &Mapping) -> String {
         ..
     } = &mapping.payments;
     format!(
-        "select jsonb_build_object(
-            'id', p.{id}::text, 'status', {status}, 'amount', p.{amount}::text,
-            'gratuity', {gratuity}, 'refunded', {refunded}, 'paid_at', {paid_at},
-            'session', {session}, 'intent', {intent}, 'row', to_jsonb(p))
-        from {table} p
-        where p.{invoice} = $1::{key}
+        "select i.{key}::text, p.{id}::text, {status}, p.{amount}::text, {gratuity}, {refunded},
+            {paid_at}, {session}, {intent}, row_to_json(p)::text
+        from {invoices_table} i
+        join {table} p on p.{invoice} = i.{key}
+        where i.{key} = {wanted}
         order by p.{id}",
         id = id.quoted,
         status = text_of("p", status.as_ref()),
@@ -210,11 +287,13 @@ fn payments_statement(mapping: &Mapping) -> String {
         session = text_of("p", session.as_ref()),
         intent = text_of("p", intent.as_ref()),
         invoice = invoice.quoted,
-        key = invoice.type_name,
+        invoices_table = mapping.invoices.table,
+        key = mapping.invoices.id.quoted,
+        wanted = wanted_keys(&mapping.invoices),
     )
 }
 
-fn text_of(alias: &str, column: Option<&Mapped>) -> String {
+pub(super) fn text_of(alias: &str, column: Option<&Mapped>) -> String {
     column.map_or_else(
         || "null".to_owned(),
         |column| format!("{alias}.{}::text", column.quoted),
@@ -233,70 +312,87 @@ fn epoch_of(alias: &str, column: Option<&Mapped>, time_zone: &str) -> String {
         format!("({moment}::timestamp at time zone {zone})")
     };
     // An infinite date is no moment.
-    format!("case when isfinite({instant}) then extract(epoch from {instant})::bigint end")
+    format!("case when isfinite({instant}) then extract(epoch from {instant})::bigint::text end")
 }
 
-fn as_invoice(mapping: &Mapping, raw: &RawInvoice) -> Invoice {
-    let currency = match non_blank(&raw.currency) {
+fn as_invoice(mapping: &Mapping, raw: RawInvoice) -> Result<(Invoice, Value), Problem> {
+    let [
+        id,
+        number,
+        status,
+        total,
+        amount_paid,
+        balance,
+        paid,
+        currency,
+        session,
+        intent,
+        row,
+    ] = raw;
+    let currency = match non_blank(&currency) {
         Some(text) => Currency::parse(text).ok_or_else(|| text.to_owned()),
         None => Ok(mapping.default_currency),
     };
     let invoices = &mapping.invoices;
-    let word = raw.status.clone().unwrap_or_default();
-    Invoice {
-        id: raw.id.clone(),
-        number: non_blank(&raw.number).map(str::to_owned),
+    let word = status.unwrap_or_default();
+    let has_amount_paid = invoices.amount_paid.is_some();
+    let invoice = Invoice {
+        id: id.ok_or_else(|| misread("its key is null"))?,
+        number: non_blank(&number).map(str::to_owned),
         status: mapping.invoice_words.class(&word),
         status_word: word,
-        total: amount(mapping, true, &raw.total, &currency),
-        amount_paid: amount(
-            mapping,
-            invoices.amount_paid.is_some(),
-            &raw.amount_paid,
-            &currency,
-        ),
-        balance: amount(mapping, invoices.balance.is_some(), &raw.balance, &currency),
-        paid_at: match (&invoices.paid_at, raw.paid) {
-            (None, _) => Field::Unmapped,
-            (Some(_), true) => Field::Value(()),
-            (Some(_), false) => Field::Null,
+        total: amount(mapping, true, &total, &currency),
+        amount_paid: amount(mapping, has_amount_paid, &amount_paid, &currency),
+        balance: amount(mapping, invoices.balance.is_some(), &balance, &currency),
+        paid_at: match paid.as_deref() {
+            None => Field::Unmapped,
+            Some("true") => Field::Value(()),
+            Some(_) => Field::Null,
         },
-        stored_ids: stored_ids(&raw.session, &raw.intent),
+        stored_ids: stored_ids(&session, &intent),
         currency,
-    }
+    };
+    Ok((invoice, as_json(row)?))
 }
 
 fn as_payment(
     mapping: &Mapping,
-    raw: &RawPayment,
+    raw: RawPayment,
     currency: &Result<Currency, String>,
-) -> PaymentRow {
+) -> Result<(PaymentRow, Value), Problem> {
+    let [
+        _of,
+        id,
+        status,
+        total,
+        gratuity,
+        refunded,
+        paid_at,
+        session,
+        intent,
+        row,
+    ] = raw;
     let payments = &mapping.payments;
-    let word = raw.status.clone().unwrap_or_default();
-    PaymentRow {
-        id: raw.id.clone(),
+    let word = status.unwrap_or_default();
+    let payment = PaymentRow {
+        id: id.ok_or_else(|| misread("its key is null"))?,
         status: if payments.status.is_some() {
             mapping.payment_words.class(&word)
         } else {
             PaymentStatus::Paid
         },
         status_word: word,
-        amount: amount(mapping, true, &raw.amount, currency),
-        gratuity: amount(
-            mapping,
-            payments.gratuity.is_some(),
-            &raw.gratuity,
-            currency,
-        ),
-        refunded: amount(
-            mapping,
-            payments.refunded.is_some(),
-            &raw.refunded,
-            currency,
-        ),
-        ids: PaymentIds::from_columns([raw.session.as_deref(), raw.intent.as_deref()]),
-        paid_at: raw.paid_at,
-    }
+        amount: amount(mapping, true, &total, currency),
+        gratuity: amount(mapping, payments.gratuity.is_some(), &gratuity, currency),
+        refunded: amount(mapping, payments.refunded.is_some(), &refunded, currency),
+        ids: PaymentIds::from_columns([session.as_deref(), intent.as_deref()]),
+        paid_at: paid_at.and_then(|seconds| seconds.parse().ok()),
+    };
+    Ok((payment, as_json(row)?))
+}
+
+fn as_json(row: Text) -> Result<Value, Problem> {
+    serde_json::from_str(&row.unwrap_or_default()).map_err(misread)
 }
 
 /// The ids that an invoice stores, sessions first, each once; blank is none.

@@ -52,10 +52,13 @@ pub(crate) struct Settings {
     pub(crate) gratuity_key: Option<String>,
     gratuity_unit: String,
     pub(crate) invoice_reference_key: Option<String>,
+    pub(crate) client_reference_names_invoice: bool,
     pub(crate) time_zone: String,
     pub(crate) host_search_path: Option<String>,
     pub(crate) stripe_fetch_on_webhook: bool,
     webhook_budget_ms: u32,
+    local_check_budget_ms: u32,
+    pub(crate) monthly_read_budget: Option<u64>,
 }
 
 impl Settings {
@@ -120,6 +123,11 @@ impl Settings {
     /// How long a webhook's caller may be kept waiting by what follows storing.
     pub(crate) fn webhook_budget(&self) -> Duration {
         Duration::from_millis(self.webhook_budget_ms.into())
+    }
+
+    /// How long a sweep may look through invoices that nothing brought up.
+    pub(crate) fn local_check_budget(&self) -> Duration {
+        Duration::from_millis(self.local_check_budget_ms.into())
     }
 
     pub(crate) fn invoice_words(&self) -> InvoiceWords {

@@ -1,6 +1,10 @@
-//! Writing payments and invoices. Values travel as JSON and PostgreSQL turns
-//! them into whatever types the columns have (`jsonb_populate_record`).
+//! Writing payments and invoices, as many at once as there are. Values travel as
+//! JSON and PostgreSQL turns them into whatever types the columns have
+//! (`jsonb_populate_recordset`).
 
+use std::collections::BTreeMap;
+
+use pgrx::datum::{ToIsoString, to_timestamp};
 use pgrx::prelude::PgSqlErrorCode;
 use serde_json::{Map, Value, json};
 
@@ -30,15 +34,29 @@ impl Assignments {
         }
     }
 
-    fn json(self) -> String {
-        Value::Object(self.values).to_string()
+    /// Values by which the row is found, and which are not written.
+    fn find(&mut self, column: &Mapped, value: &str) {
+        self.values.insert(column.name.clone(), Value::from(value));
     }
+}
+
+/// Rows by the columns that they write, so that each set is one statement; and
+/// each set as JSON.
+fn by_columns(rows: Vec<Assignments>) -> BTreeMap<Vec<String>, String> {
+    let mut sets: BTreeMap<Vec<String>, Vec<Value>> = BTreeMap::new();
+    for row in rows.into_iter().filter(|row| !row.columns.is_empty()) {
+        let set = sets.entry(row.columns).or_default();
+        set.push(Value::Object(row.values));
+    }
+    sets.into_iter()
+        .map(|(columns, rows)| (columns, Value::Array(rows).to_string()))
+        .collect()
 }
 
 /// Does `work` as the owner of a table of the host's, with the host's search
 /// path: its triggers run as they do for the application, and row level
 /// security hides nothing.
-fn as_owner(mapping: &Mapping, owner: u32, work: impl FnOnce()) {
+pub(super) fn as_owner(mapping: &Mapping, owner: u32, work: impl FnOnce()) {
     identity::as_table_owner(owner.into(), || {
         set_search_path(&mapping.search_path);
         work();
@@ -53,8 +71,8 @@ fn set_search_path(path: &str) {
 }
 
 /// Lets those triggers and constraints have their say that would wait for the
-/// end of the transaction: what they refuse is then this invoice's error and not
-/// the whole run's, and they run as the owner of their table and not as whoever
+/// end of the transaction: what they refuse is then an error of these invoices and
+/// not the whole run's, and they run as the owner of their table and not as whoever
 /// called.
 pub(crate) fn run_deferred_triggers(mapping: &Mapping) {
     for deferred in &mapping.deferred {
@@ -66,13 +84,34 @@ pub(crate) fn run_deferred_triggers(mapping: &Mapping) {
     }
 }
 
-/// Inserts the payment. Nothing is returned: what the host's triggers made of
-/// it is read back by the caller.
-pub(crate) fn insert_payment(
+/// Inserts payments, each for the invoice of its reading. Nothing is returned:
+/// what the host's triggers made of them is read back by the caller.
+pub(crate) fn insert_payments(
+    mapping: &Mapping,
+    payments: &[(&Reading, &NewPayment)],
+) -> Result<(), Problem> {
+    let table = &mapping.payments.table;
+    let rows: Vec<Assignments> = payments
+        .iter()
+        .map(|(reading, payment)| new_payment(mapping, reading, payment))
+        .collect::<Result<_, _>>()?;
+    for (columns, rows) in by_columns(rows) {
+        let list = columns.join(", ");
+        let statement = format!(
+            "insert into {table} ({list}) select {list} from jsonb_populate_recordset(null::{table}, $1::jsonb)"
+        );
+        as_owner(mapping, mapping.payments.owner, || {
+            sql::execute(&statement, &[Some(&rows)]);
+        });
+    }
+    Ok(())
+}
+
+fn new_payment(
     mapping: &Mapping,
     reading: &Reading,
     payment: &NewPayment,
-) -> Result<(), Problem> {
+) -> Result<Assignments, Problem> {
     let columns = &mapping.payments;
     let mut new = Assignments::default();
     for (name, source) in &columns.values {
@@ -109,29 +148,41 @@ pub(crate) fn insert_payment(
         columns
             .date
             .as_ref()
-            .map(|column| moment(mapping, column, received_at)),
+            .map(|column| moment(mapping, column, received_at))
+            .transpose()?,
     );
     let (session, intent) = id_columns(mapping, &payment.ids);
     new.set_mapped(columns.session.as_ref(), session);
     new.set_mapped(columns.intent.as_ref(), intent);
 
-    let list = new.columns.join(", ");
-    let statement = format!(
-        "insert into {table} ({list}) select {list} from jsonb_populate_record(null::{table}, $1::jsonb)",
-        table = columns.table,
-    );
-    as_owner(mapping, columns.owner, || {
-        sql::execute(&statement, &[Some(&new.json())]);
-    });
+    Ok(new)
+}
+
+/// Changes payment rows, each of the invoice of its reading.
+pub(crate) fn update_payments(
+    mapping: &Mapping,
+    updates: &[(&Reading, &PaymentUpdate)],
+) -> Result<(), Problem> {
+    let columns = &mapping.payments;
+    let rows = updates
+        .iter()
+        .map(|(reading, update)| changed_payment(mapping, reading, update))
+        .collect::<Result<_, _>>()?;
+    let target = Target {
+        table: &columns.table,
+        owner: columns.owner,
+        // Found with its invoice, always: distributed tables are split by it.
+        key: vec![&columns.invoice, &columns.id],
+    };
+    update_rows(mapping, &target, rows);
     Ok(())
 }
 
-/// Changes a payment row.
-pub(crate) fn update_payment(
+fn changed_payment(
     mapping: &Mapping,
     reading: &Reading,
     update: &PaymentUpdate,
-) -> Result<(), Problem> {
+) -> Result<Assignments, Problem> {
     let columns = &mapping.payments;
     let mut new = Assignments::default();
     new.set_mapped(
@@ -175,29 +226,37 @@ pub(crate) fn update_payment(
         update.received_at,
         update.status.is_some() && is_null(row, columns.date.as_ref()),
     ) {
-        new.set_mapped(Some(date), Some(moment(mapping, date, at)));
+        new.set_mapped(Some(date), Some(moment(mapping, date, at)?));
     }
-    update_row(
-        mapping,
-        Target {
-            table: &columns.table,
-            owner: columns.owner,
-            id: &columns.id,
-            // Looked up with its invoice, always: distributed tables are split by it.
-            invoice: Some((&columns.invoice, &reading.invoice.id)),
-        },
-        &update.row,
-        new,
-    );
+    new.find(&columns.invoice, &reading.invoice.id);
+    new.find(&columns.id, &update.row);
+    Ok(new)
+}
+
+/// Changes invoices, each as its reading found it.
+pub(crate) fn update_invoices(
+    mapping: &Mapping,
+    changes: &[(&Reading, &InvoiceChange)],
+) -> Result<(), Problem> {
+    let columns = &mapping.invoices;
+    let rows = changes
+        .iter()
+        .map(|(reading, change)| changed_invoice(mapping, reading, change))
+        .collect::<Result<_, _>>()?;
+    let target = Target {
+        table: &columns.table,
+        owner: columns.owner,
+        key: vec![&columns.id],
+    };
+    update_rows(mapping, &target, rows);
     Ok(())
 }
 
-/// Changes the invoice.
-pub(crate) fn update_invoice(
+fn changed_invoice(
     mapping: &Mapping,
     reading: &Reading,
     change: &InvoiceChange,
-) -> Result<(), Problem> {
+) -> Result<Assignments, Problem> {
     let columns = &mapping.invoices;
     let mut new = Assignments::default();
     new.set_mapped(
@@ -217,58 +276,46 @@ pub(crate) fn update_invoice(
         new.set_mapped(column, value);
     }
     if let (Some(column), Some(at)) = (columns.paid_at.as_ref(), change.paid_at) {
-        new.set_mapped(Some(column), Some(moment(mapping, column, at)));
+        new.set_mapped(Some(column), Some(moment(mapping, column, at)?));
     }
-    update_row(
-        mapping,
-        Target {
-            table: &columns.table,
-            owner: columns.owner,
-            id: &columns.id,
-            invoice: None,
-        },
-        &reading.invoice.id,
-        new,
-    );
-    Ok(())
+    new.find(&columns.id, &reading.invoice.id);
+    Ok(new)
 }
 
-/// The row that is written.
+/// The rows that are written.
 struct Target<'a> {
     table: &'a str,
     owner: u32,
-    id: &'a Mapped,
-    invoice: Option<(&'a Mapped, &'a str)>,
+    /// By which a row is found.
+    key: Vec<&'a Mapped>,
 }
 
-fn update_row(mapping: &Mapping, target: Target, row: &str, new: Assignments) {
-    if new.columns.is_empty() {
-        return;
-    }
-    let list = new
-        .columns
+fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) {
+    let table = target.table;
+    let is_same = target
+        .key
         .iter()
-        .map(|column| format!("{column} = new.{column}"))
+        .map(|column| format!("t.{column} = new.{column}", column = column.quoted))
         .collect::<Vec<_>>()
-        .join(", ");
-    let of_invoice = target.invoice.map_or_else(String::new, |(column, _)| {
-        format!(" and t.{} = $3::{}", column.quoted, column.type_name)
-    });
-    let statement = format!(
-        "update {table} t set {list} from jsonb_populate_record(null::{table}, $1::jsonb) new
-        where t.{id} = $2::{key}{of_invoice}",
-        table = target.table,
-        id = target.id.quoted,
-        key = target.id.type_name,
-    );
-    let json = new.json();
-    let mut params = vec![Some(json.as_str()), Some(row)];
-    params.extend(target.invoice.map(|(_, id)| Some(id)));
-    as_owner(mapping, target.owner, || sql::execute(&statement, &params));
+        .join(" and ");
+    for (columns, rows) in by_columns(rows) {
+        let list = columns
+            .iter()
+            .map(|column| format!("{column} = new.{column}"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let statement = format!(
+            "update {table} t set {list} from jsonb_populate_recordset(null::{table}, $1::jsonb) new
+            where {is_same}"
+        );
+        as_owner(mapping, target.owner, || {
+            sql::execute(&statement, &[Some(&rows)]);
+        });
+    }
 }
 
 /// As JSON text, which `jsonb_populate_record` reads into numeric and integers alike.
-fn in_host_units(mapping: &Mapping, money: Money) -> Result<Value, Problem> {
+pub(super) fn in_host_units(mapping: &Mapping, money: Money) -> Result<Value, Problem> {
     money
         .to_units(mapping.unit)
         .map(Value::from)
@@ -301,22 +348,19 @@ fn id_columns(mapping: &Mapping, ids: &PaymentIds) -> (Option<Value>, Option<Val
 
 /// Seconds since 1970 as a text for the column's type; a day or a local time
 /// is that of the configured time zone.
-fn moment(mapping: &Mapping, column: &Mapped, seconds: i64) -> Value {
-    let seconds = seconds.to_string();
-    let zone = if column.base == "timestamptz" {
-        "UTC"
-    } else {
-        &mapping.time_zone
-    };
-    let local = sql::fetch_one(
-        "select to_jsonb(to_char(to_timestamp($1::float8) at time zone $2, 'YYYY-MM-DD HH24:MI:SS'))",
-        &[Some(&seconds), Some(zone)],
-    );
-    match local {
-        Some(Value::String(text)) if column.base == "timestamptz" => Value::from(text + "+00"),
-        Some(text) => text,
-        None => Value::Null,
-    }
+fn moment(mapping: &Mapping, column: &Mapped, seconds: i64) -> Result<Value, Problem> {
+    let has_zone = column.base == "timestamptz";
+    let zone = if has_zone { "UTC" } else { &mapping.time_zone };
+    let local = to_timestamp(seconds as f64)
+        .at_timezone(zone)
+        .map_err(|error| {
+            Problem::new(
+                PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
+                format!("there is no local time for {seconds} seconds since 1970: {error}"),
+            )
+        })?;
+    let text = local.to_iso_string();
+    Ok(Value::from(if has_zone { text + "Z" } else { text }))
 }
 
 fn is_null(row: Option<&Value>, column: Option<&Mapped>) -> bool {

@@ -10,9 +10,9 @@ pub(crate) struct Change {
     /// Quoted, with its schema.
     pub(crate) table: String,
     pub(crate) row: String,
-    /// The changed columns; `None` for a new row.
+    /// The changed columns, or the whole row that is gone; `None` for a new row.
     pub(crate) before: Option<Value>,
-    /// The changed columns, or the whole new row.
+    /// The changed columns, or the whole new row; null for a row that is gone.
     pub(crate) after: Value,
 }
 
@@ -50,11 +50,21 @@ impl Change {
         }
     }
 
+    /// A row that is not there any more.
+    pub(crate) fn deleted(table: &str, row: &str, before: &Value) -> Self {
+        Self {
+            table: table.to_owned(),
+            row: row.to_owned(),
+            before: Some(before.clone()),
+            after: Value::Null,
+        }
+    }
+
     fn action(&self) -> &'static str {
-        if self.before.is_some() {
-            "update"
-        } else {
-            "insert"
+        match (&self.before, &self.after) {
+            (None, _) => "insert",
+            (Some(_), Value::Null) => "delete",
+            (Some(_), _) => "update",
         }
     }
 
@@ -70,24 +80,41 @@ impl Change {
     }
 }
 
-/// Writes the changes of one invoice down.
-pub(crate) fn record(run: i64, invoice: &str, changes: &[Change], evidence: &Value) {
-    for change in changes {
-        let before = change.before.as_ref().map(Value::to_string);
-        sql::execute(
-            "insert into invoice_sync.change (
-                run_id, invoice_id, table_name, row_id, action, before, after, evidence)
-            values ($1::bigint, $2, $3, $4, $5, $6::jsonb, $7::jsonb, $8::jsonb)",
-            &[
-                Some(&run.to_string()),
-                Some(invoice),
-                Some(&change.table),
-                Some(&change.row),
-                Some(change.action()),
-                before.as_deref(),
-                Some(&change.after.to_string()),
-                Some(&evidence.to_string()),
-            ],
-        );
-    }
+/// The changes of one invoice.
+pub(crate) struct Entry<'a> {
+    pub(crate) invoice: &'a str,
+    pub(crate) changes: &'a [Change],
+    /// What Stripe said, or what a person decided.
+    pub(crate) evidence: Value,
+}
+
+/// Writes changes down.
+pub(crate) fn record(run: i64, entries: &[Entry]) {
+    let changes = entries.iter().flat_map(|entry| {
+        let evidence = entry.evidence.to_string();
+        let of_entry = move |change: &Change| {
+            [
+                Some(entry.invoice.to_owned()),
+                Some(change.table.clone()),
+                Some(change.row.clone()),
+                Some(change.action().to_owned()),
+                change.before.as_ref().map(Value::to_string),
+                Some(&change.after)
+                    .filter(|after| !after.is_null())
+                    .map(Value::to_string),
+                Some(evidence.clone()),
+            ]
+        };
+        entry.changes.iter().map(of_entry)
+    });
+    sql::execute_rows(
+        "insert into invoice_sync.change (
+            run_id, invoice_id, table_name, row_id, action, before, after, evidence)
+        select $1::bigint, c.invoice_id, c.table_name, c.row_id, c.action, c.before::jsonb,
+               c.after::jsonb, c.evidence::jsonb
+        from unnest($2, $3, $4, $5, $6, $7, $8)
+            c (invoice_id, table_name, row_id, action, before, after, evidence)",
+        &run.to_string(),
+        changes,
+    );
 }

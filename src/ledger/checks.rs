@@ -1,20 +1,91 @@
 //! When Stripe is to be asked about an invoice again.
 
+use serde_json::{Value, json};
+
+use crate::domain::invoice::Invoice;
 use crate::domain::recheck::Recheck;
 use crate::pg::sql;
 
-/// Notes that Stripe was asked about the ids that the invoice stores.
-pub(crate) fn note(invoice: &str, stored_ids: &[String], recheck: Recheck) {
-    let ids = serde_json::Value::from(stored_ids).to_string();
-    let seconds = recheck.seconds().map(|seconds| seconds.to_string());
+/// Invoices that are due at `now` (seconds since 1970), the longest due first.
+pub(crate) fn due(limit: usize, now: f64) -> Vec<String> {
+    sql::fetch(
+        "select to_jsonb(invoice_id) from invoice_sync.invoice_check
+        where next_check_at <= to_timestamp($2::float8)
+        order by next_check_at
+        limit $1::bigint",
+        &[Some(&limit.to_string()), Some(&now.to_string())],
+    )
+    .into_iter()
+    .filter_map(|id| id.as_str().map(str::to_owned))
+    .collect()
+}
+
+/// Notes that Stripe is about to be asked: until it has answered they stay due,
+/// whatever happens meanwhile, but not twice for one run.
+pub(crate) fn begin(invoices: &[&str]) {
     sql::execute(
-        "insert into invoice_sync.invoice_check (invoice_id, stored_ids, checked_at, next_check_at)
-        values ($1, array(select jsonb_array_elements_text($2::jsonb)), clock_timestamp(),
-                now() + make_interval(secs => $3::float8))
+        "insert into invoice_sync.invoice_check (invoice_id, stored_ids, next_check_at)
+        select id, '{}', clock_timestamp() from jsonb_array_elements_text($1::jsonb) t (id)
+        on conflict (invoice_id) do update set next_check_at = excluded.next_check_at",
+        &[Some(&json!(invoices).to_string())],
+    );
+}
+
+/// Notes that there is nothing left to ask about.
+pub(crate) fn end(invoices: &[&str]) {
+    sql::execute(
+        "update invoice_sync.invoice_check set next_check_at = null
+        where invoice_id in (select jsonb_array_elements_text($1::jsonb))",
+        &[Some(&json!(invoices).to_string())],
+    );
+}
+
+/// Notes that Stripe was asked about the ids that these invoices store.
+///
+/// Backing off goes by 15 minutes, 30 minutes, an hour … a day; a little less,
+/// for sweeps are never apart to the second.
+pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
+    if checks.is_empty() {
+        return;
+    }
+    let rows = checks.iter().map(|(invoice, recheck)| {
+        let seconds = match recheck {
+            Recheck::Never | Recheck::BackingOff => None,
+            Recheck::After(seconds) => Some(*seconds),
+            Recheck::NextSweep => Some(0),
+        };
+        json!({
+            "invoice_id": invoice.id,
+            "stored_ids": invoice.stored_ids,
+            "seconds": seconds,
+            "backs_off": *recheck == Recheck::BackingOff,
+        })
+    });
+    sql::execute(
+        "insert into invoice_sync.invoice_check as k (
+            invoice_id, stored_ids, checked_at, next_check_at, back_off)
+        select n.invoice_id, n.stored_ids, clock_timestamp(),
+               clock_timestamp() + case when n.backs_off then n.back_off - interval '30 seconds'
+                                        else make_interval(secs => n.seconds) end,
+               case when n.backs_off then n.back_off end
+        from (
+            select d.*,
+                   case when o.back_off is null or o.stored_ids <> d.stored_ids
+                        then interval '15 minutes'
+                        else least(o.back_off * 2, interval '1 day') end as back_off
+            from jsonb_to_recordset($1::jsonb) d (
+                invoice_id text, stored_ids text[], seconds float8, backs_off boolean)
+            left join lateral (
+                select * from invoice_sync.invoice_check c
+                where c.invoice_id = d.invoice_id
+                offset 0
+            ) o on true
+        ) n
         on conflict (invoice_id) do update
         set stored_ids = excluded.stored_ids,
             checked_at = excluded.checked_at,
-            next_check_at = excluded.next_check_at",
-        &[Some(invoice), Some(&ids), seconds.as_deref()],
+            next_check_at = excluded.next_check_at,
+            back_off = excluded.back_off",
+        &[Some(&Value::from_iter(rows).to_string())],
     );
 }

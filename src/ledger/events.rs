@@ -1,10 +1,13 @@
 //! The inbox: Stripe's events, whatever way they came. An event counts as
 //! received once it is here, and as done only after it was acted on.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::event::Event;
+use crate::domain::feed::Place;
 use crate::domain::identity::StripeId;
 use crate::pg::sql;
 
@@ -49,6 +52,9 @@ pub(crate) struct Waiting {
     pub(crate) events: Vec<String>,
     /// Seconds since the first of them was received.
     pub(crate) waited: i64,
+    /// When the payment's object was made, seconds since 1970, where one of the
+    /// events tells.
+    pub(crate) created: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -56,13 +62,47 @@ struct RawWaiting {
     money: String,
     events: Vec<String>,
     waited: i64,
+    created: Option<i64>,
 }
 
-/// Stores an event, or notes that it came this way too. True where it waits to
-/// be acted on: one that was acted on before does not. A concurrent delivery of
-/// the same event waits here until the other's transaction ends.
-pub(crate) fn receive(event: &Event, way: Way, fate: Fate) -> bool {
-    let document = json!({
+/// Stores events, or notes that they came this way too. Answers with the ids of
+/// those that wait to be acted on: one that was acted on before does not. A
+/// concurrent delivery of the same event waits here until the other's transaction
+/// ends.
+pub(crate) fn receive(events: &[(&Event, Fate)], way: Way) -> BTreeSet<String> {
+    // An event that is listed twice is one event.
+    let documents: BTreeMap<&str, Value> = events
+        .iter()
+        .map(|(event, fate)| (event.id.as_str(), document(event, *fate)))
+        .collect();
+    let statement = format!(
+        "with stored as (
+            insert into invoice_sync.event as e (
+                id, type, livemode, account, session_id, intent_id, charge_id, snapshot, state,
+                created, received_at, {way})
+            select n.id, n.type, n.livemode, n.account, n.session_id, n.intent_id, n.charge_id,
+                   n.snapshot, n.state,
+                   to_timestamp(n.created), clock_timestamp(), clock_timestamp()
+            from jsonb_to_recordset($1::jsonb) n (
+                id text, type text, livemode boolean, account text, session_id text,
+                intent_id text, charge_id text, snapshot jsonb, state text, created float8)
+            order by n.id
+            on conflict (id) do update
+            set {way} = coalesce(e.{way}, excluded.{way})
+            returning id, state
+        )
+        select to_jsonb(id) from stored where state = 'pending'",
+        way = way.column(),
+    );
+    let documents = Value::from_iter(documents.into_values());
+    sql::fetch(&statement, &[Some(&documents.to_string())])
+        .into_iter()
+        .filter_map(|id| id.as_str().map(str::to_owned))
+        .collect()
+}
+
+fn document(event: &Event, fate: Fate) -> Value {
+    json!({
         "id": event.id,
         "type": event.kind,
         "livemode": event.livemode,
@@ -71,46 +111,36 @@ pub(crate) fn receive(event: &Event, way: Way, fate: Fate) -> bool {
         "intent_id": event.ids.intent,
         "charge_id": event.ids.charge,
         "snapshot": event.snapshot,
+        "created": event.created,
         "state": match fate {
             Fate::Pending => "pending",
             Fate::Ignored => "ignored",
         },
-    });
-    let statement = format!(
-        "insert into invoice_sync.event as e (
-            id, type, livemode, account, session_id, intent_id, charge_id, snapshot, state,
-            created, received_at, {way})
-        select n.id, n.type, n.livemode, n.account, n.session_id, n.intent_id, n.charge_id,
-               n.snapshot, n.state,
-               to_timestamp($2::float8), clock_timestamp(), clock_timestamp()
-        from jsonb_populate_record(null::invoice_sync.event, $1::jsonb) n
-        on conflict (id) do update
-        set {way} = coalesce(e.{way}, excluded.{way})
-        returning to_jsonb(state = 'pending')",
-        way = way.column(),
-    );
-    sql::fetch_one(
-        &statement,
-        &[
-            Some(&document.to_string()),
-            Some(&event.created.to_string()),
-        ],
-    ) == Some(Value::Bool(true))
+    })
 }
 
-/// Events that are due, by the payment they are about, the oldest first.
-pub(crate) fn waiting(limit: usize) -> Vec<Waiting> {
+/// Events that are due at `now` (seconds since 1970), by the payment they are
+/// about, the oldest first.
+pub(crate) fn waiting(limit: usize, now: f64) -> Vec<Waiting> {
     sql::fetch(
         "select jsonb_build_object(
-            'money', coalesce(min(e.session_id), min(e.intent_id), min(e.charge_id)),
-            'events', jsonb_agg(e.id),
-            'waited', extract(epoch from clock_timestamp() - min(e.received_at))::bigint)
-        from invoice_sync.event e
-        where e.state = 'pending' and e.next_attempt_at <= now()
-        group by coalesce(e.intent_id, e.session_id, e.charge_id)
-        order by min(e.created), 1
-        limit $1::bigint",
-        &[Some(&limit.to_string())],
+            'money', w.money, 'events', w.events, 'waited', w.waited,
+            'created', (select min((e.snapshot ->> 'created')::numeric::bigint)
+                        from invoice_sync.event e
+                        where e.id = any (w.ids) and e.snapshot ->> 'id' = w.money
+                          and e.snapshot ->> 'created' ~ '^[0-9]{1,12}$'))
+        from (
+            select coalesce(min(e.session_id), min(e.intent_id), min(e.charge_id)) as money,
+                   jsonb_agg(e.id) as events, array_agg(e.id) as ids, min(e.created) as first,
+                   extract(epoch from clock_timestamp() - min(e.received_at))::bigint as waited
+            from invoice_sync.event e
+            where e.state = 'pending' and e.next_attempt_at <= to_timestamp($2::float8)
+            group by coalesce(e.intent_id, e.session_id, e.charge_id)
+            order by min(e.created), 1
+            limit $1::bigint
+        ) w
+        order by w.first, w.money",
+        &[Some(&limit.to_string()), Some(&now.to_string())],
     )
     .into_iter()
     .filter_map(|row| serde_json::from_value::<RawWaiting>(row).ok())
@@ -119,53 +149,86 @@ pub(crate) fn waiting(limit: usize) -> Vec<Waiting> {
             money: StripeId::parse(&raw.money)?,
             events: raw.events,
             waited: raw.waited,
+            created: raw.created,
         })
     })
     .collect()
 }
 
 /// Notes what became of events. A failed one comes again after 1, 2, 4 …
-/// minutes, at most a day.
-pub(crate) fn settle(events: &[String], verdict: &Verdict) {
-    let ids = Value::from(events).to_string();
-    match verdict {
-        Verdict::Done(result) => sql::execute(
-            "update invoice_sync.event
-            set state = 'done', processed_at = clock_timestamp(), result = $2
-            where $1::jsonb ? id and state = 'pending'",
-            &[Some(&ids), Some(result)],
-        ),
-        Verdict::Again(why) => sql::execute(
-            "update invoice_sync.event
-            set attempts = attempts + 1,
-                result = $2,
+/// minutes, at most a day. Answers with those that have failed `limit` times.
+pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Hopeless> {
+    let documents = verdicts.iter().flat_map(|(events, verdict)| {
+        let (state, result) = match verdict {
+            Verdict::Done(result) => ("done", result),
+            Verdict::Again(why) => ("pending", why),
+        };
+        events
+            .iter()
+            .map(move |id| json!({ "id": id, "state": state, "result": result }))
+    });
+    sql::fetch(
+        "with settled as (
+            update invoice_sync.event e
+            set state = v.state,
+                result = v.result,
+                processed_at = case v.state when 'done' then clock_timestamp() end,
+                attempts = e.attempts + (v.state = 'pending')::int,
                 next_attempt_at = clock_timestamp()
-                    + least(interval '1 day', interval '1 minute' * 2 ^ least(attempts, 11))
-            where $1::jsonb ? id and state = 'pending'",
-            &[Some(&ids), Some(why)],
-        ),
-    }
-}
-
-/// From when on the feed is to be read, seconds since 1970: the newest event
-/// that it brought. `None` before the first time.
-pub(crate) fn feed_cursor() -> Option<i64> {
-    sql::fetch_one(
-        "select to_jsonb(extract(epoch from read_until)::bigint) from invoice_sync.feed",
-        &[],
+                    + least(interval '1 day', interval '1 minute' * 2 ^ least(e.attempts, 11))
+            from jsonb_to_recordset($1::jsonb) v (id text, state text, result text)
+            where e.id = v.id and e.state = 'pending'
+            returning e.*
+        )
+        select jsonb_build_object('id', id, 'type', type, 'attempts', attempts, 'result', result,
+                                  'object', coalesce(intent_id, session_id, charge_id))
+        from settled
+        where state = 'pending' and attempts >= $2::int",
+        &[
+            Some(&Value::from_iter(documents).to_string()),
+            Some(&limit.to_string()),
+        ],
     )
-    .and_then(|cursor| cursor.as_i64())
+    .into_iter()
+    .filter_map(|row| serde_json::from_value(row).ok())
+    .collect()
 }
 
-/// Notes that the feed was read whole, up to `until` (seconds since 1970).
-pub(crate) fn advance_feed(until: i64) {
+/// An event that was tried too often.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Hopeless {
+    pub(crate) id: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) attempts: i32,
+    /// Why the last attempt failed.
+    pub(crate) result: String,
+    /// The payment that it is about.
+    pub(crate) object: String,
+}
+
+/// How far the feed of an account and mode has been read.
+pub(crate) fn feed_place(whose: &str) -> Place {
+    sql::fetch_one(
+        "select place from invoice_sync.feed where whose = $1",
+        &[Some(whose)],
+    )
+    .and_then(|place| serde_json::from_value(place).ok())
+    .unwrap_or_default()
+}
+
+/// Notes how far it has been read.
+pub(crate) fn keep_feed_place(whose: &str, place: &Place) {
     sql::execute(
-        "insert into invoice_sync.feed as f (read_until, read_at)
-        values (to_timestamp($1::float8), clock_timestamp())
-        on conflict (singleton) do update
-        set read_until = greatest(f.read_until, excluded.read_until),
-            read_at = excluded.read_at",
-        &[Some(&until.to_string())],
+        "insert into invoice_sync.feed (whose, place, read_at)
+        values ($1, $2::jsonb, to_timestamp($3::float8))
+        on conflict (whose) do update
+        set place = excluded.place, read_at = excluded.read_at",
+        &[
+            Some(whose),
+            Some(&json!(place).to_string()),
+            place.read_at.map(|at| at.to_string()).as_deref(),
+        ],
     );
 }
 
@@ -195,14 +258,4 @@ pub(crate) fn missed_deliveries() -> Option<Missed> {
         &[],
     )
     .and_then(|row| serde_json::from_value(row).ok())
-}
-
-/// Forgets events that were acted on or ignored longer ago than the settings say.
-pub(crate) fn forget_old() {
-    sql::execute(
-        "delete from invoice_sync.event e
-        using invoice_sync.settings s
-        where e.state <> 'pending' and e.received_at < now() - s.event_retention",
-        &[],
-    );
 }

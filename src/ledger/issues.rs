@@ -1,8 +1,9 @@
 //! Issues that live: opened once, refreshed while they last, resolved by
 //! themselves when the facts agree.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::issue::{Issue, IssueKind};
@@ -24,16 +25,57 @@ pub(crate) enum Asked {
     No,
 }
 
-/// Opens or refreshes an issue.
-pub(crate) fn raise(run: i64, subject: Subject, issue: &Issue) {
-    let evidence = match &issue.evidence {
-        Value::Null => json!({}),
-        other => other.clone(),
-    };
+/// Whether somebody decided on these very facts: then nobody is told of them.
+pub(crate) fn is_settled(subject: Subject, issue: &Issue) -> bool {
+    sql::fetch_one(
+        "select to_jsonb(invoice_sync.is_settled($1, $2, $3, $4::jsonb))",
+        &[
+            subject.invoice,
+            Some(issue.kind.as_str()),
+            issue.object.as_deref(),
+            Some(&issue.evidence.to_string()),
+        ],
+    ) == Some(Value::Bool(true))
+}
+
+/// Whether two evidences tell of the same facts.
+pub(crate) fn same_facts(a: &Value, b: &Value) -> bool {
+    sql::fetch_one(
+        "select to_jsonb(invoice_sync.facts_that_matter($1::jsonb) = invoice_sync.facts_that_matter($2::jsonb))",
+        &[Some(&a.to_string()), Some(&b.to_string())],
+    ) == Some(Value::Bool(true))
+}
+
+/// Opens or refreshes issues, but for those that somebody has settled; those of one subject are of different kinds or
+/// about different objects.
+pub(crate) fn raise(run: i64, issues: &[(Subject, &Issue)]) {
+    if issues.is_empty() {
+        return;
+    }
+    let rows: Vec<Value> = issues
+        .iter()
+        .map(|(subject, issue)| {
+            json!({
+                "invoice_id": subject.invoice,
+                "invoice_number": subject.number,
+                "kind": issue.kind.as_str(),
+                "severity": issue.severity.as_str(),
+                "object": issue.object,
+                "summary": issue.summary,
+                "evidence": match &issue.evidence {
+                    Value::Null => json!({}),
+                    other => other.clone(),
+                },
+            })
+        })
+        .collect();
     sql::execute(
         "insert into invoice_sync.issue (
             invoice_id, invoice_number, kind, severity, object, summary, evidence, first_run, last_run)
-        values ($2, $3, $4, $5, $6, $7, $8::jsonb, $1::bigint, $1::bigint)
+        select i.invoice_id, i.invoice_number, i.kind, i.severity, i.object, i.summary, i.evidence,
+               $1::bigint, $1::bigint
+        from jsonb_populate_recordset(null::invoice_sync.issue, $2::jsonb) i
+        where not invoice_sync.is_settled(i.invoice_id, i.kind, i.object, i.evidence)
         on conflict ((coalesce(invoice_id, '')), kind, (coalesce(object, ''))) where state <> 'resolved'
         do update
         set invoice_number = excluded.invoice_number,
@@ -43,55 +85,61 @@ pub(crate) fn raise(run: i64, subject: Subject, issue: &Issue) {
             last_seen = now(),
             last_run = excluded.last_run,
             times_seen = issue.times_seen + 1",
-        &[
-            Some(&run.to_string()),
-            subject.invoice,
-            subject.number,
-            Some(issue.kind.as_str()),
-            Some(issue.severity.as_str()),
-            issue.object.as_deref(),
-            Some(&issue.summary),
-            Some(&evidence.to_string()),
-        ],
+        &[Some(&run.to_string()), Some(&Value::from(rows).to_string())],
     );
 }
 
-/// Resolves the invoice's open issues that this pass could judge and did not
+/// What a pass found about one invoice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Judged<'a> {
+    pub(crate) invoice: &'a str,
+    pub(crate) plan: &'a Plan,
+    pub(crate) asked: Asked,
+}
+
+/// Resolves the invoices' open issues that this pass could judge and did not
 /// find again: those about the invoice itself, and those about an object that
 /// Stripe was asked for, and duplicates, which the rows alone tell; none of a
 /// kind that the plan leaves undecided.
 ///
 /// A payment that could not be written is known from Stripe alone: an issue that
-/// wants one stays where Stripe was not asked.
-pub(crate) fn resolve_others(
-    run: i64,
-    invoice: &str,
-    plan: &Plan,
-    standing: &[Issue],
-    asked: Asked,
-) {
-    let still: Vec<Value> = standing
+/// wants one stays where Stripe was not asked, and one that tells of several
+/// (`stripe_payments`, the ids of each) until Stripe was asked about all of them.
+/// One that was found, but with facts that somebody has settled, is over.
+pub(crate) fn resolve_others(run: i64, judged: &[Judged]) {
+    let rows: Vec<Value> = judged
         .iter()
-        .map(|issue| json!([issue.kind.as_str(), issue.object]))
+        .map(|judged| {
+            let plan = judged.plan;
+            let still = plan.issues.iter();
+            let still = still.map(|issue| json!([issue.kind.as_str(), issue.object]));
+            let undecided = plan.undecided.iter().map(|kind| kind.as_str());
+            json!({
+                "invoice": judged.invoice,
+                "still": still.collect::<Vec<_>>(),
+                "undecided": undecided.collect::<Vec<_>>(),
+                "objects": plan.judged,
+                "asked": judged.asked == Asked::Yes,
+            })
+        })
         .collect();
-    let undecided: Vec<&str> = plan.undecided.iter().map(|kind| kind.as_str()).collect();
     sql::execute(
         "update invoice_sync.issue x
         set state = 'resolved', resolved_at = now(), last_run = $1::bigint
-        where x.invoice_id = $2
+        from jsonb_to_recordset($2::jsonb)
+            j (invoice text, still jsonb, undecided jsonb, objects jsonb, asked boolean)
+        where coalesce(x.invoice_id, '') = j.invoice
           and x.state <> 'resolved'
-          and not $3::jsonb @> jsonb_build_array(jsonb_build_array(x.kind, x.object))
-          and not $4::jsonb ? x.kind
-          and (x.object is null or x.kind = 'duplicate_payment' or $5::jsonb ? x.object)
-          and ($6::boolean or coalesce(x.evidence #> '{wanted,payments}', '[]') = '[]')",
-        &[
-            Some(&run.to_string()),
-            Some(invoice),
-            Some(&Value::from(still).to_string()),
-            Some(&Value::from(undecided).to_string()),
-            Some(&json!(plan.judged).to_string()),
-            Some(if asked == Asked::Yes { "true" } else { "false" }),
-        ],
+          and not (j.still @> jsonb_build_array(jsonb_build_array(x.kind, x.object))
+                   and x.last_run = $1::bigint)
+          and not j.undecided ? x.kind
+          and (x.object is null or x.kind = 'duplicate_payment' or j.objects ? x.object)
+          and not exists (
+              select from jsonb_array_elements(x.evidence -> 'stripe_payments') payment (ids)
+              where not exists (
+                  select from jsonb_array_elements_text(payment.ids) i (id) where j.objects ? i.id))
+          and (j.asked or coalesce(x.evidence #> '{wanted,payments}', '[]') = '[]')",
+        &[Some(&run.to_string()), Some(&Value::from(rows).to_string())],
     );
 }
 
@@ -113,6 +161,17 @@ pub(crate) fn standing(run: i64, invoices: &BTreeSet<String>) -> Vec<Value> {
     )
 }
 
+/// How many open issues a run has found or found again, but for Stripe's own failure.
+pub(crate) fn count_seen(run: i64) -> usize {
+    sql::fetch_one(
+        "select to_jsonb(count(*)) from invoice_sync.issue
+        where state <> 'resolved' and last_run = $1::bigint and kind <> 'stripe_unreachable'",
+        &[Some(&run.to_string())],
+    )
+    .and_then(|count| usize::try_from(count.as_u64()?).ok())
+    .unwrap_or_default()
+}
+
 /// Resolves an issue that is about no invoice.
 pub(crate) fn resolve_general(run: i64, kind: IssueKind) {
     sql::execute(
@@ -123,12 +182,77 @@ pub(crate) fn resolve_general(run: i64, kind: IssueKind) {
     );
 }
 
-/// What a trigger of the host's was last seen to override, as the open issue
-/// about it has it: not to be tried again by itself.
-pub(crate) fn overridden(invoice: &str) -> Option<Value> {
-    sql::fetch_one(
-        "select evidence -> 'wanted' from invoice_sync.issue
-        where invoice_id = $1 and kind = 'overridden_by_trigger' and state <> 'resolved'",
-        &[Some(invoice)],
+/// Resolves the issues about events that were acted on in the end.
+pub(crate) fn resolve_events(run: i64, events: &[&String]) {
+    sql::execute(
+        "update invoice_sync.issue
+        set state = 'resolved', resolved_at = now(), last_run = $1::bigint
+        where kind = 'event_failing' and state <> 'resolved'
+          and $2::jsonb ? (evidence ->> 'event')",
+        &[Some(&run.to_string()), Some(&json!(events).to_string())],
+    );
+}
+
+/// Invoices with an open issue, the one that was looked at longest ago first.
+pub(crate) fn open_invoices(limit: usize) -> Vec<String> {
+    sql::fetch(
+        "select to_jsonb(invoice_id)
+        from invoice_sync.issue
+        where state <> 'resolved' and invoice_id is not null
+        group by invoice_id
+        order by max(last_seen), invoice_id
+        limit $1::bigint",
+        &[Some(&limit.to_string())],
+    )
+    .into_iter()
+    .filter_map(|id| id.as_str().map(str::to_owned))
+    .collect()
+}
+
+/// A repair that is left to a person, as the issue about it tells.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Held {
+    /// False where a person settled it: the repair is not to be made.
+    pub(crate) open: bool,
+    pub(crate) object: Option<String>,
+    pub(crate) evidence: Value,
+}
+
+/// Repairs that are left to people, by invoice and kind of issue.
+#[derive(Debug, Default)]
+pub(crate) struct Holds(BTreeMap<(String, String), Held>);
+
+impl Holds {
+    /// The invoice's latest issue of that kind that is open or settled.
+    pub(crate) fn of(&self, invoice: &str, kind: IssueKind) -> Option<&Held> {
+        self.0.get(&(invoice.to_owned(), kind.as_str().to_owned()))
+    }
+}
+
+/// What is left to people of these invoices.
+pub(crate) fn held(invoices: &[&str]) -> Holds {
+    #[derive(Deserialize)]
+    struct Row {
+        invoice: String,
+        kind: String,
+        held: Held,
+    }
+    let rows = sql::fetch(
+        "select distinct on (x.invoice_id, x.kind) jsonb_build_object(
+            'invoice', x.invoice_id, 'kind', x.kind, 'held', jsonb_build_object(
+                'open', x.state <> 'resolved', 'object', x.object, 'evidence', x.evidence))
+        from invoice_sync.issue x
+        where coalesce(x.invoice_id, '') in (select jsonb_array_elements_text($1::jsonb))
+          and x.kind in ('overridden_by_trigger', 'repair_undone')
+          and (x.state <> 'resolved' or x.settled is not null)
+        order by x.invoice_id, x.kind, x.id desc",
+        &[Some(&json!(invoices).to_string())],
+    );
+    let rows = rows
+        .into_iter()
+        .filter_map(|row| serde_json::from_value::<Row>(row).ok());
+    Holds(
+        rows.map(|row| ((row.invoice, row.kind), row.held))
+            .collect(),
     )
 }

@@ -1,5 +1,7 @@
 //! A row for each run.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::pg::{identity, sql};
@@ -10,6 +12,9 @@ pub(crate) enum Kind {
     Sweep,
     SyncInvoice,
     Webhook,
+    Backfill,
+    ResolveIssue,
+    Undo,
 }
 
 impl Kind {
@@ -18,6 +23,9 @@ impl Kind {
             Self::Sweep => "sweep",
             Self::SyncInvoice => "sync_invoice",
             Self::Webhook => "webhook",
+            Self::Backfill => "backfill",
+            Self::ResolveIssue => "resolve_issue",
+            Self::Undo => "undo",
         }
     }
 }
@@ -34,14 +42,61 @@ pub(crate) struct Totals {
     pub(crate) stripe_errors: usize,
     pub(crate) stripe_requests: u64,
     pub(crate) stripe_retries: u64,
+    /// For Stripe's answers.
+    pub(crate) waited: Duration,
+    pub(crate) list_pages: u64,
+    pub(crate) objects_from_lists: u64,
+    pub(crate) objects_one_by_one: u64,
+}
+
+/// What an advisory lock is named by for which one run at a time works.
+pub(crate) fn lock_key() -> u32 {
+    sql::fetch_one(
+        "select to_jsonb('invoice_sync.run'::regclass::oid::bigint)",
+        &[],
+    )
+    .and_then(|key| u32::try_from(key.as_u64()?).ok())
+    .unwrap_or_default()
+}
+
+/// Takes the advisory lock of these keys until the transaction ends, if nobody
+/// else has it.
+pub(crate) fn try_lock_transaction(first: u32, second: u32) -> bool {
+    sql::fetch_one(
+        "select to_jsonb(pg_try_advisory_xact_lock($1::bigint::bit(32)::int, $2::int))",
+        &[Some(&first.to_string()), Some(&second.to_string())],
+    ) == Some(Value::Bool(true))
+}
+
+/// The time, in seconds since 1970.
+pub(crate) fn clock() -> f64 {
+    sql::fetch_one(
+        "select to_jsonb(extract(epoch from clock_timestamp())::float8)",
+        &[],
+    )
+    .and_then(|now| now.as_f64())
+    .unwrap_or_default()
+}
+
+/// Notes of runs of this kind that were ended from outside that they were: whoever
+/// calls this has the lock, so none of them is under way.
+pub(crate) fn close_abandoned(kind: Kind) {
+    sql::execute(
+        "update invoice_sync.run
+        set finished_at = clock_timestamp(), success = false,
+            error = jsonb_build_object('sqlstate', '57P01', 'hint', null, 'detail', null,
+                'message', 'it was ended before it was done; the next run went on from there')
+        where finished_at is null and kind = $1",
+        &[Some(kind.as_str())],
+    );
 }
 
 /// Opens a run: its row is there before the first change refers to it.
 pub(crate) fn open(kind: Kind) -> i64 {
     let row = sql::fetch_one(
         "insert into invoice_sync.run (
-            kind, cause, role, started_at, finished_at, success, invoices_checked, invoices_fixed,
-            issues_found, stripe_errors, stripe_requests, stripe_retries)
+            kind, cause, role, started_at, success, invoices_checked, invoices_fixed,
+            issues_found, stripe_errors, stripe_requests, stripe_retries, waited)
         values ($1,
             case
                 when $1 = 'webhook' then 'webhook'
@@ -52,15 +107,22 @@ pub(crate) fn open(kind: Kind) -> i64 {
                                 where pid = pg_backend_pid() and backend_type = 'pg_cron') then 'cron'
                 else 'sql'
             end,
-            $2, clock_timestamp(), clock_timestamp(), false, 0, 0, 0, 0, 0, 0)
+            $2, clock_timestamp(), false, 0, 0, 0, 0, 0, 0, interval '0')
         returning to_jsonb(id)",
         &[Some(kind.as_str()), Some(&identity::outer_role())],
     );
     row.and_then(|id| id.as_i64()).unwrap_or_default()
 }
 
-/// Writes down how it went.
-pub(crate) fn close(run: i64, totals: &Totals) {
+/// Whether a run's row is written for the last time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    UnderWay,
+    Finished,
+}
+
+/// Writes down how it goes, or how it went.
+pub(crate) fn save(run: i64, totals: &Totals, state: State) {
     let document = json!({
         "success": totals.success,
         "error": totals.error,
@@ -70,10 +132,14 @@ pub(crate) fn close(run: i64, totals: &Totals) {
         "stripe_errors": totals.stripe_errors,
         "stripe_requests": totals.stripe_requests,
         "stripe_retries": totals.stripe_retries,
+        "waited": format!("{} microseconds", totals.waited.as_micros()),
+        "list_pages": totals.list_pages,
+        "objects_from_lists": totals.objects_from_lists,
+        "objects_one_by_one": totals.objects_one_by_one,
     });
     sql::execute(
         "update invoice_sync.run r
-        set finished_at = clock_timestamp(),
+        set finished_at = case when $3::boolean then clock_timestamp() end,
             success = t.success,
             error = nullif(t.error, 'null'),
             invoices_checked = t.invoices_checked,
@@ -81,9 +147,21 @@ pub(crate) fn close(run: i64, totals: &Totals) {
             issues_found = t.issues_found,
             stripe_errors = t.stripe_errors,
             stripe_requests = t.stripe_requests,
-            stripe_retries = t.stripe_retries
+            stripe_retries = t.stripe_retries,
+            waited = t.waited,
+            list_pages = t.list_pages,
+            objects_from_lists = t.objects_from_lists,
+            objects_one_by_one = t.objects_one_by_one
         from jsonb_populate_record(null::invoice_sync.run, $2::jsonb) t
         where r.id = $1::bigint",
-        &[Some(&run.to_string()), Some(&document.to_string())],
+        &[
+            Some(&run.to_string()),
+            Some(&document.to_string()),
+            Some(if state == State::Finished {
+                "true"
+            } else {
+                "false"
+            }),
+        ],
     );
 }

@@ -52,14 +52,15 @@ pub(crate) fn server_user_id() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// A role, and what may be done while it acts.
 #[derive(Clone, Copy)]
-struct Identity {
+pub(super) struct Identity {
     user: pg_sys::Oid,
     security_context: c_int,
 }
 
 impl Identity {
-    fn now() -> Self {
+    pub(super) fn now() -> Self {
         let mut user = pg_sys::InvalidOid;
         let mut security_context = 0;
         // SAFETY: writes to the two places it is given.
@@ -70,7 +71,15 @@ impl Identity {
         }
     }
 
-    fn assume(self) {
+    /// `user` as in a SECURITY DEFINER function of theirs that this one calls.
+    pub(super) fn definer(self, user: pg_sys::Oid) -> Self {
+        Self {
+            user,
+            security_context: self.security_context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as c_int,
+        }
+    }
+
+    pub(super) fn assume(self) {
         // SAFETY: only sets two globals; it cannot fail, and the end of a
         // (sub)transaction puts back what held at its beginning.
         unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.security_context) };

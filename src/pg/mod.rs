@@ -4,10 +4,16 @@
 pub(crate) mod guc;
 pub(crate) mod identity;
 mod problem;
+mod shared;
 pub(crate) mod sql;
 mod subtransaction;
+mod transactions;
 mod workers;
 
 pub(crate) use problem::Problem;
+pub(crate) use shared::{monotonic_nanoseconds, shared_number};
 pub(crate) use subtransaction::in_subtransaction;
-pub(crate) use workers::{Stop, run_on_threads};
+pub(crate) use transactions::{SessionLock, Transactions};
+pub(crate) use workers::{
+    Running, Step, Stop, run_on_threads, start_on_threads, waited_for_threads,
+};

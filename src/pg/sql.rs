@@ -1,8 +1,10 @@
-//! Statements: text parameters in, one JSON document per row out.
+//! Statements: text parameters in, one JSON document per row out, or texts.
 //!
 //! That is all the SQL this extension needs from Rust, whatever types the
 //! host's columns have: PostgreSQL casts, both ways. Every statement takes a
 //! new snapshot, so that what is read after a lock was waited for is current.
+
+use std::iter;
 
 use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
@@ -15,14 +17,16 @@ use super::problem::Problem;
 /// Runs a statement whose rows have one column of type jsonb.
 /// An error of PostgreSQL's unwinds, as everywhere in a backend.
 pub(crate) fn fetch(statement: &str, params: &[Option<&str>]) -> Vec<Value> {
-    run(statement, params, |table| {
-        table
-            .map(|row| {
-                let document: Option<JsonB> = row.get(1)?;
-                Ok(document.map_or(Value::Null, |document| document.0))
-            })
-            .collect()
-    })
+    run(statement, params, documents)
+}
+
+/// Runs a statement whose rows have `N` columns of type text: for many rows, of
+/// which a JSON document would be built, and read, one by one.
+pub(crate) fn fetch_texts<const N: usize>(
+    statement: &str,
+    params: &[Option<&str>],
+) -> Vec<[Option<String>; N]> {
+    run(statement, params, texts)
 }
 
 /// The first row of [`fetch`].
@@ -30,9 +34,45 @@ pub(crate) fn fetch_one(statement: &str, params: &[Option<&str>]) -> Option<Valu
     fetch(statement, params).into_iter().next()
 }
 
+/// Runs a statement with one parameter for each of these values, one after the
+/// other, planned once: the rows of each.
+pub(crate) fn fetch_each(statement: &str, values: &[&str]) -> Vec<Vec<Value>> {
+    told(Spi::connect_mut(|client| {
+        let prepared = client.prepare_mut(statement, &[PgBuiltInOids::TEXTOID.oid()])?;
+        values
+            .iter()
+            .map(|value| documents(client.update(&prepared, None, &[(*value).into()])?))
+            .collect()
+    }))
+}
+
 /// Runs a statement for its effect.
 pub(crate) fn execute(statement: &str, params: &[Option<&str>]) {
     run(statement, params, |_| Ok(()));
+}
+
+/// Runs a statement for its effect, with a text as its first parameter and the
+/// columns of `rows`, each an array of text, as those that follow: for `unnest`.
+/// Without a row it is not run.
+pub(crate) fn execute_rows<const N: usize>(
+    statement: &str,
+    first: &str,
+    rows: impl Iterator<Item = [Option<String>; N]>,
+) {
+    let mut columns = [const { Vec::new() }; N];
+    for row in rows {
+        for (column, text) in columns.iter_mut().zip(row) {
+            column.push(text);
+        }
+    }
+    if columns.first().is_none_or(Vec::is_empty) {
+        return;
+    }
+    told(Spi::connect_mut(|client| {
+        let columns = columns.map(DatumWithOid::from);
+        let params: Vec<DatumWithOid> = iter::once(first.into()).chain(columns).collect();
+        client.update(statement, None, &params).map(|_| ())
+    }))
 }
 
 fn run<T>(
@@ -40,11 +80,38 @@ fn run<T>(
     params: &[Option<&str>],
     read: impl FnOnce(SpiTupleTable) -> SpiResult<T>,
 ) -> T {
-    let params: Vec<DatumWithOid> = params
-        .iter()
-        .map(|text| DatumWithOid::from(*text))
-        .collect();
-    let outcome = Spi::connect_mut(|client| read(client.update(statement, None, &params)?));
+    told(Spi::connect_mut(|client| {
+        // Here, so that they go with the connection.
+        let params: Vec<DatumWithOid> = params
+            .iter()
+            .map(|text| DatumWithOid::from(*text))
+            .collect();
+        read(client.update(statement, None, &params)?)
+    }))
+}
+
+fn documents(table: SpiTupleTable) -> SpiResult<Vec<Value>> {
+    table
+        .map(|row| {
+            let document: Option<JsonB> = row.get(1)?;
+            Ok(document.map_or(Value::Null, |document| document.0))
+        })
+        .collect()
+}
+
+fn texts<const N: usize>(table: SpiTupleTable) -> SpiResult<Vec<[Option<String>; N]>> {
+    table
+        .map(|row| {
+            let mut texts = [const { None }; N];
+            for (column, text) in texts.iter_mut().enumerate() {
+                *text = row.get(column + 1)?;
+            }
+            Ok(texts)
+        })
+        .collect()
+}
+
+fn told<T>(outcome: SpiResult<T>) -> T {
     outcome.unwrap_or_else(|error| {
         // A status of SPI itself: our mistake, never the user's.
         internal(format!(

@@ -5,11 +5,12 @@
 //! threads get owned values only, and the backend's own thread does nothing but
 //! wait in short slices and look for interrupts.
 
+use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,15 +22,17 @@ use super::problem::Problem;
 /// and shutdown take effect well within 100 ms.
 const SLICE: Duration = Duration::from_millis(10);
 
+/// Microseconds that this backend has waited for its threads.
+static WAITED: AtomicU64 = AtomicU64::new(0);
+
+/// How long this backend has waited for its threads since it started.
+pub(crate) fn waited_for_threads() -> Duration {
+    Duration::from_micros(WAITED.load(Ordering::Relaxed))
+}
+
 /// Runs every job on at most `limit` threads; results arrive in job order, with
 /// `None` where the deadline passed first or where `work` panicked (which also
-/// gives a WARNING).
-///
-/// `work` runs on threads where nothing of pgrx may be called. When the caller is
-/// canceled or the deadline passes, [`Stop`] is set and the threads end by
-/// themselves after the request they are in; nobody waits for them.
-///
-/// Fails with SQLSTATE 53000 where not a single thread could be started.
+/// gives a WARNING). Otherwise as [`start_on_threads`].
 pub(crate) fn run_on_threads<J, R>(
     jobs: Vec<J>,
     limit: usize,
@@ -40,22 +43,131 @@ where
     J: Send + 'static,
     R: Send + 'static,
 {
-    let count = jobs.len();
-    let stop = Stop::new();
-    let _set_on_every_way_out = StopOnDrop(stop.clone());
+    let mut results: Vec<Option<R>> = std::iter::repeat_with(|| None).take(jobs.len()).collect();
+    let limit = limit.max(1).min(jobs.len());
+    let jobs = jobs.into_iter().enumerate().collect();
+    let mut running = start_on_threads(jobs, limit, deadline, move |(position, job), stop| Step {
+        portion: (position, work(job, stop)),
+        then: Vec::new(),
+    })?;
+    while let Some((position, result)) = running.next() {
+        results[position] = Some(result);
+    }
+    Ok(results)
+}
 
-    let (results, arrivals) = channel();
+/// What a job leaves behind.
+pub(crate) struct Step<J, R> {
+    /// For the backend.
+    pub(crate) portion: R,
+    /// Jobs that follow from it.
+    pub(crate) then: Vec<J>,
+}
+
+/// Starts `limit` threads that work off the jobs, in their order, and those
+/// that follow from them; what comes of them is taken with [`Running::next`].
+///
+/// `work` runs on threads where nothing of pgrx may be called. When the handle is
+/// dropped (as it is when the caller is canceled), [`Stop`] is set and the threads
+/// end by themselves after the request they are in; nobody waits for them. Threads
+/// that are ahead of the backend wait for it.
+///
+/// Fails with SQLSTATE 53000 where not a single thread could be started.
+pub(crate) fn start_on_threads<J, R>(
+    jobs: Vec<J>,
+    limit: usize,
+    deadline: Instant,
+    work: impl Fn(J, &Stop) -> Step<J, R> + Send + Sync + 'static,
+) -> Result<Running<R>, Problem>
+where
+    J: Send + 'static,
+    R: Send + 'static,
+{
+    let stop = Stop::new();
+    let set_on_drop = StopOnDrop(stop.clone());
+    let (portions, arrivals) = sync_channel(limit);
     let crew = Arc::new(Crew {
-        jobs: Mutex::new(jobs.into_iter().enumerate()),
+        queue: Mutex::new(Queue {
+            jobs: jobs.into(),
+            at_work: 0,
+        }),
         work,
         stop,
         deadline,
     });
-    spawn_threads(&crew, limit.max(1).min(count), &results)?;
-    // Only the threads hold senders now, so the channel closes with the last one.
-    drop(results);
+    // Only the threads hold senders, so the channel closes with the last of them.
+    spawn_threads(&crew, limit, &portions)?;
+    Ok(Running {
+        arrivals,
+        deadline,
+        panicked: 0,
+        _set_on_drop: set_on_drop,
+    })
+}
 
-    collect(&arrivals, count, deadline)
+/// Work that is under way on threads, until it is dropped.
+pub(crate) struct Running<R> {
+    arrivals: Receiver<Option<R>>,
+    deadline: Instant,
+    panicked: usize,
+    _set_on_drop: StopOnDrop,
+}
+
+/// What a short wait brought.
+enum Slice<R> {
+    Arrived(R),
+    Nothing,
+    /// Nothing more will arrive: all is done, or the deadline has passed.
+    Over,
+}
+
+impl<R> Running<R> {
+    /// The next portion, in the order in which they are ready; `None` at the end
+    /// and after the deadline. Waits on the backend's own thread, in short slices,
+    /// and unwinds when interrupted. A panic in a job gives a WARNING at the end.
+    pub(crate) fn next(&mut self) -> Option<R> {
+        loop {
+            pgrx::check_for_interrupts!();
+            match self.wait_a_slice() {
+                Slice::Arrived(portion) => return Some(portion),
+                Slice::Nothing => {}
+                Slice::Over => break,
+            }
+        }
+        let panicked = std::mem::take(&mut self.panicked);
+        if panicked > 0 {
+            pgrx::warning!("{panicked} requests ended in an internal error");
+        }
+        None
+    }
+
+    /// As [`Self::next`], where there is no server.
+    #[cfg(test)]
+    pub(crate) fn next_without_server(&mut self) -> Option<R> {
+        loop {
+            match self.wait_a_slice() {
+                Slice::Arrived(portion) => return Some(portion),
+                Slice::Nothing => {}
+                Slice::Over => return None,
+            }
+        }
+    }
+
+    fn wait_a_slice(&mut self) -> Slice<R> {
+        let begun = Instant::now();
+        let left = self.deadline.saturating_duration_since(begun);
+        let arrival = self.arrivals.recv_timeout(SLICE.min(left));
+        WAITED.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+        match arrival {
+            Ok(Some(portion)) => Slice::Arrived(portion),
+            Ok(None) => {
+                self.panicked += 1;
+                Slice::Nothing
+            }
+            Err(RecvTimeoutError::Timeout) if !left.is_zero() => Slice::Nothing,
+            Err(_) => Slice::Over,
+        }
+    }
 }
 
 /// A token that tells threads to end. Clones share one state.
@@ -89,13 +201,21 @@ impl Stop {
     /// Waits for `duration`, or less where stopped. True where the whole time
     /// passed, false where the work is to end.
     pub(crate) fn sleep(&self, duration: Duration) -> bool {
-        let guard = unpoisoned(self.0.lock.lock());
-        let (_guard, _) = unpoisoned(
-            self.0
-                .changed
-                .wait_timeout_while(guard, duration, |()| !self.is_set()),
-        );
+        self.sleep_while(duration, || true);
         !self.is_set()
+    }
+
+    /// Waits until [`Stop::rouse`] finds `condition` ended, at most for `duration`.
+    fn sleep_while(&self, duration: Duration, condition: impl Fn() -> bool) {
+        let guard = unpoisoned(self.0.lock.lock());
+        let asleep = |(): &mut ()| !self.is_set() && condition();
+        let _ = unpoisoned(self.0.changed.wait_timeout_while(guard, duration, asleep));
+    }
+
+    /// Lets sleepers look at their condition again.
+    fn rouse(&self) {
+        let _guard = unpoisoned(self.0.lock.lock());
+        self.0.changed.notify_all();
     }
 }
 
@@ -109,37 +229,73 @@ impl Drop for StopOnDrop {
 
 /// What the threads of one call share.
 struct Crew<J, W> {
-    jobs: Mutex<std::iter::Enumerate<std::vec::IntoIter<J>>>,
+    queue: Mutex<Queue<J>>,
     work: W,
     stop: Stop,
     deadline: Instant,
 }
 
-/// A finished job: its position and its result, `None` where `work` panicked.
-type Arrival<R> = (usize, Option<R>);
+struct Queue<J> {
+    jobs: VecDeque<J>,
+    /// Jobs that were taken and may still be followed by others.
+    at_work: usize,
+}
+
+impl<J> Queue<J> {
+    /// Whether there is nothing to do now, but may be soon.
+    fn is_waited_for(&self) -> bool {
+        self.jobs.is_empty() && self.at_work > 0
+    }
+}
 
 impl<J, W> Crew<J, W> {
-    fn next_job(&self) -> Option<(usize, J)> {
-        if self.stop.is_set() || Instant::now() >= self.deadline {
-            return None;
+    /// Waits for a job; `None` where none will come.
+    fn next_job(&self) -> Option<J> {
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if self.stop.is_set() || left.is_zero() {
+                return None;
+            }
+            let mut queue = self.queue();
+            if let Some(job) = queue.jobs.pop_front() {
+                queue.at_work += 1;
+                return Some(job);
+            }
+            if !queue.is_waited_for() {
+                return None;
+            }
+            drop(queue);
+            self.stop.sleep_while(left, || self.queue().is_waited_for());
         }
-        self.lock_jobs().next()
     }
 
-    fn lock_jobs(&self) -> MutexGuard<'_, std::iter::Enumerate<std::vec::IntoIter<J>>> {
-        unpoisoned(self.jobs.lock())
+    fn job_ended(&self, followers: Vec<J>) {
+        let mut queue = self.queue();
+        queue.jobs.extend(followers);
+        queue.at_work -= 1;
+        drop(queue);
+        self.stop.rouse();
     }
 
-    fn work_off<R>(&self, results: &Sender<Arrival<R>>)
+    fn queue(&self) -> MutexGuard<'_, Queue<J>> {
+        unpoisoned(self.queue.lock())
+    }
+
+    fn work_off<R>(&self, portions: &SyncSender<Option<R>>)
     where
-        W: Fn(J, &Stop) -> R,
+        W: Fn(J, &Stop) -> Step<J, R>,
     {
-        while let Some((position, job)) = self.next_job() {
+        while let Some(job) = self.next_job() {
             // pgrx's panic hook, off the main thread, only notes the place in a
             // thread-local and lets Rust's default hook write to stderr, which is
             // the server's log: nothing of PostgreSQL is touched.
-            let result = catch_unwind(AssertUnwindSafe(|| (self.work)(job, &self.stop))).ok();
-            if results.send((position, result)).is_err() {
+            let step = catch_unwind(AssertUnwindSafe(|| (self.work)(job, &self.stop)));
+            let (portion, followers) = match step {
+                Ok(step) => (Some(step.portion), step.then),
+                Err(_) => (None, Vec::new()),
+            };
+            self.job_ended(followers);
+            if portions.send(portion).is_err() {
                 return;
             }
         }
@@ -150,20 +306,20 @@ impl<J, W> Crew<J, W> {
 fn spawn_threads<J, R, W>(
     crew: &Arc<Crew<J, W>>,
     wanted: usize,
-    results: &Sender<Arrival<R>>,
+    portions: &SyncSender<Option<R>>,
 ) -> Result<(), Problem>
 where
     J: Send + 'static,
     R: Send + 'static,
-    W: Fn(J, &Stop) -> R + Send + Sync + 'static,
+    W: Fn(J, &Stop) -> Step<J, R> + Send + Sync + 'static,
 {
     let _unmasked_on_drop = AllSignalsMasked::in_this_thread().map_err(|e| no_thread(&e))?;
     for started in 0..wanted {
         let crew = Arc::clone(crew);
-        let results = results.clone();
+        let portions = portions.clone();
         let spawned = std::thread::Builder::new()
             .name("invoice_sync".into())
-            .spawn(move || crew.work_off(&results));
+            .spawn(move || crew.work_off(&portions));
         match spawned {
             Ok(_detached) => {}
             Err(error) if started == 0 => return Err(no_thread(&error)),
@@ -180,35 +336,6 @@ fn no_thread(error: &io::Error) -> Problem {
     )
     .detail(format!("The operating system says: {error}."))
     .hint("Check the limits on processes and memory of the server's user.")
-}
-
-/// Waits for the results, on the backend's thread. Unwinds when interrupted.
-fn collect<R>(
-    arrivals: &Receiver<Arrival<R>>,
-    count: usize,
-    deadline: Instant,
-) -> Result<Vec<Option<R>>, Problem> {
-    let mut results: Vec<Option<R>> = std::iter::repeat_with(|| None).take(count).collect();
-    let mut missing = count;
-    let mut panicked = 0usize;
-    while missing > 0 {
-        pgrx::check_for_interrupts!();
-        let left = deadline.saturating_duration_since(Instant::now());
-        match arrivals.recv_timeout(SLICE.min(left)) {
-            Ok((position, result)) => {
-                panicked += usize::from(result.is_none());
-                results[position] = result;
-                missing -= 1;
-            }
-            Err(RecvTimeoutError::Timeout) if left.is_zero() => break,
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    if panicked > 0 {
-        pgrx::warning!("{panicked} of {count} requests ended in an internal error");
-    }
-    Ok(results)
 }
 
 /// Masks every signal of the calling thread until dropped.

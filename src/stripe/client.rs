@@ -7,17 +7,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::Agent;
-use ureq::http::Response;
 
 use super::error::StripeError;
+use super::http_date;
 use super::limiter::Limiter;
 use super::retry::{Ending, Next, next};
+use crate::http::{self, Broken};
 use crate::pg::Stop;
 use crate::settings::Secret;
-
-/// An answer of Stripe's is some kilobytes; a full page of a list some hundreds.
-const MAX_BODY_BYTES: u64 = 4 * 1024 * 1024;
-const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// Where and as whom to ask. Values copied out of the settings: this goes to
 /// other threads.
@@ -32,7 +29,7 @@ pub(crate) struct Connection {
     pub(crate) account: Option<String>,
     /// For one try.
     pub(crate) timeout: Duration,
-    pub(crate) requests_per_second: u32,
+    pub(crate) limiter: Limiter,
     /// How many connections are worth keeping open.
     pub(crate) concurrency: usize,
 }
@@ -41,7 +38,6 @@ pub(crate) struct Connection {
 pub(crate) struct Client {
     agent: Agent,
     connection: Connection,
-    limiter: Limiter,
     /// The whole run's: no try is started after it, and none outlasts it.
     deadline: Instant,
     requests: AtomicU64,
@@ -54,6 +50,8 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
     /// The header `Request-Id`, which Stripe's support asks for.
     pub(crate) request_id: Option<String>,
+    /// The header `Date`: Stripe's own time, in seconds since 1970.
+    pub(crate) date: Option<i64>,
 }
 
 /// A try that did not bring a 200.
@@ -64,24 +62,8 @@ struct Failure {
 
 impl Client {
     pub(crate) fn new(connection: Connection, deadline: Instant) -> Self {
-        let encrypted = !connection.base.starts_with("http://");
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .https_only(encrypted)
-            // A redirect would carry the key to another host.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            // HTTPS_PROXY of the server's environment is nobody's decision here.
-            .proxy(None)
-            .no_delay(true)
-            .max_response_header_size(MAX_HEADER_BYTES)
-            .max_idle_connections(connection.concurrency)
-            .max_idle_connections_per_host(connection.concurrency)
-            .user_agent(concat!("invoice_sync/", env!("CARGO_PKG_VERSION")))
-            .build();
         Self {
-            agent: config.new_agent(),
-            limiter: Limiter::new(connection.requests_per_second),
+            agent: http::agent(&connection.base, connection.concurrency),
             connection,
             deadline,
             requests: AtomicU64::new(0),
@@ -113,7 +95,7 @@ impl Client {
         stop: &Stop,
     ) -> Result<Answer, StripeError> {
         for attempt in 1.. {
-            if !stop.sleep(self.limiter.reserve()) || self.time_left().is_zero() {
+            if !stop.sleep(self.connection.limiter.reserve()) || self.time_left().is_zero() {
                 return Err(StripeError::NotAsked);
             }
             self.requests.fetch_add(1, Ordering::Relaxed);
@@ -131,17 +113,6 @@ impl Client {
         Err(StripeError::NotAsked)
     }
 
-    /// What an answer says may end in errors and in tables; whoever stands
-    /// between here and Stripe may have put the key into it.
-    fn without_key(&self, text: String) -> String {
-        let key = self.connection.key.expose();
-        if text.contains(key) {
-            text.replace(key, "********")
-        } else {
-            text
-        }
-    }
-
     fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
@@ -155,10 +126,7 @@ impl Client {
             .config()
             .timeout_global(Some(timeout))
             .build()
-            .header(
-                "Authorization",
-                format!("Bearer {}", connection.key.expose()),
-            )
+            .header("Authorization", http::bearer(&connection.key))
             .header("Stripe-Version", &connection.version)
             .header("Accept", "application/json");
         if let Some(account) = &connection.account {
@@ -167,30 +135,23 @@ impl Client {
         for (name, value) in query {
             request = request.query(name, value);
         }
-        let mut response = request.call().map_err(|error| broken(&error))?;
-        let status = response.status().as_u16();
-        let request_id = header(&response, "request-id").map(|id| self.without_key(id));
+        let reply = http::read(request.call(), &connection.key).map_err(broken)?;
+        let status = reply.status;
+        let request_id = reply.header("request-id").map(str::to_owned);
         let ending = Ending {
             status: Some(status),
-            should_retry: header(&response, "stripe-should-retry")
+            should_retry: reply
+                .header("stripe-should-retry")
                 .and_then(|text| text.parse().ok()),
-            retry_after: header(&response, "retry-after")
-                .and_then(|text| text.parse().ok())
-                .map(Duration::from_secs),
+            retry_after: reply.retry_after(),
         };
-        let is_json = header(&response, "content-type").is_some_and(|kind| is_json_by(&kind));
-        let text = response
-            .body_mut()
-            .with_config()
-            .limit(MAX_BODY_BYTES)
-            .read_to_string()
-            .map_err(|error| broken(&error))?;
-        let text = self.without_key(text);
-        let body = serde_json::from_str::<Value>(&text)
-            .ok()
-            .filter(|_| is_json);
-        match (status, body) {
-            (200, Some(body)) => Ok(Answer { body, request_id }),
+        let date = reply.header("date").and_then(http_date::parse);
+        match (status, reply.json) {
+            (200, Some(body)) => Ok(Answer {
+                body,
+                request_id,
+                date,
+            }),
             (200, None) => Err(Failure {
                 error: StripeError::Malformed {
                     what: format!("the answer to {path} is not JSON"),
@@ -205,29 +166,16 @@ impl Client {
     }
 }
 
-/// A connection that failed or broke; the URL, and with it any id, is left out.
-fn broken(error: &ureq::Error) -> Failure {
-    let malformed = |what: &str| StripeError::Malformed {
-        what: what.to_owned(),
-    };
-    let (error, transient) = match error {
-        ureq::Error::BodyExceedsLimit(limit) => (
-            malformed(&format!("its body is larger than {limit} bytes")),
-            false,
-        ),
-        ureq::Error::LargeResponseHeader(..) => (malformed("its headers are too large"), false),
-        other => (
-            StripeError::Unreachable {
-                what: other.to_string(),
-            },
-            true,
-        ),
+fn broken(broken: Broken) -> Failure {
+    let (error, should_retry) = match broken {
+        Broken::Connection { what } => (StripeError::Unreachable { what }, None),
+        Broken::TooLarge { what } => (StripeError::Malformed { what }, Some(false)),
     };
     Failure {
         error,
         ending: Ending {
             status: None,
-            should_retry: (!transient).then_some(false),
+            should_retry,
             retry_after: None,
         },
     }
@@ -246,30 +194,19 @@ fn refusal(status: u16, body: Option<&Value>, request_id: Option<&str>) -> Strip
     if let Some(id) = request_id {
         message = format!("{message} (request {id})");
     }
+    let missing = field("code") == Some("resource_missing");
+    let of_cursor = matches!(field("param"), Some("starting_after" | "ending_before"));
     match status {
+        400 | 404 if missing && of_cursor => StripeError::CursorGone { message },
         401 => StripeError::RejectedKey { message },
         403 => StripeError::Forbidden { message },
-        404 if field("code") == Some("resource_missing") => StripeError::NoSuchObject { message },
+        404 if missing => StripeError::NoSuchObject { message },
         300..=399 => StripeError::Malformed {
             what: format!("it answers with a redirect ({status}), which is never followed"),
         },
         409 | 429 | 500.. => StripeError::Unreachable { what: message },
         _ => StripeError::Refused { status, message },
     }
-}
-
-/// Whether a `Content-Type` says JSON, whatever its parameters.
-fn is_json_by(content_type: &str) -> bool {
-    let media_type = content_type.split(';').next().unwrap_or_default();
-    media_type.trim().eq_ignore_ascii_case("application/json")
-}
-
-fn header<B>(response: &Response<B>, name: &str) -> Option<String> {
-    response
-        .headers()
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned)
 }
 
 /// Between 0 and 1; spreads retries, nothing depends on its quality.

@@ -17,11 +17,20 @@ pub(crate) enum StripeError {
     Malformed { what: String },
     /// 404 `resource_missing`: an answer, and turned into evidence by who asked.
     NoSuchObject { message: String },
+    /// 400 or 404 `resource_missing` for a list's cursor: the object to page from is gone.
+    CursorGone { message: String },
     /// The time allowed was used up, or the run was ended, before the question was put.
     NotAsked,
 }
 
 impl StripeError {
+    /// A promised field is not there, or not what it was promised to be.
+    pub(super) fn missing(field: &str) -> Self {
+        Self::Malformed {
+            what: format!("\"{field}\" is missing or of the wrong type"),
+        }
+    }
+
     /// Whether every other question would end the same way.
     pub(crate) fn ends_the_run(&self) -> bool {
         matches!(self, Self::RejectedKey { .. } | Self::Forbidden { .. })
@@ -41,6 +50,12 @@ impl fmt::Display for StripeError {
             }
             Self::Malformed { what } => write!(f, "Stripe's answer was not understood: {what}"),
             Self::NoSuchObject { message } => write!(f, "Stripe has no such object: {message}"),
+            Self::CursorGone { message } => {
+                write!(
+                    f,
+                    "Stripe no longer has the object to go on from: {message}"
+                )
+            }
             Self::NotAsked => f.write_str("there was no time left to ask Stripe"),
         }
     }

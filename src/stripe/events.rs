@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::error::StripeError;
+use super::lists::read_list;
 use crate::domain::event::Event;
+use crate::domain::feed::Request;
 use crate::domain::identity::PaymentIds;
 use crate::pg::Stop;
 
@@ -28,9 +30,6 @@ pub(crate) const TYPES: [&str; 14] = [
     "charge.dispute.closed",
 ];
 
-/// Stripe keeps events for so long, in seconds.
-pub(crate) const KEPT_SECONDS: i64 = 30 * 24 * 60 * 60;
-
 const PAGE: &str = "100";
 
 /// Reads an event. Fails where a promised field is missing or of another type.
@@ -39,7 +38,7 @@ pub(crate) fn read_event(event: &Value) -> Result<Event, StripeError> {
         event
             .get(field)
             .and_then(Value::as_str)
-            .ok_or_else(|| missing(field))
+            .ok_or_else(|| StripeError::missing(field))
     };
     if text("object")? != "event" {
         return Err(StripeError::Malformed {
@@ -49,18 +48,18 @@ pub(crate) fn read_event(event: &Value) -> Result<Event, StripeError> {
     let snapshot = event
         .pointer("/data/object")
         .filter(|object| object.is_object())
-        .ok_or_else(|| missing("data.object"))?;
+        .ok_or_else(|| StripeError::missing("data.object"))?;
     Ok(Event {
         id: text("id")?.to_owned(),
         kind: text("type")?.to_owned(),
         created: event
             .get("created")
             .and_then(Value::as_i64)
-            .ok_or_else(|| missing("created"))?,
+            .ok_or_else(|| StripeError::missing("created"))?,
         livemode: event
             .get("livemode")
             .and_then(Value::as_bool)
-            .ok_or_else(|| missing("livemode"))?,
+            .ok_or_else(|| StripeError::missing("livemode"))?,
         account: event
             .get("account")
             .and_then(Value::as_str)
@@ -88,42 +87,43 @@ fn ids_of(object: &Value) -> PaymentIds {
     PaymentIds::from_columns(named)
 }
 
-/// Reads the feed from `since` (seconds since 1970) on, page by page, the
-/// newest first; `take` is given every page. Ends with `NotAsked` where the time is up.
-pub(crate) fn read_feed(
-    client: &Client,
-    since: i64,
-    stop: &Stop,
-    mut take: impl FnMut(Vec<Event>),
-) -> Result<(), StripeError> {
-    let since = since.to_string();
-    let mut cursor: Option<String> = None;
-    loop {
-        let mut query = vec![("limit", PAGE), ("created[gte]", since.as_str())];
-        query.extend(TYPES.iter().map(|kind| ("types[]", *kind)));
-        query.extend(cursor.as_deref().map(|id| ("starting_after", id)));
-        let page = client.get("/v1/events", &query, stop)?.body;
-        let events = page
-            .get("data")
-            .and_then(Value::as_array)
-            .ok_or_else(|| missing("data"))?
-            .iter()
-            .map(read_event)
-            .collect::<Result<Vec<_>, _>>()?;
-        let has_more = page
-            .get("has_more")
-            .and_then(Value::as_bool)
-            .ok_or_else(|| missing("has_more"))?;
-        cursor = events.last().map(|event| event.id.clone());
-        take(events);
-        if !has_more || cursor.is_none() {
-            return Ok(());
-        }
-    }
+/// A page of the feed.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// The newest first.
+    pub(crate) events: Vec<Event>,
+    /// Whether there are more in the page's direction.
+    pub(crate) has_more: bool,
+    /// Stripe's time when it answered, in seconds since 1970.
+    pub(crate) stripe_time: Option<i64>,
 }
 
-fn missing(field: &str) -> StripeError {
-    StripeError::Malformed {
-        what: format!("\"{field}\" is missing or of the wrong type"),
+/// Asks for one page of the events that matter. Fails with
+/// [`StripeError::CursorGone`] where Stripe no longer keeps the event to go on from.
+pub(crate) fn read_page(
+    client: &Client,
+    request: &Request,
+    stop: &Stop,
+) -> Result<Page, StripeError> {
+    let mut query = vec![("limit", PAGE)];
+    query.extend(TYPES.iter().map(|kind| ("types[]", *kind)));
+    let since;
+    match request {
+        Request::After(event) => query.push(("ending_before", event)),
+        Request::Before { event, since: at } => {
+            since = at.to_string();
+            query.push(("created[gte]", &since));
+            query.extend(event.as_deref().map(|event| ("starting_after", event)));
+        }
     }
+    let page = read_list(client.get("/v1/events", &query, stop)?)?;
+    Ok(Page {
+        events: page
+            .objects
+            .iter()
+            .map(read_event)
+            .collect::<Result<_, _>>()?,
+        has_more: page.has_more,
+        stripe_time: page.date,
+    })
 }

@@ -1,17 +1,22 @@
-//! Evidence for many invoices at once: questions spread over threads.
+//! Evidence for many invoices at once: questions answered by pages of lists and
+//! by single retrievals, spread over threads.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use serde_json::Value;
+
 use super::client::{Client, Connection};
+use super::desk::{Desk, Found, Job, Open, speaks_of};
 use super::error::StripeError;
-use super::objects::Reading;
-use super::retrieve::retrieve;
+use super::lists::{List, Page};
+use super::objects::{self, Reading};
+use super::planner::Walk;
+use super::retrieve::{disputes, retrieve};
 use crate::domain::evidence::Evidence;
 use crate::domain::identity::StripeId;
-use crate::pg::{Problem, Stop, run_on_threads};
+use crate::pg::{Problem, Running, Step, Stop, start_on_threads};
 
 /// So many questions in a row without an answer, and Stripe counts as unreachable.
 const FAILURES_THAT_END_A_RUN: u32 = 5;
@@ -23,6 +28,10 @@ pub(crate) struct Question {
     pub(crate) about: String,
     /// As the host stores them, sessions first: a session brings its intent along.
     pub(crate) ids: Vec<String>,
+    /// When the object of the first id was created at Stripe, in seconds since
+    /// 1970, where that is known: it makes lists cheaper, and costs little where
+    /// it is wrong.
+    pub(crate) created: Option<i64>,
 }
 
 /// What came of it.
@@ -32,131 +41,341 @@ pub(crate) struct Finding {
     pub(crate) evidence: Result<Vec<Evidence>, StripeError>,
 }
 
+/// How the questions were put.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Planned {
+    /// Pages of lists asked for.
+    pub(crate) list_pages: u64,
+    /// Objects that were found on them.
+    pub(crate) from_lists: u64,
+    /// Objects that were asked for one by one.
+    pub(crate) singles: u64,
+}
+
+/// What was spent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    /// Retries included.
+    pub(crate) requests: u64,
+    pub(crate) retries: u64,
+    pub(crate) planned: Planned,
+    /// The error for which no further question was put.
+    pub(crate) fatal: Option<StripeError>,
+}
+
 /// All findings, and what they cost.
 #[derive(Debug)]
 pub(crate) struct Gathered {
     /// In the order of the questions.
     pub(crate) findings: Vec<Finding>,
-    pub(crate) requests: u64,
-    pub(crate) retries: u64,
-    /// The error for which no further question was put.
-    pub(crate) fatal: Option<StripeError>,
+    pub(crate) cost: Cost,
 }
+
+/// Questions that are being asked. Dropping it ends the asking.
+pub(crate) struct Gathering {
+    running: Running<Vec<Answered>>,
+    round: Arc<Round>,
+    /// What each question is about, until it is answered.
+    unanswered: Vec<Option<String>>,
+}
+
+/// The place of a question, and its answer.
+pub(super) type Answered = (usize, Result<Vec<Evidence>, StripeError>);
 
 /// What the threads of one gathering share.
 pub(super) struct Round {
     client: Client,
     reading: Reading,
+    desk: Mutex<Desk>,
+    list_pages: AtomicU64,
+    from_lists: AtomicU64,
+    singles: AtomicU64,
     failures_in_a_row: AtomicU32,
     fatal: Mutex<Option<StripeError>>,
 }
 
-/// Puts all questions, at most `connection.concurrency` at a time, until
-/// `deadline`. The backend waits interruptibly.
-///
-/// A key that Stripe rejects ends the round after one answer, and a Stripe that
-/// cannot be reached after a few.
+/// Puts all questions and waits for all answers: see [`Gathering::start`].
 pub(crate) fn gather(
     questions: Vec<Question>,
     connection: Connection,
     reading: Reading,
     deadline: Instant,
 ) -> Result<Gathered, Problem> {
-    let concurrency = connection.concurrency;
-    let round = Arc::new(Round::new(connection, reading, deadline));
-    let subjects: Vec<String> = questions.iter().map(|q| q.about.clone()).collect();
-    let shared = Arc::clone(&round);
-    let answers = run_on_threads(questions, concurrency, deadline, move |question, stop| {
-        shared.answer(&question, stop)
-    })?;
-    Ok(round.gathered(subjects, answers))
+    let gathering = Gathering::start(questions, connection, reading, deadline)?;
+    Ok(gathering.collect(Running::next))
+}
+
+/// How the next answers are waited for: [`Running::next`].
+type Wait = fn(&mut Running<Vec<Answered>>) -> Option<Vec<Answered>>;
+
+impl Gathering {
+    /// Begins to put all questions, at most `connection.concurrency` at a time,
+    /// until `deadline`. Many are answered by pages of lists where that is fewer
+    /// requests: see [`super::planner`].
+    ///
+    /// A key that Stripe rejects ends the round after one answer, and a Stripe that
+    /// cannot be reached after a few. Fails with 53000 where no thread can be started.
+    pub(crate) fn start(
+        questions: Vec<Question>,
+        connection: Connection,
+        reading: Reading,
+        deadline: Instant,
+    ) -> Result<Self, Problem> {
+        let threads = connection.concurrency.min(questions.len());
+        let unanswered = questions.iter().map(|q| Some(q.about.clone())).collect();
+        let mut desk = Desk::new(questions, connection.concurrency, connection.key.livemode());
+        let jobs = desk.next_jobs();
+        let round = Arc::new(Round::new(desk, connection, reading, deadline));
+        let shared = Arc::clone(&round);
+        let running = start_on_threads(jobs, threads, deadline, move |job, stop| {
+            shared.work(job, stop)
+        })?;
+        Ok(Self {
+            running,
+            round,
+            unanswered,
+        })
+    }
+
+    /// Waits for the next findings, interruptibly; `None` at the end. Each question
+    /// has one finding in all; what was not asked in time comes last.
+    pub(crate) fn next(&mut self) -> Option<Vec<Finding>> {
+        let answers = self.next_answers(Running::next)?;
+        Some(answers.into_iter().map(|(_, finding)| finding).collect())
+    }
+
+    /// As [`Self::next`], where there is no server.
+    #[cfg(test)]
+    pub(super) fn next_portion(&mut self) -> Option<Vec<Finding>> {
+        let answers = self.next_answers(Running::next_without_server)?;
+        Some(answers.into_iter().map(|(_, finding)| finding).collect())
+    }
+
+    /// The rest of the findings, and the whole cost.
+    pub(super) fn collect(mut self, wait: Wait) -> Gathered {
+        let mut findings = Vec::new();
+        while let Some(answers) = self.next_answers(wait) {
+            findings.extend(answers);
+        }
+        findings.sort_by_key(|(place, _)| *place);
+        Gathered {
+            findings: findings.into_iter().map(|(_, finding)| finding).collect(),
+            cost: self.cost(),
+        }
+    }
+
+    /// What it cost so far; after the end, all of it.
+    pub(crate) fn cost(&self) -> Cost {
+        self.round.cost()
+    }
+
+    fn next_answers(&mut self, wait: Wait) -> Option<Vec<(usize, Finding)>> {
+        while let Some(answers) = wait(&mut self.running) {
+            let findings = self.findings(answers);
+            if !findings.is_empty() {
+                return Some(findings);
+            }
+        }
+        let rest = self.not_asked();
+        Some(self.findings(rest)).filter(|findings| !findings.is_empty())
+    }
+
+    /// Of each question the first answer.
+    fn findings(&mut self, answers: Vec<Answered>) -> Vec<(usize, Finding)> {
+        let finding = |(place, evidence): Answered| {
+            let about = self.unanswered.get_mut(place)?.take()?;
+            Some((place, Finding { about, evidence }))
+        };
+        answers.into_iter().filter_map(finding).collect()
+    }
+
+    fn not_asked(&self) -> Vec<Answered> {
+        let places = self.unanswered.iter().enumerate();
+        places
+            .filter(|(_, about)| about.is_some())
+            .map(|(place, _)| (place, Err(StripeError::NotAsked)))
+            .collect()
+    }
 }
 
 impl Round {
-    pub(super) fn new(connection: Connection, reading: Reading, deadline: Instant) -> Self {
+    fn new(desk: Desk, connection: Connection, reading: Reading, deadline: Instant) -> Self {
         Self {
             client: Client::new(connection, deadline),
             reading,
+            desk: Mutex::new(desk),
+            list_pages: AtomicU64::new(0),
+            from_lists: AtomicU64::new(0),
+            singles: AtomicU64::new(0),
             failures_in_a_row: AtomicU32::new(0),
             fatal: Mutex::new(None),
         }
     }
 
-    /// What came of it all; an answer that is missing was not asked for.
-    pub(super) fn gathered(
-        &self,
-        subjects: Vec<String>,
-        answers: Vec<Option<Result<Vec<Evidence>, StripeError>>>,
-    ) -> Gathered {
-        let findings = subjects
-            .into_iter()
-            .zip(answers)
-            .map(|(about, answer)| Finding {
-                about,
-                evidence: answer.unwrap_or(Err(StripeError::NotAsked)),
-            })
-            .collect();
-        Gathered {
-            findings,
+    fn cost(&self) -> Cost {
+        Cost {
             requests: self.client.requests(),
             retries: self.client.retries(),
+            planned: Planned {
+                list_pages: self.list_pages.load(Ordering::Relaxed),
+                from_lists: self.from_lists.load(Ordering::Relaxed),
+                singles: self.singles.load(Ordering::Relaxed),
+            },
             fatal: self.fatal().clone(),
         }
     }
 
-    pub(super) fn answer(
-        &self,
-        question: &Question,
-        stop: &Stop,
-    ) -> Result<Vec<Evidence>, StripeError> {
+    fn work(&self, job: Job, stop: &Stop) -> Step<Job, Vec<Answered>> {
+        match job {
+            Job::Answer(place, open) => Step {
+                portion: vec![(place, self.answer(open, stop))],
+                then: Vec::new(),
+            },
+            Job::Page(list, walk) => self.turn_page(list, walk, stop),
+        }
+    }
+
+    /// Reads the next page of a walk: answers what it answers, and plans on.
+    fn turn_page(&self, list: List, walk: Walk, stop: &Stop) -> Step<Job, Vec<Answered>> {
+        let page = self.read_page(list, &walk, stop);
+        let mut desk = unpoisoned(self.desk.lock());
+        let (answered, mut then) = match page {
+            Ok(page) => {
+                let (taken, answered) = self.take_from(&page, &mut desk);
+                let next = desk.go_on(list, walk, &page.contents(), &taken);
+                (answered, Vec::from_iter(next))
+            }
+            Err(error) => {
+                desk.page_failed(walk, &error);
+                (Vec::new(), Vec::new())
+            }
+        };
+        then.extend(desk.next_jobs());
+        drop(desk);
+        let (disputed, complete): (Vec<_>, Vec<_>) = answered
+            .into_iter()
+            .partition(|(_, open)| open.is_disputed());
+        then.extend(
+            disputed
+                .into_iter()
+                .map(|(place, open)| Job::Answer(place, open)),
+        );
+        let portion = complete
+            .into_iter()
+            .map(|(place, open)| (place, self.answer(open, stop)))
+            .collect();
+        Step { portion, then }
+    }
+
+    fn read_page(&self, list: List, walk: &Walk, stop: &Stop) -> Result<Page, StripeError> {
+        if self.fatal().is_some() {
+            return Err(StripeError::NotAsked);
+        }
+        let page = list.read_page(&self.client, walk.start(), stop);
+        if !matches!(page, Err(StripeError::NotAsked)) {
+            self.list_pages.fetch_add(1, Ordering::Relaxed);
+        }
+        self.note(page)
+    }
+
+    /// Hands what was asked for to who asked: the ids that were found, and the
+    /// questions that have all they need. What cannot be read is left to be asked
+    /// for one by one, with its error.
+    fn take_from(&self, page: &Page, desk: &mut Desk) -> (Vec<String>, Vec<(usize, Open)>) {
+        let (mut taken, mut answered) = (Vec::new(), Vec::new());
+        for object in &page.objects {
+            let Some(id) = object.get("id").and_then(Value::as_str) else {
+                continue;
+            };
+            if !desk.waits_for(id) {
+                continue;
+            }
+            let Ok(found) = read_found(object, &self.reading, page.request_id.clone()) else {
+                continue;
+            };
+            answered.extend(desk.hand_out(id, &found));
+            taken.push(id.to_owned());
+        }
+        let count = u64::try_from(taken.len()).unwrap_or_default();
+        self.from_lists.fetch_add(count, Ordering::Relaxed);
+        (taken, answered)
+    }
+
+    /// One question's evidence: what was found on pages, and the rest by retrieval.
+    fn answer(&self, mut open: Open, stop: &Stop) -> Result<Vec<Evidence>, StripeError> {
         let mut evidence: Vec<Evidence> = Vec::new();
-        for text in &question.ids {
+        for text in std::mem::take(&mut open.ids) {
             if self.fatal().is_some() {
                 return Err(StripeError::NotAsked);
             }
-            let Some(id) = StripeId::parse(text) else {
-                evidence.push(Evidence::NotAnId { text: text.clone() });
+            let Some(id) = StripeId::parse(&text) else {
+                evidence.push(Evidence::NotAnId { text });
                 continue;
             };
             if evidence.iter().any(|known| speaks_of(known, &id)) {
                 continue;
             }
-            match retrieve(&self.client, &id, &self.reading, stop) {
-                Ok(finding) => {
-                    self.failures_in_a_row.store(0, Ordering::Relaxed);
-                    evidence.push(finding);
+            let finding = match open.take_found(&id) {
+                Some(found) => self.complete(found, stop),
+                None => {
+                    self.singles.fetch_add(1, Ordering::Relaxed);
+                    retrieve(&self.client, &id, &self.reading, stop)
                 }
-                Err(error) => {
-                    self.note_failure(&error);
-                    return Err(error);
-                }
-            }
+            };
+            evidence.push(self.note(finding)?);
         }
         Ok(evidence)
     }
 
+    /// A page says that there was a dispute; how it stands is a request of its own.
+    fn complete(&self, found: Found, stop: &Stop) -> Result<Evidence, StripeError> {
+        let mut payment = found.payment;
+        if found.disputed {
+            payment.dispute = disputes(&self.client, &payment, stop)?;
+        }
+        Ok(Evidence::Payment(payment))
+    }
+
     /// Ends the round where every other question would fail as well.
-    fn note_failure(&self, error: &StripeError) {
-        let hopeless = match error {
-            StripeError::Unreachable { .. } => {
+    fn note<T>(&self, answer: Result<T, StripeError>) -> Result<T, StripeError> {
+        let hopeless = match &answer {
+            Ok(_) => {
+                self.failures_in_a_row.store(0, Ordering::Relaxed);
+                false
+            }
+            Err(StripeError::Unreachable { .. }) => {
                 let failures = self.failures_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
                 failures >= FAILURES_THAT_END_A_RUN
             }
-            other => other.ends_the_run(),
+            Err(other) => other.ends_the_run(),
         };
-        if hopeless {
+        if let Err(error) = &answer
+            && hopeless
+        {
             self.fatal().get_or_insert_with(|| error.clone());
         }
+        answer
     }
 
-    fn fatal(&self) -> std::sync::MutexGuard<'_, Option<StripeError>> {
-        self.fatal
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn fatal(&self) -> MutexGuard<'_, Option<StripeError>> {
+        unpoisoned(self.fatal.lock())
     }
 }
 
-/// Whether the answer about another id told about this one as well.
-fn speaks_of(evidence: &Evidence, id: &StripeId) -> bool {
-    matches!(evidence, Evidence::Payment(payment) if payment.ids.contains(id.as_str()))
+pub(super) fn read_found(
+    object: &Value,
+    reading: &Reading,
+    request_id: Option<String>,
+) -> Result<Found, StripeError> {
+    Ok(Found {
+        payment: match object.get("object").and_then(Value::as_str) {
+            Some("checkout.session") => objects::read_session(object, reading, request_id)?,
+            _ => objects::read_intent(object, reading, request_id)?,
+        },
+        disputed: objects::is_disputed(object)?,
+    })
+}
+
+fn unpoisoned<T>(locked: Result<T, PoisonError<T>>) -> T {
+    locked.unwrap_or_else(PoisonError::into_inner)
 }

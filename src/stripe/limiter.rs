@@ -1,51 +1,79 @@
 //! Requests per second, as Stripe limits them.
 
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-/// A token bucket that holds one second's worth: a short burst goes through,
-/// a long run keeps to the rate.
+use sha2::{Digest, Sha256};
+
+use crate::pg::monotonic_nanoseconds;
+use crate::settings::Secret;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// The generic cell rate algorithm: a short burst of one second's worth goes
+/// through, a long run keeps to the rate. Clones share one line of waiting, and
+/// so do all limiters that were given the same number.
+#[derive(Clone)]
 pub(crate) struct Limiter {
-    per_second: f64,
-    state: Mutex<Bucket>,
+    /// Between two requests, in nanoseconds.
+    interval: u64,
+    arrival: Arrival,
 }
 
-struct Bucket {
-    tokens: f64,
-    filled_at: Instant,
+/// When the next request would be due if all came evenly spaced, in nanoseconds
+/// of [`monotonic_nanoseconds`].
+#[derive(Clone)]
+enum Arrival {
+    Shared(&'static AtomicU64),
+    Own(Arc<AtomicU64>),
 }
 
 impl Limiter {
-    pub(crate) fn new(per_second: u32) -> Self {
-        Self::starting_at(per_second, Instant::now())
-    }
-
-    pub(super) fn starting_at(per_second: u32, now: Instant) -> Self {
-        let per_second = f64::from(per_second.max(1));
+    /// `shared` is what all who call Stripe as this account and mode have in
+    /// common; without it, only clones wait for each other.
+    pub(crate) fn new(per_second: u32, shared: Option<&'static AtomicU64>) -> Self {
         Self {
-            per_second,
-            state: Mutex::new(Bucket {
-                tokens: per_second,
-                filled_at: now,
-            }),
+            interval: SECOND.div_ceil(u64::from(per_second.max(1))),
+            arrival: shared.map_or_else(|| Arrival::Own(Arc::default()), Arrival::Shared),
         }
     }
 
     /// Takes a place in the line; the answer is how long to wait for it.
     pub(crate) fn reserve(&self) -> Duration {
-        self.reserve_at(Instant::now())
+        self.reserve_at(monotonic_nanoseconds())
     }
 
-    pub(super) fn reserve_at(&self, now: Instant) -> Duration {
-        let mut bucket = self
-            .state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Another thread's clock reading may have overtaken this one.
-        let now = now.max(bucket.filled_at);
-        let gained = (now - bucket.filled_at).as_secs_f64() * self.per_second;
-        bucket.tokens = (bucket.tokens + gained).min(self.per_second) - 1.0;
-        bucket.filled_at = now;
-        Duration::from_secs_f64((-bucket.tokens / self.per_second).max(0.0))
+    pub(super) fn reserve_at(&self, now: u64) -> Duration {
+        let arrival = match &self.arrival {
+            Arrival::Shared(shared) => shared,
+            Arrival::Own(own) => own.as_ref(),
+        };
+        let after = |due: u64| due.max(now).saturating_add(self.interval);
+        let before = arrival
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |due| Some(after(due)))
+            .unwrap_or_else(|unchanged| unchanged);
+        let earliest = after(before).saturating_sub(SECOND);
+        Duration::from_nanos(earliest.saturating_sub(now))
     }
+}
+
+/// What stands for the account and mode that requests are made as, in memory
+/// that others may read: it tells nothing about the key.
+pub(crate) fn line_of(base: &str, key: &Secret, account: Option<&str>) -> u64 {
+    let mut digest = Sha256::new();
+    for part in [
+        "invoice_sync limiter",
+        base,
+        key.expose(),
+        account.unwrap_or_default(),
+    ] {
+        digest.update(part.as_bytes());
+        digest.update([0]);
+    }
+    let digest = digest.finalize();
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

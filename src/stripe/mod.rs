@@ -3,11 +3,17 @@
 //! all of it may run on threads of its own.
 
 pub(crate) mod client;
+mod desk;
 pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod gather;
+pub(crate) mod history;
+mod http_date;
 pub(crate) mod limiter;
+pub(crate) mod lists;
 pub(crate) mod objects;
+pub(crate) mod planner;
+pub(crate) mod probe;
 pub(crate) mod retrieve;
 pub(crate) mod retry;
 pub(crate) mod signature;

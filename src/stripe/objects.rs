@@ -17,6 +17,8 @@ pub(crate) struct Reading {
     pub(crate) gratuity_key: Option<String>,
     /// The metadata key that names the invoice.
     pub(crate) invoice_key: Option<String>,
+    /// Whether a session's `client_reference_id` names the invoice, too.
+    pub(crate) client_reference: bool,
     /// Paths that the host's payment rows take over: `payment_intent.description`,
     /// `metadata.project`.
     pub(crate) attributes: Vec<String>,
@@ -133,7 +135,7 @@ pub(crate) fn read_disputes(page: &Value) -> Result<Option<Dispute>, StripeError
     let disputes = page
         .get("data")
         .and_then(Value::as_array)
-        .ok_or_else(|| missing("data"))?;
+        .ok_or_else(|| StripeError::missing("data"))?;
     disputes
         .iter()
         .map(|dispute| text(dispute, "status").map(Dispute::from_status))
@@ -268,7 +270,7 @@ fn latest_charge(intent: &Value) -> Result<Option<&Value>, StripeError> {
 /// means that Stripe did not expand it.
 fn expanded<'a>(object: &'a Value, field: &str) -> Result<Option<&'a Value>, StripeError> {
     match object.get(field) {
-        None => Err(missing(field)),
+        None => Err(StripeError::missing(field)),
         Some(Value::Null) => Ok(None),
         Some(inner @ Value::Object(_)) => Ok(Some(inner)),
         Some(_) => Err(StripeError::Malformed {
@@ -288,10 +290,11 @@ fn gratuity(trio: Trio, reading: &Reading) -> Gratuity {
 }
 
 fn invoice_references(trio: Trio, reading: &Reading) -> Vec<String> {
-    let Some(key) = &reading.invoice_key else {
-        return Vec::new();
-    };
-    let mut references: Vec<String> = metadata(trio, key)
+    let named = reading.invoice_key.iter();
+    let client = trio.session.filter(|_| reading.client_reference);
+    let mut references: Vec<String> = named
+        .flat_map(|key| metadata(trio, key))
+        .chain(client.and_then(|session| session.get("client_reference_id")?.as_str()))
         .map(|reference| reference.trim().to_owned())
         .filter(|reference| !reference.is_empty())
         .collect();
@@ -349,25 +352,19 @@ fn text<'a>(object: &'a Value, field: &str) -> Result<&'a str, StripeError> {
     object
         .get(field)
         .and_then(Value::as_str)
-        .ok_or_else(|| missing(field))
+        .ok_or_else(|| StripeError::missing(field))
 }
 
 fn integer(object: &Value, field: &str) -> Result<i64, StripeError> {
     object
         .get(field)
         .and_then(Value::as_i64)
-        .ok_or_else(|| missing(field))
+        .ok_or_else(|| StripeError::missing(field))
 }
 
 fn flag(object: &Value, field: &str) -> Result<bool, StripeError> {
     object
         .get(field)
         .and_then(Value::as_bool)
-        .ok_or_else(|| missing(field))
-}
-
-fn missing(field: &str) -> StripeError {
-    StripeError::Malformed {
-        what: format!("\"{field}\" is missing or of the wrong type"),
-    }
+        .ok_or_else(|| StripeError::missing(field))
 }

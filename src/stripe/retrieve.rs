@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::error::StripeError;
 use super::objects::{self, Reading};
-use crate::domain::evidence::{Evidence, StripePayment};
+use crate::domain::evidence::{Dispute, Evidence, StripePayment};
 use crate::domain::identity::{ObjectKind, StripeId};
 use crate::pg::Stop;
 
@@ -16,9 +16,7 @@ pub(crate) fn retrieve(
     reading: &Reading,
     stop: &Stop,
 ) -> Result<Evidence, StripeError> {
-    if let (Some(theirs), Some(ours)) = (id.livemode(), client.livemode())
-        && theirs != ours
-    {
+    if is_of_other_mode(id, client.livemode()) {
         return Ok(Evidence::OtherMode {
             id: id.clone(),
             message: "told by the id's own prefix".to_owned(),
@@ -29,6 +27,11 @@ pub(crate) fn retrieve(
         Err(StripeError::NoSuchObject { message }) => Ok(absence(id.clone(), message)),
         Err(error) => Err(error),
     }
+}
+
+/// Whether the id's own prefix tells that it is not of the key's mode.
+pub(super) fn is_of_other_mode(id: &StripeId, ours: Option<bool>) -> bool {
+    matches!((id.livemode(), ours), (Some(theirs), Some(ours)) if theirs != ours)
 }
 
 fn ask(
@@ -70,11 +73,11 @@ fn ask(
 }
 
 /// The charge only says that there was a dispute; how it stands, the list says.
-fn disputes(
+pub(super) fn disputes(
     client: &Client,
     payment: &StripePayment,
     stop: &Stop,
-) -> Result<Option<crate::domain::evidence::Dispute>, StripeError> {
+) -> Result<Option<Dispute>, StripeError> {
     let filter = match (&payment.ids.intent, &payment.ids.charge) {
         (Some(intent), _) => ("payment_intent", intent.as_str()),
         (None, Some(charge)) => ("charge", charge.as_str()),

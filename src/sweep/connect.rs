@@ -4,10 +4,11 @@ use pgrx::prelude::PgSqlErrorCode;
 
 use crate::host::mapping::Mapping;
 use crate::host::settings::Settings;
-use crate::pg::Problem;
+use crate::pg::{Problem, shared_number};
 use crate::settings;
 use crate::stripe::client::Connection;
 use crate::stripe::error::StripeError;
+use crate::stripe::limiter::{Limiter, line_of};
 use crate::stripe::objects::Reading;
 
 /// How to reach Stripe; `None` where no key is set. Fails where a key is set
@@ -17,12 +18,14 @@ pub(crate) fn connection() -> Result<Option<Connection>, Problem> {
         return Ok(None);
     };
     let livemode = key.livemode();
+    let (base, account) = (settings::stripe_api_base(), settings::stripe_account());
+    let line = line_of(&base, &key, account.as_deref());
     Ok(Some(Connection {
-        base: settings::stripe_api_base(),
+        base,
         version: settings::stripe_api_version(),
-        account: settings::stripe_account(),
+        account,
         timeout: settings::http_timeout(),
-        requests_per_second: settings::requests_per_second(livemode),
+        limiter: Limiter::new(settings::requests_per_second(livemode), shared_number(line)),
         concurrency: settings::http_concurrency(),
         key,
     }))
@@ -33,6 +36,7 @@ pub(crate) fn reading(settings: &Settings, mapping: &Mapping) -> Reading {
     Reading {
         gratuity_key: settings.gratuity_key.clone(),
         invoice_key: settings.invoice_reference_key.clone(),
+        client_reference: settings.client_reference_names_invoice,
         attributes: mapping.stripe_paths(),
     }
 }
@@ -77,7 +81,8 @@ pub(crate) fn problem(error: &StripeError) -> Problem {
         .hint("Nothing was changed. Try again later; the next sweep does."),
         StripeError::Refused { .. }
         | StripeError::Malformed { .. }
-        | StripeError::NoSuchObject { .. } => Problem::new(
+        | StripeError::NoSuchObject { .. }
+        | StripeError::CursorGone { .. } => Problem::new(
             PgSqlErrorCode::ERRCODE_PROTOCOL_VIOLATION,
             "Stripe's answer cannot be used",
         )

@@ -1,10 +1,19 @@
 //! The way through, a file a step: whom to ask about, what to do about the
 //! answers, what to say in the end.
 
+mod act;
 pub(crate) mod apply;
+pub(crate) mod backfill;
+pub(crate) mod case;
+mod choose;
 pub(crate) mod connect;
+mod feed;
+pub(crate) mod hold;
 pub(crate) mod inbox;
 pub(crate) mod one;
+pub(crate) mod outcome;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod together;
+pub(crate) mod treatment;
 pub(crate) mod webhook;

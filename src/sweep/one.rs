@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 use pgrx::prelude::PgSqlErrorCode;
 use serde_json::Value;
 
-use super::apply::{Insistence, Mode, Treatment, apply};
+use super::apply::apply;
+use super::case::Case;
 use super::connect;
 use super::report::Report;
 use super::run::require_fresh_snapshots;
+use super::treatment::{Insistence, Mode, Treatment};
+use crate::domain::evidence::Evidence;
 use crate::host::mapping::Mapping;
-use crate::host::read::{Lock, Reading, read};
+use crate::host::read::{Reading, read_one};
+use crate::host::settings::Settings;
 use crate::ledger::runs::Kind;
 use crate::pg::Problem;
 use crate::stripe::gather::{Question, gather};
@@ -29,47 +33,79 @@ pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
     if mode == Mode::Write {
         require_fresh_snapshots()?;
     }
-    let deadline = Instant::now() + PATIENCE;
     let (mapping, settings) = Mapping::load()?;
-    let reading = read(&mapping, id, Lock::None)?.ok_or_else(|| unknown(id))?;
-    let ids = all_ids(&reading);
-
-    let mut livemode = None;
-    let mut gathered = None;
-    if !ids.is_empty() {
-        let connection = connect::connection()?.ok_or_else(connect::missing_key)?;
-        livemode = connection.key.livemode();
-        let question = Question {
-            about: reading.invoice.id.clone(),
-            ids,
-        };
-        let wanted = connect::reading(&settings, &mapping);
-        gathered = Some(gather(vec![question], connection, wanted, deadline)?);
-    }
-
+    let reading = read_one(&mapping, id)?.ok_or_else(|| unknown(id))?;
     let mut report = Report::open(Kind::SyncInvoice, mode);
-    let mut evidence = None;
-    if let Some(gathered) = gathered {
-        report.count_requests(gathered.requests, gathered.retries);
-        for finding in gathered.findings {
-            evidence = Some(finding.evidence.map_err(|error| connect::problem(&error))?);
-        }
-    }
+    let answer = ask(&mapping, &settings, &reading.invoice.id, all_ids(&reading))?;
+    report.count_requests(answer.requests, answer.retries);
     let treatment = Treatment {
         mapping: &mapping,
-        rules: settings.rules(livemode)?,
+        rules: settings.rules(answer.livemode)?,
         mode,
         insistence: Insistence::Again,
     };
-    let found = evidence.as_deref();
-    let outcome = apply(&treatment, id, found.unwrap_or_default())?.ok_or_else(|| unknown(id))?;
-    report.add(&outcome, found);
+    let case = Case {
+        invoice: &reading.invoice.id,
+        evidence: answer.evidence.as_deref(),
+    };
+    let verdicts = apply(&treatment, &[case], &mut report)?;
+    if verdicts.iter().all(Option::is_none) {
+        return Err(unknown(id));
+    }
     Ok(report.close())
+}
+
+/// What Stripe said about one invoice.
+#[derive(Default)]
+pub(crate) struct Answer {
+    /// `None` where there was nothing to ask about.
+    pub(crate) evidence: Option<Vec<Evidence>>,
+    /// The mode of the key.
+    pub(crate) livemode: Option<bool>,
+    pub(crate) requests: u64,
+    pub(crate) retries: u64,
+}
+
+/// Asks Stripe about an invoice's ids, within a person's patience; fails as
+/// [`sync_invoice`] does.
+pub(crate) fn ask(
+    mapping: &Mapping,
+    settings: &Settings,
+    invoice: &str,
+    ids: Vec<String>,
+) -> Result<Answer, Problem> {
+    if ids.is_empty() {
+        return Ok(Answer::default());
+    }
+    let connection = connect::connection()?.ok_or_else(connect::missing_key)?;
+    let livemode = connection.key.livemode();
+    let question = Question {
+        about: invoice.to_owned(),
+        ids,
+        created: None,
+    };
+    let wanted = connect::reading(settings, mapping);
+    let gathered = gather(
+        vec![question],
+        connection,
+        wanted,
+        Instant::now() + PATIENCE,
+    )?;
+    let mut evidence = None;
+    for finding in gathered.findings {
+        evidence = Some(finding.evidence.map_err(|error| connect::problem(&error))?);
+    }
+    Ok(Answer {
+        evidence,
+        livemode,
+        requests: gathered.cost.requests,
+        retries: gathered.cost.retries,
+    })
 }
 
 /// The invoice's ids and those of its payments: a refund of what was booked
 /// long ago is looked for as well.
-fn all_ids(reading: &Reading) -> Vec<String> {
+pub(crate) fn all_ids(reading: &Reading) -> Vec<String> {
     let mut ids = reading.invoice.stored_ids.clone();
     for row in &reading.payments {
         let known = [&row.ids.session, &row.ids.intent, &row.ids.charge];

@@ -1,19 +1,23 @@
 //! What a run says in the end: to the ledger, and to its caller.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::apply::{Mode, Outcome};
+use super::outcome::{Outcome, describe};
+use super::treatment::Mode;
+use crate::alert::outbox;
 use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
-use crate::domain::invoice::InvoiceStatus;
+use crate::domain::feed::Gap;
+use crate::domain::invoice::Invoice;
 use crate::domain::issue::{Issue, IssueKind, Severity};
-use crate::domain::payment::PaymentStatus;
-use crate::domain::plan::{PaymentChange, Plan};
-use crate::ledger::issues::{self, Asked, Subject};
-use crate::ledger::runs::{self, Kind, Totals};
+use crate::ledger::budget::Usage;
+use crate::ledger::issues::{self, Asked, Judged, Subject};
+use crate::ledger::runs::{self, Kind, State, Totals};
 use crate::ledger::{changes, checks, memory};
-use crate::pg::Problem;
+use crate::pg::{Problem, waited_for_threads};
+use crate::stripe::gather::Planned;
 
 /// Whom an issue is about that concerns them all.
 const NOBODY: Subject = Subject {
@@ -21,23 +25,42 @@ const NOBODY: Subject = Subject {
     number: None,
 };
 
+/// What came of an invoice, and what Stripe said about it: `None` where it was
+/// not asked.
+pub(super) struct Settled<'a> {
+    pub(super) outcome: Outcome,
+    pub(super) evidence: Option<&'a [Evidence]>,
+}
+
 /// A run while it goes on.
 pub(crate) struct Report {
     /// `None` in a dry run: nothing is written down.
     run: Option<i64>,
+    /// Whether there is somebody to be told of each invoice; a run that goes on and
+    /// on has no room for that, and the ledger has it all.
+    keeps_details: bool,
     totals: Totals,
+    /// Since it was last saved.
     checked: BTreeSet<String>,
+    gap: Option<Gap>,
+    /// As [`Usage::to_json`] has it; null where nothing is to be kept to.
+    usage: Value,
     fixed: Vec<Value>,
     /// What was found, for a dry run; else the ledger says what stands.
     issues: Vec<Value>,
     errors: Vec<Value>,
     problem: Option<Problem>,
+    /// How long this backend had waited for answers when the run began.
+    had_waited: Duration,
 }
 
 impl Report {
     pub(crate) fn open(kind: Kind, mode: Mode) -> Self {
         Self {
             run: (mode == Mode::Write).then(|| runs::open(kind)),
+            keeps_details: true,
+            gap: None,
+            usage: Value::Null,
             totals: Totals {
                 success: true,
                 ..Totals::default()
@@ -47,7 +70,24 @@ impl Report {
             issues: Vec::new(),
             errors: Vec::new(),
             problem: None,
+            had_waited: waited_for_threads(),
         }
+    }
+
+    /// Invoices of which something was changed so far.
+    pub(crate) fn fixed(&self) -> u64 {
+        self.totals.invoices_fixed as u64
+    }
+
+    /// For a run over several transactions: what it has done is saved after each.
+    pub(crate) fn without_details(mut self) -> Self {
+        self.keeps_details = false;
+        self
+    }
+
+    /// The run's number; `None` in a dry run.
+    pub(crate) fn run(&self) -> Option<i64> {
+        self.run
     }
 
     pub(crate) fn count_requests(&mut self, requests: u64, retries: u64) {
@@ -55,16 +95,24 @@ impl Report {
         self.totals.stripe_retries += retries;
     }
 
-    /// Whether this run has treated the invoice already.
-    pub(crate) fn has(&self, invoice: &str) -> bool {
-        self.checked.contains(invoice)
+    pub(crate) fn count_planned(&mut self, planned: Planned) {
+        self.totals.list_pages += planned.list_pages;
+        self.totals.objects_from_lists += planned.from_lists;
+        self.totals.objects_one_by_one += planned.singles;
+    }
+
+    /// Whether Stripe could not be asked, or not about everything.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.problem.is_some()
     }
 
     /// A question that Stripe did not answer: about an invoice, or for events.
     pub(crate) fn note_stripe_error(&mut self, invoice: Option<&str>, error: &str) {
         self.totals.stripe_errors += 1;
-        self.errors
-            .push(json!({ "invoiceId": invoice, "error": error }));
+        if self.keeps_details {
+            self.errors
+                .push(json!({ "invoiceId": invoice, "error": error }));
+        }
     }
 
     /// Why not all of Stripe could be asked. Opens `stripe_unreachable`, where
@@ -85,23 +133,24 @@ impl Report {
                 "message": problem.message(),
                 "detail": problem.detail_text(),
             }));
-            issues::raise(run, NOBODY, &issue);
+            issues::raise(run, &[(NOBODY, &issue)]);
         }
         self.problem = Some(problem);
     }
 
     /// An issue of no invoice in particular.
     pub(crate) fn add_general_issue(&mut self, issue: &Issue) {
-        self.issues.push(json!({
-            "invoiceId": null,
-            "invoiceNumber": null,
-            "kind": issue.kind.as_str(),
-            "severity": issue.severity.as_str(),
-            "object": issue.object,
-            "issue": issue.summary,
-        }));
         if let Some(run) = self.run {
-            issues::raise(run, NOBODY, issue);
+            issues::raise(run, &[(NOBODY, issue)]);
+        } else {
+            self.issues.push(json!({
+                "invoiceId": null,
+                "invoiceNumber": null,
+                "kind": issue.kind.as_str(),
+                "severity": issue.severity.as_str(),
+                "object": issue.object,
+                "issue": issue.summary,
+            }));
         }
     }
 
@@ -112,9 +161,36 @@ impl Report {
         }
     }
 
-    /// Takes one invoice's outcome in. `evidence` is `None` where Stripe was
-    /// not asked about it.
-    pub(crate) fn add(&mut self, outcome: &Outcome, evidence: Option<&[Evidence]>) {
+    /// What was said of events that failed is over for these.
+    pub(crate) fn resolve_event_issues(&self, events: &[&String]) {
+        if let Some(run) = self.run.filter(|_| !events.is_empty()) {
+            issues::resolve_events(run, events);
+        }
+    }
+
+    /// Stripe keeps events for 30 days, and nobody read them for longer than that.
+    pub(crate) fn note_gap(&mut self, gap: Gap) {
+        self.gap = Some(gap);
+    }
+
+    /// What the month has used of its requests, before this run.
+    pub(crate) fn note_usage(&mut self, usage: &Usage) {
+        self.usage = usage.to_json();
+    }
+
+    /// Takes in what came of invoices, each another one, and writes it down.
+    pub(super) fn add(&mut self, settled: &[Settled]) {
+        for Settled { outcome, .. } in settled {
+            self.tell(outcome);
+        }
+        if let Some(run) = self.run
+            && !settled.is_empty()
+        {
+            write_down(run, settled);
+        }
+    }
+
+    fn tell(&mut self, outcome: &Outcome) {
         self.checked.insert(outcome.invoice.id.clone());
         let invoice = &outcome.invoice;
         let entry = |details: Value| {
@@ -128,14 +204,19 @@ impl Report {
             Some(_) => !outcome.changes.is_empty(),
             None => !outcome.intended.changes_nothing(),
         };
-        if touched {
+        self.totals.invoices_fixed += usize::from(touched);
+        if touched && self.keeps_details {
             let changes: Vec<Value> = outcome.changes.iter().map(|c| c.to_json()).collect();
             self.fixed.push(entry(json!({
                 "action": describe(&outcome.intended),
                 "changes": changes,
             })));
         }
-        for issue in &outcome.plan.issues {
+        if self.run.is_some() {
+            return;
+        }
+        let told = |issue: &&Issue| !issues::is_settled(subject(&outcome.invoice), issue);
+        for issue in outcome.plan.issues.iter().filter(told) {
             self.issues.push(entry(json!({
                 "kind": issue.kind.as_str(),
                 "severity": issue.severity.as_str(),
@@ -143,22 +224,36 @@ impl Report {
                 "issue": issue.summary,
             })));
         }
+    }
+
+    /// Writes down what was done so far: whatever comes, that is done.
+    pub(crate) fn save(&mut self) {
+        if !self.keeps_details {
+            self.count(State::UnderWay);
+        }
+    }
+
+    fn count(&mut self, state: State) {
+        self.totals.invoices_checked += std::mem::take(&mut self.checked).len();
+        self.totals.waited = waited_for_threads() - self.had_waited;
+        self.totals.error = self.problem.as_ref().map_or(Value::Null, as_json);
+        self.totals.issues_found = match self.run {
+            Some(run) if !self.keeps_details => issues::count_seen(run),
+            _ => self.issues.len(),
+        };
         if let Some(run) = self.run {
-            write_down(run, outcome, evidence);
+            runs::save(run, &self.totals, state);
         }
     }
 
     /// Ends the run; the answer is the JSON that callers of the original know.
     pub(crate) fn close(mut self) -> Value {
-        if let Some(run) = self.run {
+        if let Some(run) = self.run.filter(|_| self.keeps_details) {
             self.issues = issues::standing(run, &self.checked);
         }
-        self.totals.invoices_checked = self.checked.len();
-        self.totals.invoices_fixed = self.fixed.len();
-        self.totals.issues_found = self.issues.len();
-        self.totals.error = self.problem.as_ref().map_or(Value::Null, as_json);
+        self.count(State::Finished);
         if let Some(run) = self.run {
-            runs::close(run, &self.totals);
+            outbox::digest(run);
         }
         let totals = &self.totals;
         let mut message = format!(
@@ -167,6 +262,9 @@ impl Report {
         );
         if let Some(problem) = &self.problem {
             message = format!("{message} Not complete: {}.", problem.message());
+        }
+        if let Some(gap) = self.gap {
+            message = format!("{message} {}", describe_gap(gap));
         }
         json!({
             "success": totals.success,
@@ -179,10 +277,14 @@ impl Report {
                 "stripeErrors": totals.stripe_errors,
                 "stripeRequests": totals.stripe_requests,
                 "stripeRetries": totals.stripe_retries,
+                "listPages": totals.list_pages,
+                "objectsFromLists": totals.objects_from_lists,
+                "objectsOneByOne": totals.objects_one_by_one,
             },
             "fixed": totals.invoices_fixed,
             "issues": totals.issues_found,
             "details": { "fixed": self.fixed, "issues": self.issues, "stripeErrors": self.errors },
+            "monthlyReads": self.usage,
             "error": totals.error,
             "message": message,
         })
@@ -198,26 +300,58 @@ fn as_json(problem: &Problem) -> Value {
     })
 }
 
-fn write_down(run: i64, outcome: &Outcome, evidence: Option<&[Evidence]>) {
-    let invoice = &outcome.invoice;
-    let subject = Subject {
+fn subject(invoice: &Invoice) -> Subject<'_> {
+    Subject {
         invoice: Some(&invoice.id),
         number: invoice.number.as_deref(),
-    };
-    let found = evidence.unwrap_or_default();
-    changes::record(run, &invoice.id, &outcome.changes, &digest(found));
-    for issue in &outcome.plan.issues {
-        issues::raise(run, subject, issue);
     }
-    let asked = match evidence {
-        Some(_) => Asked::Yes,
-        None => Asked::No,
-    };
-    issues::resolve_others(run, &invoice.id, &outcome.plan, &outcome.plan.issues, asked);
-    if evidence.is_some() {
-        memory::note(&invoice.id, found, &outcome.plan.learned);
-        checks::note(&invoice.id, &invoice.stored_ids, outcome.plan.recheck);
+}
+
+/// Into the ledger, a statement for each of its tables.
+fn write_down(run: i64, settled: &[Settled]) {
+    let mut entries = Vec::new();
+    let mut found = Vec::new();
+    let mut judged = Vec::new();
+    let mut lessons = Vec::new();
+    let mut checks = Vec::new();
+    for Settled { outcome, evidence } in settled {
+        let (invoice, plan) = (&outcome.invoice, &outcome.plan);
+        entries.push(changes::Entry {
+            invoice: &invoice.id,
+            changes: &outcome.changes,
+            evidence: digest(evidence.unwrap_or_default()),
+        });
+        found.extend(plan.issues.iter().map(|issue| (subject(invoice), issue)));
+        let asked = match evidence {
+            Some(_) => Asked::Yes,
+            None => Asked::No,
+        };
+        judged.push(Judged {
+            invoice: &invoice.id,
+            plan,
+            asked,
+        });
+        if let Some(evidence) = evidence {
+            lessons.push(memory::Lesson {
+                invoice: &invoice.id,
+                evidence,
+                learned: &plan.learned,
+            });
+            checks.push((invoice, plan.recheck));
+        }
     }
+    changes::record(run, &entries);
+    issues::raise(run, &found);
+    issues::resolve_others(run, &judged);
+    memory::note(&lessons);
+    checks::note(&checks);
+}
+
+fn describe_gap(gap: Gap) -> String {
+    format!(
+        "Stripe's events of {} hours are gone, because nobody read them within 30 days: run_sweep looks through its lists instead (see invoice_sync.progress).",
+        (gap.until - gap.since + 3599) / 3600
+    )
 }
 
 /// What Stripe said, as far as a change has to be explained by it.
@@ -236,47 +370,4 @@ fn digest(evidence: &[Evidence]) -> Value {
         _ => None,
     });
     json!({ "stripe": received.collect::<Vec<_>>() })
-}
-
-/// A plan in words: what it changes.
-pub(crate) fn describe(plan: &Plan) -> String {
-    let mut parts: Vec<String> = plan.payments.iter().map(describe_payment).collect();
-    if let Some(change) = &plan.invoice {
-        parts.extend(change.status.map(|status| match status {
-            InvoiceStatus::Paid => "invoice set to paid".to_owned(),
-            InvoiceStatus::Partial => "invoice set to paid in part".to_owned(),
-            InvoiceStatus::Open | InvoiceStatus::Closed => "invoice's status set".to_owned(),
-        }));
-        parts.extend(
-            change
-                .amount_paid
-                .map(|money| format!("amount paid set to {money}")),
-        );
-        parts.extend(
-            change
-                .balance
-                .map(|money| format!("balance set to {money}")),
-        );
-        parts.extend(change.paid_at.map(|_| "date of payment set".to_owned()));
-    }
-    parts.join("; ")
-}
-
-fn describe_payment(change: &PaymentChange) -> String {
-    match change {
-        PaymentChange::Insert(new) => format!(
-            "payment {} of {} recorded",
-            new.ids.key().unwrap_or_default(),
-            new.amount
-        ),
-        PaymentChange::Update(update) => {
-            let what = match update.status {
-                Some(PaymentStatus::Paid) => "set to paid",
-                Some(PaymentStatus::Refunded) => "set to refunded",
-                Some(PaymentStatus::Disputed) => "set to disputed",
-                Some(PaymentStatus::Pending | PaymentStatus::Other) | None => "corrected",
-            };
-            format!("payment {} {what}", update.ids.key().unwrap_or_default())
-        }
-    }
 }

@@ -1,34 +1,49 @@
-//! A sweep: every invoice that Stripe has to be asked about, and every one
-//! whose own rows do not agree, in one transaction and one bounded batch.
+//! A sweep: what Stripe's events told of, the invoices that Stripe has to be
+//! asked about, and those whose own rows do not agree; batch by batch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::apply::{Insistence, Mode, Treatment, apply};
+use super::act::{Told, act};
+use super::apply::{CHUNK, apply};
+use super::case::Case;
+use super::choose::{Choice, Chosen};
 use super::connect;
+use super::feed;
 use super::inbox;
 use super::report::Report;
+use super::treatment::{Insistence, Mode, Treatment};
+use crate::alert;
 use crate::domain::evidence::Evidence;
 use crate::domain::issue::IssueKind;
-use crate::host::candidates;
 use crate::host::mapping::Mapping;
-use crate::host::write::now;
-use crate::ledger::events;
-use crate::ledger::runs::Kind;
-use crate::pg::{Problem, identity, sql};
+use crate::ledger::budget::{self, Usage};
+use crate::ledger::events::{Verdict, Waiting};
+use crate::ledger::retention;
+use crate::ledger::runs::{self, Kind};
+use crate::pg::{Problem, SessionLock, Transactions, identity};
 use crate::stripe::client::Connection;
 use crate::stripe::error::StripeError;
-use crate::stripe::gather::{Finding, Question, gather};
+use crate::stripe::gather::{Finding, Gathering, Question};
 use crate::stripe::objects::Reading;
+
+/// What a batch of a sweep in transactions of its own holds: little enough for its
+/// memory, and much, for the more is asked about at once the more a page answers.
+/// It is written, and committed, by portions.
+pub(crate) const BATCH: usize = 20_000;
+
+/// How many answers are acted on together, in one transaction: a slow Stripe must
+/// not keep what it has said from the books.
+const PORTION: usize = 200;
 
 /// The bounds of one sweep.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batch {
-    /// Invoices that Stripe is asked about, and as many again that are judged
-    /// by their own rows.
-    pub(crate) invoices: usize,
+    /// What is looked at in one batch: invoices, and payments that events told of.
+    /// In the caller's transaction there is one batch.
+    pub(crate) size: usize,
     /// No question is put and no invoice begun after this.
     pub(crate) duration: Duration,
 }
@@ -46,12 +61,22 @@ impl Batch {
 /// Stripe's failures are reported in it and never end it: what can be repaired
 /// without Stripe is. Fails for settings that do not fit the database, and in a
 /// transaction that keeps one snapshot (0A000).
-pub(crate) fn sweep(batch: Batch, mode: Mode) -> Result<Value, Problem> {
+pub(crate) fn sweep(
+    batch: Batch,
+    mode: Mode,
+    transactions: Transactions,
+) -> Result<Value, Problem> {
+    let mut turn = Turn::NotNeeded;
     if mode == Mode::Write {
         require_fresh_snapshots()?;
-        if !take_turn() {
-            return Ok(another_runs());
-        }
+        turn = Turn::take(transactions, 0);
+    }
+    if matches!(turn, Turn::Others) {
+        return Ok(another_runs());
+    }
+    if mode == Mode::Write {
+        // What was committed before: what this run finds may still be rolled back.
+        alert::send_or_warn(transactions);
     }
     let begun = Instant::now();
     let (mapping, settings) = Mapping::load()?;
@@ -60,6 +85,13 @@ pub(crate) fn sweep(batch: Batch, mode: Mode) -> Result<Value, Problem> {
         .as_ref()
         .ok()
         .and_then(|connection| connection.as_ref()?.key.livemode());
+    if mode == Mode::Write {
+        runs::close_abandoned(Kind::Sweep);
+    }
+    let mut report = Report::open(Kind::Sweep, mode);
+    if transactions.are_own() {
+        report = report.without_details();
+    }
     let sweep = Sweep {
         treatment: Treatment {
             mapping: &mapping,
@@ -67,141 +99,357 @@ pub(crate) fn sweep(batch: Batch, mode: Mode) -> Result<Value, Problem> {
             mode,
             insistence: Insistence::Once,
         },
+        transactions,
         reading: connect::reading(&settings, &mapping),
-        invoices: batch.invoices,
+        size: batch.size,
         questions_until: begun + batch.for_questions(),
         deadline: begun + batch.duration,
     };
-    let mut report = Report::open(Kind::Sweep, mode);
-    let mut evidence = BTreeMap::new();
+    let usage = settings.monthly_read_budget.map(budget::usage);
+    if let Some(usage) = &usage {
+        report.note_usage(usage);
+    }
+    let mut choice = Choice::new(
+        &mapping,
+        mode,
+        runs::clock(),
+        settings.local_check_budget(),
+        usage.as_ref().map_or(usize::MAX, Usage::allowance),
+    );
     match connection {
-        Ok(Some(connection)) => evidence = sweep.ask_stripe(&connection, &mut report)?,
+        Ok(Some(connection)) => sweep.with_stripe(&connection, &mut choice, &mut report)?,
         Ok(None) => report.fail(connect::missing_key(), false),
         Err(problem) => report.fail(problem, false),
     }
-    sweep.judge(&evidence, &mut report)?;
+    sweep.without_stripe(&mut choice, &mut report)?;
     if mode == Mode::Write {
-        events::forget_old();
+        retention::forget_old();
     }
-    Ok(report.close())
+    let answer = report.close();
+    if transactions.are_own() {
+        transactions.commit();
+        alert::send_or_warn(transactions);
+    }
+    Ok(answer)
 }
 
 /// What the steps of one sweep share.
 struct Sweep<'a> {
     treatment: Treatment<'a>,
+    transactions: Transactions,
     reading: Reading,
-    invoices: usize,
+    size: usize,
     questions_until: Instant,
     deadline: Instant,
 }
 
-/// What came of the events.
-#[derive(Default)]
-struct Taken {
-    feed_was_read: bool,
-    /// A key without the permission to read events still reads the rest.
-    feed_forbidden: Option<StripeError>,
-    /// For which nothing else is asked.
-    failure: Option<StripeError>,
+/// Whom a question is for.
+enum Asker {
+    /// And the invoice, where it is known.
+    Event(Waiting, Option<String>),
+    Invoice(String),
 }
 
 impl Sweep<'_> {
-    /// Events first, because they tell of everything that moved; then the
-    /// invoices that no event told of. Answers with what Stripe says of these.
-    fn ask_stripe(
+    /// Events first, because they tell of everything that moved; then batch after
+    /// batch of what they told of and of what they did not.
+    fn with_stripe(
         &self,
         connection: &Connection,
+        choice: &mut Choice,
         report: &mut Report,
-    ) -> Result<BTreeMap<String, Vec<Evidence>>, Problem> {
-        let mut taken = Taken::default();
+    ) -> Result<(), Problem> {
+        let mut outage = Outage::default();
         if self.treatment.mode == Mode::Write {
-            taken = self.take_events(connection, report)?;
+            self.follow_feed(connection, &mut outage, report)?;
         }
-        let mut evidence = BTreeMap::new();
-        let mut failure = taken.failure;
-        if failure.is_none() {
-            let mut questions = questions(self.treatment.mapping, self.invoices);
-            // An event told of these, and they were treated by that.
-            questions.retain(|question| !report.has(&question.about));
-            let gathered = gather(
-                questions,
-                connection.clone(),
-                self.reading.clone(),
-                self.questions_until,
-            )?;
-            report.count_requests(gathered.requests, gathered.retries);
-            let last_error;
-            (evidence, last_error) = sort(gathered.findings, report);
-            // Too few were asked to be called hopeless, or none had an answer in time;
-            // but where the feed was read, Stripe is there.
-            let unanswered = (!taken.feed_was_read && evidence.is_empty() && gathered.requests > 0)
-                .then(|| last_error.unwrap_or(StripeError::NotAsked));
-            failure = gathered.fatal.or(unanswered).or(taken.feed_forbidden);
+        while outage.fatal.is_none() && Instant::now() < self.questions_until {
+            let chosen = choice.next(self.size);
+            if chosen.is_empty() {
+                choice.keep_place();
+                break;
+            }
+            self.treat(chosen, connection, &mut outage, report)?;
+            choice.keep_place();
+            if !self.transactions.are_own() {
+                break;
+            }
+            report.save();
+            self.transactions.commit();
         }
-        match failure {
+        match outage.error() {
             Some(error) => report.fail(connect::problem(&error), true),
             None => report.resolve_general_issue(IssueKind::StripeUnreachable),
         }
-        Ok(evidence)
+        Ok(())
     }
 
-    /// Reads the feed and acts on what waits in the inbox.
-    fn take_events(&self, connection: &Connection, report: &mut Report) -> Result<Taken, Problem> {
-        let own = inbox::own(connection);
-        let followed = inbox::follow_feed(
+    /// What the rows alone tell, where Stripe could not be asked.
+    fn without_stripe(&self, choice: &mut Choice, report: &mut Report) -> Result<(), Problem> {
+        if !report.has_failed() {
+            return Ok(());
+        }
+        let chosen = choice.next(self.size);
+        let invoices = chosen.invoices.into_iter().map(|it| (it.invoice, None));
+        self.judge(&invoices.collect(), report)?;
+        choice.keep_place();
+        Ok(())
+    }
+
+    /// Reads the feed; a key without the permission to read events still reads the rest.
+    fn follow_feed(
+        &self,
+        connection: &Connection,
+        outage: &mut Outage,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        let followed = feed::follow(
+            self.transactions,
             connection.clone(),
-            &own,
-            now(),
+            &inbox::own(connection),
             self.questions_until,
             report,
         )?;
-        let mut taken = Taken::default();
         match followed {
             Ok(()) => {
-                taken.feed_was_read = true;
-                inbox::watch_webhooks(report);
+                outage.was_answered = true;
+                feed::watch_webhooks(report);
             }
             Err(error) => {
                 report.note_stripe_error(None, &error.to_string());
-                if !matches!(error, StripeError::Forbidden { .. }) {
-                    taken.failure = Some(error);
-                    return Ok(taken);
+                if matches!(error, StripeError::Forbidden { .. }) {
+                    outage.forbidden = Some(error);
+                } else {
+                    outage.fatal = Some(error);
                 }
-                taken.feed_forbidden = Some(error);
-            }
-        }
-        taken.failure = inbox::work_off(
-            &self.treatment,
-            connection.clone(),
-            self.reading.clone(),
-            self.invoices,
-            self.questions_until,
-            report,
-        )?;
-        Ok(taken)
-    }
-
-    /// Every invoice that Stripe told of, and every one whose rows do not agree.
-    fn judge(
-        &self,
-        evidence: &BTreeMap<String, Vec<Evidence>>,
-        report: &mut Report,
-    ) -> Result<(), Problem> {
-        let suspects = candidates::suspects(self.treatment.mapping, self.invoices);
-        let invoices: BTreeSet<&String> = evidence.keys().chain(&suspects).collect();
-        for invoice in invoices {
-            if Instant::now() >= self.deadline {
-                break;
-            }
-            if report.has(invoice) {
-                continue;
-            }
-            let found = evidence.get(invoice).map(Vec::as_slice);
-            if let Some(outcome) = apply(&self.treatment, invoice, found.unwrap_or_default())? {
-                report.add(&outcome, found);
             }
         }
         Ok(())
+    }
+
+    /// Asks Stripe about a batch and acts on what it says; what it need not be
+    /// asked about is judged by its own rows.
+    fn treat(
+        &self,
+        chosen: Chosen,
+        connection: &Connection,
+        outage: &mut Outage,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        let mut cases = Cases::new();
+        let mut askers = HashMap::new();
+        let mut questions = Vec::new();
+        let mut ask = |asker, ids, created| {
+            let about = askers.len().to_string();
+            askers.insert(about.clone(), asker);
+            questions.push(Question {
+                about,
+                ids,
+                created,
+            });
+        };
+        for (waiting, invoice) in chosen.events {
+            let (ids, created) = (vec![waiting.money.to_string()], waiting.created);
+            ask(Asker::Event(waiting, invoice), ids, created);
+        }
+        for candidate in chosen.invoices {
+            if candidate.ids.is_empty() {
+                cases.insert(candidate.invoice, None);
+            } else {
+                ask(Asker::Invoice(candidate.invoice), candidate.ids, None);
+            }
+        }
+        let mut gathering = Gathering::start(
+            questions,
+            connection.clone(),
+            self.reading.clone(),
+            self.questions_until,
+        )?;
+        // The first portion brings along what nobody has to be asked about. While
+        // one is written, the next answers are on their way.
+        loop {
+            let portion = self.transactions.wait(|| next_portion(&mut gathering));
+            let is_last = portion.len() < PORTION;
+            outage.note(&portion);
+            let cases = std::mem::take(&mut cases);
+            self.act_on(portion, &mut askers, cases, report)?;
+            if is_last || Instant::now() >= self.deadline {
+                break;
+            }
+        }
+        let cost = gathering.cost();
+        report.count_requests(cost.requests, cost.retries);
+        report.count_planned(cost.planned);
+        outage.was_asked |= cost.requests > 0;
+        outage.fatal = outage.fatal.take().or(cost.fatal);
+        Ok(())
+    }
+
+    /// Acts on what Stripe has answered, and on `cases` beside it.
+    fn act_on(
+        &self,
+        findings: Vec<Finding>,
+        askers: &mut HashMap<String, Asker>,
+        mut cases: Cases,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        let mut told = Vec::new();
+        let mut failed = Vec::new();
+        for finding in findings {
+            let Some(asker) = askers.remove(&finding.about) else {
+                continue;
+            };
+            match (asker, finding.evidence) {
+                (Asker::Invoice(invoice), Ok(evidence)) => {
+                    cases.insert(invoice, Some(evidence));
+                }
+                (Asker::Event(waiting, _), Ok(evidence)) => told.push((waiting, evidence)),
+                // Its turn comes with the next sweep; it is nobody's mistake.
+                (_, Err(StripeError::NotAsked)) => {}
+                (Asker::Invoice(invoice), Err(error)) => {
+                    report.note_stripe_error(Some(&invoice), &error.to_string());
+                }
+                (Asker::Event(waiting, invoice), Err(error)) => {
+                    report.note_stripe_error(invoice.as_deref(), &error.to_string());
+                    failed.push((waiting.events, Verdict::Again(error.to_string())));
+                }
+            }
+        }
+        self.act_on_events(told, failed, report)?;
+        self.judge(&cases, report)
+    }
+
+    /// Acts on what Stripe says now of the payments that events are about.
+    fn act_on_events(
+        &self,
+        answered: Vec<(Waiting, Vec<Evidence>)>,
+        failed: Vec<(Vec<String>, Verdict)>,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        let told: Vec<Told> = answered
+            .iter()
+            .map(|(waiting, evidence)| Told {
+                evidence,
+                waited: waiting.waited,
+            })
+            .collect();
+        let mut verdicts = Vec::new();
+        for chunk in told.chunks(CHUNK) {
+            if Instant::now() >= self.deadline {
+                break;
+            }
+            verdicts.extend(act(&self.treatment, chunk, report)?);
+        }
+        let acted = answered.iter().zip(&verdicts);
+        let settled: Vec<(&[String], &Verdict)> = acted
+            .map(|((waiting, _), verdict)| (waiting.events.as_slice(), verdict))
+            .chain(
+                failed
+                    .iter()
+                    .map(|(events, verdict)| (&events[..], verdict)),
+            )
+            .collect();
+        inbox::settle(&settled, report);
+        Ok(())
+    }
+
+    /// Treats invoices by what Stripe says of them, or by their rows alone.
+    fn judge(&self, cases: &Cases, report: &mut Report) -> Result<(), Problem> {
+        let cases: Vec<Case> = cases
+            .iter()
+            .map(|(invoice, evidence)| Case {
+                invoice,
+                evidence: evidence.as_deref(),
+            })
+            .collect();
+        for chunk in cases.chunks(CHUNK) {
+            if Instant::now() >= self.deadline {
+                break;
+            }
+            apply(&self.treatment, chunk, report)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is known of each invoice: `None` where Stripe was not asked.
+type Cases = BTreeMap<String, Option<Vec<Evidence>>>;
+
+/// So many answers, or the last of them.
+fn next_portion(gathering: &mut Gathering) -> Vec<Finding> {
+    let mut portion = Vec::new();
+    while portion.len() < PORTION {
+        match gathering.next() {
+            Some(findings) => portion.extend(findings),
+            None => break,
+        }
+    }
+    portion
+}
+
+/// Whether Stripe can be asked at all, as far as a sweep has seen.
+#[derive(Default)]
+struct Outage {
+    /// To one question at least.
+    was_answered: bool,
+    was_asked: bool,
+    /// For which nothing else is asked.
+    fatal: Option<StripeError>,
+    /// The feed is not for this key to read.
+    forbidden: Option<StripeError>,
+    last: Option<StripeError>,
+}
+
+impl Outage {
+    fn note(&mut self, findings: &[Finding]) {
+        for finding in findings {
+            match &finding.evidence {
+                Ok(_) => self.was_answered = true,
+                Err(StripeError::NotAsked) => {}
+                Err(error) => self.last = Some(error.clone()),
+            }
+        }
+    }
+
+    /// Why Stripe counts as unreachable. Too few may have been asked to be called
+    /// hopeless, or none had an answer in time.
+    fn error(self) -> Option<StripeError> {
+        let unanswered = (self.was_asked && !self.was_answered)
+            .then(|| self.last.unwrap_or(StripeError::NotAsked));
+        self.fatal.or(unanswered).or(self.forbidden)
+    }
+}
+
+/// One sweep at a time per database, and one backfill beside it.
+pub(super) enum Turn {
+    /// Nothing is written.
+    NotNeeded,
+    /// Until the caller's transaction ends.
+    OfTheTransaction,
+    /// Until dropped.
+    OfTheSession(#[expect(dead_code, reason = "held, never looked at")] SessionLock),
+    /// Somebody else's.
+    Others,
+}
+
+impl Turn {
+    /// `None` where another backfill is under way.
+    pub(super) fn of_backfills(transactions: Transactions) -> Option<Self> {
+        match Self::take(transactions, 1) {
+            Self::Others => None,
+            turn => Some(turn),
+        }
+    }
+
+    fn take(transactions: Transactions, what: u32) -> Self {
+        let key = runs::lock_key();
+        if transactions.are_own() {
+            SessionLock::try_take(key, what).map_or(Self::Others, Self::OfTheSession)
+        } else if runs::try_lock_transaction(key, what) {
+            Self::OfTheTransaction
+        } else {
+            Self::Others
+        }
     }
 }
 
@@ -217,14 +465,6 @@ pub(crate) fn require_fresh_snapshots() -> Result<(), Problem> {
     )
     .detail("A payment that somebody else writes at the same moment would not be seen.")
     .hint("Use READ COMMITTED, or dry_run."))
-}
-
-/// One sweep at a time per database; the lock goes with the transaction.
-fn take_turn() -> bool {
-    sql::fetch_one(
-        "select to_jsonb(pg_try_advisory_xact_lock('invoice_sync.run'::regclass::oid::int, 0))",
-        &[],
-    ) == Some(Value::Bool(true))
 }
 
 fn another_runs() -> Value {
@@ -243,37 +483,4 @@ fn another_runs() -> Value {
         "error": null,
         "message": "Another sweep is at work in this database. Nothing was done.",
     })
-}
-
-fn questions(mapping: &Mapping, limit: usize) -> Vec<Question> {
-    candidates::due(mapping, limit)
-        .into_iter()
-        .map(|due| Question {
-            about: due.invoice,
-            ids: due.ids,
-        })
-        .collect()
-}
-
-/// Evidence by invoice; errors into the report, and the last of them.
-fn sort(
-    findings: Vec<Finding>,
-    report: &mut Report,
-) -> (BTreeMap<String, Vec<Evidence>>, Option<StripeError>) {
-    let mut evidence = BTreeMap::new();
-    let mut last_error = None;
-    for finding in findings {
-        match finding.evidence {
-            Ok(found) => {
-                evidence.insert(finding.about, found);
-            }
-            // Its turn comes with the next sweep; it is nobody's mistake.
-            Err(StripeError::NotAsked) => {}
-            Err(error) => {
-                report.note_stripe_error(Some(&finding.about), &error.to_string());
-                last_error = Some(error);
-            }
-        }
-    }
-    (evidence, last_error)
 }

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use pgrx::prelude::PgSqlErrorCode;
 use serde_json::{Value, json};
 
-use super::apply::{Insistence, Mode, Treatment};
+use super::act::{Told, act};
 use super::connect;
-use super::inbox::{Own, act};
+use super::inbox::Own;
 use super::report::Report;
 use super::run::require_fresh_snapshots;
+use super::treatment::{Insistence, Mode, Treatment};
 use crate::domain::event::Event;
 use crate::domain::evidence::Evidence;
 use crate::host::mapping::Mapping;
@@ -73,7 +74,8 @@ pub(crate) fn receive(body: &[u8], signature: Option<&str>) -> Result<Value, Pro
 
 /// Whatever the reason: an RPC gateway answers 58000 with 500, and Stripe comes again.
 fn store(event: &Event, fate: Fate) -> Result<bool, Problem> {
-    in_subtransaction(|| Ok(events::receive(event, Way::Webhook, fate))).map_err(|problem| {
+    let store = || Ok(!events::receive(&[(event, fate)], Way::Webhook).is_empty());
+    in_subtransaction(store).map_err(|problem| {
         log(&format!(
             "the event {} could not be stored: {problem}",
             event.id
@@ -86,7 +88,8 @@ fn store(event: &Event, fate: Fate) -> Result<bool, Problem> {
 fn process(event: &Event) -> String {
     let verdict = in_subtransaction(|| decide_and_apply(event))
         .unwrap_or_else(|problem| Verdict::Again(problem.to_string()));
-    events::settle(std::slice::from_ref(&event.id), &verdict);
+    // Of what fails again and again, a sweep makes an issue.
+    events::settle(&[(std::slice::from_ref(&event.id), &verdict)], i32::MAX);
     match verdict {
         Verdict::Done(_) => "processed".to_owned(),
         Verdict::Again(_) => "stored, to be processed later".to_owned(),
@@ -109,9 +112,13 @@ fn decide_and_apply(event: &Event) -> Result<Verdict, Problem> {
         insistence: Insistence::Once,
     };
     let mut report = Report::open(Kind::Webhook, Mode::Write);
-    let verdict = act(&treatment, &evidence, 0, &mut report)?;
+    let told = Told {
+        evidence: &evidence,
+        waited: 0,
+    };
+    let verdict = act(&treatment, &[told], &mut report)?.pop();
     report.close();
-    Ok(verdict)
+    Ok(verdict.unwrap_or_else(|| Verdict::Again("it was not acted on".to_owned())))
 }
 
 /// What Stripe says now, or where no request may be made, what the event says.
@@ -140,6 +147,7 @@ fn gather_evidence(
     let question = Question {
         about: event.id.clone(),
         ids: vec![money.to_owned()],
+        created: None,
     };
     let gathered = gather(vec![question], connection, reading, deadline)?;
     let finding = gathered.findings.into_iter().next();

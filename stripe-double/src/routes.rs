@@ -2,6 +2,7 @@
 
 use crate::answer::Answer;
 use crate::auth::Viewer;
+use crate::clock::http_date;
 use crate::errors::ApiError;
 use crate::expand::Expansion;
 use crate::http::Request;
@@ -43,7 +44,9 @@ fn sign(shared: &Shared, request: &Request, answer: Answer) -> Answer {
 
 fn identify(shared: &Shared, request: &Request, answer: Answer, id: String) -> Answer {
     let version = request.header("stripe-version");
+    let now = lock(&shared.store).clock.now();
     answer
+        .with("Date", http_date(now))
         .with("Request-Id", id)
         .with("Stripe-Version", version.unwrap_or(&shared.api_version))
 }

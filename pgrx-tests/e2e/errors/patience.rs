@@ -6,7 +6,7 @@ use postgres::Client;
 use serde_json::json;
 use stripe_double::Action;
 
-use super::always;
+use super::{always, useless_lists};
 use crate::harness::sale::Sale;
 use crate::harness::server::{Server, attempt, attempt_json};
 use crate::harness::{Shop, wait_until};
@@ -182,6 +182,7 @@ fn a_slow_stripe_and_little_time_repair_what_they_can() {
     let mut shop = Shop::open();
     Sale::many(&mut shop, 50);
     shop.configure("http_concurrency", "2");
+    shop.stripe.fault(useless_lists());
     shop.stripe.set_latency(Duration::from_millis(200));
 
     let report = shop.json("invoice_sync.sweep(max_duration => '3 seconds')");

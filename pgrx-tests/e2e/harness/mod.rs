@@ -1,6 +1,8 @@
 //! A shop: a database of its own with the extension and the application's
 //! tables, and a Stripe of its own.
 
+pub mod books;
+pub mod dice;
 pub mod gateway;
 pub mod sale;
 pub mod sender;
@@ -178,8 +180,26 @@ impl Shop {
     /// The contents of the whole database, the extension's tables and
     /// sequences included, as `pg_dump` sees them.
     pub fn dump(&self) -> String {
+        self.pg_dump(&[])
+    }
+
+    /// The contents of some tables, as `pg_dump` sees them, in an order that
+    /// does not depend on where a row stands in the file.
+    pub fn dump_of(&self, tables: &[&str]) -> String {
+        let options: Vec<String> = tables
+            .iter()
+            .map(|table| format!("--table={table}"))
+            .collect();
+        let dump = self.pg_dump(&options);
+        let mut lines: Vec<&str> = dump.lines().collect();
+        lines.sort_unstable();
+        lines.join("\n")
+    }
+
+    fn pg_dump(&self, options: &[String]) -> String {
         let output = std::process::Command::new("pg_dump")
             .args(["--inserts", "--no-owner", &self.name])
+            .args(options)
             .output()
             .expect("pg_dump runs");
         assert!(

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use postgres::{Client, Config, NoTls};
 use serde_json::Value;
 
-use super::SqlError;
+use super::{SqlError, wait_until};
 
 /// A running server. One that was started here is stopped when dropped.
 pub struct Server {
@@ -86,6 +86,31 @@ impl Server {
             .unwrap_or_else(|error| panic!("connecting to {database} as {role}: {error}"))
     }
 
+    /// The same, as soon as the server takes sessions.
+    pub fn connect_again(&self, database: &str, role: &str) -> Client {
+        let mut client = None;
+        wait_until("the server takes sessions", || {
+            client = self.config(database, role).connect(NoTls).ok();
+            client.is_some()
+        });
+        client.expect("there is one")
+    }
+
+    /// Ends a server that was started here as if the power had gone, and starts
+    /// it again.
+    pub fn crash(&self) {
+        let cluster = self.started.as_deref().expect("it was started here");
+        let output = ci_cluster()
+            .args(["restart", cluster, "-m", "immediate"])
+            .output()
+            .expect(".ci/cluster runs");
+        assert!(
+            output.status.success(),
+            ".ci/cluster restart {cluster}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
     /// A session, and what the server tells it beside its answers.
     pub fn connect_listening(&self, database: &str, role: &str) -> (Client, Notices) {
         let notices = Notices::default();
@@ -99,6 +124,20 @@ impl Server {
             .connect(NoTls)
             .unwrap_or_else(|error| panic!("connecting to {database} as {role}: {error}"));
         (client, notices)
+    }
+
+    /// Stops one that was started here, and starts it again at the same place.
+    pub fn restart(&self) {
+        let cluster = self.started.as_deref().expect("a server of the test's own");
+        let output = ci_cluster()
+            .args(["restart", cluster])
+            .output()
+            .expect(".ci/cluster runs");
+        assert!(
+            output.status.success(),
+            ".ci/cluster restart {cluster}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     /// All that the server has written into its log.

@@ -59,6 +59,8 @@ const MEMORY: &str = "select string_agg(t.row, e'\\n' order by t.row) from (
     union all select 'change ' || to_jsonb(x)::text from invoice_sync.change x
     union all select 'issue ' || to_jsonb(x)::text from invoice_sync.issue x
     union all select 'invoice_check ' || to_jsonb(x)::text from invoice_sync.invoice_check x
+    union all select 'alert ' || to_jsonb(x)::text from invoice_sync.alert x
+    union all select 'alert_issue ' || to_jsonb(x)::text from invoice_sync.alert_issue x
     union all select 'stripe_payment ' || to_jsonb(x)::text from invoice_sync.stripe_payment x
 ) t";
 
@@ -81,6 +83,8 @@ fn a_dump_carries_all_over(options: &[&str]) {
         "issue",
         "invoice_check",
         "stripe_payment",
+        "alert",
+        "alert_issue",
     ] {
         assert!(
             remembered.contains(&format!("{table} {{")),

@@ -277,7 +277,7 @@ fn deposit_and_balance() -> Vec<Case> {
             .payments(&["Paid 50"])
             .invoice("Partial 50 paid, 150 left")
             .requests(2)
-            .asked_again("now")
+            .asked_again("less and less often")
             .when(|world| {
                 world.purchase("balance").pay();
             })

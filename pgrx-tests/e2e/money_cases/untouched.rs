@@ -23,7 +23,7 @@ fn not_paid() -> Vec<Case> {
                     .session_id();
                 world.invoice(bill("Sent", "100").session(id));
             })
-            .asked_again("now"),
+            .asked_again("less and less often"),
         case("a session that expired")
             .dumped()
             .when(|world| {
@@ -67,7 +67,7 @@ fn not_paid() -> Vec<Case> {
                 let id = session.session_id();
                 world.invoice(bill("Sent", "100").session(id));
             })
-            .asked_again("now"),
+            .asked_again("less and less often"),
         case("processing (complete with unpaid), then paid")
             .dumped()
             .when(|world| {
@@ -79,7 +79,7 @@ fn not_paid() -> Vec<Case> {
                 world.invoice(bill("Sent", "100").session(&id));
                 world.keep("payment", id);
             })
-            .asked_again("now")
+            .asked_again("less and less often")
             .when(|world| {
                 world.purchase("payment").succeed();
             })
@@ -95,7 +95,7 @@ fn not_paid() -> Vec<Case> {
                 world.stripe().set(&id, "status", "requires_action");
                 world.invoice(bill("Sent", "100").intent(id));
             })
-            .asked_again("now"),
+            .asked_again("less and less often"),
         case("requires_capture, then captured")
             .when(|world| {
                 let session = world
@@ -106,7 +106,7 @@ fn not_paid() -> Vec<Case> {
                 world.invoice(bill("Sent", "100").session(&id));
                 world.keep("payment", id);
             })
-            .asked_again("now")
+            .asked_again("less and less often")
             .when(|world| {
                 world.purchase("payment").capture(10_000);
             })

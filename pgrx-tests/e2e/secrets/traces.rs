@@ -13,7 +13,7 @@ use crate::harness::server::{Server, attempt, attempt_json};
 use crate::harness::wait_until;
 
 /// A server that puts the request's own `Authorization` into everything it
-/// says. Stripe does not; whoever stands between might.
+/// says, in Stripe's shape and in Resend's. They do not; whoever stands between might.
 fn start_echo() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it has an address");
@@ -39,15 +39,15 @@ fn start_echo() -> String {
             let (status, body) = match number % 5 {
                 0 => (
                     "401 Unauthorized",
-                    format!(r#"{{"error":{{"message":"{said}"}}}}"#),
+                    format!(r#"{{"error":{{"message":"{said}"}},"message":"{said}"}}"#),
                 ),
                 1 => (
                     "403 Forbidden",
-                    format!(r#"{{"error":{{"message":"{said}"}}}}"#),
+                    format!(r#"{{"error":{{"message":"{said}"}},"message":"{said}"}}"#),
                 ),
                 2 => (
                     "400 Bad Request",
-                    format!(r#"{{"error":{{"message":"{said}"}}}}"#),
+                    format!(r#"{{"error":{{"message":"{said}"}},"message":"{said}"}}"#),
                 ),
                 3 => (
                     "404 Not Found",
@@ -108,6 +108,13 @@ fn the_key_is_in_no_answer_no_table_no_view_and_no_log() {
         note(Ok(serde_json::Value::String(notices.text())));
     };
 
+    let examine = |guarded: &Guarded, note: &mut dyn FnMut(_)| {
+        note(attempt_json(
+            &mut guarded.as_operator(),
+            "jsonb_agg(to_jsonb(d)) from invoice_sync.doctor() d",
+        ));
+    };
+
     let faults = [
         Fault::new(Action::Html(200)),
         Fault::new(Action::InvalidJson),
@@ -120,9 +127,11 @@ fn the_key_is_in_no_answer_no_table_no_view_and_no_log() {
         guarded.shop.stripe.clear_faults();
         guarded.shop.stripe.fault(fault);
         work(&guarded, &mut note);
+        examine(&guarded, &mut note);
     }
     guarded.shop.stripe.clear_faults();
     work(&guarded, &mut note);
+    examine(&guarded, &mut note);
     let right = guarded.shop.stripe.url();
     // One who does not know the key, one who repeats it, and nobody.
     let stranger = Double::start(Config::default()).expect("the stand-in starts");
@@ -132,6 +141,7 @@ fn the_key_is_in_no_answer_no_table_no_view_and_no_log() {
         "http://127.0.0.1:1".to_owned(),
     ] {
         guarded.shop.configure("stripe_api_base", &base);
+        examine(&guarded, &mut note);
         for _ in 0..5 {
             let number = super::random();
             Sale::unbooked(&mut guarded.shop, &format!("INV-{number}"));
@@ -167,6 +177,8 @@ fn the_key_is_in_no_answer_no_table_no_view_and_no_log() {
         "open_issues",
         "paid_without_payment",
         "stripe_without_payment",
+        "status",
+        "metrics",
     ] {
         note(attempt_json(
             &mut guarded.as_operator(),
@@ -194,4 +206,61 @@ fn the_key_is_in_no_answer_no_table_no_view_and_no_log() {
     // The superuser's own words wrote the key file; nobody else's hold the key.
     assert_eq!(line, None, "in the server's log");
     assert_eq!(guarded.evil.connections(), 0);
+}
+
+#[test]
+fn the_e_mail_key_is_in_no_answer_no_table_no_view_and_no_log() {
+    let mut guarded = Guarded::open();
+    let key = format!("re_guarded{:016x}", super::random());
+    let path = guarded.write_file("resend", &key, "600");
+    guarded
+        .shop
+        .configure("resend_api_key", &format!("file:{path}"));
+    guarded.shop.execute(&format!(
+        "alter role {} set log_statement = 'all'; alter role {0} set log_min_messages = 'debug5';
+        update invoice_sync.settings set alert_sender = 'a@example.com', alert_recipients = '{{b@example.com}}';
+        insert into invoices (invoice_number, customer, invoice_status, total_amount, amount_paid)
+        values ('INV-1', 'Customer', 'Paid', 100, 100);
+        select invoice_sync.sweep()",
+        guarded.operator
+    ));
+    let mut heard = String::new();
+    // One who does not know the key, one who repeats it, and nobody.
+    let stranger = guarded.evil.url();
+    let echo = start_echo();
+    for base in [
+        &stranger,
+        &echo,
+        &echo,
+        &echo,
+        &echo,
+        &echo,
+        "http://127.0.0.1:1",
+    ] {
+        guarded.shop.configure("resend_api_base", base);
+        guarded
+            .shop
+            .execute("update invoice_sync.alert set next_attempt_at = now() - interval '1 second'");
+        let (mut session, notices) =
+            Server::main().connect_listening(guarded.shop.name(), &guarded.operator);
+        let answer = attempt_json(&mut session, "invoice_sync.send_alerts()");
+        heard += &format!("{answer:?} {}", notices.text());
+        let error = attempt_json(
+            &mut session,
+            "to_jsonb(last_error) from invoice_sync.alerts",
+        );
+        heard += &format!("{error:?}");
+    }
+    assert!(
+        heard.contains("Bearer ********"),
+        "the echo was heard: {heard}"
+    );
+    assert!(!heard.contains(&key), "in what was told");
+    assert!(!guarded.shop.dump().contains(&key), "in the database");
+    let log = Server::main().log_text();
+    assert_eq!(
+        log.lines().find(|line| line.contains(&key)),
+        None,
+        "in the log"
+    );
 }

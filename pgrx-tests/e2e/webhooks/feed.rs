@@ -43,6 +43,46 @@ fn a_payment_whose_id_was_never_stored_is_found_by_the_invoice_it_names() {
 }
 
 #[test]
+fn a_client_reference_names_the_invoice_where_the_settings_say_so() {
+    let mut shop = Shop::open();
+    insert_invoice(&mut shop, "100", "");
+    let sale = || Checkout::new(10_000, "usd").client_reference_id(ID);
+    shop.stripe.checkout(sale()).pay();
+    assert_eq!(shop.sweep()["fixed"], json!(0), "it may be anything");
+    shop.execute("update invoice_sync.settings set client_reference_names_invoice = true");
+    shop.stripe.checkout(sale()).pay();
+    assert_eq!(shop.sweep()["fixed"], json!(1));
+}
+
+#[test]
+fn near_the_end_of_a_month_s_requests_only_the_feed_goes_on() {
+    let mut shop = Shop::open();
+    shop.execute("update invoice_sync.settings set monthly_read_budget = 1");
+    let unpaid = shop.stripe.checkout(Checkout::new(10_000, "usd"));
+    insert_invoice(&mut shop, "100", &unpaid.session_id());
+    let report = shop.sweep();
+    assert_eq!(report["stats"]["stripeRequests"], json!(1), "{report}");
+    assert_eq!(report["monthlyReads"]["budget"], json!(1));
+    Sale::unbooked(&mut shop, "INV-1");
+    let report = shop.sweep();
+    assert_eq!(report["fixed"], json!(1), "an event told of it");
+    assert_eq!(report["monthlyReads"]["used"], json!(1));
+    assert_eq!(shop.sync(ID)["stats"]["stripeRequests"], json!(1));
+
+    shop.execute("update invoice_sync.settings set monthly_read_budget = 1000000");
+    shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
+    shop.stripe.reset_requests();
+    shop.sweep();
+    let asked = shop.stripe.requests();
+    assert!(
+        asked
+            .iter()
+            .any(|it| it.path.contains(&unpaid.session_id())),
+        "what had to wait is asked about: {asked:?}"
+    );
+}
+
+#[test]
 fn a_deposit_whose_session_the_balance_has_overwritten_is_found() {
     let mut shop = Shop::open();
     let named = |cents| Checkout::new(cents, "usd").metadata("invoice_id", ID);

@@ -120,7 +120,7 @@ impl Draft {
                 IssueKind::PossibleDuplicate,
                 Severity::Warning,
                 format!(
-                    "Stripe received {} by {} for invoice {}. A payment of the same amount is recorded without a Stripe id, and both together are more than the total: if they are one, write the id into that row; if they are two, record the second.",
+                    "Stripe received {} by {} for invoice {}. A payment of the same amount is recorded by hand, and both together are more than the total: it may be the same payment, or a second one.",
                     receipt.received,
                     receipt.key().unwrap_or("a payment"),
                     facts.invoice.label(),
@@ -285,7 +285,7 @@ fn unknown_word(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Issue {
         IssueKind::AmountMismatch,
         Severity::Warning,
         format!(
-            "Stripe received {} by {} for invoice {}, but its payment row has the status \"{}\", which the settings do not name; the row was left as it is.",
+            "Stripe received {} by {} for invoice {}, but it is recorded with the status \"{}\", whose meaning invoice_sync was not told; it was left as it is.",
             receipt.received,
             receipt.key().unwrap_or("a payment"),
             facts.invoice.label(),

@@ -238,16 +238,16 @@ impl Draft {
             return;
         }
         let stripe = if invoice.stored_ids.is_empty() {
-            "it refers to no Stripe payment"
+            "it names no Stripe payment"
         } else {
-            "Stripe has no money that could be booked for it"
+            "Stripe knows of none"
         };
         self.issues.push(
             Issue::new(
                 IssueKind::PaidWithoutPayment,
                 Severity::Warning,
                 format!(
-                    "Invoice {} is marked {}, but no payment is recorded, and {stripe}.",
+                    "Invoice {} is marked {}, but no payment is recorded and {stripe}.",
                     invoice.label(),
                     invoice.status_word
                 ),

@@ -73,7 +73,7 @@ impl Draft {
                 Issue::new(
                     IssueKind::LivemodeMismatch,
                     Severity::Warning,
-                    format!("Invoice {label} refers to {name}, which belongs to Stripe's other mode (live or test) than the key in use."),
+                    format!("Invoice {label} refers to {name}, which was made in Stripe's other mode: a test where real payments are expected, or the reverse."),
                 )
                 .about(key)
                 .with_evidence(json!({ "id": key, "livemode": theirs })),
@@ -88,7 +88,7 @@ impl Draft {
             }
             PaymentState::Waiting(status) => {
                 self.reason(format!("{name}: not paid yet ({status})"));
-                self.recheck = Recheck::NextSweep;
+                self.recheck = Recheck::BackingOff;
                 return;
             }
             PaymentState::Never(status) => {
@@ -110,7 +110,13 @@ impl Draft {
             }
         };
         let references = &payment.invoice_references;
-        if !references.is_empty() && !references.iter().any(|r| facts.invoice.answers_to(r)) {
+        // What stands in this invoice's books was put there by somebody's word.
+        let is_booked = facts
+            .rows
+            .iter()
+            .any(|row| row.was_received() && row.ids.same_payment(&payment.ids));
+        let is_named = references.iter().any(|r| facts.invoice.answers_to(r));
+        if !references.is_empty() && !is_named && !is_booked {
             self.issues.push(
                 Issue::new(
                     IssueKind::UnlinkedPayment,

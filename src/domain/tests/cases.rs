@@ -167,7 +167,7 @@ fn what_is_not_money_for_this_invoice_touches_nothing() {
     let waits = |id: &'static str, status: &'static str| {
         case(status, sent(id))
             .stripe_says(&waiting(&[id], status))
-            .asks_again(Recheck::NextSweep)
+            .asks_again(Recheck::BackingOff)
     };
     check(vec![
         case("wrong currency", sent("pi_1"))

@@ -6,6 +6,8 @@
 mod amounts;
 mod builders;
 mod cases;
+mod cron;
+mod feed;
 mod harness;
 mod hosts;
 mod properties;

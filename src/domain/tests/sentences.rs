@@ -61,12 +61,12 @@ fn issues_are_sentences() {
         (
             world(invoice("Paid").settled().storing(&[])),
             vec![],
-            "Invoice R-1 is marked Paid, but no payment is recorded, and it refers to no Stripe payment.",
+            "Invoice R-1 is marked Paid, but no payment is recorded and it names no Stripe payment.",
         ),
         (
             settled(),
             said(never(&["pi_1"], "canceled")),
-            "Invoice R-1 is marked Paid, but no payment is recorded, and Stripe has no money that could be booked for it.",
+            "Invoice R-1 is marked Paid, but no payment is recorded and Stripe knows of none.",
         ),
         (
             world(invoice("Paid").settled().storing(&[])).with_row(row("a", "Paid", 40_00, &[])),
@@ -103,12 +103,12 @@ fn issues_are_sentences() {
                 .with_row(row("a", "Paid", 100_00, &["pi_1"]))
                 .with_row(row("b", "Paid", 100_00, &["pi_1"])),
             vec![],
-            "Invoice R-1 has 2 payment rows for the one Stripe payment pi_1; it was counted once.",
+            "Invoice R-1 has 2 payments recorded for the one Stripe payment pi_1; it was counted once.",
         ),
         (
             world(wordless),
             vec![],
-            "Invoice R-1 has the currency \"Taler\", which is no ISO 4217 code; nothing was decided about it.",
+            "Invoice R-1 has the currency \"Taler\", which is no currency code such as EUR; nothing was decided about it.",
         ),
     ];
     for (world, evidence, expected) in cases {

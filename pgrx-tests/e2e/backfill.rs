@@ -1,0 +1,166 @@
+//! A backfill: what Stripe's lists have of a time, whether an invoice stores its
+//! id or not.
+
+use stripe_double::{Action, Checkout, Fault, Intent};
+
+use crate::harness::Shop;
+use crate::harness::sale::Sale;
+use crate::harness::server::{Server, attempt};
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// A shop whose sales are older than anything that events tell of.
+fn old_shop(sales: usize) -> Shop {
+    let mut shop = Shop::open();
+    let now = shop.stripe.now();
+    shop.stripe.set_clock(now - 90 * DAY);
+    for n in 0..sales {
+        let id = format!("7d8e6b50-0000-4000-8000-{n:012}");
+        // Half of them know nothing of their payment but what its metadata says.
+        let session = shop
+            .stripe
+            .checkout(Checkout::new(10_000, "usd").metadata("invoice_id", &id))
+            .pay()
+            .session_id();
+        let stored = if n % 2 == 0 { session } else { String::new() };
+        shop.execute(&format!(
+            "insert into invoices (id, invoice_number, customer, invoice_status, total_amount, balance_due, stripe_session_id)
+            values ('{id}', 'INV-{n}', 'Ann', 'Sent', 100, 100, nullif('{stored}', ''))"
+        ));
+    }
+    shop.stripe.set_clock(now);
+    shop
+}
+
+fn paid(shop: &mut Shop) -> String {
+    shop.text("select format('%s %s', count(*) filter (where invoice_status = 'Paid'), (select count(*) from payments)) from invoices")
+        .expect("it is counted")
+}
+
+fn since(days: i64) -> String {
+    format!("now() - interval '{days} days'")
+}
+
+#[test]
+fn everything_that_was_paid_is_booked_once_by_a_few_pages() {
+    let mut shop = old_shop(150);
+    shop.stripe.intent(Intent::new(5_000, "usd")).pay();
+    shop.execute(&format!("call invoice_sync.backfill({})", since(100)));
+    assert_eq!(paid(&mut shop), "150 150");
+    // Two pages of sessions and two of intents.
+    assert_eq!(
+        shop.text("select format('%s %s %s', kind, success, stripe_requests) from invoice_sync.recent_runs limit 1"),
+        Some("backfill t 4".into())
+    );
+    assert_eq!(
+        shop.texts("select format('%s %s %s %s', list, share_done, objects, repaired) from invoice_sync.progress"),
+        [
+            Some("checkout_sessions 1 150 150".to_owned()),
+            Some("payment_intents 1 151 0".to_owned())
+        ]
+    );
+    shop.execute(&format!("call invoice_sync.backfill({})", since(100)));
+    assert_eq!(paid(&mut shop), "150 150");
+    assert_eq!(shop.open_issues(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_older_than_asked_for_is_left_alone() {
+    let mut shop = old_shop(3);
+    shop.execute(&format!("call invoice_sync.backfill({})", since(30)));
+    assert_eq!(paid(&mut shop), "0 0");
+}
+
+#[test]
+fn one_that_breaks_goes_on_where_it_broke() {
+    let mut shop = old_shop(350);
+    let third_page = Fault::new(Action::InvalidJson)
+        .on_path("/v1/checkout/sessions")
+        .nth(3);
+    shop.stripe.fault(third_page);
+    let error = shop.error(&format!("call invoice_sync.backfill({})", since(100)));
+    assert_eq!(error.sqlstate, "08P01");
+    assert!(error.hint.contains("backfill()"), "{error:?}");
+    assert_eq!(paid(&mut shop), "200 200", "two pages are done");
+    assert_eq!(
+        shop.text("select format('%s %s', success, error is not null) from invoice_sync.recent_runs limit 1"),
+        Some("f t".into())
+    );
+    shop.stripe.clear_faults();
+    shop.stripe.reset_requests();
+    shop.execute("call invoice_sync.backfill()");
+    assert_eq!(paid(&mut shop), "350 350");
+    assert_eq!(
+        shop.stripe.requests().len(),
+        2 + 4,
+        "the two pages of sessions that were left, and the intents"
+    );
+    let error = shop.error("call invoice_sync.backfill()");
+    assert_eq!(error.sqlstate, "22023");
+    assert!(error.message.contains("nothing is left"), "{error:?}");
+}
+
+#[test]
+fn whoever_watches_is_told_and_a_wrong_call_is_refused() {
+    let mut shop = old_shop(2);
+    let (mut watcher, notices) = Server::main().connect_listening(shop.name(), "postgres");
+    attempt(
+        &mut watcher,
+        &format!("call invoice_sync.backfill({})", since(100)),
+    )
+    .expect("it is done");
+    let told = notices.text();
+    assert!(
+        told.contains("checkout_sessions: 100 % of the time; 2 read, 2 invoices repaired"),
+        "{told}"
+    );
+    let backwards = shop.error("call invoice_sync.backfill(now(), now() - interval '1 day')");
+    assert_eq!(backwards.sqlstate, "22023");
+    let inside = shop.error("begin; call invoice_sync.backfill(now() - interval '1 day')");
+    assert_eq!(inside.sqlstate, "2D000");
+    shop.execute("rollback");
+}
+
+#[test]
+fn a_sweep_and_a_backfill_do_not_wait_for_each_other_and_two_backfills_do_not_meet() {
+    let mut shop = old_shop(1);
+    Sale::unbooked(&mut shop, "INV-new");
+    let mut other = shop.connect();
+    let key = "'invoice_sync.run'::regclass::oid::int, 1";
+    other
+        .batch_execute(&format!("select pg_advisory_lock({key})"))
+        .expect("nobody has it");
+    let error = shop.error(&format!("call invoice_sync.backfill({})", since(100)));
+    assert_eq!(error.sqlstate, "55000");
+    assert!(error.hint.contains("progress"), "{error:?}");
+    shop.execute("call invoice_sync.run_sweep()");
+    assert_eq!(
+        shop.text("select invoice_status from invoices where invoice_number = 'INV-new'"),
+        Some("Paid".into())
+    );
+}
+
+#[test]
+fn time_whose_events_are_gone_is_looked_through_by_the_next_run_sweep() {
+    let mut shop = old_shop(3);
+    shop.execute(
+        "insert into invoice_sync.feed (whose, place, read_at)
+        select 'test', jsonb_build_object('read_at', extract(epoch from t.t)::bigint, 'anchor', null, 'backlog', null), t.t
+        from (select now() - interval '100 days') t (t)",
+    );
+    // None of them stores its payment's id, and no event tells of it.
+    shop.execute("update invoices set stripe_session_id = null");
+    shop.execute("call invoice_sync.run_sweep()");
+    assert_eq!(paid(&mut shop), "3 3");
+    assert_eq!(
+        shop.text(
+            "select format('%s %s', count(*), bool_and(share_done = 1)) from invoice_sync.progress"
+        ),
+        Some("2 t".into())
+    );
+    shop.execute("call invoice_sync.run_sweep()");
+    assert_eq!(
+        shop.text("select count(*) from invoice_sync.run where kind = 'backfill'"),
+        Some("1".into())
+    );
+}

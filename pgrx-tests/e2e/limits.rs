@@ -1,0 +1,179 @@
+//! Requests per second: all sessions of a database together.
+
+use std::time::{Duration, Instant};
+
+use postgres::Client;
+use stripe_double::{Config, Double};
+
+use crate::harness::sale::Sale;
+use crate::harness::server::{Server, attempt, attempt_json};
+use crate::harness::{DEFAULT_TABLES, Shop, wait_until};
+
+const PER_SECOND: usize = 20;
+
+/// A burst and two seconds' worth.
+const CALLS: usize = 3 * PER_SECOND;
+
+/// As many sessions at once, each asking Stripe again and again.
+fn ask_in(sessions: Vec<Client>, expression: &str) {
+    let each = CALLS / sessions.len();
+    std::thread::scope(|threads| {
+        for mut session in sessions {
+            threads.spawn(move || {
+                for _ in 0..each {
+                    attempt_json(&mut session, expression).expect("Stripe is asked");
+                }
+            });
+        }
+    });
+}
+
+/// In no stretch of time did more requests arrive than a burst, what the rate
+/// allows meanwhile, and one of each session that was held up on its way. A slow
+/// machine only makes fewer.
+fn assert_kept_to_the_rate(stripe: &Double, sessions: usize) {
+    let arrived: Vec<Instant> = stripe.requests().iter().map(|seen| seen.arrived).collect();
+    assert_eq!(arrived.len(), CALLS);
+    for (first, from) in arrived.iter().enumerate() {
+        for (last, to) in arrived.iter().enumerate().skip(first) {
+            let earned = (*to - *from).as_secs_f64() * PER_SECOND as f64;
+            let allowed = PER_SECOND as f64 + earned + sessions as f64;
+            let count = last - first + 1;
+            assert!(
+                count as f64 <= allowed,
+                "{count} requests within {:?}",
+                *to - *from
+            );
+        }
+    }
+}
+
+#[test]
+fn sessions_together_keep_to_the_rate() {
+    let mut shop = Shop::open();
+    shop.configure("requests_per_second", &PER_SECOND.to_string());
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.execute(
+        "create role clerk_of_limits login; select invoice_sync.grant_access('clerk_of_limits')",
+    );
+    shop.stripe.reset_requests();
+
+    let sessions = vec![
+        shop.connect(),
+        shop.connect_as("clerk_of_limits"),
+        shop.connect(),
+    ];
+    ask_in(sessions, &sale.sync());
+
+    assert_kept_to_the_rate(&shop.stripe, 3);
+    shop.execute("drop owned by clerk_of_limits; drop role clerk_of_limits");
+}
+
+#[test]
+fn where_nothing_may_be_written_requests_are_made_all_the_same() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.stripe.reset_requests();
+
+    shop.execute("begin read only");
+    let report = shop.json(&format!(
+        "invoice_sync.sync_invoice('{}', dry_run => true)",
+        sale.invoice
+    ));
+    shop.execute("commit");
+
+    assert_eq!(report["success"], true, "{report:#}");
+    assert_eq!(shop.stripe.requests().len(), 1);
+    assert_eq!(published(&mut shop.db), 0, "nothing was shared");
+}
+
+#[test]
+fn memory_of_another_start_of_the_server_is_not_attached() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.json(&sale.sync());
+    let ours = published(&mut shop.db);
+    // The mark of the start is the lower half, the handle the upper one.
+    let (other_start, other_handle) = (ours ^ 1, ours ^ (1 << 60));
+
+    for stale in [other_start, other_handle, 0] {
+        shop.execute(&format!(
+            "select setval('invoice_sync.limiter_segment', {stale})"
+        ));
+        shop.json(&sale.sync());
+        let renewed = published(&mut shop.db);
+
+        assert_ne!(renewed, stale);
+        assert_eq!(renewed as u32, ours as u32, "of this start");
+        assert_ne!(renewed, ours, "and new");
+    }
+}
+
+/// The value of the sequence, which changes with every start of the server.
+fn published(db: &mut Client) -> i64 {
+    db.query_one("select last_value from invoice_sync.limiter_segment", &[])
+        .expect("the owner may read it")
+        .get(0)
+}
+
+#[test]
+fn after_a_restart_and_a_crash_the_rate_is_shared_anew() {
+    let stripe = Double::start(Config::default()).expect("the stand-in starts");
+    let server = Server::start("limits", &[]);
+    let connect = || server.connect("postgres", "postgres");
+    let mut db = connect();
+    let path = format!("{}/stripe-key", server.data.display());
+    attempt(&mut db, DEFAULT_TABLES).expect("the tables are made");
+    attempt(
+        &mut db,
+        &format!(
+            "create extension invoice_sync;
+            copy (select 'sk_test_double') to program 'umask 077; cat > {path}';
+            alter database postgres set invoice_sync.stripe_api_base = '{}';
+            alter database postgres set invoice_sync.stripe_api_key = 'file:{path}';
+            alter database postgres set invoice_sync.requests_per_second = {PER_SECOND};
+            insert into invoices (id, invoice_number, customer, total_amount, stripe_session_id)
+            values ('00000000-0000-0000-0000-000000000001', 'INV-1', 'C', 1, 'cs_test_a1nobodyknowsit')",
+            stripe.url()
+        ),
+    )
+    .expect("all is set up");
+    let ask = || {
+        stripe.reset_requests();
+        ask_in(
+            vec![connect(), connect()],
+            "invoice_sync.sync_invoice('00000000-0000-0000-0000-000000000001')",
+        );
+        assert_kept_to_the_rate(&stripe, 2);
+        published(&mut connect())
+    };
+
+    let at_first = ask();
+    assert_ne!(at_first, 0, "there is shared memory");
+    server.restart();
+    let after_restart = ask();
+    assert_ne!(at_first, after_restart);
+
+    kill_a_backend(&server);
+    let after_crash = ask();
+    assert_ne!(after_restart, after_crash);
+}
+
+/// Its death makes the server begin anew, with its memory.
+fn kill_a_backend(server: &Server) {
+    let config = server.config("postgres", "postgres");
+    let mut victim = server.connect("postgres", "postgres");
+    let pid: i32 = victim
+        .query_one("select pg_backend_pid()", &[])
+        .expect("it knows itself")
+        .get(0);
+    let _ = server
+        .connect("postgres", "postgres")
+        .batch_execute(&format!("copy (select 1) to program 'kill -9 {pid}'"));
+    wait_until("the session is gone", || {
+        victim.is_valid(Duration::from_secs(1)).is_err()
+    });
+    wait_until("the server is back", || {
+        config.connect(postgres::NoTls).is_ok()
+    });
+}

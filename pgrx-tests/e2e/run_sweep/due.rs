@@ -1,0 +1,110 @@
+//! When Stripe is asked again about an invoice that waits for its money.
+
+use stripe_double::{Checkout, Intent};
+
+use super::run;
+use crate::harness::Shop;
+
+/// Time passes until every check is due.
+const A_LONG_TIME: &str = "update invoice_sync.invoice_check
+    set checked_at = checked_at - interval '1 year',
+        next_check_at = next_check_at - interval '1 year'";
+
+fn invoice(shop: &mut Shop, number: &str, session: &str, intent: &str) {
+    shop.execute(&format!(
+        "insert into invoices (invoice_number, customer, invoice_status, total_amount,
+                               stripe_session_id, stripe_payment_intent)
+        values ('{number}', 'Customer', 'Sent', 100, nullif('{session}', ''), nullif('{intent}', ''))"
+    ));
+}
+
+/// How many requests a sweep makes beside that for the feed.
+fn questions_of_a_sweep(shop: &mut Shop) -> usize {
+    shop.stripe.reset_requests();
+    run(&mut shop.db);
+    shop.stripe.count_of("/v1/") - shop.stripe.count_of("/v1/events")
+}
+
+#[test]
+fn checks_of_what_stays_open_back_off_to_a_day() {
+    let mut shop = Shop::open();
+    let open = shop.stripe.checkout(Checkout::new(10_000, "usd"));
+    invoice(&mut shop, "INV-1", &open.session_id(), "");
+    for back_off in [
+        "00:15:00", "00:30:00", "01:00:00", "02:00:00", "04:00:00", "08:00:00", "16:00:00",
+        "1 day", "1 day",
+    ] {
+        assert_eq!(questions_of_a_sweep(&mut shop), 1, "it is due: {back_off}");
+        assert_eq!(
+            shop.text("select back_off from invoice_sync.invoice_check"),
+            Some(back_off.to_owned())
+        );
+        assert_eq!(
+            shop.text(
+                "select next_check_at - checked_at between back_off - interval '31 seconds' and back_off
+                from invoice_sync.invoice_check"
+            ),
+            Some("true".to_owned()),
+            "a little less than {back_off}"
+        );
+        assert_eq!(questions_of_a_sweep(&mut shop), 0, "not yet: {back_off}");
+        shop.execute(A_LONG_TIME);
+    }
+}
+
+#[test]
+fn what_is_final_is_never_asked_about_again() {
+    let mut shop = Shop::open();
+    let expired = shop.stripe.checkout(Checkout::new(10_000, "usd")).expire();
+    let canceled = shop.stripe.intent(Intent::new(10_000, "usd")).cancel();
+    invoice(&mut shop, "INV-1", &expired.session_id(), "");
+    invoice(&mut shop, "INV-2", "", &canceled.intent_id());
+    assert_eq!(questions_of_a_sweep(&mut shop), 2);
+    for _ in 0..3 {
+        shop.execute(A_LONG_TIME);
+        assert_eq!(questions_of_a_sweep(&mut shop), 0);
+    }
+}
+
+#[test]
+fn another_stored_id_is_asked_about_at_once() {
+    let mut shop = Shop::open();
+    let expired = shop.stripe.checkout(Checkout::new(10_000, "usd")).expire();
+    // Nobody knows whose it is, when its events come.
+    let paid = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+    invoice(&mut shop, "INV-1", &expired.session_id(), "");
+    run(&mut shop.db);
+    assert_eq!(questions_of_a_sweep(&mut shop), 0);
+
+    shop.execute(&format!(
+        "update invoices set stripe_session_id = '{}'",
+        paid.session_id()
+    ));
+    assert_eq!(questions_of_a_sweep(&mut shop), 1);
+    assert_eq!(
+        shop.text("select invoice_status from invoices"),
+        Some("Paid".into())
+    );
+}
+
+#[test]
+fn what_the_application_has_settled_is_due_no_more() {
+    let mut shop = Shop::open();
+    let open = shop.stripe.checkout(Checkout::new(10_000, "usd"));
+    invoice(&mut shop, "INV-1", &open.session_id(), "");
+    run(&mut shop.db);
+    shop.execute(&format!(
+        "insert into payments (invoice_id, payment_name, payment_status, total_amount, stripe_session_id)
+        select id, 'By the application', 'Paid', 100, '{}' from invoices;
+        update invoices set invoice_status = 'Paid', amount_paid = 100, balance_due = 0, paid_date = now();
+        {A_LONG_TIME}",
+        open.session_id()
+    ));
+    assert_eq!(questions_of_a_sweep(&mut shop), 0);
+    assert_eq!(
+        shop.text(
+            "select count(*) from invoice_sync.invoice_check where next_check_at is not null"
+        ),
+        Some("0".into())
+    );
+}

@@ -1,0 +1,134 @@
+//! A sweep that is ended in the middle, and what comes after it.
+
+use postgres::Client;
+use stripe_double::{Action, Fault};
+
+use super::{last_run, run, useless_lists};
+use crate::harness::sale::Sale;
+use crate::harness::server::attempt;
+use crate::harness::{Shop, SqlError, wait_until};
+
+const SALES: usize = 20;
+
+fn pid(client: &mut Client) -> i32 {
+    let row = client.query_one("select pg_backend_pid()", &[]);
+    row.expect("a session has a process").get(0)
+}
+
+/// Where a sweep waits when it is ended: for the feed, for a page of a list, for
+/// an object.
+fn waits() -> [Vec<Fault>; 3] {
+    let hang = || Fault::new(Action::Hang).always();
+    [
+        vec![hang().on_path("/v1/events")],
+        vec![hang().on_path("/v1/checkout/sessions")],
+        vec![useless_lists(), hang().on_path("/v1/checkout/sessions/")],
+    ]
+}
+
+/// Sweeps until Stripe hangs, and lets it be ended.
+fn end(shop: &Shop, sweeping: &mut Client, end: impl FnOnce(i32)) -> Result<(), postgres::Error> {
+    let process = pid(sweeping);
+    shop.stripe.reset_requests();
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| sweeping.batch_execute("call invoice_sync.run_sweep()"));
+        wait_until("a request hangs for which there is a fault", || {
+            let requests = shop.stripe.requests();
+            let unanswered = |path: &str| {
+                let seen = requests.iter().filter(|seen| seen.status.is_none());
+                seen.filter(|seen| seen.path.starts_with(path)).count() > 0
+            };
+            unanswered("/v1/events") || unanswered("/v1/checkout")
+        });
+        end(process);
+        running.join().expect("no panic")
+    })
+}
+
+fn assert_all_is_repaired_by(shop: &mut Shop, session: &mut Client, how: &str) {
+    shop.stripe.clear_faults();
+    run(session);
+    let wanted = Some(SALES.to_string());
+    assert_eq!(shop.text("select count(*) from payments"), wanted, "{how}");
+    assert_eq!(
+        shop.text(
+            "select error ->> 'message' from invoice_sync.run
+            where not success and finished_at is not null order by id desc limit 1"
+        ),
+        Some("it was ended before it was done; the next run went on from there".to_owned()),
+        "{how}"
+    );
+    assert_eq!(last_run(shop)["success"], true, "{how}");
+}
+
+#[test]
+fn after_cancel_the_same_session_goes_on() {
+    for faults in waits() {
+        let how = format!("{faults:?}");
+        let mut shop = Shop::open();
+        Sale::many(&mut shop, SALES);
+        faults
+            .into_iter()
+            .for_each(|fault| shop.stripe.fault(fault));
+        let mut sweeping = shop.connect();
+        let mut witness = shop.connect();
+        let error = end(&shop, &mut sweeping, |process| {
+            witness
+                .execute("select pg_cancel_backend($1)", &[&process])
+                .expect("a superuser may");
+        });
+        let error = SqlError::from(&error.expect_err("it is canceled"));
+        assert_eq!(error.sqlstate, "57014", "{how}: {error:?}");
+        let held: i64 = sweeping
+            .query_one(
+                "select count(*) from pg_locks where pid = pg_backend_pid() and locktype = 'advisory'",
+                &[],
+            )
+            .expect("the session lives")
+            .get(0);
+        assert_eq!(held, 0, "{how}: the lock is given back");
+        assert_all_is_repaired_by(&mut shop, &mut sweeping, &how);
+    }
+}
+
+#[test]
+fn after_a_statement_timeout_another_session_goes_on() {
+    let mut shop = Shop::open();
+    Sale::many(&mut shop, SALES);
+    shop.stripe.fault(Fault::new(Action::Hang).always());
+    let mut sweeping = shop.connect();
+    let error = attempt(
+        &mut sweeping,
+        "set statement_timeout = '500ms'; call invoice_sync.run_sweep()",
+    );
+    // Two statements in one message are one transaction, where it is refused.
+    assert_eq!(error.expect_err("it is refused").sqlstate, "2D000");
+    attempt(&mut sweeping, "set statement_timeout = '500ms'").expect("it is set");
+    let error = attempt(&mut sweeping, "call invoice_sync.run_sweep()");
+    assert_eq!(error.expect_err("it takes too long").sqlstate, "57014");
+    let mut other = shop.connect();
+    assert_all_is_repaired_by(&mut shop, &mut other, "statement_timeout");
+    attempt(&mut sweeping, "reset statement_timeout").expect("the session lives");
+    run(&mut sweeping);
+}
+
+#[test]
+fn after_the_end_of_its_session_another_one_goes_on() {
+    for faults in waits() {
+        let how = format!("{faults:?}");
+        let mut shop = Shop::open();
+        Sale::many(&mut shop, SALES);
+        faults
+            .into_iter()
+            .for_each(|fault| shop.stripe.fault(fault));
+        let mut sweeping = shop.connect();
+        let mut other = shop.connect();
+        end(&shop, &mut sweeping, |process| {
+            other
+                .execute("select pg_terminate_backend($1, 10000)", &[&process])
+                .expect("a superuser may");
+        })
+        .expect_err("it is ended");
+        assert_all_is_repaired_by(&mut shop, &mut other, &how);
+    }
+}

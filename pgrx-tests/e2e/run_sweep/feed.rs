@@ -1,0 +1,165 @@
+//! The feed of events: how far back, over how many pages, and what is said where
+//! something of it is gone or cannot be acted on.
+
+use serde_json::json;
+use stripe_double::{Action, Checkout, Fault};
+
+use super::run;
+use crate::harness::Shop;
+use crate::harness::sale::Sale;
+use crate::harness::sender::now;
+use crate::harness::server::Server;
+
+const HOUR: i64 = 60 * 60;
+
+/// A sale that only its events tell of, this long ago.
+fn sell(shop: &mut Shop, number: usize, seconds_ago: i64) -> String {
+    let id = format!("7d8e6b50-0000-4000-8000-{number:012}");
+    shop.execute(&format!(
+        "insert into invoices (id, invoice_number, customer, invoice_status, total_amount)
+        values ('{id}', 'INV-{number}', 'Customer', 'Sent', 100)"
+    ));
+    let at = now() - seconds_ago;
+    shop.stripe.set_clock(at);
+    let checkout = Checkout::new(10_000, "usd").metadata("invoice_id", id);
+    let paid = shop.stripe.checkout(checkout).pay();
+    shop.stripe.set_clock(now());
+    paid.session_id()
+}
+
+fn paid(shop: &mut Shop) -> Vec<String> {
+    let numbers =
+        shop.texts("select invoice_number from invoices where invoice_status = 'Paid' order by 1");
+    numbers.into_iter().flatten().collect()
+}
+
+#[test]
+fn the_first_look_goes_back_a_day() {
+    let mut shop = Shop::open();
+    sell(&mut shop, 1, 25 * HOUR);
+    sell(&mut shop, 2, 23 * HOUR);
+    run(&mut shop.db);
+    assert_eq!(paid(&mut shop), ["INV-2"]);
+}
+
+#[test]
+fn a_backlog_that_breaks_at_every_page_is_read_to_its_end_and_no_page_twice() {
+    let mut shop = Shop::open();
+    const SALES: usize = 160;
+    for number in 0..SALES {
+        sell(&mut shop, number, 2 * HOUR);
+    }
+    // A page of the backlog a sweep: the first one asks for the newest, every
+    // other one for what is newer than that, too.
+    let mut sweeps = 0;
+    while paid(&mut shop).len() < SALES {
+        let good = if sweeps == 0 { 1 } else { 2 };
+        let broken = Fault::new(Action::Status(500)).should_retry("false");
+        shop.stripe
+            .fault(broken.on_path("/v1/events").nth(good + 1));
+        run(&mut shop.db);
+        shop.stripe.clear_faults();
+        sweeps += 1;
+        assert!(
+            sweeps < 20,
+            "{} of {SALES} are found",
+            paid(&mut shop).len()
+        );
+    }
+    assert!(sweeps > 2, "it was more than two pages");
+
+    let mut asked: Vec<String> = shop
+        .stripe
+        .requests()
+        .iter()
+        .filter(|seen| seen.path == "/v1/events" && seen.status == Some(200))
+        .filter_map(|seen| seen.param("starting_after"))
+        .collect();
+    let pages = asked.len();
+    asked.sort();
+    asked.dedup();
+    assert_eq!(asked.len(), pages, "no page was read twice");
+}
+
+#[test]
+fn events_that_nobody_read_for_30_days_are_told_of() {
+    for call in ["sweep", "run_sweep"] {
+        let mut shop = Shop::open();
+        sell(&mut shop, 1, 2 * HOUR);
+        run(&mut shop.db);
+        shop.execute(
+            "update invoice_sync.feed
+            set place = jsonb_build_object(
+                'read_at', extract(epoch from now() - interval '40 days')::bigint,
+                'anchor', jsonb_build_object('id', 'evt_long_gone',
+                    'created', extract(epoch from now() - interval '41 days')::bigint))",
+        );
+        sell(&mut shop, 2, 29 * 24 * HOUR);
+        let message = if call == "sweep" {
+            shop.sweep()["message"].as_str().map(str::to_owned)
+        } else {
+            let (mut session, notices) = Server::main().connect_listening(shop.name(), "postgres");
+            run(&mut session);
+            Some(notices.text())
+        };
+        let message = message.expect("it says something");
+        assert!(
+            message.contains("Stripe's events of 242 hours are gone"),
+            "{message}"
+        );
+        assert!(message.contains("invoice_sync.progress"), "{message}");
+        assert_eq!(paid(&mut shop), ["INV-1", "INV-2"], "what is kept is read");
+        assert!(
+            !shop.sweep()["message"].to_string().contains("gone"),
+            "it is told once"
+        );
+    }
+}
+
+#[test]
+fn an_event_that_fails_again_and_again_is_an_issue_until_it_works() {
+    let mut shop = Shop::open();
+    let session = sell(&mut shop, 1, HOUR);
+    shop.stripe
+        .fault(Fault::new(Action::Html(200)).always().on_object(&session));
+    for attempt in 1..=8 {
+        assert_eq!(
+            shop.open_issues(),
+            Vec::<String>::new(),
+            "before attempt {attempt}"
+        );
+        run(&mut shop.db);
+        shop.execute(
+            "update invoice_sync.event set next_attempt_at = now() where state = 'pending'",
+        );
+    }
+    assert_eq!(shop.open_issues(), ["event_failing -"]);
+    run(&mut shop.db);
+    assert_eq!(shop.open_issues(), ["event_failing -"], "it is one issue");
+
+    shop.stripe.clear_faults();
+    shop.execute("update invoice_sync.event set next_attempt_at = now() where state = 'pending'");
+    run(&mut shop.db);
+    assert_eq!(paid(&mut shop), ["INV-1"]);
+    assert_eq!(shop.open_issues(), Vec::<String>::new());
+}
+
+#[test]
+fn with_nothing_new_there_is_one_request() {
+    let mut shop = Shop::open();
+    Sale::many(&mut shop, 3);
+    run(&mut shop.db);
+    for call in [
+        "call invoice_sync.run_sweep()",
+        "select invoice_sync.sweep()",
+    ] {
+        shop.stripe.reset_requests();
+        shop.execute(call);
+        assert_eq!(shop.stripe.count_of("/v1/"), 1, "{call}");
+        assert_eq!(
+            shop.json("to_jsonb(stripe_requests) from invoice_sync.run order by id desc limit 1"),
+            json!(1),
+            "{call}"
+        );
+    }
+}

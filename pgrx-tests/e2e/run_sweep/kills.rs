@@ -1,0 +1,243 @@
+//! A sweep that is killed at any moment, by `kill -9` or with the whole server:
+//! after the next one the books are those of a sweep that nobody disturbed.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use postgres::Client;
+use stripe_double::{Config, Double};
+
+use super::{motley, run};
+use crate::harness::books::{books, differences};
+use crate::harness::dice::Dice;
+use crate::harness::server::Server;
+use crate::harness::{DEFAULT_TABLES, KEY, wait_until};
+
+/// More than one portion of Stripe's answers, and some pages of its events.
+const INVOICES: usize = 300;
+
+/// What a sweep finds is put back as it was with `call saved.restore()`. No more
+/// than that has to be brought back: of the settings nothing changes.
+const SAVE: &str = "
+    create schema saved;
+    create view saved.names as
+    select schemaname, tablename, format('%I.%I', schemaname, tablename) as name
+    from pg_catalog.pg_tables
+    where schemaname in ('public', 'invoice_sync') and tablename <> 'settings';
+    do $$
+    declare it record;
+    begin
+        for it in select * from saved.names loop
+            execute format('create table saved.%I as table %s', it.tablename, it.name);
+        end loop;
+    end $$;
+    create procedure saved.restore() language plpgsql as $$
+    declare it record;
+    begin
+        set local session_replication_role = replica;
+        execute (select 'truncate ' || string_agg(name, ', ') from saved.names);
+        for it in select * from saved.names loop
+            execute format('insert into %s overriding system value table saved.%I', it.name, it.tablename);
+        end loop;
+    end $$";
+
+/// A shop in a server of its own, whose sweeps are killed.
+struct Site {
+    server: Server,
+    stripe: Double,
+    /// The books before a sweep, and after one that nobody disturbed.
+    found: Vec<String>,
+    wanted: Vec<String>,
+    /// How long that took, and how often Stripe was asked.
+    took: Duration,
+    requests: usize,
+}
+
+/// When a sweep is killed: some microseconds after Stripe was asked so often, or
+/// after the first portion of its repairs was written.
+struct Moment {
+    requests: usize,
+    writes: bool,
+    pause: Duration,
+}
+
+impl Moment {
+    fn any(dice: &mut Dice, site: &Site) -> Self {
+        let writes = dice.once_in(2);
+        let span = site.took / if writes { 8 } else { 2 };
+        let span = usize::try_from(span.as_micros()).expect("it was not long");
+        Self {
+            requests: dice.below(site.requests + 1),
+            writes,
+            pause: Duration::from_micros(dice.below(span).try_into().expect("fits")),
+        }
+    }
+
+    fn has_come(&self, site: &Site, witness: &mut Client) -> bool {
+        if self.writes {
+            let written = "select from payments where payment_name <> 'By hand' limit 1";
+            !witness.query(written, &[]).expect("it is read").is_empty()
+        } else {
+            site.stripe.count_of("/v1/") >= self.requests
+        }
+    }
+}
+
+impl Site {
+    fn open(name: &str) -> Self {
+        let config = Config {
+            latency: Duration::from_millis(2),
+            ..Config::default()
+        };
+        let mut site = Self {
+            server: Server::start(name, &[]),
+            stripe: Double::start(config).expect("the stand-in starts"),
+            found: Vec::new(),
+            wanted: Vec::new(),
+            took: Duration::ZERO,
+            requests: 0,
+        };
+        site.fill();
+        site.sweep_undisturbed();
+        site
+    }
+
+    fn fill(&self) {
+        let mut db = self.server.connect("postgres", "postgres");
+        let key = format!("{}/stripe.key", self.server.data.display());
+        for statement in [
+            "create database shop".to_owned(),
+            format!("copy (select '{KEY}') to program 'umask 077; cat > {key}'"),
+            format!("alter database shop set invoice_sync.stripe_api_key = 'file:{key}'"),
+            format!(
+                "alter database shop set invoice_sync.stripe_api_base = '{}'",
+                self.stripe.url()
+            ),
+            "alter database shop set invoice_sync.requests_per_second = 1000".to_owned(),
+        ] {
+            db.batch_execute(&statement)
+                .unwrap_or_else(|error| panic!("{statement}: {error}"));
+        }
+        let mut shop = self.session();
+        shop.batch_execute(DEFAULT_TABLES).expect("tables");
+        shop.batch_execute("create extension invoice_sync")
+            .expect("the extension");
+        motley::fill(
+            &self.stripe,
+            &mut shop,
+            (0..INVOICES).map(|n| n % motley::SORTS),
+        );
+        shop.batch_execute(SAVE).expect("all is saved");
+    }
+
+    fn sweep_undisturbed(&mut self) {
+        let mut shop = self.session();
+        self.found = books(&mut shop);
+        self.stripe.reset_requests();
+        let begun = Instant::now();
+        run(&mut shop);
+        self.took = begun.elapsed();
+        self.requests = self.stripe.count_of("/v1/");
+        self.wanted = books(&mut shop);
+        assert!(
+            differences(&self.wanted, &self.found).len() > INVOICES / 2,
+            "there is much to do"
+        );
+        run(&mut shop);
+        assert_eq!(
+            differences(&books(&mut shop), &self.wanted),
+            Vec::<String>::new(),
+            "one sweep does it all"
+        );
+    }
+
+    fn session(&self) -> Client {
+        self.server.connect_again("shop", "postgres")
+    }
+
+    /// Restores the shop, begins a sweep and kills it by `kill` at a moment of
+    /// chance: after so many requests, and some microseconds. Gives whether it was
+    /// under way then.
+    fn kill_one(&self, dice: &mut Dice, kill: impl Fn(&Server, i32)) -> bool {
+        let moment = Moment::any(dice, self);
+        let mut sweeping = self.session();
+        let mut witness = self.session();
+        sweeping
+            .batch_execute("call saved.restore()")
+            .expect("all is put back");
+        let process: i32 = sweeping
+            .query_one("select pg_backend_pid()", &[])
+            .expect("a session has a process")
+            .get(0);
+        self.stripe.reset_requests();
+        std::thread::scope(|scope| {
+            let running = scope.spawn(|| sweeping.batch_execute("call invoice_sync.run_sweep()"));
+            wait_until("the moment has come", || {
+                moment.has_come(self, &mut witness) || running.is_finished()
+            });
+            std::thread::sleep(moment.pause);
+            kill(&self.server, process);
+            // With one backend the server ends all, before it takes new ones.
+            wait_until("all sessions are ended", || {
+                witness.batch_execute("select 1").is_err()
+            });
+            running.join().expect("no panic").is_err()
+        })
+    }
+
+    /// Gives whether the sweep that was killed had written a part of its repairs.
+    fn is_whole_after_the_next_sweep(&self, how: &str) -> bool {
+        let mut shop = self.session();
+        let left = books(&mut shop);
+        run(&mut shop);
+        let differences = differences(&books(&mut shop), &self.wanted);
+        assert!(differences.is_empty(), "{how}: {differences:#?}");
+        let unfinished: i64 = shop
+            .query_one(
+                "select count(*) from invoice_sync.run where finished_at is null",
+                &[],
+            )
+            .expect("the table is read")
+            .get(0);
+        assert_eq!(unfinished, 0, "{how}: a run's row was left open");
+        left != self.found && left != self.wanted
+    }
+
+    fn kill_many(&self, kill: impl Fn(&Server, i32)) {
+        let mut dice = Dice::new();
+        let (mut under_way, mut in_part) = (0, 0);
+        for round in 0..rounds() {
+            under_way += usize::from(self.kill_one(&mut dice, &kill));
+            let how = format!("seed {}, round {round}", dice.seed);
+            in_part += usize::from(self.is_whole_after_the_next_sweep(&how));
+        }
+        println!(
+            "of {} sweeps {under_way} were killed on their way, {in_part} with a part written",
+            rounds()
+        );
+        assert!(under_way > 0, "all were killed too late");
+    }
+}
+
+/// How many sweeps are killed.
+fn rounds() -> usize {
+    std::env::var("INVOICE_SYNC_KILLS").map_or(10, |kills| {
+        kills.parse().expect("INVOICE_SYNC_KILLS is a number")
+    })
+}
+
+#[test]
+fn kill_9_of_the_backend_loses_nothing_and_repeats_nothing() {
+    Site::open("killed").kill_many(|_, process| {
+        let status = Command::new("kill")
+            .args(["-9", &process.to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(status.success(), "kill -9 {process}");
+    });
+}
+
+#[test]
+fn a_server_that_goes_down_loses_nothing_and_repeats_nothing() {
+    Site::open("crashed").kill_many(|server, _| server.crash());
+}

@@ -1,0 +1,73 @@
+//! Lists are a cheaper way to the same answers.
+
+use serde_json::Value;
+use stripe_double::{Action, Fault};
+
+use super::{last_run, motley, run, useless_lists};
+use crate::harness::Shop;
+use crate::harness::books::{books, differences};
+use crate::harness::dice::Dice;
+
+/// The same invoices and payments, and the same Stripe.
+fn twin_of(shop: &mut Shop) -> Shop {
+    let mut twin = Shop::open();
+    let base = shop.stripe.url();
+    twin.configure("stripe_api_base", &base);
+    for table in ["invoices", "payments"] {
+        let rows: Value = shop.json(&format!("jsonb_agg(to_jsonb(t)) from {table} t"));
+        twin.db
+            .execute(
+                &format!(
+                    "insert into {table} select * from jsonb_populate_recordset(null::{table}, $1)"
+                ),
+                &[&rows],
+            )
+            .expect("the rows are copied");
+    }
+    twin
+}
+
+fn useless_lists_of_intents() -> Fault {
+    Fault::new(Action::InvalidJson)
+        .always()
+        .on_object("data.latest_charge")
+}
+
+#[test]
+fn with_lists_and_without_the_books_end_the_same() {
+    let mut dice = Dice::new();
+    for count in [14, 60, 250] {
+        let mut shop = Shop::open();
+        let sorts: Vec<usize> = (0..count)
+            .map(|number| {
+                if number < motley::SORTS {
+                    number
+                } else {
+                    dice.below(motley::SORTS)
+                }
+            })
+            .collect();
+        motley::fill(&shop.stripe, &mut shop.db, sorts.into_iter());
+        let mut twin = twin_of(&mut shop);
+
+        run(&mut shop.db);
+        shop.stripe.fault(useless_lists());
+        shop.stripe.fault(useless_lists_of_intents());
+        run(&mut twin.db);
+
+        let differences = differences(&books(&mut shop.db), &books(&mut twin.db));
+        assert!(
+            differences.is_empty(),
+            "seed {}, {count} invoices: {differences:#?}",
+            dice.seed
+        );
+        let from_lists = |shop: &mut Shop| last_run(shop)["objects_from_lists"].as_u64();
+        assert!(from_lists(&mut shop) > Some(0), "{count}: lists were used");
+        assert_eq!(
+            from_lists(&mut twin),
+            Some(0),
+            "{count}: lists were useless"
+        );
+        assert_eq!(last_run(&mut twin)["success"], true);
+    }
+}

@@ -1,0 +1,340 @@
+//! Questions answered by pages of lists: the same answers for fewer requests.
+
+use std::time::Instant;
+
+use stripe_double::{Action, Checkout, Dispute, Double, Fault, Intent, Purchase, Refund};
+
+use super::super::client::Connection;
+use super::super::gather::{Gathered, Gathering, Planned, Question};
+use super::super::objects::Reading;
+use super::super::retrieve::retrieve;
+use super::{AMPLE, client, connection, double};
+use crate::domain::evidence::{Evidence, PaymentState};
+use crate::domain::identity::StripeId;
+use crate::pg::{Running, Stop};
+
+/// The first sale's second.
+const BEGUN: i64 = 1_750_000_000;
+
+fn question(about: usize, ids: &[String]) -> Question {
+    Question {
+        about: about.to_string(),
+        ids: ids.to_vec(),
+        created: None,
+    }
+}
+
+fn start(double: &Double, questions: Vec<Question>) -> Gathering {
+    let deadline = Instant::now() + AMPLE;
+    Gathering::start(questions, connection(double), Reading::default(), deadline)
+        .expect("threads start")
+}
+
+fn gather(double: &Double, questions: Vec<Question>) -> Gathered {
+    double.reset_requests();
+    let gathered = start(double, questions).collect(Running::next_without_server);
+    let asked = u64::try_from(double.requests().len()).expect("few");
+    assert_eq!(gathered.cost.requests, asked, "each is counted");
+    gathered
+}
+
+/// Sales of every fate, a minute apart.
+fn sales(double: &Double, count: usize) -> Vec<Purchase> {
+    (0..count)
+        .map(|n| {
+            let at = BEGUN + 60 * i64::try_from(n).expect("few");
+            let opened = double
+                .checkout(Checkout::new(5_000, "usd").created(at))
+                .at(at + 10);
+            match n % 5 {
+                0 => opened,
+                1 => opened.expire(),
+                2 => opened.process(),
+                3 => opened.complete_free(),
+                _ => opened.pay(),
+            }
+        })
+        .collect()
+}
+
+fn by_session(sold: &[Purchase]) -> Vec<Question> {
+    sold.iter()
+        .enumerate()
+        .map(|(n, sale)| question(n, &[sale.session_id()]))
+        .collect()
+}
+
+fn planned(gathered: &Gathered) -> (u64, u64, u64) {
+    let Planned {
+        list_pages,
+        from_lists,
+        singles,
+    } = gathered.cost.planned;
+    (list_pages, from_lists, singles)
+}
+
+/// What a retrieval says of it; whose answer it was does not matter.
+fn retrieved(double: &Double, id: &str) -> Evidence {
+    let id = StripeId::parse(id).expect("an id");
+    let answer = retrieve(&client(double), &id, &Reading::default(), &Stop::new());
+    without_request(answer.expect("an answer"))
+}
+
+fn without_request(mut evidence: Evidence) -> Evidence {
+    if let Evidence::Payment(payment) = &mut evidence {
+        payment.request_id = None;
+    }
+    evidence
+}
+
+#[test]
+fn a_page_answers_as_a_retrieval_would() {
+    let double = double();
+    let sold = sales(&double, 60);
+    sold[4].refund(Refund::of(700));
+    let gathered = gather(&double, by_session(&sold));
+
+    assert_eq!(planned(&gathered), (1, 60, 0));
+    for (finding, sale) in gathered.findings.iter().zip(&sold) {
+        let evidence = finding.evidence.as_ref().expect("it is answered");
+        let [Evidence::Payment(payment)] = evidence.as_slice() else {
+            panic!("expected one payment, not {evidence:?}");
+        };
+        assert!(payment.request_id.is_some());
+        assert_eq!(
+            without_request(evidence[0].clone()),
+            retrieved(&double, &sale.session_id())
+        );
+    }
+}
+
+#[test]
+fn a_thousand_of_which_300_are_paid_cost_ten_requests() {
+    let double = double();
+    let sold: Vec<Purchase> = (0..1_000)
+        .map(|n| {
+            let opened = double.checkout(Checkout::new(5_000, "usd"));
+            if n % 10 < 3 { opened.pay() } else { opened }
+        })
+        .collect();
+
+    let gathered = gather(&double, by_session(&sold));
+
+    assert_eq!(planned(&gathered), (10, 1_000, 0));
+    let paid = gathered.findings.iter().filter(|finding| {
+        matches!(finding.evidence.as_deref(), Ok([Evidence::Payment(payment)])
+            if matches!(payment.state, PaymentState::Received(_)))
+    });
+    assert_eq!(paid.count(), 300);
+}
+
+#[test]
+fn sessions_of_known_age_are_found_where_they_are() {
+    let double = double();
+    let sold = sales(&double, 700);
+    let wanted = &sold[200..230];
+    let mut questions = by_session(wanted);
+    for (question, n) in questions.iter_mut().zip(200..) {
+        question.created = Some(BEGUN + 60 * n);
+    }
+
+    let gathered = gather(&double, questions);
+
+    assert_eq!(planned(&gathered), (1, 30, 0));
+    let seen = double.requests().remove(0);
+    let newest = (BEGUN + 60 * 229).to_string();
+    assert_eq!(seen.param("created[lte]"), Some(newest));
+}
+
+#[test]
+fn a_session_answers_for_its_intent_and_other_intents_have_a_list_of_their_own() {
+    let double = double();
+    let pay = |_| double.checkout(Checkout::new(5_000, "usd")).pay();
+    let sold: Vec<Purchase> = (0..20).map(pay).collect();
+    let balances: Vec<Purchase> = (0..20)
+        .map(|_| double.intent(Intent::new(100, "usd")).pay())
+        .collect();
+    // The deposit's session stayed, the intent was overwritten by the balance's.
+    let questions = sold
+        .iter()
+        .zip(&balances)
+        .enumerate()
+        .map(|(n, (sale, balance))| {
+            let mut ids = vec![sale.session_id(), sale.intent_id()];
+            if n >= 10 {
+                ids[1] = balance.intent_id();
+            }
+            question(n, &ids)
+        });
+
+    let gathered = gather(&double, questions.collect());
+
+    assert_eq!(planned(&gathered), (2, 30, 0));
+    for (n, finding) in gathered.findings.iter().enumerate() {
+        let expected = if n < 10 { 1 } else { 2 };
+        assert_eq!(finding.evidence.as_ref().map(Vec::len), Ok(expected));
+    }
+}
+
+#[test]
+fn a_dispute_is_asked_for_as_after_a_retrieval() {
+    let double = double();
+    let pay = |_| double.checkout(Checkout::new(5_000, "usd")).pay();
+    let sold: Vec<Purchase> = (0..20).map(pay).collect();
+    sold[7].dispute(Dispute::new("needs_response"));
+
+    let gathered = gather(&double, by_session(&sold));
+
+    assert_eq!(gathered.cost.requests, 2);
+    let evidence = gathered.findings[7]
+        .evidence
+        .clone()
+        .expect("it is answered");
+    assert!(matches!(&evidence[..], [Evidence::Payment(payment)] if payment.dispute.is_some()));
+    assert_eq!(
+        without_request(evidence[0].clone()),
+        retrieved(&double, &sold[7].session_id())
+    );
+}
+
+#[test]
+fn what_is_on_no_page_is_asked_for_by_itself() {
+    let double = double();
+    let sold = sales(&double, 20);
+    let elsewhere = double
+        .checkout(Checkout::new(100, "usd").live())
+        .session_id();
+    let mut questions = by_session(&sold);
+    let odd = ["cs_test_gone", "pi_gone", elsewhere.as_str(), "no id"];
+    questions.extend((20..).zip(odd).map(|(n, id)| question(n, &[id.to_owned()])));
+
+    let gathered = gather(&double, questions);
+
+    assert_eq!(
+        gathered.cost.requests, 3,
+        "a page, and two that are missing"
+    );
+    let found: Vec<&Evidence> = gathered.findings[20..]
+        .iter()
+        .flat_map(|finding| finding.evidence.as_ref().expect("it is answered"))
+        .collect();
+    assert!(
+        matches!(
+            found[..],
+            [
+                Evidence::Missing { .. },
+                Evidence::Missing { .. },
+                Evidence::OtherMode { .. },
+                Evidence::NotAnId { .. }
+            ]
+        ),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn an_object_that_is_not_understood_spoils_no_other() {
+    let double = double();
+    let sold = sales(&double, 20);
+    double.remove_field(&sold[3].session_id(), "payment_status");
+    double.remove_field(&sold[8].session_id(), "created");
+
+    let gathered = gather(&double, by_session(&sold));
+
+    assert_eq!(planned(&gathered), (1, 18, 2));
+    for (n, finding) in gathered.findings.iter().enumerate() {
+        assert_eq!(
+            finding.evidence.is_ok(),
+            n != 3 && n != 8,
+            "{n}: {finding:?}"
+        );
+    }
+}
+
+#[test]
+fn without_lists_everything_is_asked_for_by_itself() {
+    for action in [
+        Action::InvalidJson,
+        Action::Status(400),
+        Action::OversizedBody(8_000_000),
+    ] {
+        let double = double();
+        let sold = sales(&double, 210);
+        double.fault(Fault::new(action.clone()).on_path("/v1/checkout/sessions"));
+
+        let gathered = gather(&double, by_session(&sold));
+
+        assert_eq!(planned(&gathered), (1, 0, 210), "{action:?}");
+        assert!(
+            gathered
+                .findings
+                .iter()
+                .all(|finding| finding.evidence.is_ok())
+        );
+    }
+}
+
+#[test]
+fn one_object_answers_all_who_ask_for_it() {
+    let double = double();
+    let sold = sales(&double, 15);
+    let mut questions = by_session(&sold);
+    questions.push(question(15, &[sold[2].session_id(), sold[4].session_id()]));
+
+    let gathered = gather(&double, questions);
+
+    assert_eq!(planned(&gathered), (1, 15, 0));
+    let both = gathered.findings[15]
+        .evidence
+        .as_ref()
+        .expect("it is answered");
+    assert_eq!(both.len(), 2);
+    assert_eq!(
+        both[..1],
+        gathered.findings[2].evidence.as_ref().unwrap()[..]
+    );
+}
+
+#[test]
+fn findings_arrive_while_the_next_page_is_on_its_way() {
+    let double = double();
+    let sold = sales(&double, 250);
+    let sessions = "/v1/checkout/sessions";
+    double.fault(Fault::new(Action::Hang).on_path(sessions).nth(2));
+
+    let mut gathering = start(&double, by_session(&sold));
+    let first = gathering.next_portion().expect("the first page's");
+
+    assert_eq!(first.len(), 100);
+    assert!(first.iter().all(|finding| finding.evidence.is_ok()));
+    assert_eq!(gathering.cost().planned.from_lists, 100);
+}
+
+#[test]
+fn a_gathering_is_never_far_ahead_of_who_takes_its_findings_and_ends_when_dropped() {
+    let double = double();
+    let first = sales(&double, 9);
+    let second = sales(&double, 9);
+    let one_at_a_time = Connection {
+        concurrency: 1,
+        ..connection(&double)
+    };
+    let deadline = Instant::now() + AMPLE;
+    let mut gathering = Gathering::start(
+        by_session(&first),
+        one_at_a_time,
+        Reading::default(),
+        deadline,
+    )
+    .expect("a thread starts");
+
+    gathering.next_portion().expect("the first finding");
+    drop(gathering);
+    start(&double, by_session(&second)).collect(Running::next_without_server);
+
+    let of_first = double.requests().len() - second.len();
+    assert!(
+        of_first <= 4,
+        "one was taken, one lay ready, one waited to be, one was under way: {of_first}"
+    );
+}

@@ -1,0 +1,265 @@
+//! Which pages are asked for, in a list that these tests make up.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use proptest::prelude::*;
+
+use super::super::planner::{Contents, PAGE, Planner, Start, Walk, allowance};
+
+/// A list of objects, the newest first, and which of them are wanted.
+#[derive(Clone, Debug, Default)]
+struct World {
+    /// Times of creation.
+    list: Vec<i64>,
+    /// The wanted objects' places in the list, in the asker's order, with the
+    /// time of creation as far as the asker knows it.
+    wanted: Vec<(usize, Option<i64>)>,
+    /// How many are wanted besides that do not exist.
+    missing: usize,
+}
+
+/// What it cost to know all that is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bill {
+    pages: usize,
+    singles: usize,
+    wanted: usize,
+}
+
+impl Bill {
+    fn requests(self) -> usize {
+        self.pages + self.singles
+    }
+}
+
+fn id(place: usize) -> String {
+    format!("o{place}")
+}
+
+impl World {
+    /// `others` of each kind, one a minute, of which those that `is_wanted` says.
+    fn of(total: usize, is_wanted: impl Fn(usize) -> bool) -> Self {
+        let list = (0..total).map(created).collect();
+        let wanted = (0..total).filter(|place| is_wanted(*place));
+        Self {
+            list,
+            wanted: wanted.map(|place| (place, None)).collect(),
+            missing: 0,
+        }
+    }
+
+    fn dated(mut self) -> Self {
+        for (place, known) in &mut self.wanted {
+            *known = Some(self.list[*place]);
+        }
+        self
+    }
+
+    fn page(&self, start: &Start) -> Option<Contents> {
+        let from = match start {
+            Start::Newest => 0,
+            Start::At(at) => self.list.partition_point(|created| created > at),
+            Start::After(id) => id.strip_prefix('o')?.parse::<usize>().ok()? + 1,
+        };
+        let to = (from + PAGE).min(self.list.len());
+        Some(Contents {
+            objects: (from..to)
+                .map(|place| (id(place), self.list[place]))
+                .collect(),
+            has_more: to < self.list.len(),
+        })
+    }
+
+    /// Follows the planner's plan with `lanes` threads; `shuffle` decides whose
+    /// page comes next.
+    fn bill(&self, lanes: usize, mut shuffle: impl FnMut(usize) -> usize) -> Bill {
+        let mut open: BTreeSet<String> = self.wanted.iter().map(|(place, _)| id(*place)).collect();
+        let missing = (0..self.missing).map(|n| (format!("missing{n}"), None));
+        let wanted = self.wanted.iter().map(|(place, at)| (id(*place), *at));
+        let mut planner = Planner::new(wanted.chain(missing), lanes);
+        let mut pages = 0;
+        let mut walks: VecDeque<Walk> = planner.begin().into();
+        assert!(walks.len() <= lanes);
+        while !walks.is_empty() {
+            let chosen = shuffle(walks.len().min(lanes));
+            let walk = walks.remove(chosen).expect("one of those under way");
+            pages += 1;
+            match self.page(walk.start()) {
+                Some(contents) => {
+                    let taken: Vec<String> = contents
+                        .objects
+                        .iter()
+                        .filter(|(id, _)| open.remove(id))
+                        .map(|(id, _)| id.clone())
+                        .collect();
+                    walks.extend(planner.go_on(walk, &contents, &taken));
+                }
+                None => planner.page_failed(walk),
+            }
+            walks.extend(planner.begin());
+        }
+        assert!(planner.rests(), "no walk is left behind");
+        Bill {
+            pages,
+            singles: open.len() + self.missing,
+            wanted: self.wanted.len() + self.missing,
+        }
+    }
+}
+
+/// One a minute, the newest first.
+fn created(place: usize) -> i64 {
+    1_700_000_000 - 60 * i64::try_from(place).expect("a small number")
+}
+
+fn one_after_another(_: usize) -> usize {
+    0
+}
+
+#[test]
+fn ten_thousand_of_unknown_age_cost_a_hundred_pages_and_a_few() {
+    let bill = World::of(10_000, |_| true).bill(8, one_after_another);
+    assert!((100..=110).contains(&bill.requests()), "{bill:?}");
+}
+
+#[test]
+fn a_thousand_cost_ten_pages() {
+    let bill = World::of(1_000, |_| true).bill(8, one_after_another);
+    assert_eq!((bill.pages, bill.singles), (10, 0));
+}
+
+#[test]
+fn a_thousand_under_newer_ones_are_found_after_a_page_in_vain() {
+    let bill = World::of(4_000, |place| place >= 3_000).bill(8, one_after_another);
+    assert!(bill.requests() <= 30, "{bill:?}");
+}
+
+#[test]
+fn a_hundred_in_a_cluster_cost_a_few_pages_whether_their_age_is_known_or_not() {
+    let cluster = World::of(100_000, |place| (70..170).contains(&place));
+    assert_eq!(cluster.bill(8, one_after_another).requests(), 2);
+    let far = World::of(100_000, |place| (50_070..50_170).contains(&place)).dated();
+    assert_eq!(far.bill(8, one_after_another).requests(), 1);
+}
+
+#[test]
+fn scattered_ones_of_known_age_cost_one_request_each_and_hardly_a_page() {
+    let bill = World::of(100_000, |place| place % 1_000 == 500)
+        .dated()
+        .bill(8, one_after_another);
+    assert_eq!(bill.requests(), 100);
+    assert!(bill.pages <= 4, "{bill:?}");
+}
+
+#[test]
+fn scattered_ones_of_unknown_age_cost_one_page_in_vain() {
+    let bill = World::of(100_000, |place| place % 1_000 == 500).bill(8, one_after_another);
+    assert_eq!((bill.pages, bill.singles), (1, 100));
+}
+
+#[test]
+fn after_rich_pages_three_barren_ones_are_endured() {
+    let bill = World::of(100_000, |place| place < 300 || place % 20_000 == 19_999)
+        .bill(8, one_after_another);
+    assert_eq!((bill.pages, bill.singles), (3 + 3, 5));
+}
+
+#[test]
+fn what_is_in_no_list_is_not_looked_for_once_all_was_seen() {
+    let world = World {
+        missing: 50,
+        ..World::of(950, |_| true)
+    };
+    let bill = world.bill(8, one_after_another);
+    assert_eq!((bill.pages, bill.singles), (10, 50));
+}
+
+#[test]
+fn no_page_is_asked_for_twice_where_times_are_wrong() {
+    let mut world = World::of(1_000, |place| (10..40).contains(&place) || place >= 998).dated();
+    for (place, known) in &mut world.wanted {
+        if *place >= 998 {
+            *known = Some(created(10));
+        }
+    }
+    let bill = world.bill(8, one_after_another);
+    assert_eq!((bill.pages, bill.singles), (1, 2));
+}
+
+#[test]
+fn a_few_of_unknown_age_are_not_looked_for_on_pages() {
+    let bill = World::of(9, |_| true).bill(8, one_after_another);
+    assert_eq!((bill.pages, bill.singles), (0, 9));
+}
+
+/// A list whose density changes, and wanted ones in clusters and alone, in any
+/// order, their times known, unknown or wrong.
+fn worlds() -> impl Strategy<Value = World> {
+    let stretch = (0_usize..400, 1_i64..4_000, 0_u32..=100);
+    let hints = (0_u32..=100, 0_u32..=100);
+    let stretches = prop::collection::vec(stretch, 0..8);
+    (stretches, hints, 0_usize..60, any::<u64>()).prop_map(|(stretches, hints, missing, seed)| {
+        let mut random = seed;
+        let mut below = move |limit: u64| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (random >> 33) % limit.max(1)
+        };
+        let mut world = World {
+            missing,
+            ..World::default()
+        };
+        let mut now = 1_700_000_000;
+        for (length, gap, share) in stretches {
+            for _ in 0..length {
+                now -= i64::try_from(below(gap.unsigned_abs())).expect("small");
+                if below(100) < u64::from(share) {
+                    let wrong = below(100) >= u64::from(hints.1);
+                    let shift = i64::try_from(below(20_000)).expect("small") - 10_000;
+                    let hint = now + if wrong { shift } else { 0 };
+                    let known = below(100) < u64::from(hints.0);
+                    world.wanted.push((world.list.len(), known.then_some(hint)));
+                }
+                world.list.push(now);
+            }
+        }
+        for place in (1..world.wanted.len()).rev() {
+            let other = usize::try_from(below(place as u64 + 1)).expect("small");
+            world.wanted.swap(place, other);
+        }
+        world
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(2_000)
+    })]
+
+    #[test]
+    fn never_more_than_the_allowance_beyond_one_request_each(
+        world in worlds(),
+        lanes in 1_usize..16,
+        turns in prop::collection::vec(any::<prop::sample::Index>(), 64),
+    ) {
+        let mut turn = turns.iter().cycle();
+        let bill = world.bill(lanes, |walks| turn.next().expect("it cycles").index(walks));
+        prop_assert!(
+            bill.requests() <= bill.wanted + allowance(bill.wanted),
+            "{bill:?}"
+        );
+    }
+}
+
+#[test]
+fn the_allowance_is_one_in_a_hundred_and_at_least_one() {
+    let of: HashMap<usize, usize> = [0, 10, 199, 200, 10_000]
+        .map(|wanted| (wanted, allowance(wanted)))
+        .into();
+    assert_eq!(
+        of,
+        HashMap::from([(0, 1), (10, 1), (199, 1), (200, 2), (10_000, 100)])
+    );
+}

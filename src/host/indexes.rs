@@ -1,0 +1,98 @@
+//! Indexes that the host's tables lack. None is ever made here: it is said which,
+//! and by what statement.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::catalog::not_understood;
+use super::mapping::{Mapped, Mapping, Payments};
+use crate::pg::{Problem, sql};
+
+/// A column that statements look rows up by, without an index that serves them.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Missing {
+    /// Quoted, with its schema.
+    pub(crate) table: String,
+    pub(crate) column: String,
+    /// What is slow without it.
+    pub(crate) why: String,
+    /// What makes it. Not for a transaction block.
+    pub(crate) statement: String,
+}
+
+/// An index serves where it begins with the column (for a lookup by the column's
+/// text: with that) and leaves out nothing but nulls.
+const MISSING: &str = r"
+select jsonb_build_object(
+    'table', w.in_table, 'column', w.name, 'why', w.why,
+    'statement', format('create index concurrently on %s (%s);', w.in_table, w.indexed))
+from jsonb_to_recordset($1::jsonb) w (in_table text, name text, why text, indexed text)
+join pg_attribute a on a.attrelid = w.in_table::regclass and a.attname = w.name
+where not exists (
+    select from pg_index x
+    where x.indrelid = a.attrelid and x.indisvalid
+        and translate(pg_get_indexdef(x.indexrelid, 1, false), '()', '') = translate(w.indexed, '()', '')
+        and (x.indpred is null
+             or pg_get_expr(x.indpred, x.indrelid) = format('(%I IS NOT NULL)', a.attname))
+)
+order by w.in_table, w.name
+";
+
+/// The columns of the mapping that want an index and have none.
+pub(crate) fn missing(mapping: &Mapping) -> Result<Vec<Missing>, Problem> {
+    const OF_INVOICE: &str = "the payments of an invoice are read by it";
+    const IN_BOOKS: &str = "a payment is looked for in the books by it";
+    const OF_PAYMENT: &str = "the invoice of a payment is found by it";
+    let (invoices, payments) = (&mapping.invoices, &mapping.payments);
+    let wanted = [
+        (&payments.table, Some(&payments.invoice), OF_INVOICE),
+        (&payments.table, payments.session.as_ref(), IN_BOOKS),
+        (&payments.table, payments.intent.as_ref(), IN_BOOKS),
+        (&invoices.table, invoices.session.as_ref(), OF_PAYMENT),
+        (&invoices.table, invoices.intent.as_ref(), OF_PAYMENT),
+        (&invoices.table, invoices.number.as_ref(), OF_PAYMENT),
+    ];
+    let wanted = wanted.into_iter().filter_map(|(table, column, why)| {
+        let column = column?;
+        Some(json!({
+            "in_table": table, "name": column.name, "why": why, "indexed": indexed(column),
+        }))
+    });
+    sql::fetch(MISSING, &[Some(&Value::from_iter(wanted).to_string())])
+        .into_iter()
+        .map(serde_json::from_value)
+        .collect::<Result<_, _>>()
+        .map_err(not_understood)
+}
+
+/// What an index is to hold. Numbers of invoices are compared as text, whatever
+/// type they have.
+fn indexed(column: &Mapped) -> String {
+    match column.base.as_str() {
+        "int2" | "int4" | "int8" | "numeric" => format!("({}::text)", column.quoted),
+        _ => column.quoted.clone(),
+    }
+}
+
+/// What makes one Stripe payment in the books impossible to enter twice, where
+/// no unique index does yet.
+pub(crate) fn missing_unique(payments: &Payments) -> Option<String> {
+    let columns = [&payments.intent, &payments.session].into_iter().flatten();
+    let names: Vec<&str> = columns.clone().map(|column| column.name.as_str()).collect();
+    let column = columns.into_iter().next()?;
+    let is_unique = sql::fetch_one(
+        "select to_jsonb(exists (
+            select from pg_index x
+            join pg_attribute a on a.attrelid = x.indrelid and a.attnum = x.indkey[0]
+            where x.indrelid = $1::regclass and x.indisunique and x.indisvalid and x.indnkeyatts = 1
+                and a.attname in (select jsonb_array_elements_text($2::jsonb))))",
+        &[Some(&payments.table), Some(&json!(names).to_string())],
+    );
+    (is_unique != Some(Value::Bool(true))).then(|| {
+        format!(
+            "create unique index concurrently on {} ({column}) where {column} <> '';",
+            payments.table,
+            column = column.quoted
+        )
+    })
+}

@@ -1,0 +1,126 @@
+//! How far backfills have come.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::domain::feed::Gap;
+use crate::pg::sql;
+
+/// What is left of a backfill.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Part {
+    pub(crate) id: i64,
+    /// As `backfill.list` has it.
+    pub(crate) list: String,
+    /// Seconds since 1970.
+    pub(crate) since: i64,
+    pub(crate) until: i64,
+    pub(crate) after_id: Option<String>,
+    /// When the object was made that was read last.
+    pub(crate) reached: Option<i64>,
+    pub(crate) objects: u64,
+    pub(crate) repaired: u64,
+}
+
+/// What a page added.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress<'a> {
+    pub(crate) last: Option<&'a (String, i64)>,
+    pub(crate) objects: u64,
+    pub(crate) payments: usize,
+    pub(crate) repaired: u64,
+    /// How long it took.
+    pub(crate) seconds: f64,
+    pub(crate) is_last: bool,
+}
+
+/// Asks for all payments of a time, given as PostgreSQL reads timestamps; null
+/// stands for now. One that was asked for before and is not done is not begun anew.
+/// False where the time is empty.
+pub(crate) fn request(since: &str, until: Option<&str>) -> bool {
+    sql::fetch_one(
+        "with asked as (
+            select greatest(date_trunc('second', $1::timestamptz), timestamptz '2010-01-01 UTC') as since,
+                   least(date_trunc('second', coalesce($2::timestamptz, clock_timestamp())),
+                         date_trunc('second', clock_timestamp())) as until
+        ), put as (
+            insert into invoice_sync.backfill (since, until, list)
+            select a.since, a.until, l.list
+            from asked a, unnest(array['checkout_sessions', 'payment_intents']) l (list)
+            where a.since < a.until
+              and not exists (select from invoice_sync.backfill b
+                              where b.since = a.since and b.finished_at is null
+                                and ($2 is null or b.until = a.until))
+        )
+        select to_jsonb(since < until) from asked",
+        &[Some(since), until],
+    ) == Some(Value::Bool(true))
+}
+
+/// Asks for the payments of a time of which Stripe has no events any more; once,
+/// however often it is noticed.
+pub(crate) fn request_gap(gap: Gap) {
+    sql::execute(
+        "insert into invoice_sync.backfill (since, until, list)
+        select to_timestamp($1::float8), to_timestamp($2::float8), l.list
+        from unnest(array['checkout_sessions', 'payment_intents']) l (list)
+        where not exists (select from invoice_sync.backfill b
+                          where b.since = to_timestamp($1::float8) and b.finished_at is null)",
+        &[Some(&gap.since.to_string()), Some(&gap.until.to_string())],
+    );
+}
+
+/// The next part that is not done, the oldest request first.
+pub(crate) fn next() -> Option<Part> {
+    sql::fetch_one(
+        "select jsonb_build_object(
+            'id', id, 'list', list, 'after_id', after_id, 'objects', objects, 'repaired', repaired,
+            'since', extract(epoch from since)::bigint, 'until', extract(epoch from until)::bigint,
+            'reached', extract(epoch from reached)::bigint)
+        from invoice_sync.backfill
+        where finished_at is null
+        order by id
+        limit 1",
+        &[],
+    )
+    .and_then(|row| serde_json::from_value(row).ok())
+}
+
+/// Notes that a page was worked on.
+pub(crate) fn advance(part: &Part, progress: &Progress) {
+    let document = json!({
+        "after_id": progress.last.map(|(id, _)| id),
+        "reached": progress.last.map(|(_, made)| made),
+        "objects": progress.objects,
+        "payments": progress.payments,
+        "repaired": progress.repaired,
+        "seconds": progress.seconds,
+        "is_last": progress.is_last,
+    });
+    sql::execute(
+        "update invoice_sync.backfill b
+        set after_id = coalesce(p.after_id, b.after_id),
+            reached = coalesce(to_timestamp(p.reached), b.reached),
+            pages = b.pages + 1,
+            objects = b.objects + p.objects,
+            payments = b.payments + p.payments,
+            repaired = b.repaired + p.repaired,
+            worked = b.worked + make_interval(secs => p.seconds),
+            moved_at = clock_timestamp(),
+            finished_at = case when p.is_last then clock_timestamp() end
+        from jsonb_to_record($2::jsonb) p (
+            after_id text, reached float8, objects bigint, payments bigint, repaired bigint,
+            seconds float8, is_last boolean)
+        where b.id = $1::bigint",
+        &[Some(&part.id.to_string()), Some(&document.to_string())],
+    );
+}
+
+/// Stripe does not know the object any more that was read last: goes on from its
+/// time instead.
+pub(crate) fn go_on_by_time(part: &Part) {
+    sql::execute(
+        "update invoice_sync.backfill set after_id = null, until = coalesce(reached, until) where id = $1::bigint",
+        &[Some(&part.id.to_string())],
+    );
+}

@@ -1,0 +1,108 @@
+//! Stripe's allocation of read requests: what a month has used, and what a sweep
+//! may spend on asking of its own accord.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::pg::sql;
+
+/// Sweeps are this far apart, in seconds, as far as a forecast goes.
+const PERIOD: f64 = 15.0 * 60.0;
+
+/// What a sweep costs that finds nothing: a page of the feed, now and then two.
+const OF_A_SWEEP: f64 = 1.5;
+
+/// The last fifth of the budget is spent evenly over what is left of the month.
+const FREE_SHARE: f64 = 0.8;
+
+/// A month's requests so far.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct Usage {
+    #[serde(skip)]
+    budget: u64,
+    /// Since the month began.
+    used: u64,
+    /// How much of the month has passed, in seconds, and how long it is.
+    passed: f64,
+    length: f64,
+}
+
+/// What was used of `budget` requests in this month (UTC), by all runs.
+pub(crate) fn usage(budget: u64) -> Usage {
+    let row = sql::fetch_one(
+        "select jsonb_build_object(
+            'used', (select coalesce(sum(stripe_requests), 0) from invoice_sync.run
+                     where started_at >= m.began at time zone 'UTC'),
+            'passed', extract(epoch from m.now - m.began),
+            'length', extract(epoch from m.began + interval '1 month' - m.began))
+        from (select n.now, date_trunc('month', n.now) as began
+              from (select clock_timestamp() at time zone 'UTC') n (now)) m",
+        &[],
+    );
+    row.and_then(|row| serde_json::from_value(row).ok()).map_or(
+        Usage {
+            budget,
+            used: 0,
+            passed: 0.0,
+            length: 1.0,
+        },
+        |usage: Usage| Usage { budget, ..usage },
+    )
+}
+
+impl Usage {
+    /// How many due checks a sweep may make now.
+    pub(crate) fn allowance(&self) -> usize {
+        let sweeps = ((self.length - self.passed) / PERIOD).max(1.0);
+        let budget = self.budget as f64;
+        let spare = budget - self.used as f64 - sweeps * OF_A_SWEEP;
+        let free = spare - budget * (1.0 - FREE_SHARE);
+        (spare / sweeps).max(free).max(0.0) as usize
+    }
+
+    /// For a run's answer. The forecast takes the month to go on as it began.
+    pub(crate) fn to_json(&self) -> Value {
+        let share = (self.passed / self.length).max(f64::EPSILON);
+        json!({
+            "budget": self.budget,
+            "used": self.used,
+            "forecast": (self.used as f64 / share).round(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: f64 = 24.0 * 60.0 * 60.0;
+
+    fn after(days: f64, used: u64) -> Usage {
+        Usage {
+            budget: 10_000,
+            used,
+            passed: days * DAY,
+            length: 30.0 * DAY,
+        }
+    }
+
+    #[test]
+    fn early_in_the_month_much_may_be_asked_at_once() {
+        assert_eq!(after(0.0, 0).allowance(), 10_000 - 2_000 - 4_320);
+        assert!(after(15.0, 2_000).allowance() > 3_000);
+    }
+
+    #[test]
+    fn near_the_limit_what_is_left_is_spread_and_the_feed_has_its_share() {
+        // 1,440 sweeps to go, 2,160 requests for their feeds, 840 for all else.
+        assert_eq!(after(15.0, 7_000).allowance(), 0);
+        // A day to go: 96 sweeps, 144 requests for their feeds.
+        assert_eq!(after(29.0, 9_000).allowance(), 8);
+        assert_eq!(after(29.0, 11_000).allowance(), 0);
+    }
+
+    #[test]
+    fn the_forecast_goes_on_as_the_month_began() {
+        assert_eq!(after(3.0, 400).to_json()["forecast"], json!(4_000.0));
+    }
+}

@@ -1,0 +1,225 @@
+//! Numbers that all backends of a database share, without the library having to
+//! be preloaded: a small segment of dynamic shared memory.
+//!
+//! Its handle is published in the sequence `invoice_sync.limiter_segment`, which
+//! is seen at once, whoever commits or rolls back. Beside the handle stands what
+//! tells one start of the server's shared memory from the next: after a restart,
+//! or after a crash, the old handle is never attached.
+
+use std::mem::size_of;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode;
+use serde_json::Value;
+
+use super::identity::as_table_owner;
+use super::problem::Problem;
+use super::sql;
+use super::subtransaction::in_subtransaction;
+
+/// The last digit is the version of the layout.
+const MAGIC: u64 = u64::from_be_bytes(*b"invsync1");
+
+/// One for each account and mode: far more than any database has.
+const SLOTS: usize = 64;
+
+/// What lies in the segment. All zeros but for the magic number at first.
+#[repr(C)]
+struct Segment {
+    magic: u64,
+    slots: [Slot; SLOTS],
+    /// For all that come when every slot is taken.
+    overflow: AtomicU64,
+}
+
+#[repr(C)]
+struct Slot {
+    /// 0 as long as nobody took it.
+    key: AtomicU64,
+    number: AtomicU64,
+}
+
+/// The beginning of the server's own shared memory, `PGShmemHeader` in
+/// storage/pg_shmem.h, which pgrx does not bind.
+#[repr(C)]
+struct ServersHeader {
+    magic: i32,
+    creator: libc::pid_t,
+    total_size: usize,
+    free_offset: usize,
+    /// The segment that lists all dynamic segments: of a random number, drawn
+    /// whenever the server makes its shared memory.
+    dsm_control: u32,
+}
+
+/// `PGShmemMagic`
+const SERVERS_MAGIC: i32 = 679_834_894;
+
+unsafe extern "C" {
+    static UsedShmemSegAddr: *const ServersHeader;
+}
+
+/// The number that belongs to `key` in all backends of this database; 0 at
+/// first. It stays where it is for the backend's life, so other threads may use it.
+///
+/// `None` where there is no shared memory to be had, or where nothing may be
+/// written (a standby, a read-only transaction); DEBUG1 says why.
+pub(crate) fn shared_number(key: u64) -> Option<&'static AtomicU64> {
+    match in_subtransaction(segment) {
+        Ok(segment) => Some(segment.number(key)),
+        Err(problem) => {
+            pgrx::debug1!(
+                "invoice_sync shares no limit of requests with other sessions: {}",
+                problem.message()
+            );
+            None
+        }
+    }
+}
+
+/// Nanoseconds of a clock that all processes of this machine read alike and that
+/// never goes back.
+pub(crate) fn monotonic_nanoseconds() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: writes to the place it is given; every system has this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+impl Segment {
+    fn number(&'static self, key: u64) -> &'static AtomicU64 {
+        let key = key.max(1);
+        for slot in &self.slots {
+            let taken = slot
+                .key
+                .compare_exchange(0, key, Ordering::AcqRel, Ordering::Acquire);
+            if taken.is_ok() || taken == Err(key) {
+                return &slot.number;
+            }
+        }
+        &self.overflow
+    }
+}
+
+/// The database's segment, made by whoever needs it first.
+fn segment() -> Result<&'static Segment, Problem> {
+    as_table_owner(owner()?, || {
+        if let Some(segment) = published() {
+            return Ok(segment);
+        }
+        sql::execute(LOCK, &[]);
+        let made = in_subtransaction(|| match published() {
+            Some(segment) => Ok(segment),
+            None => create(),
+        });
+        sql::execute(UNLOCK, &[]);
+        made
+    })
+}
+
+const OWNER: &str = "select pg_catalog.to_jsonb(extowner::pg_catalog.int8)
+    from pg_catalog.pg_extension where extname = 'invoice_sync'";
+
+const LOCK: &str = "select pg_catalog.pg_advisory_lock(
+    'invoice_sync.limiter_segment'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4, 0)";
+
+const UNLOCK: &str = "select pg_catalog.pg_advisory_unlock(
+    'invoice_sync.limiter_segment'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4, 0)";
+
+const READ: &str = "select pg_catalog.to_jsonb(last_value) from invoice_sync.limiter_segment";
+
+const PUBLISH: &str = "select pg_catalog.setval(
+    'invoice_sync.limiter_segment'::pg_catalog.regclass, $1::pg_catalog.int8)";
+
+/// Whoever calls has no rights on the sequence; names are written in full,
+/// because the search path is the caller's.
+fn owner() -> Result<pg_sys::Oid, Problem> {
+    sql::fetch_one(OWNER, &[])
+        .and_then(|owner| u32::try_from(owner.as_u64()?).ok())
+        .map(pg_sys::Oid::from)
+        .ok_or_else(|| unavailable("the extension is not there"))
+}
+
+/// The segment that the sequence names, if it is of this start of the server.
+fn published() -> Option<&'static Segment> {
+    let value = sql::fetch_one(READ, &[]).as_ref().and_then(Value::as_i64)?;
+    let (handle, start) = unpack(value);
+    if start != this_start()? {
+        return None;
+    }
+    attach(handle)
+}
+
+fn create() -> Result<&'static Segment, Problem> {
+    let start = this_start().ok_or_else(|| unavailable("there is no shared memory"))?;
+    // SAFETY: on the backend's thread, in a transaction, so that there is a
+    // resource owner. The segment is new and nobody else's until it is published;
+    // it is mapped at a page's start and is as large as was asked for. Pinned,
+    // both it and its mapping stay.
+    let (handle, segment) = unsafe {
+        let dynamic = pg_sys::dsm_create(
+            size_of::<Segment>(),
+            pg_sys::DSM_CREATE_NULL_IF_MAXSEGMENTS as i32,
+        );
+        if dynamic.is_null() {
+            return Err(unavailable("the server has no more segments"));
+        }
+        pg_sys::dsm_pin_mapping(dynamic);
+        pg_sys::dsm_pin_segment(dynamic);
+        let segment = pg_sys::dsm_segment_address(dynamic).cast::<Segment>();
+        segment.write_bytes(0, 1);
+        (&raw mut (*segment).magic).write(MAGIC);
+        (pg_sys::dsm_segment_handle(dynamic), &*segment)
+    };
+    sql::execute(PUBLISH, &[Some(&pack(handle, start).to_string())]);
+    Ok(segment)
+}
+
+fn attach(handle: u32) -> Option<&'static Segment> {
+    // SAFETY: on the backend's thread, in a transaction. A handle that is unknown
+    // gives null. Before anything else is read, size and magic number tell that
+    // this is our layout; the mapping is pinned, so it stays.
+    unsafe {
+        let mut dynamic = pg_sys::dsm_find_mapping(handle);
+        if dynamic.is_null() {
+            dynamic = pg_sys::dsm_attach(handle);
+            if dynamic.is_null() {
+                return None;
+            }
+            pg_sys::dsm_pin_mapping(dynamic);
+        }
+        if pg_sys::dsm_segment_map_length(dynamic) < size_of::<Segment>() {
+            return None;
+        }
+        let segment = pg_sys::dsm_segment_address(dynamic).cast::<Segment>();
+        ((*segment).magic == MAGIC).then(|| &*segment)
+    }
+}
+
+/// What tells this start of the server from others. It changes after a crash of
+/// one of the server's processes as well, when all dynamic segments are gone
+/// (`dsm_postmaster_startup` in dsm.c).
+fn this_start() -> Option<u32> {
+    // SAFETY: set before any backend is started, and mapped for the backend's life.
+    let header = unsafe { UsedShmemSegAddr.as_ref() }?;
+    (header.magic == SERVERS_MAGIC).then_some(header.dsm_control)
+}
+
+/// Handle and start in one value of a sequence.
+fn pack(handle: u32, start: u32) -> i64 {
+    (u64::from(handle) << 32 | u64::from(start)).cast_signed()
+}
+
+fn unpack(value: i64) -> (u32, u32) {
+    let value = value.cast_unsigned();
+    ((value >> 32) as u32, (value & u64::from(u32::MAX)) as u32)
+}
+
+fn unavailable(why: &str) -> Problem {
+    Problem::new(PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES, why)
+}

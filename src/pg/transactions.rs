@@ -1,0 +1,210 @@
+//! Transactions of our own: a procedure that commits in between, and holds
+//! neither snapshot nor lock while it waits for somebody else.
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode;
+
+use super::identity::Identity;
+use super::problem::Problem;
+use super::sql;
+
+/// Whose transactions some work is done in.
+#[derive(Clone, Copy)]
+pub(crate) struct Transactions(Option<Own>);
+
+/// Those of a procedure: called as `caller`, working as the extension's owner.
+/// A procedure that commits cannot be SECURITY DEFINER, so this does what that does.
+#[derive(Clone, Copy)]
+struct Own {
+    caller: Identity,
+    definer: Identity,
+}
+
+impl Transactions {
+    /// The one that the caller is in: nothing is committed here.
+    pub(crate) const CALLERS: Self = Self(None);
+
+    /// Does `work` in transactions of its own, one after another, with the
+    /// rights of the extension's owner. `call` is how PostgreSQL called the
+    /// procedure.
+    ///
+    /// Fails with 2D000 inside a transaction block or a function, where nothing
+    /// can be committed.
+    pub(crate) fn own<T>(
+        call: pg_sys::FunctionCallInfo,
+        work: impl FnOnce(Self) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        if is_atomic(call) {
+            return Err(Problem::new(
+                PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_TERMINATION,
+                "this procedure commits in between, which is not possible here",
+            )
+            .detail("It was called inside a transaction block or a function.")
+            .hint(
+                "CALL it by itself; inside a transaction there is: select invoice_sync.sweep();",
+            ));
+        }
+        let _connection = SpiConnection::open()?;
+        // SAFETY: a portal runs this call; see `begin`.
+        unsafe { pg_sys::EnsurePortalSnapshotExists() };
+        pin_settings();
+        let caller = Identity::now();
+        let own = Own {
+            caller,
+            definer: caller.definer(extension_owner()?),
+        };
+        own.definer.assume();
+        let result = work(Self(Some(own)));
+        own.caller.assume();
+        // What the pinned search path and the rights were for ends here.
+        commit();
+        result
+    }
+
+    /// Whether there are several: what was done survives what comes.
+    pub(crate) fn are_own(self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Ends the transaction and begins another, where they are our own.
+    pub(crate) fn commit(self) {
+        self.wait(|| ());
+    }
+
+    /// Does `work`, which touches no table: between two transactions where they
+    /// are our own, so that it holds nothing that others would wait for.
+    pub(crate) fn wait<T>(self, work: impl FnOnce() -> T) -> T {
+        let Some(own) = self.0 else {
+            return work();
+        };
+        own.caller.assume();
+        commit();
+        let result = work();
+        begin();
+        own.definer.assume();
+        result
+    }
+}
+
+/// Ends the transaction; the next one has begun then, but has no snapshot yet.
+fn commit() {
+    // SAFETY: the innermost SPI connection is the non-atomic one of
+    // `Transactions::own`, since every other is closed when its statement is done.
+    unsafe { pg_sys::SPI_commit() };
+}
+
+fn begin() {
+    // SAFETY: the portal that runs the CALL is active (`is_atomic` was false), and
+    // its snapshot ended with the transaction before.
+    unsafe { pg_sys::EnsurePortalSnapshotExists() };
+    pin_settings();
+}
+
+/// Until the end of the transaction. Written so that it means the same whatever
+/// search path the caller has. Without compiling statements to machine code, which
+/// takes longer than any of ours.
+fn pin_settings() {
+    sql::execute(
+        "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+                pg_catalog.set_config('jit', 'off', true)",
+        &[],
+    );
+}
+
+/// Needs the pinned search path: who can answer this can become anybody.
+fn extension_owner() -> Result<pg_sys::Oid, Problem> {
+    sql::fetch_one(
+        "select to_jsonb(extowner::bigint) from pg_extension where extname = 'invoice_sync'",
+        &[],
+    )
+    .and_then(|owner| u32::try_from(owner.as_u64()?).ok())
+    .map(pg_sys::Oid::from)
+    .ok_or_else(|| {
+        Problem::new(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            "the extension invoice_sync is not installed in this database",
+        )
+    })
+}
+
+fn is_atomic(call: pg_sys::FunctionCallInfo) -> bool {
+    // SAFETY: PostgreSQL hands every call a valid FunctionCallInfo, whose context
+    // is null or a node; a CALL's is a CallContext (`ExecuteCallStmt`).
+    unsafe {
+        let context = (*call).context;
+        context.is_null()
+            || (*context).type_ != pg_sys::NodeTag::T_CallContext
+            || (*context.cast::<pg_sys::CallContext>()).atomic
+    }
+}
+
+/// A connection to SPI that may commit.
+struct SpiConnection;
+
+impl SpiConnection {
+    fn open() -> Result<Self, Problem> {
+        // SAFETY: closed once, when dropped. After an error the end of the
+        // transaction closes it (AtEOXact_SPI), and SPI_finish only says so.
+        let status = unsafe { pg_sys::SPI_connect_ext(pg_sys::SPI_OPT_NONATOMIC as i32) };
+        if status == pg_sys::SPI_OK_CONNECT as i32 {
+            Ok(Self)
+        } else {
+            Err(Problem::new(
+                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                format!("SPI_connect_ext failed with status {status}"),
+            ))
+        }
+    }
+}
+
+impl Drop for SpiConnection {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        // SAFETY: pairs with `open`.
+        unsafe { pg_sys::SPI_finish() };
+    }
+}
+
+/// An advisory lock of the session, held until dropped, whatever is committed
+/// meanwhile. Its key is that of `pg_advisory_lock(int4, int4)`.
+pub(crate) struct SessionLock(pg_sys::LOCKTAG);
+
+impl SessionLock {
+    /// `None` where another session has it, for itself or for its transaction.
+    pub(crate) fn try_take(first: u32, second: u32) -> Option<Self> {
+        // SAFETY: a plain read of the backend's state.
+        let database = unsafe { pg_sys::MyDatabaseId };
+        let tag = pg_sys::LOCKTAG {
+            locktag_field1: database.to_u32(),
+            locktag_field2: first,
+            locktag_field3: second,
+            // As `SET_LOCKTAG_INT32` in lockfuncs.c has it: two keys of 32 bits.
+            locktag_field4: 2,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+        };
+        const OF_THE_SESSION: bool = true;
+        const DO_NOT_WAIT: bool = true;
+        // SAFETY: takes a valid tag; an error of it unwinds like any other.
+        let result = unsafe {
+            pg_sys::LockAcquire(
+                &raw const tag,
+                pg_sys::ExclusiveLock as i32,
+                OF_THE_SESSION,
+                DO_NOT_WAIT,
+            )
+        };
+        // Lazily: what was not taken must not be released.
+        (result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL).then(|| Self(tag))
+    }
+}
+
+impl Drop for SessionLock {
+    fn drop(&mut self) {
+        // SAFETY: releases what `try_take` took; touches shared memory only, so
+        // it may be done while an error is on its way out.
+        unsafe { pg_sys::LockRelease(&raw const self.0, pg_sys::ExclusiveLock as i32, true) };
+    }
+}

@@ -1,0 +1,113 @@
+//! Pages of Stripe's lists.
+//!
+//! Source: <https://docs.stripe.com/api/pagination>.
+
+use serde_json::Value;
+
+use super::client::{Answer, Client};
+use super::error::StripeError;
+use super::planner::{Contents, PAGE, Start};
+use crate::domain::identity::ObjectKind;
+use crate::pg::Stop;
+
+/// A page, as Stripe orders it: the newest object first.
+pub(super) struct Page {
+    pub(super) objects: Vec<Value>,
+    pub(super) has_more: bool,
+    pub(super) request_id: Option<String>,
+    pub(super) date: Option<i64>,
+}
+
+/// Reads an answer that is a list. Fails where a promised field is missing or of another type.
+pub(super) fn read_list(answer: Answer) -> Result<Page, StripeError> {
+    let Answer {
+        mut body,
+        request_id,
+        date,
+    } = answer;
+    let has_more = body
+        .get("has_more")
+        .and_then(Value::as_bool)
+        .ok_or_else(|| StripeError::missing("has_more"))?;
+    match body.get_mut("data").map(Value::take) {
+        Some(Value::Array(objects)) => Ok(Page {
+            objects,
+            has_more,
+            request_id,
+            date,
+        }),
+        _ => Err(StripeError::missing("data")),
+    }
+}
+
+/// The lists that stand for many retrievals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum List {
+    /// `GET /v1/checkout/sessions`
+    Sessions,
+    /// `GET /v1/payment_intents`
+    Intents,
+}
+
+impl List {
+    /// By the name of Stripe's type, in the plural; what is not known is intents,
+    /// which every payment has.
+    pub(crate) fn named(name: &str) -> Self {
+        match name {
+            "checkout_sessions" => Self::Sessions,
+            _ => Self::Intents,
+        }
+    }
+
+    /// What stands in it.
+    pub(super) fn kind(self) -> ObjectKind {
+        match self {
+            Self::Sessions => ObjectKind::CheckoutSession,
+            Self::Intents => ObjectKind::PaymentIntent,
+        }
+    }
+
+    /// Asks for a page, with every object as a retrieval brings it.
+    pub(super) fn read_page(
+        self,
+        client: &Client,
+        start: &Start,
+        stop: &Stop,
+    ) -> Result<Page, StripeError> {
+        let (path, expand) = match self {
+            Self::Sessions => ("/v1/checkout/sessions", "data.payment_intent.latest_charge"),
+            Self::Intents => ("/v1/payment_intents", "data.latest_charge"),
+        };
+        let limit = PAGE.to_string();
+        let mut query = vec![("limit", limit.as_str()), ("expand[]", expand)];
+        let created;
+        match start {
+            Start::Newest => {}
+            Start::At(at) => {
+                created = at.to_string();
+                query.push(("created[lte]", &created));
+            }
+            Start::After(id) => query.push(("starting_after", id)),
+        }
+        client.get(path, &query, stop).and_then(read_list)
+    }
+}
+
+impl Page {
+    /// What the planner is to know of it. An object without an id or a time of
+    /// creation is passed over.
+    pub(super) fn contents(&self) -> Contents {
+        let objects = self
+            .objects
+            .iter()
+            .filter_map(|object| {
+                let id = object.get("id")?.as_str()?;
+                Some((id.to_owned(), object.get("created")?.as_i64()?))
+            })
+            .collect();
+        Contents {
+            objects,
+            has_more: self.has_more,
+        }
+    }
+}

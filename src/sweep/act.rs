@@ -1,0 +1,188 @@
+//! What Stripe says of payments becomes repairs of the invoices that they are
+//! for.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::apply::apply;
+use super::case::Case;
+use super::report::Report;
+use super::treatment::Treatment;
+use crate::domain::evidence::{Evidence, PaymentState, StripePayment};
+use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::payment::PaymentStatus;
+use crate::host::find::{Traces, invoices_of};
+use crate::host::read::read;
+use crate::ledger::events::Verdict;
+use crate::pg::Problem;
+
+/// So long an event waits for the application to commit the invoice that it names.
+const GRACE_SECONDS: i64 = 60 * 60;
+
+/// What Stripe says of one payment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told<'a> {
+    pub(crate) evidence: &'a [Evidence],
+    /// Seconds since it was first heard of.
+    pub(crate) waited: i64,
+}
+
+impl<'a> Told<'a> {
+    fn payment(&self) -> Option<&'a StripePayment> {
+        self.evidence.iter().find_map(|finding| match finding {
+            Evidence::Payment(payment) => Some(payment),
+            _ => None,
+        })
+    }
+}
+
+/// Acts on what Stripe says of these payments: on the invoices that they are
+/// for, where there are some.
+pub(crate) fn act(
+    treatment: &Treatment,
+    told: &[Told],
+    report: &mut Report,
+) -> Result<Vec<Verdict>, Problem> {
+    let links = link(treatment, told)?;
+    let cases: Vec<Case> = links
+        .iter()
+        .zip(told)
+        .flat_map(|(link, told)| {
+            link.invoices.iter().map(|invoice| Case {
+                invoice,
+                evidence: Some(told.evidence),
+            })
+        })
+        .collect();
+    let mut outcomes = apply(treatment, &cases, report)?.into_iter();
+    let verdicts = links.iter().zip(told).map(|(link, told)| {
+        let of_invoices: Vec<Verdict> = outcomes
+            .by_ref()
+            .take(link.invoices.len())
+            .flatten()
+            .collect();
+        match told.payment() {
+            None => Verdict::Done("Stripe has no such object any more".to_owned()),
+            Some(payment) if link.is_unlinked() => judge_unlinked(payment, told.waited, report),
+            Some(_) => link.verdict(of_invoices),
+        }
+    });
+    Ok(verdicts.collect())
+}
+
+/// The invoices that a payment is for.
+#[derive(Default)]
+struct Link {
+    invoices: BTreeSet<String>,
+    /// Those of which a payment is expected under a session's id alone: an
+    /// intent that comes without its session may be that very payment.
+    waiting: BTreeSet<String>,
+}
+
+impl Link {
+    fn is_unlinked(&self) -> bool {
+        self.invoices.is_empty() && self.waiting.is_empty()
+    }
+
+    /// One verdict out of those on each invoice.
+    fn verdict(&self, of_invoices: Vec<Verdict>) -> Verdict {
+        let mut verdict = Verdict::Done(String::new());
+        if !self.waiting.is_empty() {
+            // The session's own event, or the next sweep, tells which it is.
+            verdict = Verdict::Again("a payment row waits by its session".to_owned());
+        }
+        for next in of_invoices {
+            if matches!(next, Verdict::Again(_)) || matches!(verdict, Verdict::Done(_)) {
+                verdict = next;
+            }
+        }
+        verdict
+    }
+}
+
+fn link(treatment: &Treatment, told: &[Told]) -> Result<Vec<Link>, Problem> {
+    let payments: Vec<Option<&StripePayment>> = told.iter().map(Told::payment).collect();
+    let traces: Vec<Traces> = payments
+        .iter()
+        .flatten()
+        .map(|payment| Traces {
+            ids: &payment.ids,
+            references: &payment.invoice_references,
+        })
+        .collect();
+    let mut found = invoices_of(treatment.mapping, &traces).into_iter();
+    let mut links: Vec<Link> = payments
+        .iter()
+        .map(|payment| Link {
+            invoices: payment.and_then(|_| found.next()).unwrap_or_default(),
+            waiting: BTreeSet::new(),
+        })
+        .collect();
+    let sessionless: Vec<&mut Link> = links
+        .iter_mut()
+        .zip(&payments)
+        .filter(|(_, payment)| payment.is_some_and(|payment| payment.ids.session.is_none()))
+        .map(|(link, _)| link)
+        .collect();
+    let ids: Vec<&str> = sessionless
+        .iter()
+        .flat_map(|link| &link.invoices)
+        .map(String::as_str)
+        .collect();
+    let waiting = waiting_by_session(treatment, &ids)?;
+    for link in sessionless {
+        (link.waiting, link.invoices) = std::mem::take(&mut link.invoices)
+            .into_iter()
+            .partition(|invoice| waiting.contains(invoice));
+    }
+    Ok(links)
+}
+
+fn waiting_by_session(treatment: &Treatment, ids: &[&str]) -> Result<BTreeSet<String>, Problem> {
+    if ids.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let waiting = read(treatment.mapping, ids)?
+        .into_iter()
+        .filter(|(_, reading)| {
+            reading.payments.iter().any(|row| {
+                row.status == PaymentStatus::Pending
+                    && row.ids.session.is_some()
+                    && row.ids.intent.is_none()
+            })
+        });
+    Ok(waiting.map(|(id, _)| id).collect())
+}
+
+/// Money that no invoice claims: not ours, unless it says otherwise.
+fn judge_unlinked(payment: &StripePayment, waited: i64, report: &mut Report) -> Verdict {
+    let PaymentState::Received(money) = payment.state else {
+        return Verdict::Done("nothing received, and no invoice refers to it".to_owned());
+    };
+    if payment.invoice_references.is_empty() {
+        return Verdict::Done("names no invoice".to_owned());
+    }
+    let named = payment.invoice_references.join(", ");
+    if waited < GRACE_SECONDS {
+        return Verdict::Again(format!("there is no invoice {named} yet"));
+    }
+    let key = payment.ids.key();
+    report.add_general_issue(
+        &Issue::new(
+            IssueKind::UnlinkedPayment,
+            Severity::Warning,
+            format!(
+                "Stripe received {money} by {} for the invoice {named}, which does not exist.",
+                key.unwrap_or("a payment")
+            ),
+        )
+        .about(key)
+        .with_evidence(json!({
+            "id": key,
+            "received": money.to_string(),
+            "names_invoice": payment.invoice_references,
+        })),
+    );
+    Verdict::Done(format!("there is no invoice {named}"))
+}

@@ -1,0 +1,220 @@
+//! A backfill: every payment that Stripe received in a time, whether an invoice
+//! stores its id or not, by Stripe's lists. For the first install, and for time
+//! of which Stripe has no events any more.
+
+use std::time::{Duration, Instant};
+
+use super::act::{Told, act};
+use super::connect;
+use super::report::Report;
+use super::run::{Turn, require_fresh_snapshots};
+use super::treatment::{Insistence, Mode, Treatment};
+use crate::domain::evidence::Evidence;
+use crate::host::mapping::Mapping;
+use crate::host::settings::{Settings, invalid};
+use crate::ledger::backfills::{self, Part, Progress};
+use crate::ledger::runs::{self, Kind};
+use crate::pg::{Problem, Transactions};
+use crate::stripe::client::Connection;
+use crate::stripe::error::StripeError;
+use crate::stripe::history::{Chapter, History, Stretch};
+use crate::stripe::lists::List;
+
+/// A person who watches is told how far it is so often.
+const NEWS: Duration = Duration::from_secs(5);
+
+/// Works off what is asked for now, `since` and `until` as PostgreSQL reads
+/// timestamps, and what is left of earlier requests.
+///
+/// Fails with 22023 where there is nothing to do, 55000 where another backfill is
+/// under way or no key is set, and as `sync_invoice` does where Stripe cannot be
+/// asked; calling it again goes on from there.
+pub(crate) fn backfill(
+    since: Option<&str>,
+    until: Option<&str>,
+    transactions: Transactions,
+) -> Result<(), Problem> {
+    // Longer than any backfill.
+    let deadline = Instant::now() + Duration::from_secs(30 * 24 * 60 * 60);
+    require_fresh_snapshots()?;
+    let _turn = Turn::of_backfills(transactions).ok_or_else(another_runs)?;
+    if let Some(since) = since
+        && !backfills::request(since, until)
+    {
+        return Err(invalid("since must be before until".to_owned()));
+    }
+    if backfills::next().is_none() {
+        return Err(
+            invalid("nothing is left to do of earlier backfills".to_owned())
+                .hint("Say since when: call invoice_sync.backfill('2026-01-01');"),
+        );
+    }
+    work(transactions, deadline)
+}
+
+/// Goes on with what is left of earlier requests until `deadline`, where nobody
+/// else does.
+pub(crate) fn go_on(transactions: Transactions, deadline: Instant) -> Result<(), Problem> {
+    if backfills::next().is_none() || Instant::now() >= deadline {
+        return Ok(());
+    }
+    match Turn::of_backfills(transactions) {
+        Some(_turn) => work(transactions, deadline),
+        None => Ok(()),
+    }
+}
+
+fn work(transactions: Transactions, deadline: Instant) -> Result<(), Problem> {
+    let (mapping, settings) = Mapping::load()?;
+    let connection = connect::connection()?.ok_or_else(connect::missing_key)?;
+    runs::close_abandoned(Kind::Backfill);
+    let mut backfill = Backfill {
+        treatment: Treatment {
+            mapping: &mapping,
+            rules: settings.rules(connection.key.livemode())?,
+            mode: Mode::Write,
+            insistence: Insistence::Once,
+        },
+        settings: &settings,
+        connection,
+        transactions,
+        deadline,
+        report: Report::open(Kind::Backfill, Mode::Write).without_details(),
+        told_at: Instant::now(),
+    };
+    let outcome = backfill.work_off();
+    if let Err(problem) = &outcome {
+        backfill.report.fail(problem.clone(), false);
+    }
+    backfill.report.close();
+    transactions.commit();
+    outcome
+}
+
+struct Backfill<'a> {
+    treatment: Treatment<'a>,
+    settings: &'a Settings,
+    connection: Connection,
+    transactions: Transactions,
+    deadline: Instant,
+    report: Report,
+    /// When the caller last had news.
+    told_at: Instant,
+}
+
+impl Backfill<'_> {
+    fn work_off(&mut self) -> Result<(), Problem> {
+        while let Some(part) = backfills::next().filter(|_| Instant::now() < self.deadline) {
+            match self.read(&part)? {
+                Ok(()) => {}
+                Err(StripeError::CursorGone { .. }) if part.after_id.is_some() => {
+                    backfills::go_on_by_time(&part);
+                }
+                Err(error) => {
+                    return Err(connect::problem(&error)
+                        .hint("What was done is kept: call invoice_sync.backfill() to go on."));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, part: &Part) -> Result<Result<(), StripeError>, Problem> {
+        let stretch = Stretch {
+            list: List::named(&part.list),
+            since: part.since,
+            until: part.until,
+            after: part.after_id.clone(),
+        };
+        let reading = connect::reading(self.settings, self.treatment.mapping);
+        let connection = self.connection.clone();
+        let mut history = History::start(stretch, connection, reading, self.deadline)?;
+        let (mut objects, mut repaired) = (part.objects, part.repaired);
+        let begun = Instant::now();
+        let outcome = loop {
+            let page_begun = Instant::now();
+            let chapter = match self.transactions.wait(|| history.next()) {
+                Some(Ok(chapter)) => chapter,
+                Some(Err(error)) => break Err(error),
+                None => break Ok(()),
+            };
+            let fixed_before = self.report.fixed();
+            self.work_on(&chapter)?;
+            let fixed = self.report.fixed() - fixed_before;
+            objects += chapter.objects;
+            repaired += fixed;
+            backfills::advance(
+                part,
+                &Progress {
+                    last: chapter.last.as_ref(),
+                    objects: chapter.objects,
+                    payments: chapter.payments.len(),
+                    repaired: fixed,
+                    seconds: page_begun.elapsed().as_secs_f64(),
+                    is_last: chapter.is_last,
+                },
+            );
+            self.report.save();
+            if self.told_at.elapsed() >= NEWS || chapter.is_last {
+                self.told_at = Instant::now();
+                tell(part, &chapter, objects, repaired, begun.elapsed());
+            }
+        };
+        let (requests, retries) = history.requests();
+        self.report.count_requests(requests, retries);
+        Ok(outcome)
+    }
+
+    /// Acts on the payments of a page. What could not be read is told, and passed over.
+    fn work_on(&mut self, chapter: &Chapter) -> Result<(), Problem> {
+        for why in &chapter.unreadable {
+            self.report.note_stripe_error(None, why);
+        }
+        let evidence: Vec<[Evidence; 1]> = chapter
+            .payments
+            .iter()
+            .map(|payment| [Evidence::Payment(payment.clone())])
+            .collect();
+        let told: Vec<Told> = evidence
+            .iter()
+            .map(|evidence| Told {
+                evidence,
+                // The invoice that it names had all the time to come.
+                waited: i64::MAX,
+            })
+            .collect();
+        act(&self.treatment, &told, &mut self.report)?;
+        Ok(())
+    }
+}
+
+/// How far it is, to whoever called.
+fn tell(part: &Part, chapter: &Chapter, objects: u64, repaired: u64, took: Duration) {
+    let reached = chapter.last.as_ref().map_or(part.since, |(_, made)| *made);
+    let from = part.reached.unwrap_or(part.until);
+    let whole = (part.until - part.since).max(1) as f64;
+    let done = (part.until - reached.max(part.since)) as f64 / whole;
+    let done = if chapter.is_last { 1.0 } else { done };
+    let done_now = (from - reached.max(part.since)) as f64 / whole;
+    let seconds = took.as_secs_f64().max(0.001);
+    let left = if done_now > 0.0 {
+        seconds / done_now * (1.0 - done)
+    } else {
+        0.0
+    };
+    pgrx::notice!(
+        "{}: {:.0} % of the time; {objects} read, {repaired} invoices repaired, {:.0} a second, about {:.0} s left",
+        part.list,
+        done * 100.0,
+        (objects - part.objects) as f64 / seconds,
+        left
+    );
+}
+
+fn another_runs() -> Problem {
+    Problem::new(
+        pgrx::prelude::PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "another backfill is under way in this database",
+    )
+    .hint("Watch it: select * from invoice_sync.progress;")
+}

@@ -1,0 +1,200 @@
+//! An invoice that is to be judged: what is known about it, and the decision.
+
+use std::collections::BTreeSet;
+
+use super::treatment::Treatment;
+use crate::domain::evidence::Evidence;
+use crate::domain::identity::PaymentIds;
+use crate::domain::plan::{PaymentChange, Plan};
+use crate::domain::reconcile::{Facts, reconcile};
+use crate::domain::rules::{Elsewhere, Memory};
+use crate::host::elsewhere::{Claim, elsewhere};
+use crate::host::read::{Reading, read};
+use crate::host::write::now;
+use crate::ledger::memory;
+use crate::pg::Problem;
+
+/// An invoice, and what Stripe said about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case<'a> {
+    /// The invoice's id, as the database writes it.
+    pub(crate) invoice: &'a str,
+    /// `None` where Stripe was not asked.
+    pub(crate) evidence: Option<&'a [Evidence]>,
+}
+
+impl Case<'_> {
+    /// Every id of a payment that this invoice may be about to book.
+    fn payment_ids(&self) -> impl Iterator<Item = &String> {
+        let found = self.evidence.unwrap_or_default().iter();
+        found
+            .filter_map(|finding| match finding {
+                Evidence::Payment(payment) => Some(&payment.ids),
+                _ => None,
+            })
+            .flat_map(|ids| [&ids.session, &ids.intent, &ids.charge])
+            .flatten()
+    }
+}
+
+/// A case with its place among all that are treated.
+pub(super) type Placed<'a> = (usize, Case<'a>);
+
+/// Parts cases that do not bear on each other from those that come after one
+/// about the same invoice or the same payment: what was written for the first
+/// decides about them.
+pub(super) fn without_rivals<'a>(cases: &[Placed<'a>]) -> (Vec<Placed<'a>>, Vec<Placed<'a>>) {
+    let mut invoices = BTreeSet::new();
+    let mut payments = BTreeSet::new();
+    cases.iter().partition(|(_, case)| {
+        let ids: Vec<&String> = case.payment_ids().collect();
+        let is_first = invoices.insert(case.invoice);
+        let claims_first = !ids.iter().any(|id| payments.contains(id));
+        payments.extend(ids);
+        is_first && claims_first
+    })
+}
+
+/// Whether the payments in the books stood there before this treatment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Booked {
+    Before,
+    JustNow,
+}
+
+/// What bears on a decision and does not change while a case is treated.
+#[derive(Debug, Default)]
+struct Known {
+    memory: Memory,
+    elsewhere: Elsewhere,
+}
+
+impl Known {
+    fn decide(
+        &self,
+        treatment: &Treatment,
+        case: &Case,
+        reading: &Reading,
+        booked: Booked,
+    ) -> Plan {
+        let facts = Facts {
+            invoice: &reading.invoice,
+            rows: &reading.payments,
+            memory: &self.memory,
+            elsewhere: &self.elsewhere,
+            has_refunded_column: treatment.mapping.payments.refunded.is_some(),
+            just_booked: booked == Booked::JustNow,
+            now: now(),
+        };
+        let evidence = case.evidence.unwrap_or_default();
+        reconcile(&facts, evidence, &treatment.rules)
+    }
+}
+
+/// A case as it was found, and what was first decided about it.
+#[derive(Debug)]
+pub(super) struct Opened<'a> {
+    pub(super) place: usize,
+    pub(super) case: Case<'a>,
+    pub(super) reading: Reading,
+    pub(super) plan: Plan,
+    known: Known,
+}
+
+impl Opened<'_> {
+    pub(super) fn decide(&self, treatment: &Treatment, reading: &Reading, booked: Booked) -> Plan {
+        self.known.decide(treatment, &self.case, reading, booked)
+    }
+
+    /// The payments that would be booked.
+    fn claims(&self) -> Vec<PaymentIds> {
+        let changes = self.plan.payments.iter();
+        changes
+            .filter_map(|change| match change {
+                PaymentChange::Insert(payment) => Some(payment.ids.clone()),
+                PaymentChange::Update(_) => None,
+            })
+            .collect()
+    }
+}
+
+/// Reads what there is about these invoices, without a lock, and decides; one
+/// that is gone is left out.
+pub(super) fn open<'a>(
+    treatment: &Treatment,
+    cases: &[Placed<'a>],
+) -> Result<Vec<Opened<'a>>, Problem> {
+    let ids: Vec<&str> = cases.iter().map(|(_, case)| case.invoice).collect();
+    let mut readings = read(treatment.mapping, &ids)?;
+    let mut memories = memory::recall(&ids);
+    let mut opened: Vec<Opened> = cases
+        .iter()
+        .filter_map(|(place, case)| {
+            let reading = readings.remove(case.invoice)?;
+            let known = Known {
+                memory: memories.remove(case.invoice).unwrap_or_default(),
+                elsewhere: Elsewhere::default(),
+            };
+            Some(Opened {
+                place: *place,
+                case: *case,
+                plan: known.decide(treatment, case, &reading, Booked::Before),
+                reading,
+                known,
+            })
+        })
+        .collect();
+    look_elsewhere(treatment, &mut opened);
+    Ok(opened)
+}
+
+/// What is to be done about an invoice as it was read; nothing is written.
+pub(crate) fn judge(treatment: &Treatment, reading: &Reading, evidence: &[Evidence]) -> Plan {
+    let id = reading.invoice.id.as_str();
+    let case = Case {
+        invoice: id,
+        evidence: Some(evidence),
+    };
+    let known = Known {
+        memory: memory::recall(&[id]).remove(id).unwrap_or_default(),
+        elsewhere: Elsewhere::default(),
+    };
+    let mut opened = Opened {
+        place: 0,
+        case,
+        plan: known.decide(treatment, &case, reading, Booked::Before),
+        reading: reading.clone(),
+        known,
+    };
+    look_elsewhere(treatment, std::slice::from_mut(&mut opened));
+    opened.plan
+}
+
+/// Other invoices' books are looked into only for what would be booked.
+fn look_elsewhere(treatment: &Treatment, opened: &mut [Opened]) {
+    let claiming: Vec<(&mut Opened, Vec<PaymentIds>)> = opened
+        .iter_mut()
+        .map(|opened| {
+            let payments = opened.claims();
+            (opened, payments)
+        })
+        .filter(|(_, payments)| !payments.is_empty())
+        .collect();
+    if claiming.is_empty() {
+        return;
+    }
+    let claims: Vec<Claim> = claiming
+        .iter()
+        .map(|(opened, payments)| Claim {
+            invoice: opened.case.invoice,
+            payments,
+        })
+        .collect();
+    let found = elsewhere(treatment.mapping, &claims);
+    for ((opened, _), found) in claiming.into_iter().zip(found) {
+        if !found.0.is_empty() {
+            opened.known.elsewhere = found;
+            opened.plan = opened.decide(treatment, &opened.reading, Booked::Before);
+        }
+    }
+}

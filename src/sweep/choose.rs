@@ -1,0 +1,212 @@
+//! What a sweep looks at: what Stripe's events told of, what is due, what has an
+//! open issue, and the next stretch of the way through all invoices.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::treatment::Mode;
+use crate::host::candidates::{self, Candidate};
+use crate::host::mapping::Mapping;
+use crate::ledger::events::{self, Waiting};
+use crate::ledger::{checks, issues, rounds};
+
+/// How many invoices are looked through by one statement, by their own rows: at
+/// least, and where more are owed.
+const STRETCH: std::ops::RangeInclusive<usize> = 1_000..=5_000;
+
+/// Looks for work, batch after batch of one run, and never twice for the same.
+pub(crate) struct Choice<'a> {
+    mapping: &'a Mapping,
+    mode: Mode,
+    /// When the run began, seconds since 1970.
+    now: f64,
+    /// How long it may look through invoices that nothing brought up.
+    budget: Duration,
+    /// How many invoices Stripe may still be asked about that no event told of.
+    checks: usize,
+    issues_are_taken: bool,
+    /// The last invoice of the way through all of them.
+    after: Option<String>,
+    /// Invoices still to be looked through in this run, however long it takes.
+    owed: f64,
+    /// Invoices that were looked through since the place was last kept.
+    passed: Option<usize>,
+    way_is_over: bool,
+}
+
+/// A batch of work.
+#[derive(Default)]
+pub(crate) struct Chosen {
+    /// With the invoice that refers to the payment, where that is known already.
+    pub(crate) events: Vec<(Waiting, Option<String>)>,
+    pub(crate) invoices: Vec<Candidate>,
+}
+
+impl Chosen {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.invoices.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.events.len() + self.invoices.len()
+    }
+
+    /// Leaves as many questions in it as may be put. What is left out is due, and
+    /// comes with a later run.
+    fn save(&mut self, checks: &mut usize) {
+        self.invoices.retain(|candidate| {
+            let may_stay = candidate.ids.is_empty() || *checks > 0;
+            if !candidate.ids.is_empty() {
+                *checks = checks.saturating_sub(1);
+            }
+            may_stay
+        });
+    }
+
+    /// Leaves nothing in it twice: an event asks the same as its invoice would.
+    fn join(&mut self) {
+        let mut askers: BTreeMap<String, &mut Option<String>> = self
+            .events
+            .iter_mut()
+            .map(|(waiting, invoice)| (waiting.money.to_string(), invoice))
+            .collect();
+        let mut seen = BTreeSet::new();
+        self.invoices.retain(|candidate| {
+            let is_new = seen.insert(candidate.invoice.clone());
+            let asked = candidate.ids.iter().all(|id| askers.contains_key(id));
+            let told = asked && !candidate.ids.is_empty();
+            for id in candidate.ids.iter().filter(|_| told) {
+                if let Some(invoice) = askers.get_mut(id) {
+                    **invoice = Some(candidate.invoice.clone());
+                }
+            }
+            is_new && !told
+        });
+    }
+}
+
+impl<'a> Choice<'a> {
+    /// `now` is when the run began; what becomes due later is the next run's.
+    pub(crate) fn new(
+        mapping: &'a Mapping,
+        mode: Mode,
+        now: f64,
+        budget: Duration,
+        checks: usize,
+    ) -> Self {
+        let round = rounds::current(&mapping.invoices.table);
+        Self {
+            mapping,
+            mode,
+            now,
+            budget,
+            checks,
+            issues_are_taken: false,
+            after: round.after_id,
+            owed: round.owed,
+            passed: None,
+            way_is_over: false,
+        }
+    }
+
+    /// The next batch, of about `limit` things to look at; empty at the end.
+    /// In a dry run events are left alone.
+    pub(crate) fn next(&mut self, limit: usize) -> Chosen {
+        let mut chosen = Chosen::default();
+        if self.mode == Mode::Write {
+            let waiting = events::waiting(limit, self.now);
+            chosen.events = waiting.into_iter().map(|it| (it, None)).collect();
+        }
+        self.take_due(limit, &mut chosen);
+        self.take_issues(limit, &mut chosen);
+        self.go_on(limit, &mut chosen);
+
+        chosen.join();
+        if self.mode == Mode::Write {
+            let asked_about = chosen.invoices.iter().filter(|it| !it.ids.is_empty());
+            checks::begin(
+                &asked_about
+                    .map(|it| it.invoice.as_str())
+                    .collect::<Vec<_>>(),
+            );
+        }
+        chosen.save(&mut self.checks);
+        chosen
+    }
+
+    /// Notes how far it has come on the way through all invoices, once they are
+    /// treated: a run that is ended before that leaves them to the next one.
+    pub(crate) fn keep_place(&mut self) {
+        if let Some(rows) = self.passed.take().filter(|_| self.mode == Mode::Write) {
+            rounds::advance(self.after.as_deref(), rows);
+        }
+    }
+
+    fn take_due(&self, limit: usize, chosen: &mut Chosen) {
+        let due = checks::due(limit.saturating_sub(chosen.len()), self.now);
+        if due.is_empty() {
+            return;
+        }
+        let found = candidates::among(self.mapping, &due, self.now);
+        let still: BTreeSet<&str> = found
+            .iter()
+            .filter(|it| !it.ids.is_empty())
+            .map(|it| it.invoice.as_str())
+            .collect();
+        if self.mode == Mode::Write {
+            let settled = due.iter().map(String::as_str);
+            checks::end(&settled.filter(|id| !still.contains(id)).collect::<Vec<_>>());
+        }
+        chosen.invoices.extend(found);
+    }
+
+    /// Invoices with an open issue are judged anew by every run, for it may be over.
+    fn take_issues(&mut self, limit: usize, chosen: &mut Chosen) {
+        if std::mem::replace(&mut self.issues_are_taken, true) {
+            return;
+        }
+        let invoices = issues::open_invoices(limit.saturating_sub(chosen.len()));
+        if invoices.is_empty() {
+            return;
+        }
+        chosen
+            .invoices
+            .extend(candidates::among(self.mapping, &invoices, self.now));
+        let judged_alone = invoices.into_iter().map(|invoice| Candidate {
+            invoice,
+            ids: Vec::new(),
+        });
+        chosen.invoices.extend(judged_alone);
+    }
+
+    /// A stretch further on the way through all invoices: as far as the budget of
+    /// time goes, as far as it must be for the round to end in time, and on while
+    /// there are invoices that nobody has asked about.
+    fn go_on(&mut self, limit: usize, chosen: &mut Chosen) {
+        while !self.way_is_over && chosen.len() < limit {
+            let begun = Instant::now();
+            let size = (self.owed.ceil() as usize).clamp(*STRETCH.start(), *STRETCH.end());
+            let stretch = candidates::stretch(self.mapping, self.after.as_deref(), size, self.now);
+            let room = limit - chosen.len();
+            let mut found = stretch.candidates;
+            let (mut last, mut rows) = (stretch.last, stretch.rows);
+            let all_taken = found.len() <= room;
+            if !all_taken {
+                found.truncate(room);
+                last = found.last().map(|candidate| candidate.invoice.clone());
+                // Fewer than that, and counted again with the next stretch.
+                rows = 0;
+            }
+            let has_new = found.iter().any(|candidate| !candidate.ids.is_empty());
+            chosen.invoices.extend(found);
+            self.owed -= rows as f64;
+            self.way_is_over = all_taken && stretch.rows < size;
+            self.after = last.filter(|_| !self.way_is_over);
+            self.passed = Some(self.passed.unwrap_or_default() + rows);
+            self.budget = self.budget.saturating_sub(begun.elapsed());
+            if self.budget.is_zero() && self.owed <= 0.0 && !has_new {
+                self.way_is_over = true;
+            }
+        }
+    }
+}
