@@ -18,7 +18,7 @@ from generate_series(1, :invoices) as n;
 analyze invoices;
 
 -- For the stand-in: all of them as JSON.
-\o :checkouts
+\o :objects
 select
     json_agg(
         json_build_object(

@@ -12,10 +12,6 @@ select
 from delivery
 group by scenario, latency, repetition;
 
-\echo
-\pset tuples_only off
-\pset format aligned
-
 select
     scenario as "Webhooks",
     latency || ' ms' as "Latency",
