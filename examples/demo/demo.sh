@@ -123,7 +123,7 @@ stop_stand_in() {
 wait_for_pg_cron() {
     local started=$SECONDS state
     if [[ ! $IS_TERMINAL ]]; then text 'pg_cron begins with the next full minute …'; fi
-    until [[ $(value "select count(*) from invoice_sync.run where cause = 'cron'") -gt 0 ]]; do
+    until [[ $(value "select count(*) from cron.job_run_details where status = 'succeeded'") -gt 0 ]]; do
         state=$(value "select status from cron.job_run_details order by runid desc limit 1")
         [[ $state != failed ]] || die 'the sweep that pg_cron started has failed' \
             "$(value 'select return_message from cron.job_run_details order by runid desc limit 1')"

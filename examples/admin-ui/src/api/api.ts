@@ -1,0 +1,83 @@
+/** All calls of the extension's functions and views. `host.ts` reads the application's own tables. */
+
+import { config } from '../config'
+import { supabase } from '../supabase'
+import { answered, page } from './answer'
+import type {
+  Change,
+  Check,
+  Decision,
+  Issue,
+  IssueAction,
+  Run,
+  Settings,
+  SyncReport,
+  Undone,
+  WebhookHour,
+} from './types'
+
+const sync = () => supabase.schema(config.schema)
+
+export const getSettings = () => answered<Settings>(sync().from('settings').select('*').single())
+
+export const syncInvoice = (invoice_id: string) =>
+  answered<SyncReport>(sync().rpc('sync_invoice', { invoice_id }))
+
+export const sweep = () => answered<SyncReport>(sync().rpc('sweep'))
+
+// --------------------------------------------------------------------- issues
+
+export const getOpenIssues = () => answered<Issue[]>(sync().from('open_issues').select('*'))
+
+export const getIssuesOf = (invoice: string) =>
+  answered<Issue[]>(sync().from('open_issues').select('*').eq('invoice_id', invoice))
+
+export const getIssueActions = (id: number) =>
+  answered<IssueAction[]>(sync().rpc('issue_actions', { id }))
+
+export interface Choice {
+  id: number
+  action: string
+  note?: string
+  arguments: Record<string, string>
+}
+
+export const previewDecision = (choice: Choice) =>
+  answered<Decision>(sync().rpc('resolve_issue', { ...choice, dry_run: true }))
+
+export const carryOutDecision = (choice: Choice) =>
+  answered<Decision>(sync().rpc('resolve_issue', { ...choice, dry_run: false }))
+
+export const acknowledgeIssue = (id: number) =>
+  answered<null>(sync().rpc('acknowledge_issue', { id }))
+
+/** Until now: it is no longer snoozed. */
+export const snoozeIssue = (id: number, until: Date) =>
+  answered<null>(sync().rpc('snooze_issue', { id, until: until.toISOString() }))
+
+// ----------------------------------------------------------------------- runs
+
+export const getRuns = (from: number, to: number) =>
+  page<Run>(sync().from('recent_runs').select('*', { count: 'exact' }).range(from, to))
+
+/** Payments that these and later runs recorded. */
+export const getRecordedSince = (run: number) =>
+  answered<Change[]>(
+    sync().from('changes').select('*').eq('action', 'insert').gte('run_id', run).limit(1000),
+  )
+
+export const getChangesOf = (invoice: string) =>
+  answered<Change[]>(sync().from('changes').select('*').eq('invoice_id', invoice))
+
+export const previewUndo = (run_id: number) =>
+  answered<Undone>(sync().rpc('undo', { run_id, dry_run: true }))
+
+export const undo = (run_id: number) =>
+  answered<Undone>(sync().rpc('undo', { run_id, dry_run: false }))
+
+// --------------------------------------------------------------------- health
+
+export const getWebhookHealth = () =>
+  answered<WebhookHour[]>(sync().from('webhook_health').select('*').limit(500))
+
+export const getDoctor = () => answered<Check[]>(sync().rpc('doctor'))

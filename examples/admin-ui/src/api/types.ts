@@ -1,0 +1,178 @@
+/** The shapes of what the database answers. Amounts are in the unit of `Settings.amount_unit`. */
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+export type Row = Record<string, Json>
+
+/** How the application's tables are called: the extension's one row of settings. */
+export interface Settings {
+  invoices_table: string
+  invoice_id_column: string
+  invoice_number_column: string | null
+  invoice_status_column: string
+  invoice_total_column: string
+  invoice_amount_paid_column: string | null
+  invoice_balance_column: string | null
+  invoice_paid_at_column: string | null
+  invoice_currency_column: string | null
+  invoice_session_column: string | null
+  invoice_intent_column: string | null
+  invoice_paid_word: string
+  payments_table: string
+  payment_id_column: string
+  payment_invoice_column: string
+  payment_status_column: string | null
+  payment_amount_column: string
+  payment_gratuity_column: string | null
+  payment_date_column: string | null
+  payment_session_column: string | null
+  payment_intent_column: string | null
+  default_currency: string
+  amount_unit: 'major' | 'minor' | 'stripe'
+}
+
+/** An invoice of the application's, whatever its columns are called. */
+export interface Invoice {
+  id: string
+  number: string
+  customer: string | null
+  date: string | null
+  status: string
+  currency: string
+  total: number
+  paid: number | null
+  balance: number | null
+  paidAt: string | null
+  session: string | null
+  intent: string | null
+}
+
+/** A payment of the application's, whatever its columns are called. */
+export interface Payment {
+  id: string
+  status: string | null
+  amount: number
+  gratuity: number | null
+  date: string | null
+  session: string | null
+  intent: string | null
+}
+
+/** A change to a row of the application's, as reports tell it. */
+export interface RowChange {
+  table: string
+  row: string
+  action: 'insert' | 'update' | 'delete'
+  before: Row | null
+  after: Row | null
+}
+
+/** A row of the view `changes`. */
+export interface Change {
+  id: number
+  run_id: number
+  changed_at: string
+  cause: string
+  role: string
+  invoice_id: string
+  table_name: string
+  row_id: string
+  action: RowChange['action']
+  before: Row | null
+  after: Row | null
+  evidence: Row
+  undone_by: number | null
+}
+
+export type Severity = 'critical' | 'warning' | 'notice'
+
+/** A row of the view `open_issues`. */
+export interface Issue {
+  id: number
+  severity: Severity
+  kind: string
+  invoice_number: string | null
+  invoice_id: string | null
+  summary: string
+  object: string | null
+  state: 'open' | 'acknowledged'
+  first_seen: string
+  last_seen: string
+  times_seen: number
+  evidence: Row | null
+  acknowledged_by: string | null
+  snoozed_until: string | null
+  note: string | null
+  actions: string[]
+}
+
+/** What can be done about an issue. */
+export interface IssueAction {
+  action: string
+  description: string
+}
+
+/** A row of the view `recent_runs`. */
+export interface Run {
+  id: number
+  kind: string
+  cause: string
+  role: string
+  started_at: string
+  duration: string | null
+  success: boolean
+  error: string | null
+  invoices_checked: number
+  invoices_fixed: number
+  issues_found: number
+  stripe_errors: number
+  stripe_requests: number
+}
+
+/** A row of the view `webhook_health`: one type of event in one hour. */
+export interface WebhookHour {
+  type: string
+  hour: string
+  by_webhook: number
+  by_feed_only: number
+  waiting: number
+  mean_delay: string | null
+  last_delivery: string | null
+}
+
+/** A row of `doctor()`. */
+export interface Check {
+  check: string
+  ok: boolean
+  detail: string
+  hint: string | null
+}
+
+/** What `sync_invoice` and `sweep` answer. */
+export interface SyncReport {
+  /** Whether Stripe could be asked about everything. */
+  success: boolean
+  fixed: number
+  issues: number
+  details: {
+    fixed: { action: string; changes: RowChange[] }[]
+    issues: { kind: string; severity: Severity; issue: string }[]
+  }
+  message: string
+}
+
+/** What `resolve_issue` answers. */
+export interface Decision {
+  dryRun: boolean
+  resolved: boolean
+  changes: RowChange[]
+  message: string
+}
+
+/** What `undo` answers. */
+export interface Undone {
+  dryRun: boolean
+  undone: number
+  left: { invoiceId: string; table: string; row: string; why: string }[]
+  details: { undone: { invoiceId: string; invoiceNumber: string | null; changes: RowChange[] }[] }
+  message: string
+}

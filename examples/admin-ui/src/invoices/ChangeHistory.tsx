@@ -1,0 +1,50 @@
+import { Badge, Group, Text, Timeline } from '@mantine/core'
+import type { Change } from '../api/types'
+import { Changes } from '../shared/Changes'
+import { Nothing } from '../shared/Feedback'
+import { moment } from '../shared/format'
+
+/** Every change that was made to the invoice and its payments, the newest first. */
+export function ChangeHistory({ changes }: { changes: Change[] }) {
+  if (changes.length === 0) {
+    return (
+      <Nothing title="Nothing was changed">
+        What invoice_sync changes is kept here, with what was there before.
+      </Nothing>
+    )
+  }
+  return (
+    <Timeline bulletSize={14} lineWidth={2}>
+      {changes.map((change) => (
+        <Timeline.Item key={change.id} title={<Heading change={change} />}>
+          <Changes
+            changes={[
+              {
+                table: change.table_name,
+                row: change.row_id,
+                action: change.action,
+                before: change.before,
+                after: change.after,
+              },
+            ]}
+          />
+        </Timeline.Item>
+      ))}
+    </Timeline>
+  )
+}
+
+function Heading({ change }: { change: Change }) {
+  return (
+    <Group gap="xs">
+      <Text size="sm" span>
+        {moment(change.changed_at)} · run {change.run_id} · {change.cause} · {change.role}
+      </Text>
+      {change.undone_by !== null && (
+        <Badge color="gray" variant="light" tt="none">
+          undone by run {change.undone_by}
+        </Badge>
+      )}
+    </Group>
+  )
+}

@@ -1,0 +1,60 @@
+import { Code, Text } from '@mantine/core'
+import { DataTable, type DataTableColumn } from 'mantine-datatable'
+import type { Payment, Settings } from '../api/types'
+import { Nothing } from '../shared/Feedback'
+import { day, money } from '../shared/format'
+import { StatusBadge } from '../shared/StatusBadge'
+
+interface PaymentTableProps {
+  payments: Payment[]
+  currency: string
+  settings: Settings
+}
+
+export function PaymentTable({ payments, currency, settings }: PaymentTableProps) {
+  if (payments.length === 0) {
+    return (
+      <Nothing title="No payment is recorded">
+        What the customer has paid through Stripe, the next sweep finds and records.
+      </Nothing>
+    )
+  }
+  return <DataTable withTableBorder records={payments} columns={columns(currency, settings)} />
+}
+
+const WIDE = '(min-width: 48em)'
+
+function columns(currency: string, settings: Settings): DataTableColumn<Payment>[] {
+  const amount = (value: number | null) => money(value, currency, settings.amount_unit)
+  return [
+    { accessor: 'date', noWrap: true, render: (payment) => day(payment.date) },
+    {
+      accessor: 'status',
+      hidden: settings.payment_status_column === null,
+      render: (payment) => payment.status && <StatusBadge status={payment.status} />,
+    },
+    {
+      accessor: 'amount',
+      textAlign: 'right',
+      noWrap: true,
+      render: (payment) => amount(payment.amount),
+    },
+    {
+      accessor: 'gratuity',
+      textAlign: 'right',
+      noWrap: true,
+      hidden: settings.payment_gratuity_column === null,
+      visibleMediaQuery: WIDE,
+      render: (payment) => amount(payment.gratuity),
+    },
+    {
+      accessor: 'intent',
+      title: 'Stripe',
+      visibleMediaQuery: WIDE,
+      render: ({ intent, session }) => {
+        const id = intent ?? session
+        return id ? <Code>{id}</Code> : <Text size="sm">entered by hand</Text>
+      },
+    },
+  ]
+}

@@ -1,0 +1,11 @@
+import { Badge } from '@mantine/core'
+import { statusColour } from './colours'
+
+/** A status in the application's own word. */
+export function StatusBadge({ status }: { status: string }) {
+  return (
+    <Badge variant="light" color={statusColour(status)} tt="none">
+      {status}
+    </Badge>
+  )
+}
