@@ -21,6 +21,14 @@ demo: build ## starts the demonstration: a shop, a stand-in for Stripe, a server
 demo-stop: ## stops the demonstration and removes what it made
 	@.ci/step "stopping the demonstration" examples/demo/demo.sh stop
 
+.PHONY: demo-ui
+demo-ui: build page ## the demonstration with the admin page; prints its address
+	@.ci/step "starting the demonstration with the admin page" .ci/gateway with examples/admin-ui/demo/demo-ui.sh start
+
+.PHONY: demo-ui-stop
+demo-ui-stop: ## stops it and removes what it made
+	@.ci/step "stopping the demonstration with the admin page" examples/admin-ui/demo/demo-ui.sh stop
+
 .PHONY: install
 install: ## builds for production and installs into the system's PostgreSQL (PG_CONFIG=...)
 	@.ci/step "building for production and installing (first time: 2 to 4 minutes)" .ci/install $(PG_CONFIG)
@@ -42,7 +50,7 @@ lint: ## checks the form of Rust, shell and SQL
 	@.ci/step "checking SQL" .ci/lint sql
 
 .PHONY: test
-test: test-unit test-server test-e2e test-rpc ## runs all tests
+test: test-unit test-server test-e2e test-rpc ## runs all tests but those of the admin page
 
 .PHONY: test-unit
 test-unit: ## tests what needs no server
@@ -62,11 +70,26 @@ test-rpc: build ## tests the calls over HTTP, through an RPC gateway
 	@.ci/step "installing the RPC gateway" .ci/gateway setup
 	@.ci/step "testing through the RPC gateway" .ci/cluster run rpc -- .ci/gateway with cargo test --quiet --test e2e -- gateway::
 
+.PHONY: page
+page:
+	@.ci/step "installing what the admin page needs (first time: 1 minute)" .ci/page setup
+	@.ci/step "building the admin page" .ci/page build
+
+.PHONY: test-ui
+test-ui: build page ## checks the admin page and tests it in a browser
+	@.ci/step "checking the admin page" .ci/page lint
+	@.ci/step "installing the RPC gateway" .ci/gateway setup
+	@.ci/step "testing the admin page in a browser" .ci/cluster run ui -- .ci/gateway with .ci/page test
+
+.PHONY: pictures
+pictures: build page ## makes the pictures of the admin page in docs/screenshots
+	@.ci/step "taking pictures of the admin page" .ci/cluster run ui -- .ci/gateway with .ci/page pictures
+
 .PHONY: bench
 bench: ## measures, with a production build
 	@.ci/step "building the stand-in for Stripe for production" cargo build --quiet --release --package stripe-double
 	@.ci/step "building the extension for production (first time: 2 to 4 minutes)" .ci/stage --release
-	@.ci/step "measuring (about 6 minutes)" bench/run
+	@.ci/step "measuring (a million invoices are made for it: have patience)" bench/run $(SCENARIO)
 
 .PHONY: clean
 clean: ## removes all that was built, and the private PostgreSQL
