@@ -15,6 +15,10 @@ use crate::operate::resolve::{self, Decision};
 use crate::operate::undo as undoing;
 use crate::pg::Problem;
 
+#[expect(
+    clippy::type_complexity,
+    reason = "pgrx reads the columns from the signature"
+)]
 #[pg_extern(immutable, parallel_safe)]
 fn issue_kinds() -> TableIterator<
     'static,

@@ -50,7 +50,7 @@ fn run_sweep(max_duration: Option<Interval>, fcinfo: pg_sys::FunctionCallInfo) {
             Ok(answer)
         })
     });
-    let answer = run.unwrap_or_else(Problem::raise);
+    let answer = run.unwrap_or_else(|problem| problem.raise());
     // A procedure has no answer; the run's row has the figures.
     notice!("{}", answer["message"].as_str().unwrap_or_default());
 }
@@ -70,7 +70,7 @@ fn backfill(
         require_admin()?;
         backfill::backfill(since.as_deref(), until.as_deref(), own)
     })
-    .unwrap_or_else(Problem::raise);
+    .unwrap_or_else(|problem| problem.raise());
 }
 
 /// How long `run_sweep` works at the most, where the caller says nothing: less

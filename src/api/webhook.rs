@@ -3,7 +3,6 @@
 use pgrx::JsonB;
 use pgrx::prelude::*;
 
-use crate::pg::Problem;
 use crate::sweep::webhook;
 
 #[pg_extern(security_definer, parallel_unsafe)]
@@ -12,5 +11,5 @@ fn receive_webhook(body: Option<&[u8]>, signature: Option<&str>) -> JsonB {
     // The signature is the key: whoever calls need not be an admin. And Stripe goes
     // by the gateway's own statuses.
     let received = webhook::receive(body.unwrap_or_default(), signature);
-    JsonB(received.unwrap_or_else(Problem::raise))
+    JsonB(received.unwrap_or_else(|problem| problem.raise()))
 }
