@@ -10,26 +10,10 @@ as $$
     from cast(nullif(current_setting('request.jwt.claims', true), '') as jsonb) as claims
 $$;
 
--- PostgREST takes status and body of its answer from an error of this SQLSTATE:
--- https://docs.postgrest.org/en/stable/references/errors.html#raise-errors-with-http-status-codes
-create function raise_with_status(status integer, code text, message text, details text, hint text) returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    raise sqlstate 'PGRST'
-        using message = json_build_object('code', code, 'message', message, 'details', details, 'hint', hint),
-              detail = json_build_object('status', status, 'headers', json_build_object());
-end
-$$;
-
 comment on function is_admin() is
     'The check that settings.rpc_admin_check names by default: the token''s role is service_role, or its app_metadata.role is admin. (user_metadata would not do: users write it themselves)';
 comment on function require_admin() is
     'True for whoever is no RPC caller and for those who pass settings.rpc_admin_check; for others 42501';
-comment on function raise_with_status(integer, text, text, text, text) is
-    'Raises an error for which PostgREST answers with this HTTP status, and these words as its body';
-
 alter table settings enable row level security;
 create policy admins_read on settings for select using ((select require_admin()));
 comment on policy admins_read on settings is 'RPC callers have to be admins; all others who may select see the row';

@@ -2,10 +2,11 @@
 //! the HTTP statuses that users of an API expect.
 
 use pgrx::prelude::*;
+use serde_json::json;
 
 use crate::host::admin;
+use crate::pg::Problem;
 use crate::pg::identity::is_http_request;
-use crate::pg::{Problem, sql};
 
 /// Called by the views, and by functions that SQL says best.
 #[pg_extern(security_definer, stable, parallel_restricted)]
@@ -44,17 +45,23 @@ fn raise(problem: Problem, not_ready: u16) -> ! {
         "55000" => Some(not_ready),
         _ => None,
     };
-    if let Some(status) = status.filter(|_| is_http_request()) {
-        sql::execute(
-            "select invoice_sync.raise_with_status($1::integer, $2, $3, $4, $5)",
-            &[
-                Some(&status.to_string()),
-                Some(problem.sqlstate_text()),
-                Some(problem.message()),
-                problem.detail_text(),
-                problem.hint_text(),
-            ],
-        );
+    match status.filter(|_| is_http_request()) {
+        Some(status) => answer(&problem, status),
+        None => problem.raise(),
     }
-    problem.raise()
+}
+
+/// PostgREST takes the status and the body of its answer from an error of its own
+/// SQLSTATE.
+/// Source: <https://docs.postgrest.org/en/stable/references/errors.html#raise-errors-with-http-status-codes>.
+fn answer(problem: &Problem, status: u16) -> ! {
+    let body = json!({
+        "code": problem.sqlstate_text(),
+        "message": problem.message(),
+        "details": problem.detail_text(),
+        "hint": problem.hint_text(),
+    });
+    Problem::new(PgSqlErrorCode::ERRCODE_RAISE_EXCEPTION, body.to_string())
+        .detail(json!({ "status": status, "headers": {} }).to_string())
+        .raise_as(*b"PGRST")
 }

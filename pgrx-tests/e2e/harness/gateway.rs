@@ -133,6 +133,10 @@ impl Answer {
 
     /// The SQLSTATE, where the answer is an error of the database's.
     pub fn code(&self) -> String {
+        // A function without a result has no body.
+        if self.text.is_empty() {
+            return String::new();
+        }
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 }
