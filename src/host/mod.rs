@@ -15,4 +15,5 @@ pub(crate) mod read;
 pub(crate) mod restore;
 pub(crate) mod settings;
 pub(crate) mod source;
+pub(crate) mod stretch;
 pub(crate) mod write;
