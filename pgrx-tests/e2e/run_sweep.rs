@@ -9,6 +9,7 @@ mod kills;
 mod lists;
 mod manners;
 mod motley;
+mod neighbours;
 mod quiet;
 mod rounds;
 

@@ -8,7 +8,7 @@ use pgrx::prelude::*;
 
 use super::or_raise;
 use crate::host::settings::invalid;
-use crate::pg::{Problem, Transactions};
+use crate::pg::{LOCK_PATIENCE, Problem, Transactions, with_lock_patience};
 use crate::sweep::backfill;
 use crate::sweep::one;
 use crate::sweep::run::{self, Batch};
@@ -26,11 +26,9 @@ fn sweep(
     max_duration: default!(Interval, "'5 minutes'"),
 ) -> JsonB {
     let batch = or_raise(batch(max_invoices, max_duration));
-    JsonB(or_raise(run::sweep(
-        batch,
-        mode(dry_run),
-        Transactions::CALLERS,
-    )))
+    JsonB(or_raise(with_lock_patience(LOCK_PATIENCE, || {
+        run::sweep(batch, mode(dry_run), Transactions::CALLERS)
+    })))
 }
 
 #[pg_extern(sql = r#"

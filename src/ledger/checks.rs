@@ -26,6 +26,7 @@ pub(crate) fn begin(invoices: &[&str]) {
     sql::execute(
         "insert into invoice_sync.invoice_check (invoice_id, stored_ids, next_check_at)
         select id, '{}', clock_timestamp() from jsonb_array_elements_text($1::jsonb) t (id)
+        order by id
         on conflict (invoice_id) do update set next_check_at = excluded.next_check_at",
         &[Some(&json!(invoices).to_string())],
     );
@@ -35,7 +36,11 @@ pub(crate) fn begin(invoices: &[&str]) {
 pub(crate) fn end(invoices: &[&str]) {
     sql::execute(
         "update invoice_sync.invoice_check set next_check_at = null
-        where invoice_id in (select jsonb_array_elements_text($1::jsonb))",
+        where invoice_id in (
+            select invoice_id from invoice_sync.invoice_check
+            where invoice_id in (select jsonb_array_elements_text($1::jsonb))
+            order by invoice_id
+            for update)",
         &[Some(&json!(invoices).to_string())],
     );
 }
@@ -81,6 +86,7 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
                 offset 0
             ) o on true
         ) n
+        order by n.invoice_id
         on conflict (invoice_id) do update
         set stored_ids = excluded.stored_ids,
             checked_at = excluded.checked_at,

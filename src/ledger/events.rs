@@ -155,8 +155,10 @@ pub(crate) fn waiting(limit: usize, now: f64) -> Vec<Waiting> {
     .collect()
 }
 
-/// Notes what became of events. A failed one comes again after 1, 2, 4 …
-/// minutes, at most a day. Answers with those that have failed `limit` times.
+/// Notes what became of events, but for those that somebody else has in hand, who
+/// does it themselves: nobody waits for an event who may hold its invoice. A failed
+/// one comes again after 1, 2, 4 … minutes, at most a day. Answers with those that
+/// have failed `limit` times.
 pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Hopeless> {
     let documents = verdicts.iter().flat_map(|(events, verdict)| {
         let (state, result) = match verdict {
@@ -168,7 +170,14 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Hope
             .map(move |id| json!({ "id": id, "state": state, "result": result }))
     });
     sql::fetch(
-        "with settled as (
+        "with mine as (
+            select e.id, v.state, v.result
+            from jsonb_to_recordset($1::jsonb) v (id text, state text, result text)
+            join invoice_sync.event e on e.id = v.id
+            where e.state = 'pending'
+            for update of e skip locked
+        ),
+        settled as (
             update invoice_sync.event e
             set state = v.state,
                 result = v.result,
@@ -176,8 +185,8 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Hope
                 attempts = e.attempts + (v.state = 'pending')::int,
                 next_attempt_at = clock_timestamp()
                     + least(interval '1 day', interval '1 minute' * 2 ^ least(e.attempts, 11))
-            from jsonb_to_recordset($1::jsonb) v (id text, state text, result text)
-            where e.id = v.id and e.state = 'pending'
+            from mine v
+            where e.id = v.id
             returning e.*
         )
         select jsonb_build_object('id', id, 'type', type, 'attempts', attempts, 'result', result,

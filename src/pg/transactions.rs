@@ -1,8 +1,11 @@
 //! Transactions of our own: a procedure that commits in between, and holds
 //! neither snapshot nor lock while it waits for somebody else.
 
+use std::time::Duration;
+
 use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
+use serde_json::Value;
 
 use super::identity::Identity;
 use super::problem::Problem;
@@ -102,13 +105,63 @@ fn begin() {
 
 /// Until the end of the transaction. Written so that it means the same whatever
 /// search path the caller has. Without compiling statements to machine code, which
-/// takes longer than any of ours.
+/// takes longer than any of ours; and without waiting for a lock for ever.
 fn pin_settings() {
     sql::execute(
         "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
                 pg_catalog.set_config('jit', 'off', true)",
         &[],
     );
+    limit_lock_waits(LOCK_PATIENCE);
+}
+
+/// So long a sweep waits for a lock of somebody else's, where the caller's
+/// `lock_timeout` is not shorter.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Does `work`, and lets it wait for each lock no longer than this, nor than the
+/// caller's own `lock_timeout`: what takes longer is an error, 55P03.
+pub(crate) fn with_lock_patience<T>(patience: Duration, work: impl FnOnce() -> T) -> T {
+    let before = limit_lock_waits(patience);
+    let result = work();
+    // After an error the end of the (sub)transaction puts it back.
+    sql::execute(
+        "select pg_catalog.set_config('lock_timeout', $1, true)",
+        &[before.as_deref()],
+    );
+    result
+}
+
+/// Gives what it was before.
+fn limit_lock_waits(patience: Duration) -> Option<String> {
+    let before = sql::fetch_one(
+        "select pg_catalog.to_jsonb(pg_catalog.current_setting('lock_timeout'))",
+        &[],
+    );
+    let before = before.as_ref().and_then(Value::as_str).map(str::to_owned);
+    let is_shorter = before.as_deref().and_then(as_wait).is_some_and(|own| own <= patience);
+    if !is_shorter {
+        sql::execute(
+            "select pg_catalog.set_config('lock_timeout', $1, true)",
+            &[Some(&format!("{}ms", patience.as_millis().max(1)))],
+        );
+    }
+    before
+}
+
+/// A duration as PostgreSQL shows it: `200ms`, `5s`, `1min`; `None` where it has no end (0).
+fn as_wait(shown: &str) -> Option<Duration> {
+    let unit_at = shown.find(|c: char| !c.is_ascii_digit()).unwrap_or(shown.len());
+    let (number, unit) = shown.split_at(unit_at);
+    let milliseconds = match unit {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        _ => 86_400_000,
+    };
+    let wait = number.parse::<u64>().ok()? * milliseconds;
+    (wait > 0).then(|| Duration::from_millis(wait))
 }
 
 /// Needs the pinned search path: who can answer this can become anybody.

@@ -183,7 +183,7 @@ impl Backfill<'_> {
                 waited: i64::MAX,
             })
             .collect();
-        act(&self.treatment, &told, &mut self.report)?;
+        act(self.transactions, &self.treatment, &told, &mut self.report)?;
         Ok(())
     }
 }

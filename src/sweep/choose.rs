@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::contention::if_nobody_is_at_it;
 use super::treatment::Mode;
 use crate::host::candidates::{self, Candidate};
 use crate::host::mapping::Mapping;
 use crate::ledger::events::{self, Waiting};
 use crate::ledger::{checks, issues, rounds};
+use crate::pg::Problem;
 
 /// How many invoices are looked through by one statement, by their own rows: at
 /// least, and where more are owed.
@@ -111,27 +113,24 @@ impl<'a> Choice<'a> {
 
     /// The next batch, of about `limit` things to look at; empty at the end.
     /// In a dry run events are left alone.
-    pub(crate) fn next(&mut self, limit: usize) -> Chosen {
+    pub(crate) fn next(&mut self, limit: usize) -> Result<Chosen, Problem> {
         let mut chosen = Chosen::default();
         if self.mode == Mode::Write {
             let waiting = events::waiting(limit, self.now);
             chosen.events = waiting.into_iter().map(|it| (it, None)).collect();
         }
-        self.take_due(limit, &mut chosen);
+        self.take_due(limit, &mut chosen)?;
         self.take_issues(limit, &mut chosen);
         self.go_on(limit, &mut chosen);
 
         chosen.join();
         if self.mode == Mode::Write {
             let asked_about = chosen.invoices.iter().filter(|it| !it.ids.is_empty());
-            checks::begin(
-                &asked_about
-                    .map(|it| it.invoice.as_str())
-                    .collect::<Vec<_>>(),
-            );
+            let asked_about: Vec<&str> = asked_about.map(|it| it.invoice.as_str()).collect();
+            if_nobody_is_at_it(|| checks::begin(&asked_about))?;
         }
         chosen.save(&mut self.checks);
-        chosen
+        Ok(chosen)
     }
 
     /// Notes how far it has come on the way through all invoices, once they are
@@ -142,10 +141,10 @@ impl<'a> Choice<'a> {
         }
     }
 
-    fn take_due(&self, limit: usize, chosen: &mut Chosen) {
+    fn take_due(&self, limit: usize, chosen: &mut Chosen) -> Result<(), Problem> {
         let due = checks::due(limit.saturating_sub(chosen.len()), self.now);
         if due.is_empty() {
-            return;
+            return Ok(());
         }
         let found = candidates::among(self.mapping, &due, self.now);
         let still: BTreeSet<&str> = found
@@ -155,9 +154,11 @@ impl<'a> Choice<'a> {
             .collect();
         if self.mode == Mode::Write {
             let settled = due.iter().map(String::as_str);
-            checks::end(&settled.filter(|id| !still.contains(id)).collect::<Vec<_>>());
+            let settled: Vec<&str> = settled.filter(|id| !still.contains(id)).collect();
+            if_nobody_is_at_it(|| checks::end(&settled))?;
         }
         chosen.invoices.extend(found);
+        Ok(())
     }
 
     /// Invoices with an open issue are judged anew by every run, for it may be over.

@@ -140,9 +140,17 @@ impl Report {
 
     /// An issue of no invoice in particular.
     pub(crate) fn add_general_issue(&mut self, issue: &Issue) {
+        self.add_general_issues(&[issue]);
+    }
+
+    /// Several, each of another kind or about another object.
+    pub(crate) fn add_general_issues(&mut self, issues: &[&Issue]) {
         if let Some(run) = self.run {
-            issues::raise(run, &[(NOBODY, issue)]);
-        } else {
+            let of_nobody: Vec<_> = issues.iter().map(|issue| (NOBODY, *issue)).collect();
+            issues::raise(run, &of_nobody);
+            return;
+        }
+        for issue in issues {
             self.issues.push(json!({
                 "invoiceId": null,
                 "invoiceNumber": null,
@@ -178,15 +186,19 @@ impl Report {
         self.usage = usage.to_json();
     }
 
-    /// Takes in what came of invoices, each another one, and writes it down.
-    pub(super) fn add(&mut self, settled: &[Settled]) {
-        for Settled { outcome, .. } in settled {
-            self.tell(outcome);
-        }
+    /// Takes in what came of invoices, each another one, and writes it down: first
+    /// of all, for that may fail and be tried again.
+    pub(super) fn add<'s, 'e: 's>(&mut self, settled: impl Iterator<Item = &'s Settled<'e>>) {
+        let mut settled: Vec<&Settled> = settled.collect();
+        // In the order that everybody keeps to.
+        settled.sort_unstable_by(|a, b| a.outcome.invoice.id.cmp(&b.outcome.invoice.id));
         if let Some(run) = self.run
             && !settled.is_empty()
         {
-            write_down(run, settled);
+            write_down(run, &settled);
+        }
+        for Settled { outcome, .. } in settled {
+            self.tell(outcome);
         }
     }
 
@@ -308,7 +320,7 @@ fn subject(invoice: &Invoice) -> Subject<'_> {
 }
 
 /// Into the ledger, a statement for each of its tables.
-fn write_down(run: i64, settled: &[Settled]) {
+fn write_down(run: i64, settled: &[&Settled]) {
     let mut entries = Vec::new();
     let mut found = Vec::new();
     let mut judged = Vec::new();

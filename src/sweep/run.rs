@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::act::{Told, act};
-use super::apply::{CHUNK, apply};
+use super::apply::{CHUNK, apply_in};
 use super::case::Case;
 use super::choose::{Choice, Chosen};
 use super::connect;
@@ -164,7 +164,7 @@ impl Sweep<'_> {
             self.follow_feed(connection, &mut outage, report)?;
         }
         while outage.fatal.is_none() && Instant::now() < self.questions_until {
-            let chosen = choice.next(self.size);
+            let chosen = choice.next(self.size)?;
             if chosen.is_empty() {
                 choice.keep_place();
                 break;
@@ -189,7 +189,7 @@ impl Sweep<'_> {
         if !report.has_failed() {
             return Ok(());
         }
-        let chosen = choice.next(self.size);
+        let chosen = choice.next(self.size)?;
         let invoices = chosen.invoices.into_iter().map(|it| (it.invoice, None));
         self.judge(&invoices.collect(), report)?;
         choice.keep_place();
@@ -267,9 +267,18 @@ impl Sweep<'_> {
         )?;
         // The first portion brings along what nobody has to be asked about. While
         // one is written, the next answers are on their way.
+        // In the caller's transaction nothing is written before all is answered: what
+        // is locked there stays locked.
+        let size = if self.transactions.are_own() {
+            PORTION
+        } else {
+            usize::MAX
+        };
         loop {
-            let portion = self.transactions.wait(|| next_portion(&mut gathering));
-            let is_last = portion.len() < PORTION;
+            let portion = self
+                .transactions
+                .wait(|| next_portion(&mut gathering, size));
+            let is_last = portion.len() < size;
             outage.note(&portion);
             let cases = std::mem::take(&mut cases);
             self.act_on(portion, &mut askers, cases, report)?;
@@ -316,6 +325,7 @@ impl Sweep<'_> {
             }
         }
         self.act_on_events(told, failed, report)?;
+        self.transactions.commit();
         self.judge(&cases, report)
     }
 
@@ -338,7 +348,7 @@ impl Sweep<'_> {
             if Instant::now() >= self.deadline {
                 break;
             }
-            verdicts.extend(act(&self.treatment, chunk, report)?);
+            verdicts.extend(act(self.transactions, &self.treatment, chunk, report)?);
         }
         let acted = answered.iter().zip(&verdicts);
         let settled: Vec<(&[String], &Verdict)> = acted
@@ -366,7 +376,7 @@ impl Sweep<'_> {
             if Instant::now() >= self.deadline {
                 break;
             }
-            apply(&self.treatment, chunk, report)?;
+            apply_in(self.transactions, &self.treatment, chunk, report)?;
         }
         Ok(())
     }
@@ -376,9 +386,9 @@ impl Sweep<'_> {
 type Cases = BTreeMap<String, Option<Vec<Evidence>>>;
 
 /// So many answers, or the last of them.
-fn next_portion(gathering: &mut Gathering) -> Vec<Finding> {
+fn next_portion(gathering: &mut Gathering, size: usize) -> Vec<Finding> {
     let mut portion = Vec::new();
-    while portion.len() < PORTION {
+    while portion.len() < size {
         match gathering.next() {
             Some(findings) => portion.extend(findings),
             None => break,
