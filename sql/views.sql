@@ -81,6 +81,7 @@ select type,
        avg(webhook_at - created) as mean_delay,
        max(webhook_at) as last_delivery
 from event
+where type <> 'backfill'
 group by 1, 2
 order by 2 desc, 1;
 

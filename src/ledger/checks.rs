@@ -47,8 +47,9 @@ pub(crate) fn end(invoices: &[&str]) {
 
 /// Notes that Stripe was asked about the ids that these invoices store.
 ///
-/// Backing off goes by 15 minutes, 30 minutes, an hour … a day; a little less,
-/// for sweeps are never apart to the second.
+/// Backing off goes by 15 minutes, 30 minutes, an hour, two … 30 days; a little
+/// less, for sweeps are never apart to the second. No more than a day where the feed
+/// of events is not read, which would tell of what happens meanwhile.
 pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
     if checks.is_empty() {
         return;
@@ -77,7 +78,7 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
             select d.*,
                    case when o.back_off is null or o.stored_ids <> d.stored_ids
                         then interval '15 minutes'
-                        else least(o.back_off * 2, interval '1 day') end as back_off
+                        else least(o.back_off * 2, f.longest) end as back_off
             from jsonb_to_recordset($1::jsonb) d (
                 invoice_id text, stored_ids text[], seconds float8, backs_off boolean)
             left join lateral (
@@ -85,6 +86,11 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
                 where c.invoice_id = d.invoice_id
                 offset 0
             ) o on true
+            cross join (
+                select case when max(read_at) > clock_timestamp() - interval '1 day'
+                            then interval '30 days' else interval '1 day' end as longest
+                from invoice_sync.feed
+            ) f
         ) n
         order by n.invoice_id
         on conflict (invoice_id) do update

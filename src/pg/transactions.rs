@@ -225,19 +225,18 @@ impl Drop for SpiConnection {
 pub(crate) struct SessionLock(pg_sys::LOCKTAG);
 
 impl SessionLock {
+    /// Waits for it.
+    pub(crate) fn take(first: u32, second: u32) -> Self {
+        let tag = Self::tag(first, second);
+        // SAFETY: as in `try_take`; where the wait is ended, the error unwinds before
+        // there is anything to release.
+        unsafe { pg_sys::LockAcquire(&raw const tag, pg_sys::ExclusiveLock as i32, true, false) };
+        Self(tag)
+    }
+
     /// `None` where another session has it, for itself or for its transaction.
     pub(crate) fn try_take(first: u32, second: u32) -> Option<Self> {
-        // SAFETY: a plain read of the backend's state.
-        let database = unsafe { pg_sys::MyDatabaseId };
-        let tag = pg_sys::LOCKTAG {
-            locktag_field1: database.to_u32(),
-            locktag_field2: first,
-            locktag_field3: second,
-            // As `SET_LOCKTAG_INT32` in lockfuncs.c has it: two keys of 32 bits.
-            locktag_field4: 2,
-            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
-            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
-        };
+        let tag = Self::tag(first, second);
         const OF_THE_SESSION: bool = true;
         const DO_NOT_WAIT: bool = true;
         // SAFETY: takes a valid tag; an error of it unwinds like any other.
@@ -251,6 +250,20 @@ impl SessionLock {
         };
         // Lazily: what was not taken must not be released.
         (result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL).then(|| Self(tag))
+    }
+
+    fn tag(first: u32, second: u32) -> pg_sys::LOCKTAG {
+        // SAFETY: a plain read of the backend's state.
+        let database = unsafe { pg_sys::MyDatabaseId };
+        pg_sys::LOCKTAG {
+            locktag_field1: database.to_u32(),
+            locktag_field2: first,
+            locktag_field3: second,
+            // As `SET_LOCKTAG_INT32` in lockfuncs.c has it: two keys of 32 bits.
+            locktag_field4: 2,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+        }
     }
 }
 

@@ -53,16 +53,18 @@ impl Chosen {
         self.events.len() + self.invoices.len()
     }
 
-    /// Leaves as many questions in it as may be put. What is left out is due, and
-    /// comes with a later run.
+    /// Leaves as many questions in it as may be put. Of the others a later run asks;
+    /// they are judged by their own rows meanwhile.
     fn save(&mut self, checks: &mut usize) {
-        self.invoices.retain(|candidate| {
-            let may_stay = candidate.ids.is_empty() || *checks > 0;
-            if !candidate.ids.is_empty() {
-                *checks = checks.saturating_sub(1);
+        for candidate in &mut self.invoices {
+            if candidate.ids.is_empty() {
+                continue;
             }
-            may_stay
-        });
+            if *checks == 0 {
+                candidate.ids.clear();
+            }
+            *checks = checks.saturating_sub(1);
+        }
     }
 
     /// Leaves nothing in it twice: an event asks the same as its invoice would.
@@ -124,12 +126,12 @@ impl<'a> Choice<'a> {
         self.go_on(limit, &mut chosen);
 
         chosen.join();
+        chosen.save(&mut self.checks);
         if self.mode == Mode::Write {
             let asked_about = chosen.invoices.iter().filter(|it| !it.ids.is_empty());
             let asked_about: Vec<&str> = asked_about.map(|it| it.invoice.as_str()).collect();
             if_nobody_is_at_it(|| checks::begin(&asked_about))?;
         }
-        chosen.save(&mut self.checks);
         Ok(chosen)
     }
 
@@ -142,7 +144,8 @@ impl<'a> Choice<'a> {
     }
 
     fn take_due(&self, limit: usize, chosen: &mut Chosen) -> Result<(), Problem> {
-        let due = checks::due(limit.saturating_sub(chosen.len()), self.now);
+        let limit = limit.saturating_sub(chosen.len()).min(self.checks);
+        let due = checks::due(limit, self.now);
         if due.is_empty() {
             return Ok(());
         }
@@ -198,7 +201,8 @@ impl<'a> Choice<'a> {
                 // Fewer than that, and counted again with the next stretch.
                 rows = 0;
             }
-            let has_new = found.iter().any(|candidate| !candidate.ids.is_empty());
+            let has_new =
+                self.checks > 0 && found.iter().any(|candidate| !candidate.ids.is_empty());
             chosen.invoices.extend(found);
             self.owed -= rows as f64;
             self.way_is_over = all_taken && stretch.rows < size;

@@ -123,6 +123,9 @@ fn decide_and_apply(event: &Event) -> Result<Verdict, Problem> {
         waited: 0,
     };
     let verdict = act(Transactions::CALLERS, &treatment, &[told], &mut report)?.pop();
+    if let Some(Verdict::Done(_)) = &verdict {
+        report.resolve_event_issues(&[&event.id]);
+    }
     report.close();
     Ok(verdict.unwrap_or_else(|| Verdict::Again("it was not acted on".to_owned())))
 }

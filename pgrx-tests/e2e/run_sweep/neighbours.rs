@@ -31,6 +31,15 @@ fn wait_until_so_many_wait(observer: &mut Client, sessions: i64) {
     });
 }
 
+/// The event of the first sale.
+fn completed(shop: &Shop) -> String {
+    let events = shop.stripe.events();
+    let completed = events
+        .iter()
+        .find(|event| event["type"] == "checkout.session.completed");
+    completed.expect("there is one").to_string()
+}
+
 fn paid(shop: &mut Shop) -> String {
     shop.text("select count(*) from invoices where invoice_status = 'Paid'")
         .expect("a number")
@@ -52,12 +61,7 @@ fn a_sweep_and_a_webhook_at_one_event_let_each_other_pass() {
     let mut shop = Shop::with_webhooks();
     shop.execute("update invoice_sync.settings set webhook_budget_ms = 20000");
     let sale = Sale::unbooked(&mut shop, "INV-1");
-    let completed = shop.stripe.events().into_iter();
-    let completed = completed
-        .filter(|event| event["type"] == "checkout.session.completed")
-        .map(|event| event.to_string())
-        .next()
-        .expect("there is one");
+    let completed = completed(&shop);
     let (mut holder, mut sweeping, mut webhook) = (shop.connect(), shop.connect(), shop.connect());
     lock(&mut holder, &sale.invoice);
     // If one had to give way, it would be the sweep.
@@ -179,7 +183,7 @@ fn a_delivery_of_an_event_that_a_running_sweep_has_read_is_answered_in_time() {
     let mut shop = Shop::with_webhooks();
     shop.execute("update invoice_sync.settings set webhook_budget_ms = 200");
     Sale::unbooked(&mut shop, "INV-1");
-    let event = shop.stripe.events()[0].to_string();
+    let event = completed(&shop);
     let mut sweeping = shop.connect();
     attempt(&mut sweeping, "begin; select invoice_sync.sweep()").expect("it sweeps");
     attempt(&mut shop.db, "set statement_timeout = '20s'").expect("it is set");
