@@ -1,9 +1,11 @@
 //! A backfill: what Stripe's lists have of a time, whether an invoice stores its
 //! id or not.
 
+use std::time::Duration;
+
 use stripe_double::{Action, Checkout, Dispute, Fault, Intent, Refund};
 
-use crate::harness::Shop;
+use crate::harness::{Shop, wait_until};
 use crate::harness::sale::Sale;
 use crate::harness::server::{Server, attempt};
 
@@ -111,7 +113,7 @@ fn whoever_watches_is_told_and_a_wrong_call_is_refused() {
     .expect("it is done");
     let told = notices.text();
     assert!(
-        told.contains("checkout_sessions: 100 % of the time; 2 read, 2 invoices repaired"),
+        told.contains("checkout_sessions: 2 read of 2, 100 % of the time; 2 invoices repaired"),
         "{told}"
     );
     let backwards = shop.error("call invoice_sync.backfill(now(), now() - interval '1 day')");
@@ -119,6 +121,40 @@ fn whoever_watches_is_told_and_a_wrong_call_is_refused() {
     let inside = shop.error("begin; call invoice_sync.backfill(now() - interval '1 day')");
     assert_eq!(inside.sqlstate, "2D000");
     shop.execute("rollback");
+}
+
+#[test]
+fn a_long_one_tells_every_few_seconds_how_far_it_is_and_progress_says_the_same() {
+    let mut shop = Shop::open();
+    let now = shop.stripe.now();
+    // A sale every two hours; of the thirty days the first half has none.
+    for n in 0..180 {
+        shop.stripe.set_clock(now - 15 * DAY + n * 2 * 60 * 60);
+        shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+    }
+    shop.stripe.set_clock(now);
+    shop.stripe.set_latency(Duration::from_millis(2_500));
+    let (mut watcher, notices) = Server::main().connect_listening(shop.name(), "postgres");
+    let call = format!("call invoice_sync.backfill({})", since(29));
+    let progress = std::thread::scope(|scope| {
+        let filling = scope.spawn(|| attempt(&mut watcher, &call));
+        wait_until("there is news of the first page", || {
+            notices.text().contains("checkout_sessions")
+        });
+        let progress = shop.text(
+            "select format('%s of about %s, %s', objects, objects_expected, share_done between 0.2 and 0.4)
+            from invoice_sync.progress where list = 'checkout_sessions'",
+        );
+        filling.join().expect("no panic").expect("it is done");
+        progress
+    });
+    let told = notices.text();
+    let first = told.lines().next().unwrap_or_default();
+    assert!(first.contains("checkout_sessions: 100 read of about 3"), "{told}");
+    assert!(first.contains(" s left"), "{told}");
+    assert!(told.contains("checkout_sessions: 180 read of 180, 100 % of the time"), "{told}");
+    let progress = progress.expect("there is a row");
+    assert!(progress.starts_with("100 of about 3") && progress.ends_with(", t"), "{progress}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::stripe::history::{Book, Chapter, History, Stretch};
 use crate::stripe::retrieve::session_of;
 
 /// A person who watches is told how far it is so often.
-const NEWS: Duration = Duration::from_secs(5);
+const NEWS: Duration = Duration::from_secs(2);
 
 /// Works off what is asked for now, `since` and `until` as PostgreSQL reads
 /// timestamps, and what is left of earlier requests.
@@ -270,22 +270,25 @@ impl Backfill<'_> {
     }
 }
 
-/// How far it is, to whoever called.
+/// How far it is, to whoever called. Stripe's lists do not tell how long they are: the
+/// whole is what it comes to if the rest of the time has as many.
 fn tell(part: &Part, chapter: &Chapter, objects: u64, repaired: u64, took: Duration) {
     let reached = chapter.last.as_ref().map_or(part.since, |(_, made)| *made);
     let from = part.reached.unwrap_or(part.until);
-    let whole = (part.until - part.since).max(1) as f64;
-    let done = (part.until - reached.max(part.since)) as f64 / whole;
+    let time = (part.until - part.since).max(1) as f64;
+    let done = (part.until - reached.max(part.since)) as f64 / time;
     let done = if chapter.is_last { 1.0 } else { done };
-    let done_now = (from - reached.max(part.since)) as f64 / whole;
+    let done_now = (from - reached.max(part.since)) as f64 / time;
     let seconds = took.as_secs_f64().max(0.001);
     let left = if done_now > 0.0 {
         seconds / done_now * (1.0 - done)
     } else {
         0.0
     };
+    let about = if chapter.is_last { "" } else { "about " };
+    let whole = objects as f64 / done.max(f64::EPSILON);
     pgrx::notice!(
-        "{}: {:.0} % of the time; {objects} read, {repaired} invoices repaired, {:.0} a second, about {:.0} s left",
+        "{}: {objects} read of {about}{whole:.0}, {:.0} % of the time; {repaired} invoices repaired, {:.0} a second, about {:.0} s left",
         part.list,
         done * 100.0,
         (objects - part.objects) as f64 / seconds,

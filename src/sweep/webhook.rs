@@ -25,7 +25,7 @@ use crate::ledger::runs::Kind;
 use crate::pg::{Problem, Transactions, in_subtransaction, with_lock_patience};
 use crate::settings::{self, Secret};
 use crate::stripe::events::read_event;
-use crate::stripe::gather::{Question, gather};
+use crate::stripe::gather::{Cost, Question, gather};
 use crate::stripe::objects::read_snapshot;
 use crate::stripe::signature::{Rejection, verify};
 
@@ -107,7 +107,8 @@ fn process(event: &Event) -> &'static str {
 fn decide_and_apply(event: &Event) -> Result<Verdict, Problem> {
     let (mapping, settings) = Mapping::load()?;
     let deadline = Instant::now() + settings.webhook_budget();
-    let evidence = match gather_evidence(event, &mapping, &settings, deadline)? {
+    let mut cost = Cost::default();
+    let evidence = match gather_evidence(event, &mapping, &settings, deadline, &mut cost)? {
         Ok(evidence) => evidence,
         Err(later) => return Ok(Verdict::Again(later)),
     };
@@ -118,6 +119,7 @@ fn decide_and_apply(event: &Event) -> Result<Verdict, Problem> {
         insistence: Insistence::Once,
     };
     let mut report = Report::open(Kind::Webhook, Mode::Write);
+    report.count_requests(cost.requests, cost.retries);
     let told = Told {
         evidence: &evidence,
         waited: 0,
@@ -137,6 +139,7 @@ fn gather_evidence(
     mapping: &Mapping,
     settings: &Settings,
     deadline: Instant,
+    cost: &mut Cost,
 ) -> Result<Result<Vec<Evidence>, String>, Problem> {
     let ids = &event.ids;
     let Some(money) = ids.session.as_deref().or(ids.key()) else {
@@ -159,6 +162,8 @@ fn gather_evidence(
         created: None,
     };
     let gathered = gather(vec![question], connection, reading, deadline)?;
+    connect::count_reads();
+    *cost = gathered.cost;
     let finding = gathered.findings.into_iter().next();
     Ok(finding
         .map(|finding| finding.evidence.map_err(|error| error.to_string()))

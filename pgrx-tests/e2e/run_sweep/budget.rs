@@ -34,10 +34,12 @@ fn webhooks_failed_buttons_and_sweeps_that_were_ended_count() {
         .next()
         .expect("there is one");
     event["id"] = json!("evt_another");
-    deliver(&mut shop.db, &event.to_string()).expect("it is taken in");
+    // Each in a session of its own, which is over when the next sweep counts.
+    deliver(&mut shop.connect(), &event.to_string()).expect("it is taken in");
+    assert_eq!(last_run(&mut shop)["stripe_requests"], json!(1));
     let failing = Fault::new(Action::Status(500)).should_retry("false").always();
     shop.stripe.fault(failing.on_path("/v1/checkout"));
-    let error = refusal(&mut shop.db, &format!("select {}", sale.sync()));
+    let error = refusal(&mut shop.connect(), &format!("select {}", sale.sync()));
     assert_eq!(error.sqlstate, "08006");
     shop.stripe.clear_faults();
 

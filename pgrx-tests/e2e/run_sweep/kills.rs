@@ -1,6 +1,6 @@
-//! A sweep that is killed at any moment, by `kill -9` or with the whole server, now
+//! A sweep, or a backfill, that is killed at any moment, by `kill -9` or with the whole server, now
 //! and then while the application's own webhook handler books the same payments:
-//! after the next one the books are those of a sweep that nobody disturbed.
+//! after the next one the books are those of one that nobody disturbed.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use postgres::Client;
 use stripe_double::{Config, Double};
 
-use super::{motley, run};
+use super::motley;
 use crate::harness::books::{books, differences};
 use crate::harness::dice::Dice;
-use crate::harness::server::Server;
+use crate::harness::server::{Server, attempt};
 use crate::harness::{DEFAULT_TABLES, KEY, wait_until};
 
 /// More than one portion of Stripe's answers, and some pages of its events.
@@ -64,8 +64,41 @@ const HANDLER: &str = "
         where i.id = invoice and d.id = invoice;
     end $$";
 
+/// What is killed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Sweep,
+    /// Of sales that are older than anything that events tell of.
+    Backfill,
+}
+
+impl Work {
+    fn call(self) -> &'static str {
+        match self {
+            Self::Sweep => "call invoice_sync.run_sweep()",
+            Self::Backfill => "call invoice_sync.backfill(now() - interval '50 days')",
+        }
+    }
+
+    /// As a person would who finds it interrupted: a backfill goes on where it was,
+    /// or is begun where it had not even been noted.
+    fn go_on(self, shop: &mut Client) {
+        let again = match self {
+            Self::Sweep => self.call(),
+            Self::Backfill => "call invoice_sync.backfill()",
+        };
+        match attempt(shop, again) {
+            Err(error) if error.sqlstate == "22023" => {
+                attempt(shop, self.call()).unwrap_or_else(|error| panic!("{error:?}"));
+            }
+            other => other.unwrap_or_else(|error| panic!("{error:?}")),
+        }
+    }
+}
+
 /// A shop in a server of its own, whose sweeps are killed.
 struct Site {
+    work: Work,
     server: Server,
     stripe: Double,
     /// The books before a sweep, and after one that nobody disturbed.
@@ -107,12 +140,13 @@ impl Moment {
 }
 
 impl Site {
-    fn open(name: &str) -> Self {
+    fn open(name: &str, work: Work) -> Self {
         let config = Config {
             latency: Duration::from_millis(2),
             ..Config::default()
         };
         let mut site = Self {
+            work,
             server: Server::start(name, &[]),
             stripe: Double::start(config).expect("the stand-in starts"),
             found: Vec::new(),
@@ -120,8 +154,13 @@ impl Site {
             took: Duration::ZERO,
             requests: 0,
         };
+        let now = site.stripe.now();
+        if work == Work::Backfill {
+            site.stripe.set_clock(now - 40 * 24 * 60 * 60);
+        }
         site.fill();
-        site.sweep_undisturbed();
+        site.stripe.set_clock(now);
+        site.work_undisturbed();
         site
     }
 
@@ -153,12 +192,12 @@ impl Site {
         shop.batch_execute(SAVE).expect("all is saved");
     }
 
-    fn sweep_undisturbed(&mut self) {
+    fn work_undisturbed(&mut self) {
         let mut shop = self.session();
         self.found = books(&mut shop);
         self.stripe.reset_requests();
         let begun = Instant::now();
-        run(&mut shop);
+        attempt(&mut shop, self.work.call()).expect("nobody disturbs it");
         self.took = begun.elapsed();
         self.requests = self.stripe.count_of("/v1/");
         self.wanted = books(&mut shop);
@@ -167,11 +206,11 @@ impl Site {
             "there is much to do"
         );
         shop.batch_execute(HANDLER).expect("the handler is made");
-        run(&mut shop);
+        attempt(&mut shop, self.work.call()).expect("nobody disturbs it");
         assert_eq!(
             differences(&books(&mut shop), &self.wanted),
             Vec::<String>::new(),
-            "one sweep does it all"
+            "once does it all"
         );
     }
 
@@ -205,7 +244,7 @@ impl Site {
             .get(0);
         self.stripe.reset_requests();
         std::thread::scope(|scope| {
-            let running = scope.spawn(|| sweeping.batch_execute("call invoice_sync.run_sweep()"));
+            let running = scope.spawn(|| sweeping.batch_execute(self.work.call()));
             if beside {
                 let application = self.session();
                 let plain = (0..INVOICES).filter(|number| number % motley::SORTS < 4);
@@ -226,11 +265,11 @@ impl Site {
         })
     }
 
-    /// Gives whether the sweep that was killed had written a part of its repairs.
-    fn is_whole_after_the_next_sweep(&self, how: &str) -> bool {
+    /// Gives whether what was killed had written a part of its repairs.
+    fn is_whole_after_the_next_one(&self, how: &str) -> bool {
         let mut shop = self.session();
         let left = books(&mut shop);
-        run(&mut shop);
+        self.work.go_on(&mut shop);
         let differences = differences(&books(&mut shop), &self.wanted);
         assert!(differences.is_empty(), "{how}: {differences:#?}");
         let unfinished: i64 = shop
@@ -244,22 +283,29 @@ impl Site {
         left != self.found && left != self.wanted
     }
 
-    fn kill_many(&self, kill: impl Fn(&Server, i32)) {
+    fn kill_many(&self, rounds: usize, kill: impl Fn(&Server, i32)) {
         let mut dice = Dice::new();
-        let rounds = rounds();
         let (mut under_way, mut in_part) = (0, 0);
         for round in 0..rounds {
             let beside = round % 4 == 3;
             under_way += usize::from(self.kill_one(&mut dice, beside, &kill));
             let how = format!("seed {}, round {round}", dice.seed);
-            in_part += usize::from(self.is_whole_after_the_next_sweep(&how));
+            in_part += usize::from(self.is_whole_after_the_next_one(&how));
         }
         println!(
-            "of {rounds} sweeps {under_way} were killed on their way, {in_part} with a part written"
+            "of {rounds} {under_way} were killed on their way, {in_part} with a part written"
         );
         assert!(under_way >= rounds / 2, "most were killed too late");
         assert!(in_part >= rounds / 8, "hardly any had begun to write");
     }
+}
+
+fn kill_9(_: &Server, process: i32) {
+    let status = Command::new("kill")
+        .args(["-9", &process.to_string()])
+        .status()
+        .expect("kill runs");
+    assert!(status.success(), "kill -9 {process}");
 }
 
 /// How many sweeps are killed.
@@ -271,16 +317,15 @@ fn rounds() -> usize {
 
 #[test]
 fn kill_9_of_the_backend_loses_nothing_and_repeats_nothing() {
-    Site::open("killed").kill_many(|_, process| {
-        let status = Command::new("kill")
-            .args(["-9", &process.to_string()])
-            .status()
-            .expect("kill runs");
-        assert!(status.success(), "kill -9 {process}");
-    });
+    Site::open("killed", Work::Sweep).kill_many(rounds(), kill_9);
+}
+
+#[test]
+fn a_backfill_whose_backend_is_killed_goes_on_and_loses_nothing() {
+    Site::open("backfill", Work::Backfill).kill_many(rounds().div_ceil(5), kill_9);
 }
 
 #[test]
 fn a_server_that_goes_down_loses_nothing_and_repeats_nothing() {
-    Site::open("crashed").kill_many(|server, _| server.crash());
+    Site::open("crashed", Work::Sweep).kill_many(rounds(), |server, _| server.crash());
 }
