@@ -308,9 +308,9 @@ fn kill_9(_: &Server, process: i32) {
     assert!(status.success(), "kill -9 {process}");
 }
 
-/// How many sweeps are killed.
+/// How many sweeps are killed: .ci/run kills a hundred each.
 fn rounds() -> usize {
-    std::env::var("INVOICE_SYNC_KILLS").map_or(100, |kills| {
+    std::env::var("INVOICE_SYNC_KILLS").map_or(20, |kills| {
         kills.parse().expect("INVOICE_SYNC_KILLS is a number")
     })
 }
