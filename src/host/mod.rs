@@ -1,6 +1,7 @@
 //! The application's tables: which they are, what stands in them, how they
 //! are locked and written. Nothing here knows Stripe.
 
+pub(crate) mod admin;
 pub(crate) mod candidates;
 pub(crate) mod catalog;
 pub(crate) mod elsewhere;
@@ -14,4 +15,5 @@ pub(crate) mod read;
 pub(crate) mod restore;
 pub(crate) mod settings;
 pub(crate) mod source;
+pub(crate) mod stretch;
 pub(crate) mod write;

@@ -22,12 +22,30 @@ pub(crate) fn due(limit: usize, now: f64) -> Vec<String> {
 
 /// Notes that Stripe is about to be asked: until it has answered they stay due,
 /// whatever happens meanwhile, but not twice for one run.
-pub(crate) fn begin(invoices: &[&str]) {
+pub(crate) fn begin(invoices: &[String]) {
+    if invoices.is_empty() {
+        return;
+    }
     sql::execute(
         "insert into invoice_sync.invoice_check (invoice_id, stored_ids, next_check_at)
         select id, '{}', clock_timestamp() from jsonb_array_elements_text($1::jsonb) t (id)
         order by id
         on conflict (invoice_id) do update set next_check_at = excluded.next_check_at",
+        &[Some(&json!(invoices).to_string())],
+    );
+}
+
+/// Notes that there was no leave to ask: they are due, and stay due.
+pub(crate) fn owe(invoices: &[String]) {
+    if invoices.is_empty() {
+        return;
+    }
+    sql::execute(
+        "insert into invoice_sync.invoice_check as k (invoice_id, stored_ids, next_check_at)
+        select id, '{}', clock_timestamp() from jsonb_array_elements_text($1::jsonb) t (id)
+        order by id
+        on conflict (invoice_id) do update set next_check_at = excluded.next_check_at
+        where k.next_check_at is null or k.next_check_at > excluded.next_check_at",
         &[Some(&json!(invoices).to_string())],
     );
 }

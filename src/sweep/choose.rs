@@ -8,13 +8,14 @@ use super::contention::if_nobody_is_at_it;
 use super::treatment::Mode;
 use crate::host::candidates::{self, Candidate};
 use crate::host::mapping::Mapping;
+use crate::host::stretch::Way;
 use crate::ledger::events::{self, Waiting};
-use crate::ledger::{checks, issues, rounds};
+use crate::ledger::rounds::{self, Round};
+use crate::ledger::{checks, issues};
 use crate::pg::Problem;
 
-/// How many invoices are looked through by one statement, by their own rows: at
-/// least, and where more are owed.
-const STRETCH: std::ops::RangeInclusive<usize> = 1_000..=5_000;
+/// How many rows are looked through by one statement: at least, and where more are owed.
+const STRETCH: std::ops::RangeInclusive<usize> = 1_000..=10_000;
 
 /// Looks for work, batch after batch of one run, and never twice for the same.
 pub(crate) struct Choice<'a> {
@@ -27,11 +28,13 @@ pub(crate) struct Choice<'a> {
     /// How many invoices Stripe may still be asked about that no event told of.
     checks: usize,
     issues_are_taken: bool,
-    /// The last invoice of the way through all of them.
-    after: Option<String>,
-    /// Invoices still to be looked through in this run, however long it takes.
+    /// The way through all invoices, as far as it was kept, and how far it is now.
+    round: Round,
+    way: Way,
+    place: Option<String>,
+    /// Rows still to be looked through in this run, however long it takes.
     owed: f64,
-    /// Invoices that were looked through since the place was last kept.
+    /// Rows that were looked through since the place was last kept.
     passed: Option<usize>,
     way_is_over: bool,
 }
@@ -53,18 +56,24 @@ impl Chosen {
         self.events.len() + self.invoices.len()
     }
 
-    /// Leaves as many questions in it as may be put. Of the others a later run asks;
-    /// they are judged by their own rows meanwhile.
-    fn save(&mut self, checks: &mut usize) {
+    /// Leaves as many questions in it as may be put; gives the invoices of those that
+    /// are put, and of those that are not: a later run asks about them, and they are
+    /// judged by their own rows meanwhile.
+    fn save(&mut self, checks: &mut usize) -> (Vec<String>, Vec<String>) {
+        let (mut asked, mut owed) = (Vec::new(), Vec::new());
         for candidate in &mut self.invoices {
             if candidate.ids.is_empty() {
                 continue;
             }
-            if *checks == 0 {
+            if *checks > 0 {
+                *checks -= 1;
+                asked.push(candidate.invoice.clone());
+            } else {
                 candidate.ids.clear();
+                owed.push(candidate.invoice.clone());
             }
-            *checks = checks.saturating_sub(1);
         }
+        (asked, owed)
     }
 
     /// Leaves nothing in it twice: an event asks the same as its invoice would.
@@ -98,7 +107,7 @@ impl<'a> Choice<'a> {
         budget: Duration,
         checks: usize,
     ) -> Self {
-        let round = rounds::current(&mapping.invoices.table);
+        let round = rounds::current(&mapping.invoices.table, &mapping.payments.table);
         Self {
             mapping,
             mode,
@@ -106,8 +115,10 @@ impl<'a> Choice<'a> {
             budget,
             checks,
             issues_are_taken: false,
-            after: round.after_id,
+            place: round.place.clone(),
             owed: round.owed,
+            round,
+            way: Way::through(mapping),
             passed: None,
             way_is_over: false,
         }
@@ -126,11 +137,12 @@ impl<'a> Choice<'a> {
         self.go_on(limit, &mut chosen);
 
         chosen.join();
-        chosen.save(&mut self.checks);
+        let (asked, owed) = chosen.save(&mut self.checks);
         if self.mode == Mode::Write {
-            let asked_about = chosen.invoices.iter().filter(|it| !it.ids.is_empty());
-            let asked_about: Vec<&str> = asked_about.map(|it| it.invoice.as_str()).collect();
-            if_nobody_is_at_it(|| checks::begin(&asked_about))?;
+            if_nobody_is_at_it(|| {
+                checks::begin(&asked);
+                checks::owe(&owed);
+            })?;
         }
         Ok(chosen)
     }
@@ -139,7 +151,7 @@ impl<'a> Choice<'a> {
     /// treated: a run that is ended before that leaves them to the next one.
     pub(crate) fn keep_place(&mut self) {
         if let Some(rows) = self.passed.take().filter(|_| self.mode == Mode::Write) {
-            rounds::advance(self.after.as_deref(), rows);
+            self.round.advance(self.place.as_deref(), rows);
         }
     }
 
@@ -190,23 +202,32 @@ impl<'a> Choice<'a> {
         while !self.way_is_over && chosen.len() < limit {
             let begun = Instant::now();
             let size = (self.owed.ceil() as usize).clamp(*STRETCH.start(), *STRETCH.end());
-            let stretch = candidates::stretch(self.mapping, self.after.as_deref(), size, self.now);
+            let stretch = self.way.stretch(
+                self.mapping,
+                self.place.as_deref(),
+                size,
+                self.round.basis,
+                self.now,
+            );
             let room = limit - chosen.len();
             let mut found = stretch.candidates;
-            let (mut last, mut rows) = (stretch.last, stretch.rows);
-            let all_taken = found.len() <= room;
-            if !all_taken {
+            let (mut next, mut rows) = (stretch.next, stretch.rows);
+            if found.len() > room {
                 found.truncate(room);
-                last = found.last().map(|candidate| candidate.invoice.clone());
+                next = found.last().map(|(place, _)| place.clone());
                 // Fewer than that, and counted again with the next stretch.
                 rows = 0;
             }
-            let has_new =
-                self.checks > 0 && found.iter().any(|candidate| !candidate.ids.is_empty());
+            let found = found.into_iter().map(|(_, candidate)| candidate);
+            let already = chosen.invoices.len();
             chosen.invoices.extend(found);
+            let has_new = self.checks > 0
+                && chosen.invoices[already..]
+                    .iter()
+                    .any(|candidate| !candidate.ids.is_empty());
             self.owed -= rows as f64;
-            self.way_is_over = all_taken && stretch.rows < size;
-            self.after = last.filter(|_| !self.way_is_over);
+            self.way_is_over = next.is_none();
+            self.place = next;
             self.passed = Some(self.passed.unwrap_or_default() + rows);
             self.budget = self.budget.saturating_sub(begun.elapsed());
             if self.budget.is_zero() && self.owed <= 0.0 && !has_new {
