@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use stripe_double::{Action, Checkout, Dispute, Fault, Intent, Refund};
 
-use crate::harness::{Shop, wait_until};
 use crate::harness::sale::Sale;
 use crate::harness::server::{Server, attempt};
+use crate::harness::{Shop, wait_until};
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -150,11 +150,20 @@ fn a_long_one_tells_every_few_seconds_how_far_it_is_and_progress_says_the_same()
     });
     let told = notices.text();
     let first = told.lines().next().unwrap_or_default();
-    assert!(first.contains("checkout_sessions: 100 read of about 3"), "{told}");
+    assert!(
+        first.contains("checkout_sessions: 100 read of about 3"),
+        "{told}"
+    );
     assert!(first.contains(" s left"), "{told}");
-    assert!(told.contains("checkout_sessions: 180 read of 180, 100 % of the time"), "{told}");
+    assert!(
+        told.contains("checkout_sessions: 180 read of 180, 100 % of the time"),
+        "{told}"
+    );
     let progress = progress.expect("there is a row");
-    assert!(progress.starts_with("100 of about 3") && progress.ends_with(", t"), "{progress}");
+    assert!(
+        progress.starts_with("100 of about 3") && progress.ends_with(", t"),
+        "{progress}"
+    );
 }
 
 #[test]
@@ -271,8 +280,13 @@ fn a_gap_is_looked_through_once_however_long_the_feed_cannot_be_read() {
     }
     shop.stripe.clear_faults();
     shop.execute("call invoice_sync.run_sweep()");
-    let rest = "select count(*) from invoice_sync.backfill where until - since < interval '20 days'";
-    assert_eq!(shop.text(rest), Some("5".into()), "the rest, once it is read");
+    let rest =
+        "select count(*) from invoice_sync.backfill where until - since < interval '20 days'";
+    assert_eq!(
+        shop.text(rest),
+        Some("5".into()),
+        "the rest, once it is read"
+    );
 }
 
 #[test]
@@ -301,7 +315,11 @@ fn an_intent_is_booked_by_its_session_where_a_row_waits_for_another_one() {
     let now = shop.stripe.now();
     shop.stripe.set_clock(now - 90 * DAY);
     let id = open_invoice(&mut shop, 1, "");
-    let checkout = || Checkout::new(10_000, "usd").metadata("invoice_id", &id).intent_metadata("invoice_id", &id);
+    let checkout = || {
+        Checkout::new(10_000, "usd")
+            .metadata("invoice_id", &id)
+            .intent_metadata("invoice_id", &id)
+    };
     let expired = shop.stripe.checkout(checkout()).expire().session_id();
     shop.execute(&format!(
         "insert into payments (invoice_id, payment_name, payment_status, total_amount, stripe_session_id)
@@ -309,12 +327,15 @@ fn an_intent_is_booked_by_its_session_where_a_row_waits_for_another_one() {
     ));
     // Its session was made before the time that is looked through, the intent in it.
     let paid_later = shop.stripe.checkout(checkout()).at(now - 80 * DAY).pay();
-    shop.stripe.set(&paid_later.intent_id(), "created", now - 80 * DAY);
+    shop.stripe
+        .set(&paid_later.intent_id(), "created", now - 80 * DAY);
     shop.stripe.set_clock(now);
     shop.execute(&format!("call invoice_sync.backfill({})", since(85)));
     shop.execute("call invoice_sync.run_sweep()");
     assert_eq!(
-        shop.texts("select format('%s %s', payment_status, stripe_session_id) from payments order by 1"),
+        shop.texts(
+            "select format('%s %s', payment_status, stripe_session_id) from payments order by 1"
+        ),
         [
             Some(format!("Paid {}", paid_later.session_id())),
             Some(format!("Pending {expired}")),
@@ -337,8 +358,13 @@ fn what_cannot_be_read_is_kept_and_read_when_it_can_be() {
     }
     shop.execute(&format!("call invoice_sync.backfill({})", since(100)));
     assert_eq!(paid(&mut shop), "0 0");
-    let why = shop.text("select string_agg(distinct result, ', ') from invoice_sync.event where type = 'backfill'");
-    assert!(why.clone().is_some_and(|why| why.contains("status")), "{why:?}");
+    let why = shop.text(
+        "select string_agg(distinct result, ', ') from invoice_sync.event where type = 'backfill'",
+    );
+    assert!(
+        why.clone().is_some_and(|why| why.contains("status")),
+        "{why:?}"
+    );
     for intent in &intents {
         shop.stripe.set(intent, "status", "succeeded");
     }

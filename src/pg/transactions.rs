@@ -139,7 +139,10 @@ fn limit_lock_waits(patience: Duration) -> Option<String> {
         &[],
     );
     let before = before.as_ref().and_then(Value::as_str).map(str::to_owned);
-    let is_shorter = before.as_deref().and_then(as_wait).is_some_and(|own| own <= patience);
+    let is_shorter = before
+        .as_deref()
+        .and_then(as_wait)
+        .is_some_and(|own| own <= patience);
     if !is_shorter {
         sql::execute(
             "select pg_catalog.set_config('lock_timeout', $1, true)",
@@ -151,7 +154,9 @@ fn limit_lock_waits(patience: Duration) -> Option<String> {
 
 /// A duration as PostgreSQL shows it: `200ms`, `5s`, `1min`; `None` where it has no end (0).
 fn as_wait(shown: &str) -> Option<Duration> {
-    let unit_at = shown.find(|c: char| !c.is_ascii_digit()).unwrap_or(shown.len());
+    let unit_at = shown
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(shown.len());
     let (number, unit) = shown.split_at(unit_at);
     let milliseconds = match unit {
         "" | "ms" => 1,

@@ -5,7 +5,9 @@
 use std::slice;
 
 use super::case::{Case, Opened, Placed, open, without_rivals};
-use super::contention::{is_contention, let_others_pass, until_nobody_interferes, was_not_to_be_had};
+use super::contention::{
+    is_contention, let_others_pass, until_nobody_interferes, was_not_to_be_had,
+};
 use super::hold::left_to_a_person;
 use super::outcome::Outcome;
 use super::report::{Report, Settled};

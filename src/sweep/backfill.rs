@@ -199,12 +199,7 @@ impl Backfill<'_> {
                 waited: i64::MAX,
             })
             .collect();
-        let verdicts = act(
-            self.transactions,
-            &self.treatment,
-            &told,
-            &mut self.report,
-        )?;
+        let verdicts = act(self.transactions, &self.treatment, &told, &mut self.report)?;
         let unfinished = chapter.payments.iter().zip(&verdicts);
         let mut unfinished: Vec<(PaymentIds, &StripePayment, &str)> = unfinished
             .filter_map(|(payment, verdict)| match verdict {

@@ -107,7 +107,9 @@ fn looks(plan: &str) -> Vec<Look> {
     let mut is_ours = false;
     for line in plan.lines() {
         if let Some((node, _)) = line.split_once("(cost=") {
-            let table = node.split_once("Scan").and_then(|(_, rest)| rest.rsplit_once("on "));
+            let table = node
+                .split_once("Scan")
+                .and_then(|(_, rest)| rest.rsplit_once("on "));
             let table = table.and_then(|(_, table)| table.split_whitespace().next());
             is_ours = table.is_some_and(|table| TABLES.contains(&table));
             let told = line.split_once("(actual").map_or("", |(_, told)| told);
@@ -118,9 +120,11 @@ fn looks(plan: &str) -> Vec<Look> {
                     rows: number(told, "rows=").unwrap_or_default() * loops,
                 });
             }
-        } else if let (true, Some((_, removed)), Some(look)) =
-            (is_ours, line.split_once("Rows Removed by "), looks.last_mut())
-        {
+        } else if let (true, Some((_, removed)), Some(look)) = (
+            is_ours,
+            line.split_once("Rows Removed by "),
+            looks.last_mut(),
+        ) {
             look.rows += number(removed, ": ").unwrap_or_default() * loops;
         }
     }
@@ -139,7 +143,8 @@ fn scans(told: &str) -> Vec<&str> {
 /// and by nothing; and two invoices that are due.
 fn something_new(shop: &mut Shop, round: usize) {
     Sale::unbooked(shop, &format!("INV-{round}"));
-    let by_number = Checkout::new(10_000, "usd").metadata("invoice_id", format!("OLD-{}9", 900 + round));
+    let by_number =
+        Checkout::new(10_000, "usd").metadata("invoice_id", format!("OLD-{}9", 900 + round));
     shop.stripe.checkout(by_number).pay();
     shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
     shop.execute(
@@ -185,10 +190,18 @@ fn with_a_million_invoices_all_is_read_by_indexes_and_none_from_end_to_end() {
         let is_backfill = call.contains("backfill");
         for (what, words) in STATEMENTS {
             let seen = told.contains(words);
-            assert!(seen || is_backfill && !PAYMENTS.contains(&what), "{call}: {what}: not seen");
+            assert!(
+                seen || is_backfill && !PAYMENTS.contains(&what),
+                "{call}: {what}: not seen"
+            );
         }
         let scans = scans(&told);
-        assert!(scans.is_empty(), "{call}: {} plans: {}", scans.len(), scans.join("\n"));
+        assert!(
+            scans.is_empty(),
+            "{call}: {} plans: {}",
+            scans.len(),
+            scans.join("\n")
+        );
         assert!(!told.contains("JIT:"), "no plan costs so much");
     }
     assert_eq!(

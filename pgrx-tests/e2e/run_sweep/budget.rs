@@ -37,13 +37,16 @@ fn webhooks_failed_buttons_and_sweeps_that_were_ended_count() {
     // Each in a session of its own, which is over when the next sweep counts.
     deliver(&mut shop.connect(), &event.to_string()).expect("it is taken in");
     assert_eq!(last_run(&mut shop)["stripe_requests"], json!(1));
-    let failing = Fault::new(Action::Status(500)).should_retry("false").always();
+    let failing = Fault::new(Action::Status(500))
+        .should_retry("false")
+        .always();
     shop.stripe.fault(failing.on_path("/v1/checkout"));
     let error = refusal(&mut shop.connect(), &format!("select {}", sale.sync()));
     assert_eq!(error.sqlstate, "08006");
     shop.stripe.clear_faults();
 
-    shop.stripe.fault(Fault::new(Action::Hang).always().on_path("/v1/checkout"));
+    shop.stripe
+        .fault(Fault::new(Action::Hang).always().on_path("/v1/checkout"));
     shop.execute("update invoice_sync.invoice_check set stored_ids = '{}'; delete from payments");
     let mut sweeping = shop.connect();
     let process: i32 = sweeping
@@ -54,8 +57,11 @@ fn webhooks_failed_buttons_and_sweeps_that_were_ended_count() {
         let asked = shop.stripe.count_of("/v1/checkout");
         let swept = scope.spawn(|| attempt(&mut sweeping, "call invoice_sync.run_sweep()"));
         wait_until("it waits", || shop.stripe.count_of("/v1/checkout") > asked);
-        attempt(&mut shop.db, &format!("select pg_terminate_backend({process}, 10000)"))
-            .expect("a superuser may");
+        attempt(
+            &mut shop.db,
+            &format!("select pg_terminate_backend({process}, 10000)"),
+        )
+        .expect("a superuser may");
         swept.join().expect("no panic").expect_err("it is ended");
     });
     shop.stripe.clear_faults();

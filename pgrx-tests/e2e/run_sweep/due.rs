@@ -31,8 +31,20 @@ fn checks_of_what_stays_open_back_off_to_a_month() {
     let open = shop.stripe.checkout(Checkout::new(10_000, "usd"));
     invoice(&mut shop, "INV-1", &open.session_id(), "");
     for back_off in [
-        "00:15:00", "00:30:00", "01:00:00", "02:00:00", "04:00:00", "08:00:00", "16:00:00",
-        "32:00:00", "64:00:00", "128:00:00", "256:00:00", "512:00:00", "30 days", "30 days",
+        "00:15:00",
+        "00:30:00",
+        "01:00:00",
+        "02:00:00",
+        "04:00:00",
+        "08:00:00",
+        "16:00:00",
+        "32:00:00",
+        "64:00:00",
+        "128:00:00",
+        "256:00:00",
+        "512:00:00",
+        "30 days",
+        "30 days",
     ] {
         assert_eq!(questions_of_a_sweep(&mut shop), 1, "it is due: {back_off}");
         assert_eq!(

@@ -160,7 +160,9 @@ fn an_event_that_cannot_be_read_is_told_of_and_keeps_no_other_away() {
         .iter()
         .filter(|event| event["type"] == "checkout.session.completed")
         .nth(1);
-    let spoilt = spoilt.expect("there is one")["id"].as_str().expect("a text");
+    let spoilt = spoilt.expect("there is one")["id"]
+        .as_str()
+        .expect("a text");
     shop.stripe.remove_field(spoilt, "livemode");
     run(&mut shop.db);
     assert_eq!(
@@ -170,9 +172,14 @@ fn an_event_that_cannot_be_read_is_told_of_and_keeps_no_other_away() {
         Some("t 1".into())
     );
     let paid = paid(&mut shop);
-    assert!(paid.contains(&"INV-1".into()) && paid.contains(&"INV-3".into()), "{paid:?}");
+    assert!(
+        paid.contains(&"INV-1".into()) && paid.contains(&"INV-3".into()),
+        "{paid:?}"
+    );
     assert_eq!(
-        shop.text("select evidence ->> 'event' from invoice_sync.issue where kind = 'event_failing'"),
+        shop.text(
+            "select evidence ->> 'event' from invoice_sync.issue where kind = 'event_failing'"
+        ),
         Some(spoilt.to_owned())
     );
     // The feed goes on from there.

@@ -292,9 +292,7 @@ impl Site {
             let how = format!("seed {}, round {round}", dice.seed);
             in_part += usize::from(self.is_whole_after_the_next_one(&how));
         }
-        println!(
-            "of {rounds} {under_way} were killed on their way, {in_part} with a part written"
-        );
+        println!("of {rounds} {under_way} were killed on their way, {in_part} with a part written");
         assert!(under_way >= rounds / 2, "most were killed too late");
         assert!(in_part >= rounds / 8, "hardly any had begun to write");
     }

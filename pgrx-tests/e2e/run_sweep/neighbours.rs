@@ -99,7 +99,9 @@ fn while_it_waits_for_an_invoice_all_else_is_committed() {
         let swept = scope.spawn(|| attempt(&mut sweeping, CALL));
         wait_until_so_many_wait(&mut shop.db, 1);
         let paid = paid(&mut shop);
-        let free = shop.rows("select from invoices for update skip locked").len();
+        let free = shop
+            .rows("select from invoices for update skip locked")
+            .len();
         attempt(&mut holder, "commit").expect("it ends");
         swept.join().expect("no panic").expect("it is done");
         assert_eq!(paid, "1102", "all but the one that is waited for");
@@ -115,8 +117,11 @@ fn an_invoice_that_stays_locked_is_put_off_and_the_sweep_ends() {
     let mut holder = shop.connect();
     lock(&mut holder, &sales[2].invoice);
     let mut sweeping = shop.connect();
-    attempt(&mut sweeping, "set lock_timeout = '200ms'; set statement_timeout = '20s'")
-        .expect("they are set");
+    attempt(
+        &mut sweeping,
+        "set lock_timeout = '200ms'; set statement_timeout = '20s'",
+    )
+    .expect("they are set");
     attempt(&mut sweeping, CALL).expect("it does not wait for ever");
     assert_eq!(paid(&mut shop), "4");
     assert_eq!(shop.open_issues(), Vec::<String>::new());
@@ -162,12 +167,18 @@ fn sweep_locks_no_invoice_while_a_request_is_in_flight() {
         wait_until("all but one are answered", || {
             let requests = shop.stripe.requests();
             let answered = requests.iter().filter(|seen| seen.status == Some(200));
-            answered.filter(|seen| seen.path.contains("cs_test")).count() == 229
+            answered
+                .filter(|seen| seen.path.contains("cs_test"))
+                .count()
+                == 229
         });
         // Had it begun to write, it would be done with a portion soon.
         let mut free = Vec::new();
         for _ in 0..50 {
-            free.push(shop.rows("select from invoices for update skip locked").len());
+            free.push(
+                shop.rows("select from invoices for update skip locked")
+                    .len(),
+            );
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         canceling
@@ -220,7 +231,9 @@ fn who_locks_the_ledger_the_other_way_round_does_not_end_a_sweep() {
         shop.stripe.fault(latency.on_path("/v1/checkout"));
         std::thread::scope(|scope| {
             let swept = scope.spawn(|| attempt(&mut sweeping, call));
-            wait_until("Stripe is asked", || shop.stripe.count_of("/v1/checkout") > 0);
+            wait_until("Stripe is asked", || {
+                shop.stripe.count_of("/v1/checkout") > 0
+            });
             touch(&mut other, &invoices[3]).expect("nobody has it");
             wait_until_so_many_wait(&mut shop.db, 1);
             touch(&mut other, &invoices[0]).expect("the sweep gave way");

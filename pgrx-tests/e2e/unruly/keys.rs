@@ -114,7 +114,14 @@ fn a_text_that_a_key_cannot_hold_is_no_other_invoice() {
 const FAR_KEYS: [(&str, &[&str]); 3] = [
     ("smallint", &["32767", "-32768"]),
     ("integer", &["2147483647", "1000000000", "-5"]),
-    ("bigint", &["9223372036854775807", "1000000000000000000", "-9223372036854775808"]),
+    (
+        "bigint",
+        &[
+            "9223372036854775807",
+            "1000000000000000000",
+            "-9223372036854775808",
+        ],
+    ),
 ];
 
 #[test]
@@ -154,7 +161,12 @@ fn integers_of_any_size_are_named_by_metadata_and_stay_due() {
         shop.stripe.reset_requests();
         shop.sweep();
         for session in sessions {
-            assert_eq!(shop.stripe.count_of(&format!("/v1/checkout/sessions/{session}")), 1, "{key}");
+            assert_eq!(
+                shop.stripe
+                    .count_of(&format!("/v1/checkout/sessions/{session}")),
+                1,
+                "{key}"
+            );
         }
     }
 }
