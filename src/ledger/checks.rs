@@ -35,14 +35,15 @@ pub(crate) fn begin(invoices: &[String]) {
     );
 }
 
-/// Notes that there was no leave to ask: they are due, and stay due.
+/// Notes that these are due until Stripe is asked about them, though not now.
 pub(crate) fn owe(invoices: &[String]) {
     if invoices.is_empty() {
         return;
     }
     sql::execute(
         "insert into invoice_sync.invoice_check as k (invoice_id, stored_ids, next_check_at)
-        select id, '{}', clock_timestamp() from jsonb_array_elements_text($1::jsonb) t (id)
+        select distinct id, '{}'::text[], clock_timestamp()
+        from jsonb_array_elements_text($1::jsonb) t (id)
         order by id
         on conflict (invoice_id) do update set next_check_at = excluded.next_check_at
         where k.next_check_at is null or k.next_check_at > excluded.next_check_at",

@@ -60,7 +60,7 @@ impl Chosen {
     /// are put, and of those that are not: a later run asks about them, and they are
     /// judged by their own rows meanwhile.
     fn save(&mut self, checks: &mut usize) -> (Vec<String>, Vec<String>) {
-        let (mut asked, mut owed) = (Vec::new(), Vec::new());
+        let (mut asked, mut not_asked) = (Vec::new(), Vec::new());
         for candidate in &mut self.invoices {
             if candidate.ids.is_empty() {
                 continue;
@@ -70,14 +70,16 @@ impl Chosen {
                 asked.push(candidate.invoice.clone());
             } else {
                 candidate.ids.clear();
-                owed.push(candidate.invoice.clone());
+                not_asked.push(candidate.invoice.clone());
             }
         }
-        (asked, owed)
+        (asked, not_asked)
     }
 
-    /// Leaves nothing in it twice: an event asks the same as its invoice would.
-    fn join(&mut self) {
+    /// Leaves nothing in it twice: an event asks the same as its invoice would. Gives
+    /// those invoices.
+    fn join(&mut self) -> Vec<String> {
+        let mut told_of = Vec::new();
         let mut askers: BTreeMap<String, &mut Option<String>> = self
             .events
             .iter_mut()
@@ -93,8 +95,12 @@ impl Chosen {
                     **invoice = Some(candidate.invoice.clone());
                 }
             }
+            if told {
+                told_of.push(candidate.invoice.clone());
+            }
             is_new && !told
         });
+        told_of
     }
 }
 
@@ -136,8 +142,10 @@ impl<'a> Choice<'a> {
         self.take_issues(limit, &mut chosen);
         self.go_on(limit, &mut chosen);
 
-        chosen.join();
-        let (asked, owed) = chosen.save(&mut self.checks);
+        let mut owed = chosen.join();
+        let (asked, not_asked) = chosen.save(&mut self.checks);
+        // Where the event cannot be acted on, the invoice is due.
+        owed.extend(not_asked);
         if self.mode == Mode::Write {
             if_nobody_is_at_it(|| {
                 checks::begin(&asked);
