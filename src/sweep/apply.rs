@@ -55,6 +55,12 @@ impl Pass<'_> {
     fn treat(&mut self, cases: &[Placed]) -> Result<(), Problem> {
         let (cases, rivals) = without_rivals(cases);
         let opened = open(self.treatment, &cases)?;
+        let is_gone = |(place, _): &&Placed| opened.iter().all(|opened| opened.place != *place);
+        if opened.len() < cases.len() {
+            let gone = cases.iter().filter(is_gone);
+            self.report
+                .note_gone(&gone.map(|(_, case)| case.invoice).collect::<Vec<_>>());
+        }
         let (set, settled) = self.sort(opened);
         self.settle(settled);
         let left_over = if set.len() > 1 {

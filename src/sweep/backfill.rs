@@ -84,7 +84,7 @@ fn work(transactions: Transactions, deadline: Instant) -> Result<(), Problem> {
     };
     let outcome = backfill.work_off();
     if let Err(problem) = &outcome {
-        backfill.report.fail(problem.clone(), false);
+        backfill.report.fail(problem.clone());
     }
     backfill.report.close();
     transactions.commit();
