@@ -84,6 +84,7 @@ cross join lateral (
     from alert_issue as t
     where t.alert_id = a.id
 ) as told
+where (select require_admin())
 order by a.id desc;
 
 comment on view alerts is 'The outbox of alerts, the newest first';

@@ -161,14 +161,42 @@ as $$
     select nullif(current_setting('cron.database_name', true), ''),
            nullif(btrim(split_part(current_setting('unix_socket_directories'), ',', 1)), ''),
            current_setting('port')
+    where (select invoice_sync.require_admin())
 $$;
 
-create function run_where_pg_cron_is(statement_here text, statement_there text) returns text
+-- The statements are made here and not by the caller: whoever may call this may not
+-- have others run, least of all through an RPC gateway.
+create function pg_cron_job(what text, cron text default null) returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
     place record := invoice_sync.pg_cron_place();
+    job text := invoice_sync.job_name();
+    command text := 'call invoice_sync.run_sweep()';
+    statement_there text := case what
+        when 'schedule' then
+            format('select cron.schedule_in_database(%L, %L, %L, %L)::text', job, cron, command, current_database())
+        when 'unschedule' then
+            format(
+                'select coalesce(bool_or(cron.unschedule(jobid)), false)::text from cron.job where jobname = %L and username = current_user',
+                job
+            )
+        when 'read' then
+            format(
+                'select jsonb_build_object(''schedule'', schedule, ''role'', username, ''active'', active,
+                    ''failure'', (select case d.status when ''failed'' then d.return_message end
+                                from cron.job_run_details d
+                                where d.jobid = j.jobid and d.status in (''succeeded'', ''failed'')
+                                order by d.runid desc limit 1))::text
+                from cron.job j where jobname = %L and database = %L order by active desc limit 1',
+                job, current_database()
+            )
+    end;
+    statement_here text := case what
+        when 'schedule' then format('select cron.schedule(%L, %L, %L)::text', job, cron, command)
+        else statement_there
+    end;
     dblink_schema text := (
         select quote_ident(n.nspname)
         from pg_extension e
@@ -225,15 +253,10 @@ create function schedule(cron text default '*/15 * * * *') returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    job text := invoice_sync.job_name();
-    command text := 'call invoice_sync.run_sweep()';
 begin
-    perform invoice_sync.run_where_pg_cron_is(
-        format('select cron.schedule(%L, %L, %L)::text', job, cron, command),
-        format('select cron.schedule_in_database(%L, %L, %L, %L)::text', job, cron, command, current_database())
-    );
-    return job;
+    perform invoice_sync.require_admin();
+    perform invoice_sync.pg_cron_job('schedule', cron);
+    return invoice_sync.job_name();
 end
 $$;
 
@@ -241,21 +264,17 @@ create function unschedule() returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    statement text := format(
-        'select coalesce(bool_or(cron.unschedule(jobid)), false)::text from cron.job where jobname = %L and username = current_user',
-        invoice_sync.job_name()
-    );
 begin
-    return invoice_sync.run_where_pg_cron_is(statement, statement)::boolean;
+    perform invoice_sync.require_admin();
+    return invoice_sync.pg_cron_job('unschedule')::boolean;
 end
 $$;
 
 comment on function pg_cron_place() is
     'The database that pg_cron is in, null where its library is not loaded, and how this server is reached from itself: settings that not every role may read';
 comment on function job_name() is 'The name of this database''s job in cron.job';
-comment on function run_where_pg_cron_is(text, text) is
-    'Runs the first statement where pg_cron is an extension of this database, the second in the database where it is, through dblink; 55000 with a hint where neither can be';
+comment on function pg_cron_job(text, text) is
+    'What schedule (schedule), unschedule (unschedule) and doctor (read) have done where pg_cron is: in this database, or in another one through dblink; 55000 with a hint where neither can be';
 comment on function schedule(text) is
     'Lets pg_cron sweep at these times (five fields; the server''s time zone is GMT to pg_cron), as the calling role; calling it again changes the times. Answers with the job''s name. 55000: no pg_cron';
 comment on function unschedule() is 'Removes the calling role''s job; answers whether there was one';
@@ -280,17 +299,17 @@ begin
     execute format(
         'grant select on invoice_sync.settings, invoice_sync.recent_runs, invoice_sync.changes,
             invoice_sync.open_issues, invoice_sync.webhook_health, invoice_sync.progress, invoice_sync.paid_without_payment,
-            invoice_sync.stripe_without_payment, invoice_sync.alerts to %s', grantee
+            invoice_sync.stripe_without_payment, invoice_sync.alerts, invoice_sync.currencies to %s', grantee
     );
     execute format(
         'grant execute on function invoice_sync.find_paid_without_payment(),
-            invoice_sync.find_stripe_without_payment(),
+            invoice_sync.find_stripe_without_payment(), invoice_sync.find_currencies(),
             invoice_sync.issue_kinds(), invoice_sync.issue_actions(bigint) to %s', grantee
     );
     execute format('grant select on invoice_sync.status, invoice_sync.metrics to %s', grantee);
     execute format(
         'grant execute on function invoice_sync.missing_indexes(), invoice_sync.visible_schedule(),
-            invoice_sync.next_due(text, bigint) to %s', grantee
+            invoice_sync.next_due(text, bigint), invoice_sync.require_admin() to %s', grantee
     );
     if may = 'operate' then
         execute format(
@@ -308,7 +327,7 @@ begin
                 invoice_sync.send_alerts(),
                 invoice_sync.schedule(text), invoice_sync.unschedule(),
                 invoice_sync.job_name(), invoice_sync.pg_cron_place(),
-                invoice_sync.run_where_pg_cron_is(text, text) to %s', grantee
+                invoice_sync.pg_cron_job(text, text) to %s', grantee
         );
         execute format('grant execute on function invoice_sync.doctor() to %s', grantee);
     end if;
@@ -327,5 +346,5 @@ end
 $$;
 
 comment on function grant_access(regrole, text) is
-    'Lets a role read (views and settings), operate (read, sweep, sync_invoice, resolve_issue, undo, send_alerts and schedule), or deliver webhooks through an RPC gateway and nothing else (webhook, for anon: the signature is the key)';
+    'Lets a role read (views and settings), operate (read, sweep, sync_invoice, resolve_issue, undo, send_alerts and schedule), or deliver webhooks through an RPC gateway and nothing else (webhook, for anon: the signature is the key). RPC callers of the first two must be admins besides: settings.rpc_admin_check';
 comment on function revoke_access(regrole) is 'Takes from a role what grant_access gave it';

@@ -63,23 +63,15 @@ from run
 where not counted and finished_at is not null
 group by kind, cause, success;
 
--- What those runs added to the books: a new payment's row holds the id of what
--- Stripe said it received.
+-- What those runs added to the books.
 create view uncounted_booked as
-select s.currency,
+select b.currency,
        count(*) as payments,
-       sum(s.received) as minor
+       sum(b.received) as minor
 from run as r
-join change as c on c.run_id = r.id and c.action = 'insert'
-cross join lateral jsonb_to_recordset(c.evidence -> 'stripe')
-    as s (session text, payment_intent text, charge text, currency text, received bigint)
-where not r.counted
-    and r.finished_at is not null
-    and exists (
-        select from jsonb_each_text(c.after) as column_of
-        where column_of.value in (s.payment_intent, s.session, s.charge)
-    )
-group by s.currency;
+join run_booked as b on b.run_id = r.id
+where not r.counted and r.finished_at is not null
+group by b.currency;
 
 comment on view uncounted is 'Sums over the finished runs that are not in tally yet';
 comment on column uncounted.kind is 'As in run';
@@ -133,6 +125,7 @@ as $$
 declare
     answer text;
 begin
+    perform invoice_sync.require_admin();
     if exists (select from pg_extension where extname = 'pg_cron') then
         execute 'select schedule from cron.job
                  where jobname = $1 and database = current_database() and active limit 1'
@@ -222,7 +215,8 @@ left join (
     limit 1
 ) as last on true
 left join (select max(read_at) as read_at from feed) as feed on true
-left join round on true;
+left join round on true
+where (select require_admin());
 
 comment on view status is 'How it stands, in one row';
 comment on column status.summary is 'All that matters, in a sentence or two';
@@ -262,105 +256,109 @@ booked as (
 last as (
     select * from run where kind = 'sweep' and finished_at is not null order by id desc limit 1
 )
-select 'invoice_sync_runs_total' as name,
-       'counter' as type,
-       'Finished runs' as help,
-       jsonb_build_object('kind', kind, 'cause', cause, 'success', success::text) as labels,
-       runs::numeric as value
-from counters
-union all
-select 'invoice_sync_invoices_repaired_total', 'counter', 'Invoices of which a run changed something',
-       jsonb_build_object('kind', kind), sum(fixed)
-from counters
-group by kind
-union all
-select 'invoice_sync_stripe_requests_total', 'counter', 'Requests to Stripe, retries included', '{}',
-       sum(requests)
-from counters
-union all
-select 'invoice_sync_stripe_retries_total', 'counter', 'Requests to Stripe that were sent again', '{}',
-       sum(retries)
-from counters
-union all
-select 'invoice_sync_stripe_errors_total', 'counter', 'Questions that Stripe did not answer', '{}',
-       sum(errors)
-from counters
-union all
-select 'invoice_sync_booked_payments_total', 'counter', 'Payments that were added to the books',
-       jsonb_build_object('currency', currency), payments
-from booked
-union all
-select 'invoice_sync_booked_amount_minor_total', 'counter',
-       'What Stripe received for them, in Stripe''s smallest unit of the currency',
-       jsonb_build_object('currency', currency), minor
-from booked
-union all
-select 'invoice_sync_open_issues', 'gauge', 'Issues that are not resolved',
-       jsonb_build_object('kind', kind, 'severity', severity), count(*)
-from issue
-where state <> 'resolved'
-group by kind, severity
-union all
-select 'invoice_sync_oldest_unreconciled_payment_age_seconds', 'gauge',
-       'Age of the oldest event not acted on, or issue unlinked_payment not resolved; 0 without one', '{}',
-       extract(epoch from now() - coalesce(least(
-           (select min(created) from event where state = 'pending'),
-           (select min(first_seen) from issue where state <> 'resolved' and kind = 'unlinked_payment')
-       ), now()))
-union all
-select 'invoice_sync_pending_events', 'gauge', 'Events that are still to be acted on', '{}', count(*)
-from event
-where state = 'pending'
-union all
-select 'invoice_sync_events_last_day', 'gauge',
-       'Events first received within 24 hours, by the way they came; feed: no webhook brought them',
-       jsonb_build_object('way', way), count(e.way_came)
-from (values ('webhook'), ('feed')) as w (way)
-left join (
-    select case when webhook_at is null then 'feed' else 'webhook' end as way_came
+select name, type, help, labels, value
+from (
+    select 'invoice_sync_runs_total' as name,
+           'counter' as type,
+           'Finished runs' as help,
+           jsonb_build_object('kind', kind, 'cause', cause, 'success', success::text) as labels,
+           runs::numeric as value
+    from counters
+    union all
+    select 'invoice_sync_invoices_repaired_total', 'counter', 'Invoices of which a run changed something',
+           jsonb_build_object('kind', kind), sum(fixed)
+    from counters
+    group by kind
+    union all
+    select 'invoice_sync_stripe_requests_total', 'counter', 'Requests to Stripe, retries included', '{}',
+           sum(requests)
+    from counters
+    union all
+    select 'invoice_sync_stripe_retries_total', 'counter', 'Requests to Stripe that were sent again', '{}',
+           sum(retries)
+    from counters
+    union all
+    select 'invoice_sync_stripe_errors_total', 'counter', 'Questions that Stripe did not answer', '{}',
+           sum(errors)
+    from counters
+    union all
+    select 'invoice_sync_booked_payments_total', 'counter', 'Payments that were added to the books',
+           jsonb_build_object('currency', currency), payments
+    from booked
+    union all
+    select 'invoice_sync_booked_amount_minor_total', 'counter',
+           'What Stripe received for them, in Stripe''s smallest unit of the currency',
+           jsonb_build_object('currency', currency), minor
+    from booked
+    union all
+    select 'invoice_sync_open_issues', 'gauge', 'Issues that are not resolved',
+           jsonb_build_object('kind', kind, 'severity', severity), count(*)
+    from issue
+    where state <> 'resolved'
+    group by kind, severity
+    union all
+    select 'invoice_sync_oldest_unreconciled_payment_age_seconds', 'gauge',
+           'Age of the oldest event not acted on, or issue unlinked_payment not resolved; 0 without one', '{}',
+           extract(epoch from now() - coalesce(least(
+               (select min(created) from event where state = 'pending'),
+               (select min(first_seen) from issue where state <> 'resolved' and kind = 'unlinked_payment')
+           ), now()))
+    union all
+    select 'invoice_sync_pending_events', 'gauge', 'Events that are still to be acted on', '{}', count(*)
     from event
-    where received_at > now() - interval '1 day' and state <> 'ignored'
-) as e on e.way_came = w.way
-group by way
-union all
-select 'invoice_sync_last_webhook_timestamp_seconds', 'gauge', 'When a webhook last came', '{}',
-       extract(epoch from max(webhook_at))
-from event
-having max(webhook_at) is not null
-union all
-select 'invoice_sync_feed_lag_seconds', 'gauge', 'Since the feed of events was last read to its end',
-       jsonb_build_object('whose', whose), extract(epoch from now() - read_at)
-from feed
-where read_at is not null
-union all
-select 'invoice_sync_alerts_waiting', 'gauge', 'Alerts that are not sent',
-       jsonb_build_object('state', state), count(*)
-from alerts
-where sent_at is null and state in ('waiting', 'failing', 'unaddressed')
-group by state
-union all
-select 'invoice_sync_unfinished_runs', 'gauge', 'Runs that are under way or were ended from outside', '{}',
-       count(*)
-from run
-where finished_at is null
-union all
-select 'invoice_sync_last_sweep_timestamp_seconds', 'gauge', 'When the last finished sweep began', '{}',
-       extract(epoch from started_at)
-from last
-union all
-select 'invoice_sync_last_sweep_duration_seconds', 'gauge', 'How long it took', '{}',
-       extract(epoch from finished_at - started_at)
-from last
-union all
-select 'invoice_sync_last_sweep_success', 'gauge', '1: Stripe could be asked; 0: it could not', '{}',
-       success::int
-from last
-union all
-select 'invoice_sync_last_full_round_timestamp_seconds', 'gauge',
-       'When the last round through all invoices ended', '{}',
-       extract(epoch from ended_at)
-from round
-where ended_at is not null;
+    where state = 'pending'
+    union all
+    select 'invoice_sync_events_last_day', 'gauge',
+           'Events first received within 24 hours, by the way they came; feed: no webhook brought them',
+           jsonb_build_object('way', way), count(e.way_came)
+    from (values ('webhook'), ('feed')) as w (way)
+    left join (
+        select case when webhook_at is null then 'feed' else 'webhook' end as way_came
+        from event
+        where received_at > now() - interval '1 day' and state <> 'ignored'
+    ) as e on e.way_came = w.way
+    group by way
+    union all
+    select 'invoice_sync_last_webhook_timestamp_seconds', 'gauge', 'When a webhook last came', '{}',
+           extract(epoch from max(webhook_at))
+    from event
+    having max(webhook_at) is not null
+    union all
+    select 'invoice_sync_feed_lag_seconds', 'gauge', 'Since the feed of events was last read to its end',
+           jsonb_build_object('whose', whose), extract(epoch from now() - read_at)
+    from feed
+    where read_at is not null
+    union all
+    select 'invoice_sync_alerts_waiting', 'gauge', 'Alerts that are not sent',
+           jsonb_build_object('state', state), count(*)
+    from alerts
+    where sent_at is null and state in ('waiting', 'failing', 'unaddressed')
+    group by state
+    union all
+    select 'invoice_sync_unfinished_runs', 'gauge', 'Runs that are under way or were ended from outside', '{}',
+           count(*)
+    from run
+    where finished_at is null
+    union all
+    select 'invoice_sync_last_sweep_timestamp_seconds', 'gauge', 'When the last finished sweep began', '{}',
+           extract(epoch from started_at)
+    from last
+    union all
+    select 'invoice_sync_last_sweep_duration_seconds', 'gauge', 'How long it took', '{}',
+           extract(epoch from finished_at - started_at)
+    from last
+    union all
+    select 'invoice_sync_last_sweep_success', 'gauge', '1: Stripe could be asked; 0: it could not', '{}',
+           success::int
+    from last
+    union all
+    select 'invoice_sync_last_full_round_timestamp_seconds', 'gauge',
+           'When the last round through all invoices ended', '{}',
+           extract(epoch from ended_at)
+    from round
+    where ended_at is not null
+) as samples
+where (select require_admin());
 
 comment on view metrics is
     'What monitoring reads, a row for each sample, named as Prometheus does: docs/monitoring.md. Cheap: sums are kept, no scan of all runs';

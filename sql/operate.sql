@@ -21,14 +21,15 @@ as $$
     )
 $$;
 
-create function issue_actions(id bigint) returns table (action text, description text)
+create function issue_actions(id bigint)
+returns table (action text, description text, argument text, argument_required boolean)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select k.action, k.description
+    select k.action, k.description, k.argument, k.argument_required
     from invoice_sync.issue as x
     join invoice_sync.issue_kinds() as k on k.kind = x.kind
-    where x.id = $1 and x.state <> 'resolved' and k.action is not null
+    where x.id = $1 and x.state <> 'resolved' and k.action is not null and (select invoice_sync.require_admin())
 $$;
 
 comment on function facts_that_matter(jsonb) is
@@ -36,11 +37,11 @@ comment on function facts_that_matter(jsonb) is
 comment on function is_settled(text, text, text, jsonb) is
     'Whether somebody decided about an issue of this kind with these very facts: it is not opened again then';
 comment on function issue_kinds() is
-    'Every kind of issue with the actions that resolve_issue takes for it, a row each; the action is null where a kind has none';
+    'Every kind of issue with the actions that resolve_issue takes for it, a row each; the action is null where a kind has none. argument: what has to be told (status, invoice_id), or may be where argument_required is false';
 comment on function issue_actions(bigint) is
-    'What resolve_issue can do about an open issue, with a sentence for people';
+    'What resolve_issue can do about an open issue, with a sentence for people, and the argument that it takes';
 comment on function resolve_issue(bigint, text, text, jsonb, boolean) is
-    'Carries out what a person decides about an issue; issue_actions tells the actions, arguments are {"status": …} or {"invoice_id": …}. dry_run: tells what would change, and writes nothing. P0002: no such issue; 22023: the action does not fit; 55000: the issue is resolved, or the facts have moved; and sync_invoice''s errors where Stripe has to be asked';
+    'Carries out what a person decides about an issue; issue_actions tells the actions, arguments are {"status": …} or {"invoice_id": …}, as the action wants. dry_run: tells what would change, and writes nothing. P0002: no such issue; 22023: the action does not fit; 55000: the issue is resolved, or the facts have moved; and sync_invoice''s errors where Stripe has to be asked';
 comment on function acknowledge_issue(bigint, text) is
     'Notes that the caller knows of an issue; it stays open. P0002: no such issue; 55000: it is resolved';
 comment on function snooze_issue(bigint, timestamptz, text) is

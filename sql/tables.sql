@@ -76,6 +76,8 @@ create table settings (
     alert_when_resolved boolean not null default false,
     admin_page_url text default null,
 
+    rpc_admin_check text not null default 'invoice_sync.is_admin',
+
     check (invoice_session_column is not null or invoice_intent_column is not null),
     check (payment_session_column is not null or payment_intent_column is not null)
 );
@@ -149,6 +151,8 @@ comment on column settings.alert_reminder_after is
 comment on column settings.alert_when_resolved is 'Whether an alert says, too, that what was told of is resolved';
 comment on column settings.admin_page_url is
     'Where a person can look at an issue: an https or http URL in which {issue_id} and {invoice_id} are filled in; without either, #issue-{issue_id} is added, unless it has a fragment; null: alerts have no links';
+comment on column settings.rpc_admin_check is
+    'Which RPC callers are admins: a function, with its schema, without arguments, that answers with a boolean; it runs with its owner''s rights. Others are refused (42501), whatever their role was granted';
 comment on column settings.run_retention is
     'How long runs are kept, and with each the changes that it made: what is gone cannot be undone. At least 31 days; kept longer: what an issue or an alert that is kept refers to';
 comment on column settings.issue_retention is

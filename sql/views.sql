@@ -1,4 +1,27 @@
--- What people look at.
+-- What people look at. RPC callers have to be admins: see require_admin().
+
+create view currencies as
+select currency,
+       iso_digits,
+       stripe_digits
+from find_currencies()
+where (select require_admin());
+
+-- What each run added to the books: a new payment's row holds the id of what Stripe
+-- said it received.
+create view run_booked as
+select c.run_id,
+       s.currency,
+       s.received,
+       c.undone_by
+from change as c
+cross join lateral jsonb_to_recordset(c.evidence -> 'stripe')
+    as s (session text, payment_intent text, charge text, currency text, received bigint)
+where c.action = 'insert'
+    and exists (
+        select from jsonb_each_text(c.after) as column_of
+        where column_of.value in (s.payment_intent, s.session, s.charge)
+    );
 
 create view recent_runs as
 select id,
@@ -18,8 +41,24 @@ select id,
        waited,
        list_pages,
        objects_from_lists,
-       objects_one_by_one
+       objects_one_by_one,
+       array_to_json(array(
+           select json_build_object(
+               'currency', b.currency,
+               'payments', count(*),
+               'amount', round(
+                   sum(b.received) / power(10::numeric, coalesce(min(d.stripe_digits), 2)),
+                   coalesce(min(d.iso_digits), 2)
+               )::text
+           )
+           from run_booked as b
+           left join find_currencies() as d on d.currency = b.currency
+           where b.run_id = run.id and b.undone_by is null
+           group by b.currency
+           order by b.currency
+       ))::jsonb as booked
 from run
+where (select require_admin())
 order by id desc;
 
 comment on view recent_runs is 'Every run, the newest first';
@@ -40,6 +79,7 @@ select c.id,
        c.undone_by
 from change as c
 join run as r on r.id = c.run_id
+where (select require_admin())
 order by c.id desc;
 
 comment on view changes is 'Every change to your tables, with what was there before, why and on whose behalf; the newest first';
@@ -67,7 +107,7 @@ select id,
            where k.kind = issue.kind and k.action is not null
        ) as actions
 from issue
-where state <> 'resolved'
+where state <> 'resolved' and (select require_admin())
 order by array_position(array['critical', 'warning', 'notice'], severity), first_seen, id;
 
 comment on view open_issues is 'What a person has to look at, the most severe first';
@@ -81,6 +121,7 @@ select type,
        avg(webhook_at - created) as mean_delay,
        max(webhook_at) as last_delivery
 from event
+where (select require_admin())
 group by 1, 2
 order by 2 desc, 1;
 
@@ -121,6 +162,7 @@ select
     b.moved_at,
     b.finished_at
 from backfill as b
+where (select require_admin())
 order by b.id;
 
 comment on view progress is 'How far backfills have come, by the time that they cover';
@@ -149,6 +191,10 @@ from find_stripe_without_payment();
 
 comment on view stripe_without_payment is 'Invoices that refer to Stripe although no payment is recorded';
 
+comment on view currencies is
+    'Currencies that do not have two decimals, in ISO 4217 or at Stripe; all others have';
+comment on view run_booked is 'The payments that runs added to the books';
+comment on function find_currencies() is 'What the view currencies shows';
 comment on function find_paid_without_payment() is 'What the view paid_without_payment shows';
 comment on function find_stripe_without_payment() is 'What the view stripe_without_payment shows';
 
@@ -168,6 +214,7 @@ begin
                        and t.relname = case v.relname
                            when 'recent_runs' then 'run'
                            when 'changes' then 'change'
+                           when 'run_booked' then 'change'
                            when 'open_issues' then 'issue'
                            when 'progress' then 'backfill'
                        end),
@@ -192,7 +239,16 @@ begin
                        when 'invoice_number' then 'What people call the invoice'
                        when 'status' then 'Your word for its status'
                        when 'total' then 'Its total, in your unit'
-                       when 'currency' then 'Its currency; null: the default currency'
+                       when 'currency' then case v.relname
+                           when 'currencies' then 'ISO 4217, lower case'
+                           when 'run_booked' then 'ISO 4217, lower case'
+                           else 'Its currency; null: the default currency'
+                       end
+                       when 'iso_digits' then 'Decimals of its minor unit in ISO 4217'
+                       when 'stripe_digits' then 'Decimals of the unit that Stripe counts it in'
+                       when 'received' then 'What Stripe received, in Stripe''s smallest unit'
+                       when 'booked' then
+                           'Payments that it added to the books and that nobody took out again: [{"currency", "payments", "amount"}], the amount that Stripe received, as text in major units'
                        when 'session_id' then 'The checkout session that it stores'
                        when 'intent_id' then 'The payment intent that it stores'
                    end

@@ -17,7 +17,7 @@ function demonstration(): DemoOptions | undefined {
 const demo = demonstration()
 
 export default defineConfig({
-  build: { chunkSizeWarningLimit: 1000 },
+  build: { chunkSizeWarningLimit: 1200 },
   plugins: [react(), ...(demo ? [demoDoor(demo)] : [])],
   preview: demo ? previewOptions(demo) : {},
 })

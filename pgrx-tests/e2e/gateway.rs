@@ -3,3 +3,5 @@
 
 mod buttons;
 mod deliveries;
+mod rights;
+mod wrappers;

@@ -2,7 +2,7 @@
 
 use pgrx::prelude::*;
 
-use super::or_raise;
+use super::rpc::admitted;
 use crate::domain::cron::Cron;
 use crate::host::indexes;
 use crate::host::mapping::Mapping;
@@ -19,7 +19,7 @@ fn doctor() -> TableIterator<
         name!(hint, Option<String>),
     ),
 > {
-    let checks = surgery::examine().into_iter();
+    let checks = admitted(|| Ok(surgery::examine())).into_iter();
     TableIterator::new(checks.map(|check| (check.name, check.ok, check.detail, check.hint)))
 }
 
@@ -34,8 +34,7 @@ fn missing_indexes() -> TableIterator<
         name!(statement, String),
     ),
 > {
-    let (mapping, _) = or_raise(Mapping::load());
-    let missing = or_raise(indexes::missing(&mapping)).into_iter();
+    let missing = admitted(|| indexes::missing(&Mapping::load()?.0)).into_iter();
     TableIterator::new(missing.map(|index| (index.table, index.column, index.why, index.statement)))
 }
 

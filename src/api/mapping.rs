@@ -3,8 +3,9 @@
 use pgrx::prelude::*;
 use pgrx::{JsonB, PgRelation};
 
-use super::or_raise;
+use super::rpc::{admitted, or_raise};
 use crate::alert::settings::AlertSettings;
+use crate::host::admin::AdminCheck;
 use crate::host::mapping::Mapping;
 use crate::host::propose::propose;
 use crate::host::settings::Settings;
@@ -45,7 +46,8 @@ fn propose_mapping(
     ),
 > {
     let oid = |table: Option<PgRelation>| table.map(|table| table.oid().to_u32());
-    let proposals = or_raise(propose(oid(invoices), oid(payments)));
+    let (invoices, payments) = (oid(invoices), oid(payments));
+    let proposals = admitted(|| propose(invoices, payments));
     TableIterator::new(
         proposals
             .into_iter()
@@ -55,5 +57,7 @@ fn propose_mapping(
 
 fn resolve(settings: JsonB) -> Result<Mapping, Problem> {
     AlertSettings::from_json(settings.0.clone())?;
-    Mapping::resolve(&Settings::from_json(settings.0)?)
+    let settings = Settings::from_json(settings.0)?;
+    AdminCheck::find(&settings)?;
+    Mapping::resolve(&settings)
 }

@@ -6,12 +6,11 @@ mod doctor;
 mod mapping;
 mod monitor;
 mod operate;
+mod rpc;
 mod sync;
 mod webhook;
 
 use pgrx::extension_sql_file;
-
-use crate::pg::Problem;
 
 extension_sql_file!("../../sql/tables.sql", name = "tables", bootstrap);
 extension_sql_file!(
@@ -25,15 +24,18 @@ extension_sql_file!(
         sync::backfill,
         sync::sync_invoice,
         webhook::receive_webhook,
+        rpc::require_admin,
         monitor::find_paid_without_payment,
-        monitor::find_stripe_without_payment
+        monitor::find_stripe_without_payment,
+        monitor::find_currencies
     ]
 );
+extension_sql_file!("../../sql/rpc.sql", name = "rpc", requires = ["functions"]);
 extension_sql_file!(
     "../../sql/operate.sql",
     name = "operate",
     requires = [
-        "functions",
+        "rpc",
         operate::issue_kinds,
         operate::resolve_issue,
         operate::acknowledge_issue,
@@ -45,7 +47,7 @@ extension_sql_file!(
 extension_sql_file!(
     "../../sql/views.sql",
     name = "views",
-    requires = ["functions", "operate"]
+    requires = ["rpc", "operate"]
 );
 extension_sql_file!(
     "../../sql/alerts.sql",
@@ -63,8 +65,3 @@ extension_sql_file!(
     ]
 );
 extension_sql_file!("../../sql/grants.sql", name = "grants", finalize);
-
-/// The value, or the end of the statement.
-fn or_raise<T>(result: Result<T, Problem>) -> T {
-    result.unwrap_or_else(|problem| problem.raise())
-}

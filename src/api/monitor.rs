@@ -1,8 +1,9 @@
-//! What the views of the host's tables are made of.
+//! What some of the views are made of.
 
 use pgrx::prelude::*;
 
-use super::or_raise;
+use super::rpc::admitted;
+use crate::domain::money::Currency;
 use crate::host::mapping::Mapping;
 use crate::host::monitor;
 
@@ -24,7 +25,7 @@ fn find_paid_without_payment() -> TableIterator<
         name!(intent_id, Option<String>),
     ),
 > {
-    let (mapping, _) = or_raise(Mapping::load());
+    let (mapping, _) = admitted(Mapping::load);
     TableIterator::new(rows(monitor::paid_without_payment(&mapping)))
 }
 
@@ -46,8 +47,28 @@ fn find_stripe_without_payment() -> TableIterator<
         name!(intent_id, Option<String>),
     ),
 > {
-    let (mapping, _) = or_raise(Mapping::load());
+    let (mapping, _) = admitted(Mapping::load);
     TableIterator::new(rows(monitor::stripe_without_payment(&mapping)))
+}
+
+#[pg_extern(stable, parallel_safe)]
+#[search_path(pg_catalog, pg_temp)]
+fn find_currencies() -> TableIterator<
+    'static,
+    (
+        name!(currency, String),
+        name!(iso_digits, i16),
+        name!(stripe_digits, i16),
+    ),
+> {
+    let digits = |exponent: u32| i16::try_from(exponent).unwrap_or(i16::MAX);
+    TableIterator::new(Currency::without_two_decimals().map(move |currency| {
+        (
+            currency.code().to_owned(),
+            digits(currency.iso_exponent()),
+            digits(currency.stripe_exponent()),
+        )
+    }))
 }
 
 type Row = (

@@ -6,15 +6,19 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use serde_json::Value;
 
-use super::or_raise;
+use super::rpc::decided;
 use super::sync::mode;
 use crate::domain::issue::IssueKind;
 use crate::ledger::desk;
-use crate::operate::actions::actions_of;
+use crate::operate::actions::{Action, actions_of};
 use crate::operate::resolve::{self, Decision};
 use crate::operate::undo as undoing;
 use crate::pg::Problem;
 
+#[expect(
+    clippy::type_complexity,
+    reason = "pgrx reads the columns from the signature"
+)]
 #[pg_extern(immutable, parallel_safe)]
 fn issue_kinds() -> TableIterator<
     'static,
@@ -22,18 +26,25 @@ fn issue_kinds() -> TableIterator<
         name!(kind, String),
         name!(action, Option<String>),
         name!(description, Option<String>),
+        name!(argument, Option<String>),
+        name!(argument_required, Option<bool>),
     ),
 > {
     TableIterator::new(IssueKind::ALL.into_iter().flat_map(|kind| {
         let name = kind.as_str().to_owned();
         let actions = actions_of(kind);
         if actions.is_empty() {
-            return vec![(name, None, None)];
+            return vec![(name, None, None, None, None)];
         }
-        let row = |action: &crate::operate::actions::Action| {
-            let words = [action.as_str(), action.description()].map(|text| Some(text.to_owned()));
-            let [action, description] = words;
-            (name.clone(), action, description)
+        let row = |action: &Action| {
+            let argument = action.argument();
+            (
+                name.clone(),
+                Some(action.as_str().to_owned()),
+                Some(action.description().to_owned()),
+                argument.map(|argument| argument.name.to_owned()),
+                argument.map(|argument| argument.is_required),
+            )
         };
         actions.iter().map(row).collect()
     }))
@@ -48,20 +59,21 @@ fn resolve_issue(
     arguments: default!(Option<JsonB>, "'{}'"),
     dry_run: default!(bool, false),
 ) -> JsonB {
-    let decision = Decision {
-        issue: or_raise(given(id, "the issue's number")),
-        action: action.unwrap_or_default(),
-        note,
-        arguments: arguments.map_or(Value::Null, |arguments| arguments.0),
-        mode: mode(dry_run),
-    };
-    JsonB(or_raise(resolve::resolve_issue(&decision)))
+    JsonB(decided(|| {
+        resolve::resolve_issue(&Decision {
+            issue: given(id, "the issue's number")?,
+            action: action.unwrap_or_default(),
+            note,
+            arguments: arguments.map_or(Value::Null, |arguments| arguments.0),
+            mode: mode(dry_run),
+        })
+    }))
 }
 
 #[pg_extern(security_definer, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn acknowledge_issue(id: Option<i64>, note: default!(Option<&str>, "null")) {
-    or_raise(given(id, "the issue's number").and_then(|id| desk::acknowledge(id, note)));
+    decided(|| desk::acknowledge(given(id, "the issue's number")?, note));
 }
 
 #[pg_extern(security_definer, parallel_unsafe)]
@@ -72,25 +84,23 @@ fn snooze_issue(
     note: default!(Option<&str>, "null"),
 ) {
     let until = until.map(|until| until.to_iso_string());
-    or_raise(
-        given(id, "the issue's number").and_then(|id| desk::snooze(id, until.as_deref(), note)),
-    );
+    decided(|| desk::snooze(given(id, "the issue's number")?, until.as_deref(), note));
 }
 
 #[pg_extern(security_definer, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn undo(run_id: Option<i64>, dry_run: default!(bool, false)) -> JsonB {
-    let undone =
-        given(run_id, "the run's number").and_then(|run| undoing::undo(run, mode(dry_run)));
-    JsonB(or_raise(undone))
+    JsonB(decided(|| {
+        undoing::undo(given(run_id, "the run's number")?, mode(dry_run))
+    }))
 }
 
 #[pg_extern(security_definer, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn undo_change(change_id: Option<i64>, dry_run: default!(bool, false)) -> JsonB {
-    let undone = given(change_id, "the change's number")
-        .and_then(|change| undoing::undo_change(change, mode(dry_run)));
-    JsonB(or_raise(undone))
+    JsonB(decided(|| {
+        undoing::undo_change(given(change_id, "the change's number")?, mode(dry_run))
+    }))
 }
 
 fn given(number: Option<i64>, what: &str) -> Result<i64, Problem> {

@@ -6,7 +6,8 @@ use pgrx::JsonB;
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::prelude::*;
 
-use super::or_raise;
+use super::rpc::admitted;
+use crate::host::admin::require_admin;
 use crate::host::settings::invalid;
 use crate::pg::{Problem, Transactions};
 use crate::sweep::backfill;
@@ -25,12 +26,10 @@ fn sweep(
     max_invoices: default!(i32, 1000),
     max_duration: default!(Interval, "'5 minutes'"),
 ) -> JsonB {
-    let batch = or_raise(batch(max_invoices, max_duration));
-    JsonB(or_raise(run::sweep(
-        batch,
-        mode(dry_run),
-        Transactions::CALLERS,
-    )))
+    JsonB(admitted(|| {
+        let batch = batch(max_invoices, max_duration)?;
+        run::sweep(batch, mode(dry_run), Transactions::CALLERS)
+    }))
 }
 
 #[pg_extern(sql = r#"
@@ -38,18 +37,20 @@ create procedure run_sweep(max_duration interval default '10 minutes')
 language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 "#)]
 fn run_sweep(max_duration: Option<Interval>, fcinfo: pg_sys::FunctionCallInfo) {
-    let answer = or_raise(max_duration.map_or(Ok(RUN), duration).and_then(|duration| {
+    let run = max_duration.map_or(Ok(RUN), duration).and_then(|duration| {
         let batch = Batch {
             size: run::BATCH,
             duration,
         };
         let deadline = Instant::now() + duration;
         Transactions::own(fcinfo, |own| {
+            require_admin()?;
             let answer = run::sweep(batch, Mode::Write, own)?;
             backfill::go_on(own, deadline)?;
             Ok(answer)
         })
-    }));
+    });
+    let answer = run.unwrap_or_else(|problem| problem.raise());
     // A procedure has no answer; the run's row has the figures.
     notice!("{}", answer["message"].as_str().unwrap_or_default());
 }
@@ -65,9 +66,11 @@ fn backfill(
 ) {
     let text = |moment: TimestampWithTimeZone| moment.to_iso_string();
     let (since, until) = (since.map(text), until.map(text));
-    or_raise(Transactions::own(fcinfo, |own| {
+    Transactions::own(fcinfo, |own| {
+        require_admin()?;
         backfill::backfill(since.as_deref(), until.as_deref(), own)
-    }));
+    })
+    .unwrap_or_else(|problem| problem.raise());
 }
 
 /// How long `run_sweep` works at the most, where the caller says nothing: less
@@ -103,7 +106,5 @@ fn sync_invoice(invoice_id: Option<&str>, dry_run: default!(bool, false)) -> Jso
             "the invoice's id is null",
         )
     });
-    JsonB(or_raise(
-        id.and_then(|id| one::sync_invoice(id, mode(dry_run))),
-    ))
+    JsonB(admitted(|| one::sync_invoice(id?, mode(dry_run))))
 }

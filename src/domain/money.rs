@@ -5,6 +5,7 @@
 //! have no minor unit). [`Money`] holds Stripe's; [`AmountUnit`] says what a
 //! host column holds, and the conversion is exact or refused.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// An ISO 4217 code, lower case as Stripe writes it.
@@ -41,6 +42,18 @@ impl Currency {
             .iter()
             .all(u8::is_ascii_alphabetic)
             .then(|| Self(bytes.map(|b| b.to_ascii_lowercase())))
+    }
+
+    /// Those that have another number of decimals than two, in ISO 4217 or at Stripe.
+    pub(crate) fn without_two_decimals() -> impl Iterator<Item = Self> {
+        let listed: BTreeSet<&str> = STRIPE_ZERO_DECIMAL
+            .iter()
+            .chain(&STRIPE_THREE_DECIMAL)
+            .chain(&ISO_ZERO_DECIMAL)
+            .chain(&ISO_THREE_DECIMAL)
+            .copied()
+            .collect();
+        listed.into_iter().filter_map(Self::parse)
     }
 
     /// The code in lower case, as Stripe writes it.

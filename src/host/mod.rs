@@ -1,6 +1,7 @@
 //! The application's tables: which they are, what stands in them, how they
 //! are locked and written. Nothing here knows Stripe.
 
+pub(crate) mod admin;
 pub(crate) mod candidates;
 pub(crate) mod catalog;
 pub(crate) mod elsewhere;

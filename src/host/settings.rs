@@ -59,6 +59,7 @@ pub(crate) struct Settings {
     webhook_budget_ms: u32,
     local_check_budget_ms: u32,
     pub(crate) monthly_read_budget: Option<u64>,
+    pub(crate) rpc_admin_check: String,
 }
 
 impl Settings {

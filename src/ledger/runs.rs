@@ -100,8 +100,7 @@ pub(crate) fn open(kind: Kind) -> i64 {
         values ($1,
             case
                 when $1 = 'webhook' then 'webhook'
-                when coalesce(current_setting('request.jwt.claims', true),
-                              current_setting('request.headers', true), '') <> '' then 'rpc'
+                when $3::boolean then 'rpc'
                 when current_setting('application_name') like 'pg_cron%'
                      or exists (select from pg_stat_activity
                                 where pid = pg_backend_pid() and backend_type = 'pg_cron') then 'cron'
@@ -109,7 +108,11 @@ pub(crate) fn open(kind: Kind) -> i64 {
             end,
             $2, clock_timestamp(), false, 0, 0, 0, 0, 0, 0, interval '0')
         returning to_jsonb(id)",
-        &[Some(kind.as_str()), Some(&identity::outer_role())],
+        &[
+            Some(kind.as_str()),
+            Some(&identity::outer_role()),
+            Some(flag(identity::is_rpc())),
+        ],
     );
     row.and_then(|id| id.as_i64()).unwrap_or_default()
 }
@@ -157,11 +160,12 @@ pub(crate) fn save(run: i64, totals: &Totals, state: State) {
         &[
             Some(&run.to_string()),
             Some(&document.to_string()),
-            Some(if state == State::Finished {
-                "true"
-            } else {
-                "false"
-            }),
+            Some(flag(state == State::Finished)),
         ],
     );
+}
+
+/// A boolean as a statement's parameter.
+fn flag(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
 }

@@ -19,6 +19,14 @@ pub(crate) enum Action {
     Ignore,
 }
 
+/// One of the arguments of `resolve_issue`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Argument {
+    pub(crate) name: &'static str,
+    /// Otherwise it is used where there is one.
+    pub(crate) is_required: bool,
+}
+
 impl Action {
     /// The word in SQL.
     pub(crate) fn as_str(self) -> &'static str {
@@ -42,14 +50,14 @@ impl Action {
     pub(crate) fn description(self) -> &'static str {
         match self {
             Self::RevertToUnpaid => {
-                "It was not paid: nothing paid, all of the total due, and the status {\"status\": …}."
+                "It was not paid: nothing paid, all of the total due, and the status that you name."
             }
-            Self::SetStatus => "Only the status is wrong: it becomes {\"status\": …}.",
+            Self::SetStatus => "Only the status is wrong: it becomes the one that you name.",
             Self::FollowPayments => {
-                "The payments are right: the invoice's amounts become what they come to, and its status {\"status\": …} or, where a part is paid, your word for that."
+                "The payments are right: the invoice's amounts become what they come to, and its status the one that you name or, where a part is paid, your word for that."
             }
             Self::MarkRefunded => {
-                "The money is gone: it no longer counts for the invoice, whose status becomes {\"status\": …} or, where a part is left, your word for that."
+                "The money is gone: it no longer counts for the invoice, whose status becomes the one that you name or, where a part is left, your word for that."
             }
             Self::AcceptPaidElsewhere => {
                 "It was paid outside Stripe: nothing is changed, and you are not told of it again."
@@ -62,7 +70,7 @@ impl Action {
             }
             Self::BookAnyway => "They are two payments: Stripe's is recorded as well.",
             Self::LinkPayment => {
-                "The payment is for the invoice {\"invoice_id\": …}: it is recorded there."
+                "The payment is for the invoice that you name: it is recorded there."
             }
             Self::RepairAgain => "Try the repair again, now.",
             Self::KeepAsIs => {
@@ -71,6 +79,23 @@ impl Action {
             Self::Ignore => {
                 "Nothing has to be done: you are not told of it again while it stays as it is."
             }
+        }
+    }
+
+    /// What it has to be told.
+    pub(crate) fn argument(self) -> Option<Argument> {
+        let argument = |name, is_required| Some(Argument { name, is_required });
+        match self {
+            Self::RevertToUnpaid | Self::SetStatus => argument("status", true),
+            Self::FollowPayments | Self::MarkRefunded => argument("status", false),
+            Self::LinkPayment => argument("invoice_id", true),
+            Self::AcceptPaidElsewhere
+            | Self::AcceptAmount
+            | Self::LinkRow
+            | Self::BookAnyway
+            | Self::RepairAgain
+            | Self::KeepAsIs
+            | Self::Ignore => None,
         }
     }
 

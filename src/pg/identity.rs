@@ -3,6 +3,9 @@
 use core::ffi::{CStr, c_int};
 
 use pgrx::pg_sys;
+use serde_json::Value;
+
+use super::sql;
 
 /// Runs `work` with the rights of a table's owner, as PostgreSQL itself does for
 /// the queries of foreign keys (`ri_PerformCheck` in ri_triggers.c): the owner
@@ -35,6 +38,27 @@ pub(crate) fn outer_role() -> String {
 pub(crate) fn current_role_name() -> String {
     // SAFETY: a plain read of the backend's state.
     role_name(unsafe { pg_sys::GetUserId() })
+}
+
+/// Whether somebody is called for who was named by a token: PostgREST, and others like
+/// it, put its claims into settings of the transaction.
+pub(crate) fn is_rpc() -> bool {
+    is_http_request() || is_set("request.jwt.claims")
+}
+
+/// Whether PostgREST calls, which answers with the HTTP status that an error names.
+/// Source: <https://docs.postgrest.org/en/stable/references/transactions.html#request-headers-cookies-and-jwt-claims>.
+pub(crate) fn is_http_request() -> bool {
+    is_set("request.headers") || is_set("request.method")
+}
+
+/// Whether this setting, which anybody may make up, has a value.
+fn is_set(name: &str) -> bool {
+    let value = sql::fetch_one("select to_jsonb(current_setting($1, true))", &[Some(name)]);
+    value
+        .as_ref()
+        .and_then(Value::as_str)
+        .is_some_and(|text| !text.is_empty())
 }
 
 /// Whether every statement of this transaction sees what the first one saw

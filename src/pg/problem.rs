@@ -1,8 +1,11 @@
 //! An error as PostgreSQL knows it: an SQLSTATE, a message, what to do about
 //! it. Everything that can fail for a reason a person should read returns this.
 
-use std::fmt;
+use core::ffi::{c_int, c_void};
+use std::cell::UnsafeCell;
+use std::{fmt, ptr};
 
+use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportWithLevel};
 use pgrx::prelude::PgLogLevel;
@@ -125,6 +128,14 @@ impl Problem {
         unreachable!("an ERROR was reported and execution went on")
     }
 
+    /// The same with an SQLSTATE that PostgreSQL's own list does not have. To be used
+    /// only where no Rust code catches what unwinds: the function that PostgreSQL called.
+    #[track_caller]
+    pub(crate) fn raise_as(self, sqlstate: [u8; 5]) -> ! {
+        override_code(SqlState(sqlstate).pack());
+        self.raise()
+    }
+
     /// Adds what pgrx drops from a caught error: the exact SQLSTATE and the
     /// objects that it names.
     pub(super) fn with_diagnostics(mut self, packed_sqlstate: i32, place: Place) -> Self {
@@ -179,6 +190,45 @@ impl From<pgrx::spi::SpiError> for Problem {
     fn from(error: pgrx::spi::SpiError) -> Self {
         Self::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, error.to_string())
     }
+}
+
+/// Gives the error that is raised next another code, while PostgreSQL puts it
+/// together: that is when it asks what the context was, and a callback may still
+/// change the error. Whoever catches an error in C, or ends the statement for it,
+/// puts the stack of callbacks back to what it was.
+fn override_code(packed: i32) {
+    unsafe extern "C-unwind" {
+        fn errcode(sqlerrcode: c_int) -> c_int;
+    }
+
+    #[pgrx::pg_guard]
+    unsafe extern "C-unwind" fn set_code(packed: *mut c_void) {
+        // SAFETY: called by errfinish(), when there is an error to change; it only
+        // writes a field of it.
+        unsafe { errcode(packed.addr() as c_int) };
+    }
+
+    thread_local! {
+        static CALLBACK: UnsafeCell<pg_sys::ErrorContextCallback> =
+            const { UnsafeCell::new(pg_sys::ErrorContextCallback {
+                previous: ptr::null_mut(),
+                callback: None,
+                arg: ptr::null_mut(),
+            }) };
+    }
+    CALLBACK.with(|place| {
+        let callback = place.get();
+        // SAFETY: on the backend's only thread, for whose life the place stays. It is
+        // not on the stack already: an error between then and now took it off.
+        unsafe {
+            if pg_sys::error_context_stack != callback {
+                (*callback).previous = pg_sys::error_context_stack;
+            }
+            (*callback).callback = Some(set_code);
+            (*callback).arg = ptr::without_provenance_mut(packed as usize);
+            pg_sys::error_context_stack = callback;
+        }
+    });
 }
 
 /// A C string ends at its first NUL, so none may be inside.

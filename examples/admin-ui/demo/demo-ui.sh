@@ -42,8 +42,10 @@ wait_for() {
     done
 }
 
+with_node() { "$REPO/.ci/page" with node "$@"; }
+
 free_port() {
-    node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })'
+    with_node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })'
 }
 
 start_gateway() {
@@ -51,6 +53,7 @@ start_gateway() {
     start_program gateway env -i "PATH=$PATH" PGRST_COMPAT_MODE=true \
         DATABASE_URL="postgres://authenticator:authenticator@127.0.0.1:$PGPORT/shop" \
         PGRST_DB_SCHEMAS=invoice_sync,public PGRST_DB_ANON_ROLE=anon PGRST_JWT_SECRET="$SECRET" \
+        PGRST_ROLE_SETTINGS='{"authenticated": {"statement_timeout": 8000}}' \
         PGRST_SERVER_HOST=127.0.0.1 PGRST_SERVER_PORT="$GATEWAY_PORT" "$INVOICE_SYNC_GATEWAY"
     wait_for gateway "http://127.0.0.1:$GATEWAY_PORT/_/ready"
 }
@@ -60,7 +63,7 @@ start_page() {
     DEMO_GATEWAY=http://127.0.0.1:$GATEWAY_PORT DEMO_JWT_SECRET=$SECRET \
         DEMO_STRIPE=http://127.0.0.1:$(<"$ROOT/demo/port") \
         DEMO_DATABASE="postgres:///shop?host=$PGHOST&port=$PGPORT&user=$PGUSER" \
-        start_program page node "$PAGE/node_modules/vite/bin/vite.js" preview "$PAGE" --port "$PAGE_PORT" --strictPort
+        start_program page "$REPO/.ci/page" with node "$PAGE/node_modules/vite/bin/vite.js" preview "$PAGE" --port "$PAGE_PORT" --strictPort
     wait_for page "http://127.0.0.1:$PAGE_PORT/"
     echo "http://127.0.0.1:$PAGE_PORT/" >"$STATE/address"
 }
@@ -86,7 +89,8 @@ start() {
     start_page
     trap - EXIT
     say "the admin page is at $(<"$STATE/address")"
-    note 'press "Lose a webhook" there, then Sync Stripe, or wait for the next full minute'
+    note 'sign in with what is filled in; then Demo, Lose a webhook'
+    note 'and press Sync Stripe, or wait for the next full minute'
     note 'it runs until  make demo-ui-stop'
 }
 

@@ -1,10 +1,12 @@
 /**
- * What Vite's preview server needs for the demonstration and the tests: the gateway under
- * Supabase's path, and a door that gives out tokens and loses webhooks. For loopback only.
+ * What Vite's preview server needs for the demonstration and the tests: the gateway and a stand-in
+ * for Supabase Auth under Supabase's paths, and a door that loses webhooks. For loopback only.
  */
 
-import { SignJWT } from 'jose'
-import type { Connect, Plugin, PreviewOptions } from 'vite'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { text } from 'node:stream/consumers'
+import type { Plugin, PreviewOptions } from 'vite'
+import { answerToken } from './auth.ts'
 import { loseWebhook } from './lost-webhook.ts'
 
 export interface DemoOptions {
@@ -31,42 +33,39 @@ export const previewOptions = (options: DemoOptions): PreviewOptions => ({
 
 export const demoDoor = (options: DemoOptions): Plugin => ({
   name: 'demo-door',
-  configurePreviewServer(server) {
-    server.middlewares.use(
-      '/demo/token',
-      answer(async (request) => {
-        const role = new URL(request.url ?? '', 'http://page').searchParams.get('as') ?? 'anon'
-        return tokenFor(role, options.jwtSecret)
-      }),
+  configurePreviewServer({ middlewares }) {
+    middlewares.use(
+      '/auth/v1/token',
+      answer(async (request) =>
+        answerToken(JSON.parse(await text(request)) as object, options.jwtSecret),
+      ),
     )
-    server.middlewares.use(
+    middlewares.use(
+      '/auth/v1/logout',
+      answer(async () => ({ status: 204, body: null })),
+    )
+    middlewares.use(
       '/demo/lost-webhook',
       answer(async (request) => {
-        if (request.method !== 'POST') throw new Error('POST it')
-        return JSON.stringify(await loseWebhook(options))
+        if (request.method !== 'POST') return { status: 405, body: 'POST it' }
+        return { status: 200, body: await loseWebhook(options) }
       }),
     )
   },
 })
 
-/** A token as Supabase Auth makes them, of a person whom the application calls an admin. */
-function tokenFor(role: string, secret: string): Promise<string> {
-  return new SignJWT({ role, app_metadata: role === 'bookkeeper' ? { role: 'admin' } : {} })
-    .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
-    .setExpirationTime('12h')
-    .sign(new TextEncoder().encode(secret))
+interface Answer {
+  status: number
+  body: unknown
 }
 
-function answer(
-  make: (request: Connect.IncomingMessage) => Promise<string>,
-): Connect.NextHandleFunction {
-  return (request, response) => {
-    make(request).then(
-      (body) => response.end(body),
-      (error: unknown) => {
-        response.statusCode = 500
-        response.end(error instanceof Error ? error.message : String(error))
-      },
-    )
+const answer =
+  (make: (request: IncomingMessage) => Promise<Answer>) =>
+  (request: IncomingMessage, response: ServerResponse) => {
+    make(request)
+      .catch((error: unknown) => ({ status: 500, body: { message: String(error) } }))
+      .then(({ status, body }) => {
+        response.writeHead(status, { 'Content-Type': 'application/json' })
+        response.end(body === null ? undefined : JSON.stringify(body))
+      })
   }
-}

@@ -3,40 +3,79 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import * as api from './api/api'
 import * as host from './api/host'
+import { type Books, useBooks } from './books'
 
 /** Views that change while nobody presses anything are read again this often. */
 const REFRESH = { refetchInterval: 15_000 }
 
-export const useSettings = () =>
-  useQuery({ queryKey: ['settings'], queryFn: api.getSettings, staleTime: 300_000 })
+const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000)
+
+export const useBooksQuery = () =>
+  useQuery({
+    queryKey: ['books'],
+    queryFn: async (): Promise<Books> => {
+      const [settings, currencies] = await Promise.all([api.getSettings(), api.getCurrencies()])
+      return { settings, currencies }
+    },
+    staleTime: 300_000,
+  })
+
+export const useStatus = () =>
+  useQuery({ queryKey: ['status'], queryFn: api.getStatus, ...REFRESH })
+
+// ------------------------------------------------------------------- invoices
 
 export function useInvoices(query: host.InvoiceQuery) {
-  const settings = useSettings().data
+  const { settings } = useBooks()
   return useQuery({
     queryKey: ['invoices', query],
-    enabled: settings !== undefined,
-    queryFn: () => host.getInvoices(required(settings), query),
+    queryFn: () => host.getInvoices(settings, query),
     placeholderData: keepPreviousData,
     ...REFRESH,
   })
 }
 
 export function useInvoice(id: string) {
-  const settings = useSettings().data
+  const { settings } = useBooks()
   return useQuery({
     queryKey: ['invoice', id],
-    enabled: settings !== undefined,
-    queryFn: () => host.getInvoice(required(settings), id),
+    queryFn: () => host.getInvoice(settings, id),
     ...REFRESH,
   })
 }
 
+export function useInvoicesById(ids: string[]) {
+  const { settings } = useBooks()
+  return useQuery({
+    queryKey: ['invoices by id', ids],
+    queryFn: () => host.getInvoicesById(settings, ids),
+    enabled: ids.length > 0,
+  })
+}
+
+export function useInvoiceSuggestions(search: string) {
+  const { settings } = useBooks()
+  return useQuery({
+    queryKey: ['invoice suggestions', search],
+    queryFn: () => host.suggestInvoices(settings, search),
+    placeholderData: keepPreviousData,
+  })
+}
+
+export function useStatuses() {
+  const { settings } = useBooks()
+  return useQuery({
+    queryKey: ['statuses'],
+    queryFn: () => host.getStatuses(settings),
+    staleTime: 300_000,
+  })
+}
+
 export function usePayments(invoice: string) {
-  const settings = useSettings().data
+  const { settings } = useBooks()
   return useQuery({
     queryKey: ['payments', invoice],
-    enabled: settings !== undefined,
-    queryFn: () => host.getPayments(required(settings), invoice),
+    queryFn: () => host.getPayments(settings, invoice),
     ...REFRESH,
   })
 }
@@ -48,6 +87,8 @@ export const useChangesOf = (invoice: string) =>
     ...REFRESH,
   })
 
+// --------------------------------------------------------------------- issues
+
 export const useOpenIssues = () =>
   useQuery({ queryKey: ['issues'], queryFn: api.getOpenIssues, ...REFRESH })
 
@@ -55,7 +96,13 @@ export const useIssuesOf = (invoice: string) =>
   useQuery({ queryKey: ['issues', invoice], queryFn: () => api.getIssuesOf(invoice), ...REFRESH })
 
 export const useIssueActions = (issue: number) =>
-  useQuery({ queryKey: ['actions', issue], queryFn: () => api.getIssueActions(issue) })
+  useQuery({
+    queryKey: ['actions', issue],
+    queryFn: () => api.getIssueActions(issue),
+    staleTime: Number.POSITIVE_INFINITY,
+  })
+
+// ----------------------------------------------------------------------- runs
 
 export const useRuns = (page: number, pageSize: number) =>
   useQuery({
@@ -65,20 +112,29 @@ export const useRuns = (page: number, pageSize: number) =>
     ...REFRESH,
   })
 
-export const useRecordedSince = (run: number | null) =>
+export const useRunsOfDays = (days: number) =>
   useQuery({
-    queryKey: ['recorded', run],
-    enabled: run !== null,
-    queryFn: () => api.getRecordedSince(required(run)),
+    queryKey: ['runs of days', days],
+    queryFn: () => api.getRunsSince(daysAgo(days)),
+    refetchInterval: 60_000,
   })
 
-export const useWebhookHealth = () =>
-  useQuery({ queryKey: ['webhooks'], queryFn: api.getWebhookHealth, ...REFRESH })
+export const useUndoPreview = (run: number, enabled: boolean) =>
+  useQuery({
+    queryKey: ['undo', run],
+    queryFn: () => api.previewUndo(run),
+    enabled,
+    staleTime: Number.POSITIVE_INFINITY,
+    gcTime: 0,
+  })
+
+// --------------------------------------------------------------------- health
+
+export const useWebhookHealth = (days: number) =>
+  useQuery({
+    queryKey: ['webhooks', days],
+    queryFn: () => api.getWebhookHealth(daysAgo(days)),
+    ...REFRESH,
+  })
 
 export const useDoctor = () => useQuery({ queryKey: ['doctor'], queryFn: api.getDoctor })
-
-/** For what `enabled` has seen to. */
-function required<T>(value: T | null | undefined): T {
-  if (value === null || value === undefined) throw new Error('not loaded yet')
-  return value
-}

@@ -6,7 +6,11 @@ export const theme = createTheme({
   primaryShade: { light: 7, dark: 7 },
   autoContrast: true,
   defaultRadius: 'md',
-  fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif',
+  fontFamily: 'Inter, system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif',
+  components: {
+    // By itself it is too pale to be read by everybody.
+    Notification: { styles: { description: { color: 'var(--mantine-color-text)' } } },
+  },
 })
 
 /** Small words that are still easy to read: at least 4.5 to 1 on every background here. */

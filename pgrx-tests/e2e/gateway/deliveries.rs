@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::Shop;
-use crate::harness::gateway::{Answer, WebShop};
+use crate::harness::gateway::{Answer, Caller, WebShop};
 use crate::harness::sale::Sale;
 use crate::harness::sender::{SECRET, now, signature};
 use crate::harness::server::Server;
@@ -85,7 +85,11 @@ fn a_signature_that_does_not_fit_is_a_400_without_a_reason() {
         assert_eq!(answer.status, 400, "{header}: {answer:?}");
         assert_refused(&answer, "22023", "the signature was not accepted");
     }
-    let unsigned = web.call(None, "handle_webhook", &json!({ "id": "evt_1" }));
+    let unsigned = web.call(
+        Caller::Stranger,
+        "handle_webhook",
+        &json!({ "id": "evt_1" }),
+    );
     assert_eq!(unsigned.status, 400, "{unsigned:?}");
     assert_refused(&unsigned, "22023", "the signature was not accepted");
     assert_eq!(payments(&mut web), Some("0".into()));

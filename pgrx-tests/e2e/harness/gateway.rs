@@ -25,10 +25,15 @@ pub struct WebShop {
 }
 
 impl WebShop {
-    /// `shop`, where strangers may deliver webhooks and clerks may operate.
-    pub fn open(mut shop: Shop) -> Self {
+    /// `shop`, where strangers may deliver webhooks and admins operate.
+    pub fn open(shop: Shop) -> Self {
+        Self::exposing(shop, "invoice_sync")
+    }
+
+    /// The same behind a gateway that exposes this schema.
+    pub fn exposing(mut shop: Shop, schema: &str) -> Self {
         let roles = Roles::create(&mut shop);
-        let gateway = Gateway::start(&shop, &roles);
+        let gateway = Gateway::start(&shop, &roles, schema);
         Self {
             gateway,
             shop,
@@ -48,16 +53,71 @@ impl WebShop {
         )
     }
 
-    /// A call with arguments by name. `role` is who the caller's token says;
-    /// nobody, where there is none.
-    pub fn call(&self, role: Option<&str>, function: &str, arguments: &Value) -> Answer {
-        let token = role.map(|role| format!("Bearer {}", token(role)));
+    /// A call with arguments by name.
+    pub fn call(&self, caller: Caller, function: &str, arguments: &Value) -> Answer {
+        let bearer = self.bearer(caller);
         let mut headers = vec![("Content-Type", "application/json")];
-        headers.extend(token.as_deref().map(|token| ("Authorization", token)));
+        headers.extend(bearer.as_deref().map(|token| ("Authorization", token)));
         self.gateway
             .post(function, &headers, &arguments.to_string())
     }
+
+    /// All rows of a table or view.
+    pub fn read(&self, caller: Caller, view: &str) -> Answer {
+        let bearer = self.bearer(caller);
+        let header = bearer.as_deref().map(|token| ("Authorization", token));
+        self.gateway.get(view, header.as_slice())
+    }
+
+    fn bearer(&self, caller: Caller) -> Option<String> {
+        let claims = caller.claims(&self.roles)?;
+        Some(format!("Bearer {}", token(&claims)))
+    }
 }
+
+/// Who calls, as Supabase knows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Without a token.
+    Stranger,
+    /// Signed in, and no admin: not even by what users may say of themselves.
+    Customer,
+    /// Signed in, an admin by `app_metadata`.
+    Admin,
+    /// The application's own server.
+    Service,
+}
+
+impl Caller {
+    pub const ALL: [Self; 4] = [Self::Stranger, Self::Customer, Self::Admin, Self::Service];
+
+    pub fn is_admin(self) -> bool {
+        matches!(self, Self::Admin | Self::Service)
+    }
+
+    /// What the caller's token says.
+    pub fn claims(self, roles: &Roles) -> Option<Value> {
+        let user = roles.user.as_str();
+        match self {
+            Self::Stranger => None,
+            Self::Customer => Some(json!({ "role": user, "user_metadata": { "role": "admin" } })),
+            Self::Admin => Some(json!({ "role": user, "app_metadata": { "role": "admin" } })),
+            Self::Service => Some(json!({ "role": SERVICE_ROLE })),
+        }
+    }
+
+    /// As whom the gateway acts for them.
+    pub fn role(self, roles: &Roles) -> &str {
+        match self {
+            Self::Stranger => &roles.stranger,
+            Self::Customer | Self::Admin => &roles.user,
+            Self::Service => SERVICE_ROLE,
+        }
+    }
+}
+
+/// The default check goes by this very name; it is the whole server's, and stays.
+const SERVICE_ROLE: &str = "service_role";
 
 /// What the gateway answered.
 #[derive(Debug)]
@@ -73,6 +133,10 @@ impl Answer {
 
     /// The SQLSTATE, where the answer is an error of the database's.
     pub fn code(&self) -> String {
+        // A function without a result has no body.
+        if self.text.is_empty() {
+            return String::new();
+        }
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 }
@@ -81,12 +145,10 @@ impl Answer {
 pub struct Roles {
     /// The one that logs in. It may nothing, and become any of the others.
     login: String,
-    /// Callers without a token. They may deliver webhooks.
+    /// Callers without a token (Supabase's `anon`). They may deliver webhooks.
     pub stranger: String,
-    /// May operate.
-    pub clerk: String,
-    /// Is known, and may nothing.
-    pub customer: String,
+    /// All who are signed in (Supabase's `authenticated`), customers and admins. They may operate.
+    pub user: String,
 }
 
 impl Roles {
@@ -95,23 +157,23 @@ impl Roles {
         let roles = Self {
             login: named("authenticator"),
             stranger: named("anon"),
-            clerk: named("clerk"),
-            customer: named("customer"),
+            user: named("authenticated"),
         };
         let Self {
             login,
             stranger,
-            clerk,
-            customer,
+            user,
         } = &roles;
         shop.execute(&format!(
-            "create role {login} login noinherit password '{login}';
+            "do $$ begin create role {SERVICE_ROLE} bypassrls;
+            exception when duplicate_object or unique_violation then null; end $$;
+            create role {login} login noinherit password '{login}';
             create role {stranger};
-            create role {clerk};
-            create role {customer};
-            grant {stranger}, {clerk}, {customer} to {login};
+            create role {user};
+            grant {stranger}, {user}, {SERVICE_ROLE} to {login};
             select invoice_sync.grant_access('{stranger}', 'webhook');
-            select invoice_sync.grant_access('{clerk}', 'operate')"
+            select invoice_sync.grant_access('{user}');
+            select invoice_sync.grant_access('{SERVICE_ROLE}')"
         ));
         roles
     }
@@ -122,12 +184,10 @@ impl Drop for Roles {
         let Self {
             login,
             stranger,
-            clerk,
-            customer,
+            user,
         } = self;
-        let _ = connect("postgres").batch_execute(&format!(
-            "drop role if exists {login}, {stranger}, {clerk}, {customer}"
-        ));
+        let _ = connect("postgres")
+            .batch_execute(&format!("drop role if exists {login}, {stranger}, {user}"));
     }
 }
 
@@ -139,7 +199,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start(shop: &Shop, roles: &Roles) -> Self {
+    fn start(shop: &Shop, roles: &Roles, schema: &str) -> Self {
         let program = std::env::var("INVOICE_SYNC_GATEWAY")
             .expect("INVOICE_SYNC_GATEWAY is not set: run this with make test-rpc");
         let port = free_port();
@@ -156,7 +216,7 @@ impl Gateway {
             .env_clear()
             .env("PGRST_COMPAT_MODE", "true")
             .env("DATABASE_URL", database)
-            .env("PGRST_DB_SCHEMAS", "invoice_sync")
+            .env("PGRST_DB_SCHEMAS", schema)
             .env("PGRST_DB_ANON_ROLE", &roles.stranger)
             .env("PGRST_JWT_SECRET", JWT_SECRET)
             .env("PGRST_SERVER_HOST", "127.0.0.1")
@@ -206,6 +266,20 @@ impl Gateway {
         }
     }
 
+    fn get(&self, view: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.agent.get(format!("{}/{view}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = request
+            .call()
+            .unwrap_or_else(|error| panic!("{view}: {error}: {}", self.log_text()));
+        Answer {
+            status: response.status().as_u16(),
+            text: response.body_mut().read_to_string().expect("is text"),
+        }
+    }
+
     fn log_text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -227,13 +301,13 @@ fn free_port() -> u16 {
         .port()
 }
 
-/// A JSON Web Token (RFC 7519, HS256) whose bearer has this role.
-fn token(role: &str) -> String {
+/// A JSON Web Token (RFC 7519, HS256) that says this of its bearer.
+fn token(claims: &Value) -> String {
     let part = |value: Value| base64url(value.to_string().as_bytes());
     let signed = format!(
         "{}.{}",
         part(json!({ "alg": "HS256", "typ": "JWT" })),
-        part(json!({ "role": role }))
+        part(claims.clone())
     );
     let mut mac =
         Hmac::<Sha256>::new_from_slice(JWT_SECRET.as_bytes()).expect("any length will do");

@@ -109,18 +109,7 @@ fn seen(place: String) -> Sight {
 }
 
 fn read_job() -> Result<Option<Job>, Problem> {
-    let statement =
-        "select jsonb_build_object('schedule', schedule, 'role', username, 'active', active,
-            'failure', (select case d.status when 'failed' then d.return_message end
-                        from cron.job_run_details d
-                        where d.jobid = j.jobid and d.status in ('succeeded', 'failed')
-                        order by d.runid desc limit 1))::text
-        from cron.job j where jobname = %L and database = %L order by active desc limit 1";
-    let row = sql::fetch_one(
-        "select to_jsonb(invoice_sync.run_where_pg_cron_is(s, s)::jsonb)
-        from format($1, invoice_sync.job_name(), current_database()) s",
-        &[Some(statement)],
-    );
+    let row = sql::fetch_one("select invoice_sync.pg_cron_job('read')::jsonb", &[]);
     let field = |row: &Value, name: &str| row[name].as_str().map(str::to_owned);
     Ok(row.filter(Value::is_object).map(|row| Job {
         schedule: field(&row, "schedule").unwrap_or_default(),

@@ -6,11 +6,13 @@ import { answered, page } from './answer'
 import type {
   Change,
   Check,
+  Currency,
   Decision,
   Issue,
   IssueAction,
   Run,
   Settings,
+  Status,
   SyncReport,
   Undone,
   WebhookHour,
@@ -20,10 +22,15 @@ const sync = () => supabase.schema(config.schema)
 
 export const getSettings = () => answered<Settings>(sync().from('settings').select('*').single())
 
+export const getCurrencies = () => answered<Currency[]>(sync().from('currencies').select('*'))
+
+export const getStatus = () => answered<Status>(sync().from('status').select('*').single())
+
 export const syncInvoice = (invoice_id: string) =>
   answered<SyncReport>(sync().rpc('sync_invoice', { invoice_id }))
 
-export const sweep = () => answered<SyncReport>(sync().rpc('sweep'))
+export const sweep = (seconds: number) =>
+  answered<SyncReport>(sync().rpc('sweep', { max_duration: `${seconds} seconds` }))
 
 // --------------------------------------------------------------------- issues
 
@@ -60,10 +67,10 @@ export const snoozeIssue = (id: number, until: Date) =>
 export const getRuns = (from: number, to: number) =>
   page<Run>(sync().from('recent_runs').select('*', { count: 'exact' }).range(from, to))
 
-/** Payments that these and later runs recorded. */
-export const getRecordedSince = (run: number) =>
-  answered<Change[]>(
-    sync().from('changes').select('*').eq('action', 'insert').gte('run_id', run).limit(1000),
+/** Those since a moment, the newest first: as many as PostgREST gives at once. */
+export const getRunsSince = (since: Date) =>
+  answered<Run[]>(
+    sync().from('recent_runs').select('*').gte('started_at', since.toISOString()).limit(1000),
   )
 
 export const getChangesOf = (invoice: string) =>
@@ -77,7 +84,9 @@ export const undo = (run_id: number) =>
 
 // --------------------------------------------------------------------- health
 
-export const getWebhookHealth = () =>
-  answered<WebhookHour[]>(sync().from('webhook_health').select('*').limit(500))
+export const getWebhookHealth = (since: Date) =>
+  answered<WebhookHour[]>(
+    sync().from('webhook_health').select('*').gte('hour', since.toISOString()).limit(1000),
+  )
 
 export const getDoctor = () => answered<Check[]>(sync().rpc('doctor'))

@@ -1,39 +1,71 @@
-import type { PostgrestError } from '@supabase/supabase-js'
+interface Refusal {
+  code?: string
+  message: string
+  details?: string | null
+  hint?: string | null
+}
 
 /** What went wrong, for people. */
 export class Problem extends Error {
-  /** The SQLSTATE, a code of the gateway's, or empty where nothing answered. */
+  /** The SQLSTATE, a code of the gateway's, or empty where neither of them answered. */
   readonly code: string
-  readonly hint: string | null
+  readonly title: string
 
-  constructor(error: Pick<PostgrestError, 'code' | 'message' | 'hint'>) {
-    super(error.message)
-    this.code = error.code ?? ''
-    this.hint = error.hint || null
+  constructor({ code = '', message, details, hint }: Refusal, status = 0) {
+    super(code === '' ? unanswered(status) : sentences(message, details, hint))
+    this.code = code
+    this.title = TITLES[code] ?? (code === '' && status === 0 ? 'No connection' : FAILED)
   }
 
-  get title(): string {
-    return TITLES[this.code] ?? (this.code === '' ? 'No connection' : 'That did not work')
+  /** Whether the database refuses whoever is signed in. */
+  get isRefusal(): boolean {
+    return this.code === '42501'
   }
 }
+
+const FAILED = 'That did not work'
 
 const TITLES: Record<string, string> = {
   P0002: 'Not found',
   '42501': 'You may not do this',
-  '22P02': 'This is no valid id',
+  '22P02': 'This value does not fit',
   '22023': 'This does not fit',
   '28000': 'Stripe refuses the key',
   '55000': 'Not possible now',
+  '55P03': 'Somebody else is at it',
+  '57014': 'It took too long',
   '08006': 'Stripe cannot be reached',
   '08P01': 'Stripe’s answer cannot be used',
   '42P01': 'The settings do not fit the database',
+  '42703': 'The settings do not fit the database',
+  PGRST103: 'The list is not that long',
+  PGRST106: 'The schema is not exposed',
   PGRST202: 'The database has no such function',
   PGRST205: 'The database has no such table',
   PGRST301: 'You are not signed in',
+  PGRST303: 'Your session has ended',
+}
+
+/** What stands between may answer with a page of its own, which is nothing to read. */
+const unanswered = (status: number) =>
+  status === 0
+    ? 'The server cannot be reached.'
+    : `Something between this page and the database answered with status ${status}.`
+
+/** PostgreSQL's messages begin with a small letter and have no full stop. */
+function sentences(...parts: (string | null | undefined)[]): string {
+  return parts
+    .map((part) => part?.trim() ?? '')
+    .filter((part) => part !== '')
+    .map((part) => part.charAt(0).toUpperCase() + part.slice(1))
+    .map((part) => (/[.!?]$/.test(part) ? part : `${part}.`))
+    .join(' ')
 }
 
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
-  const message = error instanceof Error ? error.message : String(error)
-  return new Problem({ code: '', message, hint: '' })
+  return new Problem({
+    code: 'page',
+    message: error instanceof Error ? error.message : String(error),
+  })
 }

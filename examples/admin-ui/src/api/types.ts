@@ -1,4 +1,7 @@
-/** The shapes of what the database answers. Amounts are in the unit of `Settings.amount_unit`. */
+/**
+ * The shapes of what the database answers. Amounts are decimal numbers as text, for a float cannot
+ * hold them all; in the unit of `Settings.amount_unit`, where nothing else is said.
+ */
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 export type Row = Record<string, Json>
@@ -17,17 +20,27 @@ export interface Settings {
   invoice_session_column: string | null
   invoice_intent_column: string | null
   invoice_paid_word: string
+  invoice_partial_word: string | null
+  invoice_closed_words: string[]
   payments_table: string
   payment_id_column: string
   payment_invoice_column: string
   payment_status_column: string | null
   payment_amount_column: string
   payment_gratuity_column: string | null
+  payment_refunded_column: string | null
   payment_date_column: string | null
   payment_session_column: string | null
   payment_intent_column: string | null
   default_currency: string
   amount_unit: 'major' | 'minor' | 'stripe'
+}
+
+/** A row of the view `currencies`: one whose decimals are not 2, in ISO 4217 or at Stripe. */
+export interface Currency {
+  currency: string
+  iso_digits: number
+  stripe_digits: number
 }
 
 /** An invoice of the application's, whatever its columns are called. */
@@ -38,9 +51,9 @@ export interface Invoice {
   date: string | null
   status: string
   currency: string
-  total: number
-  paid: number | null
-  balance: number | null
+  total: string | null
+  paid: string | null
+  balance: string | null
   paidAt: string | null
   session: string | null
   intent: string | null
@@ -50,8 +63,8 @@ export interface Invoice {
 export interface Payment {
   id: string
   status: string | null
-  amount: number
-  gratuity: number | null
+  amount: string | null
+  gratuity: string | null
   date: string | null
   session: string | null
   intent: string | null
@@ -109,6 +122,9 @@ export interface Issue {
 export interface IssueAction {
   action: string
   description: string
+  /** What has to be told, or may be where it is not required. */
+  argument: 'status' | 'invoice_id' | null
+  argument_required: boolean
 }
 
 /** A row of the view `recent_runs`. */
@@ -125,7 +141,26 @@ export interface Run {
   invoices_fixed: number
   issues_found: number
   stripe_errors: number
-  stripe_requests: number
+  booked: Booked[]
+}
+
+/** Payments of one currency that a run recorded and that still stand; the amount is in major units. */
+export interface Booked {
+  currency: string
+  payments: number
+  amount: string
+}
+
+/** The one row of the view `status`. */
+export interface Status {
+  summary: string
+  last_sweep_at: string | null
+  last_sweep_success: boolean | null
+  last_sweep_repaired: number | null
+  next_sweep_at: string | null
+  open_critical: number
+  open_warning: number
+  open_notice: number
 }
 
 /** A row of the view `webhook_health`: one type of event in one hour. */
@@ -151,8 +186,6 @@ export interface Check {
 export interface SyncReport {
   /** Whether Stripe could be asked about everything. */
   success: boolean
-  fixed: number
-  issues: number
   details: {
     fixed: { action: string; changes: RowChange[] }[]
     issues: { kind: string; severity: Severity; issue: string }[]
@@ -163,6 +196,7 @@ export interface SyncReport {
 /** What `resolve_issue` answers. */
 export interface Decision {
   dryRun: boolean
+  action: string
   resolved: boolean
   changes: RowChange[]
   message: string

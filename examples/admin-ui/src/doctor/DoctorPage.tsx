@@ -4,6 +4,7 @@ import type { Check } from '../api/types'
 import { useDoctor } from '../queries'
 import { CopyIcon } from '../shared/CopyIcon'
 import { Loaded } from '../shared/Feedback'
+import { words } from '../shared/format'
 import { Page } from '../shared/Page'
 
 /** Whether everything is set up, what is wrong first, with what to do about it. */
@@ -43,7 +44,7 @@ function CheckCard({ check: { check, ok, detail, hint } }: { check: Check }) {
         <Stack gap={4} miw={0} flex={1}>
           <Text fw={600}>
             <VisuallyHidden>{ok ? 'In order: ' : 'Wrong: '}</VisuallyHidden>
-            {check}
+            {words(check)}
           </Text>
           <Text size="sm">{detail}</Text>
           {hint && (

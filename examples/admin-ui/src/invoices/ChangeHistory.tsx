@@ -3,9 +3,15 @@ import type { Change } from '../api/types'
 import { Changes } from '../shared/Changes'
 import { Nothing } from '../shared/Feedback'
 import { moment } from '../shared/format'
+import { CAUSES } from '../shared/runs'
+
+interface ChangeHistoryProps {
+  changes: Change[]
+  currency: string
+}
 
 /** Every change that was made to the invoice and its payments, the newest first. */
-export function ChangeHistory({ changes }: { changes: Change[] }) {
+export function ChangeHistory({ changes, currency }: ChangeHistoryProps) {
   if (changes.length === 0) {
     return (
       <Nothing title="Nothing was changed">
@@ -18,6 +24,7 @@ export function ChangeHistory({ changes }: { changes: Change[] }) {
       {changes.map((change) => (
         <Timeline.Item key={change.id} title={<Heading change={change} />}>
           <Changes
+            currency={currency}
             changes={[
               {
                 table: change.table_name,
@@ -38,7 +45,7 @@ function Heading({ change }: { change: Change }) {
   return (
     <Group gap="xs">
       <Text size="sm" span>
-        {moment(change.changed_at)} · run {change.run_id} · {change.cause} · {change.role}
+        {moment(change.changed_at)} · run {change.run_id}, {CAUSES[change.cause] ?? change.cause}
       </Text>
       {change.undone_by !== null && (
         <Badge color="gray" variant="light" tt="none">

@@ -1,13 +1,15 @@
 import { Code, Group, Paper, SimpleGrid, Stack, Text } from '@mantine/core'
 import type { ReactNode } from 'react'
-import type { Invoice, Settings } from '../api/types'
+import type { Invoice } from '../api/types'
+import { useMoney } from '../books'
 import { CopyIcon } from '../shared/CopyIcon'
-import { day, money } from '../shared/format'
+import { day } from '../shared/format'
 import { StatusBadge } from '../shared/StatusBadge'
 
 /** What the invoice's own row says. */
-export function InvoiceFacts({ invoice, settings }: { invoice: Invoice; settings: Settings }) {
-  const amount = (value: number | null) => money(value, invoice.currency, settings.amount_unit)
+export function InvoiceFacts({ invoice }: { invoice: Invoice }) {
+  const { money } = useMoney()
+  const amount = (value: string | null) => money(value, invoice.currency)
   return (
     <Paper withBorder p="md">
       <SimpleGrid cols={{ base: 2, sm: 3, lg: 6 }} spacing="md">

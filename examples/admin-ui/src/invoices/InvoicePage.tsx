@@ -1,9 +1,10 @@
 import { Anchor, Code, Stack, Title } from '@mantine/core'
 import type { ReactNode } from 'react'
 import { Link, useParams } from 'react-router'
-import type { Invoice, Settings } from '../api/types'
+import type { Invoice } from '../api/types'
+import { useDecision } from '../issues/DecisionDialog'
 import { IssueList } from '../issues/IssueList'
-import { useChangesOf, useInvoice, useIssuesOf, usePayments, useSettings } from '../queries'
+import { useChangesOf, useInvoice, useIssuesOf, usePayments } from '../queries'
 import { Loaded, Nothing } from '../shared/Feedback'
 import { Page } from '../shared/Page'
 import { ChangeHistory } from './ChangeHistory'
@@ -12,19 +13,19 @@ import { PaymentTable } from './PaymentTable'
 import { SyncButton } from './SyncButton'
 
 /** Stripe is asked where the invoice says what about. */
-const hasStripeIds = (invoice: Invoice) => invoice.session !== null || invoice.intent !== null
+const hasStripeIds = (invoice: Invoice) => Boolean(invoice.session || invoice.intent)
 
 export function InvoicePage() {
   const { id = '' } = useParams()
-  const settings = useSettings()
   const invoice = useInvoice(id)
-  if (invoice.data && settings.data) {
-    return <KnownInvoice invoice={invoice.data} settings={settings.data} />
-  }
+  const known = invoice.data
   return (
-    <Page title="Invoice">
-      <Loaded query={settings}>
-        {() => <Loaded query={invoice}>{() => <UnknownInvoice id={id} />}</Loaded>}
+    <Page
+      title={known?.number ?? 'Invoice'}
+      actions={known && hasStripeIds(known) && <SyncButton invoice={known} />}
+    >
+      <Loaded query={invoice}>
+        {(found) => (found ? <KnownInvoice invoice={found} /> : <UnknownInvoice id={id} />)}
       </Loaded>
     </Page>
   )
@@ -41,32 +42,33 @@ function UnknownInvoice({ id }: { id: string }) {
   )
 }
 
-function KnownInvoice({ invoice, settings }: { invoice: Invoice; settings: Settings }) {
+function KnownInvoice({ invoice }: { invoice: Invoice }) {
   const payments = usePayments(invoice.id)
   const issues = useIssuesOf(invoice.id)
   const changes = useChangesOf(invoice.id)
+  const decision = useDecision()
   return (
-    <Page
-      title={invoice.number}
-      actions={hasStripeIds(invoice) && <SyncButton invoice={invoice} />}
-    >
-      <InvoiceFacts invoice={invoice} settings={settings} />
+    <>
+      <InvoiceFacts invoice={invoice} />
       {issues.data?.length !== 0 && (
         <Section title="Open issues">
-          <Loaded query={issues}>{(found) => <IssueList issues={found} />}</Loaded>
+          <Loaded query={issues}>
+            {(found) => <IssueList issues={found} onDecide={decision.begin} />}
+          </Loaded>
         </Section>
       )}
       <Section title="Payments">
         <Loaded query={payments}>
-          {(found) => (
-            <PaymentTable payments={found} currency={invoice.currency} settings={settings} />
-          )}
+          {(found) => <PaymentTable payments={found} currency={invoice.currency} />}
         </Loaded>
       </Section>
       <Section title="History">
-        <Loaded query={changes}>{(found) => <ChangeHistory changes={found} />}</Loaded>
+        <Loaded query={changes}>
+          {(found) => <ChangeHistory changes={found} currency={invoice.currency} />}
+        </Loaded>
       </Section>
-    </Page>
+      {decision.dialog}
+    </>
   )
 }
 

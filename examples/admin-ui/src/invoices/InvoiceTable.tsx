@@ -1,11 +1,11 @@
 import { Anchor } from '@mantine/core'
 import { DataTable, type DataTableColumn } from 'mantine-datatable'
-import type { ReactNode } from 'react'
 import { Link } from 'react-router'
-import type { InvoiceQuery } from '../api/host'
-import type { Invoice, Settings } from '../api/types'
+import { type InvoiceQuery, PAGE_SIZE } from '../api/host'
+import type { Invoice } from '../api/types'
+import { useMoney } from '../books'
 import { config } from '../config'
-import { day, money } from '../shared/format'
+import { day } from '../shared/format'
 import { StatusBadge } from '../shared/StatusBadge'
 
 interface InvoiceTableProps {
@@ -13,27 +13,20 @@ interface InvoiceTableProps {
   onQuery: (change: Partial<InvoiceQuery>) => void
   invoices: Invoice[]
   total: number
-  settings: Settings | undefined
   fetching: boolean
-  /** What is shown where there is none. */
-  nothing: ReactNode
 }
 
-export function InvoiceTable(props: InvoiceTableProps) {
-  const { query, onQuery } = props
+export function InvoiceTable({ query, onQuery, invoices, total, fetching }: InvoiceTableProps) {
+  const { money } = useMoney()
   return (
     <DataTable
       withTableBorder
       highlightOnHover
-      minHeight={props.invoices.length === 0 ? 180 : 0}
-      records={props.invoices}
-      columns={columns(props.settings)}
-      fetching={props.fetching}
-      noRecordsText=""
-      // Drawn over the rows where there are some.
-      emptyState={props.invoices.length > 0 || props.fetching ? <span /> : props.nothing}
-      totalRecords={props.total}
-      recordsPerPage={query.pageSize}
+      records={invoices}
+      columns={columns(money)}
+      fetching={fetching}
+      totalRecords={total}
+      recordsPerPage={PAGE_SIZE}
       page={query.page}
       onPageChange={(page) => onQuery({ page })}
       sortStatus={{ columnAccessor: query.sort, direction: query.ascending ? 'asc' : 'desc' }}
@@ -51,8 +44,9 @@ export function InvoiceTable(props: InvoiceTableProps) {
 
 const WIDE = '(min-width: 48em)'
 
-function columns(settings: Settings | undefined): DataTableColumn<Invoice>[] {
-  const unit = settings?.amount_unit ?? 'major'
+function columns(
+  money: (amount: string | null, currency: string) => string,
+): DataTableColumn<Invoice>[] {
   const amount = (accessor: 'total' | 'paid' | 'balance', title: string, wide: boolean) => ({
     accessor,
     title,
@@ -60,7 +54,7 @@ function columns(settings: Settings | undefined): DataTableColumn<Invoice>[] {
     sortable: true,
     noWrap: true,
     ...(wide ? { visibleMediaQuery: WIDE } : {}),
-    render: (invoice: Invoice) => money(invoice[accessor], invoice.currency, unit),
+    render: (invoice: Invoice) => money(invoice[accessor], invoice.currency),
   })
   return [
     {

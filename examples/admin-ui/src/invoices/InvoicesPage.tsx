@@ -1,52 +1,36 @@
-import { Checkbox, Code, Group, Select, TextInput } from '@mantine/core'
-import { useDebouncedValue } from '@mantine/hooks'
-import { IconSearch } from '@tabler/icons-react'
-import { useState } from 'react'
+import { Checkbox, Code, Group, Select } from '@mantine/core'
 import type { InvoiceQuery } from '../api/host'
-import { useInvoices, useSettings } from '../queries'
-import { Failure, Nothing } from '../shared/Feedback'
+import { useBooks } from '../books'
+import { useInvoices, useStatuses } from '../queries'
+import { Loaded, Nothing } from '../shared/Feedback'
 import { Page } from '../shared/Page'
 import { InvoiceTable } from './InvoiceTable'
-
-/** Statuses that the filter offers; the paid word is the settings' own. */
-const STATUSES = ['Draft', 'Sent', 'Viewed', 'Partial', 'Overdue', 'Cancelled']
-
-const FIRST: InvoiceQuery = {
-  search: '',
-  status: null,
-  onlyWithStripe: false,
-  sort: 'date',
-  ascending: false,
-  page: 1,
-  pageSize: 15,
-}
+import { SearchBox } from './SearchBox'
+import { useInvoiceQuery } from './useInvoiceQuery'
 
 export function InvoicesPage() {
-  const [query, setQuery] = useState(FIRST)
-  const [search] = useDebouncedValue(query.search, 250)
-  const settings = useSettings()
-  const invoices = useInvoices({ ...query, search: search.trim() })
+  const { query, change } = useInvoiceQuery()
+  const { settings } = useBooks()
+  const statuses = useStatuses().data ?? []
+  const invoices = useInvoices(query)
   /** Whatever narrows the list begins with its first page again. */
-  const narrow = (change: Partial<InvoiceQuery>) => setQuery({ ...query, page: 1, ...change })
+  const narrow = (wanted: Partial<InvoiceQuery>) => change({ page: 1, ...wanted })
   const isNarrowed = query.search !== '' || query.status !== null || query.onlyWithStripe
-  const error = settings.error ?? invoices.error
 
   return (
     <Page title="Invoices">
       <Group align="end">
-        <TextInput
-          label="Search"
-          placeholder="Number, customer or Stripe id"
-          leftSection={<IconSearch size={16} aria-hidden />}
+        <SearchBox
           value={query.search}
-          onChange={(event) => narrow({ search: event.currentTarget.value })}
-          flex="1 1 220px"
+          onSearch={(search) => change({ page: 1, search }, { replace: true })}
+          isSearching={invoices.isPlaceholderData}
         />
         <Select
           label="Status"
           placeholder="Any"
           clearable
-          data={[...new Set([settings.data?.invoice_paid_word ?? 'Paid', ...STATUSES])]}
+          clearButtonProps={{ 'aria-label': 'Any status' }}
+          data={[...new Set([...statuses, ...(query.status ? [query.status] : [])])]}
           value={query.status}
           onChange={(status) => narrow({ status })}
           w={150}
@@ -58,28 +42,26 @@ export function InvoicesPage() {
           mb={8}
         />
       </Group>
-      {error ? (
-        <Failure error={error} />
-      ) : (
-        <InvoiceTable
-          query={query}
-          onQuery={(change) => setQuery({ ...query, ...change })}
-          invoices={invoices.data?.invoices ?? []}
-          total={invoices.data?.total ?? 0}
-          settings={settings.data}
-          fetching={invoices.isPending}
-          nothing={
-            isNarrowed ? (
-              <Nothing title="No invoice fits">Search for less, or clear the filters.</Nothing>
-            ) : (
-              <Nothing title="No invoices yet">
-                They are read from <Code>{settings.data?.invoices_table}</Code>. If yours are
-                elsewhere, see <Code>invoice_sync.propose_mapping()</Code>.
-              </Nothing>
-            )
-          }
-        />
-      )}
+      <Loaded query={invoices}>
+        {({ invoices: found, total }) =>
+          total > 0 ? (
+            <InvoiceTable
+              query={query}
+              onQuery={change}
+              invoices={found}
+              total={total}
+              fetching={invoices.isPlaceholderData}
+            />
+          ) : isNarrowed ? (
+            <Nothing title="No invoice fits">Search for less, or clear the filters.</Nothing>
+          ) : (
+            <Nothing title="No invoices yet">
+              They are read from <Code>{settings.invoices_table}</Code>. If yours are elsewhere, see{' '}
+              <Code>invoice_sync.propose_mapping()</Code>.
+            </Nothing>
+          )
+        }
+      </Loaded>
     </Page>
   )
 }

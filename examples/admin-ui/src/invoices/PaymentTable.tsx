@@ -1,17 +1,19 @@
 import { Code, Text } from '@mantine/core'
 import { DataTable, type DataTableColumn } from 'mantine-datatable'
 import type { Payment, Settings } from '../api/types'
+import { useBooks, useMoney } from '../books'
 import { Nothing } from '../shared/Feedback'
-import { day, money } from '../shared/format'
+import { day } from '../shared/format'
 import { StatusBadge } from '../shared/StatusBadge'
 
 interface PaymentTableProps {
   payments: Payment[]
   currency: string
-  settings: Settings
 }
 
-export function PaymentTable({ payments, currency, settings }: PaymentTableProps) {
+export function PaymentTable({ payments, currency }: PaymentTableProps) {
+  const { settings } = useBooks()
+  const { money } = useMoney()
   if (payments.length === 0) {
     return (
       <Nothing title="No payment is recorded">
@@ -19,13 +21,21 @@ export function PaymentTable({ payments, currency, settings }: PaymentTableProps
       </Nothing>
     )
   }
-  return <DataTable withTableBorder records={payments} columns={columns(currency, settings)} />
+  return (
+    <DataTable
+      withTableBorder
+      records={payments}
+      columns={columns(settings, (value) => money(value, currency))}
+    />
+  )
 }
 
 const WIDE = '(min-width: 48em)'
 
-function columns(currency: string, settings: Settings): DataTableColumn<Payment>[] {
-  const amount = (value: number | null) => money(value, currency, settings.amount_unit)
+function columns(
+  settings: Settings,
+  amount: (value: string | null) => string,
+): DataTableColumn<Payment>[] {
   return [
     { accessor: 'date', noWrap: true, render: (payment) => day(payment.date) },
     {

@@ -32,6 +32,6 @@ function tell(number: string, { details }: SyncReport) {
   } else if (open) {
     toastDone(`${number} needs a person`, open, 'orange')
   } else {
-    toastDone('Nothing to do', `${number} agrees with what Stripe says.`, 'blue')
+    toastDone('Nothing to do', `Stripe has nothing for ${number} that is not recorded.`, 'blue')
   }
 }

@@ -1,14 +1,20 @@
-import { Alert, Button, Group, Modal, Stack, Text } from '@mantine/core'
+import { Modal, Stack, Text } from '@mantine/core'
 import { useMutation } from '@tanstack/react-query'
 import { useState } from 'react'
 import { type Choice, carryOutDecision, previewDecision } from '../api/api'
-import type { Decision, Issue } from '../api/types'
-import { Changes } from '../shared/Changes'
-import { Failure } from '../shared/Feedback'
+import type { Issue } from '../api/types'
 import { words } from '../shared/format'
 import { toastDone } from '../shared/toasts'
 import { useAction } from '../shared/useAction'
-import { DecisionForm } from './DecisionForm'
+import { DecisionForm, type Draft } from './DecisionForm'
+import { DecisionPreview } from './DecisionPreview'
+
+/** The dialog, which stays whatever becomes of the list that it was opened from. */
+export function useDecision() {
+  const [issue, setIssue] = useState<Issue>()
+  const dialog = issue && <DecisionDialog issue={issue} onClose={() => setIssue(undefined)} />
+  return { begin: setIssue, dialog }
+}
 
 interface DecisionDialogProps {
   issue: Issue
@@ -16,11 +22,10 @@ interface DecisionDialogProps {
 }
 
 /** An action is chosen, shown what it would change, and carried out once confirmed. */
-export function DecisionDialog({ issue, onClose }: DecisionDialogProps) {
-  const [choice, setChoice] = useState<Choice>()
+function DecisionDialog({ issue, onClose }: DecisionDialogProps) {
+  const [draft, setDraft] = useState<Draft>({ action: '', argument: '', note: '' })
   const preview = useMutation({
-    mutationFn: previewDecision,
-    onSuccess: (_decision, chosen) => setChoice(chosen),
+    mutationFn: async (choice: Choice) => ({ choice, decision: await previewDecision(choice) }),
   })
   const carryOut = useAction({
     name: `decide issue ${issue.id}`,
@@ -42,46 +47,25 @@ export function DecisionDialog({ issue, onClose }: DecisionDialogProps) {
     >
       <Stack>
         <Text size="sm">{issue.summary}</Text>
-        {choice && preview.data ? (
-          <Preview
-            decision={preview.data}
-            carryingOut={carryOut.isPending}
-            onConfirm={() => carryOut.run(choice)}
+        {preview.data ? (
+          <DecisionPreview
+            issue={issue}
+            decision={preview.data.decision}
+            isCarryingOut={carryOut.isPending}
+            onConfirm={() => carryOut.run(preview.data.choice)}
             onBack={preview.reset}
           />
         ) : (
-          <>
-            <DecisionForm issue={issue} previewing={preview.isPending} onPreview={preview.mutate} />
-            {preview.isError && <Failure error={preview.error} />}
-          </>
+          <DecisionForm
+            issue={issue}
+            draft={draft}
+            onDraft={setDraft}
+            isPreviewing={preview.isPending}
+            refusal={preview.error}
+            onPreview={preview.mutate}
+          />
         )}
       </Stack>
     </Modal>
-  )
-}
-
-interface PreviewProps {
-  decision: Decision
-  carryingOut: boolean
-  onConfirm: () => void
-  onBack: () => void
-}
-
-function Preview({ decision, carryingOut, onConfirm, onBack }: PreviewProps) {
-  return (
-    <>
-      <Alert color="blue" title="Preview">
-        {decision.message}
-      </Alert>
-      <Changes changes={decision.changes} />
-      <Group justify="end">
-        <Button variant="default" onClick={onBack} disabled={carryingOut}>
-          Back
-        </Button>
-        <Button onClick={onConfirm} loading={carryingOut}>
-          Confirm
-        </Button>
-      </Group>
-    </>
   )
 }

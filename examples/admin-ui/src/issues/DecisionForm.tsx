@@ -1,35 +1,43 @@
-import { Button, Group, Radio, Stack, Textarea, TextInput } from '@mantine/core'
-import { useState } from 'react'
+import { Button, Group, Radio, Stack, Textarea } from '@mantine/core'
 import type { Choice } from '../api/api'
 import type { Issue } from '../api/types'
 import { useIssueActions } from '../queries'
-import { Loaded } from '../shared/Feedback'
+import { Failure, Loaded } from '../shared/Feedback'
 import { words } from '../shared/format'
-import { argumentsOf, plainWords } from './arguments'
+import { ArgumentInput } from './ArgumentInput'
+
+/** What has been filled in so far. */
+export interface Draft {
+  action: string
+  argument: string
+  note: string
+}
 
 interface DecisionFormProps {
   issue: Issue
-  previewing: boolean
+  draft: Draft
+  onDraft: (draft: Draft) => void
+  isPreviewing: boolean
+  /** Why there was no preview of what was filled in. */
+  refusal: Error | null
   onPreview: (choice: Choice) => void
 }
 
 /** Asks for the action, for what the action needs, and for a note. */
-export function DecisionForm({ issue, previewing, onPreview }: DecisionFormProps) {
+export function DecisionForm(props: DecisionFormProps) {
+  const { issue, draft, onDraft } = props
   const actions = useIssueActions(issue.id)
-  const [action, setAction] = useState<string>()
-  const [given, setGiven] = useState<Record<string, string>>({})
-  const [note, setNote] = useState('')
-  const chosen = actions.data?.find((candidate) => candidate.action === action)
-  const needed = chosen ? argumentsOf(chosen.description) : []
+  const chosen = actions.data?.find(({ action }) => action === draft.action)
 
   function submit() {
     if (!chosen) return
-    const filled = needed.filter(({ name }) => given[name]?.trim())
-    onPreview({
+    const note = draft.note.trim()
+    const argument = draft.argument.trim()
+    props.onPreview({
       id: issue.id,
       action: chosen.action,
-      ...(note.trim() && { note: note.trim() }),
-      arguments: Object.fromEntries(filled.map(({ name }) => [name, given[name]?.trim() ?? ''])),
+      ...(note && { note }),
+      arguments: chosen.argument && argument ? { [chosen.argument]: argument } : {},
     })
   }
 
@@ -43,36 +51,42 @@ export function DecisionForm({ issue, previewing, onPreview }: DecisionFormProps
           }}
         >
           <Stack>
-            <Radio.Group label="Action" required value={action ?? null} onChange={setAction}>
+            <Radio.Group
+              label="Action"
+              required
+              value={draft.action}
+              // What was filled in was for the other action.
+              onChange={(action) => onDraft({ ...draft, action, argument: '' })}
+            >
               <Stack gap="sm" mt="xs">
-                {found.map((candidate) => (
+                {found.map(({ action, description }) => (
                   <Radio
-                    key={candidate.action}
-                    value={candidate.action}
-                    label={words(candidate.action)}
-                    description={plainWords(candidate.description)}
+                    key={action}
+                    value={action}
+                    label={words(action)}
+                    description={description}
                   />
                 ))}
               </Stack>
             </Radio.Group>
-            {needed.map(({ name, label, optional }) => (
-              <TextInput
-                key={name}
-                label={label}
-                required={!optional}
-                value={given[name] ?? ''}
-                onChange={(event) => setGiven({ ...given, [name]: event.currentTarget.value })}
+            {chosen?.argument && (
+              <ArgumentInput
+                argument={chosen.argument}
+                required={chosen.argument_required}
+                value={draft.argument}
+                onChange={(argument) => onDraft({ ...draft, argument })}
               />
-            ))}
+            )}
             <Textarea
               label="Note"
               description="Kept with the decision"
               autosize
-              value={note}
-              onChange={(event) => setNote(event.currentTarget.value)}
+              value={draft.note}
+              onChange={(event) => onDraft({ ...draft, note: event.currentTarget.value })}
             />
+            {props.refusal && <Failure error={props.refusal} />}
             <Group justify="end">
-              <Button type="submit" loading={previewing} disabled={!chosen}>
+              <Button type="submit" loading={props.isPreviewing} disabled={!chosen}>
                 Preview
               </Button>
             </Group>

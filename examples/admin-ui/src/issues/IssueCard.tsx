@@ -1,18 +1,20 @@
 import { Anchor, Badge, Button, Card, Group, Text } from '@mantine/core'
-import { useDisclosure } from '@mantine/hooks'
 import { Link } from 'react-router'
 import type { Issue } from '../api/types'
 import { SEVERITY_COLOURS } from '../shared/colours'
 import { ago, day, words } from '../shared/format'
-import { DecisionDialog } from './DecisionDialog'
 import { IssueMenu } from './IssueMenu'
 import { isSnoozed } from './snooze'
 
+interface IssueCardProps {
+  issue: Issue
+  onDecide: (issue: Issue) => void
+}
+
 /** One issue: what it is, and what a person can do. */
-export function IssueCard({ issue }: { issue: Issue }) {
-  const [deciding, dialog] = useDisclosure()
+export function IssueCard({ issue, onDecide }: IssueCardProps) {
   return (
-    <Card withBorder component="article" aria-label={`Issue ${issue.id}`}>
+    <Card withBorder component="article" id={`issue-${issue.id}`} aria-label={`Issue ${issue.id}`}>
       <Group gap="xs" mb={6}>
         <Badge color={SEVERITY_COLOURS[issue.severity]} variant="light">
           {issue.severity}
@@ -28,21 +30,20 @@ export function IssueCard({ issue }: { issue: Issue }) {
       <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
         {issue.summary}
       </Text>
-      <Group justify="space-between" mt="sm">
-        <Text size="xs" c="dimmed">
-          Since {ago(issue.first_seen)}
+      <Group justify="space-between" align="end" wrap="nowrap" mt="sm">
+        <Text size="xs" c="dimmed" style={{ overflowWrap: 'anywhere' }}>
+          First seen {ago(issue.first_seen)}
           {issue.note && ` · “${issue.note}”`}
         </Text>
-        <Group gap="xs">
+        <Group gap="xs" wrap="nowrap">
           {issue.actions.length > 0 && (
-            <Button size="xs" onClick={dialog.open}>
+            <Button size="xs" onClick={() => onDecide(issue)}>
               Decide …
             </Button>
           )}
           <IssueMenu issue={issue} />
         </Group>
       </Group>
-      {deciding && <DecisionDialog issue={issue} onClose={dialog.close} />}
     </Card>
   )
 }
@@ -52,7 +53,7 @@ function States({ issue }: { issue: Issue }) {
     <>
       {issue.state === 'acknowledged' && (
         <Badge color="gray" variant="light" tt="none">
-          acknowledged by {issue.acknowledged_by}
+          acknowledged
         </Badge>
       )}
       {isSnoozed(issue) && (

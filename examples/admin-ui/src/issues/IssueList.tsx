@@ -1,13 +1,23 @@
 import { Stack } from '@mantine/core'
 import type { Issue } from '../api/types'
+import { Paged } from '../shared/Paged'
 import { IssueCard } from './IssueCard'
 
-export function IssueList({ issues }: { issues: Issue[] }) {
+interface IssueListProps {
+  issues: Issue[]
+  onDecide: (issue: Issue) => void
+}
+
+export function IssueList({ issues, onDecide }: IssueListProps) {
   return (
-    <Stack gap="sm">
-      {issues.map((issue) => (
-        <IssueCard key={issue.id} issue={issue} />
-      ))}
-    </Stack>
+    <Paged items={issues} size={20}>
+      {(shown) => (
+        <Stack gap="sm">
+          {shown.map((issue) => (
+            <IssueCard key={issue.id} issue={issue} onDecide={onDecide} />
+          ))}
+        </Stack>
+      )}
+    </Paged>
   )
 }

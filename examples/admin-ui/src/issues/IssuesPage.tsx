@@ -1,10 +1,12 @@
 import { useOpenIssues } from '../queries'
 import { Loaded, Nothing } from '../shared/Feedback'
 import { Page } from '../shared/Page'
+import { useDecision } from './DecisionDialog'
 import { IssueList } from './IssueList'
 
 export function IssuesPage() {
   const issues = useOpenIssues()
+  const decision = useDecision()
   return (
     <Page title="Open issues">
       <Loaded query={issues}>
@@ -15,10 +17,11 @@ export function IssuesPage() {
               done about it.
             </Nothing>
           ) : (
-            <IssueList issues={found} />
+            <IssueList issues={found} onDecide={decision.begin} />
           )
         }
       </Loaded>
+      {decision.dialog}
     </Page>
   )
 }

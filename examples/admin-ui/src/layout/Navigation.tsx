@@ -7,7 +7,8 @@ import {
   IconWebhook,
 } from '@tabler/icons-react'
 import { NavLink as RouterLink, useLocation } from 'react-router'
-import { useOpenIssues } from '../queries'
+import { useStatus } from '../queries'
+import { openIssues } from './StatusStrip'
 
 const SCREENS = [
   { to: '/invoices', label: 'Invoices', Icon: IconFileInvoice },
@@ -19,7 +20,8 @@ const SCREENS = [
 
 export function Navigation({ onNavigate }: { onNavigate: () => void }) {
   const { pathname } = useLocation()
-  const issues = useOpenIssues().data?.length ?? 0
+  const status = useStatus().data
+  const issues = status ? openIssues(status) : 0
   return SCREENS.map(({ to, label, Icon }) => (
     <NavLink
       key={to}
@@ -31,7 +33,7 @@ export function Navigation({ onNavigate }: { onNavigate: () => void }) {
       leftSection={<Icon size={18} aria-hidden />}
       rightSection={
         to === '/issues' && issues > 0 ? (
-          <Badge size="sm" color="red" variant="filled">
+          <Badge size="sm" color="red.9" variant="filled" circle={issues < 10}>
             {issues}
           </Badge>
         ) : null

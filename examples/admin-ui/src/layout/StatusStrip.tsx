@@ -1,26 +1,26 @@
 import { Anchor, Group, Paper, Text } from '@mantine/core'
 import type { ReactNode } from 'react'
 import { Link } from 'react-router'
-import type { Issue, Run } from '../api/types'
-import { useOpenIssues, useRuns } from '../queries'
-import { ago, count, duration } from '../shared/format'
+import type { Status } from '../api/types'
+import { useStatus } from '../queries'
+import { ago, count } from '../shared/format'
 
 /** How things stand, on every screen: the last sweep and what waits for a person. */
 export function StatusStrip() {
-  const runs = useRuns(1, 20)
-  const issues = useOpenIssues()
-  if (!runs.data || !issues.data) return null
-  const sweep = runs.data.rows.find((run) => run.kind === 'sweep')
+  const { data: status } = useStatus()
+  if (!status) return null
   return (
     <Paper withBorder px="md" py="xs" mb="lg" component="section" aria-label="Status">
-      <Group gap="xs" style={{ columnGap: 'var(--mantine-spacing-xl)' }}>
-        <Fact name="Last sweep">{sweep ? aboutSweep(sweep) : 'none yet'}</Fact>
+      <Group gap={4} style={{ columnGap: 'var(--mantine-spacing-xl)' }}>
+        <Fact name="Last sweep">{aboutSweep(status)}</Fact>
+        {status.next_sweep_at && <Fact name="Next">{ago(status.next_sweep_at)}</Fact>}
         <Fact name="Waiting for a person">
           <Anchor component={Link} to="/issues" inherit underline="always">
-            {aboutIssues(issues.data)}
+            {aboutIssues(status)}
           </Anchor>
         </Fact>
       </Group>
+      {status.last_sweep_success === false && <Text size="sm">{status.summary}</Text>}
     </Paper>
   )
 }
@@ -36,18 +36,18 @@ function Fact({ name, children }: { name: string; children: ReactNode }) {
   )
 }
 
-function aboutSweep(sweep: Run): string {
-  const when = ago(sweep.started_at)
-  if (sweep.duration === null) return `${when}, under way or ended from outside`
-  const did = `${count(sweep.invoices_checked, 'invoice')} checked, ${sweep.invoices_fixed} repaired`
-  const failed = sweep.success
-    ? ''
-    : `, not complete: ${sweep.error ?? 'Stripe could not be asked'}`
-  return `${when}, ${did} in ${duration(sweep.duration)}${failed}`
+function aboutSweep({ last_sweep_at, last_sweep_success, last_sweep_repaired }: Status): string {
+  if (last_sweep_at === null) return 'none yet'
+  const outcome = last_sweep_success
+    ? `${count(last_sweep_repaired ?? 0, 'invoice')} repaired`
+    : 'not complete'
+  return `${ago(last_sweep_at)}, ${outcome}`
 }
 
-function aboutIssues(issues: Issue[]): string {
-  const critical = issues.filter((issue) => issue.severity === 'critical').length
-  const all = count(issues.length, 'open issue')
-  return critical > 0 ? `${all}, ${critical} critical` : all
+export const openIssues = (status: Status) =>
+  status.open_critical + status.open_warning + status.open_notice
+
+function aboutIssues(status: Status): string {
+  const all = count(openIssues(status), 'open issue')
+  return status.open_critical > 0 ? `${all}, ${status.open_critical} critical` : all
 }

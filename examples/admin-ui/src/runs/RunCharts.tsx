@@ -1,86 +1,144 @@
 import { BarChart } from '@mantine/charts'
-import { Paper, SimpleGrid, Text, Title } from '@mantine/core'
-import type { Run, Settings } from '../api/types'
-import { useRecordedSince, useSettings } from '../queries'
-import { Failure } from '../shared/Feedback'
-import { money } from '../shared/format'
-import { type Recorded, recordedAmounts } from './recorded'
+import { Paper, SimpleGrid, Tabs, Text, Title } from '@mantine/core'
+import type { ReactNode } from 'react'
+import type { Run } from '../api/types'
+import { useMoney } from '../books'
+import { useRunsOfDays } from '../queries'
+import { Loaded } from '../shared/Feedback'
+import { count } from '../shared/format'
+import { addUp, type Bar, bars } from './timeline'
 
-/** The runs on one page, the oldest at the left: how much was looked at, and what came of it. */
-export function RunCharts({ runs }: { runs: Run[] }) {
-  const oldestFirst = runs.toReversed()
-  const settings = useSettings()
-  const recorded = useRecordedSince(oldestFirst[0]?.id ?? null)
-  const error = settings.error ?? recorded.error
-  if (error) return <Failure error={error} />
-  const amounts =
-    settings.data && recorded.data ? recordedAmounts(recorded.data, runs, settings.data) : []
+const DAYS = 30
+
+/** The runs of the last weeks, the oldest at the left: how much was looked at, and what came of it. */
+export function RunCharts() {
+  return <Loaded query={useRunsOfDays(DAYS)}>{(runs) => <Charts runs={runs} />}</Loaded>
+}
+
+function Charts({ runs }: { runs: Run[] }) {
+  const timeline = bars(runs)
+  const total = (what: 'checked' | 'repaired') => timeline.reduce((sum, bar) => sum + bar[what], 0)
   return (
-    <SimpleGrid cols={{ base: 1, md: 2 }}>
-      <Panel title="Invoices per run">
-        <BarChart
-          h={200}
-          data={oldestFirst.map((run) => ({
-            run: `Run ${run.id}`,
-            Checked: run.invoices_checked,
-            Repaired: run.invoices_fixed,
-          }))}
-          dataKey="run"
-          series={[
-            { name: 'Checked', color: 'gray.5' },
-            { name: 'Repaired', color: 'teal.6' },
-          ]}
-          maxBarWidth={24}
-          withLegend
-        />
+    <SimpleGrid cols={{ base: 1, md: 3 }}>
+      <Panel title="Invoices checked" told={total('checked').toLocaleString()}>
+        <Numbers timeline={timeline} what="checked" color="indigo.5" />
       </Panel>
-      <Panel title="Payments recorded in these runs">
-        {settings.data && <Amounts amounts={amounts} settings={settings.data} />}
+      <Panel title="Invoices repaired" told={total('repaired').toLocaleString()}>
+        <Numbers timeline={timeline} what="repaired" color="teal.6" />
       </Panel>
+      <Recorded timeline={timeline} />
     </SimpleGrid>
   )
 }
 
-function Amounts({ amounts, settings }: { amounts: Recorded[]; settings: Settings }) {
-  if (amounts.length === 0) {
+interface NumbersProps {
+  timeline: Bar[]
+  what: 'checked' | 'repaired'
+  color: string
+}
+
+function Numbers({ timeline, what, color }: NumbersProps) {
+  return (
+    <BarChart
+      {...SIZE}
+      data={timeline.map((bar) => ({ label: bar.label, [what]: bar[what] }))}
+      series={[{ name: what, color }]}
+      yAxisProps={{ width: 36, allowDecimals: false, tickFormatter: roughly }}
+    />
+  )
+}
+
+/** What Stripe received for payments that were not in the books; each currency has its own scale. */
+function Recorded({ timeline }: { timeline: Bar[] }) {
+  const totals = addUp(timeline.flatMap(({ booked }) => booked))
+  const { major } = useMoney()
+  const first = totals[0]
+  if (!first) {
     return (
-      <Text size="sm" c="dimmed">
-        None of these runs found a payment that was not in the books.
-      </Text>
+      <Panel title="Payments recorded" told="None">
+        <Text size="sm" c="dimmed">
+          No run has found a payment that was not in the books.
+        </Text>
+      </Panel>
     )
   }
   return (
-    <SimpleGrid cols={{ base: 1, xs: 2 }} spacing="sm">
-      {amounts.map(({ currency, sum, byRun }) => (
-        <div key={currency}>
-          <Text size="sm">
-            <Text span fw={700} inherit>
-              {money(sum, currency, settings.amount_unit)}
-            </Text>
-          </Text>
-          <BarChart
-            h={70}
-            data={byRun}
-            dataKey="run"
-            series={[{ name: 'amount', label: currency.toUpperCase(), color: 'indigo.6' }]}
-            valueFormatter={(value) => money(value, currency, settings.amount_unit)}
-            maxBarWidth={24}
-            withXAxis={false}
-            withYAxis={false}
-            gridAxis="none"
-          />
-        </div>
-      ))}
-    </SimpleGrid>
+    <Panel
+      title="Payments recorded"
+      told={totals.map(({ amount, currency }) => major(amount, currency)).join(' · ')}
+    >
+      <Tabs defaultValue={first.currency} keepMounted={false}>
+        {totals.length > 1 && (
+          <Tabs.List mb="xs">
+            {totals.map(({ currency }) => (
+              <Tabs.Tab key={currency} value={currency} px="xs" py={4}>
+                {currency.toUpperCase()}
+              </Tabs.Tab>
+            ))}
+          </Tabs.List>
+        )}
+        {totals.map(({ currency }) => (
+          <Tabs.Panel key={currency} value={currency}>
+            <Amounts timeline={timeline} currency={currency} />
+          </Tabs.Panel>
+        ))}
+      </Tabs>
+    </Panel>
   )
 }
 
-function Panel({ title, children }: { title: string; children: React.ReactNode }) {
+function Amounts({ timeline, currency }: { timeline: Bar[]; currency: string }) {
+  const { major } = useMoney()
+  const data = timeline.map(({ label, booked }) => {
+    const own = booked.find((one) => one.currency === currency)
+    const told = own
+      ? `${major(own.amount, currency)}, ${count(own.payments, 'payment')}`
+      : 'no payment'
+    // A number only for drawing.
+    return { label, told, amount: Number(own?.amount ?? 0) }
+  })
+  return (
+    <BarChart
+      {...SIZE}
+      data={data}
+      series={[{ name: 'amount', color: 'grape.6' }]}
+      yAxisProps={{ width: 44, tickFormatter: roughly }}
+      tooltipProps={{
+        content: ({ label, payload }) => (
+          <Paper withBorder shadow="md" px="sm" py={4}>
+            <Text size="xs" c="dimmed">
+              {label}
+            </Text>
+            <Text size="sm">{String(payload?.[0]?.payload?.told ?? '')}</Text>
+          </Paper>
+        ),
+      }}
+    />
+  )
+}
+
+const SIZE = {
+  h: 180,
+  dataKey: 'label',
+  maxBarWidth: 24,
+  xAxisProps: { minTickGap: 24 },
+  // Room for the topmost number.
+  barChartProps: { margin: { top: 10 } },
+}
+
+/** For the ticks of an axis: "12K". */
+const ROUGH = new Intl.NumberFormat(undefined, { notation: 'compact' })
+const roughly = (value: number) => ROUGH.format(value)
+
+function Panel({ title, told, children }: { title: string; told: string; children: ReactNode }) {
   return (
     <Paper withBorder p="md" component="section" aria-label={title}>
-      <Title order={2} size="h5" mb="sm">
+      <Title order={2} size="h6" c="dimmed" fw={500}>
         {title}
       </Title>
+      <Text fw={600} mb="sm">
+        {told}
+      </Text>
       {children}
     </Paper>
   )

@@ -1,9 +1,8 @@
 import { Badge, Button, Text } from '@mantine/core'
 import { DataTable, type DataTableColumn } from 'mantine-datatable'
-import { useState } from 'react'
 import type { Run } from '../api/types'
-import { duration, moment, words } from '../shared/format'
-import { UndoDialog } from './UndoDialog'
+import { duration, moment } from '../shared/format'
+import { canBeUndone, causeOf, kindOf } from '../shared/runs'
 
 interface RunTableProps {
   runs: Run[]
@@ -11,33 +10,30 @@ interface RunTableProps {
   page: number
   pageSize: number
   onPage: (page: number) => void
+  onUndo: (run: Run) => void
 }
 
-export function RunTable({ runs, total, page, pageSize, onPage }: RunTableProps) {
-  const [undoing, setUndoing] = useState<number | null>(null)
+export function RunTable({ runs, total, page, pageSize, onPage, onUndo }: RunTableProps) {
   return (
-    <>
-      <DataTable
-        withTableBorder
-        records={runs}
-        columns={columns(setUndoing)}
-        totalRecords={total}
-        recordsPerPage={pageSize}
-        page={page}
-        onPageChange={onPage}
-        getPaginationControlProps={(control) => ({ 'aria-label': `${control} page` })}
-      />
-      {undoing !== null && <UndoDialog run={undoing} onClose={() => setUndoing(null)} />}
-    </>
+    <DataTable
+      withTableBorder
+      records={runs}
+      columns={columns(onUndo)}
+      totalRecords={total}
+      recordsPerPage={pageSize}
+      page={page}
+      onPageChange={onPage}
+      getPaginationControlProps={(control) => ({ 'aria-label': `${control} page` })}
+    />
   )
 }
 
 const WIDE = '(min-width: 48em)'
 
-function columns(undo: (run: number) => void): DataTableColumn<Run>[] {
+function columns(undo: (run: Run) => void): DataTableColumn<Run>[] {
   return [
     { accessor: 'id', title: 'Run' },
-    { accessor: 'kind', noWrap: true, render: (run) => <Kind run={run} /> },
+    { accessor: 'kind', title: 'What', render: (run) => <Kind run={run} /> },
     {
       accessor: 'started_at',
       title: 'Started',
@@ -55,18 +51,25 @@ function columns(undo: (run: number) => void): DataTableColumn<Run>[] {
     },
     { accessor: 'invoices_checked', title: 'Checked', textAlign: 'right', visibleMediaQuery: WIDE },
     { accessor: 'invoices_fixed', title: 'Repaired', textAlign: 'right' },
+    {
+      accessor: 'booked',
+      title: 'Payments',
+      textAlign: 'right',
+      visibleMediaQuery: WIDE,
+      render: (run) => run.booked.reduce((total, { payments }) => total + payments, 0),
+    },
     { accessor: 'issues_found', title: 'Issues', textAlign: 'right', visibleMediaQuery: WIDE },
     {
       accessor: 'undo',
       title: 'Undo',
       textAlign: 'right',
       render: (run) =>
-        run.invoices_fixed > 0 && (
+        canBeUndone(run) && (
           <Button
             size="compact-xs"
             variant="default"
             aria-label={`Undo run ${run.id} …`}
-            onClick={() => undo(run.id)}
+            onClick={() => undo(run)}
           >
             Undo …
           </Button>
@@ -78,14 +81,19 @@ function columns(undo: (run: number) => void): DataTableColumn<Run>[] {
 function Kind({ run }: { run: Run }) {
   return (
     <>
-      {words(run.kind)}{' '}
+      {kindOf(run)}{' '}
       <Text span size="xs" c="dimmed">
-        by {run.cause}
+        {causeOf(run)}
       </Text>
       {!run.success && (
-        <Badge ml="xs" color="red" variant="light" tt="none" title={run.error ?? ''}>
+        <Badge ml="xs" color="red" variant="light" tt="none">
           not complete
         </Badge>
+      )}
+      {run.error && (
+        <Text size="xs" c="dimmed">
+          {run.error}
+        </Text>
       )}
     </>
   )

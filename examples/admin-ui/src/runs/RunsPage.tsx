@@ -1,39 +1,46 @@
-import { Stack } from '@mantine/core'
+import { Code, Stack } from '@mantine/core'
 import { useState } from 'react'
+import { useSearchParams } from 'react-router'
+import type { Run } from '../api/types'
 import { useRuns } from '../queries'
 import { Loaded, Nothing } from '../shared/Feedback'
 import { Page } from '../shared/Page'
 import { RunCharts } from './RunCharts'
 import { RunTable } from './RunTable'
 import { SweepButton } from './SweepButton'
+import { UndoDialog } from './UndoDialog'
 
-const PAGE_SIZE = 20
+const PAGE_SIZE = 15
 
 export default function RunsPage() {
-  const [page, setPage] = useState(1)
+  const [params, setParams] = useSearchParams()
+  const page = Math.max(1, Math.floor(Number(params.get('page'))) || 1)
   const runs = useRuns(page, PAGE_SIZE)
+  const [undoing, setUndoing] = useState<Run>()
   return (
     <Page title="Runs" actions={<SweepButton />}>
       <Loaded query={runs}>
         {({ rows, total }) =>
           total === 0 ? (
             <Nothing title="Nothing has run yet">
-              Press Sweep now, or let it run by itself: select invoice_sync.schedule();
+              Press Sweep now, or let it run by itself: <Code>select invoice_sync.schedule();</Code>
             </Nothing>
           ) : (
             <Stack gap="lg">
-              <RunCharts runs={rows} />
+              <RunCharts />
               <RunTable
                 runs={rows}
                 total={total}
                 page={page}
                 pageSize={PAGE_SIZE}
-                onPage={setPage}
+                onPage={(wanted) => setParams(wanted > 1 ? { page: String(wanted) } : {})}
+                onUndo={setUndoing}
               />
             </Stack>
           )
         }
       </Loaded>
+      {undoing && <UndoDialog run={undoing} onClose={() => setUndoing(undefined)} />}
     </Page>
   )
 }

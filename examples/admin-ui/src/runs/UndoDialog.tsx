@@ -1,92 +1,146 @@
-import { Accordion, Alert, Button, Group, List, Modal, Skeleton, Stack, Text } from '@mantine/core'
-import { useQuery } from '@tanstack/react-query'
-import { previewUndo, undo } from '../api/api'
-import type { Undone } from '../api/types'
+import { Accordion, Alert, Button, Group, List, Modal, Stack, Text } from '@mantine/core'
+import { undo } from '../api/api'
+import type { Run, RowChange, Undone } from '../api/types'
+import { useBooks, useMoney } from '../books'
+import { useInvoicesById, useUndoPreview } from '../queries'
 import { Changes } from '../shared/Changes'
-import { Failure } from '../shared/Feedback'
+import { Loaded } from '../shared/Feedback'
+import { count } from '../shared/format'
+import { Paged } from '../shared/Paged'
 import { useAction } from '../shared/useAction'
+import { summaryOf } from './summary'
 
 interface UndoDialogProps {
-  run: number
+  run: Run
   onClose: () => void
 }
 
 /** Shows what would be put back, does it once confirmed, and says what was left and why. */
 export function UndoDialog({ run, onClose }: UndoDialogProps) {
-  const preview = useQuery({
-    queryKey: ['undo', run],
-    queryFn: () => previewUndo(run),
-    staleTime: Number.POSITIVE_INFINITY,
-    gcTime: 0,
-  })
-  const carryOut = useAction({ name: `undo ${run}`, call: () => undo(run) })
-  const shown = carryOut.result ?? preview.data
-  const nothing = preview.data?.undone === 0
+  const carryOut = useAction({ name: `undo ${run.id}`, call: () => undo(run.id) })
+  const done = carryOut.result
+  const preview = useUndoPreview(run.id, done === undefined)
+  const isDecision = run.kind === 'resolve_issue'
+  // A decision is taken back also where it has changed no row.
+  const canBeDone = preview.data !== undefined && (preview.data.undone > 0 || isDecision)
 
   return (
     <Modal
       opened
       onClose={onClose}
-      title={`Undo run ${run}`}
+      title={isDecision ? `Take back the decision of run ${run.id}` : `Undo run ${run.id}`}
       size="lg"
       closeButtonProps={{ 'aria-label': 'Close' }}
     >
       <Stack>
-        {preview.isPending && <Skeleton height={120} />}
-        {preview.isError && <Failure error={preview.error} />}
-        {shown && <Told result={shown} />}
+        {done ? (
+          <Result result={done} />
+        ) : (
+          <Loaded query={preview}>
+            {(result) => <Preview result={result} isDecision={isDecision} />}
+          </Loaded>
+        )}
         <Group justify="end">
           <Button variant="default" onClick={onClose}>
-            {carryOut.result || nothing ? 'Close' : 'Cancel'}
+            {done || !canBeDone ? 'Close' : 'Cancel'}
           </Button>
-          {preview.data && !carryOut.result && !nothing && (
+          {canBeDone && !done && (
             <Button color="red.9" loading={carryOut.isPending} onClick={() => carryOut.run()}>
-              Put back
+              {isDecision ? 'Take back' : 'Put back'}
             </Button>
           )}
         </Group>
-        {shown && <Invoices undone={shown.details.undone} />}
+        <Invoices undone={(done ?? preview.data)?.details.undone ?? []} />
       </Stack>
     </Modal>
   )
 }
 
-function Told({ result }: { result: Undone }) {
+function Preview({ result, isDecision }: { result: Undone; isDecision: boolean }) {
   return (
     <>
-      <Alert
-        color={result.dryRun ? 'blue' : 'teal'}
-        title={result.dryRun ? 'Preview: nothing is done yet' : 'Done'}
-        role="status"
-      >
-        {result.message}
+      <Alert color="blue" title="Nothing is done yet" role="status">
+        {intention(result, isDecision)}
       </Alert>
-      {result.left.length > 0 && (
-        <Alert color="orange" title="Left as it is">
-          <List size="sm">
-            {result.left.map((left) => (
-              <List.Item key={`${left.table} ${left.row}`}>
-                {left.why}{' '}
-                <Text span c="dimmed" size="xs">
-                  ({left.table} {left.row})
-                </Text>
-              </List.Item>
-            ))}
-          </List>
-        </Alert>
-      )}
+      <Left left={result.left} title="Would be left as it is" />
     </>
   )
 }
 
-function Invoices({ undone }: { undone: Undone['details']['undone'] }) {
+function Result({ result }: { result: Undone }) {
+  return (
+    <>
+      <Alert color="teal" title="Done" role="status">
+        {result.message}
+      </Alert>
+      <Left left={result.left} title="Left as it is" />
+    </>
+  )
+}
+
+function intention({ undone, left, message }: Undone, isDecision: boolean): string {
+  const rows = undone > 0 ? `${count(undone, 'invoice')} would be put back as before the run.` : ''
+  if (isDecision) {
+    return `The decision would be taken back: you are told of the issue again while it stands. ${rows}`
+  }
+  return rows || (left.length > 0 ? 'Nothing can be put back.' : message)
+}
+
+function Left({ left, title }: { left: Undone['left']; title: string }) {
+  if (left.length === 0) return null
+  return (
+    <Alert color="orange" title={title}>
+      <Paged items={left} size={10}>
+        {(shown) => (
+          <List size="sm">
+            {shown.map(({ table, row, why }) => (
+              <List.Item key={`${table} ${row}`}>
+                {why}{' '}
+                <Text span c="dimmed" size="xs">
+                  ({table} {row})
+                </Text>
+              </List.Item>
+            ))}
+          </List>
+        )}
+      </Paged>
+    </Alert>
+  )
+}
+
+type Invoices = Undone['details']['undone']
+
+/** Collapsed: each with what becomes of its status and its amount; opened, column by column. */
+function Invoices({ undone }: { undone: Invoices }) {
+  return (
+    <Paged items={undone} size={8}>
+      {(shown) => <InvoicesOfPage undone={shown} />}
+    </Paged>
+  )
+}
+
+function InvoicesOfPage({ undone }: { undone: Invoices }) {
+  const { settings } = useBooks()
+  const { money } = useMoney()
+  const known = useInvoicesById(undone.map(({ invoiceId }) => invoiceId)).data ?? []
+  const currencyOf = (id: string) =>
+    known.find((invoice) => invoice.id === id)?.currency ?? settings.default_currency
+  const summary = (changes: RowChange[], currency: string) =>
+    summaryOf(changes, settings, (amount) => money(amount, currency))
   return (
     <Accordion variant="contained" order={3}>
-      {undone.map((invoice) => (
-        <Accordion.Item key={invoice.invoiceId} value={invoice.invoiceId}>
-          <Accordion.Control>{invoice.invoiceNumber ?? invoice.invoiceId}</Accordion.Control>
+      {undone.map(({ invoiceId, invoiceNumber, changes }) => (
+        <Accordion.Item key={invoiceId} value={invoiceId}>
+          <Accordion.Control>
+            <Text size="sm" fw={600}>
+              {invoiceNumber ?? invoiceId}
+            </Text>
+            <Text size="sm" c="dimmed">
+              {summary(changes, currencyOf(invoiceId))}
+            </Text>
+          </Accordion.Control>
           <Accordion.Panel>
-            <Changes changes={invoice.changes} />
+            <Changes changes={changes} currency={currencyOf(invoiceId)} />
           </Accordion.Panel>
         </Accordion.Item>
       ))}

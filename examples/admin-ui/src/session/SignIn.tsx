@@ -5,17 +5,22 @@ import {
   Paper,
   PasswordInput,
   Stack,
+  Text,
   TextInput,
   Title,
 } from '@mantine/core'
+import { useDocumentTitle } from '@mantine/hooks'
 import { useMutation } from '@tanstack/react-query'
 import { useState } from 'react'
+import { isDemo } from '../config'
+import { PASSWORD, PEOPLE } from '../demo/people'
 import { supabase } from '../supabase'
 
-/** Signs in with e-mail and password through Supabase Auth. */
+/** Signs in with e-mail and password through Supabase Auth. In the demonstration both are filled in. */
 export function SignIn() {
-  const [email, setEmail] = useState('')
-  const [password, setPassword] = useState('')
+  useDocumentTitle('Sign in · invoice_sync')
+  const [email, setEmail] = useState(isDemo ? String(PEOPLE[0]?.email) : '')
+  const [password, setPassword] = useState(isDemo ? PASSWORD : '')
   const signIn = useMutation({
     mutationFn: async () => {
       const { error } = await supabase.auth.signInWithPassword({ email, password })
@@ -24,10 +29,13 @@ export function SignIn() {
   })
 
   return (
-    <Container component="main" size={420} pt="20vh">
-      <Title order={1} size="h2" mb="md">
+    <Container component="main" size={420} pt={{ base: '10vh', sm: '20vh' }}>
+      <Title order={1} size="h2">
         invoice_sync
       </Title>
+      <Text c="dimmed" mb="md">
+        For those who keep the books
+      </Text>
       <Paper
         withBorder
         p="lg"
@@ -53,7 +61,11 @@ export function SignIn() {
             value={password}
             onChange={(event) => setPassword(event.currentTarget.value)}
           />
-          {signIn.error && <Alert color="red">{signIn.error.message}</Alert>}
+          {signIn.error && (
+            <Alert color="red" role="alert">
+              {signIn.error.message}
+            </Alert>
+          )}
           <Button type="submit" loading={signIn.isPending}>
             Sign in
           </Button>

@@ -1,27 +1,47 @@
-/** Amounts, dates and words as people write them. */
+/** Amounts, dates and words as people write them. Nothing here fails, whatever a database holds. */
 
-import type { Settings } from '../api/types'
+import type { Currency, Settings } from '../api/types'
+import { fraction, isDecimal, movePoint } from './decimal'
 
-/** Currencies that Stripe counts in hundredths although ISO 4217 gives them no decimals. */
-const HUNDREDTHS_AT_STRIPE = ['ISK', 'UGX']
+/** What has to be known to write amounts. */
+export interface Units {
+  settings: Pick<Settings, 'amount_unit'>
+  currencies: Currency[]
+}
 
-export function money(
-  amount: number | null,
-  currency: string,
-  unit: Settings['amount_unit'],
-): string {
+/** An amount of the application's own tables. */
+export function money(amount: string | null, currency: string, units: Units): string {
   if (amount === null) return '–'
-  const code = currency.toUpperCase()
-  const format = new Intl.NumberFormat(undefined, { style: 'currency', currency: code })
-  return format.format(amount / smallestUnits(code, unit, format))
+  if (!isDecimal(amount)) return `${amount} ${currency}`
+  const { iso_digits, stripe_digits } = digitsOf(currency, units.currencies)
+  const places = { major: 0, minor: iso_digits, stripe: stripe_digits }
+  return inMajorUnits(movePoint(amount, places[units.settings.amount_unit]), currency, units)
 }
 
-/** How many of what is counted make one of the currency. */
-function smallestUnits(code: string, unit: Settings['amount_unit'], format: Intl.NumberFormat) {
-  if (unit === 'major') return 1
-  if (unit === 'stripe' && HUNDREDTHS_AT_STRIPE.includes(code)) return 100
-  return 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2)
+/** An amount in major units. */
+export function inMajorUnits(amount: string, currency: string, units: Units): string {
+  const needed = fraction(amount).replace(/0+$/, '').length
+  const { iso_digits } = digitsOf(currency, units.currencies)
+  const digits = {
+    minimumFractionDigits: iso_digits,
+    maximumFractionDigits: Math.min(20, Math.max(iso_digits, needed)),
+  }
+  // As text it is written with all its digits.
+  const exact = amount as Intl.StringNumericLiteral
+  if (/^[A-Za-z]{3}$/.test(currency)) {
+    const style = { style: 'currency', currency: currency.toUpperCase() } as const
+    return new Intl.NumberFormat(undefined, { ...style, ...digits }).format(exact)
+  }
+  const plain = new Intl.NumberFormat(undefined, digits).format(exact)
+  return `${plain} ${currency}`.trim()
 }
+
+const USUAL = { iso_digits: 2, stripe_digits: 2 }
+
+const digitsOf = (currency: string, currencies: Currency[]) =>
+  currencies.find((known) => known.currency === currency.toLowerCase()) ?? USUAL
+
+// ---------------------------------------------------------------------- dates
 
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' })
 const DAY_WITHOUT_ZONE = new Intl.DateTimeFormat(undefined, {
@@ -30,14 +50,19 @@ const DAY_WITHOUT_ZONE = new Intl.DateTimeFormat(undefined, {
 })
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 
+/** As it is where it is no date of this calendar: PostgreSQL has infinity, and years BC. */
+function written(format: Intl.DateTimeFormat, value: string): string {
+  const date = new Date(value)
+  return Number.isNaN(date.getTime()) ? value : format.format(date)
+}
+
 /** A date, or the day of a moment. */
 export function day(value: string | null): string {
   if (!value) return '–'
-  const format = value.length === 10 ? DAY_WITHOUT_ZONE : DAY
-  return format.format(new Date(value))
+  return written(value.length === 10 ? DAY_WITHOUT_ZONE : DAY, value)
 }
 
-export const moment = (value: string | null) => (value ? MOMENT.format(new Date(value)) : '–')
+export const moment = (value: string | null) => (value ? written(MOMENT, value) : '–')
 
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ['day', 86_400],
@@ -46,11 +71,13 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
 ]
 const RELATIVE = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' })
 
-/** "5 minutes ago". */
+/** "5 minutes ago", "in 5 minutes". */
 export function ago(value: string, now = Date.now()): string {
   const seconds = (new Date(value).getTime() - now) / 1000
+  if (Number.isNaN(seconds)) return value
   const step = STEPS.find(([, length]) => Math.abs(seconds) >= length)
-  return step ? RELATIVE.format(Math.round(seconds / step[1]), step[0]) : 'just now'
+  if (step) return RELATIVE.format(Math.round(seconds / step[1]), step[0])
+  return seconds > 0 ? 'in a moment' : 'just now'
 }
 
 /** PostgreSQL's interval `00:00:05.473527` as "5.5 s". */
@@ -64,6 +91,8 @@ export function duration(value: string | null): string {
     ? `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`
     : `${(seconds / 3600).toFixed(1)} h`
 }
+
+// ---------------------------------------------------------------------- words
 
 /** `paid_without_payment` as "Paid without payment". */
 export function words(name: string): string {

@@ -1,13 +1,8 @@
 import { notifications } from '@mantine/notifications'
 import type { Problem } from '../api/problem'
 
-export function toastProblem(problem: Problem) {
-  notifications.show({
-    color: 'red',
-    title: problem.title,
-    message: [problem.message, problem.hint].filter(Boolean).join('. '),
-    autoClose: 12_000,
-  })
+export function toastProblem({ title, message }: Problem) {
+  notifications.show({ color: 'red', title, message, autoClose: 12_000 })
 }
 
 export function toastDone(title: string, message: string, color = 'teal') {

@@ -16,11 +16,10 @@ export function useAction<Given = void, Result = unknown>(action: Action<Given, 
   const mutation = useMutation({
     mutationKey,
     mutationFn: action.call,
-    onSuccess: (result, given) => {
-      action.onDone?.(result, given)
-      return queries.invalidateQueries()
-    },
+    onSuccess: (result, given) => action.onDone?.(result, given),
     onError: (error) => toastProblem(asProblem(error)),
+    // Also where it failed: it may be because what is shown is not so any more.
+    onSettled: () => queries.invalidateQueries(),
   })
   // A double click comes before the button is drawn as disabled.
   const run = (given: Given) => {

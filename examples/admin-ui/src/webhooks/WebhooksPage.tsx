@@ -1,15 +1,17 @@
 import { BarChart } from '@mantine/charts'
-import { Alert, Paper, Stack, Title } from '@mantine/core'
-import { DataTable } from 'mantine-datatable'
+import { Alert, Code, Paper, Stack, Title } from '@mantine/core'
+import { DataTable, type DataTableColumn } from 'mantine-datatable'
 import type { WebhookHour } from '../api/types'
 import { useWebhookHealth } from '../queries'
 import { Loaded, Nothing } from '../shared/Feedback'
 import { duration, moment } from '../shared/format'
 import { Page } from '../shared/Page'
-import { byDay, byType, verdict } from './health'
+import { byDay, byType, type OfType, verdict } from './health'
+
+const DAYS = 14
 
 export default function WebhooksPage() {
-  const health = useWebhookHealth()
+  const health = useWebhookHealth(DAYS)
   return (
     <Page title="Webhooks">
       <Loaded query={health}>
@@ -23,7 +25,7 @@ function NoEvents() {
   return (
     <Nothing title="No events yet">
       Every sweep reads Stripe’s feed of events, and what came by webhook is held against it. Point
-      Stripe’s webhook at /rest/v1/rpc/handle_webhook, or let a sweep run.
+      Stripe’s webhook at <Code>/rest/v1/rpc/handle_webhook</Code>, or let a sweep run.
     </Nothing>
   )
 }
@@ -36,49 +38,52 @@ function Health({ hours }: { hours: WebhookHour[] }) {
         {text}
       </Alert>
       <Paper withBorder p="md" component="section" aria-label="Events per day">
-        <Title order={2} size="h5" mb="sm">
-          Events per day
+        <Title order={2} size="h6" c="dimmed" fw={500} mb="sm">
+          Stripe’s events of the last {DAYS} days
         </Title>
         <BarChart
           h={220}
-          data={byDay(hours)}
+          data={byDay(hours, DAYS)}
           dataKey="day"
           type="stacked"
           series={[
             { name: 'By webhook', color: 'teal.6' },
             { name: 'Only in the feed', color: 'orange.6' },
           ]}
-          maxBarWidth={48}
+          maxBarWidth={36}
+          yAxisProps={{ width: 36, allowDecimals: false }}
           withLegend
         />
       </Paper>
-      <DataTable
-        withTableBorder
-        idAccessor="type"
-        // On a phone it scrolls sideways, and the keyboard has to get there.
-        scrollAreaProps={{ viewportProps: { tabIndex: 0 } }}
-        records={byType(hours)}
-        columns={[
-          { accessor: 'type', title: 'Event' },
-          { accessor: 'byWebhook', title: 'By webhook', textAlign: 'right' },
-          { accessor: 'byFeedOnly', title: 'Only in the feed', textAlign: 'right' },
-          {
-            accessor: 'lastDelivery',
-            title: 'Last delivery',
-            noWrap: true,
-            visibleMediaQuery: '(min-width: 48em)',
-            render: ({ lastDelivery }) => moment(lastDelivery),
-          },
-          {
-            accessor: 'delay',
-            title: 'Delay then',
-            textAlign: 'right',
-            noWrap: true,
-            visibleMediaQuery: '(min-width: 48em)',
-            render: ({ delay }) => duration(delay),
-          },
-        ]}
-      />
+      <DataTable withTableBorder idAccessor="type" records={byType(hours)} columns={COLUMNS} />
     </Stack>
   )
 }
+
+const WIDE = '(min-width: 48em)'
+
+const COLUMNS: DataTableColumn<OfType>[] = [
+  // On a phone it is broken after its dots and underscores.
+  {
+    accessor: 'type',
+    title: 'Event',
+    render: ({ type }) => type.replaceAll(/[._]/g, (sign) => `${sign}\u200b`),
+  },
+  { accessor: 'byWebhook', title: 'By webhook', textAlign: 'right' },
+  { accessor: 'byFeedOnly', title: 'Only in the feed', textAlign: 'right' },
+  {
+    accessor: 'lastDelivery',
+    title: 'Last delivery',
+    noWrap: true,
+    visibleMediaQuery: WIDE,
+    render: ({ lastDelivery }) => moment(lastDelivery),
+  },
+  {
+    accessor: 'delay',
+    title: 'Delay then',
+    textAlign: 'right',
+    noWrap: true,
+    visibleMediaQuery: WIDE,
+    render: ({ delay }) => duration(delay),
+  },
+]

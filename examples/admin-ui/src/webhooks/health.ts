@@ -1,5 +1,5 @@
 import type { WebhookHour } from '../api/types'
-import { count, day } from '../shared/format'
+import { count } from '../shared/format'
 
 export interface OfType {
   type: string
@@ -12,55 +12,68 @@ export interface OfType {
 
 /** One row for each type of event; the hours are the newest first. */
 export function byType(hours: WebhookHour[]): OfType[] {
-  const types = [...new Set(hours.map((hour) => hour.type))].sort()
-  return types.map((type) => {
-    const own = hours.filter((hour) => hour.type === type)
-    const newest = own.find((hour) => hour.last_delivery !== null)
-    return {
-      type,
-      byWebhook: total(own, 'by_webhook'),
-      byFeedOnly: total(own, 'by_feed_only'),
-      lastDelivery: newest?.last_delivery ?? null,
-      delay: newest?.mean_delay ?? null,
-    }
-  })
+  return [...Map.groupBy(hours, ({ type }) => type)]
+    .map(([type, own]) => {
+      const newest = own.find((hour) => hour.last_delivery !== null)
+      return {
+        type,
+        byWebhook: total(own, 'by_webhook'),
+        byFeedOnly: total(own, 'by_feed_only'),
+        lastDelivery: newest?.last_delivery ?? null,
+        delay: newest?.mean_delay ?? null,
+      }
+    })
+    .sort((one, other) => one.type.localeCompare(other.type))
 }
 
-/** One bar for each day, the oldest first. */
-export function byDay(hours: WebhookHour[]) {
-  const days = [...new Set(hours.map((hour) => day(hour.hour)))].reverse()
-  return days.map((name) => {
-    const own = hours.filter((hour) => day(hour.hour) === name)
+const DAY = 86_400_000
+const BY_DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' })
+
+/** One bar for each of the last days, the oldest first. */
+export function byDay(hours: WebhookHour[], days: number, now = Date.now()) {
+  const ofDay = Map.groupBy(hours, ({ hour }) => BY_DAY.format(new Date(hour)))
+  return Array.from({ length: days }, (_, at) => {
+    const day = BY_DAY.format(now - (days - 1 - at) * DAY)
+    const own = ofDay.get(day) ?? []
     return {
-      day: name,
+      day,
       'By webhook': total(own, 'by_webhook'),
       'Only in the feed': total(own, 'by_feed_only'),
     }
   })
 }
 
-/** Whether Stripe's webhooks come, in a sentence. */
-export function verdict(hours: WebhookHour[]) {
-  const arrived = total(hours, 'by_webhook')
-  const missed = total(hours, 'by_feed_only')
+/** Whether Stripe's webhooks come now: by the last 24 hours, so that what is mended is over. */
+export function verdict(hours: WebhookHour[], now = Date.now()) {
+  const recent = hours.filter(({ hour }) => now - new Date(hour).getTime() < DAY)
+  const arrived = total(recent, 'by_webhook')
+  const missed = total(recent, 'by_feed_only')
+  if (arrived + missed === 0) {
+    return {
+      tone: 'blue',
+      title: 'Nothing happened at Stripe in the last 24 hours',
+      text: 'So there was no event that a webhook could have brought.',
+    }
+  }
+  if (missed === 0) {
+    return {
+      tone: 'teal',
+      title: 'Webhooks come',
+      text: `In the last 24 hours ${count(arrived, 'event')} came by webhook, and none was missed.`,
+    }
+  }
+  const acted = 'The sweeps act on what Stripe’s feed of events tells all the same.'
   if (arrived === 0) {
     return {
       tone: 'orange',
       title: 'No webhook has come',
-      text: `Stripe’s feed has ${count(missed, 'event')} that no webhook brought. The sweeps act on them all the same; look at the endpoint in Stripe’s dashboard.`,
-    }
-  }
-  if (missed > 0) {
-    return {
-      tone: 'yellow',
-      title: 'Some webhooks did not come',
-      text: `${count(arrived, 'event')} came by webhook, ${missed} only by Stripe’s feed, which every sweep reads.`,
+      text: `In the last 24 hours Stripe’s feed told ${count(missed, 'event')} that no webhook brought. ${acted} Look at the endpoint in Stripe’s dashboard.`,
     }
   }
   return {
-    tone: 'teal',
-    title: 'Webhooks come',
-    text: `All ${count(arrived, 'event')} came by webhook.`,
+    tone: 'yellow',
+    title: 'Some webhooks did not come',
+    text: `In the last 24 hours ${count(arrived, 'event')} came by webhook, and ${missed} did not. ${acted}`,
   }
 }
 

@@ -1,0 +1,78 @@
+//! Who is an admin: a function of the user's choice says it of RPC callers.
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::settings::Settings;
+use crate::pg::identity::{as_table_owner, is_rpc};
+use crate::pg::{Problem, sql};
+
+/// The function that `settings.rpc_admin_check` names.
+#[derive(Deserialize)]
+pub(crate) struct AdminCheck {
+    /// Quoted, with its schema.
+    name: String,
+    owner: u32,
+    answers_boolean: bool,
+}
+
+const FIND: &str = "
+    select jsonb_build_object(
+        'name', format('%I.%I', n.nspname, p.proname),
+        'owner', p.proowner::bigint,
+        'answers_boolean', p.prorettype = 'boolean'::regtype and not p.proretset and p.prokind = 'f')
+    from pg_proc p
+    join pg_namespace n on n.oid = p.pronamespace
+    where p.oid = to_regprocedure($1 || '()')";
+
+impl AdminCheck {
+    /// Fails with 42883 where there is no such function, with 42804 where it does
+    /// not answer with a boolean.
+    pub(crate) fn find(settings: &Settings) -> Result<Self, Problem> {
+        let name = settings.rpc_admin_check.as_str();
+        let found = sql::fetch_one(FIND, &[Some(name)])
+            .map(serde_json::from_value::<Self>)
+            .and_then(Result::ok)
+            .ok_or_else(|| {
+                Problem::new(
+                    PgSqlErrorCode::ERRCODE_UNDEFINED_FUNCTION,
+                    format!("function {name}() does not exist"),
+                )
+                .detail("The setting rpc_admin_check names it.")
+                .hint("Write its name with its schema, such as public.is_admin; it takes no arguments.")
+            })?;
+        if found.answers_boolean {
+            return Ok(found);
+        }
+        Err(Problem::new(
+            PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+            format!("function {}() does not answer with a boolean", found.name),
+        )
+        .detail("The setting rpc_admin_check names it."))
+    }
+
+    /// Asks it, with the rights of its owner.
+    fn says_yes(&self) -> bool {
+        let question = format!("select to_jsonb({}())", self.name);
+        let answer = as_table_owner(self.owner.into(), || sql::fetch_one(&question, &[]));
+        answer == Some(Value::Bool(true))
+    }
+}
+
+/// Fails with 42501 for an RPC caller who is no admin.
+pub(crate) fn require_admin() -> Result<(), Problem> {
+    if !is_rpc() {
+        return Ok(());
+    }
+    let check = AdminCheck::find(&Settings::load()?)?;
+    if check.says_yes() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        "only admins may do this",
+    )
+    .detail(format!("{}() does not take the caller for one.", check.name))
+    .hint("By default an admin's token has \"app_metadata\": {\"role\": \"admin\"}; the setting rpc_admin_check can name another check."))
+}
