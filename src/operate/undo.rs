@@ -10,6 +10,7 @@ use super::putback::{Desk, PutBack};
 use crate::domain::identity::PaymentIds;
 use crate::host::mapping::Mapping;
 use crate::host::read::Reading;
+use crate::ledger::memory;
 use crate::ledger::runs::{self, Kind, State, Totals};
 use crate::ledger::undone::{self, Recorded};
 use crate::pg::Problem;
@@ -118,8 +119,11 @@ impl Undone {
 /// Whether the machine did it on what Stripe said, and would do it by itself: it
 /// does not link a payment that names another invoice.
 fn is_machines(change: &Recorded) -> bool {
-    change.evidence.get("stripe").is_some()
-        && change.evidence["action"] != Action::LinkPayment.as_str()
+    change.evidence.get("stripe").is_some() && !is_link(change)
+}
+
+fn is_link(change: &Recorded) -> bool {
+    change.evidence["action"] == Action::LinkPayment.as_str()
 }
 
 /// An undo while it goes on.
@@ -153,6 +157,11 @@ impl Undo {
         undone::note(own_run, undone, &done.changes);
         if self.kind == Undone::Undo {
             return undone::repair_stands_again(own_run, self.run, &invoice.id);
+        }
+        let linked: Vec<&Recorded> = undone.iter().copied().filter(|c| is_link(c)).collect();
+        if !linked.is_empty() {
+            let ids = stripe_payments(treatment.mapping, &linked, &done.reading);
+            memory::forget(&invoice.id, &ids);
         }
         // What the machine wrote it would write again, were it not held back. What
         // a person did it does not do by itself.
