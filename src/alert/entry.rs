@@ -26,6 +26,8 @@ const AMOUNTS: [(&str, &str); 9] = [
 #[serde(rename_all = "lowercase")]
 pub(super) enum Occasion {
     New,
+    /// It is worse than what was told, or about other sums.
+    Changed,
     Reminder,
     Resolved,
 }
