@@ -74,6 +74,7 @@ create table settings (
         check (alert_minimum_severity in ('notice', 'warning', 'critical')),
     alert_reminder_after interval default '3 days' check (alert_reminder_after >= interval '1 hour'),
     alert_when_resolved boolean not null default false,
+    alert_notify text not null default 'full' check (alert_notify in ('full', 'ids', 'off')),
     admin_page_url text default null,
 
     rpc_admin_check text not null default 'invoice_sync.is_admin',
@@ -149,6 +150,8 @@ comment on column settings.alert_minimum_severity is
 comment on column settings.alert_reminder_after is
     'An issue that is still open so long after it was told of is told of again, and again after that; at least an hour; null: never';
 comment on column settings.alert_when_resolved is 'Whether an alert says, too, that what was told of is resolved';
+comment on column settings.alert_notify is
+    'What the channel invoice_sync_issues says, on which every role that may connect to this database can LISTEN: full (with invoice numbers, ids and sentences), ids (number, kind and severity of each issue) or off';
 comment on column settings.admin_page_url is
     'Where a person can look at an issue: an https or http URL in which {issue_id} and {invoice_id} are filled in; without either, #issue-{issue_id} is added, unless it has a fragment; null: alerts have no links';
 comment on column settings.rpc_admin_check is

@@ -85,6 +85,16 @@ impl Entry {
         })
     }
 
+    /// The same for a channel that strangers may listen on.
+    pub(super) fn to_bare_json(&self) -> Value {
+        json!({
+            "id": self.issue,
+            "occasion": self.occasion,
+            "severity": self.severity,
+            "kind": self.kind,
+        })
+    }
+
     pub(super) fn title(&self) -> String {
         match self.number.as_ref().or(self.invoice.as_ref()) {
             Some(number) => format!("Invoice {}", visible(number)),

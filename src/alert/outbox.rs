@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::entry::{Entry, Occasion};
 use super::mail::{Mail, compose};
 use super::send::{Delivery, Letter, Outlook};
-use super::settings::AlertSettings;
+use super::settings::{AlertSettings, Notify};
 use crate::pg::{Problem, in_subtransaction, sql};
 
 /// What listeners (`listen invoice_sync_issues`) are told by, too.
@@ -61,9 +61,14 @@ fn try_digest(run: i64) -> Result<(), Problem> {
     let settings = AlertSettings::load()?;
     let mail = compose(&entries, &settings, &database());
     let alert = put(run, &mail, &settings, &entries);
+    let in_json = match settings.alert_notify {
+        Notify::Full => Entry::to_json,
+        Notify::Ids => Entry::to_bare_json,
+        Notify::Off => return Ok(()),
+    };
     sql::execute(
         "select pg_notify($1, $2)",
-        &[Some(CHANNEL), Some(&payload(alert, run, &entries))],
+        &[Some(CHANNEL), Some(&payload(alert, run, &entries, in_json))],
     );
     Ok(())
 }
@@ -187,13 +192,18 @@ fn fingerprint(mail: &Mail, settings: &AlertSettings) -> String {
 
 /// For the listeners: as many issues as there is room for, in the same order, and
 /// how many were left out.
-fn payload(alert: i64, run: i64, entries: &[Entry]) -> String {
+fn payload(
+    alert: i64,
+    run: i64,
+    entries: &[Entry],
+    in_json: impl Fn(&Entry) -> Value,
+) -> String {
     let count = |occasion| {
         let those = entries.iter().filter(|entry| entry.occasion == occasion);
         those.count()
     };
     let told = |shown: usize| {
-        let issues: Vec<Value> = entries[..shown].iter().map(Entry::to_json).collect();
+        let issues: Vec<Value> = entries[..shown].iter().map(&in_json).collect();
         json!({
             "alert": alert,
             "run": run,

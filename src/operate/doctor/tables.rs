@@ -93,7 +93,19 @@ fn required_columns(mapping: &Mapping, facts: &Value) -> Check {
     let name = "columns of new payments";
     let unfilled = &mapping.payments.unfilled;
     if unfilled.is_empty() {
-        return Check::good(name, "each that must have a value gets one");
+        return match blanks() {
+            blanks if blanks.is_empty() => {
+                Check::good(name, "each that must have a value gets one")
+            }
+            blanks => Check::bad(
+                name,
+                format!(
+                    "payment_values still says {BLANK:?}, from the hint, for {}: every new payment would have that",
+                    blanks.join(", ")
+                ),
+                fill(&blanks),
+            ),
+        };
     }
     let detail = format!(
         "NOT NULL, without a default and not in payment_values: {}",
@@ -102,18 +114,35 @@ fn required_columns(mapping: &Mapping, facts: &Value) -> Check {
     if facts["fills"] == json!(true) {
         return Check::good(name, format!("{detail}; a trigger may fill them"));
     }
-    let values: serde_json::Map<String, Value> = unfilled
+    Check::bad(name, detail, fill(unfilled))
+}
+
+/// Stands in a hint for what only the user knows.
+const BLANK: &str = "?";
+
+/// A statement in which the values are to be put in.
+fn fill(columns: &[String]) -> String {
+    let values: serde_json::Map<String, Value> = columns
         .iter()
-        .map(|column| (column.clone(), json!({ "value": "?" })))
+        .map(|column| (column.clone(), json!({ "value": BLANK })))
         .collect();
-    Check::bad(
-        name,
-        detail,
-        format!(
-            "update invoice_sync.settings set payment_values = payment_values || {};",
-            pgrx::spi::quote_literal(Value::Object(values).to_string())
-        ),
+    format!(
+        "update invoice_sync.settings set payment_values = payment_values || {};",
+        pgrx::spi::quote_literal(Value::Object(values).to_string())
     )
+}
+
+/// Columns for which a hint was pasted as it was.
+fn blanks() -> Vec<String> {
+    let found = sql::fetch(
+        "select to_jsonb(v.key) from invoice_sync.settings s, jsonb_each(s.payment_values) v
+        where v.value @> jsonb_build_object('value', $1) order by 1",
+        &[Some(BLANK)],
+    );
+    found
+        .into_iter()
+        .filter_map(|name| name.as_str().map(str::to_owned))
+        .collect()
 }
 
 fn triggers(facts: &Value) -> Check {
