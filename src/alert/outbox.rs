@@ -192,12 +192,7 @@ fn fingerprint(mail: &Mail, settings: &AlertSettings) -> String {
 
 /// For the listeners: as many issues as there is room for, in the same order, and
 /// how many were left out.
-fn payload(
-    alert: i64,
-    run: i64,
-    entries: &[Entry],
-    in_json: impl Fn(&Entry) -> Value,
-) -> String {
+fn payload(alert: i64, run: i64, entries: &[Entry], in_json: impl Fn(&Entry) -> Value) -> String {
     let count = |occasion| {
         let those = entries.iter().filter(|entry| entry.occasion == occasion);
         those.count()

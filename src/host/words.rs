@@ -2,7 +2,8 @@
 
 use super::mapping::Mapping;
 use super::read::text_of;
-use crate::pg::{identity, sql};
+use super::write::reading_as;
+use crate::pg::sql;
 
 /// Whether the settings name the word, an invoice has it, or the column's type,
 /// default or constraints do. Looks through the invoices until it finds one.
@@ -50,8 +51,6 @@ fn is_in_use(mapping: &Mapping, word: &str) -> bool {
         invoices.table,
         text_of("i", Some(&invoices.status))
     );
-    let found = identity::as_table_owner(invoices.owner.into(), || {
-        sql::fetch_one(&statement, &[Some(word)])
-    });
+    let found = reading_as(invoices.owner, || sql::fetch_one(&statement, &[Some(word)]));
     found.is_some()
 }

@@ -69,7 +69,10 @@ fn put_back(run: i64, kind: &str, changes: &[Recorded], mode: Mode) -> Result<Va
     // Issues that are open again first: what is held back refreshes them.
     // Where all is left as it was decided, the decision stands.
     let stands = undo.undone.is_empty() && !undo.left.is_empty();
-    if let Some(own_run) = undo.own_run.filter(|_| undo.kind == Undone::Decision && !stands) {
+    if let Some(own_run) = undo
+        .own_run
+        .filter(|_| undo.kind == Undone::Decision && !stands)
+    {
         undo.lifted = undone::take_decisions_back(own_run, run);
     }
     for (reading, ids) in std::mem::take(&mut undo.held_back) {

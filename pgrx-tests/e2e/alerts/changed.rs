@@ -43,7 +43,10 @@ fn a_dispute_that_is_lost_is_told_although_it_was_acknowledged() {
     let mails = shop.stripe.emails();
     assert_eq!(mails.len(), 2, "{:?}", subjects(&shop));
     let text = mails[1]["text"].as_str().unwrap_or_default();
-    assert!(text.contains("changed") && text.contains("is lost"), "{text}");
+    assert!(
+        text.contains("changed") && text.contains("is lost"),
+        "{text}"
+    );
     assert_eq!(outbox(&mut shop), ["sent 1 {new}", "sent 1 {changed}"]);
 }
 
@@ -167,13 +170,17 @@ fn what_another_run_told_at_the_same_moment_is_not_told_twice() {
         "create sequence tries;
         create function race() returns trigger language plpgsql as $$
         begin
-            if nextval('tries') = 1 then raise unique_violation; end if;
+            if nextval('public.tries') = 1 then raise unique_violation; end if;
             return new;
         end $$;
         create trigger race before insert on invoice_sync.alert_issue for each row execute function race()",
     );
     shop.sweep();
-    assert_eq!(outbox(&mut shop), ["waiting 0 {new}"], "it was looked at again");
+    assert_eq!(
+        outbox(&mut shop),
+        ["waiting 0 {new}"],
+        "it was looked at again"
+    );
 }
 
 #[test]
@@ -201,7 +208,8 @@ fn that_something_is_resolved_is_not_lost_with_the_alert_that_said_so() {
         .map(|mail| mail["text"].to_string())
         .collect();
     assert!(
-        told.iter().any(|text| text.contains("resolved") && text.contains("INV-1")),
+        told.iter()
+            .any(|text| text.contains("resolved") && text.contains("INV-1")),
         "{told:#?}"
     );
 }

@@ -117,10 +117,23 @@ fn without_numbers(shop: &Shop) -> Vec<String> {
 
 /// What an answer says of each change, without what is another thing each time.
 fn outlines(answer: &Value) -> Vec<Value> {
-    let amounts = |row: &Value| json!([row["amount_paid"], row["total_amount"], row["invoice_status"]]);
+    let amounts = |row: &Value| {
+        json!([
+            row["amount_paid"],
+            row["total_amount"],
+            row["invoice_status"]
+        ])
+    };
     let changes = answer["changes"].as_array().expect("a list").iter();
     changes
-        .map(|c| json!([c["table"], c["action"], amounts(&c["before"]), amounts(&c["after"])]))
+        .map(|c| {
+            json!([
+                c["table"],
+                c["action"],
+                amounts(&c["before"]),
+                amounts(&c["after"])
+            ])
+        })
         .collect()
 }
 

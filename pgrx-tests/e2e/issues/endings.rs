@@ -37,7 +37,11 @@ fn money_without_an_invoice_is_refreshed_and_booked_when_the_invoice_comes() {
     let before = shop.rows(seen)[0].get::<_, i32>(0);
     look(&mut shop);
     look(&mut shop);
-    assert_eq!(the(&mut shop, "unlinked_payment"), issue, "and not repeated");
+    assert_eq!(
+        the(&mut shop, "unlinked_payment"),
+        issue,
+        "and not repeated"
+    );
     assert_eq!(shop.rows(seen)[0].get::<_, i32>(0), before + 2, "refreshed");
 
     late_invoice(&mut shop);
@@ -108,7 +112,10 @@ fn the_issues_of_an_invoice_that_is_deleted_are_over() {
 
 #[test]
 fn a_missing_or_unreadable_key_is_an_issue_and_told() {
-    for broken in ["stripe_api_key = ''", "stripe_api_key = 'file:/nowhere/key'"] {
+    for broken in [
+        "stripe_api_key = ''",
+        "stripe_api_key = 'file:/nowhere/key'",
+    ] {
         let mut shop = Shop::open();
         Sale::unbooked(&mut shop, "INV-1");
         let name = shop.name().to_owned();
@@ -122,7 +129,10 @@ fn a_missing_or_unreadable_key_is_an_issue_and_told() {
         let summary = shop
             .text("select summary from invoice_sync.open_issues")
             .unwrap_or_default();
-        assert!(summary.starts_with("Stripe could not be asked"), "{summary}");
+        assert!(
+            summary.starts_with("Stripe could not be asked"),
+            "{summary}"
+        );
         assert_eq!(
             shop.text("select count(*) from invoice_sync.alerts"),
             Some("1".into())

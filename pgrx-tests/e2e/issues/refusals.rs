@@ -145,7 +145,9 @@ fn money_that_came_to_stripe_meanwhile_stops_setting_an_invoice_back() {
     session.pay();
     let error = refused(
         &mut shop,
-        &format!("{issue}, 'revert_to_unpaid', null, '{{\"status\": \"Sent\", \"new_word\": true}}'"),
+        &format!(
+            "{issue}, 'revert_to_unpaid', null, '{{\"status\": \"Sent\", \"new_word\": true}}'"
+        ),
     );
     assert_eq!(error.message, "the facts have moved");
 }

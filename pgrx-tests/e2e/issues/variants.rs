@@ -93,7 +93,9 @@ fn what_the_next_sweep_would_change_back_is_refused() {
     let issue = the(&mut shop, "amount_mismatch");
     let error = refused(
         &mut shop,
-        &format!("{issue}, 'follow_payments', null, '{{\"status\": \"Sent\", \"new_word\": true}}'"),
+        &format!(
+            "{issue}, 'follow_payments', null, '{{\"status\": \"Sent\", \"new_word\": true}}'"
+        ),
     );
     assert_eq!(error.message, "it would not stay so", "{error:?}");
 }
@@ -216,7 +218,8 @@ fn a_row_that_says_another_sum_than_stripe_can_be_accepted_or_followed() {
 #[test]
 fn a_word_that_nothing_in_the_database_knows_is_no_status() {
     let (mut shop, issue) = raised("paid_without_payment");
-    let call = |word: &str| format!("{issue}, 'revert_to_unpaid', null, '{{\"status\": \"{word}\"}}'");
+    let call =
+        |word: &str| format!("{issue}, 'revert_to_unpaid', null, '{{\"status\": \"{word}\"}}'");
     let error = refused(&mut shop, &call("Snet"));
     assert_eq!(
         (error.sqlstate.as_str(), error.message.as_str()),
@@ -232,9 +235,7 @@ fn a_word_that_nothing_in_the_database_knows_is_no_status() {
     };
     // The column's default, a constraint, another invoice.
     dry(&mut shop, "Draft");
-    shop.execute(
-        "alter table invoices add check (invoice_status <> 'Posted' or total_amount > 0)",
-    );
+    shop.execute("alter table invoices add check (invoice_status <> 'Posted' or total_amount > 0)");
     dry(&mut shop, "Posted");
     shop.execute(
         "insert into invoices (invoice_number, customer, invoice_status, total_amount)

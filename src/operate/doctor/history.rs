@@ -112,7 +112,7 @@ pub(super) fn webhooks() -> Result<Vec<Check>, Problem> {
 
 pub(super) fn alerts() -> Result<Vec<Check>, Problem> {
     let facts = sql::fetch_one(
-        "select jsonb_build_object(
+        r"select jsonb_build_object(
             'sender', s.alert_sender, 'recipients', cardinality(s.alert_recipients),
             'addresses', s.alert_recipients::text,
             -- Nobody's mail goes there (RFC 2606).
@@ -131,7 +131,9 @@ pub(super) fn alerts() -> Result<Vec<Check>, Problem> {
     let failing = facts["failing"].as_u64().unwrap_or_default();
     let addresses = match (to_and_from, examples) {
         (true, "") => Ok("alerts have a sender and recipients".to_owned()),
-        (true, examples) => Err(format!("nobody gets mail at {examples}: that is an example")),
+        (true, examples) => Err(format!(
+            "nobody gets mail at {examples}: that is an example"
+        )),
         (false, _) => Err(
             "alerts have no sender or no recipients, and stay in the view invoice_sync.alerts"
                 .to_owned(),
