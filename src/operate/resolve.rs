@@ -25,7 +25,7 @@ use crate::sweep::case::{Case as Subject, judge};
 use crate::sweep::hold;
 use crate::sweep::one::{Answer, all_ids, ask};
 use crate::sweep::outcome::describe;
-use crate::sweep::report::Report;
+use crate::sweep::report::{Report, digest};
 use crate::sweep::run::require_fresh_snapshots;
 use crate::sweep::together::differences;
 use crate::sweep::treatment::{Insistence, Mode, Treatment};
@@ -264,10 +264,16 @@ impl Case<'_> {
                 ))
                 .hint("Change the payments first."));
         }
+        let mut said = json!({ "decided": true });
+        if let (Deed::Insert(_), Value::Object(stripe)) = (deed, digest(evidence))
+            && let Some(said) = said.as_object_mut()
+        {
+            said.extend(stripe);
+        }
         let entry = Entry {
             invoice: &before.invoice.id,
             changes: &differences(self.mapping, before, &after),
-            evidence: json!({}),
+            evidence: said,
         };
         changes::record(run, &[entry]);
         Ok(())

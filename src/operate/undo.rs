@@ -122,7 +122,8 @@ impl Undone {
 /// Whether the machine did it on what Stripe said, and would do it by itself: it
 /// does not link a payment that names another invoice.
 fn is_machines(change: &Recorded) -> bool {
-    change.evidence.get("stripe").is_some() && !is_link(change)
+    let decided = change.evidence.get("decided").is_some();
+    change.evidence.get("stripe").is_some() && !decided && !is_link(change)
 }
 
 fn is_link(change: &Recorded) -> bool {

@@ -12,6 +12,8 @@ use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
 use crate::domain::feed::Gap;
 use crate::domain::invoice::Invoice;
 use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::payment::PaymentStatus;
+use crate::domain::plan::PaymentChange;
 use crate::ledger::budget::Usage;
 use crate::ledger::events::Verdict;
 use crate::ledger::issues::{self, Asked, Judged, Subject};
@@ -354,7 +356,7 @@ fn write_down(run: i64, settled: &[Settled]) {
         entries.push(changes::Entry {
             invoice: &invoice.id,
             changes: &outcome.changes,
-            evidence: digest(evidence.unwrap_or_default()),
+            evidence: explained(outcome, evidence.unwrap_or_default()),
         });
         found.extend(plan.issues.iter().map(|issue| (subject(invoice), issue)));
         let asked = match evidence {
@@ -406,8 +408,32 @@ fn describe_gap(gap: Gap) -> String {
     )
 }
 
+/// What Stripe said, and for which rows it confirmed the payment that they waited for.
+fn explained(outcome: &Outcome, evidence: &[Evidence]) -> Value {
+    let mut explained = digest(evidence);
+    let confirmed: Vec<Value> = outcome
+        .intended
+        .payments
+        .iter()
+        .filter_map(|change| match change {
+            PaymentChange::Update(update) if update.status == Some(PaymentStatus::Paid) => {
+                // Payments come before the invoice, which may have the same number.
+                let change = outcome.changes.iter().find(|c| c.row == update.row)?;
+                Some(json!({
+                    "table_name": change.table, "row_id": change.row, "payment": update.ids.key(),
+                }))
+            }
+            _ => None,
+        })
+        .collect();
+    if !confirmed.is_empty() {
+        explained["confirmed"] = confirmed.into();
+    }
+    explained
+}
+
 /// What Stripe said, as far as a change has to be explained by it.
-fn digest(evidence: &[Evidence]) -> Value {
+pub(crate) fn digest(evidence: &[Evidence]) -> Value {
     let payments = merge_payments(evidence);
     let received = payments.iter().filter_map(|payment| match payment.state {
         PaymentState::Received(money) => Some(json!({

@@ -66,10 +66,19 @@ fn facts(mapping: &Mapping) -> Value {
                       where state <> 'resolved' and kind in ('apply_failed', 'overridden_by_trigger')
                       group by kind) k),
             'grants', (
-                select coalesce(jsonb_agg(format('grant %s on %s to %I;', p, h.name, pg_get_userbyid(h.owner))), '[]')
-                from host h
-                cross join unnest(h.needed) p
-                where not has_table_privilege(h.owner, h.oid, p)),
+                select coalesce(jsonb_agg(format('grant %s to %I;', g.what, pg_get_userbyid(g.owner)) order by g.what), '[]')
+                from (
+                    select h.owner, format('%s on %s', p, h.name)
+                    from host h
+                    cross join unnest(h.needed) p
+                    where not has_table_privilege(h.owner, h.oid, p)
+                    union
+                    select h.owner, format('usage on schema %I', n.nspname)
+                    from host h
+                    join pg_class c on c.oid = h.oid
+                    join pg_namespace n on n.oid = c.relnamespace
+                    where not has_schema_privilege(h.owner, n.oid, 'usage')
+                ) g (owner, what)),
             'policies', (
                 select coalesce(jsonb_agg(h.name order by h.name), '[]')
                 from host h
