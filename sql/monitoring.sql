@@ -171,7 +171,7 @@ select concat_ws(
        event.last_webhook as last_webhook_at,
        now() - feed.read_at as feed_lag,
        event.oldest as oldest_event_at,
-       round.rows as round_invoices,
+       round.rows as round_rows,
        round(100.0 * round.rows / nullif(round.last_rows, 0)) as round_percent,
        now() - round.ended_at as last_round_ago,
        run.unfinished as unfinished_runs,
@@ -233,7 +233,7 @@ comment on column status.alerts_failing is 'Alerts that were tried in vain, and 
 comment on column status.last_webhook_at is 'When a webhook last came; null: none did, or retention has removed it';
 comment on column status.feed_lag is 'How long ago Stripe''s feed of events was last read to its end';
 comment on column status.oldest_event_at is 'When the oldest event that is still to be acted on happened; null: there is none';
-comment on column status.round_invoices is 'Invoices looked through in the present round';
+comment on column status.round_rows is 'Rows of your tables looked through in the present round';
 comment on column status.round_percent is 'The same, in percent of the last whole round; null: there was none yet';
 comment on column status.last_round_ago is 'How long ago the last whole round through all invoices ended';
 comment on column status.unfinished_runs is 'Runs that are under way, or were ended from outside';

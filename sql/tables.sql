@@ -407,22 +407,32 @@ comment on column feed.read_at is 'When it was last read up to its newest event,
 
 create table round (
     singleton boolean primary key default true check (singleton),
-    after_id text,
+    place text,
     began_at timestamptz not null,
     moved_at timestamptz not null,
     rows bigint not null check (rows >= 0),
     last_rows bigint check (last_rows >= 0),
-    ended_at timestamptz
+    ended_at timestamptz,
+    xid xid8 not null,
+    basis xid8,
+    conditions jsonb not null,
+    thorough_at timestamptz
 );
 
-comment on table round is 'The way through all invoices by primary key, a stretch with each sweep, round after round';
+comment on table round is 'The way through all invoices, a stretch with each sweep, round after round';
 comment on column round.singleton is 'There is one row at the most';
-comment on column round.after_id is 'The last invoice that was looked at, as text; null: a new round begins';
+comment on column round.place is 'How far it has come: a place in the files of the tables, or the last invoice that was looked at; null: a new round begins';
 comment on column round.began_at is 'When this round began';
 comment on column round.moved_at is 'When the last stretch was looked through';
-comment on column round.rows is 'Invoices looked through in this round';
-comment on column round.last_rows is 'Invoices that the last whole round went through';
+comment on column round.rows is 'Rows looked through in this round';
+comment on column round.last_rows is 'Rows that the last whole round went through';
 comment on column round.ended_at is 'When the last whole round ended';
+comment on column round.xid is 'Every transaction before this one had ended when this round began';
+comment on column round.basis is
+    'Rows that no transaction from this one on has written are passed over, because the round before saw them as they are; null: nothing is passed over';
+comment on column round.conditions is
+    'What has to be as it was for that: server, version and settings, and the number of payments that were deleted';
+comment on column round.thorough_at is 'When the last round began that passed nothing over: one a week, and one wherever the conditions changed';
 
 -- Not dumped: it means nothing to another server.
 create sequence limiter_segment as bigint minvalue -9223372036854775808 start 0;

@@ -19,19 +19,19 @@ pub(crate) struct Candidate {
     pub(crate) ids: Vec<String>,
 }
 
-/// What a stretch of the table of invoices holds.
+/// What was found in a part of the host's tables.
 #[derive(Debug, Default)]
-pub(crate) struct Stretch {
-    /// By primary key.
-    pub(crate) candidates: Vec<Candidate>,
-    /// How many invoices were looked through.
-    pub(crate) rows: usize,
-    /// The last of them; `None` where there was none.
-    pub(crate) last: Option<String>,
+pub(super) struct Found {
+    /// Each with its place, in the order of these.
+    pub(super) candidates: Vec<(String, Candidate)>,
+    /// How many rows were looked through.
+    pub(super) rows: usize,
+    /// The last place; `None` where there was none.
+    pub(super) last: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct RawStretch {
+struct RawFound {
     rows: usize,
     last: Option<String>,
     found: Vec<RawCandidate>,
@@ -40,47 +40,37 @@ struct RawStretch {
 #[derive(Deserialize)]
 struct RawCandidate {
     id: String,
+    place: String,
     asks: bool,
     session: Option<String>,
     intent: Option<String>,
     others: Vec<String>,
 }
 
-/// Looks through the next `limit` invoices by primary key, after the one with
-/// the id `after`. Stripe is to be asked about those whose ids have no money in
-/// the books yet, or that have an open issue about something of Stripe's, and
-/// that were never asked about, or with other ids, or are due at `now` (seconds
-/// since 1970).
-pub(crate) fn stretch(mapping: &Mapping, after: Option<&str>, limit: usize, now: f64) -> Stretch {
-    let key = &mapping.invoices.id;
-    let from = match after {
-        Some(_) => format!("where i.{} > $1::text::{}", key.quoted, key.type_name),
-        // The parameter has to stand somewhere for its type.
-        None => "where $1::text is null".to_owned(),
-    };
-    let part = Part {
-        invoices: format!("{from} order by i.{} limit {limit}", key.quoted),
-        // Both ends: one alone PostgreSQL takes for a third of the table.
-        payments: format!(
-            "p.{} between (select key from part order by key limit 1)
-                      and (select key from part order by key desc limit 1)",
-            mapping.payments.invoice.quoted
-        ),
-    };
-    look(mapping, &part, after, now)
+/// A part of the host's tables.
+pub(super) struct Part {
+    /// Where an invoice `i` stands in it.
+    pub(super) place: String,
+    /// The order of places, of what was judged, `j`.
+    pub(super) order: &'static str,
+    /// Which invoices `i` belong to it: what follows FROM. `$1` is a text.
+    pub(super) invoices: String,
+    /// Which payments `p` do: a condition, where the chosen invoices are `part`.
+    pub(super) payments: String,
+    /// How many rows are looked through.
+    pub(super) rows: String,
 }
 
-/// A part of the host's tables, as conditions: on the invoices `i`, and on the
-/// payments `p`, where the chosen invoices are `part`.
-struct Part {
-    invoices: String,
-    payments: String,
-}
-
-/// The same for these invoices alone.
+/// Which of these invoices are worth a look: Stripe is to be asked about those whose
+/// ids have no money in the books yet, or that have an open issue about something of
+/// Stripe's, and that were never asked about, or with other ids, or are due at `now`
+/// (seconds since 1970).
 pub(crate) fn among(mapping: &Mapping, invoices: &[String], now: f64) -> Vec<Candidate> {
     let key = &mapping.invoices.id;
     let part = Part {
+        place: format!("i.{}::text", key.quoted),
+        order: "j.key",
+        rows: "0".to_owned(),
         invoices: format!(
             "where i.{id} = any (array(
                 select t.value::{key_type} from jsonb_array_elements_text($1::jsonb) t
@@ -95,14 +85,16 @@ pub(crate) fn among(mapping: &Mapping, invoices: &[String], now: f64) -> Vec<Can
         ),
     };
     let wanted = json!(invoices).to_string();
-    look(mapping, &part, Some(&wanted), now).candidates
+    let found = look(mapping, &part, Some(&wanted), now).candidates;
+    found.into_iter().map(|(_, candidate)| candidate).collect()
 }
 
-fn look(mapping: &Mapping, part: &Part, param: Option<&str>, now: f64) -> Stretch {
+/// Looks through a part. `param` is its parameter.
+pub(super) fn look(mapping: &Mapping, part: &Part, param: Option<&str>, now: f64) -> Found {
     let statement = statement(mapping, part);
     sql::fetch_one(&statement, &[param, Some(&now.to_string())])
-        .and_then(|row| serde_json::from_value::<RawStretch>(row).ok())
-        .map(|raw| Stretch {
+        .and_then(|row| serde_json::from_value::<RawFound>(row).ok())
+        .map(|raw| Found {
             candidates: raw.found.into_iter().map(candidate).collect(),
             rows: raw.rows,
             last: raw.last,
@@ -110,7 +102,7 @@ fn look(mapping: &Mapping, part: &Part, param: Option<&str>, now: f64) -> Stretc
         .unwrap_or_default()
 }
 
-fn candidate(raw: RawCandidate) -> Candidate {
+fn candidate(raw: RawCandidate) -> (String, Candidate) {
     let mut ids = Vec::new();
     if raw.asks {
         ids = stored_ids(&raw.session, &raw.intent);
@@ -118,10 +110,8 @@ fn candidate(raw: RawCandidate) -> Candidate {
         let mut seen = std::collections::BTreeSet::new();
         ids.retain(|id| seen.insert(id.clone()));
     }
-    Candidate {
-        invoice: raw.id,
-        ids,
-    }
+    let invoice = raw.id;
+    (raw.place, Candidate { invoice, ids })
 }
 
 /// What is compared here is only a sieve: `reconcile` decides. Amounts are
@@ -130,7 +120,7 @@ fn statement(mapping: &Mapping, part: &Part) -> String {
     let (invoices, payments) = (&mapping.invoices, &mapping.payments);
     format!(
         "with part as materialized (
-            select i.{id} as key, i.{id}::text as id, {session} as session, {intent} as intent,
+            select i.{id} as key, {place} as place, i.{id}::text as id, {session} as session, {intent} as intent,
                    i.{status}::text as status, i.{total}::numeric as total,
                    {stated} as stated, {balance} as balance
             from {invoices_table} i
@@ -184,13 +174,13 @@ fn statement(mapping: &Mapping, part: &Part) -> String {
             ) k on true
         )
         select jsonb_build_object(
-            'rows', (select count(*) from part),
-            'last', (select id from part order by key desc limit 1),
+            'rows', {rows},
+            'last', (select place from part order by key desc limit 1),
             'found', coalesce(
                 jsonb_agg(jsonb_build_object(
-                    'id', j.id, 'asks', j.asks, 'session', j.session, 'intent', j.intent,
+                    'id', j.id, 'place', j.place, 'asks', j.asks, 'session', j.session, 'intent', j.intent,
                     'others', to_jsonb(coalesce(j.open_ids, '{{}}') || coalesce(j.objects, '{{}}'))
-                ) order by j.key),
+                ) order by {order}),
                 '[]'))
         from judged j
         where j.asks or j.suspect",
@@ -209,6 +199,9 @@ fn statement(mapping: &Mapping, part: &Part) -> String {
         ),
         invoices_table = invoices.table,
         chosen = part.invoices,
+        place = part.place,
+        order = part.order,
+        rows = part.rows,
         payments_chosen = part.payments,
         payment_invoice = payments.invoice.quoted,
         payments_table = payments.table,

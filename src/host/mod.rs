@@ -15,5 +15,4 @@ pub(crate) mod read;
 pub(crate) mod restore;
 pub(crate) mod settings;
 pub(crate) mod source;
-pub(crate) mod words;
-pub(crate) mod write;
+pub(crate) mod stretch;

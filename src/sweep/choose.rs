@@ -9,12 +9,13 @@ use crate::domain::identity::PaymentIds;
 use crate::host::candidates::{self, Candidate};
 use crate::host::find::{Traces, invoices_of};
 use crate::host::mapping::Mapping;
+use crate::host::stretch::Way;
 use crate::ledger::events::{self, Waiting};
-use crate::ledger::{checks, issues, rounds};
+use crate::ledger::rounds::{self, Round};
+use crate::ledger::{checks, issues};
 
-/// How many invoices are looked through by one statement, by their own rows: at
-/// least, and where more are owed.
-const STRETCH: std::ops::RangeInclusive<usize> = 1_000..=5_000;
+/// How many rows are looked through by one statement: at least, and where more are owed.
+const STRETCH: std::ops::RangeInclusive<usize> = 1_000..=10_000;
 
 /// So much money without an invoice is looked through for one by a run.
 const MOST_UNCLAIMED: usize = 1_000;
@@ -30,11 +31,13 @@ pub(crate) struct Choice<'a> {
     /// How many invoices Stripe may still be asked about that no event told of.
     checks: usize,
     issues_are_taken: bool,
-    /// The last invoice of the way through all of them.
-    after: Option<String>,
-    /// Invoices still to be looked through in this run, however long it takes.
+    /// The way through all invoices, as far as it was kept, and how far it is now.
+    round: Round,
+    way: Way,
+    place: Option<String>,
+    /// Rows still to be looked through in this run, however long it takes.
     owed: f64,
-    /// Invoices that were looked through since the place was last kept.
+    /// Rows that were looked through since the place was last kept.
     passed: Option<usize>,
     way_is_over: bool,
 }
@@ -99,7 +102,7 @@ impl<'a> Choice<'a> {
         budget: Duration,
         checks: usize,
     ) -> Self {
-        let round = rounds::current(&mapping.invoices.table);
+        let round = rounds::current(&mapping.invoices.table, &mapping.payments.table);
         Self {
             mapping,
             mode,
@@ -107,8 +110,10 @@ impl<'a> Choice<'a> {
             budget,
             checks,
             issues_are_taken: false,
-            after: round.after_id,
+            place: round.place.clone(),
             owed: round.owed,
+            round,
+            way: Way::through(mapping),
             passed: None,
             way_is_over: false,
         }
@@ -143,7 +148,7 @@ impl<'a> Choice<'a> {
     /// treated: a run that is ended before that leaves them to the next one.
     pub(crate) fn keep_place(&mut self) {
         if let Some(rows) = self.passed.take().filter(|_| self.mode == Mode::Write) {
-            rounds::advance(self.after.as_deref(), rows);
+            self.round.advance(self.place.as_deref(), rows);
         }
     }
 
@@ -235,22 +240,31 @@ impl<'a> Choice<'a> {
         while !self.way_is_over && chosen.len() < limit {
             let begun = Instant::now();
             let size = (self.owed.ceil() as usize).clamp(*STRETCH.start(), *STRETCH.end());
-            let stretch = candidates::stretch(self.mapping, self.after.as_deref(), size, self.now);
+            let stretch = self.way.stretch(
+                self.mapping,
+                self.place.as_deref(),
+                size,
+                self.round.basis,
+                self.now,
+            );
             let room = limit - chosen.len();
             let mut found = stretch.candidates;
-            let (mut last, mut rows) = (stretch.last, stretch.rows);
-            let all_taken = found.len() <= room;
-            if !all_taken {
+            let (mut next, mut rows) = (stretch.next, stretch.rows);
+            if found.len() > room {
                 found.truncate(room);
-                last = found.last().map(|candidate| candidate.invoice.clone());
+                next = found.last().map(|(place, _)| place.clone());
                 // Fewer than that, and counted again with the next stretch.
                 rows = 0;
             }
-            let has_new = found.iter().any(|candidate| !candidate.ids.is_empty());
+            let found = found.into_iter().map(|(_, candidate)| candidate);
+            let already = chosen.invoices.len();
             chosen.invoices.extend(found);
+            let has_new = chosen.invoices[already..]
+                .iter()
+                .any(|candidate| !candidate.ids.is_empty());
             self.owed -= rows as f64;
-            self.way_is_over = all_taken && stretch.rows < size;
-            self.after = last.filter(|_| !self.way_is_over);
+            self.way_is_over = next.is_none();
+            self.place = next;
             self.passed = Some(self.passed.unwrap_or_default() + rows);
             self.budget = self.budget.saturating_sub(begun.elapsed());
             if self.budget.is_zero() && self.owed <= 0.0 && !has_new {

@@ -4,7 +4,7 @@
 use stripe_double::{Action, Checkout, Fault};
 
 use super::run;
-use crate::harness::{Shop, wait_until};
+use crate::harness::{DEFAULT_TABLES, Shop, wait_until};
 
 /// Two stretches of a thousand, and a half.
 const INVOICES: usize = 2_500;
@@ -17,6 +17,11 @@ const PAID_IN_CASH: &str = "
 /// Where sweeps look no further than they must.
 fn large_shop() -> Shop {
     let mut shop = Shop::open();
+    fill(&mut shop);
+    shop
+}
+
+fn fill(shop: &mut Shop) {
     shop.execute(&format!(
         "update invoice_sync.settings set local_check_budget_ms = 0;
         insert into invoices (id, invoice_number, customer, invoice_status, total_amount)
@@ -24,7 +29,7 @@ fn large_shop() -> Shop {
                lpad(n::text, 4, '0'), 'Customer', 'Sent', 100
         from generate_series(0, {INVOICES} - 1) n"
     ));
-    shop
+    shop.execute("vacuum analyze invoices");
 }
 
 /// The numbers of those that are paid.
@@ -33,11 +38,126 @@ fn paid(shop: &mut Shop) -> String {
         .expect("a number")
 }
 
+/// Sweeps until a round has ended; how many it took.
+fn go_round(shop: &mut Shop) -> usize {
+    let ended = "select ended_at from invoice_sync.round";
+    let before = shop.text(ended);
+    let mut sweeps = 0;
+    while shop.text(ended) == before {
+        run(&mut shop.db);
+        sweeps += 1;
+        assert!(sweeps < 100, "it never ends");
+    }
+    sweeps
+}
+
 #[test]
 fn sweep_after_sweep_goes_through_all_and_begins_anew() {
     let mut shop = large_shop();
     shop.execute(PAID_IN_CASH);
-    for (wanted, after) in [
+    run(&mut shop.db);
+    let first = paid(&mut shop);
+    assert!(
+        first != "0" && first != "25",
+        "{first} with the first sweep"
+    );
+    go_round(&mut shop);
+    assert_eq!(paid(&mut shop), "25");
+    assert_eq!(
+        shop.text(&format!(
+            "select last_rows >= {INVOICES} from invoice_sync.round"
+        )),
+        Some("true".into()),
+        "and what was repaired stands in another place, which is looked at as well"
+    );
+
+    shop.execute("update invoices set invoice_status = 'Sent'");
+    assert!(go_round(&mut shop) > 1);
+    assert_eq!(paid(&mut shop), "25", "in the second round");
+}
+
+/// As if all had been looked at, and nothing found.
+const SEEN: &str = "
+    update invoice_sync.round set xid = pg_snapshot_xmax(pg_current_snapshot()), thorough_at = now()";
+
+#[test]
+fn what_nobody_has_written_since_is_passed_over_for_a_week() {
+    let mut shop = large_shop();
+    go_round(&mut shop);
+    shop.execute(PAID_IN_CASH);
+    shop.execute(SEEN);
+    go_round(&mut shop);
+    assert_eq!(paid(&mut shop), "0");
+
+    shop.execute(
+        "update invoices set customer = 'Another' where invoice_number in ('0100', '0101')",
+    );
+    go_round(&mut shop);
+    assert_eq!(paid(&mut shop), "1", "an invoice was written");
+    shop.execute(
+        "update payments set payment_name = 'Coins' where invoice_id =
+            (select id from invoices where invoice_number = '2300')",
+    );
+    go_round(&mut shop);
+    assert_eq!(paid(&mut shop), "2", "a payment was written");
+
+    shop.execute("update invoice_sync.round set thorough_at = now() - interval '8 days'");
+    go_round(&mut shop);
+    assert_eq!(paid(&mut shop), "25", "once a week all are looked at");
+}
+
+#[test]
+fn other_settings_begin_a_round_that_passes_nothing_over() {
+    let mut shop = large_shop();
+    go_round(&mut shop);
+    shop.execute(PAID_IN_CASH);
+    shop.execute(SEEN);
+    run(&mut shop.db);
+    assert_eq!(paid(&mut shop), "0");
+    shop.execute("update invoice_sync.settings set default_currency = 'eur'");
+    shop.execute(
+        "update invoice_sync.settings set default_currency = 'usd', event_retention = '91 days'",
+    );
+    go_round(&mut shop);
+    assert_eq!(paid(&mut shop), "25");
+}
+
+#[test]
+fn a_payment_that_was_deleted_is_missed_with_the_next_round() {
+    let mut shop = large_shop();
+    shop.execute(
+        "insert into payments (invoice_id, payment_name, payment_status, total_amount)
+        select id, 'Half', 'Paid', 50 from invoices, generate_series(1, 2) where invoice_number = '1234';
+        update invoices set invoice_status = 'Paid', amount_paid = 100, balance_due = 0 where invoice_number = '1234'",
+    );
+    go_round(&mut shop);
+    go_round(&mut shop);
+    assert_eq!(shop.open_issues(), Vec::<String>::new());
+
+    shop.execute(
+        "delete from payments where id = (select id from payments where payment_name = 'Half' limit 1);
+        select pg_stat_force_next_flush()",
+    );
+    let deletions = "select pg_stat_get_tuples_deleted('payments'::regclass)";
+    wait_until("it is counted", || shop.text(deletions) == Some("1".into()));
+    go_round(&mut shop);
+    assert_eq!(shop.open_issues(), ["amount_mismatch 1234"]);
+}
+
+#[test]
+fn tables_of_another_kind_are_gone_through_by_key() {
+    let mut shop = Shop::with_tables(&DEFAULT_TABLES.replacen(
+        "create table payments",
+        "alter table invoices rename to plain;
+        create table invoices (like plain including defaults, primary key (id)) partition by hash (id);
+        create table invoices_0 partition of invoices for values with (modulus 2, remainder 0);
+        create table invoices_1 partition of invoices for values with (modulus 2, remainder 1);
+        create table payments",
+        1,
+    ));
+    fill(&mut shop);
+    shop.execute(PAID_IN_CASH);
+    for (wanted, place) in [
         ("10", Some("000000000999")),
         ("20", Some("000000001999")),
         ("25", None),
@@ -45,36 +165,36 @@ fn sweep_after_sweep_goes_through_all_and_begins_anew() {
         run(&mut shop.db);
         assert_eq!(paid(&mut shop), wanted);
         assert_eq!(
-            shop.text("select right(after_id, 12) from invoice_sync.round")
+            shop.text("select right(place, 12) from invoice_sync.round")
                 .as_deref(),
-            after
+            place
         );
     }
-    assert_eq!(
-        shop.text("select last_rows from invoice_sync.round where ended_at is not null"),
-        Some(INVOICES.to_string())
-    );
+}
 
-    shop.execute("update invoices set invoice_status = 'Sent'");
+#[test]
+fn a_batch_that_is_full_goes_on_after_its_last_invoice() {
+    let mut shop = large_shop();
+    shop.execute(PAID_IN_CASH);
     for wanted in ["10", "20", "25"] {
-        run(&mut shop.db);
-        assert_eq!(paid(&mut shop), wanted, "in the second round");
+        shop.json("invoice_sync.sweep(max_invoices => 10)");
+        assert_eq!(paid(&mut shop), wanted);
     }
 }
 
 #[test]
 fn a_sweep_that_comes_late_looks_through_its_share() {
     let mut shop = large_shop();
-    (0..3).for_each(|_| run(&mut shop.db));
-    shop.execute(PAID_IN_CASH);
-    shop.execute("update invoice_sync.round set moved_at = now() - interval '12 hours'");
+    go_round(&mut shop);
+    shop.execute(
+        "update invoice_sync.round set moved_at = now() - interval '12 hours', thorough_at = null",
+    );
     run(&mut shop.db);
     assert_eq!(
-        shop.text("select rows between 1250 and 1260 from invoice_sync.round"),
+        shop.text("select rows between 1250 and 1400 from invoice_sync.round"),
         Some("true".into()),
         "half of them after half of the time for all"
     );
-    assert_eq!(paid(&mut shop), "13");
 }
 
 #[test]
@@ -103,9 +223,10 @@ fn a_sweep_that_is_ended_leaves_its_stretch_to_the_next() {
     shop.execute(PAID_IN_CASH);
     let open = shop.stripe.checkout(Checkout::new(10_000, "usd"));
     shop.execute(&format!(
-        "update invoices set stripe_session_id = '{}' where invoice_number = '0999'",
+        "update invoices set stripe_session_id = '{}' where invoice_number = '0500'",
         open.session_id()
     ));
+    shop.execute("cluster invoices using invoices_pkey");
     let hang = Fault::new(Action::Hang).on_object(open.session_id());
     shop.stripe.fault(hang.always());
     let mut sweeping = shop.connect();
@@ -131,6 +252,7 @@ fn a_sweep_that_is_ended_leaves_its_stretch_to_the_next() {
     );
 
     run(&mut shop.db);
-    // It goes on where it finds something to ask about, so through the next one, too.
-    assert_eq!(paid(&mut shop), "20");
+    let repaired = paid(&mut shop);
+    let count: u32 = repaired.parse().expect("a number");
+    assert!(count >= 10, "{repaired} of its stretch");
 }
