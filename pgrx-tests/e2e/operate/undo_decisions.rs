@@ -198,7 +198,7 @@ fn one_of_two_undone_repairs_is_made_again_and_the_other_stays_undone() {
         message.contains(&deposit) && !message.contains(&balance),
         "{message}"
     );
-    assert_eq!(booked(&mut shop), [deposit.clone()]);
+    assert_eq!(booked(&mut shop), std::slice::from_ref(&deposit));
     nothing_is_written(&mut shop);
     let other = open_issue(&mut shop, "repair_undone", Some(&balance));
 
