@@ -24,7 +24,7 @@ create table alert (
 create index on alert (next_attempt_at) where sent_at is null and replaced_by is null;
 
 comment on table alert is
-    'The outbox: one mail a run at the most, written in the transaction of the run and never changed after that, because Resend takes an idempotency key with one content only';
+    'The outbox: one mail a run at the most, written in the transaction of the run. Its words are never changed after that, and with other addresses it gets another idempotency key, because Resend takes one with one content only';
 comment on column alert.id is 'Number';
 comment on column alert.run_id is 'The run at whose end it was written';
 comment on column alert.created_at is 'When it was written';
@@ -46,7 +46,9 @@ comment on column alert.message_id is 'Resend''s id of it';
 create table alert_issue (
     alert_id bigint not null references alert,
     issue_id bigint not null references issue,
-    occasion text not null check (occasion in ('new', 'reminder', 'resolved')),
+    occasion text not null check (occasion in ('new', 'changed', 'reminder', 'resolved')),
+    severity text not null check (severity in ('notice', 'warning', 'critical')),
+    facts jsonb not null,
     primary key (alert_id, issue_id)
 );
 create unique index alert_issue_new_once on alert_issue (issue_id) where occasion = 'new';
@@ -56,7 +58,9 @@ create index on alert_issue (issue_id);
 comment on table alert_issue is 'Which issues an alert tells of: each once when it is new and once when it is resolved';
 comment on column alert_issue.alert_id is 'The alert';
 comment on column alert_issue.issue_id is 'The issue';
-comment on column alert_issue.occasion is 'new, reminder or resolved';
+comment on column alert_issue.occasion is 'new, changed, reminder or resolved';
+comment on column alert_issue.severity is 'How severe it was then';
+comment on column alert_issue.facts is 'The facts that matter, as they were told';
 
 create view alerts as
 select a.id,
@@ -90,7 +94,7 @@ order by a.id desc;
 comment on view alerts is 'The outbox of alerts, the newest first';
 comment on column alerts.id is 'Number';
 comment on column alerts.created_at is 'When it was written';
-comment on column alerts.occasions is 'Why: new, reminder, resolved, or several of them';
+comment on column alerts.occasions is 'Why: new, changed, reminder, resolved, or several of them';
 comment on column alerts.subject is 'The subject';
 comment on column alerts.recipients is 'To whom';
 comment on column alerts.state is
@@ -102,8 +106,9 @@ comment on column alerts.sent_at is 'When Resend took it';
 comment on column alerts.message_id is 'Resend''s id of it';
 comment on column alerts.issues is 'The numbers of the issues that it tells of';
 
--- What the run `run` has to tell: issues that nobody was told of, those that are still
--- open long after, and those that are resolved since. The button tells of what it opened
+-- What the run `run` has to tell: issues that nobody was told of, those that have become
+-- more severe or are about other sums than were told, those that are still open long
+-- after, and those that are resolved since. The button tells of what it opened
 -- itself, a sweep of everything; so no two runs at the same time tell of one issue. What
 -- a webhook opens the next sweep tells: a storm of webhooks makes one mail.
 create function alert_entries(run bigint)
@@ -122,6 +127,7 @@ as $$
            case
                when x.state = 'resolved' then 'resolved'
                when told.id is null then 'new'
+               when since.is_worse or since.is_changed then 'changed'
                else 'reminder'
            end
     from its
@@ -130,18 +136,32 @@ as $$
     left join lateral (
         select a.id,
                coalesce(a.sent_at, a.created_at) as told_at,
-               a.sender is null or a.recipients = '{}' as is_unaddressed
+               a.sender is null or a.recipients = '{}' as is_unaddressed,
+               t.severity,
+               t.facts
         from invoice_sync.alert_issue t
         join invoice_sync.alert a on a.id = t.alert_id
         where t.issue_id = x.id
         order by a.id desc
         limit 1
     ) told on true
+    cross join lateral (
+        select array_position(array['notice', 'warning', 'critical'], x.severity)
+               > array_position(array['notice', 'warning', 'critical'], told.severity) as is_worse,
+               -- Of money; the machine's own troubles have other words each time.
+               x.kind = any (array[
+                   'disputed', 'refunded', 'partially_refunded', 'overpaid', 'amount_mismatch',
+                   'currency_mismatch', 'duplicate_payment', 'unlinked_payment'
+               ]) and told.facts <> invoice_sync.facts_that_matter(x.evidence) as is_changed
+    ) since
     where (x.state <> 'resolved' or x.resolved_at > now() - interval '1 day')
       and array_position(array['notice', 'warning', 'critical'], x.severity) >= wanted.minimum
       and case
-          -- Nobody is reminded of what a person has taken note of, or put off.
+          -- Nobody is reminded of what a person has taken note of, or put off; but that
+          -- was of what they knew.
+          when x.state <> 'resolved' and since.is_worse then true
           when x.snoozed_until > now() then false
+          when x.state <> 'resolved' and since.is_changed then true
           when x.state = 'open' and told.id is null then true
           when x.state = 'open' then
               told.told_at <= now() - wanted.alert_reminder_after
@@ -157,7 +177,7 @@ as $$
       end
 $$;
 
--- Alerts that could not be sent until the reminder `reminder` took over all that they tell.
+-- Alerts that could not be sent until the alert `reminder` took over all that they tell.
 create function replace_alerts(reminder bigint) returns void
 language sql
 set search_path = pg_catalog, pg_temp
@@ -170,22 +190,53 @@ as $$
       and exists (
           select from invoice_sync.alert_issue old
           join invoice_sync.alert_issue fresh using (issue_id)
-          where old.alert_id = a.id and fresh.alert_id = reminder and fresh.occasion = 'reminder'
+          where old.alert_id = a.id
+            and fresh.alert_id = reminder
+            and fresh.occasion in ('reminder', 'changed')
       )
       and not exists (
           select from invoice_sync.alert_issue old
-          join invoice_sync.issue x on x.id = old.issue_id and x.state <> 'resolved'
+          join invoice_sync.issue x on x.id = old.issue_id
           where old.alert_id = a.id
+            and (x.state <> 'resolved' or old.occasion = 'resolved')
             and not exists (
                 select from invoice_sync.alert_issue fresh
-                where fresh.alert_id = reminder and fresh.issue_id = old.issue_id
+                where fresh.alert_id = reminder
+                  and fresh.issue_id = old.issue_id
+                  and (old.occasion <> 'resolved' or fresh.occasion = 'resolved')
             )
       )
+$$;
+
+-- What is not sent yet goes from and to whom the settings name now, whatever was wrong
+-- with those before. With other addresses it is another mail to Resend, which takes an
+-- idempotency key with one content only.
+create function readdress_alerts() returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    update invoice_sync.alert a
+    set sender = s.alert_sender,
+        recipients = s.alert_recipients,
+        idempotency_key = regexp_replace(a.idempotency_key, '[^/]*$', '') || left(encode(sha256(convert_to(
+            jsonb_build_array(s.alert_sender, s.alert_recipients, a.subject, a.html, a.body)::text, 'UTF8'
+        )), 'hex'), 32),
+        next_attempt_at = clock_timestamp()
+    from invoice_sync.settings s
+    where a.sent_at is null
+      and a.replaced_by is null
+      and a.sender is not null
+      and a.recipients <> '{}'
+      and s.alert_sender is not null
+      and s.alert_recipients <> '{}'
+      and (a.sender, a.recipients) is distinct from (s.alert_sender, s.alert_recipients)
 $$;
 
 comment on function alert_entries(bigint) is 'What a run has to tell of at its end: issues and the occasion';
 comment on function replace_alerts(bigint) is
     'Takes out of the outbox what was never sent and whose open issues this alert reminds of';
+comment on function readdress_alerts() is
+    'Gives alerts that are not sent yet the sender and the recipients that the settings name now';
 comment on function send_alerts() is
     'Sends through Resend the alerts that are due, in this transaction, for 20 seconds at the most; answers with how many were sent, failed and wait. Without a key nothing is sent. Errors as for Stripe''s key: 58P01, 58030, 42501, F0000, 42704';
 comment on sequence alert_id_seq is 'Numbers of alerts';

@@ -298,10 +298,17 @@ from (
     group by kind, severity
     union all
     select 'invoice_sync_oldest_unreconciled_payment_age_seconds', 'gauge',
-           'Age of the oldest event not acted on, or issue unlinked_payment not resolved; 0 without one', '{}',
+           'Age of the oldest event not acted on, or of the oldest open issue that keeps money from the books; 0 without one', '{}',
            extract(epoch from now() - coalesce(least(
                (select min(created) from event where state = 'pending'),
-               (select min(first_seen) from issue where state <> 'resolved' and kind = 'unlinked_payment')
+               (
+                   select min(first_seen)
+                   from issue
+                   where state <> 'resolved'
+                       and (kind in ('unlinked_payment', 'currency_mismatch', 'possible_duplicate')
+                           or kind in ('apply_failed', 'repair_undone')
+                           and jsonb_array_length(evidence #> '{wanted,payments}') > 0)
+               )
            ), now()))
     union all
     select 'invoice_sync_pending_events', 'gauge', 'Events that are still to be acted on', '{}', count(*)

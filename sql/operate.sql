@@ -5,7 +5,7 @@ language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(nullif(evidence, 'null'), '{}')
-           - array['message', 'detail', 'hint', 'stripe_says', 'why', 'event', 'type', 'events', 'undone_run']
+           - array['message', 'detail', 'hint', 'stripe_says', 'why', 'type', 'events', 'undone_run', 'undo_run']
 $$;
 
 create function is_settled(invoice_id text, kind text, object text, evidence jsonb) returns boolean

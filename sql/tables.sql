@@ -74,6 +74,7 @@ create table settings (
         check (alert_minimum_severity in ('notice', 'warning', 'critical')),
     alert_reminder_after interval default '3 days' check (alert_reminder_after >= interval '1 hour'),
     alert_when_resolved boolean not null default false,
+    alert_notify text not null default 'full' check (alert_notify in ('full', 'ids', 'off')),
     admin_page_url text default null,
 
     rpc_admin_check text not null default 'invoice_sync.is_admin',
@@ -149,6 +150,8 @@ comment on column settings.alert_minimum_severity is
 comment on column settings.alert_reminder_after is
     'An issue that is still open so long after it was told of is told of again, and again after that; at least an hour; null: never';
 comment on column settings.alert_when_resolved is 'Whether an alert says, too, that what was told of is resolved';
+comment on column settings.alert_notify is
+    'What the channel invoice_sync_issues says, on which every role that may connect to this database can LISTEN: full (with invoice numbers, ids and sentences), ids (number, kind and severity of each issue) or off';
 comment on column settings.admin_page_url is
     'Where a person can look at an issue: an https or http URL in which {issue_id} and {invoice_id} are filled in; without either, #issue-{issue_id} is added, unless it has a fragment; null: alerts have no links';
 comment on column settings.rpc_admin_check is
@@ -195,7 +198,7 @@ comment on column run.cause is 'What started it: cron, sql, rpc or webhook';
 comment on column run.role is 'The role that called';
 comment on column run.started_at is 'When it began';
 comment on column run.finished_at is 'When its work was done; null: it is under way, or was ended from outside';
-comment on column run.success is 'Whether Stripe could be asked; single questions that failed are in stripe_errors';
+comment on column run.success is 'Whether the settings fit the database and Stripe could be asked; single questions that failed are in stripe_errors';
 comment on column run.error is 'Why not: sqlstate, message, hint';
 comment on column run.invoices_checked is 'Invoices that were looked at';
 comment on column run.invoices_fixed is 'Invoices of which something was changed';
@@ -234,7 +237,7 @@ comment on column change.run_id is 'The run that made it';
 comment on column change.invoice_id is 'The invoice, as text';
 comment on column change.table_name is 'The changed table, quoted, with its schema';
 comment on column change.row_id is 'The changed row''s primary key, as text';
-comment on column change.action is 'insert, update or delete; only undo removes rows, and only those that were inserted';
+comment on column change.action is 'insert, update or delete; of its own accord only undo removes rows, and only those that were inserted. What your triggers did on the occasion is recorded as well';
 comment on column change.before is 'The changed columns before, or the whole row that was removed; null for a new row';
 comment on column change.after is 'The changed columns after, or the whole new row; null for a row that was removed';
 comment on column change.evidence is 'What Stripe said: object ids, amounts in Stripe''s smallest unit, Request-Id; or what a person decided: issue, action and note, or what was undone';
@@ -280,7 +283,7 @@ create index on issue (resolved_at) where state = 'resolved';
 comment on table issue is 'What a person has to look at: opened once, refreshed while it lasts, resolved by itself when the facts agree';
 comment on column issue.invoice_id is 'The invoice, as text; null where it concerns them all';
 comment on column issue.invoice_number is 'What people call the invoice';
-comment on column issue.kind is 'What it is: paid_without_payment, amount_mismatch, currency_mismatch, overpaid, duplicate_payment, possible_duplicate, stripe_object_missing, livemode_mismatch, unknown_status, refunded, partially_refunded, disputed, unlinked_payment, apply_failed, overridden_by_trigger, repair_undone, stripe_unreachable, webhooks_failing, event_failing';
+comment on column issue.kind is 'What it is: paid_without_payment, amount_mismatch, currency_mismatch, overpaid, duplicate_payment, possible_duplicate, stripe_object_missing, livemode_mismatch, unknown_status, refunded, partially_refunded, disputed, unlinked_payment, apply_failed, overridden_by_trigger, repair_undone, stripe_unreachable, misconfigured, webhooks_failing, event_failing';
 comment on column issue.severity is 'notice, warning or critical';
 comment on column issue.object is 'The Stripe object it is about; null where it is the invoice itself';
 comment on column issue.summary is 'A sentence for people';

@@ -8,7 +8,7 @@ from find_currencies()
 where (select require_admin());
 
 -- What each run added to the books: a new payment's row holds the id of what Stripe
--- said it received.
+-- said it received; of a row that waited for its payment the evidence names it.
 create view run_booked as
 select c.run_id,
        s.currency,
@@ -21,7 +21,21 @@ where c.action = 'insert'
     and exists (
         select from jsonb_each_text(c.after) as column_of
         where column_of.value in (s.payment_intent, s.session, s.charge)
-    );
+    )
+union all
+select c.run_id,
+       s.currency,
+       s.received,
+       c.undone_by
+from change as c
+cross join lateral jsonb_to_recordset(c.evidence -> 'confirmed')
+    as k (table_name text, row_id text, payment text)
+cross join lateral jsonb_to_recordset(c.evidence -> 'stripe')
+    as s (session text, payment_intent text, charge text, currency text, received bigint)
+where c.action = 'update'
+    and k.table_name = c.table_name
+    and k.row_id = c.row_id
+    and k.payment in (s.payment_intent, s.session, s.charge);
 
 create view recent_runs as
 select id,

@@ -19,6 +19,7 @@ fn settings(admin_page_url: Option<&str>) -> AlertSettings {
     AlertSettings::from_json(json!({
         "alert_sender": "books@example.com",
         "alert_recipients": ["ann@example.com"],
+        "alert_notify": "full",
         "admin_page_url": admin_page_url,
         "time_zone": "Europe/Vienna",
     }))

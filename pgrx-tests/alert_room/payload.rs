@@ -18,7 +18,7 @@ fn entries(count: usize, summary: &str) -> Vec<Entry> {
 }
 
 fn told(count: usize, summary: &str) -> Value {
-    let text = payload(4, 9, &entries(count, summary));
+    let text = payload(4, 9, &entries(count, summary), Entry::to_json);
     assert!(text.len() <= MAX_PAYLOAD, "{} bytes", text.len());
     serde_json::from_str(&text).expect("it is JSON")
 }

@@ -9,6 +9,7 @@ pub(crate) fn row() -> Value {
     json!({
         "alert_sender": "Books <books@example.com>",
         "alert_recipients": ["ann@example.com"],
+        "alert_notify": "full",
         "admin_page_url": null,
         "time_zone": "UTC",
     })

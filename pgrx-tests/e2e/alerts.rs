@@ -1,5 +1,6 @@
 //! People are told of issues: once, by mail and on a channel.
 
+mod changed;
 mod channel;
 mod crash;
 mod delivery;

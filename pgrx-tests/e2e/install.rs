@@ -4,6 +4,8 @@
 mod access;
 mod dumps;
 
+use serde_json::json;
+
 use crate::harness::{DEFAULT_TABLES, Shop, connect};
 
 /// A database without the extension, gone when dropped.
@@ -62,11 +64,14 @@ fn create_extension_leaves_the_hosts_schema_as_it_is() {
 #[test]
 fn create_extension_needs_no_table_and_the_missing_one_is_named_when_it_is_wanted() {
     let mut shop = Shop::with_tables("");
-    let error = shop.error("select invoice_sync.sweep()");
+    let error = shop.error("select invoice_sync.sweep(dry_run => true)");
     assert_eq!(error.sqlstate, "42P01");
     assert!(error.message.contains("public.invoices"), "{error:?}");
+    assert_eq!(shop.sweep()["error"]["sqlstate"], json!("42P01"));
+    assert_eq!(shop.open_issues(), ["misconfigured -"]);
     shop.execute(DEFAULT_TABLES);
     shop.sweep();
+    assert_eq!(shop.open_issues(), [""; 0]);
 }
 
 #[test]

@@ -3,8 +3,10 @@
 
 mod actions;
 mod desk;
+mod endings;
 mod refusals;
 mod stories;
+mod variants;
 
 use serde_json::Value;
 

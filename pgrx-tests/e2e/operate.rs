@@ -1,6 +1,7 @@
 //! What a person does about it: undo.
 
 mod undo;
+mod undo_decisions;
 mod undo_hosts;
 
 use serde_json::Value;

@@ -212,11 +212,33 @@ fn what_fits_is_taken() {
 fn a_table_that_changes_afterwards_is_told_by_the_next_sweep() {
     let mut shop = Shop::open();
     shop.execute("alter table invoices rename column balance_due to open_amount");
-    let error = shop.error("select invoice_sync.sweep()");
-    assert_eq!(error.sqlstate, "42703");
-    assert!(error.message.contains("balance_due"), "{error:?}");
-    assert!(error.detail.contains("invoice_balance_column"), "{error:?}");
-    assert!(error.hint.contains("open_amount"), "{error:?}");
+    for call in [
+        "select invoice_sync.sweep(dry_run => true)",
+        "call invoice_sync.run_sweep()",
+        "select invoice_sync.sync_invoice(gen_random_uuid())",
+    ] {
+        let error = shop.error(call);
+        assert_eq!(error.sqlstate, "42703");
+        assert!(error.message.contains("balance_due"), "{error:?}");
+        assert!(error.detail.contains("invoice_balance_column"), "{error:?}");
+        assert!(error.hint.contains("open_amount"), "{error:?}");
+    }
+    let report = shop.sweep();
+    assert_eq!(report["success"], json!(false));
+    assert_eq!(report["error"]["sqlstate"], json!("42703"), "{report}");
+
+    // Nobody may have read any of that.
+    assert_eq!(shop.open_issues(), ["misconfigured -"]);
+    let told = shop.text(
+        "select format('%s runs, %s alerts', count(*) filter (where not success),
+            (select count(*) from invoice_sync.alerts))
+        from invoice_sync.recent_runs",
+    );
+    assert_eq!(told, Some("2 runs, 1 alerts".into()));
+
+    shop.execute("alter table invoices rename column open_amount to balance_due");
+    shop.sweep();
+    assert_eq!(shop.open_issues(), [""; 0]);
 }
 
 const INJECTION: &str = "x'); drop table victim; --";

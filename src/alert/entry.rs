@@ -26,6 +26,8 @@ const AMOUNTS: [(&str, &str); 9] = [
 #[serde(rename_all = "lowercase")]
 pub(super) enum Occasion {
     New,
+    /// It is worse than what was told, or about other sums.
+    Changed,
     Reminder,
     Resolved,
 }
@@ -80,6 +82,16 @@ impl Entry {
             "invoice_number": self.number,
             "object": self.object,
             "summary": shortened(&self.summary, MAX_SENTENCE),
+        })
+    }
+
+    /// The same for a channel that strangers may listen on.
+    pub(super) fn to_bare_json(&self) -> Value {
+        json!({
+            "id": self.issue,
+            "occasion": self.occasion,
+            "severity": self.severity,
+            "kind": self.kind,
         })
     }
 

@@ -48,8 +48,9 @@ fn headline(entries: &[Entry]) -> String {
             .filter(|entry| entry.occasion == occasion)
             .count()
     };
-    let (new, open, resolved) = (
+    let (new, changed, open, resolved) = (
         count(Occasion::New),
+        count(Occasion::Changed),
         count(Occasion::Reminder),
         count(Occasion::Resolved),
     );
@@ -57,8 +58,14 @@ fn headline(entries: &[Entry]) -> String {
     if new > 0 {
         parts.push(format!("{} in your books", counted(new, "new issue")));
     }
-    if open > 0 {
+    if changed > 0 {
         parts.push(match new {
+            0 => format!("{} changed in your books", counted(changed, "issue")),
+            _ => format!("{changed} changed"),
+        });
+    }
+    if open > 0 {
+        parts.push(match new + changed {
             0 => format!(
                 "Reminder: {} still open in your books",
                 counted(open, "issue")
@@ -67,7 +74,7 @@ fn headline(entries: &[Entry]) -> String {
         });
     }
     if resolved > 0 {
-        parts.push(match new + open {
+        parts.push(match new + changed + open {
             0 => format!("{} resolved in your books", counted(resolved, "issue")),
             _ => format!("{resolved} resolved"),
         });

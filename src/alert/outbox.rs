@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use super::entry::{Entry, Occasion};
 use super::mail::{Mail, compose};
 use super::send::{Delivery, Letter, Outlook};
-use super::settings::AlertSettings;
-use crate::pg::{Problem, sql};
+use super::settings::{AlertSettings, Notify};
+use crate::pg::{Problem, in_subtransaction, sql};
 
 /// What listeners (`listen invoice_sync_issues`) are told by, too.
 const CHANNEL: &str = "invoice_sync_issues";
@@ -39,11 +39,16 @@ const BACKOFF_FOR_PERSON: u32 = 60;
 /// Writes what the run has to tell into the outbox and tells the listeners, both
 /// in this transaction: what is rolled back was never told.
 ///
-/// The mail is written whole, here, and never changed: Resend refuses one
-/// idempotency key with two contents. What cannot be told gives a WARNING and is
-/// left to the next run: the books come first.
+/// The mail is written whole, here, and its words are never changed: Resend refuses
+/// one idempotency key with two contents. What cannot be told, for whatever reason,
+/// gives a WARNING and is left to the next run: the books come first.
 pub(crate) fn digest(run: i64) {
-    if let Err(problem) = try_digest(run) {
+    let mut told = in_subtransaction(|| try_digest(run));
+    if matches!(&told, Err(problem) if problem.is(PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION)) {
+        // Another run told of the same issues at the same moment: of the others, then.
+        told = in_subtransaction(|| try_digest(run));
+    }
+    if let Err(problem) = told {
         pgrx::warning!("issues of run {run} could not be told: {problem}");
     }
 }
@@ -56,9 +61,14 @@ fn try_digest(run: i64) -> Result<(), Problem> {
     let settings = AlertSettings::load()?;
     let mail = compose(&entries, &settings, &database());
     let alert = put(run, &mail, &settings, &entries);
+    let in_json = match settings.alert_notify {
+        Notify::Full => Entry::to_json,
+        Notify::Ids => Entry::to_bare_json,
+        Notify::Off => return Ok(()),
+    };
     sql::execute(
         "select pg_notify($1, $2)",
-        &[Some(CHANNEL), Some(&payload(alert, run, &entries))],
+        &[Some(CHANNEL), Some(&payload(alert, run, &entries, in_json))],
     );
     Ok(())
 }
@@ -70,7 +80,7 @@ fn entries(run: i64) -> Result<Vec<Entry>, Problem> {
         "with told as (
             select x.*, e.occasion,
                    row_number() over (
-                       order by array_position(array['new', 'reminder', 'resolved'], e.occasion),
+                       order by array_position(array['new', 'changed', 'reminder', 'resolved'], e.occasion),
                                 array_position(array['critical', 'warning', 'notice'], x.severity),
                                 x.first_seen, x.id
                    ) as place
@@ -141,9 +151,11 @@ fn put(run: i64, mail: &Mail, settings: &AlertSettings, entries: &[Entry]) -> i6
         .map(|entry| json!({ "issue_id": entry.issue, "occasion": entry.occasion }))
         .collect();
     sql::execute(
-        "insert into invoice_sync.alert_issue (alert_id, issue_id, occasion)
-        select $1::bigint, t.issue_id, t.occasion
-        from jsonb_populate_recordset(null::invoice_sync.alert_issue, $2::jsonb) t",
+        "insert into invoice_sync.alert_issue (alert_id, issue_id, occasion, severity, facts)
+        select $1::bigint, t.issue_id, t.occasion, x.severity,
+               invoice_sync.facts_that_matter(x.evidence)
+        from jsonb_populate_recordset(null::invoice_sync.alert_issue, $2::jsonb) t
+        join invoice_sync.issue x on x.id = t.issue_id",
         &[
             Some(&alert.to_string()),
             Some(&Value::from(told).to_string()),
@@ -151,7 +163,7 @@ fn put(run: i64, mail: &Mail, settings: &AlertSettings, entries: &[Entry]) -> i6
     );
     if entries
         .iter()
-        .any(|entry| entry.occasion == Occasion::Reminder)
+        .any(|entry| matches!(entry.occasion, Occasion::Reminder | Occasion::Changed))
     {
         sql::execute(
             "select invoice_sync.replace_alerts($1::bigint)",
@@ -180,17 +192,18 @@ fn fingerprint(mail: &Mail, settings: &AlertSettings) -> String {
 
 /// For the listeners: as many issues as there is room for, in the same order, and
 /// how many were left out.
-fn payload(alert: i64, run: i64, entries: &[Entry]) -> String {
+fn payload(alert: i64, run: i64, entries: &[Entry], in_json: impl Fn(&Entry) -> Value) -> String {
     let count = |occasion| {
         let those = entries.iter().filter(|entry| entry.occasion == occasion);
         those.count()
     };
     let told = |shown: usize| {
-        let issues: Vec<Value> = entries[..shown].iter().map(Entry::to_json).collect();
+        let issues: Vec<Value> = entries[..shown].iter().map(&in_json).collect();
         json!({
             "alert": alert,
             "run": run,
             "new": count(Occasion::New),
+            "changed": count(Occasion::Changed),
             "reminder": count(Occasion::Reminder),
             "resolved": count(Occasion::Resolved),
             "issues": issues,
@@ -214,6 +227,7 @@ fn payload(alert: i64, run: i64, entries: &[Entry]) -> String {
 /// it to arrive twice, Resend would have to have taken it, its answer to have been
 /// lost, and no later try to have had an answer for a whole day.
 pub(crate) fn take_due() -> Result<Vec<Letter>, Problem> {
+    sql::execute("select invoice_sync.readdress_alerts()", &[]);
     let rows = sql::fetch(
         "update invoice_sync.alert a
         set attempts = a.attempts + 1,

@@ -188,6 +188,7 @@ fn group_title(group: &[Entry]) -> String {
     };
     match group[0].occasion {
         Occasion::New => severity.to_owned(),
+        Occasion::Changed => format!("{severity}, changed"),
         Occasion::Reminder => format!("{severity}, still open"),
         Occasion::Resolved => format!("{severity}, resolved"),
     }

@@ -12,11 +12,21 @@ const MAX_RECIPIENTS: usize = 50;
 /// Resend's own limit for one address is 320, a name before it included.
 const MAX_ADDRESS: usize = 320;
 
+/// How much the channel tells: whoever may connect can listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Notify {
+    Full,
+    Ids,
+    Off,
+}
+
 /// Field by field what the table has; see its comments (`\d+ invoice_sync.settings`).
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct AlertSettings {
     pub(crate) alert_sender: Option<String>,
     pub(crate) alert_recipients: Vec<String>,
+    pub(crate) alert_notify: Notify,
     admin_page_url: Option<String>,
     pub(crate) time_zone: String,
 }

@@ -22,12 +22,13 @@ pub(crate) enum IssueKind {
     OverriddenByTrigger,
     RepairUndone,
     StripeUnreachable,
+    Misconfigured,
     WebhooksFailing,
     EventFailing,
 }
 
 impl IssueKind {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::PaidWithoutPayment,
         Self::AmountMismatch,
         Self::CurrencyMismatch,
@@ -45,6 +46,7 @@ impl IssueKind {
         Self::OverriddenByTrigger,
         Self::RepairUndone,
         Self::StripeUnreachable,
+        Self::Misconfigured,
         Self::WebhooksFailing,
         Self::EventFailing,
     ];
@@ -74,6 +76,7 @@ impl IssueKind {
             Self::OverriddenByTrigger => "overridden_by_trigger",
             Self::RepairUndone => "repair_undone",
             Self::StripeUnreachable => "stripe_unreachable",
+            Self::Misconfigured => "misconfigured",
             Self::WebhooksFailing => "webhooks_failing",
             Self::EventFailing => "event_failing",
         }

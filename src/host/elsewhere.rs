@@ -1,9 +1,12 @@
 //! Payments that are in the books of other invoices.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::mapping::{Mapped, Mapping};
 use super::read::text_of;
+use super::write::reading_as;
 use crate::domain::identity::PaymentIds;
 use crate::domain::rules::Elsewhere;
 use crate::pg::sql;
@@ -27,12 +30,25 @@ pub(crate) fn elsewhere(mapping: &Mapping, claims: &[Claim]) -> Vec<Elsewhere> {
         .collect();
     let ids = json!(ids).to_string();
     let columns = [&mapping.payments.session, &mapping.payments.intent];
-    let booked: Vec<Booked> = columns
+    let mut booked: Vec<Booked> = columns
         .into_iter()
         .flatten()
-        .flat_map(|column| sql::fetch(&elsewhere_statement(mapping, column), &[Some(&ids)]))
+        .flat_map(|column| {
+            let statement = elsewhere_statement(mapping, column);
+            reading_as(mapping.payments.owner, || {
+                sql::fetch(&statement, &[Some(&ids)])
+            })
+        })
         .map(|row| Booked::from_row(&row))
         .collect();
+    let labels = labels(mapping, &booked);
+    booked.retain_mut(|booked| match labels.get(&booked.invoice) {
+        Some(label) => {
+            booked.label.clone_from(label);
+            true
+        }
+        None => false,
+    });
     let of_claim = |claim: &Claim| {
         let mut found = Elsewhere::default();
         for theirs in booked.iter().filter(|b| b.invoice != claim.invoice) {
@@ -61,26 +77,47 @@ impl Booked {
         Self {
             ids: PaymentIds::from_columns([text("session"), text("intent")]),
             invoice: text("invoice").unwrap_or_default().to_owned(),
-            label: text("label").unwrap_or_default().to_owned(),
+            label: String::new(),
         }
     }
 }
 
+/// What people call these invoices, those that are there.
+fn labels(mapping: &Mapping, booked: &[Booked]) -> BTreeMap<String, String> {
+    if booked.is_empty() {
+        return BTreeMap::new();
+    }
+    let invoices = &mapping.invoices;
+    let statement = format!(
+        "select jsonb_build_array(i.{key}::text, coalesce({number}, i.{key}::text))
+        from {table} i
+        where i.{key} = any (array(
+            select w.id::{key_type} from jsonb_array_elements_text($1::jsonb) w (id)))",
+        key = invoices.id.quoted,
+        key_type = invoices.id.type_name,
+        number = text_of("i", invoices.number.as_ref()),
+        table = invoices.table,
+    );
+    let ids: Vec<&String> = booked.iter().map(|booked| &booked.invoice).collect();
+    let found = reading_as(invoices.owner, || {
+        sql::fetch(&statement, &[Some(&json!(ids).to_string())])
+    });
+    found
+        .into_iter()
+        .filter_map(|row| serde_json::from_value(row).ok())
+        .collect()
+}
+
 fn elsewhere_statement(mapping: &Mapping, column: &Mapped) -> String {
-    let (invoices, payments) = (&mapping.invoices, &mapping.payments);
+    let payments = &mapping.payments;
     format!(
-        "select jsonb_build_object('session', {session}, 'intent', {intent}, 'invoice', i.{key}::text,
-                                   'label', coalesce({number}, i.{key}::text))
+        "select jsonb_build_object('session', {session}, 'intent', {intent}, 'invoice', p.{of}::text)
         from {payments_table} p
-        join {invoices_table} i on i.{key} = p.{of}
-        where p.{column} in (select jsonb_array_elements_text($1::jsonb))",
+        where p.{column} in (select jsonb_array_elements_text($1::jsonb)) and p.{of} is not null",
         session = text_of("p", payments.session.as_ref()),
         intent = text_of("p", payments.intent.as_ref()),
-        number = text_of("i", invoices.number.as_ref()),
         column = column.quoted,
         payments_table = payments.table,
-        invoices_table = invoices.table,
-        key = invoices.id.quoted,
         of = payments.invoice.quoted,
     )
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::mapping::{Mapped, Mapping};
+use super::write::reading_as;
 use crate::domain::identity::PaymentIds;
 use crate::pg::sql;
 
@@ -29,8 +30,13 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[Traces]) -> Vec<BTreeSe
             .cloned()
             .collect::<Vec<String>>()
     };
-    let names_of = |traces: &Traces| traces.references.to_vec();
-    let mut found = run(&linked_statement(mapping), payments.iter().map(ids_of));
+    let groups: Vec<Vec<String>> = payments.iter().map(ids_of).collect();
+    let mut found = vec![BTreeSet::new(); payments.len()];
+    for (owner, statement) in linked_statements(mapping) {
+        for (all, found) in found.iter_mut().zip(run(&statement, owner, &groups)) {
+            all.extend(found);
+        }
+    }
     let mut unlinked = found.iter_mut().zip(payments);
     let unlinked: Vec<_> = unlinked
         .by_ref()
@@ -39,8 +45,12 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[Traces]) -> Vec<BTreeSe
     if unlinked.is_empty() {
         return found;
     }
-    let names = unlinked.iter().map(|(_, traces)| names_of(traces));
-    let named = run(&named_statement(mapping), names);
+    let names: Vec<Vec<String>> = unlinked
+        .iter()
+        .map(|(_, traces)| traces.references.to_vec())
+        .collect();
+    let owner = Some(mapping.invoices.owner);
+    let named = run(&named_statement(mapping), owner, &names);
     for ((found, _), named) in unlinked.into_iter().zip(named) {
         *found = named;
     }
@@ -54,12 +64,18 @@ struct Row {
     invoice: String,
 }
 
-/// One statement for all values; each group gets what was found for its own.
-fn run(statement: &str, groups: impl Iterator<Item = Vec<String>>) -> Vec<BTreeSet<String>> {
-    let groups: Vec<Vec<String>> = groups.collect();
+/// One statement for all values, as the owner of the table that it reads; each group
+/// gets what was found for its own.
+fn run(statement: &str, owner: Option<u32>, groups: &[Vec<String>]) -> Vec<BTreeSet<String>> {
     let values: Vec<&String> = groups.iter().flatten().collect();
+    let values = json!(values).to_string();
+    let fetch = || sql::fetch(statement, &[Some(&values)]);
+    let rows = match owner {
+        Some(owner) => reading_as(owner, fetch),
+        None => fetch(),
+    };
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for row in sql::fetch(statement, &[Some(&json!(values).to_string())])
+    for row in rows
         .into_iter()
         .filter_map(|row| serde_json::from_value::<Row>(row).ok())
     {
@@ -78,7 +94,8 @@ fn run(statement: &str, groups: impl Iterator<Item = Vec<String>>) -> Vec<BTreeS
 /// each row is looked up in the set.
 const WANTED: &str = "(select jsonb_array_elements_text($1::jsonb))";
 
-fn linked_statement(mapping: &Mapping) -> String {
+/// For the invoices, the payments and the ledger, each with the owner of its table.
+fn linked_statements(mapping: &Mapping) -> [(Option<u32>, String); 3] {
     let invoices = &mapping.invoices;
     let payments = &mapping.payments;
     let by_column = |columns: [&Option<Mapped>; 2], table: &str, key: &Mapped| {
@@ -93,24 +110,32 @@ fn linked_statement(mapping: &Mapping) -> String {
                 )
             })
             .collect::<Vec<_>>()
+            .join(" union ")
     };
-    let mut parts = by_column(
+    let of_invoices = by_column(
         [&invoices.session, &invoices.intent],
         &invoices.table,
         &invoices.id,
     );
-    parts.extend(by_column(
+    let of_payments = by_column(
         [&payments.session, &payments.intent],
         &payments.table,
         &payments.invoice,
-    ));
-    parts.push(format!(
+    );
+    let of_ledger = format!(
         "select m.id, m.invoice_id from invoice_sync.stripe_payment m where m.id in {WANTED}"
-    ));
-    format!(
-        "select to_jsonb(f) from ({}) f (value, invoice) where f.invoice is not null",
-        parts.join(" union ")
-    )
+    );
+    [
+        (Some(invoices.owner), of_invoices),
+        (Some(payments.owner), of_payments),
+        (None, of_ledger),
+    ]
+    .map(|(owner, found)| {
+        let statement = format!(
+            "select to_jsonb(f) from ({found}) f (value, invoice) where f.invoice is not null"
+        );
+        (owner, statement)
+    })
 }
 
 /// A reference that the key's type cannot hold names nothing.

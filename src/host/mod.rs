@@ -16,4 +16,5 @@ pub(crate) mod restore;
 pub(crate) mod settings;
 pub(crate) mod source;
 pub(crate) mod stretch;
+pub(crate) mod words;
 pub(crate) mod write;

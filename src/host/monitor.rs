@@ -1,8 +1,12 @@
 //! The two questions that people asked of their tables by hand.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
+use serde_json::json;
 
 use super::mapping::{Invoices, Mapped, Mapping};
+use super::write::reading_as;
 use crate::pg::sql;
 
 /// An invoice, as the monitoring views show it.
@@ -72,14 +76,21 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
             |column| format!("i.{}::text", column.quoted),
         )
     };
+    // One statement for both tables only where one owner may read both.
+    let in_one = mapping.invoices.owner == payments.owner;
+    let unpaid = format!(
+        "not exists (select from {payments_table} p
+                     where p.{payment_invoice} = i.{id} and {came_in})",
+        payments_table = payments.table,
+        payment_invoice = payments.invoice.quoted,
+        id = id.quoted,
+    );
     let statement = format!(
         "select jsonb_build_object(
             'id', i.{id}::text, 'number', {number}, 'status', {status},
             'total', {total}, 'currency', {currency}, 'session', {session}, 'intent', {intent})
         from {table} i
-        where {condition}
-          and not exists (select from {payments_table} p
-                          where p.{payment_invoice} = i.{id} and {came_in})
+        where {condition} and {unpaid}
         order by i.{id}",
         id = id.quoted,
         number = text(number.as_ref()),
@@ -88,11 +99,35 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
         currency = text(currency.as_ref()),
         session = text(session.as_ref()),
         intent = text(intent.as_ref()),
-        payments_table = payments.table,
-        payment_invoice = payments.invoice.quoted,
+        unpaid = if in_one { &unpaid } else { "true" },
     );
-    sql::fetch(&statement, &[])
+    let mut found: Vec<Found> = reading_as(mapping.invoices.owner, || sql::fetch(&statement, &[]))
         .into_iter()
         .filter_map(|row| serde_json::from_value(row).ok())
+        .collect();
+    if !in_one {
+        let paid = paid_among(mapping, &found, &came_in);
+        found.retain(|invoice| !paid.contains(&invoice.id));
+    }
+    found
+}
+
+/// Which of these have a payment that came in.
+fn paid_among(mapping: &Mapping, found: &[Found], came_in: &str) -> BTreeSet<String> {
+    let payments = &mapping.payments;
+    let statement = format!(
+        "select distinct to_jsonb(p.{invoice}::text)
+        from {table} p
+        where p.{invoice} = any (array(
+            select w.id::{key} from jsonb_array_elements_text($1::jsonb) w (id))) and {came_in}",
+        invoice = payments.invoice.quoted,
+        key = payments.invoice.type_name,
+        table = payments.table,
+    );
+    let ids: Vec<&String> = found.iter().map(|invoice| &invoice.id).collect();
+    let ids = json!(ids).to_string();
+    reading_as(payments.owner, || sql::fetch(&statement, &[Some(&ids)]))
+        .into_iter()
+        .filter_map(|id| id.as_str().map(str::to_owned))
         .collect()
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::mapping::{Invoices, Mapped, Mapping, Payments};
 use super::reach::Reach;
+use super::write::reading_as;
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, Invoice};
 use crate::domain::money::{Currency, Money};
@@ -54,7 +55,8 @@ type RawPayment = [Text; 10];
 /// the database writes it; one that is not there is left out. An id that the
 /// key's type cannot hold is PostgreSQL's error 22P02.
 ///
-/// Two statements, however many invoices: each sees what was committed before it.
+/// Two statements, however many invoices, each as the owner of its table: each sees
+/// what was committed before it.
 pub(crate) fn read(mapping: &Mapping, ids: &[&str]) -> Result<BTreeMap<String, Reading>, Problem> {
     let mut readings = BTreeMap::new();
     for (invoice, invoice_row) in read_invoices(mapping, ids)? {
@@ -102,10 +104,11 @@ fn removed() -> Problem {
 }
 
 fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Vec<(Invoice, Value)>, Problem> {
-    sql::fetch_texts(
-        &invoices_statement(&mapping.invoices),
-        &[Some(&json!(ids).to_string())],
-    )
+    let ids = json!(ids).to_string();
+    let statement = invoices_statement(&mapping.invoices);
+    reading_as(mapping.invoices.owner, || {
+        sql::fetch_texts(&statement, &[Some(&ids)])
+    })
     .into_iter()
     .map(|raw| as_invoice(mapping, raw))
     .collect()
@@ -121,7 +124,10 @@ fn read_payments(mapping: &Mapping, readings: &mut [&mut Reading]) -> Result<(),
     }
     let ids: Vec<&String> = by_id.keys().collect();
     let ids = json!(ids).to_string();
-    let payments: Vec<RawPayment> = sql::fetch_texts(&payments_statement(mapping), &[Some(&ids)]);
+    let statement = payments_statement(mapping);
+    let payments: Vec<RawPayment> = reading_as(mapping.payments.owner, || {
+        sql::fetch_texts(&statement, &[Some(&ids)])
+    });
     for raw in payments {
         let [of, ..] = &raw;
         let reading = of.as_ref().and_then(|of| by_id.get_mut(of));
@@ -137,7 +143,9 @@ fn read_payments(mapping: &Mapping, readings: &mut [&mut Reading]) -> Result<(),
 /// that it does not allow is PostgreSQL's error 22P02, even where there is no invoice.
 pub(crate) fn read_one(mapping: &Mapping, id: &str) -> Result<Option<Reading>, Problem> {
     let statement = format!("select $1::text::{}", mapping.invoices.id.type_name);
-    sql::execute(&statement, &[Some(id)]);
+    reading_as(mapping.invoices.owner, || {
+        sql::execute(&statement, &[Some(id)]);
+    });
     Ok(read(mapping, &[id])?.into_values().next())
 }
 
@@ -155,7 +163,8 @@ pub(crate) fn read_locked(
     ids: &[&str],
     patience: Patience,
 ) -> Result<BTreeMap<String, Reading>, Problem> {
-    let locked = sql::fetch_each(&lock_invoice_statement(mapping, patience), ids);
+    let statement = lock_invoice_statement(mapping, patience);
+    let locked = reading_as(mapping.invoices.owner, || sql::fetch_each(&statement, ids));
     let held: Vec<&str> = ids
         .iter()
         .zip(locked)
@@ -169,7 +178,10 @@ pub(crate) fn read_locked(
     if with_payments.is_empty() {
         return Ok(readings);
     }
-    let locked = sql::fetch_each(&lock_payments_statement(mapping, patience), &with_payments);
+    let statement = lock_payments_statement(mapping, patience);
+    let locked = reading_as(mapping.payments.owner, || {
+        sql::fetch_each(&statement, &with_payments)
+    });
     readings.append(&mut read(mapping, &with_payments)?);
     for (id, rows) in with_payments.into_iter().zip(locked) {
         let all_held = readings.get(id).is_some_and(|reading| {
@@ -224,12 +236,12 @@ fn lock_payments_statement(mapping: &Mapping, patience: Patience) -> String {
     )
 }
 
-/// The ids of the first parameter as the invoices' keys: an array, because that is
+/// The ids of the first parameter as keys of this column: an array, because that is
 /// looked up in the primary key's index, where a set is joined with the whole table.
-fn wanted_keys(invoices: &Invoices) -> String {
+fn wanted_keys(key: &Mapped) -> String {
     format!(
         "any (array(select w.id::{key} from jsonb_array_elements_text($1::jsonb) w (id)))",
-        key = invoices.id.type_name,
+        key = key.type_name,
     )
 }
 
@@ -240,7 +252,7 @@ fn invoices_statement(invoices: &Invoices) -> String {
         from {table} i
         where i.{id} = {wanted}",
         id = invoices.id.quoted,
-        wanted = wanted_keys(invoices),
+        wanted = wanted_keys(&invoices.id),
         number = text_of("i", invoices.number.as_ref()),
         status = invoices.status.quoted,
         total = invoices.total.quoted,
@@ -272,11 +284,10 @@ fn payments_statement(mapping: &Mapping) -> String {
         ..
     } = &mapping.payments;
     format!(
-        "select i.{key}::text, p.{id}::text, {status}, p.{amount}::text, {gratuity}, {refunded},
+        "select p.{invoice}::text, p.{id}::text, {status}, p.{amount}::text, {gratuity}, {refunded},
             {paid_at}, {session}, {intent}, row_to_json(p)::text
-        from {invoices_table} i
-        join {table} p on p.{invoice} = i.{key}
-        where i.{key} = {wanted}
+        from {table} p
+        where p.{invoice} = {wanted}
         order by p.{id}",
         id = id.quoted,
         status = text_of("p", status.as_ref()),
@@ -287,9 +298,7 @@ fn payments_statement(mapping: &Mapping) -> String {
         session = text_of("p", session.as_ref()),
         intent = text_of("p", intent.as_ref()),
         invoice = invoice.quoted,
-        invoices_table = mapping.invoices.table,
-        key = mapping.invoices.id.quoted,
-        wanted = wanted_keys(&mapping.invoices),
+        wanted = wanted_keys(invoice),
     )
 }
 

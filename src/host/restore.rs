@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::mapping::{Mapped, Mapping};
 use super::read::Reading;
-use super::write::{as_owner, in_host_units};
+use super::write::{as_owner, in_host_units, reading_as};
 use crate::domain::money::Money;
 use crate::pg::{Problem, sql};
 
@@ -181,7 +181,9 @@ pub(crate) fn typed(
         spot.table(mapping)
     );
     let json = Value::Object(values.clone()).to_string();
-    let row = sql::fetch_one(&statement, &[Some(&json)]);
+    let row = reading_as(spot.owner(mapping), || {
+        sql::fetch_one(&statement, &[Some(&json)])
+    });
     let mut typed = row
         .as_ref()
         .and_then(Value::as_object)

@@ -66,8 +66,21 @@ pub(super) fn as_owner(mapping: &Mapping, owner: u32, work: impl FnOnce()) {
     });
 }
 
+/// Reads something of the host's as its table's owner: casts, checks and functions
+/// of indexes are the host's code, too, and run while a row is read or a statement
+/// is planned. What such code did to the search path ends here.
+pub(super) fn reading_as<T>(owner: u32, work: impl FnOnce() -> T) -> T {
+    let read = identity::as_table_owner(owner.into(), work);
+    set_search_path("pg_catalog, pg_temp");
+    read
+}
+
+/// Named with its schema: the host's code may have put others first.
 fn set_search_path(path: &str) {
-    sql::execute("select set_config('search_path', $1, true)", &[Some(path)]);
+    sql::execute(
+        "select pg_catalog.set_config('search_path', $1, true)",
+        &[Some(path)],
+    );
 }
 
 /// Lets those triggers and constraints have their say that would wait for the

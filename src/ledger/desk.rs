@@ -127,12 +127,19 @@ pub(crate) fn resolve(id: i64, resolution: Resolution) {
     );
 }
 
-/// Lets a repair be made again: what was settled about it holds no more.
-pub(crate) fn lift(invoice: &str, kind: IssueKind) {
+/// Lets an undone repair be made again: what was settled before about the payments
+/// of this evidence holds no more.
+pub(crate) fn lift_undone(invoice: &str, evidence: &Value) {
     sql::execute(
-        "update invoice_sync.issue set settled = null
-        where coalesce(invoice_id, '') = $1 and kind = $2 and settled is not null",
-        &[Some(invoice), Some(kind.as_str())],
+        "update invoice_sync.issue x set settled = null
+        where coalesce(x.invoice_id, '') = $1 and x.kind = 'repair_undone' and x.settled is not null
+          and (x.evidence -> 'stripe_payments' = $2::jsonb -> 'stripe_payments'
+               or exists (
+                   select from jsonb_array_elements(x.evidence -> 'stripe_payments') theirs (ids)
+                   join jsonb_array_elements($2::jsonb -> 'stripe_payments') these (ids)
+                       on exists (select from jsonb_array_elements_text(theirs.ids) i (id)
+                                  where these.ids ? i.id)))",
+        &[Some(invoice), Some(&evidence.to_string())],
     );
 }
 

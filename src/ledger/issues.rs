@@ -155,7 +155,7 @@ pub(crate) fn standing(run: i64, invoices: &BTreeSet<String>) -> Vec<Value> {
         where x.state <> 'resolved'
           and (x.invoice_id in (select jsonb_array_elements_text($2::jsonb))
                or x.invoice_id is null and x.last_run = $1::bigint
-                  and x.kind <> 'stripe_unreachable')
+                  and x.kind <> 'stripe_unreachable' and x.kind <> 'misconfigured')
         order by x.id",
         &[Some(&run.to_string()), Some(&json!(invoices).to_string())],
     )
@@ -165,7 +165,7 @@ pub(crate) fn standing(run: i64, invoices: &BTreeSet<String>) -> Vec<Value> {
 pub(crate) fn count_seen(run: i64) -> usize {
     sql::fetch_one(
         "select to_jsonb(count(*)) from invoice_sync.issue
-        where state <> 'resolved' and last_run = $1::bigint and kind <> 'stripe_unreachable'",
+        where state <> 'resolved' and last_run = $1::bigint and kind not in ('stripe_unreachable', 'misconfigured')",
         &[Some(&run.to_string())],
     )
     .and_then(|count| usize::try_from(count.as_u64()?).ok())
@@ -182,13 +182,71 @@ pub(crate) fn resolve_general(run: i64, kind: IssueKind) {
     );
 }
 
+/// Resolves the issues of invoices that are not there any more.
+pub(crate) fn resolve_gone(run: i64, invoices: &[&str]) {
+    sql::execute(
+        "update invoice_sync.issue
+        set state = 'resolved', resolved_at = now(), last_run = $1::bigint
+        where coalesce(invoice_id, '') in (select jsonb_array_elements_text($2::jsonb))
+          and state <> 'resolved'",
+        &[Some(&run.to_string()), Some(&json!(invoices).to_string())],
+    );
+}
+
+/// Money that names an invoice that was not there: its id, and the names.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Unclaimed {
+    pub(crate) object: String,
+    pub(crate) names: Vec<String>,
+}
+
+/// Open issues about money that no invoice claims, the oldest first.
+pub(crate) fn unclaimed(limit: usize) -> Vec<Unclaimed> {
+    sql::fetch(
+        "select jsonb_build_object('object', object, 'names', evidence -> 'names_invoice')
+        from invoice_sync.issue
+        where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'
+        order by last_seen, id
+        limit $1::bigint",
+        &[Some(&limit.to_string())],
+    )
+    .into_iter()
+    .filter_map(|row| serde_json::from_value(row).ok())
+    .collect()
+}
+
+/// Notes that these still have no invoice.
+pub(crate) fn refresh_unclaimed(objects: &[&str]) {
+    sql::execute(
+        "update invoice_sync.issue set last_seen = now(), times_seen = times_seen + 1
+        where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'
+          and object in (select jsonb_array_elements_text($1::jsonb))",
+        &[Some(&json!(objects).to_string())],
+    );
+}
+
+/// Resolves what was said of payments without an invoice for those that one has now.
+pub(crate) fn resolve_claimed(run: i64, objects: &[&String]) {
+    if objects.is_empty() {
+        return;
+    }
+    sql::execute(
+        "update invoice_sync.issue
+        set state = 'resolved', resolved_at = now(), last_run = $1::bigint
+        where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'
+          and object in (select jsonb_array_elements_text($2::jsonb))",
+        &[Some(&run.to_string()), Some(&json!(objects).to_string())],
+    );
+}
+
 /// Resolves the issues about events that were acted on in the end.
 pub(crate) fn resolve_events(run: i64, events: &[&String]) {
     sql::execute(
         "update invoice_sync.issue
         set state = 'resolved', resolved_at = now(), last_run = $1::bigint
         where kind = 'event_failing' and state <> 'resolved'
-          and $2::jsonb ? (evidence ->> 'event')",
+          and exists (select from jsonb_array_elements_text(evidence -> 'failing') f (id)
+                      where $2::jsonb ? f.id)",
         &[Some(&run.to_string()), Some(&json!(events).to_string())],
     );
 }
@@ -212,6 +270,8 @@ pub(crate) fn open_invoices(limit: usize) -> Vec<String> {
 /// A repair that is left to a person, as the issue about it tells.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Held {
+    /// The issue's number.
+    pub(crate) id: i64,
     /// False where a person settled it: the repair is not to be made.
     pub(crate) open: bool,
     pub(crate) object: Option<String>,
@@ -220,12 +280,13 @@ pub(crate) struct Held {
 
 /// Repairs that are left to people, by invoice and kind of issue.
 #[derive(Debug, Default)]
-pub(crate) struct Holds(BTreeMap<(String, String), Held>);
+pub(crate) struct Holds(BTreeMap<(String, String), Vec<Held>>);
 
 impl Holds {
-    /// The invoice's latest issue of that kind that is open or settled.
-    pub(crate) fn of(&self, invoice: &str, kind: IssueKind) -> Option<&Held> {
-        self.0.get(&(invoice.to_owned(), kind.as_str().to_owned()))
+    /// The invoice's issues of that kind that are open or settled, the latest first.
+    pub(crate) fn of(&self, invoice: &str, kind: IssueKind) -> &[Held] {
+        let key = (invoice.to_owned(), kind.as_str().to_owned());
+        self.0.get(&key).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -238,21 +299,24 @@ pub(crate) fn held(invoices: &[&str]) -> Holds {
         held: Held,
     }
     let rows = sql::fetch(
-        "select distinct on (x.invoice_id, x.kind) jsonb_build_object(
+        "select jsonb_build_object(
             'invoice', x.invoice_id, 'kind', x.kind, 'held', jsonb_build_object(
-                'open', x.state <> 'resolved', 'object', x.object, 'evidence', x.evidence))
+                'id', x.id, 'open', x.state <> 'resolved', 'object', x.object,
+                'evidence', x.evidence))
         from invoice_sync.issue x
         where coalesce(x.invoice_id, '') in (select jsonb_array_elements_text($1::jsonb))
           and x.kind in ('overridden_by_trigger', 'repair_undone')
           and (x.state <> 'resolved' or x.settled is not null)
-        order by x.invoice_id, x.kind, x.id desc",
+        order by x.id desc",
         &[Some(&json!(invoices).to_string())],
     );
-    let rows = rows
+    let mut holds = Holds::default();
+    for row in rows
         .into_iter()
-        .filter_map(|row| serde_json::from_value::<Row>(row).ok());
-    Holds(
-        rows.map(|row| ((row.invoice, row.kind), row.held))
-            .collect(),
-    )
+        .filter_map(|row| serde_json::from_value::<Row>(row).ok())
+    {
+        let of_kind = holds.0.entry((row.invoice, row.kind)).or_default();
+        of_kind.push(row.held);
+    }
+    holds
 }

@@ -76,6 +76,17 @@ fn read(statement: &str, value: &str) -> Vec<Row> {
         .collect()
 }
 
+/// Forgets that these payments were ever looked at for an invoice: the word of the
+/// person who linked them is taken back.
+pub(crate) fn forget(invoice: &str, payments: &[PaymentIds]) {
+    let keys: Vec<&str> = payments.iter().filter_map(PaymentIds::key).collect();
+    sql::execute(
+        "delete from invoice_sync.stripe_payment
+        where invoice_id = $1 and id in (select jsonb_array_elements_text($2::jsonb))",
+        &[Some(invoice), Some(&json!(keys).to_string())],
+    );
+}
+
 /// What Stripe says of the money that it received for an invoice.
 pub(crate) struct Lesson<'a> {
     pub(crate) invoice: &'a str,

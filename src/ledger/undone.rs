@@ -18,6 +18,7 @@ pub(crate) struct Recorded {
     pub(crate) before: Option<Value>,
     #[serde(default)]
     pub(crate) after: Option<Value>,
+    pub(crate) evidence: Value,
     /// The run that put it back already.
     #[serde(default)]
     pub(crate) undone_by: Option<i64>,
@@ -87,12 +88,7 @@ pub(crate) fn note(run: i64, undone: &[&Recorded], made: &[Change]) {
             Some(&serde_json::json!(ids).to_string()),
         ],
     );
-    // What was undone were repairs put back: those stand again.
-    sql::execute(
-        "update invoice_sync.change set undone_by = null
-        where undone_by = $1::bigint and invoice_id = $2",
-        &[Some(&first.run_id.to_string()), Some(&first.invoice_id)],
-    );
+    stand_again(&ids);
     // Stripe is asked again: what the books lack now is to be seen.
     sql::execute(
         "update invoice_sync.invoice_check set next_check_at = now() where invoice_id = $1",
@@ -100,30 +96,98 @@ pub(crate) fn note(run: i64, undone: &[&Recorded], made: &[Change]) {
     );
 }
 
-/// Takes back what a run of `resolve_issue` decided: the facts are told of
-/// again. Answers with the number of such decisions.
-pub(crate) fn lift_decisions(run: i64) -> usize {
-    sql::fetch(
-        "update invoice_sync.issue set settled = null
-        where last_run = $1::bigint and settled is not null
-        returning to_jsonb(id)",
-        &[Some(&run.to_string())],
-    )
-    .len()
+/// What these changes had put back stands again; what that had put back is put
+/// back once more, and so on.
+fn stand_again(changes: &[i64]) {
+    let mut changes = changes.to_vec();
+    let mut stands = true;
+    while !changes.is_empty() {
+        let reached = sql::fetch(
+            "with undoing as (
+                select u.run_id, target.id::bigint as id
+                from invoice_sync.change u
+                cross join jsonb_array_elements_text(u.evidence -> 'undoes_changes') target (id)
+                where $1::jsonb @> to_jsonb(u.id)
+            )
+            update invoice_sync.change c
+            set undone_by = case when not $2::boolean then undoing.run_id end
+            from undoing
+            where c.id = undoing.id
+            returning to_jsonb(c.id)",
+            &[
+                Some(&serde_json::json!(changes).to_string()),
+                Some(if stands { "true" } else { "false" }),
+            ],
+        );
+        changes = reached.iter().filter_map(Value::as_i64).collect();
+        stands = !stands;
+    }
 }
 
-/// Closes the invoice's `repair_undone`: the repair stands again.
-pub(crate) fn repair_stands_again(run: i64, invoice: &str) {
+/// Takes back what a run of `resolve_issue` decided: the issue is open again,
+/// and so is one that nothing but its own words could bring up a second time.
+/// Answers with the number of such decisions.
+pub(crate) fn take_decisions_back(own_run: i64, run: i64) -> usize {
+    let decided = "last_run = $1::bigint and resolution is not null and state = 'resolved'";
+    let opened = sql::fetch(
+        &format!(
+            "update invoice_sync.issue x
+            set state = 'open', resolved_at = null, resolved_by = null, resolution = null,
+                settled = null, last_run = $2::bigint
+            where {decided}
+              and not exists (
+                  select from invoice_sync.issue o
+                  where coalesce(o.invoice_id, '') = coalesce(x.invoice_id, '') and o.kind = x.kind
+                    and coalesce(o.object, '') = coalesce(x.object, '') and o.state <> 'resolved')
+            returning to_jsonb(id)"
+        ),
+        &[Some(&run.to_string()), Some(&own_run.to_string())],
+    );
+    let lifted = sql::fetch(
+        &format!(
+            "update invoice_sync.issue set settled = null
+            where {decided} and settled is not null
+            returning to_jsonb(id)"
+        ),
+        &[Some(&run.to_string())],
+    );
+    opened.len() + lifted.len()
+}
+
+/// Closes what `undo_run` opened about the invoice (`repair_undone`): the repairs
+/// that it undid stand again.
+pub(crate) fn repair_stands_again(run: i64, undo_run: i64, invoice: &str) {
     sql::execute(
         "update invoice_sync.issue
-        set state = 'resolved', resolved_at = now(), resolved_by = $3, resolution = 'undo',
+        set state = 'resolved', resolved_at = now(), resolved_by = $4, resolution = 'undo',
             settled = null, last_run = $1::bigint
-        where invoice_id = $2 and kind = 'repair_undone'
+        where invoice_id = $3 and kind = 'repair_undone' and evidence -> 'undo_run' = $2::jsonb
           and (state <> 'resolved' or settled is not null)",
         &[
             Some(&run.to_string()),
+            Some(&undo_run.to_string()),
             Some(invoice),
             Some(&identity::outer_role()),
         ],
     );
+}
+
+/// Whether undoing a run takes repairs out of the books: the undo of an undo puts
+/// them back, and that of such a one takes them out again.
+pub(crate) fn takes_repairs_out(run: i64) -> bool {
+    let mut run = run;
+    let mut takes_out = true;
+    while kind_of_run(run).as_deref() == Some("undo") {
+        takes_out = !takes_out;
+        let undone = sql::fetch_one(
+            "select evidence -> 'undoes_run' from invoice_sync.change
+            where run_id = $1::bigint and evidence ? 'undoes_run' limit 1",
+            &[Some(&run.to_string())],
+        );
+        match undone.and_then(|undone| undone.as_i64()) {
+            Some(undone) if undone < run => run = undone,
+            _ => break,
+        }
+    }
+    takes_out
 }

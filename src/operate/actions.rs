@@ -136,6 +136,6 @@ pub(crate) fn actions_of(kind: IssueKind) -> &'static [Action] {
         | IssueKind::UnknownStatus
         | IssueKind::WebhooksFailing
         | IssueKind::EventFailing => &[Ignore],
-        IssueKind::StripeUnreachable => &[],
+        IssueKind::StripeUnreachable | IssueKind::Misconfigured => &[],
     }
 }

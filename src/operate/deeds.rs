@@ -14,8 +14,7 @@ use crate::host::mapping::Mapping;
 use crate::host::read::Reading;
 use crate::host::restore::{self, Place, Spot};
 use crate::host::settings::invalid;
-use crate::host::write;
-use crate::ledger::changes::Change;
+use crate::host::{words, write};
 use crate::pg::{Problem, in_subtransaction};
 use crate::sweep::case::judge;
 use crate::sweep::treatment::Treatment;
@@ -46,6 +45,8 @@ pub(super) struct Situation<'a> {
     pub(super) object: Option<&'a str>,
     /// The status that the person named.
     pub(super) status: Option<&'a str>,
+    /// They say that it is a word that no invoice had before.
+    pub(super) new_word: bool,
 }
 
 impl Situation<'_> {
@@ -119,6 +120,9 @@ impl Situation<'_> {
                 invalid("the columns do not take these values".to_owned())
                     .detail(problem.to_string())
             })?;
+        if let Some(word) = status.filter(|_| !self.new_word) {
+            must_be_known(mapping, word)?;
+        }
         let same = |(column, value): (&String, &Value)| {
             self.reading.invoice_row.get(column) == Some(value)
         };
@@ -180,22 +184,6 @@ impl Situation<'_> {
 impl Deed {
     pub(super) fn is_nothing(&self) -> bool {
         matches!(self, Self::Nothing)
-    }
-
-    /// What a dry run tells of the invoice's columns.
-    pub(super) fn preview(&self, mapping: &Mapping, reading: &Reading) -> Option<Change> {
-        let Self::Invoice(values) = self else {
-            return None;
-        };
-        let mut after = reading.invoice_row.as_object().cloned().unwrap_or_default();
-        after.extend(values.clone());
-        let id = &reading.invoice.id;
-        Change::between(
-            &mapping.invoices.table,
-            id,
-            &reading.invoice_row,
-            &Value::Object(after),
-        )
     }
 
     /// In words.
@@ -267,6 +255,19 @@ fn received(evidence: &[Evidence], object: Option<&str>) -> Option<PaymentIds> {
             payment.ids.contains(object) && matches!(payment.state, PaymentState::Received(_))
         })
         .map(|payment| payment.ids)
+}
+
+/// A slip of the pen is no status: fails with 22023 for a word that nothing in the
+/// database knows.
+fn must_be_known(mapping: &Mapping, word: &str) -> Result<(), Problem> {
+    if words::is_invoice_status(mapping, word) {
+        return Ok(());
+    }
+    Err(invalid(format!("no invoice has the status \"{word}\""))
+        .detail("Neither the settings nor a constraint or default of the table name it.")
+        .hint(format!(
+            "If it is one of yours all the same: arguments => '{{\"status\": \"{word}\", \"new_word\": true}}'."
+        )))
 }
 
 fn minor(money: Option<Money>) -> i64 {

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::actions::{Action, actions_of};
 use super::deeds::{Deed, Situation, not_now};
 use super::read_for;
-use crate::domain::evidence::Evidence;
+use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
+use crate::domain::identity::PaymentIds;
 use crate::domain::issue::IssueKind;
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::host::mapping::Mapping;
@@ -14,14 +15,17 @@ use crate::host::read::Reading;
 use crate::host::settings::{Settings, invalid};
 use crate::ledger::changes::{self, Change, Entry};
 use crate::ledger::desk::{self, Filed, Resolution};
+use crate::ledger::events::Verdict;
+use crate::ledger::issues::{self, Held};
 use crate::ledger::runs::Kind;
-use crate::ledger::{issues, undone};
-use crate::pg::Problem;
+use crate::ledger::undone;
+use crate::pg::{Problem, in_subtransaction};
 use crate::sweep::apply::apply;
 use crate::sweep::case::{Case as Subject, judge};
-use crate::sweep::one::{all_ids, ask};
+use crate::sweep::hold;
+use crate::sweep::one::{Answer, all_ids, ask};
 use crate::sweep::outcome::describe;
-use crate::sweep::report::Report;
+use crate::sweep::report::{Report, digest};
 use crate::sweep::run::require_fresh_snapshots;
 use crate::sweep::together::differences;
 use crate::sweep::treatment::{Insistence, Mode, Treatment};
@@ -31,7 +35,8 @@ pub(crate) struct Decision<'a> {
     pub(crate) issue: i64,
     pub(crate) action: &'a str,
     pub(crate) note: Option<&'a str>,
-    /// `{"status": …}`, `{"invoice_id": …}` or nothing.
+    /// `{"status": …}`, `{"invoice_id": …}` or nothing; and `{"seen": …}`, the issue's
+    /// evidence as the person has it before them.
     pub(crate) arguments: Value,
     pub(crate) mode: Mode,
 }
@@ -94,19 +99,36 @@ impl Case<'_> {
     /// Nothing changes but what is told. Judged by the rows alone; what only
     /// Stripe can tell is told again when it is found to be otherwise.
     fn settle(&self) -> Result<Value, Problem> {
+        let mode = self.decision.mode;
         let reading = match &self.issue.invoice_id {
-            Some(invoice) => read_for(self.decision.mode, self.mapping, invoice)?,
+            Some(invoice) => read_for(mode, self.mapping, invoice)?,
             None => None,
         };
+        self.must_be_as_seen()?;
         if let Some(reading) = &reading {
-            let plan = judge(&self.treatment(None)?, reading, &[]);
+            let plan = judge(&self.treatment(None, mode)?, reading, &[]);
             self.must_still_stand(&plan, !self.rests_on_stripe(&plan))?;
         }
-        let report = Report::open(Kind::ResolveIssue, self.decision.mode);
-        if report.run().is_some() {
-            desk::open_issue(self.issue.id, true)?;
-        }
+        let report = Report::open(Kind::ResolveIssue, mode);
         Ok(self.close(report, Vec::new(), String::new()))
+    }
+
+    /// The issue itself, once the invoice is locked: fails with 55000 where it has
+    /// been resolved meanwhile, or tells of other facts than those that the person
+    /// has seen. In a write it stays locked, so what is settled is what was compared.
+    fn must_be_as_seen(&self) -> Result<(), Problem> {
+        let locked = self.decision.mode == Mode::Write;
+        let now = desk::open_issue(self.issue.id, locked)?;
+        let given = self.decision.arguments.get("seen");
+        let seen = given.filter(|given| !given.is_null());
+        for seen in seen.into_iter().chain([&self.issue.evidence]) {
+            if !issues::same_facts(seen, &now.evidence) {
+                return Err(not_now("the facts have moved")
+                    .detail(format!("The issue says now: {}", now.summary))
+                    .hint("Look at it in invoice_sync.open_issues, and decide again."));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the rows alone cannot tell that the issue is over.
@@ -123,8 +145,8 @@ impl Case<'_> {
                 .any(|own| Some(*own) == kind && !plan.undecided.contains(own))
     }
 
-    /// Stripe is asked, then the invoice is locked and judged; the deed is done
-    /// where the issue still stands as it was, and the invoice judged again.
+    /// Stripe is asked; then it is done. A dry run does it, too, and takes it back:
+    /// nothing else can tell what the application's triggers make of it.
     fn act(&self) -> Result<Value, Problem> {
         let invoice = self.invoice()?;
         let reading = self.read(invoice, Mode::DryRun)?;
@@ -132,16 +154,36 @@ impl Case<'_> {
         let mut ids = all_ids(&reading);
         ids.extend(self.issue.object.clone().filter(|id| !ids.contains(id)));
         let answer = ask(self.mapping, self.settings, invoice, ids)?;
-        let treatment = self.treatment(answer.livemode)?;
-        let said = answer.evidence.as_deref();
-        let evidence = self.named(said.unwrap_or_default());
+        if self.decision.mode == Mode::Write {
+            return self.act_on(invoice, &answer);
+        }
+        let mut shown = None;
+        let taken_back = in_subtransaction(|| {
+            shown = Some(self.act_on(invoice, &answer)?);
+            Err::<(), _>(not_now("a dry run is taken back"))
+        });
+        match (shown, taken_back) {
+            (Some(shown), _) => Ok(shown),
+            (None, Err(problem)) => Err(problem),
+            (None, Ok(())) => Ok(Value::Null),
+        }
+    }
 
-        let before = self.read(invoice, self.decision.mode)?;
+    /// The invoice is locked and judged; the deed is done where the issue still
+    /// stands as it was, and the invoice judged again.
+    fn act_on(&self, invoice: &str, answer: &Answer) -> Result<Value, Problem> {
+        let treatment = self.treatment(answer.livemode, Mode::Write)?;
+        let said = answer.evidence.as_deref();
+        let before = self.read(invoice, Mode::Write)?;
+        self.must_be_as_seen()?;
+        let evidence = self.decided_on(invoice, said.unwrap_or_default());
         let plan = judge(&treatment, &before, &evidence);
         match self.action {
-            // The issue is about a repair, and not among what is judged.
-            Action::RepairAgain => {}
-            Action::LinkPayment => self.must_be_booked_by(&plan)?,
+            Action::RepairAgain => self.must_be_what_was_undone(&plan)?,
+            Action::LinkPayment => {
+                self.must_be_what_was_received(&evidence)?;
+                self.must_be_booked_by(&plan)?;
+            }
             _ => self.must_still_stand(&plan, true)?,
         }
         let deed = Situation {
@@ -152,6 +194,7 @@ impl Case<'_> {
             facts: &self.issue.evidence,
             object: self.issue.object.as_deref(),
             status: self.argument("status"),
+            new_word: self.decision.arguments.get("new_word") == Some(&Value::Bool(true)),
         }
         .deed(self.action)?;
         let told = if deed.is_nothing() {
@@ -160,27 +203,28 @@ impl Case<'_> {
             deed.describe()
         };
 
-        let mut report = Report::open(Kind::ResolveIssue, self.decision.mode);
+        let mut report = Report::open(Kind::ResolveIssue, Mode::Write);
         report.count_requests(answer.requests, answer.retries);
-        let Some(run) = report.run() else {
-            let preview = deed.preview(self.mapping, &before);
-            return Ok(self.close(report, preview.into_iter().collect(), told));
-        };
-        desk::open_issue(self.issue.id, true)?;
+        let run = report.run().unwrap_or_default();
         self.carry_out(run, &deed, &before, &treatment, &evidence)?;
-        if self.issue.kind() == Some(IssueKind::RepairUndone) {
+        if self.is_about_undone() {
             // What holds the machine back has to go before it tries.
             desk::resolve(self.issue.id, self.resolution(run));
-            desk::lift(invoice, IssueKind::RepairUndone);
+            desk::lift_undone(invoice, &self.issue.evidence);
         }
         let again = Subject {
             invoice,
             evidence: said.map(|_| evidence.as_slice()),
         };
-        apply(&treatment, &[again], &mut report)?;
-        if self.action == Action::LinkPayment && undone::changes_of_run(run).is_empty() {
-            return Err(not_now("the payment could not be recorded")
-                .hint("Call invoice_sync.sync_invoice for that invoice to see why."));
+        let verdicts = apply(&treatment, &[again], &mut report)?;
+        let changes = undone::changes_of_run(run);
+        let must_write = self.action == Action::LinkPayment || self.is_about_undone();
+        if must_write && changes.is_empty() && !plan.changes_nothing() {
+            let why = verdicts.into_iter().flatten().next();
+            return Err(not_now("the repair could not be made").detail(match why {
+                Some(Verdict::Again(why) | Verdict::Done(why)) => why,
+                None => "The invoice is not there any more.".to_owned(),
+            }));
         }
         if self.action == Action::LinkPayment {
             self.look_again_where_it_was_found(invoice, &treatment, said, &mut report)?;
@@ -190,6 +234,11 @@ impl Case<'_> {
         changes.reverse();
         let changes = changes.into_iter().map(Change::from).collect();
         Ok(self.close(report, changes, told))
+    }
+
+    /// Whether a repair is released that somebody undid.
+    fn is_about_undone(&self) -> bool {
+        self.issue.kind() == Some(IssueKind::RepairUndone)
     }
 
     fn carry_out(
@@ -215,10 +264,16 @@ impl Case<'_> {
                 ))
                 .hint("Change the payments first."));
         }
+        let mut said = json!({ "decided": true });
+        if let (Deed::Insert(_), Value::Object(stripe)) = (deed, digest(evidence))
+            && let Some(said) = said.as_object_mut()
+        {
+            said.extend(stripe);
+        }
         let entry = Entry {
             invoice: &before.invoice.id,
             changes: &differences(self.mapping, before, &after),
-            evidence: json!({}),
+            evidence: said,
         };
         changes::record(run, &[entry]);
         Ok(())
@@ -249,7 +304,7 @@ impl Case<'_> {
 
     /// Ends the run, and the issue where it is over or the person's word ends it.
     fn close(&self, report: Report, changes: Vec<Change>, told: String) -> Value {
-        let dry_run = report.run().is_none();
+        let dry_run = self.decision.mode == Mode::DryRun;
         let mut resolved = self.action.settles_what_is_left() || dry_run;
         if let Some(run) = report.run() {
             resolved |= !desk::is_open(self.issue.id);
@@ -257,7 +312,7 @@ impl Case<'_> {
                 desk::resolve(self.issue.id, self.resolution(run));
             }
         }
-        let run = report.run();
+        let run = report.run().filter(|_| !dry_run);
         report.close();
         let id = self.issue.id;
         let done = if told.is_empty() {
@@ -331,30 +386,78 @@ impl Case<'_> {
         })
     }
 
-    fn treatment(&self, livemode: Option<bool>) -> Result<Treatment<'_>, Problem> {
+    fn treatment(&self, livemode: Option<bool>, mode: Mode) -> Result<Treatment<'_>, Problem> {
+        let decided = self.action == Action::LinkPayment || self.is_about_undone();
         Ok(Treatment {
             mapping: self.mapping,
             rules: self.settings.rules(livemode)?,
-            mode: self.decision.mode,
-            insistence: Insistence::Again,
+            mode,
+            insistence: if decided {
+                Insistence::Decided
+            } else {
+                Insistence::Again
+            },
         })
     }
 
-    /// What Stripe said; where a person links the payment to an invoice, their
-    /// word stands above the invoice that the payment's metadata names.
-    fn named(&self, said: &[Evidence]) -> Vec<Evidence> {
-        let mut evidence = said.to_vec();
-        if self.action == Action::LinkPayment {
-            let object = self.issue.object.as_deref().unwrap_or_default();
-            for finding in &mut evidence {
-                if let Evidence::Payment(payment) = finding
-                    && payment.ids.contains(object)
-                {
-                    payment.invoice_references.clear();
+    /// What Stripe said, as far as the person decides about it. Where they link the
+    /// payment to an invoice, their word stands above the invoice that the payment's
+    /// metadata names; other repairs that somebody undid stay undone.
+    fn decided_on(&self, invoice: &str, said: &[Evidence]) -> Vec<Evidence> {
+        let object = self.issue.object.as_deref().unwrap_or_default();
+        match self.action {
+            Action::LinkPayment => {
+                let holds = issues::held(&[invoice]);
+                let mut evidence =
+                    hold::without_others(&holds, invoice, said, |_, ids| ids.contains(object));
+                for finding in &mut evidence {
+                    if let Evidence::Payment(payment) = finding
+                        && payment.ids.contains(object)
+                    {
+                        payment.invoice_references.clear();
+                    }
                 }
+                evidence
             }
+            Action::RepairAgain if self.is_about_undone() => {
+                let holds = issues::held(&[invoice]);
+                let released =
+                    |held: &Held, ids: &PaymentIds| held.id == self.issue.id && held.is_of(ids);
+                hold::without_others(&holds, invoice, said, released)
+            }
+            _ => said.to_vec(),
         }
-        evidence
+    }
+
+    /// Fails with 55000 where more would be repaired again than what was undone.
+    fn must_be_what_was_undone(&self, plan: &Plan) -> Result<(), Problem> {
+        if !self.is_about_undone() {
+            return Ok(());
+        }
+        match hold::beyond(&self.issue.evidence, plan) {
+            Some(more) => Err(self.moved(&format!("it would also be: {more}."))),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails with 55000 where Stripe has another sum now than the issue tells of.
+    fn must_be_what_was_received(&self, evidence: &[Evidence]) -> Result<(), Problem> {
+        let object = self.issue.object.as_deref().unwrap_or_default();
+        let told = self.issue.evidence.get("received").and_then(Value::as_str);
+        let now = merge_payments(evidence).into_iter().find_map(|payment| {
+            let received = match payment.state {
+                PaymentState::Received(money) => money.to_string(),
+                _ => return None,
+            };
+            payment.ids.contains(object).then_some(received)
+        });
+        if told.is_none() || told == now.as_deref() {
+            return Ok(());
+        }
+        Err(self.moved(&format!(
+            "Stripe received {}.",
+            now.as_deref().unwrap_or("nothing")
+        )))
     }
 
     /// Fails with 55000 where the issue is not found again as it was.

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use pgrx::prelude::PgSqlErrorCode;
 use serde_json::{Value, json};
 
+use super::actions::Action;
 use super::putback::{Desk, PutBack};
 use crate::domain::identity::PaymentIds;
 use crate::host::mapping::Mapping;
 use crate::host::read::Reading;
+use crate::ledger::memory;
 use crate::ledger::runs::{self, Kind, State, Totals};
 use crate::ledger::undone::{self, Recorded};
 use crate::pg::Problem;
 
+use crate::sweep::case::judge;
 use crate::sweep::hold;
 use crate::sweep::run::require_fresh_snapshots;
 use crate::sweep::treatment::{Insistence, Mode, Treatment};
@@ -48,10 +51,11 @@ fn put_back(run: i64, kind: &str, changes: &[Recorded], mode: Mode) -> Result<Va
     let mut undo = Undo {
         own_run: (mode == Mode::Write).then(|| runs::open(Kind::Undo)),
         run,
-        kind,
+        kind: Undone::of(run, kind),
         undone: Vec::new(),
         left: Vec::new(),
         differences: Vec::new(),
+        held_back: Vec::new(),
         lifted: 0,
         earlier: changes.iter().filter_map(|change| change.undone_by).max(),
     };
@@ -62,8 +66,18 @@ fn put_back(run: i64, kind: &str, changes: &[Recorded], mode: Mode) -> Result<Va
             Err(left) => undo.left.push(left.to_json(invoice)),
         }
     }
-    if undo.own_run.is_some() && kind == Kind::ResolveIssue.as_str() {
-        undo.lifted = undone::lift_decisions(run);
+    // Issues that are open again first: what is held back refreshes them.
+    // Where all is left as it was decided, the decision stands.
+    let stands = undo.undone.is_empty() && !undo.left.is_empty();
+    if let Some(own_run) = undo
+        .own_run
+        .filter(|_| undo.kind == Undone::Decision && !stands)
+    {
+        undo.lifted = undone::take_decisions_back(own_run, run);
+    }
+    for (reading, ids) in std::mem::take(&mut undo.held_back) {
+        let own_run = undo.own_run.unwrap_or_default();
+        hold::open(own_run, run, &treatment, &reading, &ids);
     }
     Ok(undo.close())
 }
@@ -83,22 +97,57 @@ fn by_invoice(changes: &[Recorded]) -> Vec<Vec<&Recorded>> {
     invoices
 }
 
+/// What is undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Undone {
+    Repairs,
+    /// What a person decided, and what the machine did on that occasion.
+    Decision,
+    /// An undo: its repairs stand again.
+    Undo,
+}
+
+impl Undone {
+    fn of(run: i64, kind: &str) -> Self {
+        if !undone::takes_repairs_out(run) {
+            Self::Undo
+        } else if kind == Kind::ResolveIssue.as_str() {
+            Self::Decision
+        } else {
+            Self::Repairs
+        }
+    }
+}
+
+/// Whether the machine did it on what Stripe said, and would do it by itself: it
+/// does not link a payment that names another invoice.
+fn is_machines(change: &Recorded) -> bool {
+    let decided = change.evidence.get("decided").is_some();
+    change.evidence.get("stripe").is_some() && !decided && !is_link(change)
+}
+
+fn is_link(change: &Recorded) -> bool {
+    change.evidence["action"] == Action::LinkPayment.as_str()
+}
+
 /// An undo while it goes on.
-struct Undo<'a> {
+struct Undo {
     /// `None` in a dry run: nothing is written down.
     own_run: Option<i64>,
     run: i64,
-    kind: &'a str,
+    kind: Undone,
     undone: Vec<Value>,
     left: Vec<Value>,
     differences: Vec<Value>,
+    /// Invoices, and the Stripe payments of theirs that are not to be booked again.
+    held_back: Vec<(Reading, Vec<PaymentIds>)>,
     /// Decisions of `resolve_issue` that hold no more.
     lifted: usize,
     /// The run that put some or all of it back before.
     earlier: Option<i64>,
 }
 
-impl Undo<'_> {
+impl Undo {
     fn note(&mut self, treatment: &Treatment, undone: &[&Recorded], done: PutBack) {
         let invoice = &done.reading.invoice;
         let changes: Vec<Value> = done.changes.iter().map(|c| c.to_json()).collect();
@@ -110,14 +159,28 @@ impl Undo<'_> {
             return;
         };
         undone::note(own_run, undone, &done.changes);
-        match self.kind {
-            // A person's decision was taken back, not a repair.
-            "resolve_issue" => {}
-            "undo" => undone::repair_stands_again(own_run, &invoice.id),
-            _ => {
-                let ids = stripe_payments(treatment.mapping, undone, &done.reading);
-                hold::open(own_run, self.run, treatment, &done.reading, &ids);
-            }
+        if self.kind == Undone::Undo {
+            return undone::repair_stands_again(own_run, self.run, &invoice.id);
+        }
+        let linked: Vec<&Recorded> = undone.iter().copied().filter(|c| is_link(c)).collect();
+        if !linked.is_empty() {
+            let ids = stripe_payments(treatment.mapping, &linked, &done.reading);
+            memory::forget(&invoice.id, &ids);
+        }
+        // What the machine wrote it would write again, were it not held back. What
+        // a person did it does not do by itself.
+        let machines: Vec<&Recorded> = undone
+            .iter()
+            .copied()
+            .filter(|change| self.kind == Undone::Repairs || is_machines(change))
+            .collect();
+        let ids = stripe_payments(treatment.mapping, &machines, &done.reading);
+        let would_come_again = || !judge(treatment, &done.reading, &[]).changes_nothing();
+        if self.kind == Undone::Repairs
+            || !ids.is_empty()
+            || !machines.is_empty() && would_come_again()
+        {
+            self.held_back.push((done.reading, ids));
         }
     }
 

@@ -2,11 +2,12 @@
 //! record. What cannot be written together is written in smaller sets, down to
 //! one, so that the outcome is that of treating one after the other.
 
+use std::collections::BTreeSet;
 use std::slice;
 
 use super::case::{Case, Opened, Placed, open, without_rivals};
 use super::contention::{
-    is_contention, let_others_pass, until_nobody_interferes, was_not_to_be_had,
+    if_nobody_is_at_it, is_contention, let_others_pass, until_nobody_interferes, was_not_to_be_had,
 };
 use super::hold::left_to_a_person;
 use super::outcome::Outcome;
@@ -86,6 +87,7 @@ impl Pass<'_> {
     fn treat_apart(&mut self, cases: &[Placed]) -> Result<(), Problem> {
         self.transactions.commit();
         let opened = open(self.treatment, cases)?;
+        let found: BTreeSet<usize> = opened.iter().map(|opened| opened.place).collect();
         let (mut set, settled) = self.sort(opened);
         let mut left_over = Vec::new();
         if set.len() > 1 {
@@ -97,6 +99,8 @@ impl Pass<'_> {
             self.transactions.commit();
             self.settle(settled)?;
         }
+        let gone = cases.iter().filter(|(place, _)| !found.contains(place));
+        self.note_gone(&gone.map(|(_, case)| case.invoice).collect::<Vec<_>>())?;
         for case in left_over {
             self.treat_apart(&[case])?;
         }
@@ -220,6 +224,15 @@ impl Pass<'_> {
             Err(problem) => return Err(problem),
         }
         Ok(())
+    }
+
+    /// Of invoices that are there no more nobody has to be told.
+    fn note_gone(&self, invoices: &[&str]) -> Result<(), Problem> {
+        if invoices.is_empty() {
+            return Ok(());
+        }
+        self.transactions.commit();
+        if_nobody_is_at_it(|| self.report.note_gone(invoices))
     }
 
     fn note(&mut self, settled: &[(usize, Settled)]) {

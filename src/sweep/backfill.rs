@@ -91,7 +91,7 @@ fn work(transactions: Transactions, deadline: Instant, pages: usize) -> Result<(
     };
     let outcome = backfill.work_off();
     if let Err(problem) = &outcome {
-        backfill.report.fail(problem.clone(), false);
+        backfill.report.fail(problem.clone());
     }
     backfill.report.close();
     transactions.commit();

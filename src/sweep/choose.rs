@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::contention::if_nobody_is_at_it;
 use super::treatment::Mode;
+use crate::domain::identity::PaymentIds;
 use crate::host::candidates::{self, Candidate};
+use crate::host::find::{Traces, invoices_of};
 use crate::host::mapping::Mapping;
 use crate::host::stretch::Way;
 use crate::ledger::events::{self, Waiting};
@@ -16,6 +18,9 @@ use crate::pg::Problem;
 
 /// How many rows are looked through by one statement: at least, and where more are owed.
 const STRETCH: std::ops::RangeInclusive<usize> = 1_000..=10_000;
+
+/// So much money without an invoice is looked through for one by a run.
+const MOST_UNCLAIMED: usize = 1_000;
 
 /// Looks for work, batch after batch of one run, and never twice for the same.
 pub(crate) struct Choice<'a> {
@@ -189,6 +194,7 @@ impl<'a> Choice<'a> {
         if std::mem::replace(&mut self.issues_are_taken, true) {
             return;
         }
+        self.take_claimed(chosen);
         let invoices = issues::open_invoices(limit.saturating_sub(chosen.len()));
         if invoices.is_empty() {
             return;
@@ -201,6 +207,49 @@ impl<'a> Choice<'a> {
             ids: Vec::new(),
         });
         chosen.invoices.extend(judged_alone);
+    }
+
+    /// Money that named an invoice that was not there, for those that are by now:
+    /// Stripe is asked about it for them, beside what it is asked anyway.
+    fn take_claimed(&self, chosen: &mut Chosen) {
+        let unclaimed = issues::unclaimed(MOST_UNCLAIMED);
+        if unclaimed.is_empty() {
+            return;
+        }
+        let ids: Vec<PaymentIds> = unclaimed
+            .iter()
+            .map(|money| PaymentIds::from_columns([Some(money.object.as_str())]))
+            .collect();
+        let traces = ids.iter().zip(&unclaimed).map(|(ids, money)| Traces {
+            ids,
+            references: &money.names,
+        });
+        let found = invoices_of(self.mapping, &traces.collect::<Vec<_>>());
+        let mut claims: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut still: Vec<&str> = Vec::new();
+        for (money, invoices) in unclaimed.iter().zip(found) {
+            if invoices.is_empty() {
+                still.push(&money.object);
+            }
+            for invoice in invoices {
+                claims
+                    .entry(invoice)
+                    .or_default()
+                    .push(money.object.clone());
+            }
+        }
+        if self.mode == Mode::Write && !still.is_empty() {
+            issues::refresh_unclaimed(&still);
+        }
+        let invoices: Vec<String> = claims.keys().cloned().collect();
+        for candidate in candidates::among(self.mapping, &invoices, self.now) {
+            let more = claims.entry(candidate.invoice).or_default();
+            more.extend(candidate.ids);
+        }
+        let claiming = claims
+            .into_iter()
+            .map(|(invoice, ids)| Candidate { invoice, ids });
+        chosen.invoices.splice(..0, claiming);
     }
 
     /// A stretch further on the way through all invoices: as far as the budget of

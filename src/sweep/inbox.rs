@@ -53,8 +53,17 @@ pub(crate) fn settle(settled: &[(&[String], &Verdict)], report: &mut Report) {
     if settled.is_empty() {
         return;
     }
-    let hopeless = events::settle(settled, ATTEMPTS_THAT_MAKE_AN_ISSUE);
+    let mut hopeless = events::settle(settled, ATTEMPTS_THAT_MAKE_AN_ISSUE);
+    // One issue for a payment, whose events fail together.
+    hopeless.sort_by(|a, b| a.object.cmp(&b.object));
+    hopeless.dedup_by(|a, b| a.object == b.object);
     for event in hopeless {
+        let mut failing: Vec<&String> = settled
+            .iter()
+            .filter(|(events, _)| events.contains(&event.id))
+            .flat_map(|(events, _)| *events)
+            .collect();
+        failing.sort_unstable();
         report.add_general_issue(
             &Issue::new(
                 IssueKind::EventFailing,
@@ -67,7 +76,7 @@ pub(crate) fn settle(settled: &[(&[String], &Verdict)], report: &mut Report) {
             .about(Some(&event.object))
             .with_evidence(json!({
                 "id": event.object,
-                "event": event.id,
+                "failing": failing,
                 "type": event.kind,
                 "why": event.result,
             })),

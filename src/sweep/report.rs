@@ -13,7 +13,10 @@ use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
 use crate::domain::feed::Gap;
 use crate::domain::invoice::Invoice;
 use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::payment::PaymentStatus;
+use crate::domain::plan::PaymentChange;
 use crate::ledger::budget::Usage;
+use crate::ledger::events::Verdict;
 use crate::ledger::issues::{self, Asked, Judged, Subject};
 use crate::ledger::runs::{self, Kind, State, Totals};
 use crate::ledger::{changes, checks, memory};
@@ -25,6 +28,41 @@ const NOBODY: Subject = Subject {
     invoice: None,
     number: None,
 };
+
+/// Why a run is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Stripe could not be asked, or not about everything.
+    Stripe,
+    /// The settings do not fit the database.
+    Settings,
+}
+
+impl Failure {
+    fn issue(self, problem: &Problem) -> Issue {
+        let (kind, summary) = match self {
+            Self::Stripe => (
+                IssueKind::StripeUnreachable,
+                "Stripe could not be asked, so payments may be missing from the books",
+            ),
+            Self::Settings => (
+                IssueKind::Misconfigured,
+                "Stripe is not asked about payments, because the settings of invoice_sync do not fit the database",
+            ),
+        };
+        Issue::new(
+            kind,
+            Severity::Critical,
+            format!("{summary}: {}.", problem.message()),
+        )
+        .with_evidence(json!({
+            "sqlstate": problem.sqlstate_text(),
+            "message": problem.message(),
+            "detail": problem.detail_text(),
+            "hint": problem.hint_text(),
+        }))
+    }
+}
 
 /// What came of an invoice, and what Stripe said about it: `None` where it was
 /// not asked.
@@ -114,27 +152,18 @@ impl Report {
         }
     }
 
-    /// Why not all of Stripe could be asked. Opens `stripe_unreachable`, where
-    /// it is Stripe's doing.
-    pub(crate) fn fail(&mut self, problem: Problem, issue: bool) {
+    /// Why the run is not whole.
+    pub(crate) fn fail(&mut self, problem: Problem) {
         self.totals.success = false;
-        if let Some(run) = self.run.filter(|_| issue) {
-            let issue = Issue::new(
-                IssueKind::StripeUnreachable,
-                Severity::Critical,
-                format!(
-                    "Stripe could not be asked, so payments may be missing from the books: {}.",
-                    problem.message()
-                ),
-            )
-            .with_evidence(json!({
-                "sqlstate": problem.sqlstate_text(),
-                "message": problem.message(),
-                "detail": problem.detail_text(),
-            }));
-            issues::raise(run, &[(NOBODY, &issue)]);
-        }
         self.problem = Some(problem);
+    }
+
+    /// The same as an issue, too: nobody may read the answer.
+    pub(crate) fn fail_and_tell(&mut self, problem: Problem, why: Failure) {
+        if let Some(run) = self.run {
+            issues::raise(run, &[(NOBODY, &why.issue(&problem))]);
+        }
+        self.fail(problem);
     }
 
     /// An issue of no invoice in particular.
@@ -198,6 +227,14 @@ impl Report {
         }
         for Settled { outcome, .. } in settled {
             self.tell(outcome);
+        }
+    }
+
+    /// Notes that these invoices are not there any more: nobody has to look at them.
+    pub(super) fn note_gone(&self, invoices: &[&str]) {
+        if let Some(run) = self.run.filter(|_| !invoices.is_empty()) {
+            issues::resolve_gone(run, invoices);
+            checks::end(invoices);
         }
     }
 
@@ -330,7 +367,7 @@ fn write_down(run: i64, settled: &[&Settled]) {
         entries.push(changes::Entry {
             invoice: &invoice.id,
             changes: &outcome.changes,
-            evidence: digest(evidence.unwrap_or_default()),
+            evidence: explained(outcome, evidence.unwrap_or_default()),
         });
         found.extend(plan.issues.iter().map(|issue| (subject(invoice), issue)));
         let asked = match evidence {
@@ -354,8 +391,25 @@ fn write_down(run: i64, settled: &[&Settled]) {
     changes::record(run, &entries);
     issues::raise(run, &found);
     issues::resolve_others(run, &judged);
+    issues::resolve_claimed(run, &claimed(settled));
     memory::note(&lessons);
     checks::note(&checks);
+}
+
+/// The ids of payments that an invoice has taken as its own, one way or another.
+fn claimed<'a>(settled: &'a [Settled]) -> Vec<&'a String> {
+    let is_settled = |of: &&&'a Settled| matches!(of.outcome.verdict(), Verdict::Done(_));
+    settled
+        .iter()
+        .filter(|of| is_settled(&of))
+        .flat_map(|of| of.evidence.unwrap_or_default())
+        .filter_map(|finding| match finding {
+            Evidence::Payment(payment) => Some(&payment.ids),
+            _ => None,
+        })
+        .flat_map(|ids| [&ids.session, &ids.intent, &ids.charge])
+        .flatten()
+        .collect()
 }
 
 fn describe_gap(gap: Gap) -> String {
@@ -365,8 +419,32 @@ fn describe_gap(gap: Gap) -> String {
     )
 }
 
+/// What Stripe said, and for which rows it confirmed the payment that they waited for.
+fn explained(outcome: &Outcome, evidence: &[Evidence]) -> Value {
+    let mut explained = digest(evidence);
+    let confirmed: Vec<Value> = outcome
+        .intended
+        .payments
+        .iter()
+        .filter_map(|change| match change {
+            PaymentChange::Update(update) if update.status == Some(PaymentStatus::Paid) => {
+                // Payments come before the invoice, which may have the same number.
+                let change = outcome.changes.iter().find(|c| c.row == update.row)?;
+                Some(json!({
+                    "table_name": change.table, "row_id": change.row, "payment": update.ids.key(),
+                }))
+            }
+            _ => None,
+        })
+        .collect();
+    if !confirmed.is_empty() {
+        explained["confirmed"] = confirmed.into();
+    }
+    explained
+}
+
 /// What Stripe said, as far as a change has to be explained by it.
-fn digest(evidence: &[Evidence]) -> Value {
+pub(crate) fn digest(evidence: &[Evidence]) -> Value {
     let payments = merge_payments(evidence);
     let received = payments.iter().filter_map(|payment| match payment.state {
         PaymentState::Received(money) => Some(json!({

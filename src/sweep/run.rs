@@ -14,7 +14,7 @@ use super::connect;
 use super::contention::is_contention;
 use super::feed;
 use super::inbox;
-use super::report::Report;
+use super::report::{Failure, Report};
 use super::treatment::{Insistence, Mode, Treatment};
 use crate::alert;
 use crate::domain::evidence::Evidence;
@@ -24,7 +24,7 @@ use crate::ledger::budget::{self, Usage};
 use crate::ledger::events::{Verdict, Waiting};
 use crate::ledger::retention;
 use crate::ledger::runs::{self, Kind};
-use crate::pg::{Problem, SessionLock, Transactions, identity};
+use crate::pg::{Problem, SessionLock, Transactions, identity, in_subtransaction};
 use crate::stripe::client::Connection;
 use crate::stripe::error::StripeError;
 use crate::stripe::gather::{Finding, Gathering, Question};
@@ -60,7 +60,8 @@ impl Batch {
 /// Sweeps once. The answer is the JSON of a [`Report`].
 ///
 /// Stripe's failures are reported in it and never end it: what can be repaired
-/// without Stripe is. Fails for settings that do not fit the database, and in a
+/// without Stripe is. Settings that do not fit the database are reported, too; in
+/// transactions of its own, and in a dry run, they are an error. Fails in a
 /// transaction that keeps one snapshot (0A000).
 pub(crate) fn sweep(
     batch: Batch,
@@ -80,7 +81,11 @@ pub(crate) fn sweep(
         alert::send_or_warn(transactions);
     }
     let begun = Instant::now();
-    let (mapping, settings) = Mapping::load()?;
+    let (mapping, settings) = match in_subtransaction(Mapping::load) {
+        Ok(loaded) => loaded,
+        Err(problem) if mode == Mode::Write => return settings_do_not_fit(problem, transactions),
+        Err(problem) => return Err(problem),
+    };
     let connection = connect::connection();
     let livemode = connection
         .as_ref()
@@ -122,9 +127,10 @@ pub(crate) fn sweep(
     );
     match connection {
         Ok(Some(connection)) => sweep.with_stripe(&connection, &mut choice, &mut report)?,
-        Ok(None) => report.fail(connect::missing_key(), false),
-        Err(problem) => report.fail(problem, false),
+        Ok(None) => report.fail_and_tell(connect::missing_key(), Failure::Stripe),
+        Err(problem) => report.fail_and_tell(problem, Failure::Stripe),
     }
+    report.resolve_general_issue(IssueKind::Misconfigured);
     sweep.without_stripe(&mut choice, &mut report)?;
     if mode == Mode::Write {
         retention::forget_old();
@@ -135,6 +141,22 @@ pub(crate) fn sweep(
         alert::send_or_warn(transactions);
     }
     Ok(answer)
+}
+
+/// Nothing can be done, but people are told. In transactions of its own it fails
+/// all the same once that is committed: who watches the job sees it, too. In the
+/// caller's transaction failing would take back what was to be told.
+fn settings_do_not_fit(problem: Problem, transactions: Transactions) -> Result<Value, Problem> {
+    runs::close_abandoned(Kind::Sweep);
+    let mut report = Report::open(Kind::Sweep, Mode::Write);
+    report.fail_and_tell(problem.clone(), Failure::Settings);
+    let answer = report.close();
+    if !transactions.are_own() {
+        return Ok(answer);
+    }
+    transactions.commit();
+    alert::send_or_warn(transactions);
+    Err(problem)
 }
 
 /// What the steps of one sweep share.
@@ -183,7 +205,7 @@ impl Sweep<'_> {
             self.transactions.commit();
         }
         match outage.error() {
-            Some(error) => report.fail(connect::problem(&error), true),
+            Some(error) => report.fail_and_tell(connect::problem(&error), Failure::Stripe),
             None => report.resolve_general_issue(IssueKind::StripeUnreachable),
         }
         Ok(())

@@ -24,4 +24,6 @@ pub(crate) enum Insistence {
     Once,
     /// A person asked: try again.
     Again,
+    /// A person decided about what was undone: that is not asked about again.
+    Decided,
 }

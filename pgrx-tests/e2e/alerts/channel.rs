@@ -49,7 +49,7 @@ fn listeners_are_told_with_neither_key_nor_address() {
     assert_eq!(
         heard,
         [json!({
-            "alert": 1, "run": 1, "new": 1, "reminder": 0, "resolved": 0,
+            "alert": 1, "run": 1, "new": 1, "changed": 0, "reminder": 0, "resolved": 0,
             "issues": [{
                 "id": 1, "occasion": "new", "severity": "warning", "kind": "paid_without_payment",
                 "invoice_id": id, "invoice_number": "INV-1", "object": null, "summary": summary,
@@ -107,4 +107,23 @@ fn a_sweep_that_is_rolled_back_tells_nobody() {
     assert_eq!(outbox(&mut shop), Vec::<String>::new());
     super::send(&mut shop);
     assert_eq!(shop.stripe.count_of("/emails"), 0);
+}
+
+#[test]
+fn the_channel_says_as_much_as_the_setting_allows() {
+    let mut shop = Shop::open();
+    let mut listener = Listener::of(&shop);
+    shop.execute("update invoice_sync.settings set alert_notify = 'ids'");
+    paid_without_payment(&mut shop, "INV-1");
+    shop.sweep();
+    let heard = listener.heard(&mut shop);
+    assert_eq!(
+        heard[0]["issues"],
+        json!([{ "id": 1, "occasion": "new", "severity": "warning", "kind": "paid_without_payment" }])
+    );
+    shop.execute("update invoice_sync.settings set alert_notify = 'off'");
+    paid_without_payment(&mut shop, "INV-2");
+    shop.sweep();
+    assert_eq!(listener.heard(&mut shop), [json!(null); 0]);
+    assert_eq!(outbox(&mut shop).len(), 2, "the outbox has it all the same");
 }

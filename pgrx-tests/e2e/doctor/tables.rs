@@ -96,7 +96,49 @@ fn a_column_that_nothing_fills_is_named() {
         !columns.ok && columns.detail.contains("tenant"),
         "{columns:?}"
     );
-    assert!(mend(&mut shop, &columns).ok);
+    // Pasted as it is, the hint leaves nonsense behind: that is told as well.
+    let pasted = mend(&mut shop, &columns);
+    assert!(!pasted.ok && pasted.detail.contains("\"?\""), "{pasted:?}");
+    shop.execute(&pasted.hint.replace('?', "main office"));
+    assert!(look(&mut shop, "columns of new payments").ok);
+}
+
+#[test]
+fn an_address_of_the_hints_is_no_address() {
+    let mut shop = Shop::open();
+    let pasted = mend_addresses(&mut shop);
+    assert!(
+        !pasted.ok && pasted.detail.contains("you@example.com"),
+        "{pasted:?}"
+    );
+    shop.execute(&pasted.hint.replace("@example.com", "@our-shop.at"));
+    assert!(look(&mut shop, "e-mail addresses").ok);
+}
+
+fn mend_addresses(shop: &mut Shop) -> super::Check {
+    let missing = look(shop, "e-mail addresses");
+    assert!(!missing.ok, "{missing:?}");
+    mend(shop, &missing)
+}
+
+#[test]
+fn an_owner_that_may_not_use_the_schema_of_the_table_is_told_what_to_grant() {
+    let mut shop = Shop::open();
+    let role = format!("{}_owner", shop.name());
+    shop.execute(&format!(
+        "create role {role}; create schema vault; alter table payments set schema vault;
+        alter table vault.payments owner to {role};
+        update invoice_sync.settings set payments_table = 'vault.payments'"
+    ));
+    let rights = look(&mut shop, "rights on the tables");
+    assert_eq!(
+        rights.hint,
+        format!("grant usage on schema vault to {role};")
+    );
+    assert!(mend(&mut shop, &rights).ok);
+    shop.execute(&format!(
+        "drop table vault.payments; revoke all on schema vault from {role}; drop role {role}"
+    ));
 }
 
 #[test]

@@ -28,9 +28,9 @@ impl User {
         self.db = self.server.connect(database, "postgres");
     }
 
-    /// Pastes a hint, line by line.
+    /// Pastes a hint, line by line, with addresses of their own.
     fn follow(&mut self, check: &Check) {
-        for line in check.hint.lines() {
+        for line in check.hint.replace("@example.com", "@our-shop.at").lines() {
             if let Some(line) = line.strip_prefix("$ ") {
                 self.run(line);
             } else if let Some(database) = line.strip_prefix("\\connect ") {

@@ -97,14 +97,15 @@ fn a_dump_carries_all_over(options: &[&str]) {
     let memory: String = copy.query_one(MEMORY, &[]).expect("it is read").get(0);
     assert_eq!(memory, remembered);
 
-    // Life goes on there: numbers follow the old ones, the open issue is the same.
+    // Life goes on there: numbers follow the old ones, the open issue is the same, and
+    // that the copy has no key is another.
     copy.batch_execute("select invoice_sync.sweep()")
         .expect("the sweep works");
     let row = copy
         .query_one(
             "select jsonb_build_object(
                 'runs', (select array_agg(id order by id) from invoice_sync.run),
-                'issues', (select array_agg(format('%s %s', id, times_seen)) from invoice_sync.issue),
+                'issues', (select array_agg(format('%s %s %s', id, kind, times_seen) order by id) from invoice_sync.issue),
                 'payments', (select count(*) from payments))",
             &[],
         )
@@ -112,7 +113,7 @@ fn a_dump_carries_all_over(options: &[&str]) {
     let now: serde_json::Value = row.get(0);
     assert_eq!(
         now,
-        json!({ "runs": [1, 2], "issues": ["1 2"], "payments": 1 })
+        json!({ "runs": [1, 2], "issues": ["1 paid_without_payment 2", "2 stripe_unreachable 1"], "payments": 1 })
     );
     copy.batch_execute("insert into invoice_sync.settings default values")
         .expect("the settings are one row, there too");

@@ -93,7 +93,7 @@ fn operators_decide_readers_only_look() {
         attempt(&mut session, call).expect(call);
     }
     let roles = shop.json(&format!(
-        "jsonb_build_array(acknowledged_by = '{role}', resolved_by = '{role}',
+        "jsonb_build_array(acknowledged_by = '{role}', state = 'open',
             (select array_agg(distinct role) = '{{{role}}}' from invoice_sync.run where kind in ('resolve_issue', 'undo')))
         from invoice_sync.issue"
     ));

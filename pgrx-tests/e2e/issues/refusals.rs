@@ -7,7 +7,7 @@ use super::stories::story;
 use super::{latest, look, the};
 use crate::harness::{Shop, SqlError};
 
-fn raised(kind: &str) -> (Shop, i64) {
+pub fn raised(kind: &str) -> (Shop, i64) {
     let mut shop = Shop::open();
     (story(kind).begins)(&mut shop);
     look(&mut shop);
@@ -15,7 +15,7 @@ fn raised(kind: &str) -> (Shop, i64) {
     (shop, issue)
 }
 
-fn refused(shop: &mut Shop, call: &str) -> SqlError {
+pub fn refused(shop: &mut Shop, call: &str) -> SqlError {
     let before = shop.dump();
     let error = shop.error(&format!("select invoice_sync.resolve_issue({call})"));
     let after = shop.dump();
@@ -90,7 +90,7 @@ fn facts_that_have_moved_are_refused_and_told() {
     for (kind, call, meanwhile) in [
         (
             "paid_without_payment",
-            r#"'revert_to_unpaid', null, '{"status": "Sent"}'"#,
+            r#"'revert_to_unpaid', null, '{"status": "Sent", "new_word": true}'"#,
             "insert into payments (invoice_id, payment_name, payment_status, total_amount)
             select id, 'cash', 'Paid', 100 from invoices",
         ),
@@ -145,7 +145,9 @@ fn money_that_came_to_stripe_meanwhile_stops_setting_an_invoice_back() {
     session.pay();
     let error = refused(
         &mut shop,
-        &format!("{issue}, 'revert_to_unpaid', null, '{{\"status\": \"Sent\"}}'"),
+        &format!(
+            "{issue}, 'revert_to_unpaid', null, '{{\"status\": \"Sent\", \"new_word\": true}}'"
+        ),
     );
     assert_eq!(error.message, "the facts have moved");
 }
@@ -229,7 +231,7 @@ fn a_decision_is_undone_like_a_repair() {
     let tables = ["public.invoices", "public.payments"];
     let before = shop.dump_of(&tables);
     let done = shop.json(&format!(
-        "invoice_sync.resolve_issue({issue}, 'revert_to_unpaid', null, '{{\"status\": \"Sent\"}}')"
+        "invoice_sync.resolve_issue({issue}, 'revert_to_unpaid', null, '{{\"status\": \"Sent\", \"new_word\": true}}')"
     ));
     assert_ne!(shop.dump_of(&tables), before);
     let undone = shop.json(&format!("invoice_sync.undo({})", done["runId"]));

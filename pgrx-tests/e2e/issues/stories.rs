@@ -280,6 +280,15 @@ fn about_the_machine() -> Vec<Story> {
             },
         },
         Story {
+            kind: "misconfigured",
+            begins: |shop| {
+                shop.execute("alter table invoices rename column balance_due to open_amount");
+            },
+            ends: |shop| {
+                shop.execute("alter table invoices rename column open_amount to balance_due");
+            },
+        },
+        Story {
             kind: "webhooks_failing",
             begins: |shop| {
                 Sale::many(shop, 4);

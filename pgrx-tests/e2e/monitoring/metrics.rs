@@ -191,3 +191,59 @@ fn the_guides_queries_run_and_it_names_every_metric() {
     assert!(names.len() > 10);
     shop.execute(&format!("drop owned by {role}; drop role {role}"));
 }
+
+#[test]
+fn money_counts_as_booked_whichever_way_it_came_into_the_books() {
+    let mut shop = Shop::open();
+    // A row waited for it.
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.execute(&format!(
+        "insert into payments (invoice_id, payment_name, payment_status, total_amount, stripe_session_id)
+        values ('{}', 'expected', 'Pending', 100, '{}')",
+        sale.invoice, sale.session
+    ));
+    shop.sweep();
+    assert_eq!(
+        samples(&mut shop, "booked_payments_total"),
+        [r#"{"currency": "usd"} 1"#]
+    );
+    assert_eq!(
+        samples(&mut shop, "booked_amount_minor_total"),
+        [r#"{"currency": "usd"} 10000"#]
+    );
+    // A person said that it is another one than what was entered by hand.
+    let sale = Sale::unbooked(&mut shop, "INV-2");
+    shop.execute(&format!(
+        "insert into payments (invoice_id, payment_name, payment_status, total_amount)
+        values ('{}', 'by hand', 'Paid', 100)",
+        sale.invoice
+    ));
+    shop.sweep();
+    shop.execute(
+        "select invoice_sync.resolve_issue(id, 'book_anyway') from invoice_sync.open_issues where kind = 'possible_duplicate'",
+    );
+    assert_eq!(
+        samples(&mut shop, "booked_payments_total"),
+        [r#"{"currency": "usd"} 2"#]
+    );
+}
+
+#[test]
+fn money_that_an_issue_keeps_from_the_books_is_not_reconciled() {
+    let name = "oldest_unreconciled_payment_age_seconds";
+    for prepared in [
+        "update invoices set currency = 'eur'",
+        "insert into payments (invoice_id, payment_name, payment_status, total_amount)
+        select id, 'by hand', 'Paid', 100 from invoices",
+        "create function meddle() returns trigger language plpgsql as $$ begin raise exception 'closed'; end $$;
+        create trigger meddle before insert on payments for each row execute function meddle()",
+    ] {
+        let mut shop = Shop::open();
+        let sale = Sale::unbooked(&mut shop, "INV-1");
+        shop.execute(prepared);
+        shop.sync(&sale.invoice);
+        shop.execute("update invoice_sync.issue set first_seen = now() - interval '1 hour'");
+        let age = samples(&mut shop, name);
+        assert!(age[0].starts_with("{} 36"), "{prepared}: {age:?}");
+    }
+}

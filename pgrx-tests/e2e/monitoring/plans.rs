@@ -66,7 +66,7 @@ const STATEMENTS: [(&str, &str); 6] = [
     ),
     (
         "payments in other books",
-        "join public.invoices i on i.id = p.invoice_id",
+        "in (select jsonb_array_elements_text($1::jsonb)) and p.invoice_id is not null",
     ),
     ("events that wait", "e.next_attempt_at <= to_timestamp"),
 ];

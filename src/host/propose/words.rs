@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::landscape::Landscape;
 use super::squash;
 use crate::host::catalog::{Column, Table};
-use crate::pg::{identity, sql};
+use crate::host::write::reading_as;
+use crate::pg::sql;
 
 /// A setting that names a status, or several.
 pub(super) struct Meaning {
@@ -271,7 +272,7 @@ fn sample(table: &Table, column: &Column) -> Vec<String> {
         column = column.quoted,
         table = table.name,
     );
-    identity::as_table_owner(table.owner.into(), || sql::fetch(&statement, &[]))
+    reading_as(table.owner, || sql::fetch(&statement, &[]))
         .into_iter()
         .filter_map(|word| word.as_str().map(str::to_owned))
         .collect()

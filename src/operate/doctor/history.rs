@@ -112,8 +112,14 @@ pub(super) fn webhooks() -> Result<Vec<Check>, Problem> {
 
 pub(super) fn alerts() -> Result<Vec<Check>, Problem> {
     let facts = sql::fetch_one(
-        "select jsonb_build_object(
+        r"select jsonb_build_object(
             'sender', s.alert_sender, 'recipients', cardinality(s.alert_recipients),
+            'addresses', s.alert_recipients::text,
+            -- Nobody's mail goes there (RFC 2606).
+            'examples', (
+                select coalesce(string_agg(a, ', '), '')
+                from unnest(s.alert_recipients || s.alert_sender) a
+                where a ~* '[@.](example\.(com|net|org)|example|test|invalid|localhost)>?\s*$'),
             'failing', (select count(*) from invoice_sync.alerts where state = 'failing'),
             'why', (select last_error from invoice_sync.alerts where state = 'failing' limit 1))
         from invoice_sync.settings s",
@@ -121,18 +127,24 @@ pub(super) fn alerts() -> Result<Vec<Check>, Problem> {
     )
     .unwrap_or_default();
     let to_and_from = facts["sender"].is_string() && facts["recipients"].as_u64() > Some(0);
+    let examples = facts["examples"].as_str().unwrap_or_default();
     let failing = facts["failing"].as_u64().unwrap_or_default();
+    let addresses = match (to_and_from, examples) {
+        (true, "") => Ok("alerts have a sender and recipients".to_owned()),
+        (true, examples) => Err(format!(
+            "nobody gets mail at {examples}: that is an example"
+        )),
+        (false, _) => Err(
+            "alerts have no sender or no recipients, and stay in the view invoice_sync.alerts"
+                .to_owned(),
+        ),
+    };
     Ok(vec![
         secrets::email_key(),
         Check::judged(
             "e-mail addresses",
-            to_and_from,
-            match to_and_from {
-                true => "alerts have a sender and recipients",
-                false => {
-                    "alerts have no sender or no recipients, and stay in the view invoice_sync.alerts"
-                }
-            },
+            addresses.is_ok(),
+            addresses.unwrap_or_else(|why| why),
             "update invoice_sync.settings set alert_sender = 'books@example.com', alert_recipients = '{you@example.com}';",
         ),
         Check::judged(
@@ -142,9 +154,20 @@ pub(super) fn alerts() -> Result<Vec<Check>, Problem> {
                 Some(why) => format!("{failing} cannot be sent: {why}"),
                 None => "none failed to be sent".to_owned(),
             },
-            "select * from invoice_sync.alerts where state = 'failing';",
+            &format!(
+                "update invoice_sync.settings set alert_sender = {}, alert_recipients = {};\nselect invoice_sync.send_alerts();",
+                literal(&facts["sender"]),
+                literal(&facts["addresses"]),
+            ),
         ),
     ])
+}
+
+/// As it is now, to be corrected where it is wrong.
+fn literal(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or("null".to_owned(), pgrx::spi::quote_literal)
 }
 
 /// Where a day begins decides the dates that are written.

@@ -66,10 +66,19 @@ fn facts(mapping: &Mapping) -> Value {
                       where state <> 'resolved' and kind in ('apply_failed', 'overridden_by_trigger')
                       group by kind) k),
             'grants', (
-                select coalesce(jsonb_agg(format('grant %s on %s to %I;', p, h.name, pg_get_userbyid(h.owner))), '[]')
-                from host h
-                cross join unnest(h.needed) p
-                where not has_table_privilege(h.owner, h.oid, p)),
+                select coalesce(jsonb_agg(format('grant %s to %I;', g.what, pg_get_userbyid(g.owner)) order by g.what), '[]')
+                from (
+                    select h.owner, format('%s on %s', p, h.name)
+                    from host h
+                    cross join unnest(h.needed) p
+                    where not has_table_privilege(h.owner, h.oid, p)
+                    union
+                    select h.owner, format('usage on schema %I', n.nspname)
+                    from host h
+                    join pg_class c on c.oid = h.oid
+                    join pg_namespace n on n.oid = c.relnamespace
+                    where not has_schema_privilege(h.owner, n.oid, 'usage')
+                ) g (owner, what)),
             'policies', (
                 select coalesce(jsonb_agg(h.name order by h.name), '[]')
                 from host h
@@ -93,7 +102,19 @@ fn required_columns(mapping: &Mapping, facts: &Value) -> Check {
     let name = "columns of new payments";
     let unfilled = &mapping.payments.unfilled;
     if unfilled.is_empty() {
-        return Check::good(name, "each that must have a value gets one");
+        return match blanks() {
+            blanks if blanks.is_empty() => {
+                Check::good(name, "each that must have a value gets one")
+            }
+            blanks => Check::bad(
+                name,
+                format!(
+                    "payment_values still says {BLANK:?}, from the hint, for {}: every new payment would have that",
+                    blanks.join(", ")
+                ),
+                fill(&blanks),
+            ),
+        };
     }
     let detail = format!(
         "NOT NULL, without a default and not in payment_values: {}",
@@ -102,18 +123,35 @@ fn required_columns(mapping: &Mapping, facts: &Value) -> Check {
     if facts["fills"] == json!(true) {
         return Check::good(name, format!("{detail}; a trigger may fill them"));
     }
-    let values: serde_json::Map<String, Value> = unfilled
+    Check::bad(name, detail, fill(unfilled))
+}
+
+/// Stands in a hint for what only the user knows.
+const BLANK: &str = "?";
+
+/// A statement in which the values are to be put in.
+fn fill(columns: &[String]) -> String {
+    let values: serde_json::Map<String, Value> = columns
         .iter()
-        .map(|column| (column.clone(), json!({ "value": "?" })))
+        .map(|column| (column.clone(), json!({ "value": BLANK })))
         .collect();
-    Check::bad(
-        name,
-        detail,
-        format!(
-            "update invoice_sync.settings set payment_values = payment_values || {};",
-            pgrx::spi::quote_literal(Value::Object(values).to_string())
-        ),
+    format!(
+        "update invoice_sync.settings set payment_values = payment_values || {};",
+        pgrx::spi::quote_literal(Value::Object(values).to_string())
     )
+}
+
+/// Columns for which a hint was pasted as it was.
+fn blanks() -> Vec<String> {
+    let found = sql::fetch(
+        "select to_jsonb(v.key) from invoice_sync.settings s, jsonb_each(s.payment_values) v
+        where v.value @> jsonb_build_object('value', $1) order by 1",
+        &[Some(BLANK)],
+    );
+    found
+        .into_iter()
+        .filter_map(|name| name.as_str().map(str::to_owned))
+        .collect()
 }
 
 fn triggers(facts: &Value) -> Check {

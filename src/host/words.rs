@@ -1,0 +1,56 @@
+//! Which words the application has for the status of an invoice.
+
+use super::mapping::Mapping;
+use super::read::text_of;
+use super::write::reading_as;
+use crate::pg::sql;
+
+/// Whether the settings name the word, an invoice has it, or the column's type,
+/// default or constraints do. Looks through the invoices until it finds one.
+pub(crate) fn is_invoice_status(mapping: &Mapping, word: &str) -> bool {
+    let words = &mapping.invoice_words;
+    words.paid == word
+        || words.partial.as_deref() == Some(word)
+        || words.closed.iter().any(|closed| closed == word)
+        || is_in_the_catalog(mapping, word)
+        || is_in_use(mapping, word)
+}
+
+fn is_in_the_catalog(mapping: &Mapping, word: &str) -> bool {
+    let found = sql::fetch_one(
+        "select to_jsonb(true)
+        from pg_attribute a
+        join pg_type t on t.oid = a.atttypid
+        where a.attrelid = $1::regclass and a.attname = $2
+          and (coalesce(nullif(t.typbasetype, 0), t.oid) = 'bool'::regtype
+               or exists (
+                   select from pg_enum e
+                   where e.enumtypid = coalesce(nullif(t.typbasetype, 0), t.oid) and e.enumlabel = $3)
+               or exists (
+                   select from pg_constraint c
+                   where c.contype = 'c'
+                     and (c.contypid = t.oid or c.conrelid = a.attrelid and a.attnum = any (c.conkey))
+                     and strpos(pg_get_constraintdef(c.oid), quote_literal($3)) > 0)
+               or exists (
+                   select from pg_attrdef d
+                   where d.adrelid = a.attrelid and d.adnum = a.attnum
+                     and strpos(pg_get_expr(d.adbin, d.adrelid), quote_literal($3)) > 0))",
+        &[
+            Some(&mapping.invoices.table),
+            Some(&mapping.invoices.status.name),
+            Some(word),
+        ],
+    );
+    found.is_some()
+}
+
+fn is_in_use(mapping: &Mapping, word: &str) -> bool {
+    let invoices = &mapping.invoices;
+    let statement = format!(
+        "select to_jsonb(true) from {} i where {} = $1 limit 1",
+        invoices.table,
+        text_of("i", Some(&invoices.status))
+    );
+    let found = reading_as(invoices.owner, || sql::fetch_one(&statement, &[Some(word)]));
+    found.is_some()
+}
