@@ -55,7 +55,7 @@ fn webhooks_failed_buttons_and_sweeps_that_were_ended_count() {
         .get(0);
     std::thread::scope(|scope| {
         let asked = shop.stripe.count_of("/v1/checkout");
-        let swept = scope.spawn(|| attempt(&mut sweeping, "call invoice_sync.run_sweep()"));
+        let swept = scope.spawn(|| sweeping.batch_execute("call invoice_sync.run_sweep()"));
         wait_until("it waits", || shop.stripe.count_of("/v1/checkout") > asked);
         attempt(
             &mut shop.db,
