@@ -183,7 +183,9 @@ create table run (
     list_pages bigint not null default 0 check (list_pages >= 0),
     objects_from_lists bigint not null default 0 check (objects_from_lists >= 0),
     objects_one_by_one bigint not null default 0 check (objects_one_by_one >= 0),
-    counted boolean not null default false
+    counted boolean not null default false,
+    monthly_reads jsonb,
+    remark text
 );
 create index on run (started_at);
 create index on run (id) where kind = 'sweep';
@@ -202,6 +204,8 @@ comment on column run.invoices_checked is 'Invoices that were looked at';
 comment on column run.invoices_fixed is 'Invoices of which something was changed';
 comment on column run.issues_found is 'Issues that stand after the run, of the invoices it looked at, found now or before';
 comment on column run.stripe_errors is 'Questions that Stripe did not answer, about invoices or for its events';
+comment on column run.monthly_reads is 'Where settings.monthly_read_budget is set: the budget, what the month had used when it began, and the forecast for the whole month';
+comment on column run.remark is 'What else there is to say; null: nothing';
 comment on column run.stripe_requests is 'Requests sent, retries included';
 comment on column run.stripe_retries is 'Requests that were sent again';
 comment on column run.waited is 'How much of its time was spent waiting for Stripe''s answers; the rest is its own work';
@@ -366,7 +370,7 @@ create table event (
     next_attempt_at timestamptz not null default '-infinity',
     processed_at timestamptz,
     result text,
-    check (webhook_at is not null or feed_at is not null),
+    check (webhook_at is not null or feed_at is not null or type = 'backfill'),
     check ((state = 'done') = (processed_at is not null))
 );
 create index on event (next_attempt_at) where state = 'pending';
@@ -375,9 +379,9 @@ create index on event (created);
 create index on event (webhook_at) where webhook_at is not null;
 
 comment on table event is 'The inbox: Stripe''s events, whatever way they came; acted on once, and again only where that failed';
-comment on column event.id is 'Stripe''s id of the event';
-comment on column event.type is 'What happened, such as checkout.session.completed';
-comment on column event.created is 'When it happened, by Stripe''s clock';
+comment on column event.id is 'Stripe''s id of the event; of a backfill''s entry, the backfill''s number and the object''s id';
+comment on column event.type is 'What happened, such as checkout.session.completed; backfill: a backfill came upon it and could not finish it';
+comment on column event.created is 'When it happened, by Stripe''s clock; of a backfill''s entry, when that was made';
 comment on column event.livemode is 'Live or test';
 comment on column event.account is 'The connected account it happened in; null: the key''s own';
 comment on column event.session_id is 'The checkout session it is about';
@@ -440,11 +444,28 @@ create sequence limiter_segment as bigint minvalue -9223372036854775808 start 0;
 comment on sequence limiter_segment is
     'Where in this server''s memory the sessions of this database share the limit of requests per second; a handle and a mark of the server''s start in one number';
 
+-- Every nextval is a request: it stays counted where the transaction is rolled back.
+create sequence stripe_read as bigint;
+
+comment on sequence stripe_read is 'Counts the requests to Stripe, for the monthly budget';
+
+create table stripe_month (
+    began date primary key,
+    reads_before bigint not null check (reads_before >= 0)
+);
+
+comment on table stripe_month is 'Where the count of requests to Stripe stood when a month began';
+comment on column stripe_month.began is 'The first day of the month, UTC';
+comment on column stripe_month.reads_before is 'Requests counted until then';
+
 create table backfill (
     id bigint generated always as identity primary key,
     since timestamptz not null,
     until timestamptz not null,
-    list text not null check (list in ('checkout_sessions', 'payment_intents')),
+    list text not null check (
+        list in ('checkout_sessions', 'payment_intents', 'charges', 'refunds', 'disputes')
+    ),
+    gap_since timestamptz,
     after_id text,
     reached timestamptz,
     pages bigint not null default 0 check (pages >= 0),
@@ -462,7 +483,8 @@ comment on column backfill.id is 'Number';
 comment on sequence backfill_id_seq is 'Numbers of backfills';
 comment on column backfill.since is 'The time that it goes back to';
 comment on column backfill.until is 'The time that it begins with';
-comment on column backfill.list is 'checkout_sessions or payment_intents';
+comment on column backfill.list is 'checkout_sessions or payment_intents; for time of which Stripe has no events any more, also charges, refunds and disputes';
+comment on column backfill.gap_since is 'Where nobody asked for it, because Stripe''s events are gone: since when; null: somebody did';
 comment on column backfill.after_id is 'The object that was read last; the next page begins after it';
 comment on column backfill.reached is 'When that object was made';
 comment on column backfill.pages is 'Pages read';
@@ -488,6 +510,8 @@ select pg_catalog.pg_extension_config_dump('stripe_payment', '');
 select pg_catalog.pg_extension_config_dump('event', '');
 select pg_catalog.pg_extension_config_dump('feed', '');
 select pg_catalog.pg_extension_config_dump('round', '');
+select pg_catalog.pg_extension_config_dump('stripe_read', '');
+select pg_catalog.pg_extension_config_dump('stripe_month', '');
 select pg_catalog.pg_extension_config_dump('backfill', '');
 select pg_catalog.pg_extension_config_dump('backfill_id_seq', '');
 

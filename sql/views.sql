@@ -135,7 +135,7 @@ select type,
        avg(webhook_at - created) as mean_delay,
        max(webhook_at) as last_delivery
 from event
-where (select require_admin())
+where (select require_admin()) and type <> 'backfill'
 group by 1, 2
 order by 2 desc, 1;
 
@@ -162,6 +162,13 @@ select
     end as share_done,
     b.pages,
     b.objects,
+    case
+        when b.finished_at is not null then b.objects
+        else round(
+            b.objects * extract(epoch from b.until - b.since)
+            / nullif(extract(epoch from b.until - greatest(b.reached, b.since)), 0)
+        )
+    end as objects_expected,
     b.payments,
     b.repaired,
     round(b.objects / nullif(extract(epoch from b.worked), 0), 1) as objects_per_second,
@@ -236,6 +243,7 @@ begin
                        when 'id' then 'Number'
                        when 'duration' then 'How long it took'
                        when 'share_done' then 'From 0 to 1, by time'
+                       when 'objects_expected' then 'In all, if the rest of the time has as many: Stripe''s lists do not tell how long they are'
                        when 'objects_per_second' then 'While it was at work'
                        when 'time_left' then 'If it goes on like that'
                        when 'type' then 'What happened, such as checkout.session.completed'

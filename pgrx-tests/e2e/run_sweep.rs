@@ -1,6 +1,7 @@
 //! `call invoice_sync.run_sweep()`: what it holds, what it survives, and what it
 //! finds in the end.
 
+mod budget;
 mod due;
 mod ended;
 mod feed;
@@ -9,6 +10,7 @@ mod kills;
 mod lists;
 mod manners;
 mod motley;
+mod neighbours;
 mod quiet;
 mod rounds;
 

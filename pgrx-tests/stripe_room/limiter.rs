@@ -19,11 +19,32 @@ fn waits(limiter: &Limiter, now: u64, requests: usize) -> Vec<u128> {
 }
 
 #[test]
-fn a_burst_of_one_seconds_worth_goes_through_and_the_rest_is_spaced() {
-    let limiter = Limiter::new(10, None);
+fn a_burst_of_a_quarter_goes_through_and_the_rest_is_spaced() {
+    let limiter = Limiter::new(20, None);
 
-    assert_eq!(waits(&limiter, START, 10), [0; 10]);
-    assert_eq!(waits(&limiter, START, 3), [100, 200, 300]);
+    assert_eq!(waits(&limiter, START, 5), [0; 5]);
+    assert_eq!(waits(&limiter, START, 3), [50, 100, 150]);
+}
+
+/// When each of so many requests is sent that are made as fast as they may be.
+fn sent(limiter: &Limiter, requests: usize) -> Vec<u64> {
+    let mut now = START;
+    let send = |_| {
+        now += nanoseconds(limiter.reserve_at(now));
+        now
+    };
+    (0..requests).map(send).collect()
+}
+
+#[test]
+fn in_no_second_are_more_than_stripe_allows() {
+    for (rate, allowed) in [(80, 100), (20, 25)] {
+        let sent = sent(&Limiter::new(rate, None), 1_000);
+        for (first, at) in sent.iter().enumerate() {
+            let until = sent.partition_point(|other| *other < at + SECOND);
+            assert!(until - first <= allowed, "{rate}: {}", until - first);
+        }
+    }
 }
 
 #[test]
@@ -38,8 +59,8 @@ fn who_waited_in_line_keeps_to_the_rate() {
     }
 
     assert!(
-        (274..=276).contains(&sent),
-        "a burst of 25 and 25 in each of 10 seconds, not {sent}"
+        (255..=257).contains(&sent),
+        "a burst of 6 and 25 in each of 10 seconds, not {sent}"
     );
 }
 
@@ -48,11 +69,11 @@ fn nanoseconds(duration: Duration) -> u64 {
 }
 
 #[test]
-fn an_idle_hour_saves_up_no_more_than_one_second() {
-    let limiter = Limiter::new(4, None);
+fn an_idle_hour_saves_up_no_more_than_a_burst() {
+    let limiter = Limiter::new(8, None);
     waits(&limiter, START, 4);
 
-    assert_eq!(waits(&limiter, START + 3600 * SECOND, 5), [0, 0, 0, 0, 250]);
+    assert_eq!(waits(&limiter, START + 3600 * SECOND, 3), [0, 0, 125]);
 }
 
 #[test]
@@ -86,10 +107,10 @@ fn clones_and_who_shares_a_number_wait_for_each_other() {
         Limiter::new(4, Some(&NUMBER)),
     );
 
-    assert_eq!(waits(&alone, START, 2), [0, 0]);
+    assert_eq!(waits(&alone, START, 1), [0]);
     assert_eq!(waits(&clone, START, 1), [500]);
-    assert_eq!(waits(&one, START, 2), [0, 0]);
-    assert_eq!(waits(&other, START, 1), [250], "by its own rate");
+    assert_eq!(waits(&one, START, 2), [0, 500]);
+    assert_eq!(waits(&other, START, 1), [1000], "the same line");
 }
 
 #[test]
@@ -110,9 +131,9 @@ fn threads_at_once_get_a_place_each() {
     });
     waits.sort();
 
-    assert_eq!(waits[999], Duration::ZERO);
-    let spaced: Vec<Duration> = (1..=3_000).map(Duration::from_millis).collect();
-    assert!(waits[1_000..] == spaced, "each a millisecond after another");
+    assert_eq!(waits[249], Duration::ZERO);
+    let spaced: Vec<Duration> = (1..=3_750).map(Duration::from_millis).collect();
+    assert!(waits[250..] == spaced, "each a millisecond after another");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use pgrx::prelude::*;
 use super::rpc::admitted;
 use crate::host::admin::require_admin;
 use crate::host::settings::invalid;
-use crate::pg::{Problem, Transactions};
+use crate::pg::{LOCK_PATIENCE, Problem, Transactions, with_lock_patience};
 use crate::sweep::backfill;
 use crate::sweep::one;
 use crate::sweep::run::{self, Batch};
@@ -28,7 +28,9 @@ fn sweep(
 ) -> JsonB {
     JsonB(admitted(|| {
         let batch = batch(max_invoices, max_duration)?;
-        run::sweep(batch, mode(dry_run), Transactions::CALLERS)
+        with_lock_patience(LOCK_PATIENCE, || {
+            run::sweep(batch, mode(dry_run), Transactions::CALLERS)
+        })
     }))
 }
 

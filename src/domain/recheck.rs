@@ -7,8 +7,8 @@ pub(crate) enum Recheck {
     Never,
     /// After so many seconds.
     After(i64),
-    /// Soon at first, then less and less often, at most a day apart: something may
-    /// still happen, and Stripe's events would tell of it.
+    /// Soon at first, then less and less often: something may still happen, and
+    /// Stripe's events would tell of it.
     BackingOff,
     /// With the next sweep.
     NextSweep,

@@ -73,11 +73,9 @@ pub(crate) fn among(mapping: &Mapping, invoices: &[String], now: f64) -> Vec<Can
         rows: "0".to_owned(),
         invoices: format!(
             "where i.{id} = any (array(
-                select t.value::{key_type} from jsonb_array_elements_text($1::jsonb) t
-                where t.value ~ {shape}))",
+                select {wanted} from jsonb_array_elements_text($1::jsonb) t))",
             id = key.quoted,
-            key_type = key.type_name,
-            shape = pgrx::spi::quote_literal(key.key_pattern()),
+            wanted = key.key_or_null("t.value"),
         ),
         payments: format!(
             "p.{} = any (array(select key from part))",

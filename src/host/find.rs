@@ -142,7 +142,6 @@ fn linked_statements(mapping: &Mapping) -> [(Option<u32>, String); 3] {
 fn named_statement(mapping: &Mapping) -> String {
     let invoices = &mapping.invoices;
     let id = &invoices.id.quoted;
-    let shape = invoices.id.key_pattern();
     let by_number = invoices.number.as_ref().map_or_else(String::new, |number| {
         format!(
             " union select i.{number}::text, i.{id}::text from {table} i where i.{number}::text in {WANTED}",
@@ -154,11 +153,10 @@ fn named_statement(mapping: &Mapping) -> String {
         "select to_jsonb(f) from (
             select r.value, i.{id}::text
             from jsonb_array_elements_text($1::jsonb) r
-            join {table} i on i.{id} = case when r.value ~ {shape} then r.value::{key} end
+            join {table} i on i.{id} = {key}
             {by_number}
         ) f (value, invoice)",
         table = invoices.table,
-        key = invoices.id.type_name,
-        shape = pgrx::spi::quote_literal(shape),
+        key = invoices.id.key_or_null("r.value"),
     )
 }

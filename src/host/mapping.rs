@@ -28,15 +28,25 @@ pub(crate) struct Mapped {
 }
 
 impl Mapped {
-    /// A regular expression for the texts that a key of this type can hold: what
-    /// does not match would be an error of PostgreSQL's when cast.
-    pub(crate) fn key_pattern(&self) -> &'static str {
+    /// SQL for `text`, an expression, as a key of this type; null where the type
+    /// cannot hold it, which would be an error of PostgreSQL's when cast.
+    pub(crate) fn key_or_null(&self, text: &str) -> String {
+        let cast = format!("{text}::{}", self.type_name);
+        let within = |least: i64, most: i64| {
+            format!(
+                "case when {text} ~ '^[+-]?[0-9]{{1,20}}$' then
+                    case when {text}::numeric between {least} and {most} then {cast} end end"
+            )
+        };
         match self.base.as_str() {
-            "uuid" => "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
-            "int2" => "^[0-9]{1,4}$",
-            "int4" => "^[0-9]{1,9}$",
-            "int8" => "^[0-9]{1,18}$",
-            _ => "",
+            "uuid" => format!(
+                "case when {text} ~ '^[0-9A-Fa-f]{{8}}(-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}}$'
+                    then {cast} end"
+            ),
+            "int2" => within(i16::MIN.into(), i16::MAX.into()),
+            "int4" => within(i32::MIN.into(), i32::MAX.into()),
+            "int8" => within(i64::MIN, i64::MAX),
+            _ => cast,
         }
     }
 }

@@ -45,11 +45,14 @@ pub(crate) fn request(since: &str, until: Option<&str>) -> bool {
                          date_trunc('second', clock_timestamp())) as until
         ), put as (
             insert into invoice_sync.backfill (since, until, list)
-            select a.since, a.until, l.list
-            from asked a, unnest(array['checkout_sessions', 'payment_intents']) l (list)
+            select l.since, a.until, l.list
+            from asked a
+            -- A session may be paid for a day.
+            cross join lateral (values ('checkout_sessions', a.since - interval '1 day'),
+                                       ('payment_intents', a.since)) l (list, since)
             where a.since < a.until
               and not exists (select from invoice_sync.backfill b
-                              where b.since = a.since and b.finished_at is null
+                              where b.list = l.list and b.since = l.since and b.finished_at is null
                                 and ($2 is null or b.until = a.until))
         )
         select to_jsonb(since < until) from asked",
@@ -57,16 +60,30 @@ pub(crate) fn request(since: &str, until: Option<&str>) -> bool {
     ) == Some(Value::Bool(true))
 }
 
-/// Asks for the payments of a time of which Stripe has no events any more; once,
-/// however often it is noticed.
-pub(crate) fn request_gap(gap: Gap) {
+/// Asks for what happened in a time of which Stripe has no events any more; once,
+/// however often it is noticed: only for what is not asked for yet, if that is more
+/// than `least` seconds.
+///
+/// Lists go by when an object was made. A session may be paid for a day; a charge may
+/// wait for its money, and a refund for its end, for two weeks.
+pub(crate) fn request_gap(gap: Gap, least: i64) {
     sql::execute(
-        "insert into invoice_sync.backfill (since, until, list)
-        select to_timestamp($1::float8), to_timestamp($2::float8), l.list
-        from unnest(array['checkout_sessions', 'payment_intents']) l (list)
-        where not exists (select from invoice_sync.backfill b
-                          where b.since = to_timestamp($1::float8) and b.finished_at is null)",
-        &[Some(&gap.since.to_string()), Some(&gap.until.to_string())],
+        "insert into invoice_sync.backfill (since, until, list, gap_since)
+        select c.until - l.earlier, g.until, l.list, g.since
+        from (select to_timestamp($1::float8), to_timestamp($2::float8)) g (since, until)
+        cross join lateral (
+            select coalesce(max(b.until), g.since)
+            from invoice_sync.backfill b
+            where b.gap_since = g.since
+        ) c (until)
+        cross join (values ('checkout_sessions', interval '1 day'), ('payment_intents', '1 day'),
+                           ('charges', '15 days'), ('refunds', '15 days'), ('disputes', '0')) l (list, earlier)
+        where g.until - c.until > make_interval(secs => $3::float8)",
+        &[
+            Some(&gap.since.to_string()),
+            Some(&gap.until.to_string()),
+            Some(&least.to_string()),
+        ],
     );
 }
 

@@ -27,16 +27,40 @@ pub(crate) struct Usage {
     length: f64,
 }
 
-/// What was used of `budget` requests in this month (UTC), by all runs.
+/// Counts requests, once and for all: what becomes of the transaction does not
+/// matter. Not where nothing may be written.
+pub(crate) fn count(requests: u64) {
+    sql::execute(
+        "select count(nextval('invoice_sync.stripe_read')) from generate_series(1, $1::bigint)
+        where current_setting('transaction_read_only') = 'off'",
+        &[Some(&requests.to_string())],
+    );
+}
+
+/// Notes where the count stands when a month (UTC) is new.
+pub(crate) fn begin_month() {
+    sql::execute(
+        "insert into invoice_sync.stripe_month (began, reads_before)
+        select m.began, s.last_value - (not s.is_called)::int
+        from (select date_trunc('month', clock_timestamp() at time zone 'UTC')::date) m (began),
+             invoice_sync.stripe_read s
+        where not exists (select from invoice_sync.stripe_month k where k.began = m.began)
+        on conflict do nothing",
+        &[],
+    );
+}
+
+/// What was used of `budget` requests in this month (UTC), by whatever asked.
 pub(crate) fn usage(budget: u64) -> Usage {
     let row = sql::fetch_one(
         "select jsonb_build_object(
-            'used', (select coalesce(sum(stripe_requests), 0) from invoice_sync.run
-                     where started_at >= m.began at time zone 'UTC'),
+            'used', greatest(s.last_value - (not s.is_called)::int - coalesce(k.reads_before, 0), 0),
             'passed', extract(epoch from m.now - m.began),
             'length', extract(epoch from m.began + interval '1 month' - m.began))
         from (select n.now, date_trunc('month', n.now) as began
-              from (select clock_timestamp() at time zone 'UTC') n (now)) m",
+              from (select clock_timestamp() at time zone 'UTC') n (now)) m
+        cross join invoice_sync.stripe_read s
+        left join invoice_sync.stripe_month k on k.began = m.began::date",
         &[],
     );
     row.and_then(|row| serde_json::from_value(row).ok()).map_or(

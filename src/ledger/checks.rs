@@ -22,11 +22,31 @@ pub(crate) fn due(limit: usize, now: f64) -> Vec<String> {
 
 /// Notes that Stripe is about to be asked: until it has answered they stay due,
 /// whatever happens meanwhile, but not twice for one run.
-pub(crate) fn begin(invoices: &[&str]) {
+pub(crate) fn begin(invoices: &[String]) {
+    if invoices.is_empty() {
+        return;
+    }
     sql::execute(
         "insert into invoice_sync.invoice_check (invoice_id, stored_ids, next_check_at)
         select id, '{}', clock_timestamp() from jsonb_array_elements_text($1::jsonb) t (id)
+        order by id
         on conflict (invoice_id) do update set next_check_at = excluded.next_check_at",
+        &[Some(&json!(invoices).to_string())],
+    );
+}
+
+/// Notes that these are due until Stripe is asked about them, though not now.
+pub(crate) fn owe(invoices: &[String]) {
+    if invoices.is_empty() {
+        return;
+    }
+    sql::execute(
+        "insert into invoice_sync.invoice_check as k (invoice_id, stored_ids, next_check_at)
+        select distinct id, '{}'::text[], clock_timestamp()
+        from jsonb_array_elements_text($1::jsonb) t (id)
+        order by id
+        on conflict (invoice_id) do update set next_check_at = excluded.next_check_at
+        where k.next_check_at is null or k.next_check_at > excluded.next_check_at",
         &[Some(&json!(invoices).to_string())],
     );
 }
@@ -35,15 +55,20 @@ pub(crate) fn begin(invoices: &[&str]) {
 pub(crate) fn end(invoices: &[&str]) {
     sql::execute(
         "update invoice_sync.invoice_check set next_check_at = null
-        where invoice_id in (select jsonb_array_elements_text($1::jsonb))",
+        where invoice_id in (
+            select invoice_id from invoice_sync.invoice_check
+            where invoice_id in (select jsonb_array_elements_text($1::jsonb))
+            order by invoice_id
+            for update)",
         &[Some(&json!(invoices).to_string())],
     );
 }
 
 /// Notes that Stripe was asked about the ids that these invoices store.
 ///
-/// Backing off goes by 15 minutes, 30 minutes, an hour … a day; a little less,
-/// for sweeps are never apart to the second.
+/// Backing off goes by 15 minutes, 30 minutes, an hour, two … 30 days; a little
+/// less, for sweeps are never apart to the second. No more than a day where the feed
+/// of events is not read, which would tell of what happens meanwhile.
 pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
     if checks.is_empty() {
         return;
@@ -72,7 +97,7 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
             select d.*,
                    case when o.back_off is null or o.stored_ids <> d.stored_ids
                         then interval '15 minutes'
-                        else least(o.back_off * 2, interval '1 day') end as back_off
+                        else least(o.back_off * 2, f.longest) end as back_off
             from jsonb_to_recordset($1::jsonb) d (
                 invoice_id text, stored_ids text[], seconds float8, backs_off boolean)
             left join lateral (
@@ -80,7 +105,13 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
                 where c.invoice_id = d.invoice_id
                 offset 0
             ) o on true
+            cross join (
+                select case when max(read_at) > clock_timestamp() - interval '1 day'
+                            then interval '30 days' else interval '1 day' end as longest
+                from invoice_sync.feed
+            ) f
         ) n
+        order by n.invoice_id
         on conflict (invoice_id) do update
         set stored_ids = excluded.stored_ids,
             checked_at = excluded.checked_at,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::domain::event::Event;
 use crate::domain::feed::Place;
-use crate::domain::identity::StripeId;
+use crate::domain::identity::{PaymentIds, StripeId};
 use crate::pg::sql;
 
 /// How an event came.
@@ -66,7 +66,8 @@ struct RawWaiting {
 }
 
 /// Stores events, or notes that they came this way too. Answers with the ids of
-/// those that wait to be acted on: one that was acted on before does not. A
+/// those that wait to be acted on: one that was acted on before does not, and one that
+/// was ignored does where it is ours by now. A
 /// concurrent delivery of the same event waits here until the other's transaction
 /// ends.
 pub(crate) fn receive(events: &[(&Event, Fate)], way: Way) -> BTreeSet<String> {
@@ -88,7 +89,8 @@ pub(crate) fn receive(events: &[(&Event, Fate)], way: Way) -> BTreeSet<String> {
                 intent_id text, charge_id text, snapshot jsonb, state text, created float8)
             order by n.id
             on conflict (id) do update
-            set {way} = coalesce(e.{way}, excluded.{way})
+            set {way} = coalesce(e.{way}, excluded.{way}),
+                state = case when e.state = 'ignored' then excluded.state else e.state end
             returning id, state
         )
         select to_jsonb(id) from stored where state = 'pending'",
@@ -117,6 +119,60 @@ fn document(event: &Event, fate: Fate) -> Value {
             Fate::Ignored => "ignored",
         },
     })
+}
+
+/// A payment that a backfill came upon and did not finish.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry<'a> {
+    /// The object that it stood for.
+    pub(crate) object: &'a str,
+    pub(crate) ids: &'a PaymentIds,
+    /// When the object was made, seconds since 1970.
+    pub(crate) created: Option<i64>,
+    pub(crate) livemode: bool,
+    /// Why it is not finished; null: nobody has looked at it yet.
+    pub(crate) why: Option<&'a str>,
+    /// Whether it is not worth a look where the ledger knows its money already.
+    pub(crate) unless_known: bool,
+}
+
+/// Puts what a backfill did not finish in line with the events that wait.
+pub(crate) fn put_in_line(backfill: i64, entries: &[Entry]) {
+    if entries.is_empty() {
+        return;
+    }
+    let documents: BTreeMap<&str, Value> = entries
+        .iter()
+        .map(|entry| {
+            let money = entry.ids.session.as_deref().or(entry.ids.key());
+            let document = json!({
+                "id": format!("backfill {backfill}: {}", entry.object),
+                "livemode": entry.livemode,
+                "session_id": entry.ids.session,
+                "intent_id": entry.ids.intent,
+                "charge_id": entry.ids.charge,
+                "snapshot": { "id": money, "created": entry.created },
+                "why": entry.why,
+                "unless_known": entry.unless_known,
+            });
+            (entry.object, document)
+        })
+        .collect();
+    sql::execute(
+        "insert into invoice_sync.event (
+            id, type, livemode, session_id, intent_id, charge_id, snapshot, state,
+            created, received_at, result)
+        select n.id, 'backfill', n.livemode, n.session_id, n.intent_id, n.charge_id, n.snapshot,
+               'pending', clock_timestamp(), clock_timestamp(), n.why
+        from jsonb_to_recordset($1::jsonb) n (
+            id text, livemode boolean, session_id text, intent_id text, charge_id text,
+            snapshot jsonb, why text, unless_known boolean)
+        where not (n.unless_known and exists (
+            select from invoice_sync.stripe_payment m where m.id = coalesce(n.intent_id, n.charge_id)))
+        order by n.id
+        on conflict do nothing",
+        &[Some(&Value::from_iter(documents.into_values()).to_string())],
+    );
 }
 
 /// Events that are due at `now` (seconds since 1970), by the payment they are
@@ -155,8 +211,10 @@ pub(crate) fn waiting(limit: usize, now: f64) -> Vec<Waiting> {
     .collect()
 }
 
-/// Notes what became of events. A failed one comes again after 1, 2, 4 …
-/// minutes, at most a day. Answers with those that have failed `limit` times.
+/// Notes what became of events, but for those that somebody else has in hand, who
+/// does it themselves: nobody waits for an event who may hold its invoice. A failed
+/// one comes again after 1, 2, 4 … minutes, at most a day. Answers with those that
+/// have failed `limit` times.
 pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Hopeless> {
     let documents = verdicts.iter().flat_map(|(events, verdict)| {
         let (state, result) = match verdict {
@@ -168,7 +226,14 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Hope
             .map(move |id| json!({ "id": id, "state": state, "result": result }))
     });
     sql::fetch(
-        "with settled as (
+        "with mine as (
+            select e.id, v.state, v.result
+            from jsonb_to_recordset($1::jsonb) v (id text, state text, result text)
+            join invoice_sync.event e on e.id = v.id
+            where e.state = 'pending'
+            for update of e skip locked
+        ),
+        settled as (
             update invoice_sync.event e
             set state = v.state,
                 result = v.result,
@@ -176,8 +241,8 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Hope
                 attempts = e.attempts + (v.state = 'pending')::int,
                 next_attempt_at = clock_timestamp()
                     + least(interval '1 day', interval '1 minute' * 2 ^ least(e.attempts, 11))
-            from jsonb_to_recordset($1::jsonb) v (id text, state text, result text)
-            where e.id = v.id and e.state = 'pending'
+            from mine v
+            where e.id = v.id
             returning e.*
         )
         select jsonb_build_object('id', id, 'type', type, 'attempts', attempts, 'result', result,
@@ -250,7 +315,7 @@ pub(crate) fn missed_deliveries() -> Option<Missed> {
             select count(*) as events,
                    (select max(webhook_at) from invoice_sync.event) as last_delivery
             from invoice_sync.event e
-            where e.state <> 'ignored'
+            where e.state <> 'ignored' and e.type <> 'backfill'
               and e.created between now() - interval '1 day' and now() - interval '15 minutes'
             having count(*) >= 3 and count(e.webhook_at) = 0
         ) m

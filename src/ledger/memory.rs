@@ -137,6 +137,7 @@ pub(crate) fn note(lessons: &[Lesson]) {
         from jsonb_to_recordset($1::jsonb) m (
             id text, invoice_id text, session_id text, intent_id text, charge_id text, currency text,
             received bigint, refunded bigint, dispute text, request_id text, received_at float8)
+        order by m.invoice_id, m.id
         on conflict (invoice_id, id) do update
         set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
             intent_id = coalesce(excluded.intent_id, stripe_payment.intent_id),

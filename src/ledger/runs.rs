@@ -47,6 +47,10 @@ pub(crate) struct Totals {
     pub(crate) list_pages: u64,
     pub(crate) objects_from_lists: u64,
     pub(crate) objects_one_by_one: u64,
+    /// `{"budget", "used", "forecast"}`, or null where nothing is to be kept to.
+    pub(crate) monthly_reads: Value,
+    /// What else there is to say.
+    pub(crate) remark: Option<String>,
 }
 
 /// What an advisory lock is named by for which one run at a time works.
@@ -139,6 +143,8 @@ pub(crate) fn save(run: i64, totals: &Totals, state: State) {
         "list_pages": totals.list_pages,
         "objects_from_lists": totals.objects_from_lists,
         "objects_one_by_one": totals.objects_one_by_one,
+        "monthly_reads": totals.monthly_reads,
+        "remark": totals.remark,
     });
     sql::execute(
         "update invoice_sync.run r
@@ -154,7 +160,9 @@ pub(crate) fn save(run: i64, totals: &Totals, state: State) {
             waited = t.waited,
             list_pages = t.list_pages,
             objects_from_lists = t.objects_from_lists,
-            objects_one_by_one = t.objects_one_by_one
+            objects_one_by_one = t.objects_one_by_one,
+            monthly_reads = nullif(t.monthly_reads, 'null'),
+            remark = t.remark
         from jsonb_populate_record(null::invoice_sync.run, $2::jsonb) t
         where r.id = $1::bigint",
         &[

@@ -13,7 +13,7 @@ mod workers;
 pub(crate) use problem::Problem;
 pub(crate) use shared::{monotonic_nanoseconds, shared_number};
 pub(crate) use subtransaction::in_subtransaction;
-pub(crate) use transactions::{SessionLock, Transactions};
+pub(crate) use transactions::{LOCK_PATIENCE, SessionLock, Transactions, with_lock_patience};
 pub(crate) use workers::{
     Running, Step, Stop, run_on_threads, start_on_threads, waited_for_threads,
 };

@@ -17,6 +17,7 @@ use super::identity::as_table_owner;
 use super::problem::Problem;
 use super::sql;
 use super::subtransaction::in_subtransaction;
+use super::transactions::SessionLock;
 
 /// The last digit is the version of the layout.
 const MAGIC: u64 = u64::from_be_bytes(*b"invsync1");
@@ -112,29 +113,33 @@ fn segment() -> Result<&'static Segment, Problem> {
         if let Some(segment) = published() {
             return Ok(segment);
         }
-        sql::execute(LOCK, &[]);
-        let made = in_subtransaction(|| match published() {
+        // Not until the end of the transaction, which may be far; and given back
+        // whatever happens.
+        let _lock = SessionLock::take(lock_key()?, 0);
+        in_subtransaction(|| match published() {
             Some(segment) => Ok(segment),
             None => create(),
-        });
-        sql::execute(UNLOCK, &[]);
-        made
+        })
     })
 }
 
 const OWNER: &str = "select pg_catalog.to_jsonb(extowner::pg_catalog.int8)
     from pg_catalog.pg_extension where extname = 'invoice_sync'";
 
-const LOCK: &str = "select pg_catalog.pg_advisory_lock(
-    'invoice_sync.limiter_segment'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4, 0)";
-
-const UNLOCK: &str = "select pg_catalog.pg_advisory_unlock(
-    'invoice_sync.limiter_segment'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4, 0)";
+const LOCK_KEY: &str = "select pg_catalog.to_jsonb(
+    'invoice_sync.limiter_segment'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int8)";
 
 const READ: &str = "select pg_catalog.to_jsonb(last_value) from invoice_sync.limiter_segment";
 
 const PUBLISH: &str = "select pg_catalog.setval(
     'invoice_sync.limiter_segment'::pg_catalog.regclass, $1::pg_catalog.int8)";
+
+/// What the advisory lock is named by under which the segment is made.
+fn lock_key() -> Result<u32, Problem> {
+    sql::fetch_one(LOCK_KEY, &[])
+        .and_then(|key| u32::try_from(key.as_u64()?).ok())
+        .ok_or_else(|| unavailable("the sequence is not there"))
+}
 
 /// Whoever calls has no rights on the sequence; names are written in full,
 /// because the search path is the caller's.

@@ -1,8 +1,11 @@
 //! Transactions of our own: a procedure that commits in between, and holds
 //! neither snapshot nor lock while it waits for somebody else.
 
+use std::time::Duration;
+
 use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
+use serde_json::Value;
 
 use super::identity::Identity;
 use super::problem::Problem;
@@ -102,13 +105,68 @@ fn begin() {
 
 /// Until the end of the transaction. Written so that it means the same whatever
 /// search path the caller has. Without compiling statements to machine code, which
-/// takes longer than any of ours.
+/// takes longer than any of ours; and without waiting for a lock for ever.
 fn pin_settings() {
     sql::execute(
         "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
                 pg_catalog.set_config('jit', 'off', true)",
         &[],
     );
+    limit_lock_waits(LOCK_PATIENCE);
+}
+
+/// So long a sweep waits for a lock of somebody else's, where the caller's
+/// `lock_timeout` is not shorter.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Does `work`, and lets it wait for each lock no longer than this, nor than the
+/// caller's own `lock_timeout`: what takes longer is an error, 55P03.
+pub(crate) fn with_lock_patience<T>(patience: Duration, work: impl FnOnce() -> T) -> T {
+    let before = limit_lock_waits(patience);
+    let result = work();
+    // After an error the end of the (sub)transaction puts it back.
+    sql::execute(
+        "select pg_catalog.set_config('lock_timeout', $1, true)",
+        &[before.as_deref()],
+    );
+    result
+}
+
+/// Gives what it was before.
+fn limit_lock_waits(patience: Duration) -> Option<String> {
+    let before = sql::fetch_one(
+        "select pg_catalog.to_jsonb(pg_catalog.current_setting('lock_timeout'))",
+        &[],
+    );
+    let before = before.as_ref().and_then(Value::as_str).map(str::to_owned);
+    let is_shorter = before
+        .as_deref()
+        .and_then(as_wait)
+        .is_some_and(|own| own <= patience);
+    if !is_shorter {
+        sql::execute(
+            "select pg_catalog.set_config('lock_timeout', $1, true)",
+            &[Some(&format!("{}ms", patience.as_millis().max(1)))],
+        );
+    }
+    before
+}
+
+/// A duration as PostgreSQL shows it: `200ms`, `5s`, `1min`; `None` where it has no end (0).
+fn as_wait(shown: &str) -> Option<Duration> {
+    let unit_at = shown
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(shown.len());
+    let (number, unit) = shown.split_at(unit_at);
+    let milliseconds = match unit {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        _ => 86_400_000,
+    };
+    let wait = number.parse::<u64>().ok()? * milliseconds;
+    (wait > 0).then(|| Duration::from_millis(wait))
 }
 
 /// Needs the pinned search path: who can answer this can become anybody.
@@ -172,19 +230,18 @@ impl Drop for SpiConnection {
 pub(crate) struct SessionLock(pg_sys::LOCKTAG);
 
 impl SessionLock {
+    /// Waits for it.
+    pub(crate) fn take(first: u32, second: u32) -> Self {
+        let tag = Self::tag(first, second);
+        // SAFETY: as in `try_take`; where the wait is ended, the error unwinds before
+        // there is anything to release.
+        unsafe { pg_sys::LockAcquire(&raw const tag, pg_sys::ExclusiveLock as i32, true, false) };
+        Self(tag)
+    }
+
     /// `None` where another session has it, for itself or for its transaction.
     pub(crate) fn try_take(first: u32, second: u32) -> Option<Self> {
-        // SAFETY: a plain read of the backend's state.
-        let database = unsafe { pg_sys::MyDatabaseId };
-        let tag = pg_sys::LOCKTAG {
-            locktag_field1: database.to_u32(),
-            locktag_field2: first,
-            locktag_field3: second,
-            // As `SET_LOCKTAG_INT32` in lockfuncs.c has it: two keys of 32 bits.
-            locktag_field4: 2,
-            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
-            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
-        };
+        let tag = Self::tag(first, second);
         const OF_THE_SESSION: bool = true;
         const DO_NOT_WAIT: bool = true;
         // SAFETY: takes a valid tag; an error of it unwinds like any other.
@@ -198,6 +255,20 @@ impl SessionLock {
         };
         // Lazily: what was not taken must not be released.
         (result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL).then(|| Self(tag))
+    }
+
+    fn tag(first: u32, second: u32) -> pg_sys::LOCKTAG {
+        // SAFETY: a plain read of the backend's state.
+        let database = unsafe { pg_sys::MyDatabaseId };
+        pg_sys::LOCKTAG {
+            locktag_field1: database.to_u32(),
+            locktag_field2: first,
+            locktag_field3: second,
+            // As `SET_LOCKTAG_INT32` in lockfuncs.c has it: two keys of 32 bits.
+            locktag_field4: 2,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+        }
     }
 }
 

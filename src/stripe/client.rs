@@ -34,6 +34,14 @@ pub(crate) struct Connection {
     pub(crate) concurrency: usize,
 }
 
+/// Requests that this backend has sent and nobody has counted yet.
+static NOT_COUNTED: AtomicU64 = AtomicU64::new(0);
+
+/// Hands them over to be counted, retries included.
+pub(crate) fn take_not_counted() -> u64 {
+    NOT_COUNTED.swap(0, Ordering::Relaxed)
+}
+
 /// A client for one run. Shared between its threads.
 pub(crate) struct Client {
     agent: Agent,
@@ -99,6 +107,7 @@ impl Client {
                 return Err(StripeError::NotAsked);
             }
             self.requests.fetch_add(1, Ordering::Relaxed);
+            NOT_COUNTED.fetch_add(1, Ordering::Relaxed);
             let failure = match self.try_once(path, query) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,

@@ -8,7 +8,7 @@ use super::client::Client;
 use super::error::StripeError;
 use super::lists::read_list;
 use crate::domain::event::Event;
-use crate::domain::feed::Request;
+use crate::domain::feed::{Mark, Request};
 use crate::domain::identity::PaymentIds;
 use crate::pg::Stop;
 
@@ -75,7 +75,7 @@ pub(crate) fn matters(event: &Event) -> bool {
 }
 
 /// Every id of the payment that an object names.
-fn ids_of(object: &Value) -> PaymentIds {
+pub(super) fn ids_of(object: &Value) -> PaymentIds {
     let id = |field: &str| object.get(field).and_then(Value::as_str);
     let named = match object.get("object").and_then(Value::as_str) {
         Some("checkout.session") => [id("id"), id("payment_intent")],
@@ -92,10 +92,41 @@ fn ids_of(object: &Value) -> PaymentIds {
 pub(crate) struct Page {
     /// The newest first.
     pub(crate) events: Vec<Event>,
+    /// Those that are no events as the documentation has them.
+    pub(crate) unreadable: Vec<Unreadable>,
+    /// Of all that the page lists.
+    pub(crate) marks: Vec<Mark>,
     /// Whether there are more in the page's direction.
     pub(crate) has_more: bool,
     /// Stripe's time when it answered, in seconds since 1970.
     pub(crate) stripe_time: Option<i64>,
+}
+
+/// Something in the feed that could not be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) id: String,
+    pub(crate) why: String,
+}
+
+impl Page {
+    fn take(&mut self, object: &Value) {
+        let id = object.get("id").and_then(Value::as_str);
+        let made = object.get("created").and_then(Value::as_i64);
+        if let (Some(id), Some(created)) = (id, made) {
+            self.marks.push(Mark {
+                id: id.to_owned(),
+                created,
+            });
+        }
+        match read_event(object) {
+            Ok(event) => self.events.push(event),
+            Err(error) => self.unreadable.push(Unreadable {
+                id: id.unwrap_or("an event without an id").to_owned(),
+                why: error.to_string(),
+            }),
+        }
+    }
 }
 
 /// Asks for one page of the events that matter. Fails with
@@ -116,14 +147,14 @@ pub(crate) fn read_page(
             query.extend(event.as_deref().map(|event| ("starting_after", event)));
         }
     }
-    let page = read_list(client.get("/v1/events", &query, stop)?)?;
-    Ok(Page {
-        events: page
-            .objects
-            .iter()
-            .map(read_event)
-            .collect::<Result<_, _>>()?,
-        has_more: page.has_more,
-        stripe_time: page.date,
-    })
+    let list = read_list(client.get("/v1/events", &query, stop)?)?;
+    let mut page = Page {
+        events: Vec::new(),
+        unreadable: Vec::new(),
+        marks: Vec::new(),
+        has_more: list.has_more,
+        stripe_time: list.date,
+    };
+    list.objects.iter().for_each(|object| page.take(object));
+    Ok(page)
 }

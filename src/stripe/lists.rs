@@ -50,15 +50,6 @@ pub(crate) enum List {
 }
 
 impl List {
-    /// By the name of Stripe's type, in the plural; what is not known is intents,
-    /// which every payment has.
-    pub(crate) fn named(name: &str) -> Self {
-        match name {
-            "checkout_sessions" => Self::Sessions,
-            _ => Self::Intents,
-        }
-    }
-
     /// What stands in it.
     pub(super) fn kind(self) -> ObjectKind {
         match self {
@@ -78,19 +69,31 @@ impl List {
             Self::Sessions => ("/v1/checkout/sessions", "data.payment_intent.latest_charge"),
             Self::Intents => ("/v1/payment_intents", "data.latest_charge"),
         };
-        let limit = PAGE.to_string();
-        let mut query = vec![("limit", limit.as_str()), ("expand[]", expand)];
-        let created;
-        match start {
-            Start::Newest => {}
-            Start::At(at) => {
-                created = at.to_string();
-                query.push(("created[lte]", &created));
-            }
-            Start::After(id) => query.push(("starting_after", id)),
-        }
-        client.get(path, &query, stop).and_then(read_list)
+        read_page(client, path, Some(expand), start, stop)
     }
+}
+
+/// Asks for a page of the list at `path`.
+pub(super) fn read_page(
+    client: &Client,
+    path: &str,
+    expand: Option<&str>,
+    start: &Start,
+    stop: &Stop,
+) -> Result<Page, StripeError> {
+    let limit = PAGE.to_string();
+    let mut query = vec![("limit", limit.as_str())];
+    query.extend(expand.map(|fields| ("expand[]", fields)));
+    let created;
+    match start {
+        Start::Newest => {}
+        Start::At(at) => {
+            created = at.to_string();
+            query.push(("created[lte]", &created));
+        }
+        Start::After(id) => query.push(("starting_after", id)),
+    }
+    client.get(path, &query, stop).and_then(read_list)
 }
 
 impl Page {

@@ -1,12 +1,13 @@
 //! What Stripe says of payments becomes repairs of the invoices that they are
 //! for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::apply::apply;
+use super::apply::apply_in;
 use super::case::Case;
+use super::contention::{is_contention, until_nobody_interferes};
 use super::report::Report;
 use super::treatment::Treatment;
 use crate::domain::evidence::{Evidence, PaymentState, StripePayment};
@@ -15,7 +16,7 @@ use crate::domain::payment::PaymentStatus;
 use crate::host::find::{Traces, invoices_of};
 use crate::host::read::read;
 use crate::ledger::events::Verdict;
-use crate::pg::Problem;
+use crate::pg::{Problem, Transactions};
 
 /// So long an event waits for the application to commit the invoice that it names.
 const GRACE_SECONDS: i64 = 60 * 60;
@@ -40,6 +41,7 @@ impl<'a> Told<'a> {
 /// Acts on what Stripe says of these payments: on the invoices that they are
 /// for, where there are some.
 pub(crate) fn act(
+    transactions: Transactions,
     treatment: &Treatment,
     told: &[Told],
     report: &mut Report,
@@ -55,20 +57,57 @@ pub(crate) fn act(
             })
         })
         .collect();
-    let mut outcomes = apply(treatment, &cases, report)?.into_iter();
-    let verdicts = links.iter().zip(told).map(|(link, told)| {
+    let mut outcomes = apply_in(transactions, treatment, &cases, report)?.into_iter();
+    let mut unlinked = BTreeMap::new();
+    let mut verdicts = Vec::new();
+    for (place, (link, told)) in links.iter().zip(told).enumerate() {
         let of_invoices: Vec<Verdict> = outcomes
             .by_ref()
             .take(link.invoices.len())
             .flatten()
             .collect();
-        match told.payment() {
+        verdicts.push(match told.payment() {
             None => Verdict::Done("Stripe has no such object any more".to_owned()),
-            Some(payment) if link.is_unlinked() => judge_unlinked(payment, told.waited, report),
+            Some(payment) if link.is_unlinked() => {
+                let (verdict, issue) = judge_unlinked(payment, told.waited);
+                unlinked.extend(issue.map(|issue| (issue.object.clone(), (place, issue))));
+                verdict
+            }
             Some(_) => link.verdict(of_invoices),
-        }
+        });
+    }
+    raise_unlinked(transactions, &unlinked, &mut verdicts, report)?;
+    Ok(verdicts)
+}
+
+/// Issues about money that no invoice claims, each with the place of its verdict, by
+/// the object: in the order that everybody keeps to.
+type Unlinked = BTreeMap<Option<String>, (usize, Issue)>;
+
+fn raise_unlinked(
+    transactions: Transactions,
+    unlinked: &Unlinked,
+    verdicts: &mut [Verdict],
+    report: &mut Report,
+) -> Result<(), Problem> {
+    if unlinked.is_empty() {
+        return Ok(());
+    }
+    transactions.commit();
+    let issues: Vec<&Issue> = unlinked.values().map(|(_, issue)| issue).collect();
+    let raised = until_nobody_interferes(|| {
+        report.add_general_issues(&issues);
+        Ok(())
     });
-    Ok(verdicts.collect())
+    match raised {
+        Err(problem) if is_contention(&problem) => {
+            for (place, _) in unlinked.values() {
+                verdicts[*place] = Verdict::Again(problem.message().to_owned());
+            }
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// The invoices that a payment is for.
@@ -156,33 +195,34 @@ fn waiting_by_session(treatment: &Treatment, ids: &[&str]) -> Result<BTreeSet<St
 }
 
 /// Money that no invoice claims: not ours, unless it says otherwise.
-fn judge_unlinked(payment: &StripePayment, waited: i64, report: &mut Report) -> Verdict {
+fn judge_unlinked(payment: &StripePayment, waited: i64) -> (Verdict, Option<Issue>) {
+    let done = |why: &str| (Verdict::Done(why.to_owned()), None);
     let PaymentState::Received(money) = payment.state else {
-        return Verdict::Done("nothing received, and no invoice refers to it".to_owned());
+        return done("nothing received, and no invoice refers to it");
     };
     if payment.invoice_references.is_empty() {
-        return Verdict::Done("names no invoice".to_owned());
+        return done("names no invoice");
     }
     let named = payment.invoice_references.join(", ");
     if waited < GRACE_SECONDS {
-        return Verdict::Again(format!("there is no invoice {named} yet"));
+        let why = format!("there is no invoice {named} yet");
+        return (Verdict::Again(why), None);
     }
     let key = payment.ids.key();
-    report.add_general_issue(
-        &Issue::new(
-            IssueKind::UnlinkedPayment,
-            Severity::Warning,
-            format!(
-                "Stripe received {money} by {} for the invoice {named}, which does not exist.",
-                key.unwrap_or("a payment")
-            ),
-        )
-        .about(key)
-        .with_evidence(json!({
-            "id": key,
-            "received": money.to_string(),
-            "names_invoice": payment.invoice_references,
-        })),
-    );
-    Verdict::Done(format!("there is no invoice {named}"))
+    let issue = Issue::new(
+        IssueKind::UnlinkedPayment,
+        Severity::Warning,
+        format!(
+            "Stripe received {money} by {} for the invoice {named}, which does not exist.",
+            key.unwrap_or("a payment")
+        ),
+    )
+    .about(key)
+    .with_evidence(json!({
+        "id": key,
+        "received": money.to_string(),
+        "names_invoice": payment.invoice_references,
+    }));
+    let why = format!("there is no invoice {named}");
+    (Verdict::Done(why), Some(issue))
 }

@@ -2,9 +2,13 @@
 //! record. What cannot be written together is written in smaller sets, down to
 //! one, so that the outcome is that of treating one after the other.
 
-use pgrx::prelude::PgSqlErrorCode;
+use std::collections::BTreeSet;
+use std::slice;
 
 use super::case::{Case, Opened, Placed, open, without_rivals};
+use super::contention::{
+    if_nobody_is_at_it, is_contention, let_others_pass, until_nobody_interferes, was_not_to_be_had,
+};
 use super::hold::left_to_a_person;
 use super::outcome::Outcome;
 use super::report::{Report, Settled};
@@ -12,19 +16,17 @@ use super::together::write_together;
 use super::treatment::{Mode, Treatment};
 use crate::domain::invoice::Invoice;
 use crate::domain::plan::Plan;
+use crate::host::read::Patience;
 use crate::ledger::events::Verdict;
 use crate::ledger::issues;
-use crate::pg::{Problem, in_subtransaction, sql};
+use crate::pg::{Problem, Transactions, in_subtransaction};
 
 /// So many invoices are written together at the most.
 pub(crate) const CHUNK: usize = 1000;
 
-/// How often one invoice is tried while others write it.
-const ATTEMPTS: u32 = 3;
-
-/// Treats these invoices and takes what came of them into the report: for each
-/// case what that means for the events behind it, `None` where there is no such
-/// invoice.
+/// Treats these invoices in the caller's transaction and takes what came of them
+/// into the report: for each case what that means for the events behind it, `None`
+/// where there is no such invoice.
 ///
 /// What the host's tables refuse is an issue of the invoice at fault and rolls
 /// back no other. Cancel and shutdown are not caught.
@@ -33,10 +35,24 @@ pub(crate) fn apply(
     cases: &[Case],
     report: &mut Report,
 ) -> Result<Vec<Option<Verdict>>, Problem> {
+    apply_in(Transactions::CALLERS, treatment, cases, report)
+}
+
+/// The same; in transactions of our own, a set is committed with its place in the
+/// ledger before anything else is locked, so that nothing is held while somebody
+/// else's lock is waited for.
+pub(crate) fn apply_in(
+    transactions: Transactions,
+    treatment: &Treatment,
+    cases: &[Case],
+    report: &mut Report,
+) -> Result<Vec<Option<Verdict>>, Problem> {
     let mut pass = Pass {
+        transactions,
         treatment,
         report,
         verdicts: vec![None; cases.len()],
+        patience: Patience::Wait,
     };
     let cases: Vec<Placed> = cases.iter().copied().enumerate().collect();
     for chunk in cases.chunks(CHUNK) {
@@ -46,31 +62,47 @@ pub(crate) fn apply(
 }
 
 struct Pass<'a> {
+    transactions: Transactions,
     treatment: &'a Treatment<'a>,
     report: &'a mut Report,
     verdicts: Vec<Option<Verdict>>,
+    /// Whether an invoice that somebody else has is waited for; once it was in
+    /// vain, no more.
+    patience: Patience,
 }
 
 impl Pass<'_> {
     fn treat(&mut self, cases: &[Placed]) -> Result<(), Problem> {
-        let (cases, rivals) = without_rivals(cases);
-        let opened = open(self.treatment, &cases)?;
-        let is_gone = |(place, _): &&Placed| opened.iter().all(|opened| opened.place != *place);
-        if opened.len() < cases.len() {
-            let gone = cases.iter().filter(is_gone);
-            self.report
-                .note_gone(&gone.map(|(_, case)| case.invoice).collect::<Vec<_>>());
+        let mut rest = cases.to_vec();
+        while !rest.is_empty() {
+            let (apart, rivals) = without_rivals(&rest);
+            self.treat_apart(&apart)?;
+            rest = rivals;
         }
-        let (set, settled) = self.sort(opened);
-        self.settle(settled);
-        let left_over = if set.len() > 1 {
-            self.write_set(set)?
-        } else {
-            set.into_iter().for_each(|opened| self.write_one(opened));
-            Vec::new()
-        };
-        for case in left_over.into_iter().chain(rivals) {
-            self.treat(&[case])?;
+        Ok(())
+    }
+
+    /// Of cases that do not bear on each other. Invoices are locked first, then the
+    /// ledger, each in its order: that is how everybody's order is the same.
+    fn treat_apart(&mut self, cases: &[Placed]) -> Result<(), Problem> {
+        self.transactions.commit();
+        let opened = open(self.treatment, cases)?;
+        let found: BTreeSet<usize> = opened.iter().map(|opened| opened.place).collect();
+        let (mut set, settled) = self.sort(opened);
+        let mut left_over = Vec::new();
+        if set.len() > 1 {
+            left_over = self.write_set(set)?;
+        } else if let Some(opened) = set.pop() {
+            self.write_one(opened)?;
+        }
+        if !settled.is_empty() {
+            self.transactions.commit();
+            self.settle(settled)?;
+        }
+        let gone = cases.iter().filter(|(place, _)| !found.contains(place));
+        self.note_gone(&gone.map(|(_, case)| case.invoice).collect::<Vec<_>>())?;
+        for case in left_over {
+            self.treat_apart(&[case])?;
         }
         Ok(())
     }
@@ -105,62 +137,107 @@ impl Pass<'_> {
         (set, settled)
     }
 
-    /// Several in one subtransaction, or each half by itself. Answers with those
-    /// that somebody else has: they are waited for when nothing else is to be done.
+    /// Several in one subtransaction, with what the ledger has to say of them, or
+    /// each half by itself. Answers with those that somebody else has: they are
+    /// waited for when nothing else is to be done.
     fn write_set<'c>(&mut self, set: Vec<Opened<'c>>) -> Result<Vec<Placed<'c>>, Problem> {
-        let written = in_subtransaction(|| write_together(self.treatment, &set));
-        let cases = set.into_iter().map(|opened| (opened.place, opened.case));
-        match written {
-            Ok(mut outcomes) => {
-                let (mut settled, mut left_over) = (Vec::new(), Vec::new());
-                for (place, case) in cases {
-                    let evidence = case.evidence;
-                    match outcomes.remove(&place) {
-                        Some(outcome) => settled.push((place, Settled { outcome, evidence })),
-                        None => left_over.push((place, case)),
-                    }
+        let cases: Vec<Placed> = set.iter().map(|it| (it.place, it.case)).collect();
+        let (treatment, report) = (self.treatment, &mut *self.report);
+        let written = in_subtransaction(|| {
+            let mut outcomes = write_together(treatment, &set, Patience::Skip)?;
+            let (mut settled, mut left_over) = (Vec::new(), Vec::new());
+            for (place, case) in &cases {
+                let evidence = case.evidence;
+                match outcomes.remove(place) {
+                    Some(outcome) => settled.push((*place, Settled { outcome, evidence })),
+                    None => left_over.push((*place, *case)),
                 }
-                self.settle(settled);
+            }
+            report.add(settled.iter().map(|(_, settled)| settled));
+            Ok((settled, left_over))
+        });
+        match written {
+            Ok((settled, left_over)) => {
+                self.note(&settled);
                 Ok(left_over)
             }
             Err(problem) => {
-                let cases: Vec<Placed> = cases.collect();
                 let_others_pass(&problem);
                 let (first, second) = cases.split_at(cases.len() / 2);
-                self.treat(first)?;
-                self.treat(second)?;
+                self.treat_apart(first)?;
+                self.treat_apart(second)?;
                 Ok(Vec::new())
             }
         }
     }
 
-    fn write_one(&mut self, opened: Opened) {
-        let set = std::slice::from_ref(&opened);
-        let written =
-            until_nobody_interferes(|| in_subtransaction(|| write_together(self.treatment, set)));
+    fn write_one(&mut self, opened: Opened) -> Result<(), Problem> {
+        let (place, evidence) = (opened.place, opened.case.evidence);
+        let (treatment, patience) = (self.treatment, self.patience);
+        let report = &mut *self.report;
+        let written = until_nobody_interferes(|| {
+            let mut outcomes = write_together(treatment, slice::from_ref(&opened), patience)?;
+            let settled = outcomes
+                .remove(&place)
+                .map(|outcome| (place, Settled { outcome, evidence }));
+            report.add(settled.iter().map(|(_, settled)| settled));
+            Ok(settled)
+        });
         let outcome = match written {
-            Ok(mut outcomes) => outcomes.remove(&opened.place),
-            Err(problem) if is_contention(&problem) => Some(Outcome::postponed(
+            Ok(Some(settled)) => {
+                self.note(&[settled]);
+                return Ok(());
+            }
+            Ok(None) if patience == Patience::Wait => return Ok(()),
+            Ok(None) => Outcome::postponed(
                 opened.reading.invoice,
                 opened.plan,
-                &problem,
-            )),
-            Err(problem) => Some(Outcome::refused(
-                opened.reading.invoice,
-                opened.plan,
-                &problem,
-            )),
+                "somebody else has it locked",
+            ),
+            Err(problem) if is_contention(&problem) => {
+                if was_not_to_be_had(&problem) {
+                    self.patience = Patience::Skip;
+                }
+                let (invoice, plan) = (opened.reading.invoice, opened.plan);
+                Outcome::postponed(invoice, plan, problem.message())
+            }
+            Err(problem) => Outcome::refused(opened.reading.invoice, opened.plan, &problem),
         };
-        let evidence = opened.case.evidence;
-        let settled = outcome.map(|outcome| (opened.place, Settled { outcome, evidence }));
-        self.settle(settled.into_iter().collect());
+        self.settle(vec![(place, Settled { outcome, evidence })])
     }
 
-    fn settle(&mut self, settled: Vec<(usize, Settled)>) {
-        let (places, settled): (Vec<usize>, Vec<Settled>) = settled.into_iter().unzip();
-        self.report.add(&settled);
-        for (place, settled) in places.into_iter().zip(settled) {
-            self.verdicts[place] = Some(settled.outcome.verdict());
+    /// Writes into the ledger what was not written to the host's tables. What
+    /// others keep from being written there is looked at again by a later run.
+    fn settle(&mut self, settled: Vec<(usize, Settled)>) -> Result<(), Problem> {
+        let report = &mut *self.report;
+        let noted = until_nobody_interferes(|| {
+            report.add(settled.iter().map(|(_, settled)| settled));
+            Ok(())
+        });
+        match noted {
+            Ok(()) => self.note(&settled),
+            Err(problem) if is_contention(&problem) => {
+                for (place, _) in settled {
+                    self.verdicts[place] = Some(Verdict::Again(problem.message().to_owned()));
+                }
+            }
+            Err(problem) => return Err(problem),
+        }
+        Ok(())
+    }
+
+    /// Of invoices that are there no more nobody has to be told.
+    fn note_gone(&self, invoices: &[&str]) -> Result<(), Problem> {
+        if invoices.is_empty() {
+            return Ok(());
+        }
+        self.transactions.commit();
+        if_nobody_is_at_it(|| self.report.note_gone(invoices))
+    }
+
+    fn note(&mut self, settled: &[(usize, Settled)]) {
+        for (place, settled) in settled {
+            self.verdicts[*place] = Some(settled.outcome.verdict());
         }
     }
 }
@@ -174,45 +251,4 @@ fn settled<'a>(
         evidence: opened.case.evidence,
     };
     (opened.place, settled)
-}
-
-/// Tries again where somebody wrote the same payment at the same moment: it is
-/// there now, or is as soon as they have the lock that both were waiting for.
-fn until_nobody_interferes<T>(attempt: impl Fn() -> Result<T, Problem>) -> Result<T, Problem> {
-    for _ in 1..ATTEMPTS {
-        match attempt() {
-            Err(problem) if is_interference(&problem) => let_others_pass(&problem),
-            other => return other,
-        }
-    }
-    attempt()
-}
-
-fn is_interference(problem: &Problem) -> bool {
-    [
-        PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
-        PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED,
-        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
-    ]
-    .into_iter()
-    .any(|code| problem.is(code))
-}
-
-/// After a deadlock, locking the same rows again at once would be faster than
-/// the others wake up.
-fn let_others_pass(problem: &Problem) {
-    if problem.is(PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED) {
-        sql::execute("select pg_sleep(0.05)", &[]);
-    }
-}
-
-/// A lock that was not to be had in time, a deadlock, a serialization failure.
-fn is_contention(problem: &Problem) -> bool {
-    [
-        PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
-        PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED,
-        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
-    ]
-    .into_iter()
-    .any(|code| problem.is(code))
 }

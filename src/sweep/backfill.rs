@@ -9,19 +9,22 @@ use super::connect;
 use super::report::Report;
 use super::run::{Turn, require_fresh_snapshots};
 use super::treatment::{Insistence, Mode, Treatment};
-use crate::domain::evidence::Evidence;
+use crate::domain::evidence::{Evidence, StripePayment};
+use crate::domain::identity::PaymentIds;
 use crate::host::mapping::Mapping;
 use crate::host::settings::{Settings, invalid};
 use crate::ledger::backfills::{self, Part, Progress};
+use crate::ledger::budget;
+use crate::ledger::events::{self, Entry, Verdict};
 use crate::ledger::runs::{self, Kind};
-use crate::pg::{Problem, Transactions};
-use crate::stripe::client::Connection;
+use crate::pg::{Problem, Transactions, run_on_threads};
+use crate::stripe::client::{Client, Connection};
 use crate::stripe::error::StripeError;
-use crate::stripe::history::{Chapter, History, Stretch};
-use crate::stripe::lists::List;
+use crate::stripe::history::{Book, Chapter, History, Stretch};
+use crate::stripe::retrieve::session_of;
 
 /// A person who watches is told how far it is so often.
-const NEWS: Duration = Duration::from_secs(5);
+const NEWS: Duration = Duration::from_secs(2);
 
 /// Works off what is asked for now, `since` and `until` as PostgreSQL reads
 /// timestamps, and what is left of earlier requests.
@@ -49,22 +52,25 @@ pub(crate) fn backfill(
                 .hint("Say since when: call invoice_sync.backfill('2026-01-01');"),
         );
     }
-    work(transactions, deadline)
+    // Whoever asks for it wants it, whatever the month's budget says.
+    work(transactions, deadline, usize::MAX)
 }
 
 /// Goes on with what is left of earlier requests until `deadline`, where nobody
-/// else does.
+/// else does, as far as the month's budget of requests allows.
 pub(crate) fn go_on(transactions: Transactions, deadline: Instant) -> Result<(), Problem> {
     if backfills::next().is_none() || Instant::now() >= deadline {
         return Ok(());
     }
+    let budget = Settings::load()?.monthly_read_budget;
+    let pages = budget.map_or(usize::MAX, |budget| budget::usage(budget).allowance());
     match Turn::of_backfills(transactions) {
-        Some(_turn) => work(transactions, deadline),
-        None => Ok(()),
+        Some(_turn) if pages > 0 => work(transactions, deadline, pages),
+        _ => Ok(()),
     }
 }
 
-fn work(transactions: Transactions, deadline: Instant) -> Result<(), Problem> {
+fn work(transactions: Transactions, deadline: Instant, pages: usize) -> Result<(), Problem> {
     let (mapping, settings) = Mapping::load()?;
     let connection = connect::connection()?.ok_or_else(connect::missing_key)?;
     runs::close_abandoned(Kind::Backfill);
@@ -79,6 +85,7 @@ fn work(transactions: Transactions, deadline: Instant) -> Result<(), Problem> {
         connection,
         transactions,
         deadline,
+        pages,
         report: Report::open(Kind::Backfill, Mode::Write).without_details(),
         told_at: Instant::now(),
     };
@@ -97,6 +104,8 @@ struct Backfill<'a> {
     connection: Connection,
     transactions: Transactions,
     deadline: Instant,
+    /// How many may still be read.
+    pages: usize,
     report: Report,
     /// When the caller last had news.
     told_at: Instant,
@@ -104,7 +113,7 @@ struct Backfill<'a> {
 
 impl Backfill<'_> {
     fn work_off(&mut self) -> Result<(), Problem> {
-        while let Some(part) = backfills::next().filter(|_| Instant::now() < self.deadline) {
+        while let Some(part) = backfills::next().filter(|_| self.may_go_on()) {
             match self.read(&part)? {
                 Ok(()) => {}
                 Err(StripeError::CursorGone { .. }) if part.after_id.is_some() => {
@@ -119,9 +128,13 @@ impl Backfill<'_> {
         Ok(())
     }
 
+    fn may_go_on(&self) -> bool {
+        self.pages > 0 && Instant::now() < self.deadline
+    }
+
     fn read(&mut self, part: &Part) -> Result<Result<(), StripeError>, Problem> {
         let stretch = Stretch {
-            list: List::named(&part.list),
+            book: Book::named(&part.list),
             since: part.since,
             until: part.until,
             after: part.after_id.clone(),
@@ -138,8 +151,10 @@ impl Backfill<'_> {
                 Some(Err(error)) => break Err(error),
                 None => break Ok(()),
             };
+            connect::count_reads();
+            self.pages = self.pages.saturating_sub(1);
             let fixed_before = self.report.fixed();
-            self.work_on(&chapter)?;
+            self.work_on(part, &chapter)?;
             let fixed = self.report.fixed() - fixed_before;
             objects += chapter.objects;
             repaired += fixed;
@@ -159,17 +174,18 @@ impl Backfill<'_> {
                 self.told_at = Instant::now();
                 tell(part, &chapter, objects, repaired, begun.elapsed());
             }
+            if self.pages == 0 {
+                break Ok(());
+            }
         };
         let (requests, retries) = history.requests();
         self.report.count_requests(requests, retries);
         Ok(outcome)
     }
 
-    /// Acts on the payments of a page. What could not be read is told, and passed over.
-    fn work_on(&mut self, chapter: &Chapter) -> Result<(), Problem> {
-        for why in &chapter.unreadable {
-            self.report.note_stripe_error(None, why);
-        }
+    /// Acts on the payments of a page. What could not be finished is put in line with
+    /// the events that wait: sweeps try it again, and say what stays hopeless.
+    fn work_on(&mut self, part: &Part, chapter: &Chapter) -> Result<(), Problem> {
         let evidence: Vec<[Evidence; 1]> = chapter
             .payments
             .iter()
@@ -183,27 +199,91 @@ impl Backfill<'_> {
                 waited: i64::MAX,
             })
             .collect();
-        act(&self.treatment, &told, &mut self.report)?;
+        let verdicts = act(self.transactions, &self.treatment, &told, &mut self.report)?;
+        let unfinished = chapter.payments.iter().zip(&verdicts);
+        let mut unfinished: Vec<(PaymentIds, &StripePayment, &str)> = unfinished
+            .filter_map(|(payment, verdict)| match verdict {
+                Verdict::Again(why) => Some((payment.ids.clone(), payment, why.as_str())),
+                Verdict::Done(_) => None,
+            })
+            .collect();
+        self.look_for_sessions(&mut unfinished)?;
+        let unfinished = unfinished.iter().map(|(ids, payment, why)| Entry {
+            object: payment.ids.key().unwrap_or_default(),
+            ids,
+            created: None,
+            livemode: payment.livemode.unwrap_or_default(),
+            why: Some(why),
+            unless_known: false,
+        });
+        let traces = chapter.traces.iter().filter(|trace| !trace.ids.is_empty());
+        let traces = traces.map(|trace| Entry {
+            object: &trace.object,
+            ids: &trace.ids,
+            created: trace.created,
+            livemode: trace.livemode,
+            why: trace.unreadable.as_deref(),
+            unless_known: trace.is_charge,
+        });
+        events::put_in_line(part.id, &unfinished.chain(traces).collect::<Vec<_>>());
+        for trace in &chapter.traces {
+            if let Some(why) = &trace.unreadable {
+                let what = format!("{}: {why}", trace.object);
+                self.report.note_stripe_error(None, &what);
+            }
+        }
+        Ok(())
+    }
+
+    /// An intent that does not say which session it belongs to may be what a payment
+    /// row waits for by its session.
+    fn look_for_sessions(
+        &self,
+        unfinished: &mut [(PaymentIds, &StripePayment, &str)],
+    ) -> Result<(), Problem> {
+        let lone = |ids: &PaymentIds| ids.intent.clone().filter(|_| ids.session.is_none());
+        let intents: Vec<String> = unfinished.iter().filter_map(|it| lone(&it.0)).collect();
+        if intents.is_empty() {
+            return Ok(());
+        }
+        let client = Client::new(self.connection.clone(), self.deadline);
+        let (limit, deadline) = (self.connection.concurrency, self.deadline);
+        let answers = self.transactions.wait(|| {
+            run_on_threads(intents, limit, deadline, move |intent, stop| {
+                session_of(&client, &intent, stop)
+            })
+        })?;
+        let mut answers = answers.into_iter();
+        for (ids, ..) in unfinished {
+            if lone(ids).is_some()
+                && let Some(Some(Ok(session))) = answers.next()
+            {
+                ids.session = session;
+            }
+        }
         Ok(())
     }
 }
 
-/// How far it is, to whoever called.
+/// How far it is, to whoever called. Stripe's lists do not tell how long they are: the
+/// whole is what it comes to if the rest of the time has as many.
 fn tell(part: &Part, chapter: &Chapter, objects: u64, repaired: u64, took: Duration) {
     let reached = chapter.last.as_ref().map_or(part.since, |(_, made)| *made);
     let from = part.reached.unwrap_or(part.until);
-    let whole = (part.until - part.since).max(1) as f64;
-    let done = (part.until - reached.max(part.since)) as f64 / whole;
+    let time = (part.until - part.since).max(1) as f64;
+    let done = (part.until - reached.max(part.since)) as f64 / time;
     let done = if chapter.is_last { 1.0 } else { done };
-    let done_now = (from - reached.max(part.since)) as f64 / whole;
+    let done_now = (from - reached.max(part.since)) as f64 / time;
     let seconds = took.as_secs_f64().max(0.001);
     let left = if done_now > 0.0 {
         seconds / done_now * (1.0 - done)
     } else {
         0.0
     };
+    let about = if chapter.is_last { "" } else { "about " };
+    let whole = objects as f64 / done.max(f64::EPSILON);
     pgrx::notice!(
-        "{}: {:.0} % of the time; {objects} read, {repaired} invoices repaired, {:.0} a second, about {:.0} s left",
+        "{}: {objects} read of {about}{whole:.0}, {:.0} % of the time; {repaired} invoices repaired, {:.0} a second, about {:.0} s left",
         part.list,
         done * 100.0,
         (objects - part.objects) as f64 / seconds,

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::contention::if_nobody_is_at_it;
 use super::treatment::Mode;
 use crate::domain::identity::PaymentIds;
 use crate::host::candidates::{self, Candidate};
@@ -13,6 +14,7 @@ use crate::host::stretch::Way;
 use crate::ledger::events::{self, Waiting};
 use crate::ledger::rounds::{self, Round};
 use crate::ledger::{checks, issues};
+use crate::pg::Problem;
 
 /// How many rows are looked through by one statement: at least, and where more are owed.
 const STRETCH: std::ops::RangeInclusive<usize> = 1_000..=10_000;
@@ -59,20 +61,30 @@ impl Chosen {
         self.events.len() + self.invoices.len()
     }
 
-    /// Leaves as many questions in it as may be put. What is left out is due, and
-    /// comes with a later run.
-    fn save(&mut self, checks: &mut usize) {
-        self.invoices.retain(|candidate| {
-            let may_stay = candidate.ids.is_empty() || *checks > 0;
-            if !candidate.ids.is_empty() {
-                *checks = checks.saturating_sub(1);
+    /// Leaves as many questions in it as may be put; gives the invoices of those that
+    /// are put, and of those that are not: a later run asks about them, and they are
+    /// judged by their own rows meanwhile.
+    fn save(&mut self, checks: &mut usize) -> (Vec<String>, Vec<String>) {
+        let (mut asked, mut not_asked) = (Vec::new(), Vec::new());
+        for candidate in &mut self.invoices {
+            if candidate.ids.is_empty() {
+                continue;
             }
-            may_stay
-        });
+            if *checks > 0 {
+                *checks -= 1;
+                asked.push(candidate.invoice.clone());
+            } else {
+                candidate.ids.clear();
+                not_asked.push(candidate.invoice.clone());
+            }
+        }
+        (asked, not_asked)
     }
 
-    /// Leaves nothing in it twice: an event asks the same as its invoice would.
-    fn join(&mut self) {
+    /// Leaves nothing in it twice: an event asks the same as its invoice would. Gives
+    /// those invoices.
+    fn join(&mut self) -> Vec<String> {
+        let mut told_of = Vec::new();
         let mut askers: BTreeMap<String, &mut Option<String>> = self
             .events
             .iter_mut()
@@ -88,8 +100,12 @@ impl Chosen {
                     **invoice = Some(candidate.invoice.clone());
                 }
             }
+            if told {
+                told_of.push(candidate.invoice.clone());
+            }
             is_new && !told
         });
+        told_of
     }
 }
 
@@ -121,27 +137,27 @@ impl<'a> Choice<'a> {
 
     /// The next batch, of about `limit` things to look at; empty at the end.
     /// In a dry run events are left alone.
-    pub(crate) fn next(&mut self, limit: usize) -> Chosen {
+    pub(crate) fn next(&mut self, limit: usize) -> Result<Chosen, Problem> {
         let mut chosen = Chosen::default();
         if self.mode == Mode::Write {
             let waiting = events::waiting(limit, self.now);
             chosen.events = waiting.into_iter().map(|it| (it, None)).collect();
         }
-        self.take_due(limit, &mut chosen);
+        self.take_due(limit, &mut chosen)?;
         self.take_issues(limit, &mut chosen);
         self.go_on(limit, &mut chosen);
 
-        chosen.join();
+        let mut owed = chosen.join();
+        let (asked, not_asked) = chosen.save(&mut self.checks);
+        // Where the event cannot be acted on, the invoice is due.
+        owed.extend(not_asked);
         if self.mode == Mode::Write {
-            let asked_about = chosen.invoices.iter().filter(|it| !it.ids.is_empty());
-            checks::begin(
-                &asked_about
-                    .map(|it| it.invoice.as_str())
-                    .collect::<Vec<_>>(),
-            );
+            if_nobody_is_at_it(|| {
+                checks::begin(&asked);
+                checks::owe(&owed);
+            })?;
         }
-        chosen.save(&mut self.checks);
-        chosen
+        Ok(chosen)
     }
 
     /// Notes how far it has come on the way through all invoices, once they are
@@ -152,10 +168,11 @@ impl<'a> Choice<'a> {
         }
     }
 
-    fn take_due(&self, limit: usize, chosen: &mut Chosen) {
-        let due = checks::due(limit.saturating_sub(chosen.len()), self.now);
+    fn take_due(&self, limit: usize, chosen: &mut Chosen) -> Result<(), Problem> {
+        let limit = limit.saturating_sub(chosen.len()).min(self.checks);
+        let due = checks::due(limit, self.now);
         if due.is_empty() {
-            return;
+            return Ok(());
         }
         let found = candidates::among(self.mapping, &due, self.now);
         let still: BTreeSet<&str> = found
@@ -165,9 +182,11 @@ impl<'a> Choice<'a> {
             .collect();
         if self.mode == Mode::Write {
             let settled = due.iter().map(String::as_str);
-            checks::end(&settled.filter(|id| !still.contains(id)).collect::<Vec<_>>());
+            let settled: Vec<&str> = settled.filter(|id| !still.contains(id)).collect();
+            if_nobody_is_at_it(|| checks::end(&settled))?;
         }
         chosen.invoices.extend(found);
+        Ok(())
     }
 
     /// Invoices with an open issue are judged anew by every run, for it may be over.
@@ -259,9 +278,10 @@ impl<'a> Choice<'a> {
             let found = found.into_iter().map(|(_, candidate)| candidate);
             let already = chosen.invoices.len();
             chosen.invoices.extend(found);
-            let has_new = chosen.invoices[already..]
-                .iter()
-                .any(|candidate| !candidate.ids.is_empty());
+            let has_new = self.checks > 0
+                && chosen.invoices[already..]
+                    .iter()
+                    .any(|candidate| !candidate.ids.is_empty());
             self.owed -= rows as f64;
             self.way_is_over = next.is_none();
             self.place = next;

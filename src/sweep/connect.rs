@@ -4,9 +4,10 @@ use pgrx::prelude::PgSqlErrorCode;
 
 use crate::host::mapping::Mapping;
 use crate::host::settings::Settings;
+use crate::ledger::budget;
 use crate::pg::{Problem, shared_number};
 use crate::settings;
-use crate::stripe::client::Connection;
+use crate::stripe::client::{Connection, take_not_counted};
 use crate::stripe::error::StripeError;
 use crate::stripe::limiter::{Limiter, line_of};
 use crate::stripe::objects::Reading;
@@ -29,6 +30,15 @@ pub(crate) fn connection() -> Result<Option<Connection>, Problem> {
         concurrency: settings::http_concurrency(),
         key,
     }))
+}
+
+/// Counts for the month what this backend has asked since it was last counted: what
+/// was asked stays asked, whatever becomes of the transaction.
+pub(crate) fn count_reads() {
+    let requests = take_not_counted();
+    if requests > 0 {
+        budget::count(requests);
+    }
 }
 
 /// What to look for in Stripe's answers, beside the money.

@@ -7,6 +7,7 @@ pub(crate) mod backfill;
 pub(crate) mod case;
 mod choose;
 pub(crate) mod connect;
+mod contention;
 mod feed;
 pub(crate) mod hold;
 pub(crate) mod inbox;

@@ -36,7 +36,11 @@ pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
     let (mapping, settings) = Mapping::load()?;
     let reading = read_one(&mapping, id)?.ok_or_else(|| unknown(id))?;
     let mut report = Report::open(Kind::SyncInvoice, mode);
-    let answer = ask(&mapping, &settings, &reading.invoice.id, all_ids(&reading))?;
+    let answer = ask(&mapping, &settings, &reading.invoice.id, all_ids(&reading));
+    if mode == Mode::Write {
+        connect::count_reads();
+    }
+    let answer = answer?;
     report.count_requests(answer.requests, answer.retries);
     let treatment = Treatment {
         mapping: &mapping,

@@ -96,12 +96,12 @@ impl Outcome {
     }
 
     /// Somebody else was at the same rows: no issue, only another try.
-    pub(super) fn postponed(invoice: Invoice, mut plan: Plan, problem: &Problem) -> Self {
+    pub(super) fn postponed(invoice: Invoice, mut plan: Plan, why: &str) -> Self {
         plan.payments.clear();
         plan.invoice = None;
         plan.recheck = Recheck::NextSweep;
         Self {
-            postponed: Some(problem.message().to_owned()),
+            postponed: Some(why.to_owned()),
             ..Self::untouched(invoice, plan)
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::connect;
 use super::outcome::{Outcome, describe};
 use super::treatment::Mode;
 use crate::alert::outbox;
@@ -80,9 +81,6 @@ pub(crate) struct Report {
     totals: Totals,
     /// Since it was last saved.
     checked: BTreeSet<String>,
-    gap: Option<Gap>,
-    /// As [`Usage::to_json`] has it; null where nothing is to be kept to.
-    usage: Value,
     fixed: Vec<Value>,
     /// What was found, for a dry run; else the ledger says what stands.
     issues: Vec<Value>,
@@ -97,8 +95,6 @@ impl Report {
         Self {
             run: (mode == Mode::Write).then(|| runs::open(kind)),
             keeps_details: true,
-            gap: None,
-            usage: Value::Null,
             totals: Totals {
                 success: true,
                 ..Totals::default()
@@ -131,6 +127,9 @@ impl Report {
     pub(crate) fn count_requests(&mut self, requests: u64, retries: u64) {
         self.totals.stripe_requests += requests;
         self.totals.stripe_retries += retries;
+        if self.run.is_some() {
+            connect::count_reads();
+        }
     }
 
     pub(crate) fn count_planned(&mut self, planned: Planned) {
@@ -169,9 +168,17 @@ impl Report {
 
     /// An issue of no invoice in particular.
     pub(crate) fn add_general_issue(&mut self, issue: &Issue) {
+        self.add_general_issues(&[issue]);
+    }
+
+    /// Several, each of another kind or about another object.
+    pub(crate) fn add_general_issues(&mut self, issues: &[&Issue]) {
         if let Some(run) = self.run {
-            issues::raise(run, &[(NOBODY, issue)]);
-        } else {
+            let of_nobody: Vec<_> = issues.iter().map(|issue| (NOBODY, *issue)).collect();
+            issues::raise(run, &of_nobody);
+            return;
+        }
+        for issue in issues {
             self.issues.push(json!({
                 "invoiceId": null,
                 "invoiceNumber": null,
@@ -199,23 +206,27 @@ impl Report {
 
     /// Stripe keeps events for 30 days, and nobody read them for longer than that.
     pub(crate) fn note_gap(&mut self, gap: Gap) {
-        self.gap = Some(gap);
+        self.totals.remark = Some(describe_gap(gap));
     }
 
     /// What the month has used of its requests, before this run.
     pub(crate) fn note_usage(&mut self, usage: &Usage) {
-        self.usage = usage.to_json();
+        self.totals.monthly_reads = usage.to_json();
     }
 
-    /// Takes in what came of invoices, each another one, and writes it down.
-    pub(super) fn add(&mut self, settled: &[Settled]) {
-        for Settled { outcome, .. } in settled {
-            self.tell(outcome);
-        }
+    /// Takes in what came of invoices, each another one, and writes it down: first
+    /// of all, for that may fail and be tried again.
+    pub(super) fn add<'s, 'e: 's>(&mut self, settled: impl Iterator<Item = &'s Settled<'e>>) {
+        let mut settled: Vec<&Settled> = settled.collect();
+        // In the order that everybody keeps to.
+        settled.sort_unstable_by(|a, b| a.outcome.invoice.id.cmp(&b.outcome.invoice.id));
         if let Some(run) = self.run
             && !settled.is_empty()
         {
-            write_down(run, settled);
+            write_down(run, &settled);
+        }
+        for Settled { outcome, .. } in settled {
+            self.tell(outcome);
         }
     }
 
@@ -300,8 +311,8 @@ impl Report {
         if let Some(problem) = &self.problem {
             message = format!("{message} Not complete: {}.", problem.message());
         }
-        if let Some(gap) = self.gap {
-            message = format!("{message} {}", describe_gap(gap));
+        if let Some(remark) = &totals.remark {
+            message = format!("{message} {remark}");
         }
         json!({
             "success": totals.success,
@@ -321,7 +332,7 @@ impl Report {
             "fixed": totals.invoices_fixed,
             "issues": totals.issues_found,
             "details": { "fixed": self.fixed, "issues": self.issues, "stripeErrors": self.errors },
-            "monthlyReads": self.usage,
+            "monthlyReads": totals.monthly_reads,
             "error": totals.error,
             "message": message,
         })
@@ -345,7 +356,7 @@ fn subject(invoice: &Invoice) -> Subject<'_> {
 }
 
 /// Into the ledger, a statement for each of its tables.
-fn write_down(run: i64, settled: &[Settled]) {
+fn write_down(run: i64, settled: &[&Settled]) {
     let mut entries = Vec::new();
     let mut found = Vec::new();
     let mut judged = Vec::new();

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::act::{Told, act};
-use super::apply::{CHUNK, apply};
+use super::apply::{CHUNK, apply_in};
 use super::case::Case;
 use super::choose::{Choice, Chosen};
 use super::connect;
+use super::contention::is_contention;
 use super::feed;
 use super::inbox;
 use super::report::{Failure, Report};
@@ -110,6 +111,9 @@ pub(crate) fn sweep(
         questions_until: begun + batch.for_questions(),
         deadline: begun + batch.duration,
     };
+    if mode == Mode::Write {
+        budget::begin_month();
+    }
     let usage = settings.monthly_read_budget.map(budget::usage);
     if let Some(usage) = &usage {
         report.note_usage(usage);
@@ -186,13 +190,14 @@ impl Sweep<'_> {
             self.follow_feed(connection, &mut outage, report)?;
         }
         while outage.fatal.is_none() && Instant::now() < self.questions_until {
-            let chosen = choice.next(self.size);
+            let chosen = choice.next(self.size)?;
             if chosen.is_empty() {
                 choice.keep_place();
                 break;
             }
-            self.treat(chosen, connection, &mut outage, report)?;
-            choice.keep_place();
+            if self.treat(chosen, connection, &mut outage, report)? {
+                choice.keep_place();
+            }
             if !self.transactions.are_own() {
                 break;
             }
@@ -211,10 +216,11 @@ impl Sweep<'_> {
         if !report.has_failed() {
             return Ok(());
         }
-        let chosen = choice.next(self.size);
+        let chosen = choice.next(self.size)?;
         let invoices = chosen.invoices.into_iter().map(|it| (it.invoice, None));
-        self.judge(&invoices.collect(), report)?;
-        choice.keep_place();
+        if self.judge(&invoices.collect(), report)? {
+            choice.keep_place();
+        }
         Ok(())
     }
 
@@ -231,7 +237,14 @@ impl Sweep<'_> {
             &inbox::own(connection),
             self.questions_until,
             report,
-        )?;
+        );
+        let followed = match followed {
+            Err(problem) if is_contention(&problem) => {
+                report.fail(problem, false);
+                return Ok(());
+            }
+            other => other?,
+        };
         match followed {
             Ok(()) => {
                 outage.was_answered = true;
@@ -250,14 +263,15 @@ impl Sweep<'_> {
     }
 
     /// Asks Stripe about a batch and acts on what it says; what it need not be
-    /// asked about is judged by its own rows.
+    /// asked about is judged by its own rows: gives whether there was time for all of
+    /// these.
     fn treat(
         &self,
         chosen: Chosen,
         connection: &Connection,
         outage: &mut Outage,
         report: &mut Report,
-    ) -> Result<(), Problem> {
+    ) -> Result<bool, Problem> {
         let mut cases = Cases::new();
         let mut askers = HashMap::new();
         let mut questions = Vec::new();
@@ -289,12 +303,25 @@ impl Sweep<'_> {
         )?;
         // The first portion brings along what nobody has to be asked about. While
         // one is written, the next answers are on their way.
+        // In the caller's transaction nothing is written before all is answered: what
+        // is locked there stays locked.
+        let size = if self.transactions.are_own() {
+            PORTION
+        } else {
+            usize::MAX
+        };
+        let mut all_judged = true;
         loop {
-            let portion = self.transactions.wait(|| next_portion(&mut gathering));
-            let is_last = portion.len() < PORTION;
+            let portion = self
+                .transactions
+                .wait(|| next_portion(&mut gathering, size));
+            let is_last = portion.len() < size;
+            if self.treatment.mode == Mode::Write {
+                connect::count_reads();
+            }
             outage.note(&portion);
             let cases = std::mem::take(&mut cases);
-            self.act_on(portion, &mut askers, cases, report)?;
+            all_judged &= self.act_on(portion, &mut askers, cases, report)?;
             if is_last || Instant::now() >= self.deadline {
                 break;
             }
@@ -304,17 +331,18 @@ impl Sweep<'_> {
         report.count_planned(cost.planned);
         outage.was_asked |= cost.requests > 0;
         outage.fatal = outage.fatal.take().or(cost.fatal);
-        Ok(())
+        Ok(all_judged)
     }
 
-    /// Acts on what Stripe has answered, and on `cases` beside it.
+    /// Acts on what Stripe has answered, and on `cases` beside it; gives whether there
+    /// was time for all of them.
     fn act_on(
         &self,
         findings: Vec<Finding>,
         askers: &mut HashMap<String, Asker>,
         mut cases: Cases,
         report: &mut Report,
-    ) -> Result<(), Problem> {
+    ) -> Result<bool, Problem> {
         let mut told = Vec::new();
         let mut failed = Vec::new();
         for finding in findings {
@@ -338,6 +366,7 @@ impl Sweep<'_> {
             }
         }
         self.act_on_events(told, failed, report)?;
+        self.transactions.commit();
         self.judge(&cases, report)
     }
 
@@ -360,7 +389,7 @@ impl Sweep<'_> {
             if Instant::now() >= self.deadline {
                 break;
             }
-            verdicts.extend(act(&self.treatment, chunk, report)?);
+            verdicts.extend(act(self.transactions, &self.treatment, chunk, report)?);
         }
         let acted = answered.iter().zip(&verdicts);
         let settled: Vec<(&[String], &Verdict)> = acted
@@ -375,8 +404,9 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Treats invoices by what Stripe says of them, or by their rows alone.
-    fn judge(&self, cases: &Cases, report: &mut Report) -> Result<(), Problem> {
+    /// Treats invoices by what Stripe says of them, or by their rows alone; gives
+    /// whether there was time for all of them.
+    fn judge(&self, cases: &Cases, report: &mut Report) -> Result<bool, Problem> {
         let cases: Vec<Case> = cases
             .iter()
             .map(|(invoice, evidence)| Case {
@@ -386,11 +416,11 @@ impl Sweep<'_> {
             .collect();
         for chunk in cases.chunks(CHUNK) {
             if Instant::now() >= self.deadline {
-                break;
+                return Ok(false);
             }
-            apply(&self.treatment, chunk, report)?;
+            apply_in(self.transactions, &self.treatment, chunk, report)?;
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -398,9 +428,9 @@ impl Sweep<'_> {
 type Cases = BTreeMap<String, Option<Vec<Evidence>>>;
 
 /// So many answers, or the last of them.
-fn next_portion(gathering: &mut Gathering) -> Vec<Finding> {
+fn next_portion(gathering: &mut Gathering, size: usize) -> Vec<Finding> {
     let mut portion = Vec::new();
-    while portion.len() < PORTION {
+    while portion.len() < size {
         match gathering.next() {
             Some(findings) => portion.extend(findings),
             None => break,

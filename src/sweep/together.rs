@@ -29,19 +29,20 @@ struct Held<'s, 'a> {
 }
 
 /// Writes these invoices, in a subtransaction of the caller's; the outcomes by
-/// the cases' places. Left out are invoices that are gone and, where there are
-/// several, those of which somebody else has a row.
+/// the cases' places. Left out are invoices that are gone and, with
+/// [`Patience::Skip`], those of which somebody else has a row.
 ///
-/// One alone waits for its lock, and may end with an issue about a trigger of the
-/// host's. Several fail together, for whatever reason: then nothing of any of
+/// One alone may wait for its lock, and may end with an issue about a trigger of
+/// the host's. Several fail together, for whatever reason: then nothing of any of
 /// them must stay written.
 pub(super) fn write_together(
     treatment: &Treatment,
     set: &[Opened],
+    patience: Patience,
 ) -> Result<BTreeMap<usize, Outcome>, Problem> {
     let mapping = treatment.mapping;
     let alone = set.len() == 1;
-    let mut held = hold(treatment, set, alone)?;
+    let mut held = hold(treatment, set, patience)?;
     write_payments(mapping, &held)?;
     let reach = reach::of_payments(mapping);
     read_back(treatment, &mut held, reach, Booked::JustNow)?;
@@ -62,15 +63,10 @@ pub(super) fn write_together(
 fn hold<'s, 'a>(
     treatment: &Treatment,
     set: &'s [Opened<'a>],
-    alone: bool,
+    patience: Patience,
 ) -> Result<Vec<Held<'s, 'a>>, Problem> {
     let mut ids: Vec<&str> = set.iter().map(|opened| opened.case.invoice).collect();
     ids.sort_unstable();
-    let patience = if alone {
-        Patience::Wait
-    } else {
-        Patience::Skip
-    };
     let mut readings = read_locked(treatment.mapping, &ids, patience)?;
     let held = set.iter().filter_map(|opened| {
         let before = readings.remove(opened.case.invoice)?;

@@ -22,10 +22,10 @@ use crate::host::write::now;
 use crate::ledger::events::{self, Fate, Verdict, Way};
 use crate::ledger::memory;
 use crate::ledger::runs::Kind;
-use crate::pg::{Problem, in_subtransaction, sql};
+use crate::pg::{Problem, Transactions, in_subtransaction, with_lock_patience};
 use crate::settings::{self, Secret};
 use crate::stripe::events::read_event;
-use crate::stripe::gather::{Question, gather};
+use crate::stripe::gather::{Cost, Question, gather};
 use crate::stripe::objects::read_snapshot;
 use crate::stripe::signature::{Rejection, verify};
 
@@ -63,13 +63,21 @@ pub(crate) fn receive(body: &[u8], signature: Option<&str>) -> Result<Value, Pro
         account: settings::stripe_account(),
     };
     let fate = own.fate(&event);
-    let waits = store(&event, fate)?;
-    let result = match (fate, waits) {
-        (Fate::Ignored, _) => "ignored".to_owned(),
-        (Fate::Pending, false) => "seen before".to_owned(),
-        (Fate::Pending, true) => process(&event),
-    };
+    let result = with_lock_patience(budget(), || {
+        store(&event, fate).map(|waits| match (fate, waits) {
+            (Fate::Ignored, _) => "ignored",
+            (Fate::Pending, false) => "seen before",
+            (Fate::Pending, true) => process(&event),
+        })
+    })?;
     Ok(json!({ "received": true, "event": event.id, "result": result }))
+}
+
+/// How long a delivery may take, and wait for a lock: one of the application's must
+/// not cost Stripe its answer. With settings that cannot be read, the event is
+/// stored all the same.
+fn budget() -> Duration {
+    Settings::load().map_or(Duration::from_secs(2), |settings| settings.webhook_budget())
 }
 
 /// Whatever the reason: an RPC gateway answers 58000 with 500, and Stripe comes again.
@@ -85,23 +93,22 @@ fn store(event: &Event, fate: Fate) -> Result<bool, Problem> {
 }
 
 /// Acts on the event, and whatever goes wrong leaves it to the next sweep.
-fn process(event: &Event) -> String {
+fn process(event: &Event) -> &'static str {
     let verdict = in_subtransaction(|| decide_and_apply(event))
         .unwrap_or_else(|problem| Verdict::Again(problem.to_string()));
     // Of what fails again and again, a sweep makes an issue.
     events::settle(&[(std::slice::from_ref(&event.id), &verdict)], i32::MAX);
     match verdict {
-        Verdict::Done(_) => "processed".to_owned(),
-        Verdict::Again(_) => "stored, to be processed later".to_owned(),
+        Verdict::Done(_) => "processed",
+        Verdict::Again(_) => "stored, to be processed later",
     }
 }
 
 fn decide_and_apply(event: &Event) -> Result<Verdict, Problem> {
     let (mapping, settings) = Mapping::load()?;
-    let budget = settings.webhook_budget();
-    let deadline = Instant::now() + budget;
-    wait_for_locks_at_most(budget);
-    let evidence = match gather_evidence(event, &mapping, &settings, deadline)? {
+    let deadline = Instant::now() + settings.webhook_budget();
+    let mut cost = Cost::default();
+    let evidence = match gather_evidence(event, &mapping, &settings, deadline, &mut cost)? {
         Ok(evidence) => evidence,
         Err(later) => return Ok(Verdict::Again(later)),
     };
@@ -112,11 +119,15 @@ fn decide_and_apply(event: &Event) -> Result<Verdict, Problem> {
         insistence: Insistence::Once,
     };
     let mut report = Report::open(Kind::Webhook, Mode::Write);
+    report.count_requests(cost.requests, cost.retries);
     let told = Told {
         evidence: &evidence,
         waited: 0,
     };
-    let verdict = act(&treatment, &[told], &mut report)?.pop();
+    let verdict = act(Transactions::CALLERS, &treatment, &[told], &mut report)?.pop();
+    if let Some(Verdict::Done(_)) = &verdict {
+        report.resolve_event_issues(&[&event.id]);
+    }
     report.close();
     Ok(verdict.unwrap_or_else(|| Verdict::Again("it was not acted on".to_owned())))
 }
@@ -128,6 +139,7 @@ fn gather_evidence(
     mapping: &Mapping,
     settings: &Settings,
     deadline: Instant,
+    cost: &mut Cost,
 ) -> Result<Result<Vec<Evidence>, String>, Problem> {
     let ids = &event.ids;
     let Some(money) = ids.session.as_deref().or(ids.key()) else {
@@ -150,18 +162,12 @@ fn gather_evidence(
         created: None,
     };
     let gathered = gather(vec![question], connection, reading, deadline)?;
+    connect::count_reads();
+    *cost = gathered.cost;
     let finding = gathered.findings.into_iter().next();
     Ok(finding
         .map(|finding| finding.evidence.map_err(|error| error.to_string()))
         .unwrap_or_else(|| Err("Stripe was not asked".to_owned())))
-}
-
-/// A lock of the application's must not cost Stripe its answer.
-fn wait_for_locks_at_most(budget: Duration) {
-    sql::execute(
-        "select set_config('lock_timeout', $1, true)",
-        &[Some(&format!("{}ms", budget.as_millis().max(1)))],
-    );
 }
 
 /// Why a signature was not accepted: to the server's log, never to the caller.

@@ -5,11 +5,15 @@ export const theme = createTheme({
   // Dark enough for white letters, and readable on both backgrounds.
   primaryShade: { light: 7, dark: 7 },
   autoContrast: true,
+  respectReducedMotion: true,
   defaultRadius: 'md',
   fontFamily: 'Inter, system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif',
   components: {
-    // By itself it is too pale to be read by everybody.
-    Notification: { styles: { description: { color: 'var(--mantine-color-text)' } } },
+    // By itself it is too pale to be read by everybody, and its button has no name.
+    Notification: {
+      defaultProps: { closeButtonProps: { 'aria-label': 'Dismiss' } },
+      styles: { description: { color: 'var(--mantine-color-text)' } },
+    },
   },
 })
 

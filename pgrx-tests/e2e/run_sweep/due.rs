@@ -1,6 +1,6 @@
 //! When Stripe is asked again about an invoice that waits for its money.
 
-use stripe_double::{Checkout, Intent};
+use stripe_double::{Action, Checkout, Fault, Intent};
 
 use super::run;
 use crate::harness::Shop;
@@ -26,13 +26,25 @@ fn questions_of_a_sweep(shop: &mut Shop) -> usize {
 }
 
 #[test]
-fn checks_of_what_stays_open_back_off_to_a_day() {
+fn checks_of_what_stays_open_back_off_to_a_month() {
     let mut shop = Shop::open();
     let open = shop.stripe.checkout(Checkout::new(10_000, "usd"));
     invoice(&mut shop, "INV-1", &open.session_id(), "");
     for back_off in [
-        "00:15:00", "00:30:00", "01:00:00", "02:00:00", "04:00:00", "08:00:00", "16:00:00",
-        "1 day", "1 day",
+        "00:15:00",
+        "00:30:00",
+        "01:00:00",
+        "02:00:00",
+        "04:00:00",
+        "08:00:00",
+        "16:00:00",
+        "32:00:00",
+        "64:00:00",
+        "128:00:00",
+        "256:00:00",
+        "512:00:00",
+        "30 days",
+        "30 days",
     ] {
         assert_eq!(questions_of_a_sweep(&mut shop), 1, "it is due: {back_off}");
         assert_eq!(
@@ -50,6 +62,23 @@ fn checks_of_what_stays_open_back_off_to_a_day() {
         assert_eq!(questions_of_a_sweep(&mut shop), 0, "not yet: {back_off}");
         shop.execute(A_LONG_TIME);
     }
+}
+
+#[test]
+fn where_the_feed_cannot_be_read_they_are_a_day_apart_at_the_most() {
+    let mut shop = Shop::open();
+    let open = shop.stripe.checkout(Checkout::new(10_000, "usd"));
+    invoice(&mut shop, "INV-1", &open.session_id(), "");
+    let forbidden = Fault::new(Action::Status(403)).should_retry("false");
+    shop.stripe.fault(forbidden.always().on_path("/v1/events"));
+    for _ in 0..10 {
+        run(&mut shop.db);
+        shop.execute(A_LONG_TIME);
+    }
+    assert_eq!(
+        shop.text("select back_off from invoice_sync.invoice_check"),
+        Some("1 day".to_owned())
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use stripe_double::{Action, Checkout, Fault};
 use super::run;
 use crate::harness::Shop;
 use crate::harness::sale::Sale;
-use crate::harness::sender::now;
+use crate::harness::sender::{deliver, now};
 use crate::harness::server::Server;
 
 const HOUR: i64 = 60 * 60;
@@ -108,6 +108,11 @@ fn events_that_nobody_read_for_30_days_are_told_of() {
             "{message}"
         );
         assert!(message.contains("invoice_sync.progress"), "{message}");
+        let remark = shop.text(
+            "select remark from invoice_sync.run where kind = 'sweep' order by id desc limit 1",
+        );
+        let remark = remark.expect("the run's row says so, too");
+        assert!(message.contains(&remark), "{remark}");
         assert_eq!(paid(&mut shop), ["INV-1", "INV-2"], "what is kept is read");
         assert!(
             !shop.sweep()["message"].to_string().contains("gone"),
@@ -142,6 +147,87 @@ fn an_event_that_fails_again_and_again_is_an_issue_until_it_works() {
     run(&mut shop.db);
     assert_eq!(paid(&mut shop), ["INV-1"]);
     assert_eq!(shop.open_issues(), Vec::<String>::new());
+}
+
+#[test]
+fn an_event_that_cannot_be_read_is_told_of_and_keeps_no_other_away() {
+    let mut shop = Shop::open();
+    sell(&mut shop, 1, 3 * HOUR);
+    sell(&mut shop, 2, 2 * HOUR);
+    sell(&mut shop, 3, HOUR);
+    let events = shop.stripe.events();
+    let spoilt = events
+        .iter()
+        .filter(|event| event["type"] == "checkout.session.completed")
+        .nth(1);
+    let spoilt = spoilt.expect("there is one")["id"]
+        .as_str()
+        .expect("a text");
+    shop.stripe.remove_field(spoilt, "livemode");
+    run(&mut shop.db);
+    assert_eq!(
+        shop.text(
+            "select format('%s %s', success, stripe_errors) from invoice_sync.run order by id desc limit 1"
+        ),
+        Some("t 1".into())
+    );
+    let paid = paid(&mut shop);
+    assert!(
+        paid.contains(&"INV-1".into()) && paid.contains(&"INV-3".into()),
+        "{paid:?}"
+    );
+    assert_eq!(
+        shop.text(
+            "select evidence ->> 'event' from invoice_sync.issue where kind = 'event_failing'"
+        ),
+        Some(spoilt.to_owned())
+    );
+    // The feed goes on from there.
+    sell(&mut shop, 4, 0);
+    run(&mut shop.db);
+    assert!(self::paid(&mut shop).contains(&"INV-4".into()));
+}
+
+#[test]
+fn a_delivery_that_works_in_the_end_resolves_the_issue_of_its_event() {
+    let mut shop = Shop::with_webhooks();
+    let session = sell(&mut shop, 1, HOUR);
+    shop.stripe
+        .fault(Fault::new(Action::Html(200)).always().on_object(&session));
+    for _ in 0..8 {
+        run(&mut shop.db);
+        shop.execute(
+            "update invoice_sync.event set next_attempt_at = now() where state = 'pending'",
+        );
+    }
+    assert_eq!(shop.open_issues(), ["event_failing -"]);
+    shop.stripe.clear_faults();
+    // Which of the two the issue tells of does not matter.
+    shop.deliver_all(&["checkout.session.completed", "payment_intent.succeeded"]);
+    assert_eq!(paid(&mut shop), ["INV-1"]);
+    assert_eq!(shop.open_issues(), Vec::<String>::new());
+}
+
+#[test]
+fn an_event_that_was_not_ours_is_acted_on_when_it_comes_again_and_is() {
+    let mut shop = Shop::with_webhooks();
+    sell(&mut shop, 1, HOUR);
+    let events = shop.stripe.events().into_iter();
+    let event = events
+        .filter(|event| event["type"] == "checkout.session.completed")
+        .map(|mut event| {
+            event["account"] = json!("acct_other");
+            event.to_string()
+        })
+        .next()
+        .expect("there is one");
+    let first = deliver(&mut shop.db, &event).expect("it is taken in");
+    assert_eq!(first["result"], "ignored");
+    shop.configure("stripe_account", "acct_other");
+    shop.execute("update invoice_sync.settings set stripe_fetch_on_webhook = false");
+    let second = deliver(&mut shop.db, &event).expect("it is taken in");
+    assert_eq!(second["result"], "processed", "{second}");
+    assert_eq!(paid(&mut shop), ["INV-1"]);
 }
 
 #[test]

@@ -8,6 +8,11 @@ const INSERT_INVOICE: &str = "
                           stripe_session_id, stripe_payment_intent)
     values ($1::text::uuid, 'INV-' || $2, 'Customer', $3, 100, 100, $4, $5)";
 
+/// The id of an invoice by its number.
+pub fn id(number: usize) -> String {
+    format!("7d8e6b50-0000-4000-8000-{number:012}")
+}
+
 /// So many sorts there are.
 pub const SORTS: usize = 14;
 
@@ -17,7 +22,7 @@ pub fn fill(stripe: &Double, db: &mut Client, sorts: impl Iterator<Item = usize>
         Entry {
             stripe,
             db,
-            id: format!("7d8e6b50-0000-4000-8000-{number:012}"),
+            id: id(number),
             number: format!("{number:04}"),
         }
         .make(sort);

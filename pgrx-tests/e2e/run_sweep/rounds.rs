@@ -183,6 +183,27 @@ fn a_batch_that_is_full_goes_on_after_its_last_invoice() {
 }
 
 #[test]
+fn what_there_was_no_time_for_is_not_passed_by() {
+    let mut shop = large_shop();
+    shop.execute(
+        "update invoice_sync.settings set local_check_budget_ms = 10000;
+        insert into payments (invoice_id, payment_name, payment_status, total_amount)
+        select id, 'Cash', 'Paid', 100 from invoices;
+        create function dawdle() returns trigger language plpgsql as $$
+        begin perform pg_sleep(2); return null; end $$;
+        create trigger dawdle after update on invoices execute function dawdle()",
+    );
+    shop.execute("call invoice_sync.run_sweep('1 second')");
+    let first = paid(&mut shop);
+    assert_ne!(first, INVOICES.to_string(), "it took too long for all");
+    shop.execute("drop trigger dawdle on invoices; update invoice_sync.settings set local_check_budget_ms = 0");
+    for _ in 0..3 {
+        run(&mut shop.db);
+    }
+    assert_eq!(paid(&mut shop), INVOICES.to_string());
+}
+
+#[test]
 fn a_sweep_that_comes_late_looks_through_its_share() {
     let mut shop = large_shop();
     go_round(&mut shop);

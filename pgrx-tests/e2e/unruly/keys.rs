@@ -109,3 +109,64 @@ fn a_text_that_a_key_cannot_hold_is_no_other_invoice() {
         Some("0")
     );
 }
+
+/// The ids that a type can hold and that a careless pattern of digits cannot.
+const FAR_KEYS: [(&str, &[&str]); 3] = [
+    ("smallint", &["32767", "-32768"]),
+    ("integer", &["2147483647", "1000000000", "-5"]),
+    (
+        "bigint",
+        &[
+            "9223372036854775807",
+            "1000000000000000000",
+            "-9223372036854775808",
+        ],
+    ),
+];
+
+#[test]
+fn integers_of_any_size_are_named_by_metadata_and_stay_due() {
+    for (key, ids) in FAR_KEYS {
+        let mut shop = Shop::with_tables(&format!(
+            "create table invoices (
+                id {key} primary key, invoice_number text, invoice_status text not null default 'Sent',
+                total_amount numeric not null, amount_paid numeric, balance_due numeric,
+                paid_date timestamptz, currency text, stripe_session_id text, stripe_payment_intent text);
+            create table payments (
+                id bigint generated always as identity primary key, invoice_id {key} references invoices,
+                payment_name text, payment_status text, payment_method text, total_amount numeric,
+                gratuity numeric, transaction_date date, payment_notes text,
+                stripe_session_id text, stripe_payment_intent text)"
+        ));
+        shop.execute("select invoice_sync.adopt_mapping('invoices', 'payments')");
+        let mut sessions = Vec::new();
+        for id in ids {
+            let named = Checkout::new(4_000, "usd").metadata("invoice_id", *id);
+            shop.stripe.checkout(named).pay();
+            let open = shop.stripe.checkout(Checkout::new(6_000, "usd"));
+            sessions.push(open.session_id());
+            shop.execute(&format!(
+                "insert into invoices (id, total_amount, stripe_session_id) values ({id}, 100, '{}')",
+                open.session_id()
+            ));
+        }
+        // One that no key of any type can hold names nothing.
+        let far = Checkout::new(4_000, "usd").metadata("invoice_id", "99999999999999999999");
+        shop.stripe.checkout(far).pay();
+        shop.sweep();
+        let paid = "select count(*) from invoices where amount_paid = 40";
+        assert_eq!(shop.text(paid), Some(ids.len().to_string()), "{key}");
+
+        shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
+        shop.stripe.reset_requests();
+        shop.sweep();
+        for session in sessions {
+            assert_eq!(
+                shop.stripe
+                    .count_of(&format!("/v1/checkout/sessions/{session}")),
+                1,
+                "{key}"
+            );
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! Thousands of deliveries at once, some twice, in no order, while a sweep and
-//! the button are at work.
+//! Thousands of deliveries at once, some twice, in no order, while sweeps, backfills
+//! and the button are at work.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::harness::sale::Sale;
 use crate::harness::sender::deliver;
-use crate::harness::server::Server;
+use crate::harness::server::{Server, attempt};
 use crate::harness::{Shop, SqlError, connect};
 
 const SALES: usize = 2_000;
@@ -47,12 +47,21 @@ fn five_thousand_deliveries_book_every_payment_once() {
                 failures
             }));
         }
-        workers.push(scope.spawn(|| press(&database, &["invoice_sync.sweep()".to_owned()])));
-        for sale in &sales[..4] {
-            let button = vec![sale.sync(); 5];
+        for call in [
+            "call invoice_sync.run_sweep()",
+            "call invoice_sync.backfill(now() - interval '1 day')",
+        ] {
+            let calls = vec![call.to_owned(); 3];
             workers.push(scope.spawn({
                 let database = &database;
-                move || press(database, &button)
+                move || say(database, &calls)
+            }));
+        }
+        for sale in &sales[..4] {
+            let button = vec![format!("select {}", sale.sync()); 5];
+            workers.push(scope.spawn({
+                let database = &database;
+                move || say(database, &button)
             }));
         }
         workers
@@ -87,17 +96,10 @@ fn five_thousand_deliveries_book_every_payment_once() {
     assert_eq!(deadlocks, 0);
 }
 
-fn press(database: &str, calls: &[String]) -> Vec<SqlError> {
+fn say(database: &str, calls: &[String]) -> Vec<SqlError> {
     let mut client = connect(database);
-    calls
-        .iter()
-        .filter_map(|call| {
-            client
-                .execute(&format!("select {call}"), &[])
-                .err()
-                .map(|error| SqlError::from(&error))
-        })
-        .collect()
+    let failures = calls.iter().map(|call| attempt(&mut client, call).err());
+    failures.flatten().collect()
 }
 
 /// An order that has nothing to do with time, the same in every run.

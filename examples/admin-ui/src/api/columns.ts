@@ -45,7 +45,7 @@ export function partsOf(table: string): string[] {
 
 /** In quotes where it has characters that would be syntax. */
 export const quoted = (column: string) =>
-  /^[\p{L}\p{N}_$][\p{L}\p{N}_$ -]*$/u.test(column)
+  /^[\p{L}\p{N}_$][\p{L}\p{N}_$-]*$/u.test(column)
     ? column
     : `"${column.replace(/["\\]/g, '\\$&')}"`
 

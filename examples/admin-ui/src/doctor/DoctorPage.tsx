@@ -1,10 +1,10 @@
-import { Button, Card, Code, Group, Stack, Text, ThemeIcon, VisuallyHidden } from '@mantine/core'
+import { Button, Code, Group, Paper, Stack, Text, ThemeIcon, VisuallyHidden } from '@mantine/core'
 import { IconCheck, IconX } from '@tabler/icons-react'
 import type { Check } from '../api/types'
 import { useDoctor } from '../queries'
 import { CopyIcon } from '../shared/CopyIcon'
 import { Loaded } from '../shared/Feedback'
-import { words } from '../shared/format'
+import { count, words } from '../shared/format'
 import { Page } from '../shared/Page'
 
 /** Whether everything is set up, what is wrong first, with what to do about it. */
@@ -20,43 +20,61 @@ export function DoctorPage() {
       }
     >
       <Loaded query={doctor}>
-        {(checks) => (
-          <Stack gap="sm">
-            {checks
-              .toSorted((one, other) => Number(one.ok) - Number(other.ok))
-              .map((check) => (
-                <CheckCard key={`${check.check} ${check.detail}`} check={check} />
-              ))}
-          </Stack>
-        )}
+        {(checks) => {
+          const [inOrder, wrong] = [true, false].map((ok) => checks.filter((it) => it.ok === ok))
+          return (
+            <>
+              <Checks title="Has to be looked at" checks={wrong ?? []} />
+              <Checks title="In order" checks={inOrder ?? []} />
+            </>
+          )
+        }}
       </Loaded>
     </Page>
   )
 }
 
-function CheckCard({ check: { check, ok, detail, hint } }: { check: Check }) {
+function Checks({ title, checks }: { title: string; checks: Check[] }) {
+  if (checks.length === 0) return null
   return (
-    <Card withBorder p="sm">
-      <Group wrap="nowrap" align="start">
-        <ThemeIcon color={ok ? 'teal' : 'red'} variant="light" radius="xl">
-          {ok ? <IconCheck size={16} aria-hidden /> : <IconX size={16} aria-hidden />}
-        </ThemeIcon>
-        <Stack gap={4} miw={0} flex={1}>
-          <Text fw={600}>
-            <VisuallyHidden>{ok ? 'In order: ' : 'Wrong: '}</VisuallyHidden>
-            {words(check)}
-          </Text>
-          <Text size="sm">{detail}</Text>
-          {hint && (
-            <Group gap="xs" wrap="nowrap" align="start">
-              <Code block flex={1} miw={0} style={{ whiteSpace: 'pre-wrap' }}>
-                {hint}
-              </Code>
-              <CopyIcon value={hint} label={`Copy what to do about ${check}`} />
-            </Group>
-          )}
-        </Stack>
-      </Group>
-    </Card>
+    <Paper withBorder p="md" component="section" aria-label={title}>
+      <Text size="sm" c="dimmed" mb="md">
+        {title}: {count(checks.length, 'check')}
+      </Text>
+      <Stack gap="md">
+        {checks.map((check) => (
+          <OneCheck key={`${check.check} ${check.detail}`} check={check} />
+        ))}
+      </Stack>
+    </Paper>
   )
 }
+
+function OneCheck({ check: { check, ok, detail, hint } }: { check: Check }) {
+  return (
+    <Group wrap="nowrap" align="start" gap="sm" component="article" aria-label={words(check)}>
+      <ThemeIcon color={ok ? 'teal' : 'red'} variant="light" radius="xl" size="sm">
+        {ok ? <IconCheck size={14} aria-hidden /> : <IconX size={14} aria-hidden />}
+      </ThemeIcon>
+      <Stack gap={4} miw={0} flex={1}>
+        <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
+          <VisuallyHidden>{ok ? 'In order: ' : 'Wrong: '}</VisuallyHidden>
+          <Text span fw={600} inherit>
+            {words(check)}
+          </Text>
+          : {detail}
+        </Text>
+        {hint && (
+          <Group gap="xs" wrap="nowrap" align="start">
+            <Code block flex={1} miw={0} style={BREAKING}>
+              {hint}
+            </Code>
+            <CopyIcon value={hint} label={`Copy what to do about ${check}`} />
+          </Group>
+        )}
+      </Stack>
+    </Group>
+  )
+}
+
+const BREAKING = { whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' } as const

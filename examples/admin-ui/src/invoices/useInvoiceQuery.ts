@@ -14,7 +14,8 @@ export function useInvoiceQuery() {
     page: Math.max(1, Math.floor(Number(params.get('page'))) || 1),
   }
   const change = (wanted: Partial<InvoiceQuery>, options?: { replace: boolean }) =>
-    setParams(asParams({ ...query, ...wanted }), options)
+    // At once, as with any input whose value is kept elsewhere.
+    setParams(asParams({ ...query, ...wanted }), { ...options, flushSync: true })
   return { query, change }
 }
 

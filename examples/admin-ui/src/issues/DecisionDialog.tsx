@@ -6,6 +6,7 @@ import type { Issue } from '../api/types'
 import { words } from '../shared/format'
 import { toastDone } from '../shared/toasts'
 import { useAction } from '../shared/useAction'
+import { useFocusAfter } from '../shared/useFocusAfter'
 import { DecisionForm, type Draft } from './DecisionForm'
 import { DecisionPreview } from './DecisionPreview'
 
@@ -27,6 +28,7 @@ function DecisionDialog({ issue, onClose }: DecisionDialogProps) {
   const preview = useMutation({
     mutationFn: async (choice: Choice) => ({ choice, decision: await previewDecision(choice) }),
   })
+  const content = useFocusAfter(preview.data)
   const carryOut = useAction({
     name: `decide issue ${issue.id}`,
     call: carryOutDecision,
@@ -45,7 +47,7 @@ function DecisionDialog({ issue, onClose }: DecisionDialogProps) {
       size="lg"
       closeButtonProps={{ 'aria-label': 'Close' }}
     >
-      <Stack>
+      <Stack ref={content} tabIndex={-1}>
         <Text size="sm">{issue.summary}</Text>
         {preview.data ? (
           <DecisionPreview

@@ -33,7 +33,7 @@ export function DecisionPreview(props: DecisionPreviewProps) {
         <Button variant="default" onClick={props.onBack} disabled={props.isCarryingOut}>
           Back
         </Button>
-        <Button data-autofocus onClick={props.onConfirm} loading={props.isCarryingOut}>
+        <Button onClick={props.onConfirm} loading={props.isCarryingOut}>
           Confirm
         </Button>
       </Group>

@@ -8,6 +8,7 @@ import { Loaded } from '../shared/Feedback'
 import { count } from '../shared/format'
 import { Paged } from '../shared/Paged'
 import { useAction } from '../shared/useAction'
+import { useFocusAfter } from '../shared/useFocusAfter'
 import { summaryOf } from './summary'
 
 interface UndoDialogProps {
@@ -20,6 +21,7 @@ export function UndoDialog({ run, onClose }: UndoDialogProps) {
   const carryOut = useAction({ name: `undo ${run.id}`, call: () => undo(run.id) })
   const done = carryOut.result
   const preview = useUndoPreview(run.id, done === undefined)
+  const content = useFocusAfter(done)
   const isDecision = run.kind === 'resolve_issue'
   // A decision is taken back also where it has changed no row.
   const canBeDone = preview.data !== undefined && (preview.data.undone > 0 || isDecision)
@@ -32,7 +34,7 @@ export function UndoDialog({ run, onClose }: UndoDialogProps) {
       size="lg"
       closeButtonProps={{ 'aria-label': 'Close' }}
     >
-      <Stack>
+      <Stack ref={content} tabIndex={-1}>
         {done ? (
           <Result result={done} />
         ) : (

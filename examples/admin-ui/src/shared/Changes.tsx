@@ -32,7 +32,7 @@ function ChangedRow({ change, currency }: { change: RowChange; currency: string 
   const { settings } = useBooks()
   const thing = words(thingIn(change.table, settings))
   return (
-    <Table captionSide="top" withTableBorder fz="sm" layout="fixed">
+    <Table captionSide="top" withTableBorder fz="sm">
       <Table.Caption ta="left" mt={0} mb={4}>
         <Text span size="sm" fw={500} mr="xs">
           {thing}
@@ -43,7 +43,7 @@ function ChangedRow({ change, currency }: { change: RowChange; currency: string 
       </Table.Caption>
       <Table.Thead>
         <Table.Tr>
-          <Table.Th w="34%">What</Table.Th>
+          <Table.Th w="30%">What</Table.Th>
           {change.before && <Table.Th>Before</Table.Th>}
           {change.after && <Table.Th>After</Table.Th>}
         </Table.Tr>
@@ -52,13 +52,13 @@ function ChangedRow({ change, currency }: { change: RowChange; currency: string 
         {columnsOf(change, (column) => meaningOf(change.table, column, settings)).map(
           ({ column, meaning }) => (
             <Table.Tr key={column}>
-              <Table.Th scope="row" fw={500} style={BREAKING}>
+              <Table.Th scope="row" fw={500}>
                 {words(meaning.label)}
               </Table.Th>
               {[change.before, change.after].map(
                 (row, at) =>
                   row && (
-                    <Table.Td key={at} style={BREAKING}>
+                    <Table.Td key={at} style={meaning.isAmount ? WHOLE : BREAKING}>
                       <Value value={row[column]} meaning={meaning} currency={currency} />
                     </Table.Td>
                   ),
@@ -72,6 +72,7 @@ function ChangedRow({ change, currency }: { change: RowChange; currency: string 
 }
 
 const BREAKING = { overflowWrap: 'anywhere' } as const
+const WHOLE = { whiteSpace: 'nowrap' } as const
 
 /** All that changed; of a whole row, what is filled in. What is known comes first. */
 function columnsOf({ before, after }: RowChange, meaning: (column: string) => Meaning) {

@@ -62,6 +62,8 @@ function Health({ hours }: { hours: WebhookHour[] }) {
 
 const WIDE = '(min-width: 48em)'
 
+const BREAKING = { whiteSpace: 'normal' } as const
+
 const COLUMNS: DataTableColumn<OfType>[] = [
   // On a phone it is broken after its dots and underscores.
   {
@@ -69,8 +71,8 @@ const COLUMNS: DataTableColumn<OfType>[] = [
     title: 'Event',
     render: ({ type }) => type.replaceAll(/[._]/g, (sign) => `${sign}\u200b`),
   },
-  { accessor: 'byWebhook', title: 'By webhook', textAlign: 'right' },
-  { accessor: 'byFeedOnly', title: 'Only in the feed', textAlign: 'right' },
+  { accessor: 'byWebhook', title: 'By webhook', textAlign: 'right', titleStyle: BREAKING },
+  { accessor: 'byFeedOnly', title: 'Only in the feed', textAlign: 'right', titleStyle: BREAKING },
   {
     accessor: 'lastDelivery',
     title: 'Last delivery',

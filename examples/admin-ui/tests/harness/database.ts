@@ -15,7 +15,6 @@ export class Database {
     await inPostgres(async (postgres) => {
       await postgres.query(`drop database if exists ${name}`)
       await postgres.query(`create database ${name}`)
-      await postgres.query(await readFile(join(PAGE, 'demo/roles.sql'), 'utf8'))
       await postgres.query(`alter database ${name} set invoice_sync.stripe_api_base = '${stripe}'`)
     })
     const client = new Client({ database: name })
@@ -68,7 +67,7 @@ export class Database {
   }
 }
 
-async function inPostgres<T>(work: (postgres: Client) => Promise<T>): Promise<T> {
+export async function inPostgres<T>(work: (postgres: Client) => Promise<T>): Promise<T> {
   const client = new Client({ database: 'postgres' })
   await client.connect()
   return work(client).finally(() => client.end())

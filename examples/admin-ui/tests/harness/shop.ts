@@ -4,6 +4,7 @@ import { type PreviewServer, preview } from 'vite'
 import { demoDoor, previewOptions } from '../../demo/server'
 import { Database } from './database'
 import { type Gateway, JWT_SECRET, startGateway } from './gateway'
+import { freePort } from './process'
 import { type Checkout, Stripe } from './stripe'
 import { PAGE } from './surroundings'
 
@@ -18,14 +19,16 @@ export class Shop {
   private constructor(
     readonly stripe: Stripe,
     readonly database: Database,
-    private readonly gateway: Gateway,
+    private gateway: Gateway,
+    private readonly gatewayPort: number,
     private readonly server: PreviewServer,
   ) {}
 
   static async open(name: string): Promise<Shop> {
     const stripe = await Stripe.start()
     const database = await Database.create(name, stripe.url)
-    const gateway = await startGateway(name)
+    const port = await freePort()
+    const gateway = await startGateway(name, port)
     const options = {
       gateway: gateway.url,
       jwtSecret: JWT_SECRET,
@@ -39,7 +42,7 @@ export class Shop {
       plugins: [demoDoor(options)],
       preview: { ...previewOptions(options), port: 0 },
     })
-    return new Shop(stripe, database, gateway, server)
+    return new Shop(stripe, database, gateway, port, server)
   }
 
   get url(): string {
@@ -53,6 +56,13 @@ export class Shop {
     await this.gateway.stop()
     await this.database.drop()
     await this.stripe.stop()
+  }
+
+  /** Changes tables; the gateway, which keeps their columns in mind, is started anew. */
+  async alter(sql: string) {
+    await this.database.query(sql)
+    await this.gateway.stop()
+    this.gateway = await startGateway(this.database.name, this.gatewayPort)
   }
 
   /** An invoice that was sent, without Stripe ids. */
