@@ -397,11 +397,10 @@ fn write_down(run: i64, settled: &[&Settled]) {
 }
 
 /// The ids of payments that an invoice has taken as its own, one way or another.
-fn claimed<'a>(settled: &'a [Settled]) -> Vec<&'a String> {
-    let is_settled = |of: &&&'a Settled| matches!(of.outcome.verdict(), Verdict::Done(_));
+fn claimed<'s>(settled: &[&'s Settled]) -> Vec<&'s String> {
     settled
         .iter()
-        .filter(|of| is_settled(&of))
+        .filter(|of| matches!(of.outcome.verdict(), Verdict::Done(_)))
         .flat_map(|of| of.evidence.unwrap_or_default())
         .filter_map(|finding| match finding {
             Evidence::Payment(payment) => Some(&payment.ids),

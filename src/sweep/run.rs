@@ -240,7 +240,7 @@ impl Sweep<'_> {
         );
         let followed = match followed {
             Err(problem) if is_contention(&problem) => {
-                report.fail(problem, false);
+                report.fail(problem);
                 return Ok(());
             }
             other => other?,
