@@ -89,11 +89,14 @@ fn what_nobody_has_written_since_is_passed_over_for_a_week() {
     go_round(&mut shop);
     assert_eq!(paid(&mut shop), "0");
 
+    // Other databases' transactions may have held back what counts as seen.
+    shop.execute(SEEN);
     shop.execute(
         "update invoices set customer = 'Another' where invoice_number in ('0100', '0101')",
     );
     go_round(&mut shop);
     assert_eq!(paid(&mut shop), "1", "an invoice was written");
+    shop.execute(SEEN);
     shop.execute(
         "update payments set payment_name = 'Coins' where invoice_id =
             (select id from invoices where invoice_number = '2300')",
