@@ -397,7 +397,7 @@ fn write_down(run: i64, settled: &[&Settled]) {
 }
 
 /// The ids of payments that an invoice has taken as its own, one way or another.
-fn claimed<'a>(settled: &[&'a Settled]) -> Vec<&'a String> {
+fn claimed<'s>(settled: &[&'s Settled]) -> Vec<&'s String> {
     settled
         .iter()
         .filter(|of| matches!(of.outcome.verdict(), Verdict::Done(_)))

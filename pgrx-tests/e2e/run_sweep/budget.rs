@@ -28,10 +28,9 @@ fn webhooks_failed_buttons_and_sweeps_that_were_ended_count() {
     shop.stripe.reset_requests();
     let before = used(&mut shop);
 
-    let events = shop.stripe.events().into_iter();
+    let mut events = shop.stripe.events().into_iter();
     let mut event = events
-        .filter(|event| event["type"] == "payment_intent.succeeded")
-        .next()
+        .find(|event| event["type"] == "payment_intent.succeeded")
         .expect("there is one");
     event["id"] = json!("evt_another");
     // Each in a session of its own, which is over when the next sweep counts.
