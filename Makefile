@@ -50,7 +50,7 @@ lint: ## checks the form of Rust, shell and SQL
 	@.ci/step "checking SQL" .ci/lint sql
 
 .PHONY: test
-test: test-unit test-server test-e2e test-rpc ## runs all tests but those of the admin page
+test: test-unit test-server test-e2e test-rpc test-ui ## runs all tests
 
 .PHONY: test-unit
 test-unit: ## tests what needs no server
