@@ -43,7 +43,7 @@ test('the doctor tells first what is wrong, and what to do about it helps', asyn
   await expect(indexes).toContainText('missing')
   await expect(wrong.getByRole('article')).toHaveCount(checks.filter(({ ok }) => !ok).length)
   await expect(inOrder.getByRole('article')).toHaveCount(checks.filter(({ ok }) => ok).length)
-  const remedy = (await indexes.locator('code').textContent()) ?? ''
+  const remedy = (await indexes.locator('pre').textContent()) ?? ''
   for (const statement of remedy.split('\n')) await shop.database.query(statement)
 
   await page.getByRole('button', { name: 'Look again' }).click()
