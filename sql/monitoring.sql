@@ -298,7 +298,7 @@ from (
     group by kind, severity
     union all
     select 'invoice_sync_oldest_unreconciled_payment_age_seconds', 'gauge',
-           'Age of the oldest event not acted on, or open issue that keeps money from the books; 0: none', '{}',
+           'Age of the oldest event to act on, or open issue that keeps money from the books; 0: none', '{}',
            extract(epoch from now() - coalesce(least(
                (select min(created) from event where state = 'pending'),
                (
