@@ -298,8 +298,7 @@ from (
     group by kind, severity
     union all
     select 'invoice_sync_oldest_unreconciled_payment_age_seconds', 'gauge',
-           'Age of the oldest event not acted on, or issue that keeps money from the books; 0 without one',
-           '{}',
+           'Age of the oldest event to act on, or open issue that keeps money from the books; 0: none', '{}',
            extract(epoch from now() - coalesce(least(
                (select min(created) from event where state = 'pending'),
                (
@@ -343,8 +342,9 @@ from (
     where sent_at is null and state in ('waiting', 'failing', 'unaddressed')
     group by state
     union all
-    select 'invoice_sync_unfinished_runs', 'gauge', 'Runs that are under way or were ended from outside',
-           '{}', count(*)
+    select 'invoice_sync_unfinished_runs', 'gauge',
+           'Runs that are under way or were ended from outside', '{}',
+           count(*)
     from run
     where finished_at is null
     union all

@@ -42,8 +42,8 @@ pub(crate) fn owe(invoices: &[String]) {
     }
     sql::execute(
         "insert into invoice_sync.invoice_check as k (invoice_id, stored_ids, next_check_at)
-        select distinct id, '{}'::text[], clock_timestamp()
-        from jsonb_array_elements_text($1::jsonb) t (id)
+        select id, '{}', clock_timestamp()
+        from (select distinct id from jsonb_array_elements_text($1::jsonb) t (id)) t
         order by id
         on conflict (invoice_id) do update set next_check_at = excluded.next_check_at
         where k.next_check_at is null or k.next_check_at > excluded.next_check_at",
