@@ -10,6 +10,8 @@ async function paidByWord(shop: Shop): Promise<string> {
   await shop.database.query(
     "update invoices set invoice_status = 'Paid', amount_paid = total_amount, balance_due = 0",
   )
+  // So that the word Sent is in use.
+  await shop.invoice('INV-2')
   await shop.sweep()
   return invoice
 }
@@ -31,6 +33,7 @@ test('an action is shown beforehand, confirmed, and done', async ({ page, shop }
 
   await decide(page, 'Revert to unpaid')
   await newStatus(page).fill('Overdue')
+  await dialog.getByRole('checkbox', { name: 'No invoice has had the status “Overdue”' }).check()
   await dialog.getByLabel('Note').fill('The cheque bounced')
   await dialog.getByRole('button', { name: 'Preview' }).click()
   await expect(dialog.getByText('nothing is done yet')).toBeVisible()
@@ -44,11 +47,25 @@ test('an action is shown beforehand, confirmed, and done', async ({ page, shop }
   await expect(toast(page, 'Decided')).toBeVisible()
   await expect(page.getByText('Nothing waits for you')).toBeVisible()
   expect(await shop.status(invoice)).toBe('Overdue')
-  expect(await shop.database.value('select amount_paid from invoices')).toBe('0.000')
+  const paid = 'select amount_paid from invoices where id = $1'
+  expect(await shop.database.value(paid, [invoice])).toBe('0.000')
   expect(await issueState(shop)).toBe('resolved revert_to_unpaid')
   expect(await shop.database.value('select note from invoice_sync.issue')).toBe(
     'The cheque bounced',
   )
+})
+
+test('a status that no invoice has had has to be meant', async ({ page, shop }) => {
+  const invoice = await paidByWord(shop)
+
+  await decide(page, 'Set status')
+  await newStatus(page).fill('Ovredue')
+  await page.getByRole('button', { name: 'Preview' }).click()
+
+  const refused = page.getByRole('dialog').getByRole('alert')
+  await expect(refused.getByText('No invoice has the status "Ovredue"')).toBeVisible()
+  expect(await shop.status(invoice)).toBe('Paid')
+  expect(await issueState(shop)).toBe('open ')
 })
 
 test('what was filled in is still there after Back', async ({ page, shop }) => {
@@ -108,6 +125,9 @@ test('a payment that names an unknown invoice is linked to one that is found by 
   await page.getByRole('option', { name: 'INV-8 · Hypatia Books · Sent · US$60.00' }).click()
   await page.getByRole('button', { name: 'Preview' }).click()
   await expect(page.getByRole('dialog').getByText('nothing is done yet')).toBeVisible()
+  await expect(page.getByRole('dialog').getByRole('row', { name: 'Amount' })).toContainText(
+    'US$60.00',
+  )
   expect(await shop.count('payments'), 'a preview writes nothing').toBe(0)
   await page.getByRole('button', { name: 'Confirm' }).click()
 
@@ -139,7 +159,10 @@ test('a decision about facts that have moved is refused, and nothing is written'
   await newStatus(page).fill('Sent')
   await page.getByRole('button', { name: 'Preview' }).click()
   await expect(page.getByRole('button', { name: 'Confirm' })).toBeVisible()
-  await shop.database.query("update invoices set invoice_status = 'Viewed', amount_paid = 0")
+  await shop.database.query(
+    "update invoices set invoice_status = 'Viewed', amount_paid = 0 where id = $1",
+    [invoice],
+  )
   const answer = page.waitForResponse((it) => it.url().endsWith('/rpc/resolve_issue'))
 
   await page.getByRole('button', { name: 'Confirm' }).click()
@@ -148,6 +171,24 @@ test('a decision about facts that have moved is refused, and nothing is written'
   expect((await answer).status()).toBe(409)
   expect(await shop.status(invoice)).toBe('Viewed')
   expect(await shop.count('invoice_sync.change')).toBe(0)
+})
+
+test('a decision is about the facts that were shown, not about those of now', async ({
+  page,
+  shop,
+}) => {
+  const invoice = await paidByWord(shop)
+  await decide(page, 'Accept paid elsewhere')
+  await shop.database.query(
+    'update invoices set total_amount = 900, amount_paid = 900 where id = $1',
+    [invoice],
+  )
+  await shop.database.anew(`select invoice_sync.sync_invoice('${invoice}'::uuid)`)
+
+  await page.getByRole('button', { name: 'Preview' }).click()
+
+  await expect(page.getByRole('dialog').getByRole('alert')).toContainText('The facts have moved')
+  expect(await issueState(shop)).toBe('open ')
 })
 
 test('what cannot be read again stays, and so does the dialog', async ({ page, shop }) => {
@@ -176,7 +217,9 @@ test('an issue that is resolved meanwhile does not take the dialog away', async 
   await paidByWord(shop)
   await decide(page, 'Revert to unpaid')
   await newStatus(page).fill('Sent')
-  await shop.database.query("update invoices set invoice_status = 'Sent', amount_paid = 0")
+  await shop.database.query(
+    "update invoices set invoice_status = 'Sent', amount_paid = 0 where invoice_status = 'Paid'",
+  )
   await shop.sweep()
   expect(await issueState(shop)).toBe('resolved ')
 

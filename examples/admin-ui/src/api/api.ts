@@ -10,6 +10,7 @@ import type {
   Decision,
   Issue,
   IssueAction,
+  Row,
   Run,
   Settings,
   Status,
@@ -46,7 +47,14 @@ export interface Choice {
   id: number
   action: string
   note?: string
-  arguments: Record<string, string>
+  arguments: {
+    status?: string
+    /** Says that no invoice has had this status before. */
+    new_word?: true
+    invoice_id?: string
+    /** The facts that were decided on: where they have moved, the decision is refused. */
+    seen: Row | null
+  }
 }
 
 export const previewDecision = (choice: Choice) =>

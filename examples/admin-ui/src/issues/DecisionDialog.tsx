@@ -7,7 +7,7 @@ import { words } from '../shared/format'
 import { toastDone } from '../shared/toasts'
 import { useAction } from '../shared/useAction'
 import { useFocusAfter } from '../shared/useFocusAfter'
-import { DecisionForm, type Draft } from './DecisionForm'
+import { DecisionForm, EMPTY } from './DecisionForm'
 import { DecisionPreview } from './DecisionPreview'
 
 /** The dialog, which stays whatever becomes of the list that it was opened from. */
@@ -24,7 +24,7 @@ interface DecisionDialogProps {
 
 /** An action is chosen, shown what it would change, and carried out once confirmed. */
 function DecisionDialog({ issue, onClose }: DecisionDialogProps) {
-  const [draft, setDraft] = useState<Draft>({ action: '', argument: '', note: '' })
+  const [draft, setDraft] = useState(EMPTY)
   const preview = useMutation({
     mutationFn: async (choice: Choice) => ({ choice, decision: await previewDecision(choice) }),
   })

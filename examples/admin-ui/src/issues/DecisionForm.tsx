@@ -4,14 +4,18 @@ import type { Issue } from '../api/types'
 import { useIssueActions } from '../queries'
 import { Failure, Loaded } from '../shared/Feedback'
 import { words } from '../shared/format'
-import { ArgumentInput } from './ArgumentInput'
+import { InvoiceInput, StatusInput } from './ArgumentInputs'
 
 /** What has been filled in so far. */
 export interface Draft {
   action: string
   argument: string
+  /** Whether the status is to be taken although no invoice has had it. */
+  isNewWord: boolean
   note: string
 }
+
+export const EMPTY: Draft = { action: '', argument: '', isNewWord: false, note: '' }
 
 interface DecisionFormProps {
   issue: Issue
@@ -37,7 +41,11 @@ export function DecisionForm(props: DecisionFormProps) {
       id: issue.id,
       action: chosen.action,
       ...(note && { note }),
-      arguments: chosen.argument && argument ? { [chosen.argument]: argument } : {},
+      arguments: {
+        seen: issue.evidence,
+        ...(chosen.argument && argument && { [chosen.argument]: argument }),
+        ...(chosen.argument === 'status' && draft.isNewWord && { new_word: true }),
+      },
     })
   }
 
@@ -56,7 +64,7 @@ export function DecisionForm(props: DecisionFormProps) {
               required
               value={draft.action}
               // What was filled in was for the other action.
-              onChange={(action) => onDraft({ ...draft, action, argument: '' })}
+              onChange={(action) => onDraft({ ...EMPTY, action, note: draft.note })}
             >
               <Stack gap="sm" mt="xs">
                 {found.map(({ action, description }) => (
@@ -69,9 +77,17 @@ export function DecisionForm(props: DecisionFormProps) {
                 ))}
               </Stack>
             </Radio.Group>
-            {chosen?.argument && (
-              <ArgumentInput
-                argument={chosen.argument}
+            {chosen?.argument === 'status' && (
+              <StatusInput
+                required={chosen.argument_required}
+                value={draft.argument}
+                onChange={(argument) => onDraft({ ...draft, argument, isNewWord: false })}
+                isNewWord={draft.isNewWord}
+                onNewWord={(isNewWord) => onDraft({ ...draft, isNewWord })}
+              />
+            )}
+            {chosen?.argument === 'invoice_id' && (
+              <InvoiceInput
                 required={chosen.argument_required}
                 value={draft.argument}
                 onChange={(argument) => onDraft({ ...draft, argument })}

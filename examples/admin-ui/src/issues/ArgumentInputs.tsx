@@ -1,7 +1,9 @@
-import { Autocomplete, Loader, Select } from '@mantine/core'
+/** What an action has to be told. */
+
+import { Autocomplete, Checkbox, Loader, Select } from '@mantine/core'
 import { useDebouncedValue } from '@mantine/hooks'
 import { useState } from 'react'
-import type { Invoice, IssueAction } from '../api/types'
+import type { Invoice } from '../api/types'
 import { useMoney } from '../books'
 import { useInvoicesById, useInvoiceSuggestions, useStatuses } from '../queries'
 
@@ -11,32 +13,41 @@ interface ArgumentInputProps {
   onChange: (value: string) => void
 }
 
-/** Asks for what an action has to be told. */
-export function ArgumentInput({
-  argument,
-  ...rest
-}: ArgumentInputProps & { argument: NonNullable<IssueAction['argument']> }) {
-  return argument === 'status' ? <StatusInput {...rest} /> : <InvoiceInput {...rest} />
+interface StatusInputProps extends ArgumentInputProps {
+  isNewWord: boolean
+  onNewWord: (isNewWord: boolean) => void
 }
 
-/** Offers the words that are in use; it may be another. */
-function StatusInput({ required, value, onChange }: ArgumentInputProps) {
+/** Offers the words that are in use; another one has to be meant. */
+export function StatusInput(props: StatusInputProps) {
+  const { required, value, onChange, isNewWord, onNewWord } = props
   const statuses = useStatuses()
+  const word = value.trim()
+  const isUnknown = word !== '' && statuses.data?.includes(word) === false
   return (
-    <Autocomplete
-      label="New status"
-      description={required ? undefined : 'May be left empty'}
-      required={required}
-      data={statuses.data ?? []}
-      value={value}
-      onChange={onChange}
-      rightSection={statuses.isPending && <Loader size={16} />}
-    />
+    <>
+      <Autocomplete
+        label="New status"
+        description={required ? undefined : 'May be left empty'}
+        required={required}
+        data={statuses.data ?? []}
+        value={value}
+        onChange={onChange}
+        rightSection={statuses.isPending && <Loader size={16} />}
+      />
+      {isUnknown && (
+        <Checkbox
+          label={`No invoice has had the status “${word}”: use it all the same`}
+          checked={isNewWord}
+          onChange={(event) => onNewWord(event.currentTarget.checked)}
+        />
+      )}
+    </>
   )
 }
 
 /** Found by its number, or by whatever else invoices are searched by. */
-function InvoiceInput({ required, value, onChange }: ArgumentInputProps) {
+export function InvoiceInput({ required, value, onChange }: ArgumentInputProps) {
   const [typed, setTyped] = useState('')
   const [search] = useDebouncedValue(typed.trim(), 250)
   const chosen = useInvoicesById(value ? [value] : []).data ?? []
