@@ -16,11 +16,15 @@ use crate::ledger::rounds::{self, Round};
 use crate::ledger::{checks, issues};
 use crate::pg::Problem;
 
-/// How many rows are looked through by one statement: at least, and where more are owed.
+/// How many rows are looked through by one statement, and by one run: at least, and
+/// where more are owed.
 const STRETCH: std::ops::RangeInclusive<usize> = 1_000..=10_000;
 
 /// So much money without an invoice is looked through for one by a run.
 const MOST_UNCLAIMED: usize = 1_000;
+
+/// Owed rows that are not worth another stretch: blocks do not hold so many to the row.
+const A_FEW: f64 = 100.0;
 
 /// Looks for work, batch after batch of one run, and never twice for the same.
 pub(crate) struct Choice<'a> {
@@ -127,7 +131,7 @@ impl<'a> Choice<'a> {
             checks,
             issues_are_taken: false,
             place: round.place.clone(),
-            owed: round.owed,
+            owed: round.owed.max(*STRETCH.start() as f64),
             round,
             way: Way::through(mapping),
             passed: None,
@@ -287,7 +291,7 @@ impl<'a> Choice<'a> {
             self.place = next;
             self.passed = Some(self.passed.unwrap_or_default() + rows);
             self.budget = self.budget.saturating_sub(begun.elapsed());
-            if self.budget.is_zero() && self.owed <= 0.0 && !has_new {
+            if self.budget.is_zero() && self.owed < A_FEW && !has_new {
                 self.way_is_over = true;
             }
         }
