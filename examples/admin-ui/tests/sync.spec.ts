@@ -20,7 +20,9 @@ test('a payment that Stripe took is recorded, and the page shows it', async ({ p
   await button(page).click()
 
   await expect(toast(page, 'INV-1 is repaired')).toBeVisible()
-  await expect(page.getByRole('region', { name: 'Payments' }).getByText(sale.intent)).toBeVisible()
+  const payments = page.getByRole('region', { name: 'Payments' })
+  // At once, and not when the page looks again by itself.
+  await expect(payments.getByText(sale.intent)).toBeVisible({ timeout: 8_000 })
   const history = page.getByRole('region', { name: 'History' })
   const row = history
     .getByRole('table')
