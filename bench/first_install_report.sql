@@ -1,4 +1,4 @@
--- The limit lets 20 requests start at once and 20 a second after that.
+-- The limit lets 5 requests start at once and 20 a second after that; these 5 are not taken into account.
 
 create temporary table install as
 select
