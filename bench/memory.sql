@@ -3,12 +3,14 @@
 -- that finds nothing.
 
 -- A whole round is owed.
-insert into invoice_sync.round (began_at, moved_at, rows, last_rows)
+insert into invoice_sync.round (began_at, moved_at, rows, last_rows, xid, conditions)
 select
     now(),
     now() - interval '1 day',
     0,
-    count(*)
+    count(*),
+    pg_current_xact_id(),
+    '{}'
 from invoices;
 
 delete from invoice_sync.invoice_check
