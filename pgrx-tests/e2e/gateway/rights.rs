@@ -165,6 +165,7 @@ fn functions(invoice: &str) -> Vec<Function> {
         ),
         function(Owner, "alert_entries(bigint)", "1", none()),
         function(Owner, "replace_alerts(bigint)", "1", none()),
+        function(Owner, "readdress_alerts()", "", none()),
         function(Owner, "count_runs()", "", none()),
     ]
 }
@@ -193,6 +194,7 @@ const RELATIONS: &[(Door, &str)] = &[
     (Door::Owner, "backfill"),
     (Door::Owner, "alert"),
     (Door::Owner, "alert_issue"),
+    (Door::Owner, "stripe_month"),
     (Door::Owner, "tally"),
     (Door::Owner, "tally_booked"),
     (Door::Owner, "uncounted"),

@@ -105,13 +105,15 @@ impl Draft {
         let base = receipt.base();
         let after = books::project(facts.rows, &self.plan.payments);
         let with_this = books::secured(&after, &self.known).saturating_add(base.minor);
-        let twin = facts.rows.iter().find(|row| {
+        let twins = facts.rows.iter().filter(|row| {
             let may_be_this = row.ids.is_empty()
                 || row.ids.intent.is_none() && receipt.payment.ids.session.is_none();
             row.was_received()
                 && may_be_this
                 && [base.minor, receipt.received.minor].contains(&row.amount_minor())
         });
+        // Of several the same one, in whatever order they were read.
+        let twin = twins.min_by(|one, other| one.id.cmp(&other.id));
         let Some(twin) = twin.filter(|_| with_this > total.minor) else {
             return false;
         };

@@ -472,3 +472,22 @@ fn what_may_be_booked_already_is_not_booked_again() {
         .asks_again(HELD),
     ]);
 }
+
+#[test]
+fn of_two_rows_that_may_be_the_payment_the_same_one_is_named_in_whatever_order_they_are_read() {
+    let named = |rows: [&str; 2]| {
+        let world = rows
+            .into_iter()
+            .fold(world(invoice("Paid").with_paid(200_00)), |world, id| {
+                world.with_row(row(id, "Paid", 100_00, &[]))
+            });
+        let plan = world.reconcile(&[Evidence::Payment(received(&["pi_1"], 100_00))]);
+        let issues = plan.issues.into_iter();
+        issues
+            .filter(|issue| issue.kind == PossibleDuplicate)
+            .map(|issue| issue.evidence["row"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(named(["row-1", "row-2"]), ["row-1"]);
+    assert_eq!(named(["row-2", "row-1"]), ["row-1"]);
+}
