@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use self::payments::Receipt;
 use super::evidence::{Evidence, merge_payments};
 use super::invoice::{Field, Invoice, InvoiceStatus};
 use super::issue::{Issue, IssueKind, Severity};
@@ -96,8 +97,17 @@ impl Draft {
     }
 
     fn decide(&mut self, currency: Currency, facts: &Facts, evidence: &[Evidence], rules: &Rules) {
-        for payment in merge_payments(evidence) {
-            self.judge_payment(&payment, currency, facts, rules);
+        let payments = merge_payments(evidence);
+        // All that Stripe says is known before any of it is booked: what of one payment
+        // went back bears on another.
+        let receipts: Vec<Receipt> = payments
+            .iter()
+            .filter_map(|payment| self.judge_payment(payment, currency, facts, rules))
+            .collect();
+        for receipt in &receipts {
+            self.note_refund(receipt, facts);
+            self.note_dispute(receipt, facts);
+            self.book(receipt, facts, rules);
         }
         let after = books::project(facts.rows, &self.plan.payments);
         for finding in evidence {

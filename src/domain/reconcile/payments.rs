@@ -56,13 +56,15 @@ impl Receipt<'_> {
 }
 
 impl Draft {
-    pub(super) fn judge_payment(
+    /// The money of a payment that is this invoice's; `None` where there is none, or
+    /// none that may be booked.
+    pub(super) fn judge_payment<'p>(
         &mut self,
-        payment: &StripePayment,
+        payment: &'p StripePayment,
         currency: Currency,
         facts: &Facts,
         rules: &Rules,
-    ) {
+    ) -> Option<Receipt<'p>> {
         let label = facts.invoice.label();
         let key = payment.ids.key();
         let name = key.unwrap_or("a payment");
@@ -78,22 +80,22 @@ impl Draft {
                 .about(key)
                 .with_evidence(json!({ "id": key, "livemode": theirs })),
             );
-            return;
+            return None;
         }
         let received = match &payment.state {
             PaymentState::Received(money) if money.minor > 0 => *money,
             PaymentState::Received(_) | PaymentState::NothingDue => {
                 self.reason(format!("{name}: nothing had to be paid"));
-                return;
+                return None;
             }
             PaymentState::Waiting(status) => {
                 self.reason(format!("{name}: not paid yet ({status})"));
                 self.recheck = Recheck::BackingOff;
-                return;
+                return None;
             }
             PaymentState::Never(status) => {
                 self.reason(format!("{name}: was never paid ({status})"));
-                return;
+                return None;
             }
             PaymentState::Unknown { field, value } => {
                 self.conclude_nothing_from_absence();
@@ -106,7 +108,7 @@ impl Draft {
                     .about(key)
                     .with_evidence(json!({ "id": key, "field": field, "value": value })),
                 );
-                return;
+                return None;
             }
         };
         let references = &payment.invoice_references;
@@ -129,7 +131,7 @@ impl Draft {
                 .about(key)
                 .with_evidence(json!({ "id": key, "received": received.to_string(), "names_invoice": references })),
             );
-            return;
+            return None;
         }
         if received.currency != currency {
             self.issues.push(
@@ -141,7 +143,7 @@ impl Draft {
                 .about(key)
                 .with_evidence(json!({ "id": key, "received": received.to_string(), "invoice_currency": currency.code() })),
             );
-            return;
+            return None;
         }
         let receipt = Receipt {
             payment,
@@ -150,9 +152,7 @@ impl Draft {
             refunded: Money::new(payment.refunded.clamp(0, received.minor), currency),
         };
         self.remember(&receipt);
-        self.note_refund(&receipt, facts);
-        self.note_dispute(&receipt, facts);
-        self.book(&receipt, facts, rules);
+        Some(receipt)
     }
 
     pub(super) fn reason(&mut self, reason: String) {
@@ -215,7 +215,7 @@ impl Draft {
         none
     }
 
-    fn note_refund(&mut self, receipt: &Receipt, facts: &Facts) {
+    pub(super) fn note_refund(&mut self, receipt: &Receipt, facts: &Facts) {
         if receipt.refunded.minor == 0 {
             return;
         }
@@ -245,7 +245,7 @@ impl Draft {
         );
     }
 
-    fn note_dispute(&mut self, receipt: &Receipt, facts: &Facts) {
+    pub(super) fn note_dispute(&mut self, receipt: &Receipt, facts: &Facts) {
         let label = facts.invoice.label();
         let name = receipt.key().unwrap_or("a payment");
         let (severity, status, text) = match &receipt.payment.dispute {
