@@ -20,7 +20,12 @@ export class Database {
     const client = new Client({ database: name })
     await client.connect()
     const database = new Database(name, client)
-    await database.setUp()
+    try {
+      await database.setUp()
+    } catch (error) {
+      await client.end()
+      throw error
+    }
     return database
   }
 

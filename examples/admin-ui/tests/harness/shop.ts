@@ -1,7 +1,7 @@
 /** A whole shop: database, stand-in for Stripe, gateway, and the page that is served. */
 
 import { type PreviewServer, preview } from 'vite'
-import { demoDoor, previewOptions } from '../../demo/server'
+import { type DemoOptions, demoDoor, previewOptions } from '../../demo/server'
 import { Database } from './database'
 import { type Gateway, JWT_SECRET, startGateway } from './gateway'
 import { freePort } from './process'
@@ -15,6 +15,15 @@ export interface Sale {
   intent: string
 }
 
+const servePage = (options: DemoOptions) =>
+  preview({
+    root: PAGE,
+    configFile: false,
+    logLevel: 'error',
+    plugins: [demoDoor(options)],
+    preview: { ...previewOptions(options), port: 0 },
+  })
+
 export class Shop {
   private constructor(
     readonly stripe: Stripe,
@@ -25,24 +34,27 @@ export class Shop {
   ) {}
 
   static async open(name: string): Promise<Shop> {
-    const stripe = await Stripe.start()
-    const database = await Database.create(name, stripe.url)
-    const port = await freePort()
-    const gateway = await startGateway(name, port)
-    const options = {
-      gateway: gateway.url,
-      jwtSecret: JWT_SECRET,
-      stripe: stripe.url,
-      database: database.uri,
+    const opened: (() => Promise<void>)[] = []
+    try {
+      const stripe = await Stripe.start()
+      opened.unshift(stripe.stop)
+      const database = await Database.create(name, stripe.url)
+      opened.unshift(() => database.drop())
+      const port = await freePort()
+      const gateway = await startGateway(name, port)
+      opened.unshift(gateway.stop)
+      const server = await servePage({
+        gateway: gateway.url,
+        jwtSecret: JWT_SECRET,
+        stripe: stripe.url,
+        database: database.uri,
+      })
+      return new Shop(stripe, database, gateway, port, server)
+    } catch (error) {
+      // Nothing is left running.
+      for (const close of opened) await close()
+      throw error
     }
-    const server = await preview({
-      root: PAGE,
-      configFile: false,
-      logLevel: 'error',
-      plugins: [demoDoor(options)],
-      preview: { ...previewOptions(options), port: 0 },
-    })
-    return new Shop(stripe, database, gateway, port, server)
   }
 
   get url(): string {
