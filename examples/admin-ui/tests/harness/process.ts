@@ -8,6 +8,10 @@ export interface Running {
   stop: () => Promise<void>
 }
 
+/** None of them outlives the tests, where those are ended from outside either. */
+const children = new Set<ChildProcess>()
+process.once('exit', () => children.forEach((child) => child.kill('SIGKILL')))
+
 /** Starts a program and waits until `isReady`; what it said is in the error if it ends before. */
 export async function start(
   program: string,
@@ -17,6 +21,7 @@ export async function start(
     env: options.env ?? {},
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  children.add(child)
   const said: string[] = []
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => said.push(chunk.toString()))
@@ -33,6 +38,7 @@ const hasEnded = (child: ChildProcess) =>
   child.pid === undefined || child.exitCode !== null || child.signalCode !== null
 
 async function end(child: ChildProcess) {
+  children.delete(child)
   if (hasEnded(child)) return
   const ended = once(child, 'exit')
   child.kill('SIGKILL')
