@@ -18,21 +18,24 @@ fn require_admin() -> bool {
 
 /// What the caller may have, or the end of the statement.
 pub(super) fn admitted<T>(work: impl FnOnce() -> Result<T, Problem>) -> T {
-    or_raise(admin::require_admin().and_then(|()| work()))
+    or_raise(if_admin(work))
+}
+
+/// The same for decisions: what is not as it must be (55000) are the facts that the
+/// caller decides about.
+pub(super) fn decided<T>(work: impl FnOnce() -> Result<T, Problem>) -> T {
+    if_admin(work).unwrap_or_else(|problem| raise(problem, 409))
+}
+
+fn if_admin<T>(work: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
+    admin::require_admin()?;
+    work()
 }
 
 /// The value, or the end of the statement. What is not as it must be (55000) is
 /// the server's affair: no key is set, the settings are gone.
 pub(super) fn or_raise<T>(result: Result<T, Problem>) -> T {
     result.unwrap_or_else(|problem| raise(problem, 503))
-}
-
-/// As [`admitted`], for decisions: what is not as it must be (55000) are the facts
-/// that the caller decides about.
-pub(super) fn decided<T>(work: impl FnOnce() -> Result<T, Problem>) -> T {
-    admin::require_admin()
-        .and_then(|()| work())
-        .unwrap_or_else(|problem| raise(problem, 409))
 }
 
 /// `not_ready` is the status for 55000. PostgREST's own statuses would be 500 for an

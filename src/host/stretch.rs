@@ -203,9 +203,27 @@ fn by_blocks(
     }
     let in_file =
         |alias: &str| format!("{alias}.ctid > $1::tid and {alias}.ctid < '({end},0)'::tid");
-    let part = match place.table {
-        Of::Invoices => invoices_in_file(mapping, &in_file, basis),
-        Of::Payments => payments_in_file(mapping, &in_file, basis),
+    let (at, invoices, table) = match place.table {
+        Of::Invoices => (
+            "i.ctid",
+            invoices_in_file(mapping, &in_file("i"), basis),
+            &mapping.invoices.table,
+        ),
+        Of::Payments => (
+            "w.place",
+            payments_in_file(mapping, &in_file("p"), basis),
+            &mapping.payments.table,
+        ),
+    };
+    let part = Part {
+        place: at.to_owned(),
+        order: "j.place",
+        invoices,
+        payments: format!(
+            "p.{} = any (array(select key from part))",
+            mapping.payments.invoice.quoted
+        ),
+        rows: format!("(select count(*) from {table} f where {})", in_file("f")),
     };
     let found = look(mapping, &part, Some(&place.tid()), now);
     let name = place.table.name();
@@ -219,13 +237,9 @@ fn by_blocks(
     }
 }
 
-/// The invoices of a stretch: those that were written, and those that are paid with no
-/// payment, for a payment that was deleted is nowhere to be seen.
-fn invoices_in_file(
-    mapping: &Mapping,
-    in_file: &impl Fn(&str) -> String,
-    basis: Option<u64>,
-) -> Part {
+/// The invoices `i` of a stretch: those that were written, and those that are paid with
+/// no payment, for a payment that was deleted is nowhere to be seen.
+fn invoices_in_file(mapping: &Mapping, in_file: &str, basis: Option<u64>) -> String {
     let (invoices, payments) = (&mapping.invoices, &mapping.payments);
     let worth_a_look = basis.map_or_else(String::new, |basis| {
         format!(
@@ -239,55 +253,23 @@ fn invoices_in_file(
             id = invoices.id.quoted,
         )
     });
-    Part {
-        place: "i.ctid".to_owned(),
-        order: "j.place",
-        invoices: format!("where {} {worth_a_look}", in_file("i")),
-        payments: of_part(mapping),
-        rows: format!(
-            "(select count(*) from {} f where {})",
-            invoices.table,
-            in_file("f")
-        ),
-    }
+    format!("where {in_file} {worth_a_look}")
 }
 
-/// The invoices of the payments of a stretch that were written.
-fn payments_in_file(
-    mapping: &Mapping,
-    in_file: &impl Fn(&str) -> String,
-    basis: Option<u64>,
-) -> Part {
-    let (invoices, payments) = (&mapping.invoices, &mapping.payments);
+/// The invoices `i` of the payments `p` of a stretch that were written, each with the
+/// place of the first of them.
+fn payments_in_file(mapping: &Mapping, in_file: &str, basis: Option<u64>) -> String {
     let written = basis.map_or_else(|| "true".to_owned(), |basis| is_written_since("p", basis));
-    Part {
-        place: "w.place".to_owned(),
-        order: "j.place",
-        invoices: format!(
-            "join (
-                select p.{invoice} as key, min(p.ctid) as place
-                from {table} p
-                where {} and {written}
-                group by 1
-            ) w on w.key = i.{id}",
-            in_file("p"),
-            invoice = payments.invoice.quoted,
-            table = payments.table,
-            id = invoices.id.quoted,
-        ),
-        payments: of_part(mapping),
-        rows: format!(
-            "(select count(*) from {} f where {})",
-            payments.table,
-            in_file("f")
-        ),
-    }
-}
-
-fn of_part(mapping: &Mapping) -> String {
     format!(
-        "p.{} = any (array(select key from part))",
-        mapping.payments.invoice.quoted
+        "join (
+            select p.{invoice} as key, min(p.ctid) as place
+            from {table} p
+            where {in_file} and {written}
+            group by 1
+        ) w on w.key = i.{id}",
+        invoice = mapping.payments.invoice.quoted,
+        table = mapping.payments.table,
+        id = mapping.invoices.id.quoted,
     )
 }
 

@@ -122,7 +122,7 @@ pub(crate) fn resolve(id: i64, resolution: Resolution) {
             Some(resolution.action),
             resolution.note,
             Some(&identity::outer_role()),
-            Some(if resolution.settled { "true" } else { "false" }),
+            Some(sql::boolean(resolution.settled)),
         ],
     );
 }

@@ -103,7 +103,7 @@ impl Round {
                 place,
                 Some(&rows.to_string()),
                 Some(&self.beginning.to_string()),
-                Some(if begins { "true" } else { "false" }),
+                Some(sql::boolean(begins)),
             ],
         );
         self.place = place.map(str::to_owned);

@@ -115,7 +115,7 @@ pub(crate) fn open(kind: Kind) -> i64 {
         &[
             Some(kind.as_str()),
             Some(&identity::outer_role()),
-            Some(flag(identity::is_rpc())),
+            Some(sql::boolean(identity::is_rpc())),
         ],
     );
     row.and_then(|id| id.as_i64()).unwrap_or_default()
@@ -168,12 +168,7 @@ pub(crate) fn save(run: i64, totals: &Totals, state: State) {
         &[
             Some(&run.to_string()),
             Some(&document.to_string()),
-            Some(flag(state == State::Finished)),
+            Some(sql::boolean(state == State::Finished)),
         ],
     );
-}
-
-/// A boolean as a statement's parameter.
-fn flag(value: bool) -> &'static str {
-    if value { "true" } else { "false" }
 }

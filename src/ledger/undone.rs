@@ -116,7 +116,7 @@ fn stand_again(changes: &[i64]) {
             returning to_jsonb(c.id)",
             &[
                 Some(&serde_json::json!(changes).to_string()),
-                Some(if stands { "true" } else { "false" }),
+                Some(sql::boolean(stands)),
             ],
         );
         changes = reached.iter().filter_map(Value::as_i64).collect();

@@ -26,9 +26,9 @@ use crate::sweep::hold;
 use crate::sweep::one::{Answer, all_ids, ask};
 use crate::sweep::outcome::describe;
 use crate::sweep::report::{Report, digest};
-use crate::sweep::run::require_fresh_snapshots;
 use crate::sweep::together::differences;
 use crate::sweep::treatment::{Insistence, Mode, Treatment};
+use crate::sweep::turn::require_fresh_snapshots;
 
 /// What a person decided.
 pub(crate) struct Decision<'a> {

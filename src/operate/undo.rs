@@ -17,8 +17,8 @@ use crate::pg::Problem;
 
 use crate::sweep::case::judge;
 use crate::sweep::hold;
-use crate::sweep::run::require_fresh_snapshots;
 use crate::sweep::treatment::{Insistence, Mode, Treatment};
+use crate::sweep::turn::require_fresh_snapshots;
 
 /// Puts back what a run changed: each invoice as a whole, in a subtransaction
 /// of its own. Fails with P0002 for an unknown run.

@@ -3,9 +3,6 @@
 use core::ffi::{CStr, c_int};
 
 use pgrx::pg_sys;
-use serde_json::Value;
-
-use super::sql;
 
 /// Runs `work` with the rights of a table's owner, as PostgreSQL itself does for
 /// the queries of foreign keys (`ri_PerformCheck` in ri_triggers.c): the owner
@@ -43,22 +40,23 @@ pub(crate) fn current_role_name() -> String {
 /// Whether somebody is called for who was named by a token: PostgREST, and others like
 /// it, put its claims into settings of the transaction.
 pub(crate) fn is_rpc() -> bool {
-    is_http_request() || is_set("request.jwt.claims")
+    is_http_request() || is_set(c"request.jwt.claims")
 }
 
 /// Whether PostgREST calls, which answers with the HTTP status that an error names.
 /// Source: <https://docs.postgrest.org/en/stable/references/transactions.html#request-headers-cookies-and-jwt-claims>.
 pub(crate) fn is_http_request() -> bool {
-    is_set("request.headers") || is_set("request.method")
+    is_set(c"request.headers") || is_set(c"request.method")
 }
 
 /// Whether this setting, which anybody may make up, has a value.
-fn is_set(name: &str) -> bool {
-    let value = sql::fetch_one("select to_jsonb(current_setting($1, true))", &[Some(name)]);
-    value
-        .as_ref()
-        .and_then(Value::as_str)
-        .is_some_and(|text| !text.is_empty())
+fn is_set(name: &CStr) -> bool {
+    const MISSING_IS_FINE: bool = true;
+    const WHOEVER_ASKS: bool = false;
+    // SAFETY: returns null or a C string that stays until the setting changes.
+    let value = unsafe { pg_sys::GetConfigOption(name.as_ptr(), MISSING_IS_FINE, WHOEVER_ASKS) };
+    // SAFETY: as above; one byte of it is read.
+    !value.is_null() && unsafe { *value } != 0
 }
 
 /// Whether every statement of this transaction sees what the first one saw

@@ -75,6 +75,11 @@ pub(crate) fn execute_rows<const N: usize>(
     }))
 }
 
+/// A boolean as a parameter.
+pub(crate) fn boolean(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
+
 fn run<T>(
     statement: &str,
     params: &[Option<&str>],

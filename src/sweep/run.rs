@@ -14,8 +14,10 @@ use super::connect;
 use super::contention::is_contention;
 use super::feed;
 use super::inbox;
+use super::outage::Outage;
 use super::report::{Failure, Report};
 use super::treatment::{Insistence, Mode, Treatment};
+use super::turn::{Turn, require_fresh_snapshots};
 use crate::alert;
 use crate::domain::evidence::Evidence;
 use crate::domain::issue::IssueKind;
@@ -24,7 +26,7 @@ use crate::ledger::budget::{self, Usage};
 use crate::ledger::events::{Verdict, Waiting};
 use crate::ledger::retention;
 use crate::ledger::runs::{self, Kind};
-use crate::pg::{Problem, SessionLock, Transactions, identity, in_subtransaction};
+use crate::pg::{Problem, Transactions, in_subtransaction};
 use crate::stripe::client::Connection;
 use crate::stripe::error::StripeError;
 use crate::stripe::gather::{Finding, Gathering, Question};
@@ -437,86 +439,6 @@ fn next_portion(gathering: &mut Gathering, size: usize) -> Vec<Finding> {
         }
     }
     portion
-}
-
-/// Whether Stripe can be asked at all, as far as a sweep has seen.
-#[derive(Default)]
-struct Outage {
-    /// To one question at least.
-    was_answered: bool,
-    was_asked: bool,
-    /// For which nothing else is asked.
-    fatal: Option<StripeError>,
-    /// The feed is not for this key to read.
-    forbidden: Option<StripeError>,
-    last: Option<StripeError>,
-}
-
-impl Outage {
-    fn note(&mut self, findings: &[Finding]) {
-        for finding in findings {
-            match &finding.evidence {
-                Ok(_) => self.was_answered = true,
-                Err(StripeError::NotAsked) => {}
-                Err(error) => self.last = Some(error.clone()),
-            }
-        }
-    }
-
-    /// Why Stripe counts as unreachable. Too few may have been asked to be called
-    /// hopeless, or none had an answer in time.
-    fn error(self) -> Option<StripeError> {
-        let unanswered = (self.was_asked && !self.was_answered)
-            .then(|| self.last.unwrap_or(StripeError::NotAsked));
-        self.fatal.or(unanswered).or(self.forbidden)
-    }
-}
-
-/// One sweep at a time per database, and one backfill beside it.
-pub(super) enum Turn {
-    /// Nothing is written.
-    NotNeeded,
-    /// Until the caller's transaction ends.
-    OfTheTransaction,
-    /// Until dropped.
-    OfTheSession(#[expect(dead_code, reason = "held, never looked at")] SessionLock),
-    /// Somebody else's.
-    Others,
-}
-
-impl Turn {
-    /// `None` where another backfill is under way.
-    pub(super) fn of_backfills(transactions: Transactions) -> Option<Self> {
-        match Self::take(transactions, 1) {
-            Self::Others => None,
-            turn => Some(turn),
-        }
-    }
-
-    fn take(transactions: Transactions, what: u32) -> Self {
-        let key = runs::lock_key();
-        if transactions.are_own() {
-            SessionLock::try_take(key, what).map_or(Self::Others, Self::OfTheSession)
-        } else if runs::try_lock_transaction(key, what) {
-            Self::OfTheTransaction
-        } else {
-            Self::Others
-        }
-    }
-}
-
-/// What was read before a lock was waited for must not decide afterwards.
-/// Fails with 0A000 in REPEATABLE READ and SERIALIZABLE.
-pub(crate) fn require_fresh_snapshots() -> Result<(), Problem> {
-    if !identity::transaction_keeps_one_snapshot() {
-        return Ok(());
-    }
-    Err(Problem::new(
-        pgrx::prelude::PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-        "invoices cannot be repaired in a transaction that keeps one snapshot",
-    )
-    .detail("A payment that somebody else writes at the same moment would not be seen.")
-    .hint("Use READ COMMITTED, or dry_run."))
 }
 
 fn another_runs() -> Value {

@@ -26,6 +26,15 @@ fn waits() -> [Vec<Fault>; 3] {
     ]
 }
 
+fn shop_with_faults(faults: Vec<Fault>) -> Shop {
+    let mut shop = Shop::open();
+    Sale::many(&mut shop, SALES);
+    faults
+        .into_iter()
+        .for_each(|fault| shop.stripe.fault(fault));
+    shop
+}
+
 /// Sweeps until Stripe hangs, and lets it be ended.
 fn end(shop: &Shop, sweeping: &mut Client, end: impl FnOnce(i32)) -> Result<(), postgres::Error> {
     let process = pid(sweeping);
@@ -65,11 +74,7 @@ fn assert_all_is_repaired_by(shop: &mut Shop, session: &mut Client, how: &str) {
 fn after_cancel_the_same_session_goes_on() {
     for faults in waits() {
         let how = format!("{faults:?}");
-        let mut shop = Shop::open();
-        Sale::many(&mut shop, SALES);
-        faults
-            .into_iter()
-            .for_each(|fault| shop.stripe.fault(fault));
+        let mut shop = shop_with_faults(faults);
         let mut sweeping = shop.connect();
         let mut witness = shop.connect();
         let error = end(&shop, &mut sweeping, |process| {
@@ -93,9 +98,7 @@ fn after_cancel_the_same_session_goes_on() {
 
 #[test]
 fn after_a_statement_timeout_another_session_goes_on() {
-    let mut shop = Shop::open();
-    Sale::many(&mut shop, SALES);
-    shop.stripe.fault(Fault::new(Action::Hang).always());
+    let mut shop = shop_with_faults(vec![Fault::new(Action::Hang).always()]);
     let mut sweeping = shop.connect();
     let error = attempt(
         &mut sweeping,
@@ -116,11 +119,7 @@ fn after_a_statement_timeout_another_session_goes_on() {
 fn after_the_end_of_its_session_another_one_goes_on() {
     for faults in waits() {
         let how = format!("{faults:?}");
-        let mut shop = Shop::open();
-        Sale::many(&mut shop, SALES);
-        faults
-            .into_iter()
-            .for_each(|fault| shop.stripe.fault(fault));
+        let mut shop = shop_with_faults(faults);
         let mut sweeping = shop.connect();
         let mut other = shop.connect();
         end(&shop, &mut sweeping, |process| {

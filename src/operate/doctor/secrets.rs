@@ -146,7 +146,7 @@ pub(super) fn in_sight() -> Result<Vec<Check>, Problem> {
         join secret using (name)
         where value !~ '^\s*((file|vault):[^,]*(,\s*|$))*$'
         order by 1",
-        &[Some(if is_preloaded() { "true" } else { "false" })],
+        &[Some(sql::boolean(is_preloaded()))],
     );
     let name = "secrets in sight";
     if found.is_empty() {

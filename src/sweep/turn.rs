@@ -1,0 +1,53 @@
+//! When a run may write: one at a time, and not on what was seen long ago.
+
+use pgrx::prelude::PgSqlErrorCode;
+
+use crate::ledger::runs;
+use crate::pg::{Problem, SessionLock, Transactions, identity};
+
+/// One sweep at a time per database, and one backfill beside it.
+pub(super) enum Turn {
+    /// Nothing is written.
+    NotNeeded,
+    /// Until the caller's transaction ends.
+    OfTheTransaction,
+    /// Until dropped.
+    OfTheSession(#[expect(dead_code, reason = "held, never looked at")] SessionLock),
+    /// Somebody else's.
+    Others,
+}
+
+impl Turn {
+    /// `None` where another backfill is under way.
+    pub(super) fn of_backfills(transactions: Transactions) -> Option<Self> {
+        match Self::take(transactions, 1) {
+            Self::Others => None,
+            turn => Some(turn),
+        }
+    }
+
+    pub(super) fn take(transactions: Transactions, what: u32) -> Self {
+        let key = runs::lock_key();
+        if transactions.are_own() {
+            SessionLock::try_take(key, what).map_or(Self::Others, Self::OfTheSession)
+        } else if runs::try_lock_transaction(key, what) {
+            Self::OfTheTransaction
+        } else {
+            Self::Others
+        }
+    }
+}
+
+/// What was read before a lock was waited for must not decide afterwards.
+/// Fails with 0A000 in REPEATABLE READ and SERIALIZABLE.
+pub(crate) fn require_fresh_snapshots() -> Result<(), Problem> {
+    if !identity::transaction_keeps_one_snapshot() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        "invoices cannot be repaired in a transaction that keeps one snapshot",
+    )
+    .detail("A payment that somebody else writes at the same moment would not be seen.")
+    .hint("Use READ COMMITTED, or dry_run."))
+}
