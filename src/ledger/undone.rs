@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::changes::{self, Change, Entry};
+use super::checks;
 use crate::pg::{identity, sql};
 
 /// A change as the ledger has it.
@@ -90,10 +91,7 @@ pub(crate) fn note(run: i64, undone: &[&Recorded], made: &[Change]) {
     );
     stand_again(&ids);
     // Stripe is asked again: what the books lack now is to be seen.
-    sql::execute(
-        "update invoice_sync.invoice_check set next_check_at = now() where invoice_id = $1",
-        &[Some(&first.invoice_id)],
-    );
+    checks::owe(std::slice::from_ref(&first.invoice_id));
 }
 
 /// What these changes had put back stands again; what that had put back is put

@@ -281,3 +281,28 @@ fn money_that_came_since_is_not_repaired_again_unseen() {
     resolve(&mut shop, issue, "repair_again");
     assert_eq!(booked(&mut shop).len(), 2);
 }
+
+#[test]
+fn a_decision_that_wrote_nothing_is_to_be_made_again_once_it_is_taken_back() {
+    let mut shop = Shop::open();
+    shop.execute(
+        "insert into invoices (invoice_number, customer, invoice_status, total_amount, amount_paid)
+        values ('INV-1', 'Ada', 'Paid', 100, 100)",
+    );
+    shop.sweep();
+    let issue = open_issue(&mut shop, "paid_without_payment", None);
+    resolve(&mut shop, issue, "accept_paid_elsewhere");
+    let decided = last_run(&mut shop, "resolve_issue");
+    shop.sweep();
+    assert_eq!(shop.open_issues(), Vec::<String>::new(), "it is settled");
+
+    let undone = shop.json(&format!("invoice_sync.undo({decided})"));
+    assert_eq!(
+        undone["message"],
+        "Put 0 invoices back. Took 1 decisions back."
+    );
+    for _ in 0..2 {
+        shop.sweep();
+        assert_eq!(shop.open_issues(), ["paid_without_payment INV-1"]);
+    }
+}

@@ -83,7 +83,7 @@ function Result({ result }: { result: Undone }) {
 function intention({ undone, left, message }: Undone, isDecision: boolean): string {
   const rows = undone > 0 ? `${count(undone, 'invoice')} would be put back as before the run.` : ''
   if (isDecision) {
-    return `The decision would be taken back: you are told of the issue again when it is next found. ${rows}`
+    return `The decision would be taken back: its issue is open again. ${rows}`
   }
   return rows || (left.length > 0 ? 'Nothing can be put back.' : message)
 }
