@@ -178,6 +178,14 @@ impl StripePayment {
         }
     }
 
+    /// So that what is said once reads like what is said twice.
+    fn alone(mut self) -> Self {
+        self.gratuity = self.gratuity.merge(Gratuity::None);
+        self.invoice_references.sort();
+        self.invoice_references.dedup();
+        self
+    }
+
     /// Two answers about one payment as one; the order does not matter.
     fn merge(mut self, mut other: Self) -> Self {
         if other.state.order() > self.state.order() {
@@ -235,8 +243,7 @@ pub(crate) fn merge_payments<'a>(
                 let known = merged.swap_remove(at);
                 merged.push(known.merge(payment.clone()));
             }
-            // With itself, so that what is said once reads like what is said twice.
-            None => merged.push(payment.clone().merge(payment.clone())),
+            None => merged.push(payment.clone().alone()),
         }
     }
     merged.sort_by_key(|payment| (payment.received_at, payment.ids.key().map(str::to_owned)));

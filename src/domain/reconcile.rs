@@ -15,6 +15,7 @@ use serde_json::json;
 
 use self::payments::Receipt;
 use super::evidence::{Evidence, merge_payments};
+use super::identity::PaymentIds;
 use super::invoice::{Field, Invoice, InvoiceStatus};
 use super::issue::{Issue, IssueKind, Severity};
 use super::money::{Currency, Money};
@@ -83,7 +84,7 @@ impl Draft {
                 invoice: None,
                 issues: Vec::new(),
                 undecided: BTreeSet::new(),
-                judged: evidence.iter().flat_map(ids_of).collect(),
+                judged: evidence.iter().flat_map(ids_of).map(str::to_owned).collect(),
                 secured: None,
                 learned: Memory::default(),
                 recheck: Recheck::Never,
@@ -126,9 +127,9 @@ impl Draft {
     /// An object that is not to be had, although the invoice or a row of its
     /// refers to it.
     fn note_absence(&mut self, finding: &Evidence, invoice: &Invoice, after: &[PaymentRow]) {
-        let stores = |id: &String| invoice.stored_ids.iter().any(|own| own.trim() == id.trim());
-        let has = |id: &String| after.iter().any(|row| row.ids.contains(id));
-        if !ids_of(finding).iter().any(|id| stores(id) || has(id)) {
+        let stores = |id: &str| invoice.stored_ids.iter().any(|own| own.trim() == id.trim());
+        let has = |id: &str| after.iter().any(|row| row.ids.contains(id));
+        if !ids_of(finding).any(|id| stores(id) || has(id)) {
             return;
         }
         let label = invoice.label();
@@ -272,20 +273,20 @@ fn unreadable_currency(invoice: &Invoice, text: &str) -> Issue {
 }
 
 /// Every id that a finding speaks about.
-fn ids_of(finding: &Evidence) -> Vec<String> {
-    match finding {
-        Evidence::Payment(payment) => [
-            &payment.ids.session,
-            &payment.ids.intent,
-            &payment.ids.charge,
-        ]
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect(),
-        Evidence::Missing { id, .. } | Evidence::OtherMode { id, .. } => {
-            vec![id.as_str().to_owned()]
+fn ids_of(finding: &Evidence) -> impl Iterator<Item = &str> {
+    let ids = match finding {
+        Evidence::Payment(payment) => {
+            let PaymentIds {
+                session,
+                intent,
+                charge,
+            } = &payment.ids;
+            [session.as_deref(), intent.as_deref(), charge.as_deref()]
         }
-        Evidence::NotAnId { text } => vec![text.clone()],
-    }
+        Evidence::Missing { id, .. } | Evidence::OtherMode { id, .. } => {
+            [Some(id.as_str()), None, None]
+        }
+        Evidence::NotAnId { text } => [Some(text.as_str()), None, None],
+    };
+    ids.into_iter().flatten()
 }

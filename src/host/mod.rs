@@ -13,6 +13,7 @@ pub(crate) mod propose;
 pub(crate) mod reach;
 pub(crate) mod read;
 pub(crate) mod restore;
+pub(crate) mod row;
 pub(crate) mod settings;
 pub(crate) mod source;
 pub(crate) mod stretch;

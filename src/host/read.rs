@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use pgrx::prelude::PgSqlErrorCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::mapping::{Invoices, Mapped, Mapping, Payments};
 use super::reach::Reach;
+use super::row::Row;
 use super::write::reading_as;
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, Invoice};
@@ -37,11 +38,14 @@ impl Patience {
 pub(crate) struct Reading {
     pub(crate) invoice: Invoice,
     pub(crate) payments: Vec<PaymentRow>,
-    /// The whole rows as JSON, to tell afterwards what changed.
-    pub(crate) invoice_row: Value,
+    /// The whole rows, to tell afterwards what changed.
+    pub(crate) invoice_row: Row,
     /// By the order of `payments`.
-    pub(crate) payment_rows: Vec<Value>,
+    pub(crate) payment_rows: Vec<Row>,
 }
+
+/// By the invoice's id, as the database writes it.
+pub(crate) type Readings = BTreeMap<String, Reading>;
 
 type Text = Option<String>;
 
@@ -57,19 +61,14 @@ type RawPayment = [Text; 10];
 ///
 /// Two statements, however many invoices, each as the owner of its table: each sees
 /// what was committed before it.
-pub(crate) fn read(mapping: &Mapping, ids: &[&str]) -> Result<BTreeMap<String, Reading>, Problem> {
-    let mut readings = BTreeMap::new();
-    for (invoice, invoice_row) in read_invoices(mapping, ids)? {
-        let reading = Reading {
-            invoice,
-            payments: Vec::new(),
-            invoice_row,
-            payment_rows: Vec::new(),
-        };
-        readings.insert(reading.invoice.id.clone(), reading);
-    }
-    read_payments(mapping, &mut readings.values_mut().collect::<Vec<_>>())?;
+pub(crate) fn read(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
+    let mut readings = read_invoices(mapping, ids)?;
+    read_payments(mapping, &mut all_of(&mut readings))?;
     Ok(readings)
+}
+
+fn all_of(readings: &mut Readings) -> Vec<&mut Reading> {
+    readings.values_mut().collect()
 }
 
 /// Reads again, one statement for each table, what a writing may have changed.
@@ -81,13 +80,10 @@ pub(crate) fn read_again(
 ) -> Result<(), Problem> {
     if reach != Reach::Payments {
         let ids: Vec<&str> = readings.iter().map(|r| r.invoice.id.as_str()).collect();
-        let found = read_invoices(mapping, &ids)?.into_iter();
-        let mut found: BTreeMap<String, (Invoice, Value)> = found
-            .map(|(invoice, row)| (invoice.id.clone(), (invoice, row)))
-            .collect();
+        let mut found = read_invoices(mapping, &ids)?;
         for reading in &mut *readings {
             let now = found.remove(&reading.invoice.id).ok_or_else(removed)?;
-            (reading.invoice, reading.invoice_row) = now;
+            (reading.invoice, reading.invoice_row) = (now.invoice, now.invoice_row);
         }
     }
     if reach != Reach::Invoices {
@@ -103,14 +99,15 @@ fn removed() -> Problem {
     )
 }
 
-fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Vec<(Invoice, Value)>, Problem> {
+/// Without their payments.
+fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
     let ids = json!(ids).to_string();
-    let statement = invoices_statement(&mapping.invoices);
+    let statement = invoices_statement(&mapping.invoices, &wanted_keys(&mapping.invoices.id));
     reading_as(mapping.invoices.owner, || {
         sql::fetch_texts(&statement, &[Some(&ids)])
     })
     .into_iter()
-    .map(|raw| as_invoice(mapping, raw))
+    .map(|raw| as_reading(mapping, raw))
     .collect()
 }
 
@@ -162,30 +159,33 @@ pub(crate) fn read_locked(
     mapping: &Mapping,
     ids: &[&str],
     patience: Patience,
-) -> Result<BTreeMap<String, Reading>, Problem> {
-    let statement = lock_invoice_statement(mapping, patience);
+) -> Result<Readings, Problem> {
+    let statement = locking_statement(&mapping.invoices, patience);
     let locked = reading_as(mapping.invoices.owner, || sql::fetch_each(&statement, ids));
-    let held: Vec<&str> = ids
-        .iter()
-        .zip(locked)
-        .filter_map(|(id, rows)| (!rows.is_empty()).then_some(*id))
-        .collect();
-    let mut readings = read(mapping, &held)?;
-    let with_payments: Vec<&str> = held
+    let mut readings = locked
         .into_iter()
+        .flatten()
+        .map(|raw| as_reading(mapping, raw))
+        .collect::<Result<_, _>>()?;
+    read_payments(mapping, &mut all_of(&mut readings))?;
+    let with_payments: Vec<&str> = ids
+        .iter()
+        .copied()
         .filter(|id| readings.get(*id).is_some_and(|r| !r.payments.is_empty()))
         .collect();
     if with_payments.is_empty() {
         return Ok(readings);
     }
     let statement = lock_payments_statement(mapping, patience);
-    let locked = reading_as(mapping.payments.owner, || {
+    let locked: Vec<Vec<[Text; 1]>> = reading_as(mapping.payments.owner, || {
         sql::fetch_each(&statement, &with_payments)
     });
-    readings.append(&mut read(mapping, &with_payments)?);
+    let mut again = all_of(&mut readings);
+    again.retain(|reading| !reading.payments.is_empty());
+    read_payments(mapping, &mut again)?;
     for (id, rows) in with_payments.into_iter().zip(locked) {
         let all_held = readings.get(id).is_some_and(|reading| {
-            let has = |id: &String| rows.iter().any(|row| row.as_str() == Some(id));
+            let has = |id: &String| rows.iter().any(|[row]| row.as_ref() == Some(id));
             reading.payments.iter().all(|payment| has(&payment.id))
         });
         if all_held {
@@ -213,21 +213,21 @@ fn misread(why: impl fmt::Display) -> Problem {
     )
 }
 
-fn lock_invoice_statement(mapping: &Mapping, patience: Patience) -> String {
-    let invoices = &mapping.invoices;
+/// What it gives is the row as it is once it is locked: PostgreSQL evaluates it anew
+/// where somebody else changed it meanwhile (EvalPlanQual).
+fn locking_statement(invoices: &Invoices, patience: Patience) -> String {
+    let wanted = format!("$1::{}", invoices.id.type_name);
     format!(
-        "select to_jsonb(true) from {table} i where i.{id} = $1::{key} {clause}",
-        table = invoices.table,
-        id = invoices.id.quoted,
-        key = invoices.id.type_name,
-        clause = patience.clause(),
+        "{} {}",
+        invoices_statement(invoices, &wanted),
+        patience.clause()
     )
 }
 
 fn lock_payments_statement(mapping: &Mapping, patience: Patience) -> String {
     let payments = &mapping.payments;
     format!(
-        "select to_jsonb(p.{id}::text) from {table} p where p.{invoice} = $1::{key} {clause}",
+        "select p.{id}::text from {table} p where p.{invoice} = $1::{key} {clause}",
         table = payments.table,
         id = payments.id.quoted,
         invoice = payments.invoice.quoted,
@@ -245,14 +245,14 @@ fn wanted_keys(key: &Mapped) -> String {
     )
 }
 
-fn invoices_statement(invoices: &Invoices) -> String {
+/// The invoices whose id equals `wanted`.
+fn invoices_statement(invoices: &Invoices, wanted: &str) -> String {
     format!(
         "select i.{id}::text, {number}, i.{status}::text, i.{total}::text, {amount_paid}, {balance},
             {paid}, {currency}, {session}, {intent}, row_to_json(i)::text
         from {table} i
         where i.{id} = {wanted}",
         id = invoices.id.quoted,
-        wanted = wanted_keys(&invoices.id),
         number = text_of("i", invoices.number.as_ref()),
         status = invoices.status.quoted,
         total = invoices.total.quoted,
@@ -324,7 +324,8 @@ fn epoch_of(alias: &str, column: Option<&Mapped>, time_zone: &str) -> String {
     format!("case when isfinite({instant}) then extract(epoch from {instant})::bigint::text end")
 }
 
-fn as_invoice(mapping: &Mapping, raw: RawInvoice) -> Result<(Invoice, Value), Problem> {
+/// An invoice without its payments, by its id.
+fn as_reading(mapping: &Mapping, raw: RawInvoice) -> Result<(String, Reading), Problem> {
     let [
         id,
         number,
@@ -361,14 +362,20 @@ fn as_invoice(mapping: &Mapping, raw: RawInvoice) -> Result<(Invoice, Value), Pr
         stored_ids: stored_ids(&session, &intent),
         currency,
     };
-    Ok((invoice, as_json(row)?))
+    let reading = Reading {
+        invoice_row: as_row(row)?,
+        payments: Vec::new(),
+        payment_rows: Vec::new(),
+        invoice,
+    };
+    Ok((reading.invoice.id.clone(), reading))
 }
 
 fn as_payment(
     mapping: &Mapping,
     raw: RawPayment,
     currency: &Result<Currency, String>,
-) -> Result<(PaymentRow, Value), Problem> {
+) -> Result<(PaymentRow, Row), Problem> {
     let [
         _of,
         id,
@@ -397,11 +404,11 @@ fn as_payment(
         ids: PaymentIds::from_columns([session.as_deref(), intent.as_deref()]),
         paid_at: paid_at.and_then(|seconds| seconds.parse().ok()),
     };
-    Ok((payment, as_json(row)?))
+    Ok((payment, as_row(row)?))
 }
 
-fn as_json(row: Text) -> Result<Value, Problem> {
-    serde_json::from_str(&row.unwrap_or_default()).map_err(misread)
+fn as_row(row: Text) -> Result<Row, Problem> {
+    row.map(Row::new).ok_or_else(|| misread("it is null"))
 }
 
 /// The ids that an invoice stores, sessions first, each once; blank is none.

@@ -79,26 +79,21 @@ pub(crate) struct Place {
 /// All rows of one invoice as JSON, by where they stand.
 pub(crate) type Rows = BTreeMap<Place, Value>;
 
-/// The rows of a reading.
-pub(crate) fn rows_of(reading: &Reading) -> Rows {
-    let payments = reading.payments.iter().zip(&reading.payment_rows);
-    let mut rows: Rows = payments
-        .map(|(payment, row)| {
-            let place = Place {
-                spot: Spot::Payment,
-                row: payment.id.clone(),
-            };
-            (place, row.clone())
-        })
-        .collect();
-    rows.insert(
-        Place {
-            spot: Spot::Invoice,
-            row: reading.invoice.id.clone(),
-        },
-        reading.invoice_row.clone(),
-    );
-    rows
+/// The rows of a reading. Fails with 54001 where one cannot be read as a whole.
+pub(crate) fn rows_of(reading: &Reading) -> Result<Rows, Problem> {
+    let payments = reading.payments.iter().map(|payment| Place {
+        spot: Spot::Payment,
+        row: payment.id.clone(),
+    });
+    let invoice = Place {
+        spot: Spot::Invoice,
+        row: reading.invoice.id.clone(),
+    };
+    payments
+        .zip(&reading.payment_rows)
+        .chain([(invoice, &reading.invoice_row)])
+        .map(|(place, row)| Ok((place, row.to_value()?)))
+        .collect()
 }
 
 /// Writes columns of a row that is there, as its table's owner.

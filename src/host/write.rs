@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 
 use pgrx::datum::{ToIsoString, to_timestamp};
 use pgrx::prelude::PgSqlErrorCode;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use super::mapping::{Mapped, Mapping};
 use super::read::Reading;
+use super::row::Row;
 use crate::domain::identity::PaymentIds;
 use crate::domain::money::Money;
 use crate::domain::plan::{InvoiceChange, NewPayment, PaymentUpdate};
@@ -17,39 +19,53 @@ use crate::pg::{Problem, identity, sql};
 
 /// Columns and their new values.
 #[derive(Default)]
-struct Assignments {
-    values: Map<String, Value>,
-    columns: Vec<String>,
+struct Assignments<'a> {
+    /// Those that are written.
+    columns: Vec<&'a str>,
+    /// Theirs, and those by which the row is found.
+    values: Vec<(&'a str, Value)>,
 }
 
-impl Assignments {
-    fn set(&mut self, name: &str, quoted: &str, value: Value) {
-        self.values.insert(name.to_owned(), value);
-        self.columns.push(quoted.to_owned());
+impl<'a> Assignments<'a> {
+    fn set(&mut self, column: &'a str, value: Value) {
+        self.columns.push(column);
+        self.values.push((column, value));
     }
 
-    fn set_mapped(&mut self, column: Option<&Mapped>, value: Option<Value>) {
+    fn set_mapped(&mut self, column: Option<&'a Mapped>, value: Option<Value>) {
         if let (Some(column), Some(value)) = (column, value) {
-            self.set(&column.name, &column.quoted, value);
+            self.set(&column.name, value);
         }
     }
 
-    /// Values by which the row is found, and which are not written.
-    fn find(&mut self, column: &Mapped, value: &str) {
-        self.values.insert(column.name.clone(), Value::from(value));
+    /// A value by which the row is found, and which is not written.
+    fn find(&mut self, column: &'a Mapped, value: &str) {
+        self.values.push((&column.name, Value::from(value)));
     }
 }
 
-/// Rows by the columns that they write, so that each set is one statement; and
+/// A JSON object.
+impl Serialize for Assignments<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.values.iter().map(|(column, value)| (column, value)))
+    }
+}
+
+/// Rows by the columns that they write, quoted, so that each set is one statement; and
 /// each set as JSON.
-fn by_columns(rows: Vec<Assignments>) -> BTreeMap<Vec<String>, String> {
-    let mut sets: BTreeMap<Vec<String>, Vec<Value>> = BTreeMap::new();
+fn by_columns(rows: Vec<Assignments>) -> Result<Vec<(Vec<String>, String)>, Problem> {
+    let mut sets: BTreeMap<Vec<&str>, Vec<Assignments>> = BTreeMap::new();
     for row in rows.into_iter().filter(|row| !row.columns.is_empty()) {
-        let set = sets.entry(row.columns).or_default();
-        set.push(Value::Object(row.values));
+        sets.entry(row.columns.clone()).or_default().push(row);
     }
     sets.into_iter()
-        .map(|(columns, rows)| (columns, Value::Array(rows).to_string()))
+        .map(|(columns, rows)| {
+            let columns = columns.into_iter().map(pgrx::spi::quote_identifier);
+            let rows = serde_json::to_string(&rows).map_err(|error| {
+                Problem::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, error.to_string())
+            })?;
+            Ok((columns.collect(), rows))
+        })
         .collect()
 }
 
@@ -108,7 +124,7 @@ pub(crate) fn insert_payments(
         .iter()
         .map(|(reading, payment)| new_payment(mapping, reading, payment))
         .collect::<Result<_, _>>()?;
-    for (columns, rows) in by_columns(rows) {
+    for (columns, rows) in by_columns(rows)? {
         let list = columns.join(", ");
         let statement = format!(
             "insert into {table} ({list}) select {list} from jsonb_populate_recordset(null::{table}, $1::jsonb)"
@@ -120,25 +136,21 @@ pub(crate) fn insert_payments(
     Ok(())
 }
 
-fn new_payment(
-    mapping: &Mapping,
+fn new_payment<'a>(
+    mapping: &'a Mapping,
     reading: &Reading,
     payment: &NewPayment,
-) -> Result<Assignments, Problem> {
+) -> Result<Assignments<'a>, Problem> {
     let columns = &mapping.payments;
     let mut new = Assignments::default();
     for (name, source) in &columns.values {
         let value = source.value(&reading.invoice_row, &payment.attributes);
         if !value.is_null() {
-            new.set(name, &pgrx::spi::quote_identifier(name), value);
+            new.set(name, value);
         }
     }
-    let invoice_id = reading
-        .invoice_row
-        .get(&mapping.invoices.id.name)
-        .cloned()
-        .unwrap_or_default();
-    new.set(&columns.invoice.name, &columns.invoice.quoted, invoice_id);
+    let invoice_id = Value::from(reading.invoice.id.as_str());
+    new.set(&columns.invoice.name, invoice_id);
     new.set_mapped(
         columns.status.as_ref(),
         mapping.payment_word(payment.status).map(Value::from),
@@ -187,15 +199,14 @@ pub(crate) fn update_payments(
         // Found with its invoice, always: distributed tables are split by it.
         key: vec![&columns.invoice, &columns.id],
     };
-    update_rows(mapping, &target, rows);
-    Ok(())
+    update_rows(mapping, &target, rows)
 }
 
-fn changed_payment(
-    mapping: &Mapping,
+fn changed_payment<'a>(
+    mapping: &'a Mapping,
     reading: &Reading,
     update: &PaymentUpdate,
-) -> Result<Assignments, Problem> {
+) -> Result<Assignments<'a>, Problem> {
     let columns = &mapping.payments;
     let mut new = Assignments::default();
     new.set_mapped(
@@ -222,8 +233,8 @@ fn changed_payment(
         .and_then(|at| reading.payment_rows.get(at));
     let is_blank = |column: Option<&Mapped>| {
         column
-            .and_then(|column| row?.get(&column.name)?.as_str())
-            .is_none_or(|text| text.trim().is_empty())
+            .and_then(|column| row?.get(&column.name))
+            .is_none_or(|value| value.as_str().is_none_or(|text| text.trim().is_empty()))
     };
     let (session, intent) = id_columns(mapping, &update.missing_ids);
     new.set_mapped(
@@ -261,15 +272,14 @@ pub(crate) fn update_invoices(
         owner: columns.owner,
         key: vec![&columns.id],
     };
-    update_rows(mapping, &target, rows);
-    Ok(())
+    update_rows(mapping, &target, rows)
 }
 
-fn changed_invoice(
-    mapping: &Mapping,
+fn changed_invoice<'a>(
+    mapping: &'a Mapping,
     reading: &Reading,
     change: &InvoiceChange,
-) -> Result<Assignments, Problem> {
+) -> Result<Assignments<'a>, Problem> {
     let columns = &mapping.invoices;
     let mut new = Assignments::default();
     new.set_mapped(
@@ -303,7 +313,11 @@ struct Target<'a> {
     key: Vec<&'a Mapped>,
 }
 
-fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) {
+fn update_rows(
+    mapping: &Mapping,
+    target: &Target,
+    rows: Vec<Assignments>,
+) -> Result<(), Problem> {
     let table = target.table;
     let is_same = target
         .key
@@ -311,7 +325,7 @@ fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) {
         .map(|column| format!("t.{column} = new.{column}", column = column.quoted))
         .collect::<Vec<_>>()
         .join(" and ");
-    for (columns, rows) in by_columns(rows) {
+    for (columns, rows) in by_columns(rows)? {
         let list = columns
             .iter()
             .map(|column| format!("{column} = new.{column}"))
@@ -325,6 +339,7 @@ fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) {
             sql::execute(&statement, &[Some(&rows)]);
         });
     }
+    Ok(())
 }
 
 /// As JSON text, which `jsonb_populate_record` reads into numeric and integers alike.
@@ -376,10 +391,10 @@ fn moment(mapping: &Mapping, column: &Mapped, seconds: i64) -> Result<Value, Pro
     Ok(Value::from(if has_zone { text + "Z" } else { text }))
 }
 
-fn is_null(row: Option<&Value>, column: Option<&Mapped>) -> bool {
+fn is_null(row: Option<&Row>, column: Option<&Mapped>) -> bool {
     column
         .and_then(|column| row?.get(&column.name))
-        .is_none_or(Value::is_null)
+        .is_none_or(|value| value.is_null())
 }
 
 /// Seconds since 1970, by this machine's clock.

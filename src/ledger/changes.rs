@@ -1,6 +1,6 @@
 //! A row for each change to a row of the host's.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::pg::sql;
 
@@ -10,62 +10,33 @@ pub(crate) struct Change {
     /// Quoted, with its schema.
     pub(crate) table: String,
     pub(crate) row: String,
-    /// The changed columns, or the whole row that is gone; `None` for a new row.
-    pub(crate) before: Option<Value>,
-    /// The changed columns, or the whole new row; null for a row that is gone.
-    pub(crate) after: Value,
+    /// The changed columns, or the whole row that is gone, as a JSON object; `None` for
+    /// a new row.
+    pub(crate) before: Option<String>,
+    /// The changed columns, or the whole new row; `None` for a row that is gone.
+    pub(crate) after: Option<String>,
 }
 
 impl Change {
-    /// The difference between two readings of a row; `None` where there is none.
-    pub(crate) fn between(table: &str, row: &str, before: &Value, after: &Value) -> Option<Self> {
-        let empty = Map::new();
-        let (old, new) = (
-            before.as_object().unwrap_or(&empty),
-            after.as_object().unwrap_or(&empty),
-        );
-        let changed = |name: &&String| old.get(*name) != new.get(*name);
-        let pick = |row: &Map<String, Value>| -> Map<String, Value> {
-            new.keys()
-                .filter(changed)
-                .map(|name| (name.clone(), row.get(name).cloned().unwrap_or_default()))
-                .collect()
-        };
-        let after = pick(new);
-        (!after.is_empty()).then(|| Self {
-            table: table.to_owned(),
-            row: row.to_owned(),
-            before: Some(Value::Object(pick(old))),
-            after: Value::Object(after),
-        })
-    }
-
-    /// A row that was not there before.
-    pub(crate) fn inserted(table: &str, row: &str, after: &Value) -> Self {
-        Self {
-            table: table.to_owned(),
-            row: row.to_owned(),
-            before: None,
-            after: after.clone(),
-        }
-    }
-
-    /// A row that is not there any more.
-    pub(crate) fn deleted(table: &str, row: &str, before: &Value) -> Self {
-        Self {
-            table: table.to_owned(),
-            row: row.to_owned(),
-            before: Some(before.clone()),
-            after: Value::Null,
-        }
-    }
-
     fn action(&self) -> &'static str {
         match (&self.before, &self.after) {
             (None, _) => "insert",
-            (Some(_), Value::Null) => "delete",
-            (Some(_), _) => "update",
+            (Some(_), None) => "delete",
+            (Some(_), Some(_)) => "update",
         }
+    }
+
+    /// By the order of the columns in [`record`].
+    fn as_row<'a>(&'a self, invoice: &'a str, evidence: &'a str) -> [Option<&'a str>; 7] {
+        [
+            Some(invoice),
+            Some(&self.table),
+            Some(&self.row),
+            Some(self.action()),
+            self.before.as_deref(),
+            self.after.as_deref(),
+            Some(evidence),
+        ]
     }
 
     /// For the answer of `sweep` and `sync_invoice`.
@@ -74,10 +45,15 @@ impl Change {
             "table": self.table,
             "row": self.row,
             "action": self.action(),
-            "before": self.before,
-            "after": self.after,
+            "before": self.before.as_deref().map(told),
+            "after": self.after.as_deref().map(told),
         })
     }
+}
+
+/// What is nested deeper than can be read is told as text.
+fn told(columns: &str) -> Value {
+    serde_json::from_str(columns).unwrap_or_else(|_| Value::from(columns))
 }
 
 /// The changes of one invoice.
@@ -90,22 +66,10 @@ pub(crate) struct Entry<'a> {
 
 /// Writes changes down.
 pub(crate) fn record(run: i64, entries: &[Entry]) {
-    let changes = entries.iter().flat_map(|entry| {
-        let evidence = entry.evidence.to_string();
-        let of_entry = move |change: &Change| {
-            [
-                Some(entry.invoice.to_owned()),
-                Some(change.table.clone()),
-                Some(change.row.clone()),
-                Some(change.action().to_owned()),
-                change.before.as_ref().map(Value::to_string),
-                Some(&change.after)
-                    .filter(|after| !after.is_null())
-                    .map(Value::to_string),
-                Some(evidence.clone()),
-            ]
-        };
-        entry.changes.iter().map(of_entry)
+    let evidence: Vec<String> = entries.iter().map(|it| it.evidence.to_string()).collect();
+    let changes = entries.iter().zip(&evidence).flat_map(|(entry, evidence)| {
+        let changes = entry.changes.iter();
+        changes.map(|change| change.as_row(entry.invoice, evidence))
     });
     sql::execute_rows(
         "insert into invoice_sync.change (
@@ -114,7 +78,7 @@ pub(crate) fn record(run: i64, entries: &[Entry]) {
                c.after::jsonb, c.evidence::jsonb
         from unnest($2, $3, $4, $5, $6, $7, $8)
             c (invoice_id, table_name, row_id, action, before, after, evidence)",
-        &run.to_string(),
+        &[&run.to_string()],
         changes,
     );
 }

@@ -1,6 +1,6 @@
 //! When Stripe is to be asked about an invoice again.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::domain::invoice::Invoice;
 use crate::domain::recheck::Recheck;
@@ -70,23 +70,23 @@ pub(crate) fn end(invoices: &[&str]) {
 /// less, for sweeps are never apart to the second. No more than a day where the feed
 /// of events is not read, which would tell of what happens meanwhile.
 pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
-    if checks.is_empty() {
-        return;
-    }
-    let rows = checks.iter().map(|(invoice, recheck)| {
-        let seconds = match recheck {
-            Recheck::Never | Recheck::BackingOff => None,
-            Recheck::After(seconds) => Some(*seconds),
-            Recheck::NextSweep => Some(0),
-        };
-        json!({
-            "invoice_id": invoice.id,
-            "stored_ids": invoice.stored_ids,
-            "seconds": seconds,
-            "backs_off": *recheck == Recheck::BackingOff,
+    let rows: Vec<[String; 4]> = checks
+        .iter()
+        .map(|(invoice, recheck)| {
+            let seconds = match recheck {
+                Recheck::Never | Recheck::BackingOff => "",
+                Recheck::After(seconds) => &seconds.to_string(),
+                Recheck::NextSweep => "0",
+            };
+            [
+                invoice.id.clone(),
+                sql::array(&invoice.stored_ids),
+                seconds.to_owned(),
+                sql::boolean(*recheck == Recheck::BackingOff).to_owned(),
+            ]
         })
-    });
-    sql::execute(
+        .collect();
+    sql::execute_rows(
         "insert into invoice_sync.invoice_check as k (
             invoice_id, stored_ids, checked_at, next_check_at, back_off)
         select n.invoice_id, n.stored_ids, clock_timestamp(),
@@ -98,8 +98,11 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
                    case when o.back_off is null or o.stored_ids <> d.stored_ids
                         then interval '15 minutes'
                         else least(o.back_off * 2, f.longest) end as back_off
-            from jsonb_to_recordset($1::jsonb) d (
-                invoice_id text, stored_ids text[], seconds float8, backs_off boolean)
+            from (
+                select invoice_id, stored_ids::text[], nullif(seconds, '')::float8 as seconds,
+                       backs_off::boolean
+                from unnest($1, $2, $3, $4) u (invoice_id, stored_ids, seconds, backs_off)
+            ) d
             left join lateral (
                 select * from invoice_sync.invoice_check c
                 where c.invoice_id = d.invoice_id
@@ -117,6 +120,7 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
             checked_at = excluded.checked_at,
             next_check_at = excluded.next_check_at,
             back_off = excluded.back_off",
-        &[Some(&Value::from_iter(rows).to_string())],
+        &[],
+        rows.iter().map(|row| row.each_ref().map(|text| Some(text.as_str()))),
     );
 }

@@ -107,8 +107,11 @@ pub(crate) struct Judged<'a> {
 /// (`stripe_payments`, the ids of each) until Stripe was asked about all of them.
 /// One that was found, but with facts that somebody has settled, is over.
 pub(crate) fn resolve_others(run: i64, judged: &[Judged]) {
+    let invoices: Vec<&str> = judged.iter().map(|judged| judged.invoice).collect();
+    let open = with_open_issues(&invoices);
     let rows: Vec<Value> = judged
         .iter()
+        .filter(|judged| open.contains(judged.invoice))
         .map(|judged| {
             let plan = judged.plan;
             let still = plan.issues.iter();
@@ -123,6 +126,9 @@ pub(crate) fn resolve_others(run: i64, judged: &[Judged]) {
             })
         })
         .collect();
+    if rows.is_empty() {
+        return;
+    }
     sql::execute(
         "update invoice_sync.issue x
         set state = 'resolved', resolved_at = now(), last_run = $1::bigint
@@ -141,6 +147,19 @@ pub(crate) fn resolve_others(run: i64, judged: &[Judged]) {
           and (j.asked or coalesce(x.evidence #> '{wanted,payments}', '[]') = '[]')",
         &[Some(&run.to_string()), Some(&Value::from(rows).to_string())],
     );
+}
+
+/// Which of these invoices have one: few, so that all else is done for them alone.
+fn with_open_issues(invoices: &[&str]) -> BTreeSet<String> {
+    sql::fetch_texts(
+        "select x.invoice_id from invoice_sync.issue x
+        where coalesce(x.invoice_id, '') in (select jsonb_array_elements_text($1::jsonb))
+          and x.state <> 'resolved'",
+        &[Some(&json!(invoices).to_string())],
+    )
+    .into_iter()
+    .filter_map(|[invoice]| invoice)
+    .collect()
 }
 
 /// What stands after a run, as its answer tells it: the open issues of the
@@ -226,8 +245,15 @@ pub(crate) fn refresh_unclaimed(objects: &[&str]) {
 }
 
 /// Resolves what was said of payments without an invoice for those that one has now.
-pub(crate) fn resolve_claimed(run: i64, objects: &[&String]) {
-    if objects.is_empty() {
+pub(crate) fn resolve_claimed(run: i64, objects: &BTreeSet<&str>) {
+    let unclaimed: Vec<[Option<String>; 1]> = sql::fetch_texts(
+        "select object from invoice_sync.issue
+        where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'",
+        &[],
+    );
+    let unclaimed = unclaimed.into_iter().flat_map(|[object]| object);
+    let claimed: Vec<String> = unclaimed.filter(|it| objects.contains(it.as_str())).collect();
+    if claimed.is_empty() {
         return;
     }
     sql::execute(
@@ -235,7 +261,7 @@ pub(crate) fn resolve_claimed(run: i64, objects: &[&String]) {
         set state = 'resolved', resolved_at = now(), last_run = $1::bigint
         where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'
           and object in (select jsonb_array_elements_text($2::jsonb))",
-        &[Some(&run.to_string()), Some(&json!(objects).to_string())],
+        &[Some(&run.to_string()), Some(&json!(claimed).to_string())],
     );
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::domain::evidence::{Dispute, Evidence, PaymentState, merge_payments};
 use crate::domain::identity::PaymentIds;
@@ -107,36 +107,35 @@ pub(crate) fn note(lessons: &[Lesson]) {
             if !lesson.learned.0.contains_key(key) {
                 continue;
             }
-            let row = json!({
-                "id": key,
-                "invoice_id": lesson.invoice,
-                "session_id": payment.ids.session,
-                "intent_id": payment.ids.intent,
-                "charge_id": payment.ids.charge,
-                "currency": money.currency.code(),
-                "received": money.minor.max(0),
-                "refunded": payment.refunded.clamp(0, money.minor.max(0)),
-                "dispute": payment.dispute.as_ref().map(Dispute::as_status),
-                "request_id": payment.request_id,
-                "received_at": payment.received_at,
-            });
+            let row = [
+                Some(key.to_owned()),
+                Some(lesson.invoice.to_owned()),
+                payment.ids.session.clone(),
+                payment.ids.intent.clone(),
+                payment.ids.charge.clone(),
+                Some(money.currency.code().to_owned()),
+                Some(money.minor.max(0).to_string()),
+                Some(payment.refunded.clamp(0, money.minor.max(0)).to_string()),
+                payment
+                    .dispute
+                    .as_ref()
+                    .map(|dispute| dispute.as_status().to_owned()),
+                payment.request_id.clone(),
+                payment.received_at.map(|at| at.to_string()),
+            ];
             rows.insert((lesson.invoice, key.to_owned()), row);
         }
     }
-    if rows.is_empty() {
-        return;
-    }
-    let rows: Vec<Value> = rows.into_values().collect();
-    sql::execute(
+    sql::execute_rows(
         "insert into invoice_sync.stripe_payment (
             id, invoice_id, session_id, intent_id, charge_id, currency, received, refunded,
             dispute, request_id, received_at, seen_at)
         select m.id, m.invoice_id, m.session_id, m.intent_id, m.charge_id, m.currency,
-               m.received, m.refunded, m.dispute, m.request_id,
-               to_timestamp(m.received_at), clock_timestamp()
-        from jsonb_to_recordset($1::jsonb) m (
-            id text, invoice_id text, session_id text, intent_id text, charge_id text, currency text,
-            received bigint, refunded bigint, dispute text, request_id text, received_at float8)
+               m.received::bigint, m.refunded::bigint, m.dispute, m.request_id,
+               to_timestamp(m.received_at::float8), clock_timestamp()
+        from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) m (
+            id, invoice_id, session_id, intent_id, charge_id, currency,
+            received, refunded, dispute, request_id, received_at)
         order by m.invoice_id, m.id
         on conflict (invoice_id, id) do update
         set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
@@ -149,6 +148,7 @@ pub(crate) fn note(lessons: &[Lesson]) {
             request_id = excluded.request_id,
             received_at = excluded.received_at,
             seen_at = excluded.seen_at",
-        &[Some(&Value::from(rows).to_string())],
+        &[],
+        rows.values().map(|row| row.each_ref().map(Option::as_deref)),
     );
 }

@@ -30,8 +30,8 @@ impl From<Recorded> for Change {
         Self {
             table: recorded.table_name,
             row: recorded.row_id,
-            before: recorded.before,
-            after: recorded.after.unwrap_or_default(),
+            before: recorded.before.as_ref().map(Value::to_string),
+            after: recorded.after.as_ref().map(Value::to_string),
         }
     }
 }

@@ -124,7 +124,7 @@ impl Situation<'_> {
             must_be_known(mapping, word)?;
         }
         let same = |(column, value): (&String, &Value)| {
-            self.reading.invoice_row.get(column) == Some(value)
+            self.reading.invoice_row.get(column).as_ref() == Some(value)
         };
         if typed.iter().all(same) {
             return Err(not_now("nothing would change").detail("The invoice says so already."));
@@ -235,9 +235,9 @@ impl Deed {
         };
         let other = values
             .iter()
-            .find(|(column, value)| after.invoice_row.get(column.as_str()) != Some(value));
+            .find(|(column, value)| after.invoice_row.get(column).as_ref() != Some(value));
         other.map_or(Ok(()), |(column, wanted)| {
-            let found = after.invoice_row.get(column).unwrap_or(&Value::Null);
+            let found = after.invoice_row.get(column).unwrap_or_default();
             Err(
                 not_now("a trigger of the database changed what was written")
                     .detail(format!("{column} was to be {wanted}, and became {found}.")),

@@ -7,11 +7,12 @@ use super::read_for;
 use crate::host::mapping::Mapping;
 use crate::host::read::Reading;
 use crate::host::restore::{self, Dependent, Place, Rows, Spot, rows_of};
+use crate::host::row::Row;
 use crate::host::write;
 use crate::ledger::changes::Change;
 use crate::ledger::undone::Recorded;
 use crate::pg::{Problem, in_subtransaction};
-use crate::sweep::together::differences;
+use crate::sweep::together::{change, differences};
 use crate::sweep::treatment::Mode;
 
 /// What does not change while a run is undone.
@@ -87,7 +88,10 @@ impl<'a> Desk<'a> {
     fn attempt(&self, newest: &Recorded, changes: &[&Recorded]) -> Result<PutBack, Left> {
         let invoice = newest.invoice_id.as_str();
         let before = self.read(newest)?;
-        let present = rows_of(&before);
+        let rows_of = |reading: &Reading| {
+            rows_of(reading).map_err(|problem| Left::at(newest, problem.to_string()))
+        };
+        let present = rows_of(&before)?;
         let wanted = self.as_it_was(&present, changes)?;
         self.nothing_else_hangs_on_it(&present, &wanted)?;
         if self.mode == Mode::DryRun {
@@ -101,12 +105,12 @@ impl<'a> Desk<'a> {
         // Triggers of the payments, deferred ones too, may change the invoice;
         // what it was has the last word.
         write::run_deferred_triggers(self.mapping);
-        let meanwhile = rows_of(&self.read(newest)?);
+        let meanwhile = rows_of(&self.read(newest)?)?;
         self.write(invoice, Spot::Invoice, &meanwhile, &wanted);
         write::run_deferred_triggers(self.mapping);
         let after = self.read(newest)?;
         Ok(PutBack {
-            differences: self.compare(&wanted, &rows_of(&after))?,
+            differences: self.compare(&wanted, &rows_of(&after)?)?,
             changes: differences(self.mapping, &before, &after),
             reading: after,
         })
@@ -236,25 +240,17 @@ impl<'a> Desk<'a> {
 
     /// What a dry run tells.
     fn between(&self, present: &Rows, wanted: &Rows) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for (place, old) in present {
-            let table = place.spot.table(self.mapping);
-            match wanted.get(place) {
-                Some(new) => changes.extend(Change::between(table, &place.row, old, new)),
-                None => changes.push(Change::deleted(table, &place.row, old)),
-            }
-        }
-        for (place, new) in wanted
-            .iter()
-            .filter(|(place, _)| !present.contains_key(place))
-        {
-            changes.push(Change::inserted(
-                place.spot.table(self.mapping),
-                &place.row,
-                new,
-            ));
-        }
-        changes
+        let new = wanted.keys().filter(|place| !present.contains_key(place));
+        let row = |rows: &Rows, place: &Place| rows.get(place).map(Row::from);
+        present
+            .keys()
+            .chain(new)
+            .filter_map(|place| {
+                let (before, after) = (row(present, place), row(wanted, place));
+                let table = place.spot.table(self.mapping);
+                change(table, &place.row, before.as_ref(), after.as_ref())
+            })
+            .collect()
     }
 
     fn left(&self, place: &Place, why: String) -> Left {

@@ -4,8 +4,6 @@
 //! host's columns have: PostgreSQL casts, both ways. Every statement takes a
 //! new snapshot, so that what is read after a lock was waited for is current.
 
-use std::iter;
-
 use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
@@ -34,14 +32,17 @@ pub(crate) fn fetch_one(statement: &str, params: &[Option<&str>]) -> Option<Valu
     fetch(statement, params).into_iter().next()
 }
 
-/// Runs a statement with one parameter for each of these values, one after the
-/// other, planned once: the rows of each.
-pub(crate) fn fetch_each(statement: &str, values: &[&str]) -> Vec<Vec<Value>> {
+/// Runs a statement whose rows have `N` columns of type text with one parameter for
+/// each of these values, one after the other, planned once: the rows of each.
+pub(crate) fn fetch_each<const N: usize>(
+    statement: &str,
+    values: &[&str],
+) -> Vec<Vec<[Option<String>; N]>> {
     told(Spi::connect_mut(|client| {
         let prepared = client.prepare_mut(statement, &[PgBuiltInOids::TEXTOID.oid()])?;
         values
             .iter()
-            .map(|value| documents(client.update(&prepared, None, &[(*value).into()])?))
+            .map(|value| texts(client.update(&prepared, None, &[(*value).into()])?))
             .collect()
     }))
 }
@@ -51,13 +52,13 @@ pub(crate) fn execute(statement: &str, params: &[Option<&str>]) {
     run(statement, params, |_| Ok(()));
 }
 
-/// Runs a statement for its effect, with a text as its first parameter and the
+/// Runs a statement for its effect, with texts as its first parameters and the
 /// columns of `rows`, each an array of text, as those that follow: for `unnest`.
 /// Without a row it is not run.
-pub(crate) fn execute_rows<const N: usize>(
+pub(crate) fn execute_rows<'a, const N: usize>(
     statement: &str,
-    first: &str,
-    rows: impl Iterator<Item = [Option<String>; N]>,
+    first: &[&str],
+    rows: impl Iterator<Item = [Option<&'a str>; N]>,
 ) {
     let mut columns = [const { Vec::new() }; N];
     for row in rows {
@@ -70,9 +71,18 @@ pub(crate) fn execute_rows<const N: usize>(
     }
     told(Spi::connect_mut(|client| {
         let columns = columns.map(DatumWithOid::from);
-        let params: Vec<DatumWithOid> = iter::once(first.into()).chain(columns).collect();
+        let first = first.iter().map(|text| DatumWithOid::from(*text));
+        let params: Vec<DatumWithOid> = first.chain(columns).collect();
         client.update(statement, None, &params).map(|_| ())
     }))
+}
+
+/// An array of texts as a text that can be cast to one.
+pub(crate) fn array(texts: &[String]) -> String {
+    let quoted = texts
+        .iter()
+        .map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
+    format!("{{{}}}", quoted.collect::<Vec<_>>().join(","))
 }
 
 /// A boolean as a parameter.

@@ -141,6 +141,17 @@ impl<R> Running<R> {
         None
     }
 
+    /// A portion that is there already.
+    pub(crate) fn at_hand(&mut self) -> Option<R> {
+        loop {
+            match self.arrivals.try_recv() {
+                Ok(Some(portion)) => return Some(portion),
+                Ok(None) => self.panicked += 1,
+                Err(_) => return None,
+            }
+        }
+    }
+
     /// As [`Self::next`], where there is no server.
     #[cfg(test)]
     pub(crate) fn next_without_server(&mut self) -> Option<R> {

@@ -141,14 +141,20 @@ impl Gathering {
     /// has one finding in all; what was not asked in time comes last.
     pub(crate) fn next(&mut self) -> Option<Vec<Finding>> {
         let answers = self.next_answers(Running::next)?;
-        Some(answers.into_iter().map(|(_, finding)| finding).collect())
+        Some(without_places(answers))
+    }
+
+    /// Findings that are there already: none may be, and more may come.
+    pub(crate) fn at_hand(&mut self) -> Option<Vec<Finding>> {
+        let answers = self.running.at_hand()?;
+        Some(without_places(self.findings(answers)))
     }
 
     /// As [`Self::next`], where there is no server.
     #[cfg(test)]
     pub(super) fn next_portion(&mut self) -> Option<Vec<Finding>> {
         let answers = self.next_answers(Running::next_without_server)?;
-        Some(answers.into_iter().map(|(_, finding)| finding).collect())
+        Some(without_places(answers))
     }
 
     /// The rest of the findings, and the whole cost.
@@ -196,6 +202,10 @@ impl Gathering {
             .map(|(place, _)| (place, Err(StripeError::NotAsked)))
             .collect()
     }
+}
+
+fn without_places(answers: Vec<(usize, Finding)>) -> Vec<Finding> {
+    answers.into_iter().map(|(_, finding)| finding).collect()
 }
 
 impl Round {

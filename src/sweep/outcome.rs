@@ -106,15 +106,24 @@ impl Outcome {
         }
     }
 
-    /// For the events that were the reason to look.
-    pub(super) fn verdict(&self) -> Verdict {
+    /// Why it is to be tried again; `None` where it is done.
+    fn failure(&self) -> Option<&str> {
         let refused = || {
             let issues = &self.plan.issues;
             let issue = issues.iter().find(|i| i.kind == IssueKind::ApplyFailed)?;
-            Some(issue.summary.clone())
+            Some(issue.summary.as_str())
         };
-        if let Some(why) = self.postponed.clone().or_else(refused) {
-            return Verdict::Again(why);
+        self.postponed.as_deref().or_else(refused)
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.failure().is_none()
+    }
+
+    /// For the events that were the reason to look.
+    pub(super) fn verdict(&self) -> Verdict {
+        if let Some(why) = self.failure() {
+            return Verdict::Again(why.to_owned());
         }
         let what = describe(&self.intended);
         let label = self.invoice.label();

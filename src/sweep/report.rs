@@ -16,7 +16,6 @@ use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::PaymentChange;
 use crate::ledger::budget::Usage;
-use crate::ledger::events::Verdict;
 use crate::ledger::issues::{self, Asked, Judged, Subject};
 use crate::ledger::runs::{self, Kind, State, Totals};
 use crate::ledger::{changes, checks, memory};
@@ -364,11 +363,13 @@ fn write_down(run: i64, settled: &[&Settled]) {
     let mut checks = Vec::new();
     for Settled { outcome, evidence } in settled {
         let (invoice, plan) = (&outcome.invoice, &outcome.plan);
-        entries.push(changes::Entry {
-            invoice: &invoice.id,
-            changes: &outcome.changes,
-            evidence: explained(outcome, evidence.unwrap_or_default()),
-        });
+        if !outcome.changes.is_empty() {
+            entries.push(changes::Entry {
+                invoice: &invoice.id,
+                changes: &outcome.changes,
+                evidence: explained(outcome, evidence.unwrap_or_default()),
+            });
+        }
         found.extend(plan.issues.iter().map(|issue| (subject(invoice), issue)));
         let asked = match evidence {
             Some(_) => Asked::Yes,
@@ -397,17 +398,17 @@ fn write_down(run: i64, settled: &[&Settled]) {
 }
 
 /// The ids of payments that an invoice has taken as its own, one way or another.
-fn claimed<'s>(settled: &[&'s Settled]) -> Vec<&'s String> {
+fn claimed<'s>(settled: &[&'s Settled]) -> BTreeSet<&'s str> {
     settled
         .iter()
-        .filter(|of| matches!(of.outcome.verdict(), Verdict::Done(_)))
+        .filter(|of| of.outcome.is_done())
         .flat_map(|of| of.evidence.unwrap_or_default())
         .filter_map(|finding| match finding {
             Evidence::Payment(payment) => Some(&payment.ids),
             _ => None,
         })
         .flat_map(|ids| [&ids.session, &ids.intent, &ids.charge])
-        .flatten()
+        .filter_map(Option::as_deref)
         .collect()
 }
 

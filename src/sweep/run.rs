@@ -37,8 +37,8 @@ use crate::stripe::objects::Reading;
 /// It is written, and committed, by portions.
 pub(crate) const BATCH: usize = 20_000;
 
-/// How many answers are acted on together, in one transaction: a slow Stripe must
-/// not keep what it has said from the books.
+/// How many answers are waited for before they are acted on, in one transaction: a
+/// slow Stripe must not keep what it has said from the books.
 const PORTION: usize = 200;
 
 /// The bounds of one sweep.
@@ -429,14 +429,20 @@ impl Sweep<'_> {
 /// What is known of each invoice: `None` where Stripe was not asked.
 type Cases = BTreeMap<String, Option<Vec<Evidence>>>;
 
-/// So many answers, or the last of them.
+/// So many answers, and those that are there already, as many as are written together;
+/// or the last of them.
 fn next_portion(gathering: &mut Gathering, size: usize) -> Vec<Finding> {
     let mut portion = Vec::new();
     while portion.len() < size {
         match gathering.next() {
             Some(findings) => portion.extend(findings),
-            None => break,
+            None => return portion,
         }
+    }
+    while portion.len() < CHUNK
+        && let Some(findings) = gathering.at_hand()
+    {
+        portion.extend(findings);
     }
     portion
 }

@@ -13,6 +13,7 @@ use crate::domain::plan::{PaymentChange, Plan};
 use crate::host::mapping::Mapping;
 use crate::host::reach::{self, Reach};
 use crate::host::read::{Patience, Reading, read_again, read_locked};
+use crate::host::row::Row;
 use crate::host::write;
 use crate::ledger::changes::Change;
 use crate::ledger::issues;
@@ -158,27 +159,47 @@ impl Held<'_, '_> {
 /// statements or the host's triggers that ran because of them.
 pub(crate) fn differences(mapping: &Mapping, before: &Reading, after: &Reading) -> Vec<Change> {
     let payments = &mapping.payments.table;
-    let rows = after.payments.iter().zip(&after.payment_rows);
-    let mut changes: Vec<Change> = rows
-        .filter_map(|(payment, row)| {
-            let old = before.payments.iter().position(|old| old.id == payment.id);
-            match old.and_then(|at| before.payment_rows.get(at)) {
-                Some(old) => Change::between(payments, &payment.id, old, row),
-                None => Some(Change::inserted(payments, &payment.id, row)),
-            }
-        })
-        .collect();
-    let old_rows = before.payments.iter().zip(&before.payment_rows);
-    changes.extend(
-        old_rows
-            .filter(|(old, _)| after.payments.iter().all(|payment| payment.id != old.id))
-            .map(|(old, row)| Change::deleted(payments, &old.id, row)),
-    );
-    changes.extend(Change::between(
+    let (old, new) = (payment_rows(before), payment_rows(after));
+    let gone = old.keys().filter(|id| !new.contains_key(*id));
+    let payments = after
+        .payments
+        .iter()
+        .map(|payment| payment.id.as_str())
+        .chain(gone.copied())
+        .filter_map(|id| change(payments, id, old.get(id).copied(), new.get(id).copied()));
+    let invoice = change(
         &mapping.invoices.table,
         &before.invoice.id,
-        &before.invoice_row,
-        &after.invoice_row,
-    ));
-    changes
+        Some(&before.invoice_row),
+        Some(&after.invoice_row),
+    );
+    payments.chain(invoice).collect()
+}
+
+/// By their ids.
+fn payment_rows(reading: &Reading) -> BTreeMap<&str, &Row> {
+    let ids = reading.payments.iter().map(|payment| payment.id.as_str());
+    ids.zip(&reading.payment_rows).collect()
+}
+
+/// What became of a row; `None` where it is what it was.
+pub(crate) fn change(
+    table: &str,
+    id: &str,
+    before: Option<&Row>,
+    after: Option<&Row>,
+) -> Option<Change> {
+    let (before, after) = match (before, after) {
+        (Some(before), Some(after)) => {
+            let (before, after) = before.difference(after)?;
+            (Some(before), Some(after))
+        }
+        (before, after) => (before.map(Row::to_string), after.map(Row::to_string)),
+    };
+    Some(Change {
+        table: table.to_owned(),
+        row: id.to_owned(),
+        before,
+        after,
+    })
 }

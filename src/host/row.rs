@@ -1,0 +1,76 @@
+//! A row of the host's, whatever columns it has.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::pg::Problem;
+
+/// As `row_to_json` writes it. Most rows are only compared and written down, so it is
+/// read no deeper than somebody asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row(String);
+
+impl Row {
+    pub(super) fn new(json: String) -> Self {
+        Self(json)
+    }
+
+    /// The value of a column; `None` where there is none, or where it is nested deeper
+    /// than can be read.
+    pub(crate) fn get(&self, column: &str) -> Option<Value> {
+        let columns = self.columns();
+        serde_json::from_str(columns.get(column)?.get()).ok()
+    }
+
+    /// All of it. Fails with 54001 where it is nested deeper than can be read.
+    pub(crate) fn to_value(&self) -> Result<Value, Problem> {
+        serde_json::from_str(&self.0).map_err(|error| {
+            Problem::new(
+                PgSqlErrorCode::ERRCODE_STATEMENT_TOO_COMPLEX,
+                format!("a row cannot be read as a whole: {error}"),
+            )
+        })
+    }
+
+    /// The columns that differ in `later`, as they are here and there, both as JSON
+    /// objects; `None` where none does.
+    pub(crate) fn difference(&self, later: &Self) -> Option<(String, String)> {
+        if self == later {
+            return None;
+        }
+        let (mut before, mut after) = (self.columns(), later.columns());
+        after.retain(|column, value| match before.get(column) {
+            Some(former) => former.get() != value.get(),
+            None => true,
+        });
+        before.retain(|column, _| after.contains_key(column));
+        (!after.is_empty()).then(|| (written(&before), written(&after)))
+    }
+
+    /// Each with its value as JSON.
+    fn columns(&self) -> BTreeMap<String, &RawValue> {
+        // What PostgreSQL writes is an object.
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+}
+
+impl From<&Value> for Row {
+    fn from(row: &Value) -> Self {
+        Self(row.to_string())
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn written(columns: &BTreeMap<String, &RawValue>) -> String {
+    // A map with texts as keys can be written.
+    serde_json::to_string(columns).unwrap_or_default()
+}
