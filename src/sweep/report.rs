@@ -16,9 +16,10 @@ use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::PaymentChange;
 use crate::ledger::budget::Usage;
+use crate::ledger::changes::{self, Change};
 use crate::ledger::issues::{self, Asked, Judged, Subject};
 use crate::ledger::runs::{self, Kind, State, Totals};
-use crate::ledger::{changes, checks, memory};
+use crate::ledger::{checks, memory};
 use crate::pg::{Problem, waited_for_threads};
 use crate::stripe::gather::Planned;
 
@@ -70,6 +71,26 @@ pub(super) struct Settled<'a> {
     pub(super) evidence: Option<&'a [Evidence]>,
 }
 
+/// What was changed for an invoice, or in a dry run would be.
+struct Fixed {
+    invoice: String,
+    number: Option<String>,
+    /// In words.
+    action: String,
+    changes: Vec<Change>,
+}
+
+impl Fixed {
+    fn to_json(&self) -> Value {
+        json!({
+            "invoiceId": self.invoice,
+            "invoiceNumber": self.number,
+            "action": self.action,
+            "changes": self.changes.iter().map(Change::to_json).collect::<Vec<_>>(),
+        })
+    }
+}
+
 /// A run while it goes on.
 pub(crate) struct Report {
     /// `None` in a dry run: nothing is written down.
@@ -80,7 +101,7 @@ pub(crate) struct Report {
     totals: Totals,
     /// Since it was last saved.
     checked: BTreeSet<String>,
-    fixed: Vec<Value>,
+    fixed: Vec<Fixed>,
     /// What was found, for a dry run; else the ledger says what stands.
     issues: Vec<Value>,
     errors: Vec<Value>,
@@ -238,38 +259,34 @@ impl Report {
     }
 
     fn tell(&mut self, outcome: &Outcome) {
-        self.checked.insert(outcome.invoice.id.clone());
         let invoice = &outcome.invoice;
-        let entry = |details: Value| {
-            let mut entry = json!({ "invoiceId": invoice.id, "invoiceNumber": invoice.number });
-            if let (Some(entry), Value::Object(details)) = (entry.as_object_mut(), details) {
-                entry.extend(details);
-            }
-            entry
-        };
+        self.checked.insert(invoice.id.clone());
         let touched = match self.run {
             Some(_) => !outcome.changes.is_empty(),
             None => !outcome.intended.changes_nothing(),
         };
         self.totals.invoices_fixed += usize::from(touched);
         if touched && self.keeps_details {
-            let changes: Vec<Value> = outcome.changes.iter().map(|c| c.to_json()).collect();
-            self.fixed.push(entry(json!({
-                "action": describe(&outcome.intended),
-                "changes": changes,
-            })));
+            self.fixed.push(Fixed {
+                invoice: invoice.id.clone(),
+                number: invoice.number.clone(),
+                action: describe(&outcome.intended),
+                changes: outcome.changes.clone(),
+            });
         }
         if self.run.is_some() {
             return;
         }
-        let told = |issue: &&Issue| !issues::is_settled(subject(&outcome.invoice), issue);
+        let told = |issue: &&Issue| !issues::is_settled(subject(invoice), issue);
         for issue in outcome.plan.issues.iter().filter(told) {
-            self.issues.push(entry(json!({
+            self.issues.push(json!({
+                "invoiceId": invoice.id,
+                "invoiceNumber": invoice.number,
                 "kind": issue.kind.as_str(),
                 "severity": issue.severity.as_str(),
                 "object": issue.object,
                 "issue": issue.summary,
-            })));
+            }));
         }
     }
 
@@ -303,6 +320,7 @@ impl Report {
             outbox::digest(run);
         }
         let totals = &self.totals;
+        let fixed: Vec<Value> = self.fixed.iter().map(Fixed::to_json).collect();
         let mut message = format!(
             "Checked {} invoices. Fixed {} issues. Found {} remaining issues.",
             totals.invoices_checked, totals.invoices_fixed, totals.issues_found
@@ -330,7 +348,7 @@ impl Report {
             },
             "fixed": totals.invoices_fixed,
             "issues": totals.issues_found,
-            "details": { "fixed": self.fixed, "issues": self.issues, "stripeErrors": self.errors },
+            "details": { "fixed": fixed, "issues": self.issues, "stripeErrors": self.errors },
             "monthlyReads": totals.monthly_reads,
             "error": totals.error,
             "message": message,
