@@ -1,14 +1,10 @@
--- A sweep's own time: all of its run, without the time in which it waited for Stripe's answers.
--- Its CPU time: all of its call.
-
-select cpu_seconds() as cpu \gset
+-- A sweep that has all of Stripe's answers before it writes: when its work was done, and how long it worked
+-- beside waiting for them.
 
 select invoice_sync.sweep(max_invoices => :invoices, max_duration => '1 hour') is not null as is_done \gset
 
 select
-    :invoices,
-    'sweep',
-    extract(epoch from duration - waited),
-    cpu_seconds() - :cpu
+    extract(epoch from started_at + duration),
+    extract(epoch from duration - waited)
 from invoice_sync.recent_runs
 where invoices_fixed = :invoices;

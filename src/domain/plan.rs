@@ -11,7 +11,7 @@ use super::recheck::Recheck;
 use super::rules::Memory;
 
 /// The outcome of [`reconcile`](super::reconcile::reconcile).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) payments: Vec<PaymentChange>,
     pub(crate) invoice: Option<InvoiceChange>,

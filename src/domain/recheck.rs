@@ -1,9 +1,10 @@
 //! When Stripe is to be asked about an invoice again.
 
 /// The next question to Stripe, as far as this pass can tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Recheck {
     /// Every object is final, or its money is in the books.
+    #[default]
     Never,
     /// After so many seconds.
     After(i64),

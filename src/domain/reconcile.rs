@@ -9,7 +9,7 @@ mod books;
 mod invoice;
 mod payments;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
@@ -80,15 +80,12 @@ impl Draft {
     fn new(facts: &Facts, evidence: &[Evidence]) -> Self {
         Self {
             plan: Plan {
-                payments: Vec::new(),
-                invoice: None,
-                issues: Vec::new(),
-                undecided: BTreeSet::new(),
-                judged: evidence.iter().flat_map(ids_of).map(str::to_owned).collect(),
-                secured: None,
-                learned: Memory::default(),
-                recheck: Recheck::Never,
-                reasons: Vec::new(),
+                judged: evidence
+                    .iter()
+                    .flat_map(ids_of)
+                    .map(str::to_owned)
+                    .collect(),
+                ..Plan::default()
             },
             issues: Vec::new(),
             recheck: Recheck::Never,

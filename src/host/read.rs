@@ -102,7 +102,7 @@ fn removed() -> Problem {
 /// Without their payments.
 fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
     let ids = json!(ids).to_string();
-    let statement = invoices_statement(&mapping.invoices, &wanted_keys(&mapping.invoices.id));
+    let statement = invoices_statement(&mapping.invoices);
     reading_as(mapping.invoices.owner, || {
         sql::fetch_texts(&statement, &[Some(&ids)])
     })
@@ -146,10 +146,18 @@ pub(crate) fn read_one(mapping: &Mapping, id: &str) -> Result<Option<Reading>, P
     Ok(read(mapping, &[id])?.into_values().next())
 }
 
+/// An invoice that is locked, with its payments.
+pub(crate) struct Locked {
+    pub(crate) reading: Reading,
+    /// Whether all of its rows are what they were in the reading that was known.
+    pub(crate) is_as_known: bool,
+}
+
 /// Locks these invoices and their payments until the transaction ends, and reads
 /// them: what another transaction wrote before the lock was had is seen. Left out
 /// are those that are not there, and with [`Patience::Skip`] those of which
-/// somebody else has a row.
+/// somebody else has a row. An invoice whose row is what it was in `known` is not
+/// read again.
 ///
 /// The ids must be in the order that everybody locks in. An invoice is locked
 /// first, then its payments, always by equality on the invoice's id.
@@ -159,32 +167,80 @@ pub(crate) fn read_locked(
     mapping: &Mapping,
     ids: &[&str],
     patience: Patience,
-) -> Result<Readings, Problem> {
-    let statement = locking_statement(&mapping.invoices, patience);
-    let locked = reading_as(mapping.invoices.owner, || sql::fetch_each(&statement, ids));
-    let mut readings = locked
-        .into_iter()
-        .flatten()
-        .map(|raw| as_reading(mapping, raw))
-        .collect::<Result<_, _>>()?;
+    known: Readings,
+) -> Result<BTreeMap<String, Locked>, Problem> {
+    let mut former = Former::default();
+    let mut readings = lock_invoices(mapping, ids, patience, known, &mut former)?;
     read_payments(mapping, &mut all_of(&mut readings))?;
     let with_payments: Vec<&str> = ids
         .iter()
         .copied()
         .filter(|id| readings.get(*id).is_some_and(|r| !r.payments.is_empty()))
         .collect();
-    if with_payments.is_empty() {
-        return Ok(readings);
+    if !with_payments.is_empty() {
+        lock_payments(mapping, &with_payments, patience, &mut readings)?;
     }
-    let statement = lock_payments_statement(mapping, patience);
-    let locked: Vec<Vec<[Text; 1]>> = reading_as(mapping.payments.owner, || {
-        sql::fetch_each(&statement, &with_payments)
+    let locked = readings.into_iter().map(|(id, reading)| {
+        let is_as_known = former.get(&id) == Some(&reading.payment_rows);
+        (
+            id,
+            Locked {
+                reading,
+                is_as_known,
+            },
+        )
     });
-    let mut again = all_of(&mut readings);
+    Ok(locked.collect())
+}
+
+/// The payments of invoices as they were known, of those whose own row is so still.
+type Former = BTreeMap<String, Vec<Row>>;
+
+/// Gives the invoices without their payments.
+fn lock_invoices(
+    mapping: &Mapping,
+    ids: &[&str],
+    patience: Patience,
+    mut known: Readings,
+    former: &mut Former,
+) -> Result<Readings, Problem> {
+    let statement = lock_invoice_statement(mapping, patience);
+    let locked: Vec<Vec<[Text; 2]>> =
+        reading_as(mapping.invoices.owner, || sql::fetch_each(&statement, ids));
+    let (mut readings, mut others) = (Readings::new(), Vec::new());
+    for [id, row] in locked.into_iter().flatten() {
+        let id = id.ok_or_else(|| misread("its key is null"))?;
+        let row = as_row(row)?;
+        match known.remove(&id).filter(|it| it.invoice_row == row) {
+            Some(mut reading) => {
+                former.insert(id.clone(), std::mem::take(&mut reading.payment_rows));
+                readings.insert(id, reading);
+            }
+            None => others.push(id),
+        }
+    }
+    if !others.is_empty() {
+        let others: Vec<&str> = others.iter().map(String::as_str).collect();
+        readings.append(&mut read_invoices(mapping, &others)?);
+    }
+    Ok(readings)
+}
+
+/// Locks the payments that these invoices have, and reads them again.
+fn lock_payments(
+    mapping: &Mapping,
+    ids: &[&str],
+    patience: Patience,
+    readings: &mut Readings,
+) -> Result<(), Problem> {
+    let statement = lock_payments_statement(mapping, patience);
+    let locked: Vec<Vec<[Text; 1]>> =
+        reading_as(mapping.payments.owner, || sql::fetch_each(&statement, ids));
+    let mut again = all_of(readings);
     again.retain(|reading| !reading.payments.is_empty());
     read_payments(mapping, &mut again)?;
-    for (id, rows) in with_payments.into_iter().zip(locked) {
-        let all_held = readings.get(id).is_some_and(|reading| {
+    for (id, rows) in ids.iter().zip(locked) {
+        let all_held = readings.get(*id).is_some_and(|reading| {
             let has = |id: &String| rows.iter().any(|[row]| row.as_ref() == Some(id));
             reading.payments.iter().all(|payment| has(&payment.id))
         });
@@ -194,9 +250,9 @@ pub(crate) fn read_locked(
         if patience == Patience::Wait {
             return Err(written_meanwhile(id));
         }
-        readings.remove(id);
+        readings.remove(*id);
     }
-    Ok(readings)
+    Ok(())
 }
 
 fn written_meanwhile(invoice: &str) -> Problem {
@@ -215,12 +271,14 @@ fn misread(why: impl fmt::Display) -> Problem {
 
 /// What it gives is the row as it is once it is locked: PostgreSQL evaluates it anew
 /// where somebody else changed it meanwhile (EvalPlanQual).
-fn locking_statement(invoices: &Invoices, patience: Patience) -> String {
-    let wanted = format!("$1::{}", invoices.id.type_name);
+fn lock_invoice_statement(mapping: &Mapping, patience: Patience) -> String {
+    let invoices = &mapping.invoices;
     format!(
-        "{} {}",
-        invoices_statement(invoices, &wanted),
-        patience.clause()
+        "select i.{id}::text, row_to_json(i)::text from {table} i where i.{id} = $1::{key} {clause}",
+        table = invoices.table,
+        id = invoices.id.quoted,
+        key = invoices.id.type_name,
+        clause = patience.clause(),
     )
 }
 
@@ -245,14 +303,14 @@ fn wanted_keys(key: &Mapped) -> String {
     )
 }
 
-/// The invoices whose id equals `wanted`.
-fn invoices_statement(invoices: &Invoices, wanted: &str) -> String {
+fn invoices_statement(invoices: &Invoices) -> String {
     format!(
         "select i.{id}::text, {number}, i.{status}::text, i.{total}::text, {amount_paid}, {balance},
             {paid}, {currency}, {session}, {intent}, row_to_json(i)::text
         from {table} i
         where i.{id} = {wanted}",
         id = invoices.id.quoted,
+        wanted = wanted_keys(&invoices.id),
         number = text_of("i", invoices.number.as_ref()),
         status = invoices.status.quoted,
         total = invoices.total.quoted,

@@ -313,11 +313,7 @@ struct Target<'a> {
     key: Vec<&'a Mapped>,
 }
 
-fn update_rows(
-    mapping: &Mapping,
-    target: &Target,
-    rows: Vec<Assignments>,
-) -> Result<(), Problem> {
+fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) -> Result<(), Problem> {
     let table = target.table;
     let is_same = target
         .key

@@ -121,6 +121,7 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
             next_check_at = excluded.next_check_at,
             back_off = excluded.back_off",
         &[],
-        rows.iter().map(|row| row.each_ref().map(|text| Some(text.as_str()))),
+        rows.iter()
+            .map(|row| row.each_ref().map(|text| Some(text.as_str()))),
     );
 }

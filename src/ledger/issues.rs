@@ -252,7 +252,9 @@ pub(crate) fn resolve_claimed(run: i64, objects: &BTreeSet<&str>) {
         &[],
     );
     let unclaimed = unclaimed.into_iter().flat_map(|[object]| object);
-    let claimed: Vec<String> = unclaimed.filter(|it| objects.contains(it.as_str())).collect();
+    let claimed: Vec<String> = unclaimed
+        .filter(|it| objects.contains(it.as_str()))
+        .collect();
     if claimed.is_empty() {
         return;
     }

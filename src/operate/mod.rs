@@ -9,7 +9,7 @@ pub(crate) mod resolve;
 pub(crate) mod undo;
 
 use crate::host::mapping::Mapping;
-use crate::host::read::{Patience, Reading, read_locked, read_one};
+use crate::host::read::{Patience, Reading, Readings, read_locked, read_one};
 use crate::pg::Problem;
 use crate::sweep::treatment::Mode;
 
@@ -18,8 +18,9 @@ use crate::sweep::treatment::Mode;
 fn read_for(mode: Mode, mapping: &Mapping, invoice: &str) -> Result<Option<Reading>, Problem> {
     match mode {
         Mode::DryRun => read_one(mapping, invoice),
-        Mode::Write => Ok(read_locked(mapping, &[invoice], Patience::Wait)?
-            .into_values()
-            .next()),
+        Mode::Write => {
+            let locked = read_locked(mapping, &[invoice], Patience::Wait, Readings::new())?;
+            Ok(locked.into_values().next().map(|locked| locked.reading))
+        }
     }
 }

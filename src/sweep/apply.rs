@@ -3,7 +3,6 @@
 //! one, so that the outcome is that of treating one after the other.
 
 use std::collections::BTreeSet;
-use std::slice;
 
 use super::case::{Case, Opened, Placed, open, without_rivals};
 use super::contention::{
@@ -87,7 +86,7 @@ impl Pass<'_> {
     fn treat_apart(&mut self, cases: &[Placed]) -> Result<(), Problem> {
         self.transactions.commit();
         let opened = open(self.treatment, cases)?;
-        let found: BTreeSet<usize> = opened.iter().map(|opened| opened.place).collect();
+        let found: BTreeSet<usize> = opened.iter().map(|opened| opened.matter.place).collect();
         let (mut set, settled) = self.sort(opened);
         let mut left_over = Vec::new();
         if set.len() > 1 {
@@ -120,7 +119,10 @@ impl Pass<'_> {
         if wanting.is_empty() {
             return (set, settled);
         }
-        let ids: Vec<&str> = wanting.iter().map(|opened| opened.case.invoice).collect();
+        let ids: Vec<&str> = wanting
+            .iter()
+            .map(|opened| opened.matter.case.invoice)
+            .collect();
         let holds = issues::held(&ids);
         for mut opened in wanting {
             let invoice = &opened.reading.invoice;
@@ -141,10 +143,13 @@ impl Pass<'_> {
     /// each half by itself. Answers with those that somebody else has: they are
     /// waited for when nothing else is to be done.
     fn write_set<'c>(&mut self, set: Vec<Opened<'c>>) -> Result<Vec<Placed<'c>>, Problem> {
-        let cases: Vec<Placed> = set.iter().map(|it| (it.place, it.case)).collect();
+        let cases: Vec<Placed> = set
+            .iter()
+            .map(|it| (it.matter.place, it.matter.case))
+            .collect();
         let (treatment, report) = (self.treatment, &mut *self.report);
         let written = in_subtransaction(|| {
-            let mut outcomes = write_together(treatment, &set, Patience::Skip)?;
+            let mut outcomes = write_together(treatment, set, Patience::Skip)?;
             let (mut settled, mut left_over) = (Vec::new(), Vec::new());
             for (place, case) in &cases {
                 let evidence = case.evidence;
@@ -172,11 +177,11 @@ impl Pass<'_> {
     }
 
     fn write_one(&mut self, opened: Opened) -> Result<(), Problem> {
-        let (place, evidence) = (opened.place, opened.case.evidence);
+        let (place, evidence) = (opened.matter.place, opened.matter.case.evidence);
         let (treatment, patience) = (self.treatment, self.patience);
         let report = &mut *self.report;
         let written = until_nobody_interferes(|| {
-            let mut outcomes = write_together(treatment, slice::from_ref(&opened), patience)?;
+            let mut outcomes = write_together(treatment, vec![opened.clone()], patience)?;
             let settled = outcomes
                 .remove(&place)
                 .map(|outcome| (place, Settled { outcome, evidence }));
@@ -248,7 +253,7 @@ fn settled<'a>(
 ) -> (usize, Settled<'a>) {
     let settled = Settled {
         outcome: outcome(opened.reading.invoice, opened.plan),
-        evidence: opened.case.evidence,
+        evidence: opened.matter.case.evidence,
     };
-    (opened.place, settled)
+    (opened.matter.place, settled)
 }

@@ -63,7 +63,7 @@ pub(super) enum Booked {
 }
 
 /// What bears on a decision and does not change while a case is treated.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Known {
     memory: Memory,
     elsewhere: Elsewhere,
@@ -91,19 +91,35 @@ impl Known {
     }
 }
 
-/// A case as it was found, and what was first decided about it.
-#[derive(Debug)]
-pub(super) struct Opened<'a> {
+/// A case with what is known about it but for the host's rows.
+#[derive(Clone, Debug)]
+pub(super) struct Matter<'a> {
     pub(super) place: usize,
     pub(super) case: Case<'a>,
-    pub(super) reading: Reading,
-    pub(super) plan: Plan,
     known: Known,
 }
 
-impl Opened<'_> {
+impl Matter<'_> {
     pub(super) fn decide(&self, treatment: &Treatment, reading: &Reading, booked: Booked) -> Plan {
         self.known.decide(treatment, &self.case, reading, booked)
+    }
+}
+
+/// A case as it was found, and what was first decided about it.
+#[derive(Clone, Debug)]
+pub(super) struct Opened<'a> {
+    pub(super) matter: Matter<'a>,
+    pub(super) reading: Reading,
+    pub(super) plan: Plan,
+}
+
+impl<'a> Opened<'a> {
+    fn new(treatment: &Treatment, matter: Matter<'a>, reading: Reading) -> Self {
+        Self {
+            plan: matter.decide(treatment, &reading, Booked::Before),
+            matter,
+            reading,
+        }
     }
 
     /// The payments that would be booked.
@@ -135,13 +151,9 @@ pub(super) fn open<'a>(
                 memory: memories.remove(case.invoice).unwrap_or_default(),
                 elsewhere: Elsewhere::default(),
             };
-            Some(Opened {
-                place: *place,
-                case: *case,
-                plan: known.decide(treatment, case, &reading, Booked::Before),
-                reading,
-                known,
-            })
+            let (place, case) = (*place, *case);
+            let matter = Matter { place, case, known };
+            Some(Opened::new(treatment, matter, reading))
         })
         .collect();
     look_elsewhere(treatment, &mut opened);
@@ -159,13 +171,9 @@ pub(crate) fn judge(treatment: &Treatment, reading: &Reading, evidence: &[Eviden
         memory: memory::recall(&[id]).remove(id).unwrap_or_default(),
         elsewhere: Elsewhere::default(),
     };
-    let mut opened = Opened {
-        place: 0,
-        case,
-        plan: known.decide(treatment, &case, reading, Booked::Before),
-        reading: reading.clone(),
-        known,
-    };
+    let place = 0;
+    let matter = Matter { place, case, known };
+    let mut opened = Opened::new(treatment, matter, reading.clone());
     look_elsewhere(treatment, std::slice::from_mut(&mut opened));
     opened.plan
 }
@@ -186,15 +194,17 @@ fn look_elsewhere(treatment: &Treatment, opened: &mut [Opened]) {
     let claims: Vec<Claim> = claiming
         .iter()
         .map(|(opened, payments)| Claim {
-            invoice: opened.case.invoice,
+            invoice: opened.matter.case.invoice,
             payments,
         })
         .collect();
     let found = elsewhere(treatment.mapping, &claims);
     for ((opened, _), found) in claiming.into_iter().zip(found) {
         if !found.0.is_empty() {
-            opened.known.elsewhere = found;
-            opened.plan = opened.decide(treatment, &opened.reading, Booked::Before);
+            opened.matter.known.elsewhere = found;
+            opened.plan = opened
+                .matter
+                .decide(treatment, &opened.reading, Booked::Before);
         }
     }
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use pgrx::prelude::PgSqlErrorCode;
 
-use super::case::{Booked, Opened};
+use super::case::{Booked, Matter, Opened};
 use super::hold::left_to_a_person;
 use super::outcome::Outcome;
 use super::treatment::Treatment;
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::host::mapping::Mapping;
 use crate::host::reach::{self, Reach};
-use crate::host::read::{Patience, Reading, read_again, read_locked};
+use crate::host::read::{Patience, Reading, Readings, read_again, read_locked};
 use crate::host::row::Row;
 use crate::host::write;
 use crate::ledger::changes::Change;
@@ -20,12 +20,12 @@ use crate::ledger::issues;
 use crate::pg::Problem;
 
 /// One invoice on its way.
-struct Held<'s, 'a> {
-    opened: &'s Opened<'a>,
+struct Held<'a> {
+    matter: Matter<'a>,
     before: Reading,
     intended: Plan,
     after: Reading,
-    /// What is still to be done.
+    /// What is still to be done, once it was read back.
     plan: Plan,
 }
 
@@ -38,7 +38,7 @@ struct Held<'s, 'a> {
 /// them must stay written.
 pub(super) fn write_together(
     treatment: &Treatment,
-    set: &[Opened],
+    set: Vec<Opened>,
     patience: Patience,
 ) -> Result<BTreeMap<usize, Outcome>, Problem> {
     let mapping = treatment.mapping;
@@ -56,26 +56,37 @@ pub(super) fn write_together(
     }
     Ok(held
         .into_iter()
-        .map(|held| (held.opened.place, held.into_outcome(mapping)))
+        .map(|held| (held.matter.place, held.into_outcome(mapping)))
         .collect())
 }
 
-/// Locks in the order of the ids, which everybody keeps to.
-fn hold<'s, 'a>(
+/// Locks in the order of the ids, which everybody keeps to. What was decided holds
+/// where nothing has changed since.
+fn hold<'a>(
     treatment: &Treatment,
-    set: &'s [Opened<'a>],
+    set: Vec<Opened<'a>>,
     patience: Patience,
-) -> Result<Vec<Held<'s, 'a>>, Problem> {
-    let mut ids: Vec<&str> = set.iter().map(|opened| opened.case.invoice).collect();
+) -> Result<Vec<Held<'a>>, Problem> {
+    let mut ids: Vec<&str> = set.iter().map(|it| it.matter.case.invoice).collect();
     ids.sort_unstable();
-    let mut readings = read_locked(treatment.mapping, &ids, patience)?;
-    let held = set.iter().filter_map(|opened| {
-        let before = readings.remove(opened.case.invoice)?;
-        let intended = opened.decide(treatment, &before, Booked::Before);
+    let (mut known, mut decided) = (Readings::new(), Vec::new());
+    for opened in set {
+        known.insert(opened.reading.invoice.id.clone(), opened.reading);
+        decided.push((opened.matter, opened.plan));
+    }
+    let mut locked = read_locked(treatment.mapping, &ids, patience, known)?;
+    let held = decided.into_iter().filter_map(|(matter, plan)| {
+        let now = locked.remove(matter.case.invoice)?;
+        let before = now.reading;
+        let intended = if now.is_as_known {
+            plan
+        } else {
+            matter.decide(treatment, &before, Booked::Before)
+        };
         Some(Held {
-            opened,
             after: before.clone(),
-            plan: intended.clone(),
+            plan: Plan::default(),
+            matter,
             before,
             intended,
         })
@@ -128,7 +139,7 @@ fn read_back(
     let mut readings: Vec<&mut Reading> = held.iter_mut().map(|held| &mut held.after).collect();
     read_again(treatment.mapping, &mut readings, reach)?;
     for held in held {
-        held.plan = held.opened.decide(treatment, &held.after, booked);
+        held.plan = held.matter.decide(treatment, &held.after, booked);
     }
     Ok(())
 }
@@ -148,7 +159,7 @@ fn did_not_stay() -> Problem {
     )
 }
 
-impl Held<'_, '_> {
+impl Held<'_> {
     fn into_outcome(self, mapping: &Mapping) -> Outcome {
         let changes = differences(mapping, &self.before, &self.after);
         Outcome::written(self.after.invoice, self.intended, self.plan, changes)
