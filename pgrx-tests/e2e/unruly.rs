@@ -1,6 +1,7 @@
 //! Applications whose triggers and constraints have their own will: what they
 //! refuse, what they undo, and as whom they run.
 
+mod columns;
 mod keys;
 mod overridden;
 mod refused;

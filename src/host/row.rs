@@ -74,3 +74,45 @@ fn written(columns: &BTreeMap<String, &RawValue>) -> String {
     // A map with texts as keys can be written.
     serde_json::to_string(columns).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(json: &str) -> Row {
+        Row::new(json.to_owned())
+    }
+
+    #[test]
+    fn a_difference_names_the_columns_that_differ_as_they_are_written() {
+        let before = row(r#"{"a":1.50,"b\"":"x","c":{"k":[1, 2]},"d":null}"#);
+        let after = row(r#"{"a":1.5,"b\"":"x","c":{"k":[1, 2]},"d":"\u00e9"}"#);
+        assert_eq!(
+            before.difference(&after),
+            Some((
+                r#"{"a":1.50,"d":null}"#.to_owned(),
+                r#"{"a":1.5,"d":"\u00e9"}"#.to_owned()
+            ))
+        );
+        assert_eq!(before.difference(&before.clone()), None);
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_compared_and_not_read() {
+        let deep = |inner: &str| {
+            let (open, close) = ("[".repeat(500), "]".repeat(500));
+            row(&format!(r#"{{"a":1,"deep":{open}{inner}{close}}}"#))
+        };
+        assert_eq!(deep("1").get("a"), Some(Value::from(1)));
+        assert_eq!(deep("1").get("deep"), None);
+        assert_eq!(
+            deep("1")
+                .to_value()
+                .map_err(|problem| problem.sqlstate_text().to_owned()),
+            Err("54001".to_owned())
+        );
+        let (before, after) = deep("1").difference(&deep("2")).expect("they differ");
+        assert!(before.starts_with(r#"{"deep":[["#) && before.contains("[1]"));
+        assert!(after.contains("[2]"));
+    }
+}

@@ -8,18 +8,18 @@ use serde_json::json;
 use super::contention::until_nobody_interferes;
 use super::inbox::Own;
 use super::report::Report;
-use crate::domain::feed::Course;
+use crate::domain::feed::{Course, Request};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::host::write::now;
 use crate::ledger::backfills;
 use crate::ledger::events::{self, Way};
-use crate::pg::{Problem, Transactions, run_on_threads};
+use crate::pg::{Problem, Running, Step, Stop, Transactions, start_on_threads};
 use crate::stripe::client::{Client, Connection};
 use crate::stripe::error::StripeError;
-use crate::stripe::events::{Unreadable, read_page};
+use crate::stripe::events::{Page, Unreadable, read_page};
 
-/// Reads the feed to its end, a page at a time; each is kept before the next is
-/// asked for. An error ends it, and the next run goes on from there: Stripe's, or
+/// Reads the feed to its end, a page at a time; its place moves on when a page is
+/// kept. An error ends it, and the next run goes on from there: Stripe's, or
 /// where somebody else keeps an event locked.
 pub(crate) fn follow(
     transactions: Transactions,
@@ -36,15 +36,17 @@ pub(crate) fn follow(
     }
     let client = Arc::new(Client::new(connection, deadline));
     let mut outcome = Ok(Ok(()));
-    while let Some(request) = course.next() {
-        let asked = Arc::clone(&client);
-        let answers = transactions.wait(|| {
-            run_on_threads(vec![request], 1, deadline, move |request, stop| {
-                read_page(&asked, &request, stop)
-            })
-        })?;
-        match answers.into_iter().next().flatten() {
+    let mut asked = ask(&client, course.next(), deadline)?;
+    while let Some(mut asking) = asked.take() {
+        match transactions.wait(|| asking.next()) {
             Some(Ok(page)) => {
+                course.take(
+                    &page.marks,
+                    page.has_more,
+                    page.stripe_time.unwrap_or_else(now),
+                );
+                // While this page is kept, the next one is on its way.
+                asked = ask(&client, course.next(), deadline)?;
                 let received: Vec<_> = page.events.iter().map(|it| (it, own.fate(it))).collect();
                 let stored = until_nobody_interferes(|| {
                     events::receive(&received, Way::Feed);
@@ -55,10 +57,11 @@ pub(crate) fn follow(
                     break;
                 }
                 pass_over(&page.unreadable, report);
-                let stripe_time = page.stripe_time.unwrap_or_else(now);
-                course.take(&page.marks, page.has_more, stripe_time);
             }
-            Some(Err(StripeError::CursorGone { .. })) => course.event_is_gone(now()),
+            Some(Err(StripeError::CursorGone { .. })) => {
+                course.event_is_gone(now());
+                asked = ask(&client, course.next(), deadline)?;
+            }
             Some(Err(error)) => {
                 outcome = Ok(Err(error));
                 break;
@@ -70,12 +73,34 @@ pub(crate) fn follow(
         }
         events::keep_feed_place(&whose, &course.place_to_keep(&former));
     }
+    if let Some(mut asking) = asked {
+        // Nobody needs it any more, but it counts.
+        transactions.wait(|| asking.next());
+    }
     report.count_requests(client.requests(), client.retries());
     if let Some(gap) = course.gap() {
         let is_read = matches!(outcome, Ok(Ok(())));
         backfills::request_gap(gap, if is_read { 0 } else { WORTH_LISTING });
     }
     outcome
+}
+
+/// A page that is being asked for.
+type Asked = Running<Result<Page, StripeError>>;
+
+fn ask(
+    client: &Arc<Client>,
+    request: Option<Request>,
+    deadline: Instant,
+) -> Result<Option<Asked>, Problem> {
+    let client = Arc::clone(client);
+    let read = move |request, stop: &Stop| Step {
+        portion: read_page(&client, &request, stop),
+        then: Vec::new(),
+    };
+    request
+        .map(|request| start_on_threads(vec![request], 1, deadline, read))
+        .transpose()
 }
 
 /// While the feed cannot be read, the gap grows; so much more of it is worth lists of

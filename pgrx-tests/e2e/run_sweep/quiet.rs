@@ -141,7 +141,7 @@ fn between_two_portions_it_holds_nothing_of_the_first() {
         let running = scope.spawn(|| sweeping.batch_execute("call invoice_sync.run_sweep()"));
         wait_until(
             "all but the last were answered and a portion is written",
-            || shop.text("select count(*) from payments") == Some("200".into()),
+            || shop.text("select count(*) >= 200 from payments") == Some("true".into()),
         );
         let samples = (0..50).map(|_| held(&mut shop.db, process)).collect();
         canceling
