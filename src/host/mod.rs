@@ -7,6 +7,7 @@ pub(crate) mod catalog;
 pub(crate) mod elsewhere;
 pub(crate) mod find;
 pub(crate) mod indexes;
+pub(crate) mod lock;
 pub(crate) mod mapping;
 pub(crate) mod monitor;
 pub(crate) mod propose;

@@ -16,23 +16,6 @@ use crate::domain::money::{Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::pg::{Problem, sql};
 
-/// What to do about a row that another transaction has locked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    Wait,
-    /// Leave it out.
-    Skip,
-}
-
-impl Patience {
-    fn clause(self) -> &'static str {
-        match self {
-            Self::Wait => "for update",
-            Self::Skip => "for update skip locked",
-        }
-    }
-}
-
 /// An invoice and its payments, as one reading found them.
 #[derive(Clone, Debug)]
 pub(crate) struct Reading {
@@ -47,7 +30,7 @@ pub(crate) struct Reading {
 /// By the invoice's id, as the database writes it.
 pub(crate) type Readings = BTreeMap<String, Reading>;
 
-type Text = Option<String>;
+pub(super) type Text = Option<String>;
 
 /// By the order of the columns in [`invoices_statement`].
 type RawInvoice = [Text; 11];
@@ -67,7 +50,7 @@ pub(crate) fn read(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem>
     Ok(readings)
 }
 
-fn all_of(readings: &mut Readings) -> Vec<&mut Reading> {
+pub(super) fn all_of(readings: &mut Readings) -> Vec<&mut Reading> {
     readings.values_mut().collect()
 }
 
@@ -100,7 +83,7 @@ fn removed() -> Problem {
 }
 
 /// Without their payments.
-fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
+pub(super) fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
     let ids = json!(ids).to_string();
     let statement = invoices_statement(&mapping.invoices);
     reading_as(mapping.invoices.owner, || {
@@ -112,7 +95,10 @@ fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
 }
 
 /// The payments of these readings' invoices, in place of what is there.
-fn read_payments(mapping: &Mapping, readings: &mut [&mut Reading]) -> Result<(), Problem> {
+pub(super) fn read_payments(
+    mapping: &Mapping,
+    readings: &mut [&mut Reading],
+) -> Result<(), Problem> {
     let mut by_id = BTreeMap::new();
     for reading in readings {
         reading.payments.clear();
@@ -146,151 +132,10 @@ pub(crate) fn read_one(mapping: &Mapping, id: &str) -> Result<Option<Reading>, P
     Ok(read(mapping, &[id])?.into_values().next())
 }
 
-/// An invoice that is locked, with its payments.
-pub(crate) struct Locked {
-    pub(crate) reading: Reading,
-    /// Whether all of its rows are what they were in the reading that was known.
-    pub(crate) is_as_known: bool,
-}
-
-/// Locks these invoices and their payments until the transaction ends, and reads
-/// them: what another transaction wrote before the lock was had is seen. Left out
-/// are those that are not there, and with [`Patience::Skip`] those of which
-/// somebody else has a row. An invoice whose row is what it was in `known` is not
-/// read again.
-///
-/// The ids must be in the order that everybody locks in. An invoice is locked
-/// first, then its payments, always by equality on the invoice's id.
-///
-/// Fails with 40001 where somebody writes payments and does not lock the invoice.
-pub(crate) fn read_locked(
-    mapping: &Mapping,
-    ids: &[&str],
-    patience: Patience,
-    known: Readings,
-) -> Result<BTreeMap<String, Locked>, Problem> {
-    let mut former = Former::default();
-    let mut readings = lock_invoices(mapping, ids, patience, known, &mut former)?;
-    read_payments(mapping, &mut all_of(&mut readings))?;
-    let with_payments: Vec<&str> = ids
-        .iter()
-        .copied()
-        .filter(|id| readings.get(*id).is_some_and(|r| !r.payments.is_empty()))
-        .collect();
-    if !with_payments.is_empty() {
-        lock_payments(mapping, &with_payments, patience, &mut readings)?;
-    }
-    let locked = readings.into_iter().map(|(id, reading)| {
-        let is_as_known = former.get(&id) == Some(&reading.payment_rows);
-        (
-            id,
-            Locked {
-                reading,
-                is_as_known,
-            },
-        )
-    });
-    Ok(locked.collect())
-}
-
-/// The payments of invoices as they were known, of those whose own row is so still.
-type Former = BTreeMap<String, Vec<Row>>;
-
-/// Gives the invoices without their payments.
-fn lock_invoices(
-    mapping: &Mapping,
-    ids: &[&str],
-    patience: Patience,
-    mut known: Readings,
-    former: &mut Former,
-) -> Result<Readings, Problem> {
-    let statement = lock_invoice_statement(mapping, patience);
-    let locked: Vec<Vec<[Text; 2]>> =
-        reading_as(mapping.invoices.owner, || sql::fetch_each(&statement, ids));
-    let (mut readings, mut others) = (Readings::new(), Vec::new());
-    for [id, row] in locked.into_iter().flatten() {
-        let id = id.ok_or_else(|| misread("its key is null"))?;
-        let row = as_row(row)?;
-        match known.remove(&id).filter(|it| it.invoice_row == row) {
-            Some(mut reading) => {
-                former.insert(id.clone(), std::mem::take(&mut reading.payment_rows));
-                readings.insert(id, reading);
-            }
-            None => others.push(id),
-        }
-    }
-    if !others.is_empty() {
-        let others: Vec<&str> = others.iter().map(String::as_str).collect();
-        readings.append(&mut read_invoices(mapping, &others)?);
-    }
-    Ok(readings)
-}
-
-/// Locks the payments that these invoices have, and reads them again.
-fn lock_payments(
-    mapping: &Mapping,
-    ids: &[&str],
-    patience: Patience,
-    readings: &mut Readings,
-) -> Result<(), Problem> {
-    let statement = lock_payments_statement(mapping, patience);
-    let locked: Vec<Vec<[Text; 1]>> =
-        reading_as(mapping.payments.owner, || sql::fetch_each(&statement, ids));
-    let mut again = all_of(readings);
-    again.retain(|reading| !reading.payments.is_empty());
-    read_payments(mapping, &mut again)?;
-    for (id, rows) in ids.iter().zip(locked) {
-        let all_held = readings.get(*id).is_some_and(|reading| {
-            let has = |id: &String| rows.iter().any(|[row]| row.as_ref() == Some(id));
-            reading.payments.iter().all(|payment| has(&payment.id))
-        });
-        if all_held {
-            continue;
-        }
-        if patience == Patience::Wait {
-            return Err(written_meanwhile(id));
-        }
-        readings.remove(*id);
-    }
-    Ok(())
-}
-
-fn written_meanwhile(invoice: &str) -> Problem {
-    Problem::new(
-        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
-        format!("a payment of the invoice {invoice} was written while it was being locked"),
-    )
-}
-
-fn misread(why: impl fmt::Display) -> Problem {
+pub(super) fn misread(why: impl fmt::Display) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         format!("a row was not understood: {why}"),
-    )
-}
-
-/// What it gives is the row as it is once it is locked: PostgreSQL evaluates it anew
-/// where somebody else changed it meanwhile (EvalPlanQual).
-fn lock_invoice_statement(mapping: &Mapping, patience: Patience) -> String {
-    let invoices = &mapping.invoices;
-    format!(
-        "select i.{id}::text, row_to_json(i)::text from {table} i where i.{id} = $1::{key} {clause}",
-        table = invoices.table,
-        id = invoices.id.quoted,
-        key = invoices.id.type_name,
-        clause = patience.clause(),
-    )
-}
-
-fn lock_payments_statement(mapping: &Mapping, patience: Patience) -> String {
-    let payments = &mapping.payments;
-    format!(
-        "select p.{id}::text from {table} p where p.{invoice} = $1::{key} {clause}",
-        table = payments.table,
-        id = payments.id.quoted,
-        invoice = payments.invoice.quoted,
-        key = payments.invoice.type_name,
-        clause = patience.clause(),
     )
 }
 
@@ -465,7 +310,7 @@ fn as_payment(
     Ok((payment, as_row(row)?))
 }
 
-fn as_row(row: Text) -> Result<Row, Problem> {
+pub(super) fn as_row(row: Text) -> Result<Row, Problem> {
     row.map(Row::new).ok_or_else(|| misread("it is null"))
 }
 

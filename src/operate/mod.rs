@@ -8,8 +8,9 @@ mod putback;
 pub(crate) mod resolve;
 pub(crate) mod undo;
 
+use crate::host::lock::{Patience, read_locked};
 use crate::host::mapping::Mapping;
-use crate::host::read::{Patience, Reading, Readings, read_locked, read_one};
+use crate::host::read::{Reading, Readings, read_one};
 use crate::pg::Problem;
 use crate::sweep::treatment::Mode;
 

@@ -10,12 +10,13 @@ use super::contention::{
 };
 use super::hold::left_to_a_person;
 use super::outcome::Outcome;
-use super::report::{Report, Settled};
+use super::report::Report;
+use super::report::record::Settled;
 use super::together::write_together;
 use super::treatment::{Mode, Treatment};
 use crate::domain::invoice::Invoice;
 use crate::domain::plan::Plan;
-use crate::host::read::Patience;
+use crate::host::lock::Patience;
 use crate::ledger::events::Verdict;
 use crate::ledger::issues;
 use crate::pg::{Problem, Transactions, in_subtransaction};

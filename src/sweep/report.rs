@@ -1,25 +1,24 @@
 //! What a run says in the end: to the ledger, and to its caller.
 
+pub(crate) mod record;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use self::record::{Settled, subject, write_down};
 use super::connect;
 use super::outcome::{Outcome, describe};
 use super::treatment::Mode;
 use crate::alert::outbox;
-use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
 use crate::domain::feed::Gap;
-use crate::domain::invoice::Invoice;
 use crate::domain::issue::{Issue, IssueKind, Severity};
-use crate::domain::payment::PaymentStatus;
-use crate::domain::plan::PaymentChange;
 use crate::ledger::budget::Usage;
-use crate::ledger::changes::{self, Change};
-use crate::ledger::issues::{self, Asked, Judged, Subject};
+use crate::ledger::changes::Change;
+use crate::ledger::checks;
+use crate::ledger::issues::{self, Subject};
 use crate::ledger::runs::{self, Kind, State, Totals};
-use crate::ledger::{checks, memory};
 use crate::pg::{Problem, waited_for_threads};
 use crate::stripe::gather::Planned;
 
@@ -62,13 +61,6 @@ impl Failure {
             "hint": problem.hint_text(),
         }))
     }
-}
-
-/// What came of an invoice, and what Stripe said about it: `None` where it was
-/// not asked.
-pub(super) struct Settled<'a> {
-    pub(super) outcome: Outcome,
-    pub(super) evidence: Option<&'a [Evidence]>,
 }
 
 /// What was changed for an invoice, or in a dry run would be.
@@ -365,116 +357,9 @@ fn as_json(problem: &Problem) -> Value {
     })
 }
 
-fn subject(invoice: &Invoice) -> Subject<'_> {
-    Subject {
-        invoice: Some(&invoice.id),
-        number: invoice.number.as_deref(),
-    }
-}
-
-/// Into the ledger, a statement for each of its tables.
-fn write_down(run: i64, settled: &[&Settled]) {
-    let mut entries = Vec::new();
-    let mut found = Vec::new();
-    let mut judged = Vec::new();
-    let mut lessons = Vec::new();
-    let mut checks = Vec::new();
-    for Settled { outcome, evidence } in settled {
-        let (invoice, plan) = (&outcome.invoice, &outcome.plan);
-        if !outcome.changes.is_empty() {
-            entries.push(changes::Entry {
-                invoice: &invoice.id,
-                changes: &outcome.changes,
-                evidence: explained(outcome, evidence.unwrap_or_default()),
-            });
-        }
-        found.extend(plan.issues.iter().map(|issue| (subject(invoice), issue)));
-        let asked = match evidence {
-            Some(_) => Asked::Yes,
-            None => Asked::No,
-        };
-        judged.push(Judged {
-            invoice: &invoice.id,
-            plan,
-            asked,
-        });
-        if let Some(evidence) = evidence {
-            lessons.push(memory::Lesson {
-                invoice: &invoice.id,
-                evidence,
-                learned: &plan.learned,
-            });
-            checks.push((invoice, plan.recheck));
-        }
-    }
-    changes::record(run, &entries);
-    issues::raise(run, &found);
-    issues::resolve_others(run, &judged);
-    issues::resolve_claimed(run, &claimed(settled));
-    memory::note(&lessons);
-    checks::note(&checks);
-}
-
-/// The ids of payments that an invoice has taken as its own, one way or another.
-fn claimed<'s>(settled: &[&'s Settled]) -> BTreeSet<&'s str> {
-    settled
-        .iter()
-        .filter(|of| of.outcome.is_done())
-        .flat_map(|of| of.evidence.unwrap_or_default())
-        .filter_map(|finding| match finding {
-            Evidence::Payment(payment) => Some(&payment.ids),
-            _ => None,
-        })
-        .flat_map(|ids| [&ids.session, &ids.intent, &ids.charge])
-        .filter_map(Option::as_deref)
-        .collect()
-}
-
 fn describe_gap(gap: Gap) -> String {
     format!(
         "Stripe's events of {} hours are gone, because nobody read them within 30 days: run_sweep looks through its lists instead (see invoice_sync.progress).",
         (gap.until - gap.since + 3599) / 3600
     )
-}
-
-/// What Stripe said, and for which rows it confirmed the payment that they waited for.
-fn explained(outcome: &Outcome, evidence: &[Evidence]) -> Value {
-    let mut explained = digest(evidence);
-    let confirmed: Vec<Value> = outcome
-        .intended
-        .payments
-        .iter()
-        .filter_map(|change| match change {
-            PaymentChange::Update(update) if update.status == Some(PaymentStatus::Paid) => {
-                // Payments come before the invoice, which may have the same number.
-                let change = outcome.changes.iter().find(|c| c.row == update.row)?;
-                Some(json!({
-                    "table_name": change.table, "row_id": change.row, "payment": update.ids.key(),
-                }))
-            }
-            _ => None,
-        })
-        .collect();
-    if !confirmed.is_empty() {
-        explained["confirmed"] = confirmed.into();
-    }
-    explained
-}
-
-/// What Stripe said, as far as a change has to be explained by it.
-pub(crate) fn digest(evidence: &[Evidence]) -> Value {
-    let payments = merge_payments(evidence);
-    let received = payments.iter().filter_map(|payment| match payment.state {
-        PaymentState::Received(money) => Some(json!({
-            "session": payment.ids.session,
-            "payment_intent": payment.ids.intent,
-            "charge": payment.ids.charge,
-            "received": money.minor,
-            "refunded": payment.refunded,
-            "currency": money.currency.code(),
-            "request_id": payment.request_id,
-        })),
-        _ => None,
-    });
-    json!({ "stripe": received.collect::<Vec<_>>() })
 }

@@ -1,0 +1,118 @@
+//! Whether the facts are still those that a person decided on.
+
+use serde_json::Value;
+
+use super::Case;
+use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
+use crate::domain::issue::IssueKind;
+use crate::domain::plan::{PaymentChange, Plan};
+use crate::ledger::{desk, issues};
+use crate::operate::deeds::not_now;
+use crate::pg::Problem;
+use crate::sweep::hold;
+use crate::sweep::treatment::Mode;
+
+impl Case<'_> {
+    /// The issue itself, once the invoice is locked: fails with 55000 where it has
+    /// been resolved meanwhile, or tells of other facts than those that the person
+    /// has seen. In a write it stays locked, so what is settled is what was compared.
+    pub(super) fn must_be_as_seen(&self) -> Result<(), Problem> {
+        let locked = self.decision.mode == Mode::Write;
+        let now = desk::open_issue(self.issue.id, locked)?;
+        let given = self.decision.arguments.get("seen");
+        let seen = given.filter(|given| !given.is_null());
+        for seen in seen.into_iter().chain([&self.issue.evidence]) {
+            if !issues::same_facts(seen, &now.evidence) {
+                return Err(not_now("the facts have moved")
+                    .detail(format!("The issue says now: {}", now.summary))
+                    .hint("Look at it in invoice_sync.open_issues, and decide again."));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the rows alone cannot tell that the issue is over.
+    pub(super) fn rests_on_stripe(&self, plan: &Plan) -> bool {
+        let by_rows = [
+            IssueKind::PaidWithoutPayment,
+            IssueKind::AmountMismatch,
+            IssueKind::Overpaid,
+        ];
+        let kind = self.issue.kind();
+        self.issue.object.is_some()
+            || !by_rows
+                .iter()
+                .any(|own| Some(*own) == kind && !plan.undecided.contains(own))
+    }
+
+    /// Fails with 55000 where more would be repaired again than what was undone.
+    pub(super) fn must_be_what_was_undone(&self, plan: &Plan) -> Result<(), Problem> {
+        if !self.is_about_undone() {
+            return Ok(());
+        }
+        match hold::beyond(&self.issue.evidence, plan) {
+            Some(more) => Err(self.moved(&format!("it would also be: {more}."))),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails with 55000 where Stripe has another sum now than the issue tells of.
+    pub(super) fn must_be_what_was_received(&self, evidence: &[Evidence]) -> Result<(), Problem> {
+        let object = self.issue.object.as_deref().unwrap_or_default();
+        let told = self.issue.evidence.get("received").and_then(Value::as_str);
+        let now = merge_payments(evidence).into_iter().find_map(|payment| {
+            let received = match payment.state {
+                PaymentState::Received(money) => money.to_string(),
+                _ => return None,
+            };
+            payment.ids.contains(object).then_some(received)
+        });
+        if told.is_none() || told == now.as_deref() {
+            return Ok(());
+        }
+        Err(self.moved(&format!(
+            "Stripe received {}.",
+            now.as_deref().unwrap_or("nothing")
+        )))
+    }
+
+    /// Fails with 55000 where the issue is not found again as it was.
+    pub(super) fn must_still_stand(&self, plan: &Plan, must_be_found: bool) -> Result<(), Problem> {
+        let found = plan.issues.iter().find(|issue| {
+            Some(issue.kind) == self.issue.kind() && issue.object == self.issue.object
+        });
+        let now = match found {
+            Some(found) if issues::same_facts(&found.evidence, &self.issue.evidence) => {
+                return Ok(());
+            }
+            Some(found) => found.summary.clone(),
+            None if must_be_found => "That is not so any more.".to_owned(),
+            None => return Ok(()),
+        };
+        Err(self.moved(&now))
+    }
+
+    /// A payment is linked where the invoice would take it.
+    pub(super) fn must_be_booked_by(&self, plan: &Plan) -> Result<(), Problem> {
+        let object = self.issue.object.as_deref();
+        let books = plan.payments.iter().any(|change| match change {
+            PaymentChange::Insert(new) => object.is_some_and(|id| new.ids.contains(id)),
+            PaymentChange::Update(update) => object.is_some_and(|id| update.ids.contains(id)),
+        });
+        if books {
+            return Ok(());
+        }
+        let why = plan
+            .issues
+            .iter()
+            .find(|issue| issue.object.as_deref() == object);
+        let why = why.map_or_else(|| plan.reasons.join("; "), |issue| issue.summary.clone());
+        Err(not_now("the payment cannot be recorded for that invoice").detail(why))
+    }
+
+    fn moved(&self, now: &str) -> Problem {
+        not_now("the facts have moved")
+            .detail(format!("The issue says: {} Now: {now}", self.issue.summary))
+            .hint("Call invoice_sync.sync_invoice to see what holds now.")
+    }
+}

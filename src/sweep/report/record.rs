@@ -1,0 +1,127 @@
+//! What came of invoices is written into the ledger.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
+use crate::domain::invoice::Invoice;
+use crate::domain::payment::PaymentStatus;
+use crate::domain::plan::PaymentChange;
+use crate::ledger::issues::{self, Asked, Judged, Subject};
+use crate::ledger::{changes, checks, memory};
+use crate::sweep::outcome::Outcome;
+
+/// What came of an invoice, and what Stripe said about it: `None` where it was
+/// not asked.
+pub(crate) struct Settled<'a> {
+    pub(crate) outcome: Outcome,
+    pub(crate) evidence: Option<&'a [Evidence]>,
+}
+
+pub(super) fn subject(invoice: &Invoice) -> Subject<'_> {
+    Subject {
+        invoice: Some(&invoice.id),
+        number: invoice.number.as_deref(),
+    }
+}
+
+/// Into the ledger, a statement for each of its tables.
+pub(super) fn write_down(run: i64, settled: &[&Settled]) {
+    let mut entries = Vec::new();
+    let mut found = Vec::new();
+    let mut judged = Vec::new();
+    let mut lessons = Vec::new();
+    let mut checks = Vec::new();
+    for Settled { outcome, evidence } in settled {
+        let (invoice, plan) = (&outcome.invoice, &outcome.plan);
+        if !outcome.changes.is_empty() {
+            entries.push(changes::Entry {
+                invoice: &invoice.id,
+                changes: &outcome.changes,
+                evidence: explained(outcome, evidence.unwrap_or_default()),
+            });
+        }
+        found.extend(plan.issues.iter().map(|issue| (subject(invoice), issue)));
+        let asked = match evidence {
+            Some(_) => Asked::Yes,
+            None => Asked::No,
+        };
+        judged.push(Judged {
+            invoice: &invoice.id,
+            plan,
+            asked,
+        });
+        if let Some(evidence) = evidence {
+            lessons.push(memory::Lesson {
+                invoice: &invoice.id,
+                evidence,
+                learned: &plan.learned,
+            });
+            checks.push((invoice, plan.recheck));
+        }
+    }
+    changes::record(run, &entries);
+    issues::raise(run, &found);
+    issues::resolve_others(run, &judged);
+    issues::resolve_claimed(run, &claimed(settled));
+    memory::note(&lessons);
+    checks::note(&checks);
+}
+
+/// The ids of payments that an invoice has taken as its own, one way or another.
+fn claimed<'s>(settled: &[&'s Settled]) -> BTreeSet<&'s str> {
+    settled
+        .iter()
+        .filter(|of| of.outcome.is_done())
+        .flat_map(|of| of.evidence.unwrap_or_default())
+        .filter_map(|finding| match finding {
+            Evidence::Payment(payment) => Some(&payment.ids),
+            _ => None,
+        })
+        .flat_map(|ids| [&ids.session, &ids.intent, &ids.charge])
+        .filter_map(Option::as_deref)
+        .collect()
+}
+
+/// What Stripe said, and for which rows it confirmed the payment that they waited for.
+fn explained(outcome: &Outcome, evidence: &[Evidence]) -> Value {
+    let mut explained = digest(evidence);
+    let confirmed: Vec<Value> = outcome
+        .intended
+        .payments
+        .iter()
+        .filter_map(|change| match change {
+            PaymentChange::Update(update) if update.status == Some(PaymentStatus::Paid) => {
+                // Payments come before the invoice, which may have the same number.
+                let change = outcome.changes.iter().find(|c| c.row == update.row)?;
+                Some(json!({
+                    "table_name": change.table, "row_id": change.row, "payment": update.ids.key(),
+                }))
+            }
+            _ => None,
+        })
+        .collect();
+    if !confirmed.is_empty() {
+        explained["confirmed"] = confirmed.into();
+    }
+    explained
+}
+
+/// What Stripe said, as far as a change has to be explained by it.
+pub(crate) fn digest(evidence: &[Evidence]) -> Value {
+    let payments = merge_payments(evidence);
+    let received = payments.iter().filter_map(|payment| match payment.state {
+        PaymentState::Received(money) => Some(json!({
+            "session": payment.ids.session,
+            "payment_intent": payment.ids.intent,
+            "charge": payment.ids.charge,
+            "received": money.minor,
+            "refunded": payment.refunded,
+            "currency": money.currency.code(),
+            "request_id": payment.request_id,
+        })),
+        _ => None,
+    });
+    json!({ "stripe": received.collect::<Vec<_>>() })
+}
