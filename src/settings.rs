@@ -14,14 +14,14 @@ use std::time::Duration;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 use crate::pg::Problem;
-use crate::pg::guc::{self, define_text};
+use crate::pg::guc::{self, TextSetting, define_text};
 
 pub(crate) use secret::Secret;
 
 use reference::{resolve_list, resolve_one};
 use text::{
     ResendApiBase, ResendApiKey, StripeAccount, StripeApiBase, StripeApiKey, StripeApiVersion,
-    StripeWebhookSecret, value_of,
+    StripeWebhookSecret,
 };
 
 /// How many requests are under way at once. More than 64 threads in a backend
@@ -105,17 +105,17 @@ pub(crate) fn stripe_webhook_secrets() -> Result<Vec<Secret>, Problem> {
 
 /// Where Stripe answers, without a slash at the end.
 pub(crate) fn stripe_api_base() -> String {
-    base_url::without_trailing_slash(value_of::<StripeApiBase>())
+    base_url::without_trailing_slash(StripeApiBase::value())
 }
 
 /// The version of Stripe's API that is asked for (`Stripe-Version`).
 pub(crate) fn stripe_api_version() -> String {
-    value_of::<StripeApiVersion>()
+    StripeApiVersion::value()
 }
 
 /// The connected account that requests are made for (`Stripe-Account`).
 pub(crate) fn stripe_account() -> Option<String> {
-    Some(value_of::<StripeAccount>()).filter(|account| !account.is_empty())
+    Some(StripeAccount::value()).filter(|account| !account.is_empty())
 }
 
 /// Resend's API key, `None` where none is set. Errors as [`stripe_api_key`].
@@ -125,7 +125,7 @@ pub(crate) fn resend_api_key() -> Result<Option<Secret>, Problem> {
 
 /// Where Resend answers, without a slash at the end.
 pub(crate) fn resend_api_base() -> String {
-    base_url::without_trailing_slash(value_of::<ResendApiBase>())
+    base_url::without_trailing_slash(ResendApiBase::value())
 }
 
 /// How many threads make requests.

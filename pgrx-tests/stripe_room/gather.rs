@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use stripe_double::{Action, Checkout, Config, Double, Fault, Purchase};
 
 use super::super::client::Connection;
+use super::super::desk::Question;
 use super::super::error::StripeError;
-use super::super::gather::{Cost, Gathered, Gathering, Planned, Question};
+use super::super::gather::{Cost, Gathered, Gathering, Planned};
 use super::super::objects::Reading;
 use super::{AMPLE, connection, double};
 use crate::domain::evidence::Evidence;

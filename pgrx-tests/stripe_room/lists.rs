@@ -5,7 +5,8 @@ use std::time::Instant;
 use stripe_double::{Action, Checkout, Dispute, Double, Fault, Intent, Purchase, Refund};
 
 use super::super::client::Connection;
-use super::super::gather::{Gathered, Gathering, Planned, Question};
+use super::super::desk::Question;
+use super::super::gather::{Gathered, Gathering, Planned};
 use super::super::objects::Reading;
 use super::super::retrieve::retrieve;
 use super::{AMPLE, client, connection, double};

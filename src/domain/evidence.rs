@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::identity::{PaymentIds, StripeId};
 use super::money::Money;
-use super::rules::Memory;
 
 /// The answer to one question put to Stripe about one stored id.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,19 +164,6 @@ impl Dispute {
 }
 
 impl StripePayment {
-    /// A snapshot may be older than what is known: it never takes a refund or a
-    /// dispute back.
-    pub(crate) fn never_below(&mut self, memory: &Memory) {
-        let known = [&self.ids.intent, &self.ids.session, &self.ids.charge]
-            .into_iter()
-            .flatten()
-            .find_map(|id| memory.0.get(id));
-        if let Some(known) = known {
-            self.refunded = self.refunded.max(known.refunded);
-            self.dispute = self.dispute.take().or_else(|| known.dispute.clone());
-        }
-    }
-
     /// So that what is said once reads like what is said twice.
     fn alone(mut self) -> Self {
         self.gratuity = self.gratuity.merge(Gratuity::None);

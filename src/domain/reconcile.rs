@@ -8,12 +8,13 @@ mod booking;
 mod books;
 mod invoice;
 mod payments;
+mod receipt;
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use self::payments::Receipt;
+use self::receipt::Receipt;
 use super::evidence::{Evidence, merge_payments};
 use super::identity::PaymentIds;
 use super::invoice::{Field, Invoice, InvoiceStatus};

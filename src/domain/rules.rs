@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::evidence::Dispute;
+use super::evidence::{Dispute, StripePayment};
 use super::identity::PaymentIds;
 use super::invoice::InvoiceStatus;
 use super::money::AmountUnit;
@@ -82,6 +82,22 @@ impl PaymentWords {
 /// have no column for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Memory(pub(crate) BTreeMap<String, Remembered>);
+
+impl Memory {
+    /// What a snapshot says that may be older than what is known: it never takes a
+    /// refund or a dispute back.
+    pub(crate) fn raise(&self, payment: &mut StripePayment) {
+        let ids = &payment.ids;
+        let known = [&ids.intent, &ids.session, &ids.charge]
+            .into_iter()
+            .flatten()
+            .find_map(|id| self.0.get(id));
+        if let Some(known) = known {
+            payment.refunded = payment.refunded.max(known.refunded);
+            payment.dispute = payment.dispute.take().or_else(|| known.dispute.clone());
+        }
+    }
+}
 
 /// Payments that are in the books of other invoices: by each of their ids, the
 /// invoice.

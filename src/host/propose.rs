@@ -3,6 +3,7 @@
 
 mod columns;
 mod landscape;
+mod names;
 mod tables;
 mod values;
 mod words;
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 
 use self::columns::{INVOICE, PAYMENT, Wish};
 use self::landscape::Landscape;
+use self::names::Choice;
 use self::words::{StatusWords, Vocabulary};
 use super::catalog::{Column, Table};
 use super::settings::Settings;
@@ -76,9 +78,6 @@ pub(crate) fn propose(
     sheet.put_unit(invoices, payments);
     Ok(sheet.rows)
 }
-
-/// A column and why it was chosen.
-type Choice = (String, String);
 
 /// The proposals so far.
 struct Sheet {
@@ -212,13 +211,4 @@ fn array_literal<'a>(words: impl Iterator<Item = &'a str>) -> String {
         format!("\"{escaped}\"")
     };
     format!("{{{}}}", words.map(quoted).collect::<Vec<_>>().join(","))
-}
-
-/// A name without what people write differently: `Total Amount`, `totalAmount`
-/// and `total_amount` are one.
-fn squash(name: &str) -> String {
-    name.chars()
-        .filter(|c| c.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect()
 }

@@ -23,6 +23,12 @@ pub(crate) trait TextSetting {
 
     fn variable() -> &'static GucSetting<Option<CString>>;
 
+    /// The present value, trimmed; empty where it is not set.
+    fn value() -> String {
+        let value = Self::variable().get();
+        value.map_or_else(String::new, |text| text.to_string_lossy().trim().to_owned())
+    }
+
     /// Whether `value` may be taken from where it came. Must not touch the
     /// database: it is asked in the postmaster, too.
     fn judge(value: &str, arrival: Arrival) -> Result<(), Refusal>;

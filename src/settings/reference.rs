@@ -8,7 +8,6 @@ use core::ffi::CStr;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
 use super::secret::{Secret, wipe};
-use super::text::value_of;
 use crate::pg::Problem;
 use crate::pg::guc::{self, Arrival, Refusal, TextSetting};
 
@@ -142,7 +141,7 @@ pub(super) fn holds_literal(value: &CStr) -> bool {
 
 /// The one secret of a setting.
 pub(super) fn resolve_one<S: TextSetting>() -> Result<Option<Secret>, Problem> {
-    let value = value_of::<S>();
+    let value = S::value();
     if value.is_empty() {
         return Ok(None);
     }
@@ -157,7 +156,7 @@ pub(super) fn resolve_one<S: TextSetting>() -> Result<Option<Secret>, Problem> {
 /// The secrets of a setting that holds several; each reference may lead to
 /// several again, separated by commas or line ends.
 pub(super) fn resolve_list<S: TextSetting>() -> Result<Vec<Secret>, Problem> {
-    let value = value_of::<S>();
+    let value = S::value();
     let setting = S::NAME.to_string_lossy();
     let mut secrets = Vec::new();
     for reference in references(&value) {

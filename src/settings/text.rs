@@ -88,14 +88,6 @@ text_settings! {
     judge base_url::judge;
 }
 
-/// A text setting's present value, trimmed; empty where it is not set.
-pub(super) fn value_of<S: TextSetting>() -> String {
-    match S::variable().get() {
-        Some(value) => value.to_string_lossy().trim().to_owned(),
-        None => String::new(),
-    }
-}
-
 fn judge_version(value: &str, _arrival: Arrival) -> Result<(), Refusal> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     if !value.is_empty() && value.bytes().all(is_token) {

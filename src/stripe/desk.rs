@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::error::StripeError;
-use super::gather::Question;
 use super::lists::List;
 use super::planner::{Contents, Planner, Walk};
 use super::retrieve::is_of_other_mode;
@@ -17,6 +16,19 @@ pub(super) enum Job {
     Page(List, Walk),
     /// The place of a question, and the question.
     Answer(usize, Open),
+}
+
+/// What is to be asked about one invoice.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    /// What the asker knows it by: an invoice's id, a payment's.
+    pub(crate) about: String,
+    /// As the host stores them, sessions first: a session brings its intent along.
+    pub(crate) ids: Vec<String>,
+    /// When the object of the first id was created at Stripe, in seconds since
+    /// 1970, where that is known: it makes lists cheaper, and costs little where
+    /// it is wrong.
+    pub(crate) created: Option<i64>,
 }
 
 /// A question that is not answered yet.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::client::{Client, Connection};
-use super::desk::{Desk, Found, Job, Open, speaks_of};
+use super::desk::{Desk, Found, Job, Open, Question, speaks_of};
 use super::error::StripeError;
 use super::lists::{List, Page};
 use super::objects::{self, Reading};
@@ -20,19 +20,6 @@ use crate::pg::{Problem, Running, Step, Stop, start_on_threads};
 
 /// So many questions in a row without an answer, and Stripe counts as unreachable.
 const FAILURES_THAT_END_A_RUN: u32 = 5;
-
-/// What is to be asked about one invoice.
-#[derive(Clone, Debug)]
-pub(crate) struct Question {
-    /// What the asker knows it by: an invoice's id, a payment's.
-    pub(crate) about: String,
-    /// As the host stores them, sessions first: a session brings its intent along.
-    pub(crate) ids: Vec<String>,
-    /// When the object of the first id was created at Stripe, in seconds since
-    /// 1970, where that is known: it makes lists cheaper, and costs little where
-    /// it is wrong.
-    pub(crate) created: Option<i64>,
-}
 
 /// What came of it.
 #[derive(Clone, Debug)]

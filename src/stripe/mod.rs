@@ -3,7 +3,7 @@
 //! all of it may run on threads of its own.
 
 pub(crate) mod client;
-mod desk;
+pub(crate) mod desk;
 pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod gather;

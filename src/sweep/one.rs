@@ -18,7 +18,8 @@ use crate::host::read::{Reading, read_one};
 use crate::host::settings::Settings;
 use crate::ledger::runs::Kind;
 use crate::pg::Problem;
-use crate::stripe::gather::{Question, gather};
+use crate::stripe::desk::Question;
+use crate::stripe::gather::gather;
 
 /// A person waits, and a gateway's time-out is near: the whole of Stripe's
 /// part, retries included.

@@ -28,8 +28,9 @@ use crate::ledger::retention;
 use crate::ledger::runs::{self, Kind};
 use crate::pg::{Problem, Transactions, in_subtransaction};
 use crate::stripe::client::Connection;
+use crate::stripe::desk::Question;
 use crate::stripe::error::StripeError;
-use crate::stripe::gather::{Finding, Gathering, Question};
+use crate::stripe::gather::{Finding, Gathering};
 use crate::stripe::objects::Reading;
 
 /// What a batch of a sweep in transactions of its own holds: little enough for its

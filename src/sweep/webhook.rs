@@ -24,8 +24,9 @@ use crate::ledger::memory;
 use crate::ledger::runs::Kind;
 use crate::pg::{Problem, Transactions, in_subtransaction, with_lock_patience};
 use crate::settings::{self, Secret};
+use crate::stripe::desk::Question;
 use crate::stripe::events::read_event;
-use crate::stripe::gather::{Cost, Question, gather};
+use crate::stripe::gather::{Cost, gather};
 use crate::stripe::objects::read_snapshot;
 use crate::stripe::signature::{Rejection, verify};
 
@@ -150,7 +151,7 @@ fn gather_evidence(
         let Ok(Some(mut payment)) = read_snapshot(&event.snapshot, &reading) else {
             return Ok(Err("the event alone does not tell enough".to_owned()));
         };
-        payment.never_below(&memory::recall_payment(&payment.ids));
+        memory::recall_payment(&payment.ids).raise(&mut payment);
         return Ok(Ok(vec![Evidence::Payment(payment)]));
     }
     let Some(connection) = connect::connection()? else {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::payments::Receipt;
+use super::receipt::Receipt;
 use super::{Draft, Facts, books};
 use crate::domain::evidence::Dispute;
 use crate::domain::identity::PaymentIds;

@@ -2,58 +2,13 @@
 
 use serde_json::json;
 
+use super::receipt::Receipt;
 use super::{Draft, Facts};
 use crate::domain::evidence::{Dispute, Gratuity, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::{AmountUnit, Currency, Money};
-use crate::domain::payment::PaymentStatus;
 use crate::domain::recheck::Recheck;
 use crate::domain::rules::{Remembered, Rules};
-
-/// A payment that Stripe received for this invoice, taken apart.
-pub(super) struct Receipt<'a> {
-    pub(super) payment: &'a StripePayment,
-    pub(super) received: Money,
-    pub(super) gratuity: Money,
-    pub(super) refunded: Money,
-}
-
-impl Receipt<'_> {
-    /// What the payment row's amount is to be.
-    pub(super) fn base(&self) -> Money {
-        Money::new(
-            self.received.minor - self.gratuity.minor,
-            self.received.currency,
-        )
-    }
-
-    pub(super) fn wholly_refunded(&self) -> bool {
-        self.refunded.minor >= self.received.minor
-    }
-
-    fn withheld(&self) -> bool {
-        self.payment
-            .dispute
-            .as_ref()
-            .is_some_and(Dispute::withholds_money)
-    }
-
-    pub(super) fn key(&self) -> Option<&str> {
-        self.payment.ids.key()
-    }
-
-    /// The status that the row should have, by the words that the host has.
-    pub(super) fn status(&self, rules: &Rules) -> PaymentStatus {
-        let words = &rules.payment_words;
-        if self.wholly_refunded() && words.refunded.is_some() {
-            PaymentStatus::Refunded
-        } else if self.withheld() && words.disputed.is_some() {
-            PaymentStatus::Disputed
-        } else {
-            PaymentStatus::Paid
-        }
-    }
-}
 
 impl Draft {
     /// The money of a payment that is this invoice's; `None` where there is none, or

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Choice, squash};
+use super::names::{Choice, squash};
 use crate::host::catalog::{Column, Role, Table};
 
 /// A setting that wants a column, and the names that such columns have, the

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Choice, squash};
+use super::names::{Choice, squash};
 use crate::host::catalog::{Role, Table, not_understood};
 use crate::pg::{Problem, sql};
 

@@ -6,7 +6,7 @@ use pgrx::prelude::PgSqlErrorCode;
 
 use super::columns::{INVOICE, PAYMENT, Wish};
 use super::landscape::Landscape;
-use super::squash;
+use super::names::squash;
 use crate::host::catalog::Table;
 use crate::pg::Problem;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::landscape::Landscape;
-use super::squash;
+use super::names::squash;
 use crate::host::catalog::{Column, Role, Table};
 use crate::host::source::Source;
 

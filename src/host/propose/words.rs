@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::landscape::Landscape;
-use super::squash;
+use super::names::squash;
 use crate::host::catalog::{Column, Table};
 use crate::host::write::reading_as;
 use crate::pg::sql;
