@@ -3,6 +3,7 @@
 
 mod keys;
 mod overridden;
+mod reading;
 mod refused;
 mod rights;
 
