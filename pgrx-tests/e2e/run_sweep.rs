@@ -11,6 +11,7 @@ mod lists;
 mod manners;
 mod motley;
 mod neighbours;
+mod owners;
 mod quiet;
 mod rounds;
 
@@ -25,6 +26,25 @@ fn run(session: &mut Client) {
     session
         .batch_execute("call invoice_sync.run_sweep()")
         .unwrap_or_else(|error| panic!("{}", tell(&error)));
+}
+
+/// The same invoices and payments, and the same Stripe.
+fn twin_of(shop: &mut Shop, tables: &str) -> Shop {
+    let mut twin = Shop::with_tables(tables);
+    let base = shop.stripe.url();
+    twin.configure("stripe_api_base", &base);
+    for table in ["invoices", "payments"] {
+        let rows: Value = shop.json(&format!("jsonb_agg(to_jsonb(t)) from {table} t"));
+        twin.db
+            .execute(
+                &format!(
+                    "insert into {table} select * from jsonb_populate_recordset(null::{table}, $1)"
+                ),
+                &[&rows],
+            )
+            .expect("the rows are copied");
+    }
+    twin
 }
 
 /// The row of the run that began last.

@@ -4,6 +4,7 @@
 mod columns;
 mod keys;
 mod overridden;
+mod reading;
 mod refused;
 mod rights;
 

@@ -2,7 +2,6 @@
 //! are locked and written. Nothing here knows Stripe.
 
 pub(crate) mod admin;
-pub(crate) mod candidates;
 pub(crate) mod catalog;
 pub(crate) mod elsewhere;
 pub(crate) mod find;
@@ -10,12 +9,14 @@ pub(crate) mod indexes;
 pub(crate) mod lock;
 pub(crate) mod mapping;
 pub(crate) mod monitor;
+mod part;
 pub(crate) mod propose;
 pub(crate) mod reach;
 pub(crate) mod read;
 pub(crate) mod restore;
 pub(crate) mod row;
 pub(crate) mod settings;
+pub(crate) mod sieve;
 pub(crate) mod source;
 pub(crate) mod stretch;
 pub(crate) mod words;

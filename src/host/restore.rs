@@ -233,39 +233,61 @@ pub(crate) fn generated_columns(mapping: &Mapping, spot: Spot) -> Vec<String> {
 /// A foreign key by which removing a payment would change rows of a third table.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Dependent {
+    /// Quoted, with its schema.
     pub(crate) table: String,
+    owner: u32,
     statement: String,
 }
+
+/// What refers to a payment is looked for by the values of its row, a JSON document: only
+/// the dependent table is read. The values have types of PostgreSQL's own, else those of
+/// the dependent table, without the checks of domains: no code of the payments' owner
+/// runs as another.
+const DEPENDENTS: &str = "
+    with recursive base (type, oid, is_hosts) as (
+        select t.oid, t.oid, t.typnamespace <> 'pg_catalog'::regnamespace
+        from pg_type t where t.typtype <> 'd'
+        union all
+        select t.oid, b.oid, b.is_hosts
+        from pg_type t join base b on b.type = t.typbasetype
+        where t.typtype = 'd'
+    )
+    select jsonb_build_object(
+        'table', c.oid::regclass::text,
+        'owner', c.relowner::bigint,
+        'statement', format(
+            'select to_jsonb(true) from %s c join jsonb_to_record($1::jsonb) p (%s) on %s limit 1',
+            c.oid::regclass, k.columns, k.conditions))
+    from pg_constraint f
+    join pg_class c on c.oid = f.conrelid
+    cross join lateral (
+        select string_agg(format('%I %s', p.attname, format_type(
+                   case when theirs.is_hosts then mine.oid else theirs.oid end, -1)), ', ') as columns,
+               string_agg(format('c.%I = p.%I', d.attname, p.attname), ' and ') as conditions
+        from unnest(f.conkey, f.confkey) k (mine, theirs)
+        join pg_attribute d on d.attrelid = f.conrelid and d.attnum = k.mine
+        join pg_attribute p on p.attrelid = f.confrelid and p.attnum = k.theirs
+        join base mine on mine.type = d.atttypid
+        join base theirs on theirs.type = p.atttypid
+    ) k
+    where f.contype = 'f' and f.confrelid = $1::regclass and f.confdeltype in ('c', 'n', 'd')
+    order by 1";
 
 impl Dependent {
     /// The foreign keys to the payments that cascade, or set what refers to null.
     pub(crate) fn of_payments(mapping: &Mapping) -> Vec<Self> {
-        let payments = &mapping.payments;
-        sql::fetch(
-            "select jsonb_build_object('table', f.conrelid::regclass::text, 'statement', format(
-                'select to_jsonb(true) from %s c join %s p on %s where p.%s = $1::%s limit 1',
-                f.conrelid::regclass, f.confrelid::regclass,
-                (select string_agg(format('c.%I = p.%I', mine.attname, theirs.attname), ' and ')
-                 from unnest(f.conkey, f.confkey) k (mine, theirs)
-                 join pg_attribute mine on mine.attrelid = f.conrelid and mine.attnum = k.mine
-                 join pg_attribute theirs on theirs.attrelid = f.confrelid and theirs.attnum = k.theirs),
-                $2, $3))
-            from pg_constraint f
-            where f.contype = 'f' and f.confrelid = $1::regclass and f.confdeltype in ('c', 'n', 'd')
-            order by f.conrelid::regclass::text",
-            &[
-                Some(&payments.table),
-                Some(&payments.id.quoted),
-                Some(&payments.id.type_name),
-            ],
-        )
-        .into_iter()
-        .filter_map(|row| serde_json::from_value(row).ok())
-        .collect()
+        sql::fetch(DEPENDENTS, &[Some(&mapping.payments.table)])
+            .into_iter()
+            .filter_map(|row| serde_json::from_value(row).ok())
+            .collect()
     }
 
-    /// Whether a row of that table refers to this payment.
-    pub(crate) fn refers_to(&self, payment: &str) -> bool {
-        sql::fetch_one(&self.statement, &[Some(payment)]).is_some()
+    /// Whether a row of that table, which is read as its owner, refers to this payment.
+    pub(crate) fn refers_to(&self, payment: &Value) -> bool {
+        let payment = payment.to_string();
+        let found = reading_as(self.owner, || {
+            sql::fetch_one(&self.statement, &[Some(&payment)])
+        });
+        found.is_some()
     }
 }

@@ -7,15 +7,16 @@
 
 use serde::Deserialize;
 
-use super::candidates::{Candidate, Part, look};
 use super::mapping::Mapping;
+use super::part::{Of, Part, Piece};
+use super::sieve::{Sifted, sift};
 use crate::pg::sql;
 
 /// What a stretch holds.
 #[derive(Debug, Default)]
 pub(crate) struct Stretch {
     /// Each with the place right after it, in their order.
-    pub(crate) candidates: Vec<(String, Candidate)>,
+    pub(crate) sifted: Vec<Sifted>,
     /// How many rows were looked through.
     pub(crate) rows: usize,
     /// Where the next one begins; `None` at the end.
@@ -66,59 +67,38 @@ impl Way {
         }
     }
 
-    /// Looks through about `rows` rows, from `place` on.
-    ///
-    /// Stripe is to be asked about the invoices whose ids have no money in the books
-    /// yet, or that have an open issue about something of Stripe's, and that were
-    /// never asked about, or with other ids, or are due at `now` (seconds since 1970).
-    /// What no transaction from `basis` on has written is passed over.
+    /// Looks through about `rows` rows, from `place` on. What no transaction from `basis`
+    /// on has written is passed over. Invoices `in_question`, a JSON array of ids, are
+    /// unsettled whatever their rows say.
     pub(crate) fn stretch(
         &self,
         mapping: &Mapping,
         place: Option<&str>,
         rows: usize,
         basis: Option<u64>,
-        now: f64,
+        in_question: &str,
     ) -> Stretch {
         match self {
-            Self::ByKey => by_key(mapping, place, rows, now),
+            Self::ByKey => by_key(mapping, place, rows, in_question),
             Self::ByBlocks { invoices, payments } => {
                 let place = place.and_then(Place::parse).unwrap_or(Place::BEGINNING);
                 let file = match place.table {
                     Of::Invoices => invoices,
                     Of::Payments => payments,
                 };
-                by_blocks(mapping, &place, *file, rows, basis, now)
+                by_blocks(mapping, &place, *file, rows, basis, in_question)
             }
         }
     }
 }
 
-fn by_key(mapping: &Mapping, after: Option<&str>, rows: usize, now: f64) -> Stretch {
-    let key = &mapping.invoices.id;
-    let from = match after {
-        Some(_) => format!("where i.{} > $1::text::{}", key.quoted, key.type_name),
-        // The parameter has to stand somewhere for its type.
-        None => "where $1::text is null".to_owned(),
-    };
-    let part = Part {
-        place: format!("i.{}::text", key.quoted),
-        order: "j.key",
-        invoices: format!("{from} order by i.{} limit {rows}", key.quoted),
-        // Both ends: one alone PostgreSQL takes for a third of the table.
-        payments: format!(
-            "p.{} between (select key from part order by key limit 1)
-                      and (select key from part order by key desc limit 1)",
-            mapping.payments.invoice.quoted
-        ),
-        rows: "(select count(*) from part)".to_owned(),
-    };
-    let found = look(mapping, &part, after, now);
+fn by_key(mapping: &Mapping, after: Option<&str>, rows: usize, in_question: &str) -> Stretch {
+    let found = sift(mapping, &Part::Keys { after, rows }, in_question);
     let is_over = found.rows < rows;
     Stretch {
         rows: found.rows,
-        next: found.last.clone().filter(|_| !is_over),
-        candidates: found.candidates,
+        next: found.last.filter(|_| !is_over),
+        sifted: found.sifted,
     }
 }
 
@@ -129,12 +109,6 @@ struct Place {
     block: u64,
     /// The row in the block that was looked at last; 0: none yet.
     row: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Of {
-    Invoices,
-    Payments,
 }
 
 impl Place {
@@ -163,17 +137,9 @@ impl Place {
         })
     }
 
-    fn tid(&self) -> String {
-        format!("({},{})", self.block, self.row)
-    }
-}
-
-impl Of {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Invoices => "invoices",
-            Self::Payments => "payments",
-        }
+    /// As it is parsed.
+    fn text(&self) -> String {
+        format!("{} ({},{})", self.table.name(), self.block, self.row)
     }
 }
 
@@ -183,7 +149,7 @@ fn by_blocks(
     file: File,
     rows: usize,
     basis: Option<u64>,
-    now: f64,
+    in_question: &str,
 ) -> Stretch {
     let blocks = (rows as f64 / file.density).ceil().max(1.0) as u64;
     let end = (place.block + blocks).min(file.blocks);
@@ -195,86 +161,24 @@ fn by_blocks(
         (Of::Payments, true) => None,
     };
     let stretch = Stretch {
-        next: next.map(|next| format!("{} {}", next.table.name(), next.tid())),
+        next: next.map(|next| next.text()),
         ..Stretch::default()
     };
     if place.block >= file.blocks {
         return stretch;
     }
-    let in_file =
-        |alias: &str| format!("{alias}.ctid > $1::tid and {alias}.ctid < '({end},0)'::tid");
-    let (at, invoices, table) = match place.table {
-        Of::Invoices => (
-            "i.ctid",
-            invoices_in_file(mapping, &in_file("i"), basis),
-            &mapping.invoices.table,
-        ),
-        Of::Payments => (
-            "w.place",
-            payments_in_file(mapping, &in_file("p"), basis),
-            &mapping.payments.table,
-        ),
+    let piece = Piece {
+        of: place.table,
+        after: (place.block, place.row),
+        end,
     };
-    let part = Part {
-        place: at.to_owned(),
-        order: "j.place",
-        invoices,
-        payments: format!(
-            "p.{} = any (array(select key from part))",
-            mapping.payments.invoice.quoted
-        ),
-        rows: format!("(select count(*) from {table} f where {})", in_file("f")),
-    };
-    let found = look(mapping, &part, Some(&place.tid()), now);
-    let name = place.table.name();
-    let candidates = found.candidates.into_iter();
+    let mut found = sift(mapping, &Part::Blocks { piece, basis }, in_question);
+    for sifted in &mut found.sifted {
+        sifted.place = format!("{} {}", place.table.name(), sifted.place);
+    }
     Stretch {
-        candidates: candidates
-            .map(|(tid, candidate)| (format!("{name} {tid}"), candidate))
-            .collect(),
+        sifted: found.sifted,
         rows: found.rows,
         ..stretch
     }
-}
-
-/// The invoices `i` of a stretch: those that were written, and those that are paid with
-/// no payment, for a payment that was deleted is nowhere to be seen.
-fn invoices_in_file(mapping: &Mapping, in_file: &str, basis: Option<u64>) -> String {
-    let (invoices, payments) = (&mapping.invoices, &mapping.payments);
-    let worth_a_look = basis.map_or_else(String::new, |basis| {
-        format!(
-            "and ({written} or i.{status}::text = {paid}
-                  and not exists (select from {payments_table} p where p.{invoice} = i.{id}))",
-            written = is_written_since("i", basis),
-            status = invoices.status.quoted,
-            paid = pgrx::spi::quote_literal(&mapping.invoice_words.paid),
-            payments_table = payments.table,
-            invoice = payments.invoice.quoted,
-            id = invoices.id.quoted,
-        )
-    });
-    format!("where {in_file} {worth_a_look}")
-}
-
-/// The invoices `i` of the payments `p` of a stretch that were written, each with the
-/// place of the first of them.
-fn payments_in_file(mapping: &Mapping, in_file: &str, basis: Option<u64>) -> String {
-    let written = basis.map_or_else(|| "true".to_owned(), |basis| is_written_since("p", basis));
-    format!(
-        "join (
-            select p.{invoice} as key, min(p.ctid) as place
-            from {table} p
-            where {in_file} and {written}
-            group by 1
-        ) w on w.key = i.{id}",
-        invoice = mapping.payments.invoice.quoted,
-        table = mapping.payments.table,
-        id = mapping.invoices.id.quoted,
-    )
-}
-
-/// Exact for as long as `age` is, for two thousand million transactions: `basis` must
-/// be no older. What is older may be taken for written, and never the other way round.
-fn is_written_since(alias: &str, basis: u64) -> String {
-    format!("age({alias}.xmin) <= age('{basis}'::xid8::xid)")
 }

@@ -84,11 +84,9 @@ pub(super) fn as_owner(mapping: &Mapping, owner: u32, work: impl FnOnce()) {
 
 /// Reads something of the host's as its table's owner: casts, checks and functions
 /// of indexes are the host's code, too, and run while a row is read or a statement
-/// is planned. What such code did to the search path ends here.
-pub(super) fn reading_as<T>(owner: u32, work: impl FnOnce() -> T) -> T {
-    let read = identity::as_table_owner(owner.into(), work);
-    set_search_path("pg_catalog, pg_temp");
-    read
+/// is planned. What such code did to settings ends here.
+pub(crate) fn reading_as<T>(owner: u32, work: impl FnOnce() -> T) -> T {
+    identity::keeping_settings(|| identity::as_table_owner(owner.into(), work))
 }
 
 /// Named with its schema: the host's code may have put others first.

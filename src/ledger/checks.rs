@@ -1,5 +1,7 @@
 //! When Stripe is to be asked about an invoice again.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::domain::invoice::Invoice;
@@ -18,6 +20,31 @@ pub(crate) fn due(limit: usize, now: f64) -> Vec<String> {
     .into_iter()
     .filter_map(|id| id.as_str().map(str::to_owned))
     .collect()
+}
+
+/// Which of these invoices Stripe is to be asked about, each with the ids of a session
+/// and an intent that it stores: those that it was never asked about, or about other
+/// ids, and those that are due at `now` (seconds since 1970).
+pub(crate) fn to_be_asked<'a>(
+    invoices: impl Iterator<Item = [Option<&'a str>; 3]>,
+    now: f64,
+) -> BTreeSet<String> {
+    let rows: Vec<[Option<String>; 1]> = sql::fetch_for_rows(
+        "select i.id
+        from unnest($2::text[], $3::text[], $4::text[]) i (id, session, intent)
+        -- One by one: a set would be joined with the whole table.
+        left join lateral (
+            select * from invoice_sync.invoice_check c
+            where c.invoice_id = i.id
+            offset 0
+        ) k on true
+        where k.invoice_id is null
+           or k.stored_ids is distinct from array_remove(array[i.session, i.intent], null)
+           or k.next_check_at <= to_timestamp($1::float8)",
+        &[&now.to_string()],
+        invoices,
+    );
+    rows.into_iter().filter_map(|[id]| id).collect()
 }
 
 /// Notes that Stripe is about to be asked: until it has answered they stay due,

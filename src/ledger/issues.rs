@@ -295,6 +295,24 @@ pub(crate) fn open_invoices(limit: usize) -> Vec<String> {
     .collect()
 }
 
+/// What of Stripe's open issues are about, by invoice.
+pub(crate) fn objects_in_question() -> BTreeMap<String, Vec<String>> {
+    let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
+        "select distinct invoice_id, object
+        from invoice_sync.issue
+        where state <> 'resolved' and invoice_id is not null and object ~ '^(cs|pi|ch|py)_'
+        order by 1, 2",
+        &[],
+    );
+    let mut objects: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for row in rows {
+        if let [Some(invoice), Some(object)] = row {
+            objects.entry(invoice).or_default().push(object);
+        }
+    }
+    objects
+}
+
 /// A repair that is left to a person, as the issue about it tells.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Held {

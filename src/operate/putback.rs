@@ -11,6 +11,7 @@ use crate::host::row::Row;
 use crate::host::write;
 use crate::ledger::changes::Change;
 use crate::ledger::undone::Recorded;
+use crate::pg::identity::keeping_settings;
 use crate::pg::{Problem, in_subtransaction};
 use crate::sweep::together::{change, differences};
 use crate::sweep::treatment::Mode;
@@ -75,7 +76,7 @@ impl<'a> Desk<'a> {
         let newest = changes[0];
         let mut left = None;
         let attempt = in_subtransaction(|| {
-            self.attempt(newest, changes).map_err(|why| {
+            keeping_settings(|| self.attempt(newest, changes)).map_err(|why| {
                 left = Some(why);
                 rolled_back()
             })
@@ -151,8 +152,11 @@ impl<'a> Desk<'a> {
 
     /// A payment is not removed where that would change rows of a third table.
     fn nothing_else_hangs_on_it(&self, present: &Rows, wanted: &Rows) -> Result<(), Left> {
-        for place in present.keys().filter(|place| !wanted.contains_key(place)) {
-            let dependent = self.dependents.iter().find(|d| d.refers_to(&place.row));
+        for (place, row) in present {
+            if wanted.contains_key(place) {
+                continue;
+            }
+            let dependent = self.dependents.iter().find(|d| d.refers_to(row));
             if let Some(dependent) = dependent {
                 return Err(self.left(
                     place,

@@ -24,6 +24,21 @@ pub(crate) fn as_table_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) ->
     work()
 }
 
+/// Does `work` and puts back what settings it changed, those of the session too
+/// (`set_config(…, false)`), as PostgreSQL does after it called functions of indexes
+/// (`index_build` in index.c): who owns a table has no say in what the caller's next
+/// statements mean.
+pub(crate) fn keeping_settings<T>(work: impl FnOnce() -> T) -> T {
+    const COMMIT: bool = false;
+    // SAFETY: opens a level that is closed below; where `work` unwinds, the end of the
+    // (sub)transaction closes it.
+    let level = unsafe { pg_sys::NewGUCNestLevel() };
+    let result = work();
+    // SAFETY: closes that level, and those above it if there are any.
+    unsafe { pg_sys::AtEOXact_GUC(COMMIT, level) };
+    result
+}
+
 /// The role that runs the session, after SET ROLE and before any SECURITY
 /// DEFINER function: the caller, where `current_user` would name the definer.
 pub(crate) fn outer_role() -> String {

@@ -60,21 +60,16 @@ pub(crate) fn execute_rows<'a, const N: usize>(
     first: &[&str],
     rows: impl Iterator<Item = [Option<&'a str>; N]>,
 ) {
-    let mut columns = [const { Vec::new() }; N];
-    for row in rows {
-        for (column, text) in columns.iter_mut().zip(row) {
-            column.push(text);
-        }
-    }
-    if columns.first().is_none_or(Vec::is_empty) {
-        return;
-    }
-    told(Spi::connect_mut(|client| {
-        let columns = columns.map(DatumWithOid::from);
-        let first = first.iter().map(|text| DatumWithOid::from(*text));
-        let params: Vec<DatumWithOid> = first.chain(columns).collect();
-        client.update(statement, None, &params).map(|_| ())
-    }))
+    run_with_rows(statement, first, rows, |_| Ok(()));
+}
+
+/// As [`execute_rows`], a statement whose rows have `M` columns of type text.
+pub(crate) fn fetch_for_rows<'a, const N: usize, const M: usize>(
+    statement: &str,
+    first: &[&str],
+    rows: impl Iterator<Item = [Option<&'a str>; N]>,
+) -> Vec<[Option<String>; M]> {
+    run_with_rows(statement, first, rows, texts)
 }
 
 /// An array of texts as a text that can be cast to one.
@@ -101,6 +96,29 @@ fn run<T>(
             .iter()
             .map(|text| DatumWithOid::from(*text))
             .collect();
+        read(client.update(statement, None, &params)?)
+    }))
+}
+
+fn run_with_rows<'a, T: Default, const N: usize>(
+    statement: &str,
+    first: &[&str],
+    rows: impl Iterator<Item = [Option<&'a str>; N]>,
+    read: impl FnOnce(SpiTupleTable) -> SpiResult<T>,
+) -> T {
+    let mut columns = [const { Vec::new() }; N];
+    for row in rows {
+        for (column, text) in columns.iter_mut().zip(row) {
+            column.push(text);
+        }
+    }
+    if columns.first().is_none_or(Vec::is_empty) {
+        return T::default();
+    }
+    told(Spi::connect_mut(|client| {
+        let columns = columns.map(DatumWithOid::from);
+        let first = first.iter().map(|text| DatumWithOid::from(*text));
+        let params: Vec<DatumWithOid> = first.chain(columns).collect();
         read(client.update(statement, None, &params)?)
     }))
 }

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::candidates::{Candidate, Judge};
 use super::contention::if_nobody_is_at_it;
 use super::treatment::Mode;
 use crate::domain::identity::PaymentIds;
-use crate::host::candidates::{self, Candidate};
 use crate::host::find::{Traces, invoices_of};
 use crate::host::mapping::Mapping;
 use crate::host::stretch::Way;
@@ -147,9 +147,10 @@ impl<'a> Choice<'a> {
             let waiting = events::waiting(limit, self.now);
             chosen.events = waiting.into_iter().map(|it| (it, None)).collect();
         }
-        self.take_due(limit, &mut chosen)?;
-        self.take_issues(limit, &mut chosen);
-        self.go_on(limit, &mut chosen);
+        let judge = Judge::new(self.now);
+        self.take_due(&judge, limit, &mut chosen)?;
+        self.take_issues(&judge, limit, &mut chosen);
+        self.go_on(&judge, limit, &mut chosen);
 
         let mut owed = chosen.join();
         let (asked, not_asked) = chosen.save(&mut self.checks);
@@ -172,13 +173,13 @@ impl<'a> Choice<'a> {
         }
     }
 
-    fn take_due(&self, limit: usize, chosen: &mut Chosen) -> Result<(), Problem> {
+    fn take_due(&self, judge: &Judge, limit: usize, chosen: &mut Chosen) -> Result<(), Problem> {
         let limit = limit.saturating_sub(chosen.len()).min(self.checks);
         let due = checks::due(limit, self.now);
         if due.is_empty() {
             return Ok(());
         }
-        let found = candidates::among(self.mapping, &due, self.now);
+        let found = judge.among(self.mapping, &due);
         let still: BTreeSet<&str> = found
             .iter()
             .filter(|it| !it.ids.is_empty())
@@ -194,18 +195,16 @@ impl<'a> Choice<'a> {
     }
 
     /// Invoices with an open issue are judged anew by every run, for it may be over.
-    fn take_issues(&mut self, limit: usize, chosen: &mut Chosen) {
+    fn take_issues(&mut self, judge: &Judge, limit: usize, chosen: &mut Chosen) {
         if std::mem::replace(&mut self.issues_are_taken, true) {
             return;
         }
-        self.take_claimed(chosen);
+        self.take_claimed(judge, chosen);
         let invoices = issues::open_invoices(limit.saturating_sub(chosen.len()));
         if invoices.is_empty() {
             return;
         }
-        chosen
-            .invoices
-            .extend(candidates::among(self.mapping, &invoices, self.now));
+        chosen.invoices.extend(judge.among(self.mapping, &invoices));
         let judged_alone = invoices.into_iter().map(|invoice| Candidate {
             invoice,
             ids: Vec::new(),
@@ -215,7 +214,7 @@ impl<'a> Choice<'a> {
 
     /// Money that named an invoice that was not there, for those that are by now:
     /// Stripe is asked about it for them, beside what it is asked anyway.
-    fn take_claimed(&self, chosen: &mut Chosen) {
+    fn take_claimed(&self, judge: &Judge, chosen: &mut Chosen) {
         let unclaimed = issues::unclaimed(MOST_UNCLAIMED);
         if unclaimed.is_empty() {
             return;
@@ -246,7 +245,7 @@ impl<'a> Choice<'a> {
             issues::refresh_unclaimed(&still);
         }
         let invoices: Vec<String> = claims.keys().cloned().collect();
-        for candidate in candidates::among(self.mapping, &invoices, self.now) {
+        for candidate in judge.among(self.mapping, &invoices) {
             let more = claims.entry(candidate.invoice).or_default();
             more.extend(candidate.ids);
         }
@@ -259,7 +258,7 @@ impl<'a> Choice<'a> {
     /// A stretch further on the way through all invoices: as far as the budget of
     /// time goes, as far as it must be for the round to end in time, and on while
     /// there are invoices that nobody has asked about.
-    fn go_on(&mut self, limit: usize, chosen: &mut Chosen) {
+    fn go_on(&mut self, judge: &Judge, limit: usize, chosen: &mut Chosen) {
         while !self.way_is_over && chosen.len() < limit {
             let begun = Instant::now();
             let size = (self.owed.ceil() as usize).clamp(*STRETCH.start(), *STRETCH.end());
@@ -268,10 +267,10 @@ impl<'a> Choice<'a> {
                 self.place.as_deref(),
                 size,
                 self.round.basis,
-                self.now,
+                &judge.invoices_in_question,
             );
             let room = limit - chosen.len();
-            let mut found = stretch.candidates;
+            let mut found = judge.candidates(stretch.sifted);
             let (mut next, mut rows) = (stretch.next, stretch.rows);
             if found.len() > room {
                 found.truncate(room);

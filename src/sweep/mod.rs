@@ -4,6 +4,7 @@
 mod act;
 pub(crate) mod apply;
 pub(crate) mod backfill;
+mod candidates;
 pub(crate) mod case;
 mod choose;
 pub(crate) mod connect;

@@ -19,6 +19,7 @@ use crate::host::write;
 use crate::ledger::changes::Change;
 use crate::ledger::issues;
 use crate::pg::Problem;
+use crate::pg::identity::keeping_settings;
 
 /// One invoice on its way.
 struct Held<'a> {
@@ -38,6 +39,15 @@ struct Held<'a> {
 /// the host's. Several fail together, for whatever reason: then nothing of any of
 /// them must stay written.
 pub(super) fn write_together(
+    treatment: &Treatment,
+    set: Vec<Opened>,
+    patience: Patience,
+) -> Result<BTreeMap<usize, Outcome>, Problem> {
+    // What the host's triggers set for one another holds for all that is written here.
+    keeping_settings(|| write_and_read_back(treatment, set, patience))
+}
+
+fn write_and_read_back(
     treatment: &Treatment,
     set: Vec<Opened>,
     patience: Patience,

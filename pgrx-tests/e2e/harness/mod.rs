@@ -117,6 +117,26 @@ impl Shop {
         self.configure(setting, &format!("file:{path}"));
     }
 
+    /// Makes roles that have no rights at all. They belong to the whole server, so
+    /// another test may have made them.
+    pub fn make_roles(&mut self, names: &[&str]) {
+        for name in names {
+            self.execute(&format!(
+                "do $$ begin create role \"{name}\" login;
+                exception when duplicate_object or unique_violation then null; end $$"
+            ));
+        }
+    }
+
+    /// Makes these roles the owners of the default tables.
+    pub fn give_tables_to(&mut self, invoices: &str, payments: &str) {
+        self.make_roles(&[invoices, payments]);
+        self.execute(&format!(
+            "alter table invoices owner to \"{invoices}\";
+            alter table payments owner to \"{payments}\""
+        ));
+    }
+
     /// `select {expression}` of type jsonb.
     pub fn json(&mut self, expression: &str) -> Value {
         self.db

@@ -285,20 +285,45 @@ fn the_issue_goes_by_itself_when_somebody_enters_the_payment() {
 
 #[test]
 fn what_would_change_a_third_table_is_left() {
-    let mut shop = Shop::open();
-    shop.execute("create table receipts (payment uuid references payments on delete cascade)");
-    Sale::many(&mut shop, 2);
-    shop.sweep();
-    shop.execute("insert into receipts select id from payments limit 1");
+    for (receipts, columns) in [
+        (
+            "create table receipts (payment uuid references payments on delete cascade)",
+            "id",
+        ),
+        (
+            "alter table payments add unique (id, total_amount);
+            create table receipts (
+                amount numeric, payment uuid,
+                foreign key (payment, amount) references payments (id, total_amount) on delete set null)",
+            "total_amount, id",
+        ),
+        (
+            "create type \"A Kind\" as enum ('good', 'bad');
+            alter table payments add \"The Kind\" \"A Kind\" not null default 'good', add unique (\"The Kind\", id);
+            create table receipts (
+                \"A Kind\" \"A Kind\", payment uuid,
+                foreign key (\"A Kind\", payment) references payments (\"The Kind\", id) on delete cascade)",
+            "\"The Kind\", id",
+        ),
+    ] {
+        let mut shop = Shop::open();
+        shop.execute(receipts);
+        Sale::many(&mut shop, 2);
+        shop.sweep();
+        shop.execute(&format!(
+            "insert into receipts select {columns} from payments limit 1"
+        ));
 
-    let report = undo_last(&mut shop, "sweep");
+        let report = undo_last(&mut shop, "sweep");
 
-    assert_eq!(report["undone"], json!(1));
-    assert_eq!(
-        report["left"][0]["why"],
-        json!("rows of public.receipts refer to it, and would be changed with it")
-    );
-    assert_eq!(shop.text("select count(*) from receipts"), Some("1".into()));
+        assert_eq!(report["undone"], json!(1), "{report}");
+        assert_eq!(
+            report["left"][0]["why"],
+            json!("rows of public.receipts refer to it, and would be changed with it")
+        );
+        let receipts = shop.text("select count(*) from receipts where payment is not null");
+        assert_eq!(receipts, Some("1".into()));
+    }
 }
 
 #[test]

@@ -1,31 +1,11 @@
 //! Lists are a cheaper way to the same answers.
 
-use serde_json::Value;
 use stripe_double::{Action, Fault};
 
-use super::{last_run, motley, run, useless_lists};
-use crate::harness::Shop;
+use super::{last_run, motley, run, twin_of, useless_lists};
 use crate::harness::books::{books, differences};
 use crate::harness::dice::Dice;
-
-/// The same invoices and payments, and the same Stripe.
-fn twin_of(shop: &mut Shop) -> Shop {
-    let mut twin = Shop::open();
-    let base = shop.stripe.url();
-    twin.configure("stripe_api_base", &base);
-    for table in ["invoices", "payments"] {
-        let rows: Value = shop.json(&format!("jsonb_agg(to_jsonb(t)) from {table} t"));
-        twin.db
-            .execute(
-                &format!(
-                    "insert into {table} select * from jsonb_populate_recordset(null::{table}, $1)"
-                ),
-                &[&rows],
-            )
-            .expect("the rows are copied");
-    }
-    twin
-}
+use crate::harness::{DEFAULT_TABLES, Shop};
 
 fn useless_lists_of_intents() -> Fault {
     Fault::new(Action::InvalidJson)
@@ -48,7 +28,7 @@ fn with_lists_and_without_the_books_end_the_same() {
             })
             .collect();
         motley::fill(&shop.stripe, &mut shop.db, sorts.into_iter());
-        let mut twin = twin_of(&mut shop);
+        let mut twin = twin_of(&mut shop, DEFAULT_TABLES);
 
         run(&mut shop.db);
         shop.stripe.fault(useless_lists());

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::secrets::{own_base_again, place_statement};
 use super::{Check, reset_statement};
 use crate::host::mapping::Mapping;
+use crate::host::write::reading_as;
 use crate::pg::{Problem, in_subtransaction, sql};
 use crate::settings;
 use crate::stripe::error::StripeError;
@@ -197,14 +198,14 @@ fn sessions_by_mode() -> Result<Option<Value>, Problem> {
     let Some(session) = &mapping.invoices.session else {
         return Ok(None);
     };
-    Ok(sql::fetch_one(
-        &format!(
-            r"select jsonb_build_object('live', count(*) filter (where s like 'cs\_live\_%'),
-                                        'test', count(*) filter (where s like 'cs\_test\_%'))
-            from (select {session}::text from {table} where {session} is not null limit {SAMPLE}) t (s)",
-            session = session.quoted,
-            table = mapping.invoices.table,
-        ),
-        &[],
-    ))
+    let statement = format!(
+        r"select jsonb_build_object('live', count(*) filter (where s like 'cs\_live\_%'),
+                                    'test', count(*) filter (where s like 'cs\_test\_%'))
+        from (select {session}::text from {table} where {session} is not null limit {SAMPLE}) t (s)",
+        session = session.quoted,
+        table = mapping.invoices.table,
+    );
+    Ok(reading_as(mapping.invoices.owner, || {
+        sql::fetch_one(&statement, &[])
+    }))
 }
