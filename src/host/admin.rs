@@ -4,8 +4,8 @@ use pgrx::prelude::PgSqlErrorCode;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::owner::reading_as;
 use super::settings::Settings;
-use super::write::reading_as;
 use crate::pg::identity::is_rpc;
 use crate::pg::{Problem, sql};
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::mapping::{Mapped, Mapping};
+use super::owner::reading_as;
 use super::read::text_of;
-use super::write::reading_as;
 use crate::domain::identity::PaymentIds;
 use crate::domain::rules::Elsewhere;
 use crate::pg::sql;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::mapping::{Mapped, Mapping};
-use super::write::reading_as;
+use super::owner::reading_as;
 use crate::domain::identity::PaymentIds;
 use crate::pg::sql;
 

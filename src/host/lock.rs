@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use pgrx::prelude::PgSqlErrorCode;
 
 use super::mapping::Mapping;
+use super::owner::reading_as;
 use super::read::{Reading, Readings, Text, all_of, as_row, misread, read_invoices, read_payments};
 use super::row::Row;
-use super::write::reading_as;
 use crate::pg::{Problem, sql};
 
 /// What to do about a row that another transaction has locked.

@@ -9,6 +9,7 @@ pub(crate) mod indexes;
 pub(crate) mod lock;
 pub(crate) mod mapping;
 pub(crate) mod monitor;
+pub(crate) mod owner;
 mod part;
 pub(crate) mod propose;
 pub(crate) mod reach;

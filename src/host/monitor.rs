@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::mapping::{Invoices, Mapped, Mapping};
-use super::write::reading_as;
+use super::owner::reading_as;
 use crate::pg::sql;
 
 /// An invoice, as the monitoring views show it.

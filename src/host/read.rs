@@ -7,9 +7,9 @@ use pgrx::prelude::PgSqlErrorCode;
 use serde_json::json;
 
 use super::mapping::{Invoices, Mapped, Mapping, Payments};
+use super::owner::reading_as;
 use super::reach::Reach;
 use super::row::Row;
-use super::write::reading_as;
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, Invoice};
 use crate::domain::money::{Currency, Money};

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::mapping::{Mapped, Mapping};
+use super::owner::{as_owner, reading_as};
 use super::read::Reading;
-use super::write::{as_owner, in_host_units, reading_as};
+use super::write::in_host_units;
 use crate::domain::money::Money;
 use crate::pg::{Problem, sql};
 

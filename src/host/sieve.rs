@@ -7,8 +7,8 @@
 use serde_json::json;
 
 use super::mapping::{Mapped, Mapping};
+use super::owner::reading_as;
 use super::part::{NO_EXTENT, Of, Part, has_no_payment};
-use super::write::reading_as;
 use crate::pg::sql;
 
 /// An invoice that the sieve holds back.

@@ -1,8 +1,8 @@
 //! Which words the application has for the status of an invoice.
 
 use super::mapping::Mapping;
+use super::owner::reading_as;
 use super::read::text_of;
-use super::write::reading_as;
 use crate::pg::sql;
 
 /// Whether the settings name the word, an invoice has it, or the column's type,

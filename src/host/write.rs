@@ -10,12 +10,13 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::mapping::{Mapped, Mapping};
+use super::owner::as_owner;
 use super::read::Reading;
 use super::row::Row;
 use crate::domain::identity::PaymentIds;
 use crate::domain::money::Money;
 use crate::domain::plan::{InvoiceChange, NewPayment, PaymentUpdate};
-use crate::pg::{Problem, identity, sql};
+use crate::pg::{Problem, sql};
 
 /// Columns and their new values.
 #[derive(Default)]
@@ -67,34 +68,6 @@ fn by_columns(rows: Vec<Assignments>) -> Result<Vec<(Vec<String>, String)>, Prob
             Ok((columns.collect(), rows))
         })
         .collect()
-}
-
-/// Does `work` as the owner of a table of the host's, with the host's search
-/// path: its triggers run as they do for the application, and row level
-/// security hides nothing.
-pub(super) fn as_owner(mapping: &Mapping, owner: u32, work: impl FnOnce()) {
-    identity::as_table_owner(owner.into(), || {
-        set_search_path(&mapping.search_path);
-        work();
-        // Not the host's any more: what follows runs with other rights. After
-        // an error the subtransaction puts it back.
-        set_search_path("pg_catalog, pg_temp");
-    });
-}
-
-/// Reads something of the host's as its table's owner: casts, checks and functions
-/// of indexes are the host's code, too, and run while a row is read or a statement
-/// is planned. What such code did to settings ends here.
-pub(crate) fn reading_as<T>(owner: u32, work: impl FnOnce() -> T) -> T {
-    identity::keeping_settings(|| identity::as_table_owner(owner.into(), work))
-}
-
-/// Named with its schema: the host's code may have put others first.
-fn set_search_path(path: &str) {
-    sql::execute(
-        "select pg_catalog.set_config('search_path', $1, true)",
-        &[Some(path)],
-    );
 }
 
 /// Lets those triggers and constraints have their say that would wait for the

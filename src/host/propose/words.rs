@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::landscape::Landscape;
 use super::names::squash;
 use crate::host::catalog::{Column, Table};
-use crate::host::write::reading_as;
+use crate::host::owner::reading_as;
 use crate::pg::sql;
 
 /// A setting that names a status, or several.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::secrets::{own_base_again, place_statement};
 use super::{Check, reset_statement};
 use crate::host::mapping::Mapping;
-use crate::host::write::reading_as;
+use crate::host::owner::reading_as;
 use crate::pg::{Problem, in_subtransaction, sql};
 use crate::settings;
 use crate::stripe::error::StripeError;
