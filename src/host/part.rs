@@ -85,7 +85,7 @@ impl Piece {
     }
 }
 
-/// Where it is of no interest how far a part goes, or known already.
+/// Where it is of no interest how far a part goes, or known otherwise.
 pub(super) const NO_EXTENT: &str = "null as rows, null as last";
 
 impl Part<'_> {
@@ -116,16 +116,14 @@ impl Part<'_> {
         }
     }
 
-    /// How many rows are looked through, and the last place, where its invoices are `part`.
-    pub(super) fn extent(&self, mapping: &Mapping) -> String {
+    /// How many rows it has, and the last place, where its invoices are `part`.
+    pub(super) fn extent(&self) -> &'static str {
         match self {
-            Self::Named(_) => NO_EXTENT.to_owned(),
-            Self::Keys { .. } => "(select count(*)::text from part) as rows,
+            Self::Keys { .. } => {
+                "(select count(*)::text from part) as rows,
                 (select place from part order by key desc limit 1) as last"
-                .to_owned(),
-            Self::Blocks { piece, .. } => {
-                format!("({}) as rows, null as last", piece.rows(mapping))
             }
+            Self::Named(_) | Self::Blocks { .. } => NO_EXTENT,
         }
     }
 

@@ -50,30 +50,45 @@ pub(crate) fn among(mapping: &Mapping, invoices: &[String], in_question: &str) -
 
 /// Looks through a part.
 pub(super) fn sift(mapping: &Mapping, part: &Part, in_question: &str) -> Found {
-    if mapping.invoices.owner == mapping.payments.owner {
+    let mut found = if mapping.invoices.owner == mapping.payments.owner {
         in_one(mapping, part, in_question)
     } else {
         one_by_one(mapping, part, in_question)
+    };
+    if let Part::Blocks { piece, .. } = part {
+        let statement = piece.rows(mapping);
+        let rows: Vec<[Text; 1]> = reading_as(piece.of.owner(mapping), || {
+            sql::fetch_texts(&statement, &[])
+        });
+        found.rows = rows.first().map_or(0, |[rows]| number(rows));
     }
+    found
 }
 
 type Text = Option<String>;
 
 /// By the order of the columns in [`judgement`].
-type Judged = [Text; 9];
+type Judged = [Text; 8];
 
-/// By the order of the columns in [`facts`], and whether it is certain.
+/// By the order of the columns in [`invoices_statement`].
 type Facts = [Text; 9];
 
 /// One statement for both tables, as the owner of both.
 fn in_one(mapping: &Mapping, part: &Part, in_question: &str) -> Found {
     let facts = format!("select {} {}", facts(mapping, part), part.invoices(mapping));
-    let extent = part.extent(mapping);
-    let statement = judgement(mapping, part, &facts, &extent, part.order());
+    let statement = judgement(mapping, part, &facts, part.extent(), part.order());
     let judged: Vec<Judged> = reading_as(mapping.invoices.owner, || {
         sql::fetch_texts(&statement, &[Some(in_question), part.param()])
     });
-    found(judged)
+    let (rows, last) = match judged.first() {
+        Some([rows, last, ..]) => (number(rows), last.clone()),
+        None => (0, None),
+    };
+    Found {
+        sifted: judged.into_iter().filter_map(sifted).collect(),
+        rows,
+        last,
+    }
 }
 
 /// The invoices as their owner, then the payments as theirs.
@@ -96,40 +111,13 @@ fn one_by_one(mapping: &Mapping, part: &Part, in_question: &str) -> Found {
             sql::fetch_texts(&statement, &[Some(in_question), part.param()])
         }),
     };
-    let (rows, last) = match part {
-        Part::Blocks { piece, .. } => {
-            let statement = piece.rows(mapping);
-            let rows: Vec<[Text; 1]> = reading_as(piece.of.owner(mapping), || {
-                sql::fetch_texts(&statement, &[])
-            });
-            (rows.first().map_or(0, |[rows]| number(rows)), None)
-        }
-        Part::Named(_) | Part::Keys { .. } => {
-            let last = facts.last().and_then(|[_, place, ..]| place.clone());
-            (facts.len(), last)
-        }
-    };
-    let statement = judgement(mapping, part, &facts_as_read(mapping), NO_EXTENT, "number");
+    let rows = facts.len();
+    let last = facts.last().and_then(|[_, place, ..]| place.clone());
+    let as_read = facts_as_read(mapping);
+    let statement = judgement(mapping, part, &as_read, NO_EXTENT, "number");
     let judged: Vec<Judged> = reading_as(payments_owner, || {
         sql::fetch_for_rows(&statement, &[in_question], facts.iter().map(texts_of))
     });
-    Found {
-        rows,
-        last,
-        ..found(judged)
-    }
-}
-
-fn texts_of<const N: usize>(row: &[Text; N]) -> [Option<&str>; N] {
-    row.each_ref().map(Option::as_deref)
-}
-
-/// What is read of the invoices is the first row's to tell.
-fn found(judged: Vec<Judged>) -> Found {
-    let (rows, last) = match judged.first() {
-        Some([rows, last, ..]) => (number(rows), last.clone()),
-        None => (0, None),
-    };
     Found {
         sifted: judged.into_iter().filter_map(sifted).collect(),
         rows,
@@ -137,7 +125,11 @@ fn found(judged: Vec<Judged>) -> Found {
     }
 }
 
-/// `None` for the row that only tells how far it went.
+fn texts_of<const N: usize>(row: &[Text; N]) -> [Option<&str>; N] {
+    row.each_ref().map(Option::as_deref)
+}
+
+/// `None` for the row that only tells how far the part goes.
 fn sifted(judged: Judged) -> Option<Sifted> {
     let [
         _rows,
@@ -147,10 +139,9 @@ fn sifted(judged: Judged) -> Option<Sifted> {
         session,
         intent,
         open_ids,
-        is_unsettled,
-        is_suspect,
+        verdict,
     ] = judged;
-    let is_true = |text: Text| text.as_deref() == Some("true");
+    let verdict = verdict?;
     Some(Sifted {
         invoice: invoice?,
         place: place?,
@@ -159,10 +150,14 @@ fn sifted(judged: Judged) -> Option<Sifted> {
         open_ids: open_ids
             .and_then(|ids| serde_json::from_str(&ids).ok())
             .unwrap_or_default(),
-        is_unsettled: is_true(is_unsettled),
-        is_suspect: is_true(is_suspect),
+        is_unsettled: verdict != SUSPECT,
+        is_suspect: verdict != UNSETTLED,
     })
 }
+
+/// One of two verdicts; who has both has another word.
+const UNSETTLED: &str = "unsettled";
+const SUSPECT: &str = "suspect";
 
 fn number(text: &Text) -> usize {
     let text = text.as_deref().unwrap_or_default();
@@ -260,7 +255,8 @@ fn judgement(mapping: &Mapping, part: &Part, facts: &str, extent: &str, order: &
             offset 0
         )
         select a.rows, a.last, j.id, j.place::text, j.session, j.intent,
-               nullif(to_json(j.open_ids)::text, '[]'), j.is_unsettled::text, j.suspect::text
+               nullif(to_json(j.open_ids)::text, '[]'),
+               case when not j.suspect then '{UNSETTLED}' when not j.is_unsettled then '{SUSPECT}' else 'both' end
         from (select {extent}) a
         left join judged j on j.is_unsettled or j.suspect
         order by j.{order}",
