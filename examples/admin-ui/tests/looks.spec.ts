@@ -122,10 +122,26 @@ async function lookAt(page: Page, shop: Shop, screens: Screen[], viewports = [DE
       await screen.open(page, shop)
       for (const colorScheme of COLOURS) {
         await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+        await settle(page, colorScheme)
         await lookOnce(page, screen, `${screen.name}-${viewport.width}-${colorScheme}`)
       }
     }
   }
+}
+
+/** Waits until the page has these colours, and no colour is on its way to another. */
+async function settle(page: Page, colorScheme: string) {
+  await expect(page.locator('html')).toHaveAttribute('data-mantine-color-scheme', colorScheme)
+  await page.evaluate(async () => {
+    await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))
+    const ends = (it: Animation) => it.effect?.getComputedTiming().endTime !== Infinity
+    await Promise.allSettled(
+      document
+        .getAnimations()
+        .filter(ends)
+        .map((it) => it.finished),
+    )
+  })
 }
 
 const lookOnce = (page: Page, { kept }: Screen, picture: string) =>
