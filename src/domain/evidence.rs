@@ -29,6 +29,17 @@ pub(crate) enum Evidence {
     },
 }
 
+impl Evidence {
+    /// Every id of the payment that it is; none where it is no payment.
+    pub(crate) fn payment_ids(&self) -> impl Iterator<Item = &str> {
+        let ids = match self {
+            Self::Payment(payment) => Some(&payment.ids),
+            Self::Missing { .. } | Self::OtherMode { .. } | Self::NotAnId { .. } => None,
+        };
+        ids.into_iter().flat_map(PaymentIds::each)
+    }
+}
+
 /// A checkout session, its payment intent and the latest charge, as one.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StripePayment {

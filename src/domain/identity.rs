@@ -147,11 +147,16 @@ impl PaymentIds {
         )
     }
 
-    /// Whether `id` is one of these.
-    pub(crate) fn contains(&self, id: &str) -> bool {
+    /// Each of them.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &str> {
         [&self.session, &self.intent, &self.charge]
             .into_iter()
-            .any(|own| own.as_deref() == Some(id))
+            .filter_map(Option::as_deref)
+    }
+
+    /// Whether `id` is one of these.
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.each().any(|own| own == id)
     }
 
     /// The ids of `other` that this one lacks.

@@ -16,7 +16,6 @@ use serde_json::json;
 
 use self::receipt::Receipt;
 use super::evidence::{Evidence, merge_payments};
-use super::identity::PaymentIds;
 use super::invoice::{Field, Invoice, InvoiceStatus};
 use super::issue::{Issue, IssueKind, Severity};
 use super::money::{Currency, Money};
@@ -272,19 +271,10 @@ fn unreadable_currency(invoice: &Invoice, text: &str) -> Issue {
 
 /// Every id that a finding speaks about.
 fn ids_of(finding: &Evidence) -> impl Iterator<Item = &str> {
-    let ids = match finding {
-        Evidence::Payment(payment) => {
-            let PaymentIds {
-                session,
-                intent,
-                charge,
-            } = &payment.ids;
-            [session.as_deref(), intent.as_deref(), charge.as_deref()]
-        }
-        Evidence::Missing { id, .. } | Evidence::OtherMode { id, .. } => {
-            [Some(id.as_str()), None, None]
-        }
-        Evidence::NotAnId { text } => [Some(text.as_str()), None, None],
+    let asked_for = match finding {
+        Evidence::Payment(_) => None,
+        Evidence::Missing { id, .. } | Evidence::OtherMode { id, .. } => Some(id.as_str()),
+        Evidence::NotAnId { text } => Some(text.as_str()),
     };
-    ids.into_iter().flatten()
+    finding.payment_ids().chain(asked_for)
 }

@@ -22,11 +22,10 @@ pub(crate) struct Claim<'a> {
 /// payments are: for each claim, by the id that stands for a payment, what
 /// people call the invoice.
 pub(crate) fn elsewhere(mapping: &Mapping, claims: &[Claim]) -> Vec<Elsewhere> {
-    let ids: Vec<&String> = claims
+    let ids: Vec<&str> = claims
         .iter()
         .flat_map(|claim| claim.payments)
-        .flat_map(|ids| [&ids.session, &ids.intent, &ids.charge])
-        .flatten()
+        .flat_map(PaymentIds::each)
         .collect();
     let ids = json!(ids).to_string();
     let columns = [&mapping.payments.session, &mapping.payments.intent];

@@ -22,14 +22,7 @@ pub(crate) struct Traces<'a> {
 /// themselves or in their payments, or for which the ledger has seen it; where
 /// there is none, of those that it names.
 pub(crate) fn invoices_of(mapping: &Mapping, payments: &[Traces]) -> Vec<BTreeSet<String>> {
-    let ids_of = |traces: &Traces| {
-        let ids = traces.ids;
-        [&ids.session, &ids.intent, &ids.charge]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect::<Vec<String>>()
-    };
+    let ids_of = |traces: &Traces| traces.ids.each().map(str::to_owned).collect();
     let groups: Vec<Vec<String>> = payments.iter().map(ids_of).collect();
     let mut found = vec![BTreeSet::new(); payments.len()];
     for (owner, statement) in linked_statements(mapping) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pgrx::prelude::PgSqlErrorCode;
 
-use super::mapping::Mapping;
+use super::mapping::{Mapped, Mapping};
 use super::owner::reading_as;
 use super::read::{Reading, Readings, Text, all_of, as_row, misread, read_invoices, read_payments};
 use super::row::Row;
@@ -50,8 +50,7 @@ pub(crate) fn read_locked(
     patience: Patience,
     known: Readings,
 ) -> Result<BTreeMap<String, Locked>, Problem> {
-    let mut former = Former::default();
-    let mut readings = lock_invoices(mapping, ids, patience, known, &mut former)?;
+    let (mut readings, former) = lock_invoices(mapping, ids, patience, known)?;
     read_payments(mapping, &mut all_of(&mut readings))?;
     let with_payments: Vec<&str> = ids
         .iter()
@@ -83,12 +82,14 @@ fn lock_invoices(
     ids: &[&str],
     patience: Patience,
     mut known: Readings,
-    former: &mut Former,
-) -> Result<Readings, Problem> {
-    let statement = lock_invoice_statement(mapping, patience);
+) -> Result<(Readings, Former), Problem> {
+    let invoices = &mapping.invoices;
+    let told = format!("t.{}::text, row_to_json(t)::text", invoices.id.quoted);
+    let statement = statement(&told, &invoices.table, &invoices.id, patience);
     let locked: Vec<Vec<[Text; 2]>> =
-        reading_as(mapping.invoices.owner, || sql::fetch_each(&statement, ids));
-    let (mut readings, mut others) = (Readings::new(), Vec::new());
+        reading_as(invoices.owner, || sql::fetch_each(&statement, ids));
+    let (mut readings, mut former) = (Readings::new(), Former::new());
+    let mut others = Vec::new();
     for [id, row] in locked.into_iter().flatten() {
         let id = id.ok_or_else(|| misread("its key is null"))?;
         let row = as_row(row)?;
@@ -104,7 +105,7 @@ fn lock_invoices(
         let others: Vec<&str> = others.iter().map(String::as_str).collect();
         readings.append(&mut read_invoices(mapping, &others)?);
     }
-    Ok(readings)
+    Ok((readings, former))
 }
 
 /// Locks the payments that these invoices have, and reads them again.
@@ -114,9 +115,11 @@ fn lock_payments(
     patience: Patience,
     readings: &mut Readings,
 ) -> Result<(), Problem> {
-    let statement = lock_payments_statement(mapping, patience);
+    let payments = &mapping.payments;
+    let told = format!("t.{}::text", payments.id.quoted);
+    let statement = statement(&told, &payments.table, &payments.invoice, patience);
     let locked: Vec<Vec<[Text; 1]>> =
-        reading_as(mapping.payments.owner, || sql::fetch_each(&statement, ids));
+        reading_as(payments.owner, || sql::fetch_each(&statement, ids));
     let mut again = all_of(readings);
     again.retain(|reading| !reading.payments.is_empty());
     read_payments(mapping, &mut again)?;
@@ -143,27 +146,14 @@ fn written_meanwhile(invoice: &str) -> Problem {
     )
 }
 
-/// What it gives is the row as it is once it is locked: PostgreSQL evaluates it anew
-/// where somebody else changed it meanwhile (EvalPlanQual).
-fn lock_invoice_statement(mapping: &Mapping, patience: Patience) -> String {
-    let invoices = &mapping.invoices;
+/// Locks the rows of `table` whose `key` is the parameter, and tells something of each, as
+/// it is once it is locked: PostgreSQL evaluates it anew where somebody else changed the
+/// row meanwhile (EvalPlanQual).
+fn statement(told: &str, table: &str, key: &Mapped, patience: Patience) -> String {
     format!(
-        "select i.{id}::text, row_to_json(i)::text from {table} i where i.{id} = $1::{key} {clause}",
-        table = invoices.table,
-        id = invoices.id.quoted,
-        key = invoices.id.type_name,
-        clause = patience.clause(),
-    )
-}
-
-fn lock_payments_statement(mapping: &Mapping, patience: Patience) -> String {
-    let payments = &mapping.payments;
-    format!(
-        "select p.{id}::text from {table} p where p.{invoice} = $1::{key} {clause}",
-        table = payments.table,
-        id = payments.id.quoted,
-        invoice = payments.invoice.quoted,
-        key = payments.invoice.type_name,
+        "select {told} from {table} t where t.{key} = $1::{key_type} {clause}",
+        key = key.quoted,
+        key_type = key.type_name,
         clause = patience.clause(),
     )
 }

@@ -18,7 +18,7 @@ use self::names::Choice;
 use self::words::{StatusWords, Vocabulary};
 use super::catalog::{Column, Table};
 use super::settings::Settings;
-use crate::pg::Problem;
+use crate::pg::{Problem, sql};
 
 /// One setting: what it is, what it might be, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,24 +191,7 @@ fn as_setting(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
-        Value::Array(items) => Some(array_literal(items.iter().filter_map(Value::as_str))),
+        Value::Array(items) => Some(sql::array(items.iter().filter_map(Value::as_str))),
         other => Some(other.to_string()),
     }
-}
-
-/// As `array_out` in arrayfuncs.c writes it.
-fn array_literal<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    let quoted = |word: &str| {
-        let plain = !word.is_empty()
-            && !word.eq_ignore_ascii_case("null")
-            && !word
-                .chars()
-                .any(|c| matches!(c, '{' | '}' | ',' | '"' | '\\') || c.is_ascii_whitespace());
-        if plain {
-            return word.to_owned();
-        }
-        let escaped = word.replace('\\', r"\\").replace('"', r#"\""#);
-        format!("\"{escaped}\"")
-    };
-    format!("{{{}}}", words.map(quoted).collect::<Vec<_>>().join(","))
 }

@@ -19,13 +19,6 @@ impl Row {
         Self(json)
     }
 
-    /// The value of a column; `None` where there is none, or where it is nested deeper
-    /// than can be read.
-    pub(crate) fn get(&self, column: &str) -> Option<Value> {
-        let columns = self.columns();
-        serde_json::from_str(columns.get(column)?.get()).ok()
-    }
-
     /// All of it. Fails with 54001 where it is nested deeper than can be read.
     pub(crate) fn to_value(&self) -> Result<Value, Problem> {
         serde_json::from_str(&self.0).map_err(|error| {
@@ -42,7 +35,7 @@ impl Row {
         if self == later {
             return None;
         }
-        let (mut before, mut after) = (self.columns(), later.columns());
+        let (Columns(mut before), Columns(mut after)) = (self.columns(), later.columns());
         after.retain(|column, value| match before.get(column) {
             Some(former) => former.get() != value.get(),
             None => true,
@@ -51,10 +44,21 @@ impl Row {
         (!after.is_empty()).then(|| (written(&before), written(&after)))
     }
 
-    /// Each with its value as JSON.
-    fn columns(&self) -> BTreeMap<String, &RawValue> {
+    /// What stands in its columns.
+    pub(crate) fn columns(&self) -> Columns<'_> {
         // What PostgreSQL writes is an object.
-        serde_json::from_str(&self.0).unwrap_or_default()
+        Columns(serde_json::from_str(&self.0).unwrap_or_default())
+    }
+}
+
+/// The columns of a row, each with its value as JSON.
+pub(crate) struct Columns<'a>(BTreeMap<String, &'a RawValue>);
+
+impl Columns<'_> {
+    /// The value of a column; `None` where there is none, or where it is nested deeper
+    /// than can be read.
+    pub(crate) fn get(&self, column: &str) -> Option<Value> {
+        serde_json::from_str(self.0.get(column)?.get()).ok()
     }
 }
 
@@ -103,8 +107,8 @@ mod tests {
             let (open, close) = ("[".repeat(500), "]".repeat(500));
             row(&format!(r#"{{"a":1,"deep":{open}{inner}{close}}}"#))
         };
-        assert_eq!(deep("1").get("a"), Some(Value::from(1)));
-        assert_eq!(deep("1").get("deep"), None);
+        assert_eq!(deep("1").columns().get("a"), Some(Value::from(1)));
+        assert_eq!(deep("1").columns().get("deep"), None);
         assert_eq!(
             deep("1")
                 .to_value()

@@ -104,7 +104,11 @@ fn one_by_one(mapping: &Mapping, part: &Part, in_question: &str) -> Found {
             let written: Vec<[Text; 2]> =
                 reading_as(payments_owner, || sql::fetch_texts(&written, &[]));
             reading_as(owner, || {
-                sql::fetch_for_rows(&statement, &[in_question], written.iter().map(texts_of))
+                sql::fetch_for_rows(
+                    &statement,
+                    &[in_question],
+                    written.iter().map(sql::borrowed),
+                )
             })
         }
         _ => reading_as(owner, || {
@@ -116,17 +120,13 @@ fn one_by_one(mapping: &Mapping, part: &Part, in_question: &str) -> Found {
     let as_read = facts_as_read(mapping);
     let statement = judgement(mapping, part, &as_read, NO_EXTENT, "number");
     let judged: Vec<Judged> = reading_as(payments_owner, || {
-        sql::fetch_for_rows(&statement, &[in_question], facts.iter().map(texts_of))
+        sql::fetch_for_rows(&statement, &[in_question], facts.iter().map(sql::borrowed))
     });
     Found {
         sifted: judged.into_iter().filter_map(sifted).collect(),
         rows,
         last,
     }
-}
-
-fn texts_of<const N: usize>(row: &[Text; N]) -> [Option<&str>; N] {
-    row.each_ref().map(Option::as_deref)
 }
 
 /// `None` for the row that only tells how far the part goes.

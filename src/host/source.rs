@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::row::Row;
-
 /// One entry of `settings.payment_values`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
@@ -86,10 +84,14 @@ impl Source {
         }
     }
 
-    /// The value; null where there is none.
-    pub(crate) fn value(&self, invoice: &Row, attributes: &BTreeMap<String, String>) -> Value {
+    /// The value; null where there is none. `invoice` gives the values of its columns.
+    pub(crate) fn value(
+        &self,
+        invoice: &dyn Fn(&str) -> Option<Value>,
+        attributes: &BTreeMap<String, String>,
+    ) -> Value {
         match self {
-            Self::Invoice(column) => invoice.get(column).unwrap_or_default(),
+            Self::Invoice(column) => invoice(column).unwrap_or_default(),
             Self::Stripe(path) => attributes
                 .get(path)
                 .map_or(Value::Null, |text| Value::String(text.clone())),

@@ -2,6 +2,7 @@
 //! JSON and PostgreSQL turns them into whatever types the columns have
 //! (`jsonb_populate_recordset`).
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use pgrx::datum::{ToIsoString, to_timestamp};
@@ -114,8 +115,10 @@ fn new_payment<'a>(
 ) -> Result<Assignments<'a>, Problem> {
     let columns = &mapping.payments;
     let mut new = Assignments::default();
+    // Taken apart once, and only where a value comes from it.
+    let invoice = LazyCell::new(|| reading.invoice_row.columns());
     for (name, source) in &columns.values {
-        let value = source.value(&reading.invoice_row, &payment.attributes);
+        let value = source.value(&|column| invoice.get(column), &payment.attributes);
         if !value.is_null() {
             new.set(name, value);
         }
@@ -201,10 +204,11 @@ fn changed_payment<'a>(
         .payments
         .iter()
         .position(|row| row.id == update.row)
-        .and_then(|at| reading.payment_rows.get(at));
+        .and_then(|at| reading.payment_rows.get(at))
+        .map(Row::columns);
+    let value_of = |column: Option<&Mapped>| row.as_ref()?.get(&column?.name);
     let is_blank = |column: Option<&Mapped>| {
-        column
-            .and_then(|column| row?.get(&column.name))
+        value_of(column)
             .is_none_or(|value| value.as_str().is_none_or(|text| text.trim().is_empty()))
     };
     let (session, intent) = id_columns(mapping, &update.missing_ids);
@@ -219,7 +223,7 @@ fn changed_payment<'a>(
     if let (Some(date), Some(at), true) = (
         columns.date.as_ref(),
         update.received_at,
-        update.status.is_some() && is_null(row, columns.date.as_ref()),
+        update.status.is_some() && value_of(columns.date.as_ref()).is_none_or(|it| it.is_null()),
     ) {
         new.set_mapped(Some(date), Some(moment(mapping, date, at)?));
     }
@@ -356,12 +360,6 @@ fn moment(mapping: &Mapping, column: &Mapped, seconds: i64) -> Result<Value, Pro
         })?;
     let text = local.to_iso_string();
     Ok(Value::from(if has_zone { text + "Z" } else { text }))
-}
-
-fn is_null(row: Option<&Row>, column: Option<&Mapped>) -> bool {
-    column
-        .and_then(|column| row?.get(&column.name))
-        .is_none_or(|value| value.is_null())
 }
 
 /// Seconds since 1970, by this machine's clock.

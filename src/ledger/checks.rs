@@ -97,22 +97,20 @@ pub(crate) fn end(invoices: &[&str]) {
 /// less, for sweeps are never apart to the second. No more than a day where the feed
 /// of events is not read, which would tell of what happens meanwhile.
 pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
-    let rows: Vec<[String; 4]> = checks
-        .iter()
-        .map(|(invoice, recheck)| {
-            let seconds = match recheck {
-                Recheck::Never | Recheck::BackingOff => "",
-                Recheck::After(seconds) => &seconds.to_string(),
-                Recheck::NextSweep => "0",
-            };
-            [
-                invoice.id.clone(),
-                sql::array(&invoice.stored_ids),
-                seconds.to_owned(),
-                sql::boolean(*recheck == Recheck::BackingOff).to_owned(),
-            ]
-        })
-        .collect();
+    let row = |(invoice, recheck): &(&Invoice, Recheck)| {
+        let seconds = match recheck {
+            Recheck::Never | Recheck::BackingOff => None,
+            Recheck::After(seconds) => Some(*seconds),
+            Recheck::NextSweep => Some(0),
+        };
+        [
+            Some(invoice.id.clone()),
+            Some(sql::array(invoice.stored_ids.iter().map(String::as_str))),
+            seconds.map(|seconds| seconds.to_string()),
+            Some(sql::boolean(*recheck == Recheck::BackingOff).to_owned()),
+        ]
+    };
+    let rows: Vec<[Option<String>; 4]> = checks.iter().map(row).collect();
     sql::execute_rows(
         "insert into invoice_sync.invoice_check as k (
             invoice_id, stored_ids, checked_at, next_check_at, back_off)
@@ -126,8 +124,7 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
                         then interval '15 minutes'
                         else least(o.back_off * 2, f.longest) end as back_off
             from (
-                select invoice_id, stored_ids::text[], nullif(seconds, '')::float8 as seconds,
-                       backs_off::boolean
+                select invoice_id, stored_ids::text[], seconds::float8, backs_off::boolean
                 from unnest($1, $2, $3, $4) u (invoice_id, stored_ids, seconds, backs_off)
             ) d
             left join lateral (
@@ -148,7 +145,6 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
             next_check_at = excluded.next_check_at,
             back_off = excluded.back_off",
         &[],
-        rows.iter()
-            .map(|row| row.each_ref().map(|text| Some(text.as_str()))),
+        rows.iter().map(sql::borrowed),
     );
 }

@@ -246,6 +246,9 @@ pub(crate) fn refresh_unclaimed(objects: &[&str]) {
 
 /// Resolves what was said of payments without an invoice for those that one has now.
 pub(crate) fn resolve_claimed(run: i64, objects: &BTreeSet<&str>) {
+    if objects.is_empty() {
+        return;
+    }
     let unclaimed: Vec<[Option<String>; 1]> = sql::fetch_texts(
         "select object from invoice_sync.issue
         where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'",

@@ -149,7 +149,6 @@ pub(crate) fn note(lessons: &[Lesson]) {
             received_at = excluded.received_at,
             seen_at = excluded.seen_at",
         &[],
-        rows.values()
-            .map(|row| row.each_ref().map(Option::as_deref)),
+        rows.values().map(sql::borrowed),
     );
 }

@@ -124,9 +124,8 @@ impl Situation<'_> {
         if let Some(word) = status.filter(|_| !self.new_word) {
             must_be_known(mapping, word)?;
         }
-        let same = |(column, value): (&String, &Value)| {
-            self.reading.invoice_row.get(column).as_ref() == Some(value)
-        };
+        let columns = self.reading.invoice_row.columns();
+        let same = |(column, value): (&String, &Value)| columns.get(column).as_ref() == Some(value);
         if typed.iter().all(same) {
             return Err(not_now("nothing would change").detail("The invoice says so already."));
         }
@@ -238,11 +237,12 @@ impl Deed {
         let Self::Invoice(values) = self else {
             return Ok(());
         };
+        let columns = after.invoice_row.columns();
         let other = values
             .iter()
-            .find(|(column, value)| after.invoice_row.get(column).as_ref() != Some(value));
+            .find(|(column, value)| columns.get(column).as_ref() != Some(value));
         other.map_or(Ok(()), |(column, wanted)| {
-            let found = after.invoice_row.get(column).unwrap_or_default();
+            let found = columns.get(column).unwrap_or_default();
             Err(
                 not_now("a trigger of the database changed what was written")
                     .detail(format!("{column} was to be {wanted}, and became {found}.")),

@@ -72,12 +72,27 @@ pub(crate) fn fetch_for_rows<'a, const N: usize, const M: usize>(
     run_with_rows(statement, first, rows, texts)
 }
 
-/// An array of texts as a text that can be cast to one.
-pub(crate) fn array(texts: &[String]) -> String {
-    let quoted = texts
-        .iter()
-        .map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
-    format!("{{{}}}", quoted.collect::<Vec<_>>().join(","))
+/// A row of texts for [`execute_rows`] and [`fetch_for_rows`].
+pub(crate) fn borrowed<const N: usize>(row: &[Option<String>; N]) -> [Option<&str>; N] {
+    row.each_ref().map(Option::as_deref)
+}
+
+/// An array of texts as a text that can be cast to one, as `array_out` in arrayfuncs.c
+/// writes it.
+pub(crate) fn array<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let quoted = |word: &str| {
+        let plain = !word.is_empty()
+            && !word.eq_ignore_ascii_case("null")
+            && !word.chars().any(|c| {
+                matches!(c, '{' | '}' | ',' | '"' | '\\') || c.is_ascii_whitespace() || c == '\u{b}'
+            });
+        if plain {
+            return word.to_owned();
+        }
+        let escaped = word.replace('\\', r"\\").replace('"', r#"\""#);
+        format!("\"{escaped}\"")
+    };
+    format!("{{{}}}", words.map(quoted).collect::<Vec<_>>().join(","))
 }
 
 /// A boolean as a parameter.

@@ -1,6 +1,6 @@
 //! An invoice that is to be judged: what is known about it, and the decision.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::treatment::Treatment;
 use crate::domain::evidence::Evidence;
@@ -25,15 +25,9 @@ pub(crate) struct Case<'a> {
 
 impl Case<'_> {
     /// Every id of a payment that this invoice may be about to book.
-    fn payment_ids(&self) -> impl Iterator<Item = &String> {
-        let found = self.evidence.unwrap_or_default().iter();
-        found
-            .filter_map(|finding| match finding {
-                Evidence::Payment(payment) => Some(&payment.ids),
-                _ => None,
-            })
-            .flat_map(|ids| [&ids.session, &ids.intent, &ids.charge])
-            .flatten()
+    fn payment_ids(&self) -> impl Iterator<Item = &str> {
+        let found = self.evidence.unwrap_or_default();
+        found.iter().flat_map(Evidence::payment_ids)
     }
 }
 
@@ -47,7 +41,7 @@ pub(super) fn without_rivals<'a>(cases: &[Placed<'a>]) -> (Vec<Placed<'a>>, Vec<
     let mut invoices = BTreeSet::new();
     let mut payments = BTreeSet::new();
     cases.iter().partition(|(_, case)| {
-        let ids: Vec<&String> = case.payment_ids().collect();
+        let ids: Vec<&str> = case.payment_ids().collect();
         let is_first = invoices.insert(case.invoice);
         let claims_first = !ids.iter().any(|id| payments.contains(id));
         payments.extend(ids);
@@ -62,21 +56,27 @@ pub(super) enum Booked {
     JustNow,
 }
 
-/// What bears on a decision and does not change while a case is treated.
-#[derive(Clone, Debug, Default)]
-struct Known {
+/// A case with what bears on its decision and does not change while it is treated.
+#[derive(Clone, Debug)]
+pub(super) struct Matter<'a> {
+    pub(super) place: usize,
+    pub(super) case: Case<'a>,
     memory: Memory,
     elsewhere: Elsewhere,
 }
 
-impl Known {
-    fn decide(
-        &self,
-        treatment: &Treatment,
-        case: &Case,
-        reading: &Reading,
-        booked: Booked,
-    ) -> Plan {
+impl<'a> Matter<'a> {
+    /// As if no other invoice's books were of concern.
+    fn new(place: usize, case: Case<'a>, memories: &mut BTreeMap<String, Memory>) -> Self {
+        Self {
+            place,
+            case,
+            memory: memories.remove(case.invoice).unwrap_or_default(),
+            elsewhere: Elsewhere::default(),
+        }
+    }
+
+    pub(super) fn decide(&self, treatment: &Treatment, reading: &Reading, booked: Booked) -> Plan {
         let facts = Facts {
             invoice: &reading.invoice,
             rows: &reading.payments,
@@ -86,22 +86,8 @@ impl Known {
             just_booked: booked == Booked::JustNow,
             now: now(),
         };
-        let evidence = case.evidence.unwrap_or_default();
+        let evidence = self.case.evidence.unwrap_or_default();
         reconcile(&facts, evidence, &treatment.rules)
-    }
-}
-
-/// A case with what is known about it but for the host's rows.
-#[derive(Clone, Debug)]
-pub(super) struct Matter<'a> {
-    pub(super) place: usize,
-    pub(super) case: Case<'a>,
-    known: Known,
-}
-
-impl Matter<'_> {
-    pub(super) fn decide(&self, treatment: &Treatment, reading: &Reading, booked: Booked) -> Plan {
-        self.known.decide(treatment, &self.case, reading, booked)
     }
 }
 
@@ -147,12 +133,7 @@ pub(super) fn open<'a>(
         .iter()
         .filter_map(|(place, case)| {
             let reading = readings.remove(case.invoice)?;
-            let known = Known {
-                memory: memories.remove(case.invoice).unwrap_or_default(),
-                elsewhere: Elsewhere::default(),
-            };
-            let (place, case) = (*place, *case);
-            let matter = Matter { place, case, known };
+            let matter = Matter::new(*place, *case, &mut memories);
             Some(Opened::new(treatment, matter, reading))
         })
         .collect();
@@ -167,12 +148,7 @@ pub(crate) fn judge(treatment: &Treatment, reading: &Reading, evidence: &[Eviden
         invoice: id,
         evidence: Some(evidence),
     };
-    let known = Known {
-        memory: memory::recall(&[id]).remove(id).unwrap_or_default(),
-        elsewhere: Elsewhere::default(),
-    };
-    let place = 0;
-    let matter = Matter { place, case, known };
+    let matter = Matter::new(0, case, &mut memory::recall(&[id]));
     let mut opened = Opened::new(treatment, matter, reading.clone());
     look_elsewhere(treatment, std::slice::from_mut(&mut opened));
     opened.plan
@@ -201,7 +177,7 @@ fn look_elsewhere(treatment: &Treatment, opened: &mut [Opened]) {
     let found = elsewhere(treatment.mapping, &claims);
     for ((opened, _), found) in claiming.into_iter().zip(found) {
         if !found.0.is_empty() {
-            opened.matter.known.elsewhere = found;
+            opened.matter.elsewhere = found;
             opened.plan = opened
                 .matter
                 .decide(treatment, &opened.reading, Booked::Before);

@@ -253,9 +253,5 @@ fn ids_of(change: &PaymentChange) -> &PaymentIds {
 }
 
 fn all(ids: &PaymentIds) -> Value {
-    [&ids.session, &ids.intent, &ids.charge]
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect()
+    ids.each().collect()
 }

@@ -113,14 +113,9 @@ pub(crate) fn ask(
 pub(crate) fn all_ids(reading: &Reading) -> Vec<String> {
     let mut ids = reading.invoice.stored_ids.clone();
     for row in &reading.payments {
-        let known = [&row.ids.session, &row.ids.intent, &row.ids.charge];
-        let new = known.into_iter().flatten().find(|_| {
-            ![&row.ids.session, &row.ids.intent, &row.ids.charge]
-                .into_iter()
-                .flatten()
-                .any(|id| ids.contains(id))
-        });
-        ids.extend(new.cloned());
+        if !ids.iter().any(|id| row.ids.contains(id)) {
+            ids.extend(row.ids.each().next().map(str::to_owned));
+        }
     }
     ids
 }

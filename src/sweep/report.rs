@@ -191,14 +191,7 @@ impl Report {
             return;
         }
         for issue in issues {
-            self.issues.push(json!({
-                "invoiceId": null,
-                "invoiceNumber": null,
-                "kind": issue.kind.as_str(),
-                "severity": issue.severity.as_str(),
-                "object": issue.object,
-                "issue": issue.summary,
-            }));
+            self.issues.push(told(NOBODY, issue));
         }
     }
 
@@ -269,17 +262,11 @@ impl Report {
         if self.run.is_some() {
             return;
         }
-        let told = |issue: &&Issue| !issues::is_settled(subject(invoice), issue);
-        for issue in outcome.plan.issues.iter().filter(told) {
-            self.issues.push(json!({
-                "invoiceId": invoice.id,
-                "invoiceNumber": invoice.number,
-                "kind": issue.kind.as_str(),
-                "severity": issue.severity.as_str(),
-                "object": issue.object,
-                "issue": issue.summary,
-            }));
-        }
+        let subject = subject(invoice);
+        let found = outcome.plan.issues.iter();
+        let unsettled = found.filter(|issue| !issues::is_settled(subject, issue));
+        self.issues
+            .extend(unsettled.map(|issue| told(subject, issue)));
     }
 
     /// Writes down what was done so far: whatever comes, that is done.
@@ -346,6 +333,18 @@ impl Report {
             "message": message,
         })
     }
+}
+
+/// An issue that was found, for the answer of a dry run.
+fn told(subject: Subject, issue: &Issue) -> Value {
+    json!({
+        "invoiceId": subject.invoice,
+        "invoiceNumber": subject.number,
+        "kind": issue.kind.as_str(),
+        "severity": issue.severity.as_str(),
+        "object": issue.object,
+        "issue": issue.summary,
+    })
 }
 
 fn as_json(problem: &Problem) -> Value {

@@ -75,12 +75,7 @@ fn claimed<'s>(settled: &[&'s Settled]) -> BTreeSet<&'s str> {
         .iter()
         .filter(|of| of.outcome.is_done())
         .flat_map(|of| of.evidence.unwrap_or_default())
-        .filter_map(|finding| match finding {
-            Evidence::Payment(payment) => Some(&payment.ids),
-            _ => None,
-        })
-        .flat_map(|ids| [&ids.session, &ids.intent, &ids.charge])
-        .filter_map(Option::as_deref)
+        .flat_map(Evidence::payment_ids)
         .collect()
 }
 
