@@ -136,6 +136,13 @@ fn pg_cron_sweeps_in_its_own_database_in_another_and_in_background_workers() {
         }
     }
     let told = |cause: &str| Some(cause.to_owned());
+    let runs = text(
+        &mut cron,
+        &format!(
+            "select jsonb_agg(jsonb_build_array(d.database, d.status, d.return_message, d.start_time))
+            from cron.job_run_details d where d.database in ('{name}', 'postgres')"
+        ),
+    );
     assert_eq!(
         seen,
         [
@@ -143,7 +150,7 @@ fn pg_cron_sweeps_in_its_own_database_in_another_and_in_background_workers() {
             told(r#"["cron", "sweep", "e2e_scheduler", "55000"]"#),
             told(r#"["cron", "sweep", "postgres", "55000"]"#),
         ],
-        "another database, pg_cron's own, background workers"
+        "another database, pg_cron's own, background workers; pg_cron says {runs:?}"
     );
     assert_eq!(
         shop.text("select payment_status from payments"),
