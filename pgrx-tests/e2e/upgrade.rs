@@ -207,11 +207,11 @@ fn an_updated_database_goes_on_where_it_was() {
     shop.execute("call invoice_sync.run_sweep()");
 
     let row = format!(
-        "select format('%s %s', i.invoice_status, p.total_amount) from invoices i
+        "select format('%s %s', i.invoice_status, p.total_amount::numeric(8, 2)) from invoices i
         join payments p on p.invoice_id = i.id where i.id = '{}'",
         sale.invoice
     );
-    assert_eq!(shop.text(&row), Some("Paid 100".into()));
+    assert_eq!(shop.text(&row), Some("Paid 100.00".into()));
     assert_eq!(shop.open_issues(), issues);
     let change =
         "select run_id from invoice_sync.changes c join invoices i on i.id::text = c.invoice_id
