@@ -46,6 +46,13 @@ pub(crate) fn outer_role() -> String {
     role_name(unsafe { pg_sys::GetOuterUserId() })
 }
 
+/// The role whose rights hold now: inside a SECURITY DEFINER function its owner.
+#[cfg(any(test, feature = "pg_test"))]
+pub(crate) fn current_role_name() -> String {
+    // SAFETY: a plain read of the backend's state.
+    role_name(unsafe { pg_sys::GetUserId() })
+}
+
 /// Whether somebody is called for who was named by a token: PostgREST, and others like
 /// it, put its claims into settings of the transaction.
 pub(crate) fn is_rpc() -> bool {

@@ -156,6 +156,12 @@ fn functions(invoice: &str) -> Vec<Function> {
             "current_user::regrole",
             none(),
         ),
+        function(
+            Owner,
+            "revoke_from_others(boolean)",
+            "true",
+            json!({ "also_granted": true }),
+        ),
         function(Owner, "facts_that_matter(jsonb)", "'{}'", none()),
         function(
             Owner,
