@@ -151,7 +151,7 @@ create function job_name() returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select 'invoice_sync in ' || current_database()
+    select 'invoice_sync in ' || current_database() where (select invoice_sync.require_admin())
 $$;
 
 create function pg_cron_place(out database text, out host text, out port text)

@@ -1,3 +1,16 @@
+-- Functions that answered RPC callers who are no admins.
+create or replace function invoice_sync.job_name() returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select 'invoice_sync in ' || current_database() where (select invoice_sync.require_admin())
+$$;
+
+alter function invoice_sync.find_currencies() security definer parallel restricted;
+alter function invoice_sync.issue_kinds()
+security definer stable parallel restricted
+set search_path to pg_catalog, pg_temp;
+
 -- Nothing is anybody's who was not given access (to stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void
 language plpgsql

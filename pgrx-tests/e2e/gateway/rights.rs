@@ -59,9 +59,9 @@ fn functions(invoice: &str) -> Vec<Function> {
     let none = || json!({});
     vec![
         function(Webhook, "handle_webhook(json)", "'{}'", none()),
-        function(Users, "issue_kinds()", "", none()),
-        function(Users, "find_currencies()", "", none()),
-        function(Users, "job_name()", "", none()),
+        function(Admins, "issue_kinds()", "", none()),
+        function(Admins, "find_currencies()", "", none()),
+        function(Admins, "job_name()", "", none()),
         function(
             Users,
             "next_due(text,bigint)",
