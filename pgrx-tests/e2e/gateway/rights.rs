@@ -208,6 +208,16 @@ const RELATIONS: &[(Door, &str)] = &[
     (Door::Owner, "run_booked"),
 ];
 
+const SEQUENCES: &[&str] = &[
+    "alert_id_seq",
+    "backfill_id_seq",
+    "change_id_seq",
+    "issue_id_seq",
+    "limiter_segment",
+    "run_id_seq",
+    "stripe_read",
+];
+
 fn web_shop() -> (WebShop, Sale) {
     let mut shop = Shop::open();
     let sale = Sale::unbooked(&mut shop, "INV-1");
@@ -237,6 +247,17 @@ fn the_table_names_everything_that_there_is() {
         .map(|(_, name)| (*name).to_owned())
         .collect();
     assert_eq!(named, there);
+    // All of these are the owner's alone.
+    let sequences = all("select relname from pg_class
+        where relnamespace = 'invoice_sync'::regnamespace and relkind = 'S'");
+    let named: BTreeSet<String> = SEQUENCES.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(named, sequences);
+    let types = all(
+        "select t.oid::regtype from pg_type t left join pg_class c on c.oid = t.typrelid
+        where t.typnamespace = 'invoice_sync'::regnamespace and t.typelem = 0
+            and (t.typrelid = 0 or c.relkind = 'c')",
+    );
+    assert_eq!(types, BTreeSet::new(), "there are none but those of rows");
 }
 
 #[test]
