@@ -1,6 +1,7 @@
 //! The ground: what this extension needs from PostgreSQL's backend that pgrx
 //! does not wrap. All unsafe code lives here, behind safe functions.
 
+mod ending;
 pub(crate) mod guc;
 pub(crate) mod identity;
 mod problem;
@@ -12,7 +13,7 @@ mod transactions;
 mod workers;
 
 pub(crate) use problem::Problem;
-pub(crate) use shared::{monotonic_nanoseconds, shared_number};
+pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number};
 pub(crate) use subtransaction::in_subtransaction;
 pub(crate) use transactions::{LOCK_PATIENCE, SessionLock, Transactions, with_lock_patience};
 pub(crate) use workers::{
