@@ -37,7 +37,7 @@ const TABLES: [&str; 15] = [
 ];
 
 /// What the extension consists of, one line for each object and property. Columns are compared by name:
-/// a column that an update adds is the table's last one.
+/// a column that an update adds is the table's last one. No list of privileges means the default ones.
 const OBJECTS: &str = "
 with member as (
     select classid, objid from pg_depend
@@ -47,7 +47,7 @@ with member as (
     select c.* from pg_class c join member m on m.classid = 'pg_class'::regclass and m.objid = c.oid
 )
 select format('function %s %s %s %s', p.oid::regprocedure, p.proowner::regrole, obj_description(p.oid, 'pg_proc'),
-              (select array_agg(a::text order by a::text) from unnest(p.proacl) a))
+              (select array_agg(a::text order by a::text) from unnest(coalesce(p.proacl, acldefault('f', p.proowner))) a))
 from pg_proc p join member m on m.classid = 'pg_proc'::regclass and m.objid = p.oid
 union all
 select format('definition %s %s', p.oid::regprocedure, pg_get_functiondef(p.oid))
@@ -55,7 +55,8 @@ from pg_proc p join member m on m.classid = 'pg_proc'::regclass and m.objid = p.
 union all
 select format('relation %s %s %s %s %s %s %s', c.relkind, c.relname, c.relrowsecurity, c.reloptions,
               obj_description(c.oid, 'pg_class'), c.relowner::regrole,
-              (select array_agg(a::text order by a::text) from unnest(c.relacl) a))
+              (select array_agg(a::text order by a::text) from unnest(coalesce(
+                   c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner))) a))
 from relation c
 union all
 select format('view %s %s', c.relname, pg_get_viewdef(c.oid)) from relation c where c.relkind = 'v'
