@@ -38,7 +38,7 @@ const TABLES: [&str; 15] = [
 
 /// What the extension consists of, one line for each object and property. Columns are compared by name:
 /// a column that an update adds is the table's last one. No list of privileges means the default ones.
-const OBJECTS: &str = "
+const OBJECTS: &str = r#"
 with member as (
     select classid, objid from pg_depend
     where refclassid = 'pg_extension'::regclass and deptype = 'e'
@@ -94,7 +94,7 @@ select format('schema %s %s %s', n.nspname, obj_description(n.oid, 'pg_namespace
 from pg_namespace n join member m on m.classid = 'pg_namespace'::regclass and m.objid = n.oid
 union all
 select format('extension %s %s', extversion, obj_description(oid, 'pg_extension'))
-from pg_extension where extname = 'invoice_sync'";
+from pg_extension where extname = 'invoice_sync'"#;
 
 /// Makes `create extension … version '0.1.0'` possible on this server.
 fn offer_the_released_version(shop: &mut Shop) {
