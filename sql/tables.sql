@@ -331,8 +331,8 @@ create table stripe_payment (
     dispute text,
     received_at timestamptz,
     request_id text,
-    as_of timestamptz not null check (as_of > '-infinity'),
     seen_at timestamptz not null,
+    as_of timestamptz not null check (as_of > '-infinity'),
     primary key (invoice_id, id)
 );
 create index on stripe_payment (id);

@@ -182,6 +182,15 @@ pub(super) fn recall<'a>(cases: impl IntoIterator<Item = Case<'a>>) -> BTreeMap<
     memory::recall(&cases.collect::<Vec<_>>())
 }
 
+/// Whether something newer is known by now than what Stripe said.
+pub(crate) fn are_outdated(invoice: &str, evidence: &[Evidence]) -> bool {
+    let case = Case {
+        invoice,
+        evidence: Some(evidence),
+    };
+    Matter::new(0, case, &mut recall([case])).is_outdated()
+}
+
 /// What is to be done about an invoice as it was read; nothing is written.
 pub(crate) fn judge(treatment: &Treatment, reading: &Reading, evidence: &[Evidence]) -> Plan {
     let id = reading.invoice.id.as_str();
