@@ -35,15 +35,16 @@ impl Allowance {
     /// `None`: this one is left out.
     pub(crate) fn take(&self) -> Option<u32> {
         let period = u32::try_from(now() / self.seconds).unwrap_or(u32::MAX);
-        let number = shared_number(u64::from_be_bytes(self.key)).unwrap_or(&self.unshared);
-        let mut verdict = None;
-        // The closure always gives a value, so this does not fail.
-        let _ = number.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| {
-            let (after, taken) = next(before, period, self.most);
-            verdict = taken;
-            Some(after)
-        });
-        verdict
+        let after = |before| next(before, period, self.most).0;
+        let before = match shared_number(u64::from_be_bytes(self.key)) {
+            Some(number) => number.replace(after)?,
+            None => {
+                let (order, unshared) = (Ordering::Relaxed, &self.unshared);
+                let changed = unshared.fetch_update(order, order, |before| Some(after(before)));
+                changed.unwrap_or_else(|unchanged| unchanged)
+            }
+        };
+        next(before, period, self.most).1
     }
 }
 
