@@ -14,6 +14,15 @@ alter function invoice_sync.issue_kinds()
 security definer stable parallel restricted
 set search_path to pg_catalog, pg_temp;
 
+-- What is known of a payment never goes back in time.
+alter table stripe_payment add column as_of timestamptz;
+update stripe_payment set as_of = seen_at;
+alter table stripe_payment
+    alter column as_of set not null,
+    add check (as_of > '-infinity');
+comment on column stripe_payment.as_of is
+    'When the answer was asked for: an answer that was asked for before that is not acted on';
+
 -- Nothing is anybody's who was not given access (to stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void
 language plpgsql

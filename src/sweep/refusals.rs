@@ -37,11 +37,12 @@ impl Allowance {
         let period = u32::try_from(now() / self.seconds).unwrap_or(u32::MAX);
         let after = |before| next(before, period, self.most).0;
         let before = match shared_number(u64::from_be_bytes(self.key)) {
-            Some(shared) => shared.replace(after)?,
-            None => self
-                .unshared
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| Some(after(it)))
-                .unwrap_or_else(|unchanged| unchanged),
+            Some(number) => number.replace(after)?,
+            None => {
+                let (order, unshared) = (Ordering::Relaxed, &self.unshared);
+                let changed = unshared.fetch_update(order, order, |before| Some(after(before)));
+                changed.unwrap_or_else(|unchanged| unchanged)
+            }
         };
         next(before, period, self.most).1
     }

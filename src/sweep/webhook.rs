@@ -21,7 +21,6 @@ use crate::host::mapping::Mapping;
 use crate::host::settings::Settings;
 use crate::host::write::now;
 use crate::ledger::events::{self, Fate, Verdict, Way};
-use crate::ledger::memory;
 use crate::ledger::runs::Kind;
 use crate::pg::{
     Problem, Transactions, check_for_interrupts, in_subtransaction, with_lock_patience,
@@ -189,10 +188,9 @@ fn gather_evidence(
                 "it does not say that it is of this mode and account".to_owned()
             ));
         }
-        let Ok(Some(mut payment)) = read_snapshot(&event.snapshot, &reading) else {
+        let Ok(Some(payment)) = read_snapshot(&event.snapshot, event.created, &reading) else {
             return Ok(Err("the event alone does not tell enough".to_owned()));
         };
-        memory::recall_payment(&payment.ids).raise(&mut payment);
         return Ok(Ok(vec![Evidence::Payment(payment)]));
     }
     let Some(connection) = connect::connection()? else {
