@@ -332,6 +332,7 @@ create table stripe_payment (
     received_at timestamptz,
     request_id text,
     seen_at timestamptz not null,
+    sessionless boolean not null default false,
     primary key (invoice_id, id)
 );
 create index on stripe_payment (id);
@@ -351,6 +352,7 @@ comment on column stripe_payment.dispute is 'The status of its dispute; null: no
 comment on column stripe_payment.received_at is 'When Stripe received it';
 comment on column stripe_payment.request_id is 'Stripe''s Request-Id of that answer';
 comment on column stripe_payment.seen_at is 'When Stripe said so';
+comment on column stripe_payment.sessionless is 'Whether Stripe says that its intent came by no checkout session';
 
 create table event (
     id text primary key,

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::domain::evidence::{Dispute, Evidence, PaymentState, merge_payments};
+use crate::domain::evidence::{
+    Dispute, Evidence, PaymentState, SessionSide, StripePayment, merge_payments,
+};
 use crate::domain::identity::PaymentIds;
 use crate::domain::rules::{Memory, Remembered};
 use crate::pg::sql;
@@ -76,6 +78,28 @@ fn read(statement: &str, value: &str) -> Vec<Row> {
         .collect()
 }
 
+/// By which session each of these intents came, `None`: by none; those of which that is
+/// not known are left out.
+pub(crate) fn sessions_of<'a>(
+    intents: impl Iterator<Item = &'a str>,
+) -> BTreeMap<String, Option<String>> {
+    let intents: Vec<&str> = intents.collect();
+    if intents.is_empty() {
+        return BTreeMap::new();
+    }
+    let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
+        "select m.id, max(m.session_id)
+        from invoice_sync.stripe_payment m
+        where m.id in (select jsonb_array_elements_text($1::jsonb))
+          and (m.session_id is not null or m.sessionless)
+        group by m.id",
+        &[Some(&json!(intents).to_string())],
+    );
+    rows.into_iter()
+        .filter_map(|[intent, session]| Some((intent?, session)))
+        .collect()
+}
+
 /// Forgets that these payments were ever looked at for an invoice: the word of the
 /// person who linked them is taken back.
 pub(crate) fn forget(invoice: &str, payments: &[PaymentIds]) {
@@ -122,6 +146,7 @@ pub(crate) fn note(lessons: &[Lesson]) {
                     .map(|dispute| dispute.as_status().to_owned()),
                 payment.request_id.clone(),
                 payment.received_at.map(|at| at.to_string()),
+                Some(sql::boolean(is_sessionless(&payment)).to_owned()),
             ];
             rows.insert((lesson.invoice, key.to_owned()), row);
         }
@@ -129,13 +154,13 @@ pub(crate) fn note(lessons: &[Lesson]) {
     sql::execute_rows(
         "insert into invoice_sync.stripe_payment (
             id, invoice_id, session_id, intent_id, charge_id, currency, received, refunded,
-            dispute, request_id, received_at, seen_at)
+            dispute, request_id, received_at, sessionless, seen_at)
         select m.id, m.invoice_id, m.session_id, m.intent_id, m.charge_id, m.currency,
                m.received::bigint, m.refunded::bigint, m.dispute, m.request_id,
-               to_timestamp(m.received_at::float8), clock_timestamp()
-        from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) m (
+               to_timestamp(m.received_at::float8), m.sessionless::boolean, clock_timestamp()
+        from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) m (
             id, invoice_id, session_id, intent_id, charge_id, currency,
-            received, refunded, dispute, request_id, received_at)
+            received, refunded, dispute, request_id, received_at, sessionless)
         order by m.invoice_id, m.id
         on conflict (invoice_id, id) do update
         set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
@@ -147,8 +172,15 @@ pub(crate) fn note(lessons: &[Lesson]) {
             dispute = excluded.dispute,
             request_id = excluded.request_id,
             received_at = excluded.received_at,
+            sessionless = excluded.sessionless or stripe_payment.sessionless,
             seen_at = excluded.seen_at",
         &[],
         rows.values().map(sql::borrowed),
     );
+}
+
+/// Whether Stripe says that an intent came by no session.
+fn is_sessionless(payment: &StripePayment) -> bool {
+    let ids = &payment.ids;
+    payment.session_side == SessionSide::Read && ids.session.is_none() && ids.intent.is_some()
 }

@@ -17,6 +17,7 @@ mod outage;
 pub(crate) mod outcome;
 pub(crate) mod report;
 pub(crate) mod run;
+mod sessions;
 pub(crate) mod together;
 pub(crate) mod treatment;
 pub(crate) mod turn;

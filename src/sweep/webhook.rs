@@ -3,6 +3,7 @@
 //! Verified, then stored, then acted on within a budget of time. What was
 //! stored is safe: Stripe may be told so, and a sweep does the rest.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use pgrx::prelude::PgSqlErrorCode;
@@ -12,6 +13,7 @@ use super::act::{Told, act};
 use super::connect;
 use super::inbox::Own;
 use super::report::Report;
+use super::sessions::{recall_sessions, with_known_sessions};
 use super::treatment::{Insistence, Mode, Treatment};
 use super::turn::require_fresh_snapshots;
 use crate::domain::event::Event;
@@ -151,6 +153,12 @@ fn gather_evidence(
         let Ok(Some(mut payment)) = read_snapshot(&event.snapshot, &reading) else {
             return Ok(Err("the event alone does not tell enough".to_owned()));
         };
+        recall_sessions(std::iter::once(&mut payment));
+        if payment.lacks_session() && payment.ids.session.is_none() {
+            return Ok(Err(
+                "the checkout session of this payment was not read".to_owned()
+            ));
+        }
         memory::recall_payment(&payment.ids).raise(&mut payment);
         return Ok(Ok(vec![Evidence::Payment(payment)]));
     }
@@ -161,8 +169,10 @@ fn gather_evidence(
         about: event.id.clone(),
         ids: vec![money.to_owned()],
         created: None,
+        sessionless: BTreeSet::new(),
     };
-    let gathered = gather(vec![question], connection, reading, deadline)?;
+    let questions = with_known_sessions(vec![question]);
+    let gathered = gather(questions, connection, reading, deadline)?;
     connect::count_reads();
     *cost = gathered.cost;
     let finding = gathered.findings.into_iter().next();
