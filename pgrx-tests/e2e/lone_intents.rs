@@ -28,7 +28,7 @@ fn with_gratuity(shop: &mut Shop) -> Purchase {
 
 fn must_be_paid_with_gratuity(shop: &mut Shop, door: &str) {
     assert_eq!(
-        shop.texts("select format('%s %s', total_amount::numeric(9,2), gratuity_amount::numeric(9,2)) from payments"),
+        shop.texts("select format('%s %s', total_amount::numeric(9,2), gratuity::numeric(9,2)) from payments"),
         [Some("100.00 10.00".into())],
         "{door}"
     );
@@ -151,8 +151,8 @@ fn deposit_beside_a_waiting_row(shop: &mut Shop) -> Purchase {
     shop.sweep();
     let open = shop.stripe.checkout(Checkout::new(6_000, "usd"));
     shop.execute(&format!(
-        "insert into payments (invoice_id, payment_status, total_amount, stripe_session_id)
-        values ('{ID}', 'Pending', 60, '{}')",
+        "insert into payments (invoice_id, payment_name, payment_status, total_amount, stripe_session_id)
+        values ('{ID}', 'Balance', 'Pending', 60, '{}')",
         open.session_id()
     ));
     deposit
