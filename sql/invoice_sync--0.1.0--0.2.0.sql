@@ -23,6 +23,10 @@ alter table stripe_payment
 comment on column stripe_payment.as_of is
     'When the answer was asked for: an answer that was asked for before that is not acted on';
 
+-- Payments that came by no checkout session: Stripe is not asked for it again.
+alter table stripe_payment add column sessionless boolean not null default false;
+comment on column stripe_payment.sessionless is 'Whether Stripe says that its intent came by no checkout session';
+
 -- Nothing is anybody's who was not given access (to stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void
 language plpgsql

@@ -27,6 +27,9 @@ pub(crate) struct Plan {
     /// What this pass learned of the invoice's payments, over what is remembered.
     pub(crate) learned: Memory,
     pub(crate) recheck: Recheck,
+    /// Why money that Stripe received could not be judged by what was read; it is to be
+    /// asked about again.
+    pub(crate) unread: Option<String>,
     /// Why something was not done, for people.
     pub(crate) reasons: Vec<String>,
 }

@@ -70,6 +70,8 @@ pub(crate) struct Chapter {
     /// The oldest object, and when it was made; `None` on an empty page.
     pub(crate) last: Option<(String, i64)>,
     pub(crate) is_last: bool,
+    /// When the oldest and the newest object of the page were made.
+    pub(crate) time: Option<(i64, i64)>,
 }
 
 /// An object that tells of a payment and is not evidence itself.
@@ -146,6 +148,7 @@ impl Stretch {
             objects: 0,
             is_last: is_over || !contents.has_more,
             last,
+            time: contents.time(),
         };
         for object in &page.objects {
             let made = object.get("created").and_then(Value::as_i64);

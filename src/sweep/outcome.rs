@@ -121,7 +121,8 @@ impl Outcome {
             let issue = issues.iter().find(|i| i.kind == IssueKind::ApplyFailed)?;
             Some(issue.summary.as_str())
         };
-        self.postponed.as_deref().or_else(refused)
+        let unread = || self.plan.unread.as_deref();
+        self.postponed.as_deref().or_else(refused).or_else(unread)
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -73,6 +73,10 @@ impl Draft {
             .rows
             .iter()
             .any(|row| row.was_received() && row.ids.same_payment(&payment.ids));
+        if payment.lacks_session() && !is_booked {
+            self.leave_until_session_is_read(payment, name);
+            return None;
+        }
         let is_named = references.iter().any(|r| facts.invoice.answers_to(r));
         if !references.is_empty() && !is_named && !is_booked {
             self.issues.push(
@@ -117,6 +121,18 @@ impl Draft {
         };
         self.remember(&receipt, facts);
         Some(receipt)
+    }
+
+    /// The session may name the invoice, or a part of the money as a gratuity.
+    fn leave_until_session_is_read(&mut self, payment: &StripePayment, name: &str) {
+        let why = format!("{name}: not enough is known, its checkout session was not read");
+        self.reason(why.clone());
+        self.plan.unread.get_or_insert(why);
+        for id in payment.ids.each() {
+            self.plan.judged.remove(id);
+        }
+        self.conclude_nothing_from_absence();
+        self.recheck = Recheck::NextSweep;
     }
 
     pub(super) fn reason(&mut self, reason: String) {
