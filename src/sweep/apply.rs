@@ -128,7 +128,9 @@ impl Pass<'_> {
         for mut opened in wanting {
             let invoice = &opened.reading.invoice;
             let insistence = self.treatment.insistence;
-            if let Some(left) = left_to_a_person(&holds, insistence, invoice, &opened.plan) {
+            let as_it_stands = || opened.unwritten(self.treatment);
+            let left = left_to_a_person(&holds, insistence, invoice, &opened.plan, as_it_stands);
+            if let Some(left) = left {
                 opened.plan = left;
                 settled.push(self::settled(opened, Outcome::untouched));
             } else if self.treatment.mode == Mode::DryRun {
@@ -195,19 +197,22 @@ impl Pass<'_> {
                 return Ok(());
             }
             Ok(None) if patience == Patience::Wait => return Ok(()),
-            Ok(None) => Outcome::postponed(
-                opened.reading.invoice,
-                opened.plan,
-                "somebody else has it locked",
-            ),
+            Ok(None) => {
+                let plan = opened.unwritten(treatment);
+                let why = "somebody else has it locked";
+                Outcome::postponed(opened.reading.invoice, plan, why)
+            }
             Err(problem) if is_contention(&problem) => {
                 if was_not_to_be_had(&problem) {
                     self.patience = Patience::Skip;
                 }
-                let (invoice, plan) = (opened.reading.invoice, opened.plan);
-                Outcome::postponed(invoice, plan, problem.message())
+                let plan = opened.unwritten(treatment);
+                Outcome::postponed(opened.reading.invoice, plan, problem.message())
             }
-            Err(problem) => Outcome::refused(opened.reading.invoice, opened.plan, &problem),
+            Err(problem) => {
+                let plan = opened.unwritten(treatment);
+                Outcome::refused(opened.reading.invoice, plan, &problem)
+            }
         };
         self.settle(vec![(place, Settled { outcome, evidence })])
     }

@@ -6,7 +6,7 @@ use super::treatment::Treatment;
 use crate::domain::evidence::Evidence;
 use crate::domain::identity::PaymentIds;
 use crate::domain::plan::{PaymentChange, Plan};
-use crate::domain::reconcile::{Facts, reconcile};
+use crate::domain::reconcile::{Facts, reconcile, reconcile_unwritten};
 use crate::domain::rules::{Elsewhere, Memory};
 use crate::host::elsewhere::{Claim, elsewhere};
 use crate::host::read::{Reading, read};
@@ -77,7 +77,27 @@ impl<'a> Matter<'a> {
     }
 
     pub(super) fn decide(&self, treatment: &Treatment, reading: &Reading, booked: Booked) -> Plan {
-        let facts = Facts {
+        let facts = self.facts(treatment, reading, booked);
+        reconcile(&facts, self.evidence(), &treatment.rules)
+    }
+
+    /// The same where it is not written.
+    pub(super) fn decide_unwritten(&self, treatment: &Treatment, reading: &Reading) -> Plan {
+        let facts = self.facts(treatment, reading, Booked::Before);
+        reconcile_unwritten(&facts, self.evidence(), &treatment.rules)
+    }
+
+    fn evidence(&self) -> &[Evidence] {
+        self.case.evidence.unwrap_or_default()
+    }
+
+    fn facts<'f>(
+        &'f self,
+        treatment: &Treatment,
+        reading: &'f Reading,
+        booked: Booked,
+    ) -> Facts<'f> {
+        Facts {
             invoice: &reading.invoice,
             rows: &reading.payments,
             memory: &self.memory,
@@ -85,9 +105,7 @@ impl<'a> Matter<'a> {
             has_refunded_column: treatment.mapping.payments.refunded.is_some(),
             just_booked: booked == Booked::JustNow,
             now: now(),
-        };
-        let evidence = self.case.evidence.unwrap_or_default();
-        reconcile(&facts, evidence, &treatment.rules)
+        }
     }
 }
 
@@ -106,6 +124,11 @@ impl<'a> Opened<'a> {
             matter,
             reading,
         }
+    }
+
+    /// What was decided, where it is not written.
+    pub(super) fn unwritten(&self, treatment: &Treatment) -> Plan {
+        self.matter.decide_unwritten(treatment, &self.reading)
     }
 
     /// The payments that would be booked.

@@ -67,7 +67,7 @@ fn write_and_read_back(
     }
     Ok(held
         .into_iter()
-        .map(|held| (held.matter.place, held.into_outcome(mapping)))
+        .map(|held| (held.matter.place, held.into_outcome(treatment)))
         .collect())
 }
 
@@ -106,7 +106,8 @@ fn hold<'a>(
     let holds = issues::held(&ids);
     let is_left = |held: &Held| {
         let invoice = &held.before.invoice;
-        left_to_a_person(&holds, treatment.insistence, invoice, &held.intended).is_some()
+        let plan = &held.intended;
+        left_to_a_person(&holds, treatment.insistence, invoice, plan, || plan.clone()).is_some()
     };
     if held.iter().any(is_left) {
         return Err(undone_meanwhile());
@@ -171,9 +172,14 @@ fn did_not_stay() -> Problem {
 }
 
 impl Held<'_> {
-    fn into_outcome(self, mapping: &Mapping) -> Outcome {
-        let changes = differences(mapping, &self.before, &self.after);
-        Outcome::written(self.after.invoice, self.intended, self.plan, changes)
+    fn into_outcome(self, treatment: &Treatment) -> Outcome {
+        let changes = differences(treatment.mapping, &self.before, &self.after);
+        let plan = if self.plan.changes_nothing() {
+            self.plan
+        } else {
+            self.matter.decide_unwritten(treatment, &self.after)
+        };
+        Outcome::written(self.after.invoice, self.intended, plan, changes)
     }
 }
 

@@ -23,6 +23,15 @@ impl Draft {
         let label = facts.invoice.label();
         let key = payment.ids.key();
         let name = key.unwrap_or("a payment");
+        let references = &payment.invoice_references;
+        let is_named = references.iter().any(|r| facts.invoice.answers_to(r));
+        if !references.is_empty() && !is_named && !refers_to(facts, payment) {
+            // It did once, and was asked about for that.
+            self.reason(format!("{name}: the invoice does not refer to it"));
+            let ids = payment.ids.each().map(str::to_owned);
+            self.plan.foreign.extend(ids);
+            return None;
+        }
         if let (Some(ours), Some(theirs)) = (rules.livemode, payment.livemode)
             && ours != theirs
         {
@@ -54,6 +63,8 @@ impl Draft {
             }
             PaymentState::Unknown { field, value } => {
                 self.conclude_nothing_from_absence();
+                let ids = payment.ids.each().map(str::to_owned);
+                self.plan.unclear.extend(ids);
                 self.issues.push(
                     Issue::new(
                         IssueKind::UnknownStatus,
@@ -66,13 +77,11 @@ impl Draft {
                 return None;
             }
         };
-        let references = &payment.invoice_references;
         // What stands in this invoice's books was put there by somebody's word.
         let is_booked = facts
             .rows
             .iter()
             .any(|row| row.was_received() && row.ids.same_payment(&payment.ids));
-        let is_named = references.iter().any(|r| facts.invoice.answers_to(r));
         if !references.is_empty() && !is_named && !is_booked {
             self.issues.push(
                 Issue::new(
@@ -248,4 +257,14 @@ impl Draft {
                 })),
         );
     }
+}
+
+/// Whether the invoice, or a row of its, stores an id of the payment.
+fn refers_to(facts: &Facts, payment: &StripePayment) -> bool {
+    let stores = |id: &String| payment.ids.contains(id.trim());
+    facts.invoice.stored_ids.iter().any(stores)
+        || facts
+            .rows
+            .iter()
+            .any(|row| row.ids.same_payment(&payment.ids))
 }

@@ -8,7 +8,7 @@ use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
 use crate::domain::invoice::Invoice;
 use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::PaymentChange;
-use crate::ledger::issues::{self, Asked, Judged, Subject};
+use crate::ledger::issues::{self, Judged, Subject};
 use crate::ledger::{changes, checks, memory};
 use crate::sweep::outcome::Outcome;
 
@@ -43,15 +43,7 @@ pub(super) fn write_down(run: i64, settled: &[&Settled]) {
             });
         }
         found.extend(plan.issues.iter().map(|issue| (subject(invoice), issue)));
-        let asked = match evidence {
-            Some(_) => Asked::Yes,
-            None => Asked::No,
-        };
-        judged.push(Judged {
-            invoice: &invoice.id,
-            plan,
-            asked,
-        });
+        judged.push(Judged { invoice, plan });
         if let Some(evidence) = evidence {
             lessons.push(memory::Lesson {
                 invoice: &invoice.id,
@@ -74,8 +66,11 @@ fn claimed<'s>(settled: &[&'s Settled]) -> BTreeSet<&'s str> {
     settled
         .iter()
         .filter(|of| of.outcome.is_done())
-        .flat_map(|of| of.evidence.unwrap_or_default())
-        .flat_map(Evidence::payment_ids)
+        .flat_map(|of| {
+            let ids = of.evidence.unwrap_or_default().iter();
+            let ids = ids.flat_map(Evidence::payment_ids);
+            ids.filter(|id| !of.outcome.plan.foreign.contains(*id))
+        })
         .collect()
 }
 
