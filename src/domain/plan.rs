@@ -25,8 +25,6 @@ pub(crate) struct Plan {
     pub(crate) judged: BTreeSet<String>,
     /// Of these, the ids of payments of which Stripe's answer was not understood.
     pub(crate) unclear: BTreeSet<String>,
-    /// Ids of payments that name other invoices, and to which this one does not refer.
-    pub(crate) foreign: BTreeSet<String>,
     /// Ids of payments whose money the rows say was received, as they stand.
     pub(crate) booked: BTreeSet<String>,
     /// What was decided and is not written after all.

@@ -175,23 +175,6 @@ pub(crate) fn put_in_line(backfill: i64, entries: &[Entry]) {
     );
 }
 
-/// Acts once more on the latest event of each of these payments: the invoice that they
-/// were an issue of has nothing to do with them any more.
-pub(crate) fn look_again(payments: &[&str]) {
-    for payment in payments {
-        sql::execute(
-            "update invoice_sync.event set state = 'pending', processed_at = null,
-                next_attempt_at = clock_timestamp()
-            where id = (
-                select id from invoice_sync.event
-                where coalesce(intent_id, session_id, charge_id) = $1 and state = 'done'
-                order by created desc, id desc
-                limit 1)",
-            &[Some(payment)],
-        );
-    }
-}
-
 /// Events that are due at `now` (seconds since 1970), by the payment they are
 /// about, the oldest first.
 pub(crate) fn waiting(limit: usize, now: f64) -> Vec<Waiting> {

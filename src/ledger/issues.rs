@@ -132,19 +132,13 @@ pub(crate) fn resolve_others(run: i64, judged: &[Judged]) {
     if open.is_empty() {
         return;
     }
-    let (mut over, mut narrowed, mut let_go) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut over, mut narrowed) = (Vec::new(), Vec::new());
     for Judged { invoice, plan } in judged {
         for filed in open.get(&invoice.id).into_iter().flatten() {
             let version = json!({ "id": filed.id, "times_seen": filed.times_seen });
             match ending(&filed.issue, invoice, plan) {
                 Ending::Stays => {}
-                Ending::Over => {
-                    let object = filed.issue.object.as_deref();
-                    if filed.issue.kind == IssueKind::UnlinkedPayment {
-                        let_go.extend(object.filter(|id| plan.foreign.contains(*id)));
-                    }
-                    over.push(version);
-                }
+                Ending::Over => over.push(version),
                 Ending::StaysFor(payments) => {
                     narrowed.push(json!({ "issue": version, "attempted": payments }));
                 }
@@ -170,7 +164,6 @@ pub(crate) fn resolve_others(run: i64, judged: &[Judged]) {
             &[Some(&Value::from(narrowed).to_string())],
         );
     }
-    super::events::look_again(&let_go);
 }
 
 /// An issue that is not resolved, and whether it is still what was read.

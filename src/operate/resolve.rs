@@ -384,7 +384,7 @@ impl Case<'_> {
                     if let Evidence::Payment(payment) = finding
                         && payment.ids.contains(object)
                     {
-                        payment.invoice_references = vec![invoice.to_owned()];
+                        payment.invoice_references.clear();
                     }
                 }
                 evidence

@@ -110,24 +110,3 @@ fn an_undone_repair_stays_undone_whatever_is_in_its_way_for_a_while() {
         .collect();
     assert_eq!(undone, ["repair_undone open 0"]);
 }
-
-#[test]
-fn money_that_an_invoice_referred_to_once_is_no_issue_of_its() {
-    let mut shop = Shop::open();
-    let named = Checkout::new(10_000, "usd").metadata("invoice_id", "INV-GONE");
-    let paid = shop.stripe.checkout(named).pay();
-    shop.execute(&format!(
-        "insert into invoices (invoice_number, customer, invoice_status, total_amount, stripe_session_id)
-        values ('INV-1', 'Ada', 'Sent', 100, '{}')",
-        paid.session_id()
-    ));
-    shop.sweep();
-    assert_eq!(shop.open_issues(), ["unlinked_payment INV-1"]);
-    shop.execute("update invoices set stripe_session_id = null");
-    shop.execute("update invoice_sync.event set received_at = received_at - interval '2 hours'");
-    for _ in 0..4 {
-        look(&mut shop);
-        shop.execute("call invoice_sync.backfill('2020-01-01')");
-    }
-    assert_eq!(history(&mut shop), ["unlinked_payment resolved 1"]);
-}

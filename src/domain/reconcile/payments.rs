@@ -25,13 +25,6 @@ impl Draft {
         let name = key.unwrap_or("a payment");
         let references = &payment.invoice_references;
         let is_named = references.iter().any(|r| facts.invoice.answers_to(r));
-        if !references.is_empty() && !is_named && !refers_to(facts, payment) {
-            // It did once, and was asked about for that.
-            self.reason(format!("{name}: the invoice does not refer to it"));
-            let ids = payment.ids.each().map(str::to_owned);
-            self.plan.foreign.extend(ids);
-            return None;
-        }
         if let (Some(ours), Some(theirs)) = (rules.livemode, payment.livemode)
             && ours != theirs
         {
@@ -257,14 +250,4 @@ impl Draft {
                 })),
         );
     }
-}
-
-/// Whether the invoice, or a row of its, stores an id of the payment.
-fn refers_to(facts: &Facts, payment: &StripePayment) -> bool {
-    let stores = |id: &String| payment.ids.contains(id.trim());
-    facts.invoice.stored_ids.iter().any(stores)
-        || facts
-            .rows
-            .iter()
-            .any(|row| row.ids.same_payment(&payment.ids))
 }

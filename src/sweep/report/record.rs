@@ -66,11 +66,8 @@ fn claimed<'s>(settled: &[&'s Settled]) -> BTreeSet<&'s str> {
     settled
         .iter()
         .filter(|of| of.outcome.is_done())
-        .flat_map(|of| {
-            let ids = of.evidence.unwrap_or_default().iter();
-            let ids = ids.flat_map(Evidence::payment_ids);
-            ids.filter(|id| !of.outcome.plan.foreign.contains(*id))
-        })
+        .flat_map(|of| of.evidence.unwrap_or_default())
+        .flat_map(Evidence::payment_ids)
         .collect()
 }
 
