@@ -7,6 +7,7 @@ use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::{HELD, Recheck};
+use crate::domain::resolution::{ATTEMPTED, attempted};
 use crate::ledger::changes::Change;
 use crate::ledger::events::Verdict;
 use crate::pg::Problem;
@@ -78,6 +79,7 @@ impl Outcome {
                 "table": problem.table(),
                 "column": problem.column(),
                 "wanted": wanted(&plan),
+                (ATTEMPTED): attempted(&plan),
             })),
         );
         plan.recheck = Recheck::NextSweep;
@@ -157,6 +159,7 @@ pub(super) fn overridden(invoice: &Invoice, plan: &Plan) -> Issue {
     )
     .with_evidence(json!({
         "wanted": wanted(plan),
+        (ATTEMPTED): attempted(plan),
         "found": {
             "status": invoice.status_word,
             "amount_paid": invoice.amount_paid.value().map(|money| money.to_string()),

@@ -24,6 +24,8 @@ impl Draft {
         let label = facts.invoice.label();
         let key = payment.ids.key();
         let name = key.unwrap_or("a payment");
+        let references = &payment.invoice_references;
+        let is_named = references.iter().any(|r| facts.invoice.answers_to(r));
         if let (Some(ours), Some(theirs)) = (rules.livemode, payment.livemode)
             && ours != theirs
         {
@@ -55,6 +57,8 @@ impl Draft {
             }
             PaymentState::Unknown { field, value } => {
                 self.conclude_nothing_from_absence();
+                let ids = payment.ids.each().map(str::to_owned);
+                self.plan.unclear.extend(ids);
                 self.issues.push(
                     Issue::new(
                         IssueKind::UnknownStatus,
@@ -67,7 +71,6 @@ impl Draft {
                 return None;
             }
         };
-        let references = &payment.invoice_references;
         // What stands in this invoice's books was put there by somebody's word.
         let is_booked = facts
             .rows
@@ -77,7 +80,6 @@ impl Draft {
             self.leave_until_session_is_read(payment, name);
             return None;
         }
-        let is_named = references.iter().any(|r| facts.invoice.answers_to(r));
         if !references.is_empty() && !is_named && !is_booked {
             self.issues.push(
                 Issue::new(
