@@ -63,6 +63,8 @@ pub(crate) struct Stretch {
 pub(crate) struct Chapter {
     /// Those for which money was received.
     pub(crate) payments: Vec<StripePayment>,
+    /// Of a list of sessions: the intents of all of them, paid or not.
+    pub(crate) intents_of_sessions: Vec<String>,
     /// What tells of payments, and of which payments.
     pub(crate) traces: Vec<Trace>,
     /// Objects of the stretch that stood on the page.
@@ -144,6 +146,7 @@ impl Stretch {
         let is_over = last.as_ref().is_none_or(|(_, made)| *made < self.since);
         let mut chapter = Chapter {
             payments: Vec::new(),
+            intents_of_sessions: Vec::new(),
             traces: Vec::new(),
             objects: 0,
             is_last: is_over || !contents.has_more,
@@ -151,6 +154,11 @@ impl Stretch {
             time: contents.time(),
         };
         for object in &page.objects {
+            if self.book == Book::Payments(List::Sessions) {
+                let intent = ids_of(object).intent;
+                let expanded = || Some(object.pointer("/payment_intent/id")?.as_str()?.to_owned());
+                chapter.intents_of_sessions.extend(intent.or_else(expanded));
+            }
             let made = object.get("created").and_then(Value::as_i64);
             if made.is_some_and(|made| made < self.since) {
                 continue;

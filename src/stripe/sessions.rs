@@ -63,7 +63,7 @@ pub(crate) fn join_sessions<'a>(
         .filter(|payment| payment.lacks_session())
         .filter_map(|payment| Some((payment.ids.intent.clone()?, payment)))
         .collect();
-    let since = oldest - LIFE_SECONDS - TOLERANCE_SECONDS;
+    let since = earliest_session(oldest);
     let mut start = Start::At(newest.saturating_add(TOLERANCE_SECONDS));
     let most = open.len() / 2;
     let mut pages = 0;
@@ -97,6 +97,11 @@ pub(crate) fn join_sessions<'a>(
         }
     }
     Ok(u64::try_from(pages).unwrap_or_default())
+}
+
+/// When the session of an intent that was made at this time may have been made.
+pub(crate) fn earliest_session(intent_made: i64) -> i64 {
+    intent_made.saturating_sub(LIFE_SECONDS + TOLERANCE_SECONDS)
 }
 
 /// The session brings its intent along; only the disputes are not in it.

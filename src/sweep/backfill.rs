@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::act::{Told, act};
 use super::connect;
 use super::report::Report;
-use super::sessions::recall_sessions;
+use super::sessions::{SeenSessions, recall_sessions};
 use super::treatment::{Insistence, Mode, Treatment};
 use super::turn::{Turn, require_fresh_snapshots};
 use crate::domain::evidence::{Evidence, StripePayment};
@@ -88,6 +88,7 @@ fn work(transactions: Transactions, deadline: Instant, pages: usize) -> Result<(
         deadline,
         pages,
         report: Report::open(Kind::Backfill, Mode::Write).without_details(),
+        seen: SeenSessions::default(),
         told_at: Instant::now(),
     };
     let outcome = backfill.work_off();
@@ -108,6 +109,8 @@ struct Backfill<'a> {
     /// How many may still be read.
     pages: usize,
     report: Report,
+    /// The sessions of the part that was read last.
+    seen: SeenSessions,
     /// When the caller last had news.
     told_at: Instant,
 }
@@ -134,6 +137,16 @@ impl Backfill<'_> {
     }
 
     fn read(&mut self, part: &Part) -> Result<Result<(), StripeError>, Problem> {
+        let is_of_sessions = part.list == "checkout_sessions";
+        if is_of_sessions {
+            // A part that goes on saw only some of them: what is read now is not all.
+            let since = if part.reached.is_none() {
+                part.since
+            } else {
+                i64::MAX
+            };
+            self.seen = SeenSessions::of(since, part.until);
+        }
         let stretch = Stretch {
             book: Book::named(&part.list),
             since: part.since,
@@ -154,6 +167,9 @@ impl Backfill<'_> {
             };
             if let Err(error) = self.read_sessions(&mut chapter)? {
                 break Err(error);
+            }
+            if is_of_sessions {
+                self.seen.note(&chapter);
             }
             connect::count_reads();
             self.pages = self.pages.saturating_sub(1);
@@ -242,6 +258,7 @@ impl Backfill<'_> {
     /// sessions, or one by one.
     fn read_sessions(&mut self, chapter: &mut Chapter) -> Result<Result<(), StripeError>, Problem> {
         recall_sessions(chapter.payments.iter_mut());
+        self.seen.judge(chapter);
         let unread = |payment: &StripePayment| {
             // One whose session is remembered is in the books, or has its issue.
             payment.lacks_session() && payment.ids.session.is_none()
