@@ -14,6 +14,7 @@ mod neighbours;
 mod owners;
 mod quiet;
 mod rounds;
+mod terminated;
 
 use postgres::Client;
 use serde_json::Value;

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::super::limiter::{Limiter, line_of};
+use crate::pg::SharedNumber;
 use crate::settings::Secret;
 
 const SECOND: u64 = 1_000_000_000;
@@ -103,8 +104,8 @@ fn clones_and_who_shares_a_number_wait_for_each_other() {
     let alone = Limiter::new(2, None);
     let clone = alone.clone();
     let (one, other) = (
-        Limiter::new(2, Some(&NUMBER)),
-        Limiter::new(4, Some(&NUMBER)),
+        Limiter::new(2, Some(SharedNumber::of(&NUMBER))),
+        Limiter::new(4, Some(SharedNumber::of(&NUMBER))),
     );
 
     assert_eq!(waits(&alone, START, 1), [0]);

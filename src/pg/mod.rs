@@ -1,10 +1,12 @@
 //! The ground: what this extension needs from PostgreSQL's backend that pgrx
 //! does not wrap. All unsafe code lives here, behind safe functions.
 
+mod ending;
 pub(crate) mod guc;
 pub(crate) mod identity;
 mod problem;
 mod relation;
+mod server_log;
 mod shared;
 pub(crate) mod sql;
 mod subtransaction;
@@ -13,9 +15,15 @@ mod workers;
 
 pub(crate) use problem::{Problem, keep_backtraces_out};
 pub(crate) use relation::Relation;
-pub(crate) use shared::{monotonic_nanoseconds, shared_number};
+pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number};
 pub(crate) use subtransaction::{in_subtransaction, in_subtransaction_of_a_run};
 pub(crate) use transactions::{LOCK_PATIENCE, SessionLock, Transactions, with_lock_patience};
 pub(crate) use workers::{
     Running, Step, Stop, run_on_threads, start_on_threads, waited_for_threads,
 };
+
+/// For long work of our own between two calls of PostgreSQL: where the statement was
+/// cancelled or timed out, or the server shuts down, it ends here.
+pub(crate) fn check_for_interrupts() {
+    pgrx::check_for_interrupts!();
+}

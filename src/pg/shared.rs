@@ -13,6 +13,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 use serde_json::Value;
 
+use super::ending::while_shared_memory_is_there;
 use super::identity::as_definer;
 use super::problem::Problem;
 use super::sql;
@@ -61,14 +62,35 @@ unsafe extern "C" {
     static UsedShmemSegAddr: *const ServersHeader;
 }
 
-/// The number that belongs to `key` in all backends of this database; 0 at
-/// first. It stays where it is for the backend's life, so other threads may use it.
+/// A number that all backends of a database share. Threads may use it: at the end of the
+/// backend it is out of reach before its memory goes away.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedNumber(&'static AtomicU64);
+
+impl SharedNumber {
+    #[cfg(test)]
+    pub(crate) fn of(number: &'static AtomicU64) -> Self {
+        Self(number)
+    }
+
+    /// Replaces it by what `change` makes of it; gives what it was. `None` at the end of
+    /// the backend, when nothing is done.
+    pub(crate) fn replace(self, change: impl Fn(u64) -> u64) -> Option<u64> {
+        while_shared_memory_is_there(|| {
+            self.0
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |it| Some(change(it)))
+                .unwrap_or_else(|unchanged| unchanged)
+        })
+    }
+}
+
+/// The number that belongs to `key` in all backends of this database; 0 at first.
 ///
 /// `None` where there is no shared memory to be had, or where nothing may be
 /// written (a standby, a read-only transaction); DEBUG1 says why.
-pub(crate) fn shared_number(key: u64) -> Option<&'static AtomicU64> {
+pub(crate) fn shared_number(key: u64) -> Option<SharedNumber> {
     match in_subtransaction(segment) {
-        Ok(segment) => Some(segment.number(key)),
+        Ok(segment) => Some(SharedNumber(segment.number(key))),
         Err(problem) => {
             pgrx::debug1!(
                 "invoice_sync shares no limit of requests with other sessions: {}",

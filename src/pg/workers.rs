@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
+use super::ending::{self, Live, MOST_THREADS};
 use super::problem::Problem;
 
 /// The longest wait between two looks for interrupts: cancel, statement_timeout
@@ -69,10 +70,12 @@ pub(crate) struct Step<J, R> {
 ///
 /// `work` runs on threads where nothing of pgrx may be called. When the handle is
 /// dropped (as it is when the caller is canceled), [`Stop`] is set and the threads
-/// end by themselves after the request they are in; nobody waits for them. Threads
-/// that are ahead of the backend wait for it.
+/// end by themselves after the request they are in; nobody waits for them. Nor do they
+/// outlive what they use where the backend ends: see [`super::ending`]. Threads that are
+/// ahead of the backend wait for it.
 ///
-/// Fails with SQLSTATE 53000 where not a single thread could be started.
+/// Fails with SQLSTATE 53000 where not a single thread could be started, or where those
+/// of statements that were canceled are too many still.
 pub(crate) fn start_on_threads<J, R>(
     jobs: Vec<J>,
     limit: usize,
@@ -85,6 +88,7 @@ where
 {
     let stop = Stop::new();
     let set_on_drop = StopOnDrop(stop.clone());
+    ending::stop_at_the_end(Arc::downgrade(&stop.0));
     let (portions, arrivals) = sync_channel(limit);
     let crew = Arc::new(Crew {
         queue: Mutex::new(Queue {
@@ -128,6 +132,7 @@ impl<R> Running<R> {
     pub(crate) fn next(&mut self) -> Option<R> {
         loop {
             pgrx::check_for_interrupts!();
+            ending::exit_if_the_server_died();
             match self.wait_a_slice() {
                 Slice::Arrived(portion) => return Some(portion),
                 Slice::Nothing => {}
@@ -186,10 +191,18 @@ impl<R> Running<R> {
 pub(crate) struct Stop(Arc<StopState>);
 
 #[derive(Debug, Default)]
-struct StopState {
+pub(super) struct StopState {
     is_set: AtomicBool,
     lock: Mutex<()>,
     changed: Condvar,
+}
+
+impl StopState {
+    pub(super) fn set(&self) {
+        let _guard = unpoisoned(self.lock.lock());
+        self.is_set.store(true, Ordering::Release);
+        self.changed.notify_all();
+    }
 }
 
 impl Stop {
@@ -204,9 +217,7 @@ impl Stop {
 
     /// Ends every [`Stop::sleep`] and lets no thread take another job.
     pub(crate) fn set(&self) {
-        let _guard = unpoisoned(self.0.lock.lock());
-        self.0.is_set.store(true, Ordering::Release);
-        self.0.changed.notify_all();
+        self.0.set();
     }
 
     /// Waits for `duration`, or less where stopped. True where the whole time
@@ -326,11 +337,23 @@ where
 {
     let _unmasked_on_drop = AllSignalsMasked::in_this_thread().map_err(|e| no_thread(&e))?;
     for started in 0..wanted {
+        let Some(live) = Live::one_more() else {
+            return if started == 0 {
+                Err(too_many_threads())
+            } else {
+                Ok(())
+            };
+        };
         let crew = Arc::clone(crew);
         let portions = portions.clone();
         let spawned = std::thread::Builder::new()
             .name("invoice_sync".into())
-            .spawn(move || crew.work_off(&portions));
+            .spawn(move || {
+                // Dropped last: after the threads' own handles on what they share.
+                let _live = live;
+                crew.work_off(&portions);
+                drop((crew, portions));
+            });
         match spawned {
             Ok(_detached) => {}
             Err(error) if started == 0 => return Err(no_thread(&error)),
@@ -347,6 +370,17 @@ fn no_thread(error: &io::Error) -> Problem {
     )
     .detail(format!("The operating system says: {error}."))
     .hint("Check the limits on processes and memory of the server's user.")
+}
+
+fn too_many_threads() -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+        "too many requests of this session are still in flight",
+    )
+    .detail(format!(
+        "{MOST_THREADS} requests of statements that were canceled have not ended yet."
+    ))
+    .hint("Try again when they have: invoice_sync.http_timeout says how long a request may take.")
 }
 
 /// Masks every signal of the calling thread until dropped.
@@ -386,6 +420,6 @@ impl Drop for AllSignalsMasked {
 }
 
 /// A panic elsewhere leaves these locks' data whole: they guard single steps.
-fn unpoisoned<T>(locked: Result<T, PoisonError<T>>) -> T {
+pub(super) fn unpoisoned<T>(locked: Result<T, PoisonError<T>>) -> T {
     locked.unwrap_or_else(PoisonError::into_inner)
 }

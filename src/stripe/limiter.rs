@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::pg::monotonic_nanoseconds;
+use crate::pg::{SharedNumber, monotonic_nanoseconds};
 use crate::settings::Secret;
 
 const SECOND: u64 = 1_000_000_000;
@@ -31,14 +31,14 @@ pub(crate) struct Limiter {
 /// of [`monotonic_nanoseconds`].
 #[derive(Clone)]
 enum Arrival {
-    Shared(&'static AtomicU64),
+    Shared(SharedNumber),
     Own(Arc<AtomicU64>),
 }
 
 impl Limiter {
     /// `shared` is what all who call Stripe as this account and mode have in
     /// common; without it, only clones wait for each other.
-    pub(crate) fn new(per_second: u32, shared: Option<&'static AtomicU64>) -> Self {
+    pub(crate) fn new(per_second: u32, shared: Option<SharedNumber>) -> Self {
         let interval = SECOND.div_ceil(u64::from(per_second.max(1)));
         Self {
             interval,
@@ -53,14 +53,14 @@ impl Limiter {
     }
 
     pub(super) fn reserve_at(&self, now: u64) -> Duration {
-        let arrival = match &self.arrival {
-            Arrival::Shared(shared) => shared,
-            Arrival::Own(own) => own.as_ref(),
-        };
         let after = |due: u64| due.max(now).saturating_add(self.interval);
-        let before = arrival
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |due| Some(after(due)))
-            .unwrap_or_else(|unchanged| unchanged);
+        let before = match &self.arrival {
+            // At the end of the backend nobody is let through; whoever asks was stopped.
+            Arrival::Shared(shared) => shared.replace(after).unwrap_or(u64::MAX),
+            Arrival::Own(own) => own
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |due| Some(after(due)))
+                .unwrap_or_else(|unchanged| unchanged),
+        };
         let earliest = after(before).saturating_sub(self.burst);
         Duration::from_nanos(earliest.saturating_sub(now))
     }

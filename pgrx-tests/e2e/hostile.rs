@@ -1,0 +1,8 @@
+//! Attackers: for each kind a role, and what it cannot get.
+
+mod default_privileges;
+mod page;
+mod rpc_callers;
+mod unknown_mode;
+mod vault;
+mod webhook_load;
