@@ -15,6 +15,7 @@ use super::sessions::with_known_sessions;
 use super::treatment::{Insistence, Mode, Treatment};
 use super::turn::require_fresh_snapshots;
 use crate::domain::evidence::Evidence;
+use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::host::read::{Reading, read_one};
 use crate::host::settings::Settings;
@@ -37,6 +38,9 @@ pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
         require_fresh_snapshots()?;
     }
     let (mapping, settings) = Mapping::load()?;
+    if mode == Mode::Write {
+        fire_callers();
+    }
     let reading = read_one(&mapping, id)?.ok_or_else(|| unknown(id))?;
     let mut report = Report::open(Kind::SyncInvoice, mode);
     let answer = ask(&mapping, &settings, &reading.invoice.id, all_ids(&reading));

@@ -22,6 +22,7 @@ use super::turn::{Turn, require_fresh_snapshots};
 use crate::alert;
 use crate::domain::evidence::Evidence;
 use crate::domain::issue::IssueKind;
+use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::ledger::budget::{self, Usage};
 use crate::ledger::events::{Verdict, Waiting};
@@ -90,6 +91,9 @@ pub(crate) fn sweep(
         Err(problem) if mode == Mode::Write => return settings_do_not_fit(problem, transactions),
         Err(problem) => return Err(problem),
     };
+    if mode == Mode::Write && !transactions.are_own() {
+        fire_callers();
+    }
     let connection = connect::connection();
     let livemode = connection
         .as_ref()

@@ -60,7 +60,6 @@ fn write_and_read_back<'a>(
     let reach = reach::of_payments(mapping);
     read_back(treatment, &mut held, reach, Booked::JustNow)?;
     write_invoices(mapping, &held)?;
-    write::run_deferred_triggers(mapping);
     let reach = reach::of_invoices(mapping);
     read_back(treatment, &mut held, reach, Booked::Before)?;
     if !alone && held.iter().any(|held| !held.plan.changes_nothing()) {

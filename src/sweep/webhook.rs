@@ -19,13 +19,15 @@ use super::treatment::{Insistence, Mode, Treatment};
 use super::turn::require_fresh_snapshots;
 use crate::domain::event::Event;
 use crate::domain::evidence::Evidence;
+use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::host::settings::Settings;
 use crate::host::write::now;
 use crate::ledger::events::{self, Fate, Verdict, Way};
 use crate::ledger::runs::Kind;
 use crate::pg::{
-    Problem, Transactions, check_for_interrupts, in_subtransaction, with_lock_patience,
+    Problem, Transactions, check_for_interrupts, in_subtransaction, in_subtransaction_of_a_run,
+    with_lock_patience,
 };
 use crate::settings::{self, Secret};
 use crate::stripe::desk::Question;
@@ -131,7 +133,7 @@ fn store(event: &Event, fate: Fate) -> Result<bool, Problem> {
 
 /// Acts on the event, and whatever goes wrong leaves it to the next sweep.
 fn process(event: &Event, own: &Own) -> &'static str {
-    let verdict = in_subtransaction(|| decide_and_apply(event, own))
+    let verdict = in_subtransaction_of_a_run(|| decide_and_apply(event, own))
         .unwrap_or_else(|problem| Verdict::Again(problem.to_string()));
     // Of what fails again and again, a sweep makes an issue.
     events::settle(&[(std::slice::from_ref(&event.id), &verdict)], i32::MAX);
@@ -155,6 +157,7 @@ fn decide_and_apply(event: &Event, own: &Own) -> Result<Verdict, Problem> {
         mode: Mode::Write,
         insistence: Insistence::Once,
     };
+    fire_callers();
     let mut report = Report::open(Kind::Webhook, Mode::Write);
     report.count_requests(cost.requests, cost.retries);
     let told = Told {
