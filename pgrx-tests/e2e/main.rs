@@ -10,6 +10,7 @@ mod doctor;
 mod errors;
 mod gateway;
 mod harness;
+mod hostile;
 mod install;
 mod issues;
 mod limits;

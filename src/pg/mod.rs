@@ -4,6 +4,7 @@
 mod ending;
 pub(crate) mod guc;
 pub(crate) mod identity;
+pub(crate) mod lock;
 mod problem;
 mod shared;
 pub(crate) mod sql;
@@ -14,7 +15,7 @@ mod workers;
 pub(crate) use problem::Problem;
 pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number};
 pub(crate) use subtransaction::in_subtransaction;
-pub(crate) use transactions::{LOCK_PATIENCE, SessionLock, Transactions, with_lock_patience};
+pub(crate) use transactions::{LOCK_PATIENCE, Transactions, with_lock_patience};
 pub(crate) use workers::{
     Running, Step, Stop, run_on_threads, start_on_threads, waited_for_threads,
 };

@@ -154,7 +154,7 @@ impl Site {
                 .zip(works)
                 .map(|(session, work)| scope.spawn(|| work.run(self, session)))
                 .collect();
-            wait_until("the moment has come", || {
+            wait_until(&format!("request {requests} of {works:?}"), || {
                 self.stripe.count_of("/v1/") >= requests
                     || running.iter().all(|running| running.is_finished())
             });

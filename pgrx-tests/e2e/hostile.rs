@@ -1,0 +1,3 @@
+//! Roles that mean harm, each with the rights of its kind.
+
+mod locks;
