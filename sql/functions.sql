@@ -151,7 +151,7 @@ create function job_name() returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select 'invoice_sync in ' || current_database()
+    select 'invoice_sync in ' || current_database() where (select invoice_sync.require_admin())
 $$;
 
 create function pg_cron_place(out database text, out host text, out port text)
@@ -345,6 +345,65 @@ begin
 end
 $$;
 
+create function revoke_from_others(also_granted boolean) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    it record;
+begin
+    for it in
+        with acl (object, is_owners, owner, list) as (
+            select 'on schema invoice_sync', false, nspowner, nspacl
+            from pg_namespace
+            where nspname = 'invoice_sync'
+            union all
+            select format('on routine %s', oid::regprocedure),
+                   proname in ('grant_access', 'revoke_access', 'check_settings'),
+                   proowner, coalesce(proacl, acldefault('f', proowner))
+            from pg_proc
+            where pronamespace = 'invoice_sync'::regnamespace
+            union all
+            select format('on %s %s', case relkind when 'S' then 'sequence' else 'table' end, oid::regclass),
+                   relkind <> 'v' and relname <> 'settings', relowner, relacl
+            from pg_class
+            where relnamespace = 'invoice_sync'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+            union all
+            select format('(%I) on table %s', a.attname, c.oid::regclass), true, c.relowner, a.attacl
+            from pg_attribute as a
+            join pg_class as c on c.oid = a.attrelid
+            where c.relnamespace = 'invoice_sync'::regnamespace
+            union all
+            select format('on type %s', t.oid::regtype), true, t.typowner,
+                   coalesce(t.typacl, acldefault('T', t.typowner))
+            from pg_type as t
+            left join pg_class as c on c.oid = t.typrelid
+            where t.typnamespace = 'invoice_sync'::regnamespace and t.typelem = 0
+                and (t.typrelid = 0 or c.relkind = 'c')
+        ),
+        granted as (
+            select acl.object, x.grantee,
+                   bool_or(
+                       acl.is_owners or x.is_grantable or x.grantee = 0
+                       or x.privilege_type not in ('SELECT', 'EXECUTE', 'USAGE')
+                   ) over (partition by x.grantee) as has_more
+            from acl
+            cross join aclexplode(acl.list) as x
+            where x.grantee <> acl.owner
+        )
+        select distinct object, has_more,
+               case grantee when 0 then 'public' else grantee::regrole::text end as grantee
+        from granted
+        where also_granted or has_more
+        order by 1, 3
+    loop
+        execute format('revoke all %s from %s cascade', it.object, it.grantee);
+    end loop;
+end
+$$;
+
 comment on function grant_access(regrole, text) is
     'Lets a role read (views and settings), operate (read, sweep, sync_invoice, resolve_issue, undo, send_alerts and schedule), or deliver webhooks through an RPC gateway and nothing else (webhook, for anon: the signature is the key). RPC callers of the first two must be admins besides: settings.rpc_admin_check';
 comment on function revoke_access(regrole) is 'Takes from a role what grant_access gave it';
+comment on function revoke_from_others(boolean) is
+    'What the scripts of the extension call at their end, because default privileges (alter default privileges) give others rights on whatever is made: takes everything from all but the owner; false: from those who have more than grant_access ever gives, and who are to be given access again';

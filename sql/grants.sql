@@ -7,6 +7,4 @@ comment on sequence run_id_seq is 'Numbers of runs';
 comment on sequence change_id_seq is 'Numbers of changes';
 comment on sequence issue_id_seq is 'Numbers of issues';
 
-revoke all on all routines in schema invoice_sync from public;
-revoke all on all tables in schema invoice_sync from public;
-revoke all on schema invoice_sync from public;
+select invoice_sync.revoke_from_others(true);

@@ -332,6 +332,7 @@ create table stripe_payment (
     received_at timestamptz,
     request_id text,
     seen_at timestamptz not null,
+    as_of timestamptz not null check (as_of > '-infinity'),
     primary key (invoice_id, id)
 );
 create index on stripe_payment (id);
@@ -350,6 +351,8 @@ comment on column stripe_payment.refunded is 'How much of it went back, in Strip
 comment on column stripe_payment.dispute is 'The status of its dispute; null: none';
 comment on column stripe_payment.received_at is 'When Stripe received it';
 comment on column stripe_payment.request_id is 'Stripe''s Request-Id of that answer';
+comment on column stripe_payment.as_of is
+    'When the answer was asked for: an answer that was asked for before that is not acted on';
 comment on column stripe_payment.seen_at is 'When Stripe said so';
 
 create table event (

@@ -1,5 +1,5 @@
 import react from '@vitejs/plugin-react'
-import { defineConfig } from 'vite'
+import { defineConfig, loadEnv, type Plugin } from 'vite'
 import { type DemoOptions, demoDoor, previewOptions } from './demo/server.ts'
 
 /** What `demo/demo-ui.sh` says of the demonstration that it has started. */
@@ -16,8 +16,43 @@ function demonstration(): DemoOptions | undefined {
 
 const demo = demonstration()
 
-export default defineConfig({
-  build: { chunkSizeWarningLimit: 1200 },
-  plugins: [react(), ...(demo ? [demoDoor(demo)] : [])],
-  preview: demo ? previewOptions(demo) : {},
+/**
+ * What the built page may load, and whom it may talk to: itself and Supabase. Mantine puts its
+ * styles into the page as it runs. A page cannot forbid in its own head to be framed: send
+ * `frame-ancestors 'none'` as a header.
+ */
+function policyOf(supabase: string | undefined): string {
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data:",
+    "font-src 'self' data:",
+    `connect-src 'self'${supabase ? ` ${new URL(supabase).origin}` : ''}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; ')
+}
+
+/** The policy in the page's head, for whatever serves it. Vite's development server needs more. */
+const policyInHead = (policy: string): Plugin => ({
+  name: 'content-security-policy',
+  apply: 'build',
+  transformIndexHtml: () => [
+    {
+      tag: 'meta',
+      attrs: { 'http-equiv': 'Content-Security-Policy', content: policy },
+      injectTo: 'head-prepend',
+    },
+  ],
+})
+
+export default defineConfig(({ mode }) => {
+  const policy = policyOf(loadEnv(mode, import.meta.dirname, 'VITE_').VITE_SUPABASE_URL)
+  const headers = { 'Content-Security-Policy': `${policy}; frame-ancestors 'none'` }
+  return {
+    build: { chunkSizeWarningLimit: 1200 },
+    plugins: [react(), policyInHead(policy), ...(demo ? [demoDoor(demo)] : [])],
+    preview: { headers, ...(demo ? previewOptions(demo) : {}) },
+  }
 })

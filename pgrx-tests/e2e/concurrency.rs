@@ -1,6 +1,7 @@
 //! Several at once: two buttons, two sweeps, and the application's own webhook
 //! handler, which books the same payment at the same moment.
 
+mod ages;
 mod doors;
 mod races;
 

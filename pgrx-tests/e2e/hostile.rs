@@ -1,3 +1,9 @@
-//! Roles that mean harm, each with the rights of its kind.
+//! Attackers: for each kind a role, and what it cannot get.
 
+mod default_privileges;
 mod locks;
+mod page;
+mod rpc_callers;
+mod unknown_mode;
+mod vault;
+mod webhook_load;

@@ -25,4 +25,5 @@ mod settings;
 mod sweeps;
 mod together;
 mod unruly;
+mod upgrade;
 mod webhooks;

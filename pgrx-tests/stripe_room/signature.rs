@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
-use crate::stripe::signature::{Rejection, TOLERANCE_SECONDS, verify};
+use crate::stripe::signature::{
+    LARGEST_BODY, LONGEST_HEADER, MOST_SIGNATURES, PIECE_BYTES, Rejection, TOLERANCE_SECONDS,
+};
 
 const BODY: &str = "{ \"id\": \"evt_1\",\n  \"object\":\"event\", \"name\":\"Zoë \u{1F600}\" }";
 const SECRET: &str = "whsec_test_secret";
@@ -20,6 +22,105 @@ const OTHER_HEADER: &str =
 
 fn judge(body: &str, header: &str, secrets: &[&str], now: i64) -> Result<(), Rejection> {
     verify(body.as_bytes(), Some(header), secrets.iter().copied(), now)
+}
+
+fn verify<'s>(
+    body: &[u8],
+    header: Option<&str>,
+    secrets: impl IntoIterator<Item = &'s str>,
+    now: i64,
+) -> Result<(), Rejection> {
+    crate::stripe::signature::verify(body, header, secrets, now, || ())
+}
+
+/// How many pieces of a body are hashed until the verdict.
+fn pieces_hashed(body: &[u8], header: &str, secrets: &[&str], now: i64) -> (usize, Rejection) {
+    let mut pieces = 0;
+    let secrets = secrets.iter().copied();
+    let verdict =
+        crate::stripe::signature::verify(body, Some(header), secrets, now, || pieces += 1);
+    (pieces, verdict.expect_err("nobody signed this"))
+}
+
+#[test]
+fn the_body_is_hashed_once_for_each_secret_whatever_the_header_holds() {
+    let body = vec![b' '; LARGEST_BODY];
+    let once = LARGEST_BODY / PIECE_BYTES;
+    let zeros = format!(",v1={}", "0".repeat(64));
+    for signatures in [1, 2, MOST_SIGNATURES] {
+        let header = format!("t={AT}{}", zeros.repeat(signatures));
+        for secrets in [&["a"][..], &["a", "b"], &["a", "b", "c"]] {
+            assert_eq!(
+                pieces_hashed(&body, &header, secrets, AT),
+                (secrets.len() * once, Rejection::NoMatch),
+                "{signatures} signatures"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_too_large_or_too_old_is_refused_before_anything_is_hashed() {
+    let zeros = format!(",v1={}", "0".repeat(64));
+    let header = |signatures: usize| format!("t={AT}{}", zeros.repeat(signatures));
+    let padded = |length: usize| {
+        let short = header(1);
+        let padding = "0".repeat(length - short.len() - 4);
+        format!("{short},v0={padding}")
+    };
+    let body = vec![b' '; LARGEST_BODY + 1];
+    let allowed = &body[1..];
+    for (what, body, header, now, verdict) in [
+        (
+            "10,000 v1",
+            &body[..],
+            header(10_000),
+            AT,
+            Rejection::TooLarge,
+        ),
+        (
+            "many v1",
+            allowed,
+            header(MOST_SIGNATURES + 1),
+            AT,
+            Rejection::TooLarge,
+        ),
+        (
+            "a long header",
+            allowed,
+            padded(LONGEST_HEADER + 1),
+            AT,
+            Rejection::TooLarge,
+        ),
+        ("a large body", &body, header(1), AT, Rejection::TooLarge),
+        (
+            "an old one",
+            allowed,
+            header(1),
+            AT + 301,
+            Rejection::Stale { seconds: 301 },
+        ),
+        (
+            "one ahead",
+            allowed,
+            header(1),
+            AT - 301,
+            Rejection::Stale { seconds: -301 },
+        ),
+        ("no v1", allowed, header(0), AT, Rejection::NoKnownScheme),
+    ] {
+        assert_eq!(
+            pieces_hashed(body, &header, &[SECRET], now),
+            (0, verdict),
+            "{what}"
+        );
+    }
+    let (pieces, verdict) = pieces_hashed(allowed, &padded(LONGEST_HEADER), &[SECRET], AT);
+    assert_eq!(
+        (pieces > 0, verdict),
+        (true, Rejection::NoMatch),
+        "the longest that is read"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use serde_json::Value;
 
-use super::rpc::decided;
+use super::rpc::{admitted, decided};
 use super::sync::mode;
 use crate::domain::issue::IssueKind;
 use crate::ledger::desk;
@@ -19,7 +19,8 @@ use crate::pg::Problem;
     clippy::type_complexity,
     reason = "pgrx reads the columns from the signature"
 )]
-#[pg_extern(immutable, parallel_safe)]
+#[pg_extern(security_definer, stable, parallel_restricted)]
+#[search_path(pg_catalog, pg_temp)]
 fn issue_kinds() -> TableIterator<
     'static,
     (
@@ -30,6 +31,7 @@ fn issue_kinds() -> TableIterator<
         name!(argument_required, Option<bool>),
     ),
 > {
+    admitted(|| Ok(()));
     TableIterator::new(IssueKind::ALL.into_iter().flat_map(|kind| {
         let name = kind.as_str().to_owned();
         let actions = actions_of(kind);

@@ -3,7 +3,7 @@
 use pgrx::JsonB;
 use pgrx::prelude::*;
 
-use crate::sweep::webhook;
+use crate::sweep::webhook::{self, Refusal};
 
 #[pg_extern(security_definer, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
@@ -11,5 +11,8 @@ fn receive_webhook(body: Option<&[u8]>, signature: Option<&str>) -> JsonB {
     // The signature is the key: whoever calls need not be an admin. And Stripe goes
     // by the gateway's own statuses.
     let received = webhook::receive(body.unwrap_or_default(), signature);
-    JsonB(received.unwrap_or_else(|problem| problem.raise()))
+    JsonB(received.unwrap_or_else(|refusal| match refusal {
+        Refusal::Logged(problem) => problem.raise(),
+        Refusal::Unlogged(problem) => problem.raise_unlogged(),
+    }))
 }

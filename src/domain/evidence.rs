@@ -45,6 +45,12 @@ impl Evidence {
 pub(crate) struct StripePayment {
     pub(crate) ids: PaymentIds,
     pub(crate) state: PaymentState,
+    /// When the answer was asked for, before the request was sent: microseconds since
+    /// 1970 by the server's clock. What happened later, it may not know.
+    pub(crate) as_of: i64,
+    /// Whether the answer tells of refunds and disputes; one without its charge is
+    /// silent, which takes back nothing.
+    pub(crate) tells_returns: bool,
     /// Stripe's smallest unit; includes refunds that are still pending.
     pub(crate) refunded: i64,
     pub(crate) dispute: Option<Dispute>,
@@ -189,6 +195,8 @@ impl StripePayment {
             std::mem::swap(&mut self, &mut other);
         }
         self.ids.complete_from(&other.ids);
+        self.as_of = self.as_of.min(other.as_of);
+        self.tells_returns |= other.tells_returns;
         self.refunded = self.refunded.max(other.refunded);
         self.dispute = self.dispute.max(other.dispute);
         self.livemode = self.livemode.max(other.livemode);

@@ -84,17 +84,26 @@ impl PaymentWords {
 pub(crate) struct Memory(pub(crate) BTreeMap<String, Remembered>);
 
 impl Memory {
-    /// What a snapshot says that may be older than what is known: it never takes a
-    /// refund or a dispute back.
-    pub(crate) fn raise(&self, payment: &mut StripePayment) {
-        let ids = &payment.ids;
-        let known = [&ids.intent, &ids.session, &ids.charge]
+    /// What is known of a payment.
+    pub(crate) fn of(&self, ids: &PaymentIds) -> Option<&Remembered> {
+        [&ids.intent, &ids.session, &ids.charge]
             .into_iter()
             .flatten()
-            .find_map(|id| self.0.get(id));
-        if let Some(known) = known {
-            payment.refunded = payment.refunded.max(known.refunded);
-            payment.dispute = payment.dispute.take().or_else(|| known.dispute.clone());
+            .find_map(|id| self.0.get(id))
+    }
+
+    /// Whether an answer is older than what is known of its payment: it must not undo
+    /// what came since.
+    pub(crate) fn outdates(&self, payment: &StripePayment) -> bool {
+        self.of(&payment.ids)
+            .is_some_and(|known| known.as_of > payment.as_of)
+    }
+
+    /// Keeps what came last of one payment.
+    pub(crate) fn keep_latest(&mut self, id: String, remembered: Remembered) {
+        let known = self.0.get(&id);
+        if known.is_none_or(|known| known.as_of <= remembered.as_of) {
+            self.0.insert(id, remembered);
         }
     }
 }
@@ -116,6 +125,8 @@ impl Elsewhere {
 /// One remembered payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Remembered {
+    /// When the answer was asked for, microseconds since 1970.
+    pub(crate) as_of: i64,
     /// Stripe's smallest unit.
     pub(crate) received: i64,
     /// Stripe's smallest unit.

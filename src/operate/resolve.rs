@@ -22,7 +22,7 @@ use crate::ledger::runs::Kind;
 use crate::ledger::undone;
 use crate::pg::{Problem, in_subtransaction};
 use crate::sweep::apply::apply;
-use crate::sweep::case::{Case as Subject, judge};
+use crate::sweep::case::{Case as Subject, are_outdated, judge};
 use crate::sweep::hold;
 use crate::sweep::one::{Answer, all_ids, ask};
 use crate::sweep::outcome::describe;
@@ -146,6 +146,11 @@ impl Case<'_> {
         let said = answer.evidence.as_deref();
         let before = self.read(invoice, Mode::Write)?;
         self.must_be_as_seen()?;
+        if are_outdated(invoice, said.unwrap_or_default()) {
+            return Err(not_now("the facts have moved")
+                .detail("Something newer is known of its payments than what Stripe answered.")
+                .hint("Decide again."));
+        }
         let evidence = self.decided_on(invoice, said.unwrap_or_default());
         let plan = judge(&treatment, &before, &evidence);
         match self.action {

@@ -159,6 +159,7 @@ impl Undo {
             return;
         };
         undone::note(own_run, undone, &done.changes);
+        memory::follow_rows(&invoice.id, &done.reading.payments);
         if self.kind == Undone::Undo {
             return undone::repair_stands_again(own_run, self.run, &invoice.id);
         }

@@ -47,6 +47,7 @@ pub(crate) fn outer_role() -> String {
 }
 
 /// The role whose rights hold now: inside a SECURITY DEFINER function its owner.
+#[cfg(any(test, feature = "pg_test"))]
 pub(crate) fn current_role_name() -> String {
     // SAFETY: a plain read of the backend's state.
     role_name(unsafe { pg_sys::GetUserId() })

@@ -6,6 +6,7 @@ pub(crate) mod guc;
 pub(crate) mod identity;
 pub(crate) mod lock;
 mod problem;
+mod server_log;
 mod shared;
 pub(crate) mod sql;
 mod subtransaction;
@@ -19,3 +20,9 @@ pub(crate) use transactions::{LOCK_PATIENCE, Transactions, with_lock_patience};
 pub(crate) use workers::{
     Running, Step, Stop, run_on_threads, start_on_threads, waited_for_threads,
 };
+
+/// For long work of our own between two calls of PostgreSQL: where the statement was
+/// cancelled or timed out, or the server shuts down, it ends here.
+pub(crate) fn check_for_interrupts() {
+    pgrx::check_for_interrupts!();
+}

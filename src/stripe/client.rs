@@ -3,7 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use ureq::Agent;
@@ -60,6 +60,9 @@ pub(crate) struct Answer {
     pub(crate) request_id: Option<String>,
     /// The header `Date`: Stripe's own time, in seconds since 1970.
     pub(crate) date: Option<i64>,
+    /// When the request was sent, microseconds since 1970 by this machine's clock, which
+    /// all backends have in common.
+    pub(crate) asked_at: i64,
 }
 
 /// A try that did not bring a 200.
@@ -144,6 +147,7 @@ impl Client {
         for (name, value) in query {
             request = request.query(name, value);
         }
+        let asked_at = now_micros();
         let reply = http::read(request.call(), &connection.key).map_err(broken)?;
         let status = reply.status;
         let request_id = reply.header("request-id").map(str::to_owned);
@@ -160,6 +164,7 @@ impl Client {
                 body,
                 request_id,
                 date,
+                asked_at,
             }),
             (200, None) => Err(Failure {
                 error: StripeError::Malformed {
@@ -173,6 +178,14 @@ impl Client {
             }),
         }
     }
+}
+
+/// Microseconds since 1970.
+pub(super) fn now_micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    })
 }
 
 fn broken(broken: Broken) -> Failure {

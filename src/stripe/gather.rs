@@ -287,7 +287,7 @@ impl Round {
             if !desk.waits_for(id) {
                 continue;
             }
-            let Ok(found) = read_found(object, &self.reading, page.request_id.clone()) else {
+            let Ok(found) = read_found(object, &self.reading, page) else {
                 continue;
             };
             answered.extend(desk.hand_out(id, &found));
@@ -362,13 +362,16 @@ impl Round {
 pub(super) fn read_found(
     object: &Value,
     reading: &Reading,
-    request_id: Option<String>,
+    page: &Page,
 ) -> Result<Found, StripeError> {
+    let request_id = page.request_id.clone();
+    let mut payment = match object.get("object").and_then(Value::as_str) {
+        Some("checkout.session") => objects::read_session(object, reading, request_id)?,
+        _ => objects::read_intent(object, reading, request_id)?,
+    };
+    payment.as_of = page.asked_at;
     Ok(Found {
-        payment: match object.get("object").and_then(Value::as_str) {
-            Some("checkout.session") => objects::read_session(object, reading, request_id)?,
-            _ => objects::read_intent(object, reading, request_id)?,
-        },
+        payment,
         disputed: objects::is_disputed(object)?,
     })
 }

@@ -155,7 +155,7 @@ impl Stretch {
             chapter.objects += 1;
             match self.book {
                 Book::Payments(_) => {
-                    chapter.take(object, &page.request_id, client, reading, stop)?;
+                    chapter.take(object, &page, client, reading, stop)?;
                 }
                 Book::Traces(_) => chapter.take_trace(object, None),
             }
@@ -168,12 +168,12 @@ impl Chapter {
     fn take(
         &mut self,
         object: &Value,
-        request_id: &Option<String>,
+        page: &Page,
         client: &Client,
         reading: &Reading,
         stop: &Stop,
     ) -> Result<(), StripeError> {
-        let found = match read_found(object, reading, request_id.clone()) {
+        let found = match read_found(object, reading, page) {
             Ok(found) => found,
             Err(error) => {
                 self.take_trace(object, Some(error.to_string()));

@@ -16,6 +16,8 @@ pub(super) struct Page {
     pub(super) has_more: bool,
     pub(super) request_id: Option<String>,
     pub(super) date: Option<i64>,
+    /// When it was asked for, microseconds since 1970.
+    pub(super) asked_at: i64,
 }
 
 /// Reads an answer that is a list. Fails where a promised field is missing or of another type.
@@ -24,6 +26,7 @@ pub(super) fn read_list(answer: Answer) -> Result<Page, StripeError> {
         mut body,
         request_id,
         date,
+        asked_at,
     } = answer;
     let has_more = body
         .get("has_more")
@@ -35,6 +38,7 @@ pub(super) fn read_list(answer: Answer) -> Result<Page, StripeError> {
             has_more,
             request_id,
             date,
+            asked_at,
         }),
         _ => Err(StripeError::missing("data")),
     }

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::client::now_micros;
 use super::error::StripeError;
 use crate::domain::evidence::{Dispute, Gratuity, PaymentState, StripePayment};
 use crate::domain::identity::PaymentIds;
@@ -96,8 +97,12 @@ pub(crate) fn read_charge(
 /// Reads the object that an event carries, in which nothing is expanded: a
 /// session, intent or charge. `None` for a refund or a dispute, which do not
 /// tell what was received.
+///
+/// It is as old as the event, `created` (seconds since 1970). Of what happened within
+/// one second, events do not tell the order: none takes back a refund.
 pub(crate) fn read_snapshot(
     object: &Value,
+    created: i64,
     reading: &Reading,
 ) -> Result<Option<StripePayment>, StripeError> {
     let without = |field: &str| {
@@ -108,7 +113,7 @@ pub(crate) fn read_snapshot(
         bare
     };
     let id = |field: &str| object.get(field).and_then(id_of).map(str::to_owned);
-    Ok(match text(object, "object")? {
+    let payment = match text(object, "object")? {
         "checkout.session" => {
             let mut payment = read_session(&without("payment_intent"), reading, None)?;
             payment.ids.intent = id("payment_intent");
@@ -121,7 +126,12 @@ pub(crate) fn read_snapshot(
         }
         "charge" => Some(read_charge(object, reading, None)?),
         _ => None,
-    })
+    };
+    Ok(payment.map(|payment| StripePayment {
+        as_of: created.saturating_mul(1_000_000).min(now_micros()),
+        tells_returns: false,
+        ..payment
+    }))
 }
 
 /// The intent that a charge belongs to.
@@ -185,6 +195,8 @@ fn assemble(
             charge: trio.charge.and_then(id_of).map(str::to_owned),
         },
         state,
+        as_of: 0,
+        tells_returns: trio.charge.is_some(),
         refunded,
         dispute: None,
         livemode,

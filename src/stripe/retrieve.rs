@@ -68,6 +68,7 @@ fn ask(
         ObjectKind::PaymentIntent => objects::read_intent(&answer.body, reading, request_id)?,
         ObjectKind::Charge => objects::read_charge(&answer.body, reading, request_id)?,
     };
+    payment.as_of = answer.asked_at;
     if objects::is_disputed(&answer.body)? {
         payment.dispute = disputes(client, &payment, stop)?;
     }

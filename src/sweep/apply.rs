@@ -158,13 +158,12 @@ impl Pass<'_> {
             let mut outcomes = write_together(treatment, set, Patience::Skip)?;
             let (mut settled, mut left_over) = (Vec::new(), Vec::new());
             for (place, case) in &cases {
-                let evidence = case.evidence;
                 match outcomes.remove(place) {
-                    Some(outcome) => settled.push((*place, Settled { outcome, evidence })),
+                    Some(written) => settled.push((*place, written)),
                     None => left_over.push((*place, *case)),
                 }
             }
-            report.add(settled.iter().map(|(_, settled)| settled));
+            report.add(settled.iter().map(|(_, settled)| settled))?;
             Ok((settled, left_over))
         });
         match written {
@@ -183,15 +182,13 @@ impl Pass<'_> {
     }
 
     fn write_one(&mut self, opened: Opened) -> Result<(), Problem> {
-        let (place, evidence) = (opened.matter.place, opened.matter.case.evidence);
+        let place = opened.matter.place;
         let (treatment, patience) = (self.treatment, self.patience);
         let report = &mut *self.report;
         let written = until_nobody_interferes(|| {
             let mut outcomes = write_together(treatment, vec![opened.clone()], patience)?;
-            let settled = outcomes
-                .remove(&place)
-                .map(|outcome| (place, Settled { outcome, evidence }));
-            report.add(settled.iter().map(|(_, settled)| settled));
+            let settled = outcomes.remove(&place).map(|written| (place, written));
+            report.add(settled.iter().map(|(_, settled)| settled))?;
             Ok(settled)
         });
         let outcome = match written {
@@ -200,33 +197,36 @@ impl Pass<'_> {
                 return Ok(());
             }
             Ok(None) if patience == Patience::Wait => return Ok(()),
-            Ok(None) => Outcome::postponed(
-                opened.reading.invoice,
-                opened.plan,
-                "somebody else has it locked",
-            ),
+            Ok(None) => postponed(opened, "somebody else has it locked"),
             Err(problem) if is_contention(&problem) => {
                 if was_not_to_be_had(&problem) {
                     self.patience = Patience::Skip;
                 }
-                let (invoice, plan) = (opened.reading.invoice, opened.plan);
-                Outcome::postponed(invoice, plan, problem.message())
+                postponed(opened, problem.message())
             }
-            Err(problem) => Outcome::refused(opened.reading.invoice, opened.plan, &problem),
+            Err(problem) => settled(opened, |invoice, plan| {
+                Outcome::refused(invoice, plan, &problem)
+            }),
         };
-        self.settle(vec![(place, Settled { outcome, evidence })])
+        self.settle(vec![outcome])
     }
 
     /// Writes into the ledger what was not written to the host's tables. What
     /// others keep from being written there is looked at again by a later run.
-    fn settle(&mut self, settled: Vec<(usize, Settled)>) -> Result<(), Problem> {
+    fn settle(&mut self, mut settled: Vec<(usize, Settled)>) -> Result<(), Problem> {
         let report = &mut *self.report;
-        let noted = until_nobody_interferes(|| {
-            report.add(settled.iter().map(|(_, settled)| settled));
-            Ok(())
-        });
+        let noted =
+            until_nobody_interferes(|| report.add(settled.iter().map(|(_, settled)| settled)));
         match noted {
             Ok(()) => self.note(&settled),
+            // One of them alone is in somebody's way.
+            Err(problem)
+                if is_contention(&problem) && !was_not_to_be_had(&problem) && settled.len() > 1 =>
+            {
+                let second = settled.split_off(settled.len() / 2);
+                self.settle(settled)?;
+                self.settle(second)?;
+            }
             Err(problem) if is_contention(&problem) => {
                 for (place, _) in settled {
                     self.verdicts[place] = Some(Verdict::Again(problem.message().to_owned()));
@@ -257,9 +257,13 @@ fn settled<'a>(
     opened: Opened<'a>,
     outcome: impl FnOnce(Invoice, Plan) -> Outcome,
 ) -> (usize, Settled<'a>) {
-    let settled = Settled {
-        outcome: outcome(opened.reading.invoice, opened.plan),
-        evidence: opened.matter.case.evidence,
-    };
+    let outcome = outcome(opened.reading.invoice, opened.plan);
+    let settled = Settled::of(&opened.matter, outcome);
     (opened.matter.place, settled)
+}
+
+fn postponed<'a>(opened: Opened<'a>, why: &str) -> (usize, Settled<'a>) {
+    settled(opened, |invoice, plan| {
+        Outcome::postponed(invoice, plan, why)
+    })
 }

@@ -1,11 +1,13 @@
 //! An invoice that is to be judged: what is known about it, and the decision.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::treatment::Treatment;
 use crate::domain::evidence::Evidence;
 use crate::domain::identity::PaymentIds;
 use crate::domain::plan::{PaymentChange, Plan};
+use crate::domain::recheck::Recheck;
 use crate::domain::reconcile::{Facts, reconcile};
 use crate::domain::rules::{Elsewhere, Memory};
 use crate::host::elsewhere::{Claim, elsewhere};
@@ -56,7 +58,8 @@ pub(super) enum Booked {
     JustNow,
 }
 
-/// A case with what bears on its decision and does not change while it is treated.
+/// A case with what bears on its decision. Once its invoice is locked, what is remembered
+/// is read anew.
 #[derive(Clone, Debug)]
 pub(super) struct Matter<'a> {
     pub(super) place: usize,
@@ -96,8 +99,39 @@ impl<'a> Matter<'a> {
             just_booked: booked == Booked::JustNow,
             now: now(),
         };
-        let evidence = self.case.evidence.unwrap_or_default();
-        reconcile(&facts, evidence, &treatment.rules)
+        let evidence = self.evidence().unwrap_or_default();
+        let mut plan = reconcile(&facts, &evidence, &treatment.rules);
+        if self.is_outdated() {
+            plan.recheck = Recheck::NextSweep;
+        }
+        plan
+    }
+
+    /// What Stripe said, but for what is older than what is known by now: it has to be
+    /// asked again.
+    pub(super) fn evidence(&self) -> Option<Cow<'a, [Evidence]>> {
+        let said = self.case.evidence?;
+        if !self.is_outdated() {
+            return Some(Cow::Borrowed(said));
+        }
+        let holds = said.iter().filter(|finding| !self.outdates(finding));
+        Some(holds.cloned().collect())
+    }
+
+    pub(super) fn is_outdated(&self) -> bool {
+        let said = self.case.evidence.unwrap_or_default();
+        said.iter().any(|finding| self.outdates(finding))
+    }
+
+    fn outdates(&self, finding: &Evidence) -> bool {
+        matches!(finding, Evidence::Payment(payment) if self.memory.outdates(payment))
+    }
+
+    /// Takes over what is remembered by now; gives whether that is something else.
+    pub(super) fn learn(&mut self, memories: &mut BTreeMap<String, Memory>) -> bool {
+        let now = memories.remove(self.case.invoice).unwrap_or_default();
+        let before = std::mem::replace(&mut self.memory, now);
+        before != self.memory
     }
 }
 
@@ -138,7 +172,7 @@ pub(super) fn open<'a>(
 ) -> Result<Vec<Opened<'a>>, Problem> {
     let ids: Vec<&str> = cases.iter().map(|(_, case)| case.invoice).collect();
     let mut readings = read(treatment.mapping, &ids)?;
-    let mut memories = memory::recall(&ids);
+    let mut memories = recall(cases.iter().map(|(_, case)| *case));
     let mut opened: Vec<Opened> = cases
         .iter()
         .filter_map(|(place, case)| {
@@ -151,6 +185,22 @@ pub(super) fn open<'a>(
     Ok(opened)
 }
 
+/// What is remembered of these cases by now.
+pub(super) fn recall<'a>(cases: impl IntoIterator<Item = Case<'a>>) -> BTreeMap<String, Memory> {
+    let cases = cases.into_iter();
+    let cases = cases.map(|case| (case.invoice, case.evidence.unwrap_or_default()));
+    memory::recall(&cases.collect::<Vec<_>>())
+}
+
+/// Whether something newer is known by now than what Stripe said.
+pub(crate) fn are_outdated(invoice: &str, evidence: &[Evidence]) -> bool {
+    let case = Case {
+        invoice,
+        evidence: Some(evidence),
+    };
+    Matter::new(0, case, &mut recall([case])).is_outdated()
+}
+
 /// What is to be done about an invoice as it was read; nothing is written.
 pub(crate) fn judge(treatment: &Treatment, reading: &Reading, evidence: &[Evidence]) -> Plan {
     let id = reading.invoice.id.as_str();
@@ -158,7 +208,7 @@ pub(crate) fn judge(treatment: &Treatment, reading: &Reading, evidence: &[Eviden
         invoice: id,
         evidence: Some(evidence),
     };
-    let matter = Matter::new(0, case, &mut memory::recall(&[id]));
+    let matter = Matter::new(0, case, &mut recall([case]));
     let mut opened = Opened::new(treatment, matter, reading.clone());
     look_elsewhere(treatment, std::slice::from_mut(&mut opened));
     opened.plan

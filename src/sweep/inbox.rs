@@ -23,7 +23,8 @@ pub(crate) struct Own {
 
 impl Own {
     /// Events of other types, of the other mode (Connect endpoints get both)
-    /// and of other accounts are kept and ignored.
+    /// and of other accounts are kept and ignored. As long as the mode is not known,
+    /// events of either are kept for when it is.
     pub(crate) fn fate(&self, event: &Event) -> Fate {
         let ours = self.livemode.is_none_or(|mode| mode == event.livemode)
             && (event.account.is_none() || event.account == self.account);
@@ -32,6 +33,13 @@ impl Own {
         } else {
             Fate::Ignored
         }
+    }
+
+    /// Whether what a delivered event says may be acted on without asking Stripe: it says
+    /// itself that it is of the key's mode, which has to be known, and of the account of
+    /// the settings. For all others Stripe is asked with that key, for that account.
+    pub(crate) fn vouches_for(&self, event: &Event) -> bool {
+        self.livemode == Some(event.livemode) && self.account == event.account
     }
 
     /// Whose feed it is, for the place in it.

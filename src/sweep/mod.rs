@@ -16,6 +16,7 @@ pub(crate) mod inbox;
 pub(crate) mod one;
 mod outage;
 pub(crate) mod outcome;
+mod refusals;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod together;

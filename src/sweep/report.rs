@@ -221,18 +221,22 @@ impl Report {
 
     /// Takes in what came of invoices, each another one, and writes it down: first
     /// of all, for that may fail and be tried again.
-    pub(super) fn add<'s, 'e: 's>(&mut self, settled: impl Iterator<Item = &'s Settled<'e>>) {
+    pub(super) fn add<'s, 'e: 's>(
+        &mut self,
+        settled: impl Iterator<Item = &'s Settled<'e>>,
+    ) -> Result<(), Problem> {
         let mut settled: Vec<&Settled> = settled.collect();
         // In the order that everybody keeps to.
         settled.sort_unstable_by(|a, b| a.outcome.invoice.id.cmp(&b.outcome.invoice.id));
         if let Some(run) = self.run
             && !settled.is_empty()
         {
-            write_down(run, &settled);
+            write_down(run, &settled)?;
         }
         for Settled { outcome, .. } in settled {
             self.tell(outcome);
         }
+        Ok(())
     }
 
     /// Notes that these invoices are not there any more: nobody has to look at them.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use pgrx::prelude::PgSqlErrorCode;
 
-use super::case::{Booked, Matter, Opened, claims};
+use super::case::{Booked, Matter, Opened, claims, recall};
 use super::claim::lock_payments;
 use super::hold::left_to_a_person;
 use super::outcome::Outcome;
+use super::report::record::Settled;
 use super::treatment::Treatment;
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::host::elsewhere::{Claim, elsewhere};
@@ -40,20 +41,20 @@ struct Held<'a> {
 /// One alone may wait for its lock, and may end with an issue about a trigger of
 /// the host's. Several fail together, for whatever reason: then nothing of any of
 /// them must stay written.
-pub(super) fn write_together(
+pub(super) fn write_together<'a>(
     treatment: &Treatment,
-    set: Vec<Opened>,
+    set: Vec<Opened<'a>>,
     patience: Patience,
-) -> Result<BTreeMap<usize, Outcome>, Problem> {
+) -> Result<BTreeMap<usize, Settled<'a>>, Problem> {
     // What the host's triggers set for one another holds for all that is written here.
     keeping_settings(|| write_and_read_back(treatment, set, patience))
 }
 
-fn write_and_read_back(
+fn write_and_read_back<'a>(
     treatment: &Treatment,
-    set: Vec<Opened>,
+    set: Vec<Opened<'a>>,
     patience: Patience,
-) -> Result<BTreeMap<usize, Outcome>, Problem> {
+) -> Result<BTreeMap<usize, Settled<'a>>, Problem> {
     let mapping = treatment.mapping;
     let alone = set.len() == 1;
     let mut held = hold(treatment, set, patience)?;
@@ -69,7 +70,7 @@ fn write_and_read_back(
     }
     Ok(held
         .into_iter()
-        .map(|held| (held.matter.place, held.into_outcome(mapping)))
+        .map(|held| (held.matter.place, held.settled(mapping)))
         .collect())
 }
 
@@ -88,10 +89,15 @@ fn hold<'a>(
         decided.push((opened.matter, opened.plan));
     }
     let mut locked = read_locked(treatment.mapping, &ids, patience, known)?;
-    let held = decided.into_iter().filter_map(|(matter, plan)| {
+    let of_locked = decided
+        .iter()
+        .filter(|(matter, _)| locked.contains_key(matter.case.invoice));
+    let mut memories = recall(of_locked.map(|(matter, _)| matter.case));
+    let held = decided.into_iter().filter_map(|(mut matter, plan)| {
         let now = locked.remove(matter.case.invoice)?;
         let before = now.reading;
-        let intended = if now.is_as_known {
+        let has_learned = matter.learn(&mut memories);
+        let intended = if now.is_as_known && !has_learned {
             plan
         } else {
             matter.decide(treatment, &before, Booked::Before)
@@ -209,10 +215,11 @@ fn did_not_stay() -> Problem {
     )
 }
 
-impl Held<'_> {
-    fn into_outcome(self, mapping: &Mapping) -> Outcome {
+impl<'a> Held<'a> {
+    fn settled(self, mapping: &Mapping) -> Settled<'a> {
         let changes = differences(mapping, &self.before, &self.after);
-        Outcome::written(self.after.invoice, self.intended, self.plan, changes)
+        let outcome = Outcome::written(self.after.invoice, self.intended, self.plan, changes);
+        Settled::of(&self.matter, outcome)
     }
 }
 

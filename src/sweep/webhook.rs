@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::act::{Told, act};
 use super::connect;
 use super::inbox::Own;
+use super::refusals::{ENDINGS, REFUSALS};
 use super::report::Report;
 use super::treatment::{Insistence, Mode, Treatment};
 use super::turn::require_fresh_snapshots;
@@ -20,9 +21,10 @@ use crate::host::mapping::Mapping;
 use crate::host::settings::Settings;
 use crate::host::write::now;
 use crate::ledger::events::{self, Fate, Verdict, Way};
-use crate::ledger::memory;
 use crate::ledger::runs::Kind;
-use crate::pg::{Problem, Transactions, in_subtransaction, with_lock_patience};
+use crate::pg::{
+    Problem, Transactions, check_for_interrupts, in_subtransaction, with_lock_patience,
+};
 use crate::settings::{self, Secret};
 use crate::stripe::desk::Question;
 use crate::stripe::events::read_event;
@@ -37,20 +39,52 @@ use crate::stripe::signature::{Rejection, verify};
 /// Stripe did not sign, saying no more than that; with 55000 without a secret;
 /// with 58000 where the event cannot be stored (500 for both: Stripe tries again).
 /// Where this returns and the transaction commits, the event is stored.
-pub(crate) fn receive(body: &[u8], signature: Option<&str>) -> Result<Value, Problem> {
+pub(crate) fn receive(body: &[u8], signature: Option<&str>) -> Result<Value, Refusal> {
     let secrets = settings::stripe_webhook_secrets().map_err(|problem| {
-        log(&format!("no webhook can be verified: {problem}"));
-        unavailable()
+        refuse(unavailable(), || {
+            format!("no secret can be read: {problem}")
+        })
     })?;
     if secrets.is_empty() {
-        log("a webhook was refused: invoice_sync.stripe_webhook_secret is not set");
-        return Err(unavailable());
+        let why = || "invoice_sync.stripe_webhook_secret is not set".to_owned();
+        return Err(refuse(unavailable(), why));
     }
     let exposed = secrets.iter().map(Secret::expose);
-    if let Err(rejection) = verify(body, signature, exposed, now()) {
-        log(&explain(rejection, &secrets));
-        return Err(refused());
+    if let Err(rejection) = verify(body, signature, exposed, now(), check_for_interrupts) {
+        return Err(refuse(refused(), || explain(rejection, &secrets)));
     }
+    Ok(take_in(body)?)
+}
+
+/// A webhook that was not taken.
+pub(crate) enum Refusal {
+    /// The server's log has it as it has every error.
+    Logged(Problem),
+    /// One of too many: whoever can reach the webhook must not fill the log.
+    Unlogged(Problem),
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Logged(problem)
+    }
+}
+
+/// `why` is for the server's log, as long as it takes some.
+fn refuse(problem: Problem, why: impl FnOnce() -> String) -> Refusal {
+    let Some(left_out) = REFUSALS.take() else {
+        return Refusal::Unlogged(problem);
+    };
+    let and_before = match left_out {
+        0 => String::new(),
+        _ => format!(" (and {left_out} more before it, not logged)"),
+    };
+    log(&format!("a webhook was refused: {}{and_before}", why()));
+    Refusal::Logged(problem)
+}
+
+/// What to do with a body that Stripe signed.
+fn take_in(body: &[u8]) -> Result<Value, Problem> {
     require_fresh_snapshots()?;
     let event = serde_json::from_slice::<Value>(body)
         .ok()
@@ -68,7 +102,7 @@ pub(crate) fn receive(body: &[u8], signature: Option<&str>) -> Result<Value, Pro
         store(&event, fate).map(|waits| match (fate, waits) {
             (Fate::Ignored, _) => "ignored",
             (Fate::Pending, false) => "seen before",
-            (Fate::Pending, true) => process(&event),
+            (Fate::Pending, true) => process(&event, &own),
         })
     })?;
     Ok(json!({ "received": true, "event": event.id, "result": result }))
@@ -94,8 +128,8 @@ fn store(event: &Event, fate: Fate) -> Result<bool, Problem> {
 }
 
 /// Acts on the event, and whatever goes wrong leaves it to the next sweep.
-fn process(event: &Event) -> &'static str {
-    let verdict = in_subtransaction(|| decide_and_apply(event))
+fn process(event: &Event, own: &Own) -> &'static str {
+    let verdict = in_subtransaction(|| decide_and_apply(event, own))
         .unwrap_or_else(|problem| Verdict::Again(problem.to_string()));
     // Of what fails again and again, a sweep makes an issue.
     events::settle(&[(std::slice::from_ref(&event.id), &verdict)], i32::MAX);
@@ -105,17 +139,17 @@ fn process(event: &Event) -> &'static str {
     }
 }
 
-fn decide_and_apply(event: &Event) -> Result<Verdict, Problem> {
+fn decide_and_apply(event: &Event, own: &Own) -> Result<Verdict, Problem> {
     let (mapping, settings) = Mapping::load()?;
     let deadline = Instant::now() + settings.webhook_budget();
     let mut cost = Cost::default();
-    let evidence = match gather_evidence(event, &mapping, &settings, deadline, &mut cost)? {
+    let evidence = match gather_evidence(event, own, &mapping, &settings, deadline, &mut cost)? {
         Ok(evidence) => evidence,
         Err(later) => return Ok(Verdict::Again(later)),
     };
     let treatment = Treatment {
         mapping: &mapping,
-        rules: settings.rules(Some(event.livemode))?,
+        rules: settings.rules(own.livemode)?,
         mode: Mode::Write,
         insistence: Insistence::Once,
     };
@@ -137,6 +171,7 @@ fn decide_and_apply(event: &Event) -> Result<Verdict, Problem> {
 /// The inner error says why a later run has to look.
 fn gather_evidence(
     event: &Event,
+    own: &Own,
     mapping: &Mapping,
     settings: &Settings,
     deadline: Instant,
@@ -148,10 +183,14 @@ fn gather_evidence(
     };
     let reading = connect::reading(settings, mapping);
     if !settings.stripe_fetch_on_webhook {
-        let Ok(Some(mut payment)) = read_snapshot(&event.snapshot, &reading) else {
+        if !own.vouches_for(event) {
+            return Ok(Err(
+                "it does not say that it is of this mode and account".to_owned()
+            ));
+        }
+        let Ok(Some(payment)) = read_snapshot(&event.snapshot, event.created, &reading) else {
             return Ok(Err("the event alone does not tell enough".to_owned()));
         };
-        memory::recall_payment(&payment.ids).raise(&mut payment);
         return Ok(Ok(vec![Evidence::Payment(payment)]));
     }
     let Some(connection) = connect::connection()? else {
@@ -171,25 +210,33 @@ fn gather_evidence(
         .unwrap_or_else(|| Err("Stripe was not asked".to_owned())))
 }
 
-/// Why a signature was not accepted: to the server's log, never to the caller.
+/// Why a signature was not accepted: to the server's log, never to the caller. Which
+/// secrets were tried, by their last four characters, helps to find a wrong one; and
+/// because strangers can have it written, it is, once an hour.
 fn explain(rejection: Rejection, secrets: &[Secret]) -> String {
-    let tried: Vec<String> = secrets
-        .iter()
-        .map(|secret| format!("…{}", secret.ending()))
-        .collect();
-    let why = match rejection {
+    match rejection {
         Rejection::Missing => "it has no Stripe-Signature header".to_owned(),
+        Rejection::TooLarge => {
+            "its body or its Stripe-Signature header is larger than any of Stripe's".to_owned()
+        }
         Rejection::Malformed => "its Stripe-Signature header is not of Stripe's form".to_owned(),
         Rejection::NoKnownScheme => "its Stripe-Signature header has no v1".to_owned(),
         Rejection::NoMatch => format!(
-            "none of the secrets ({}) signed this body: it is the secret of another endpoint or mode, or the body was changed on the way",
-            tried.join(", ")
+            "none of the {} signed this body: it is the secret of another endpoint or mode, or the body was changed on the way",
+            tried(secrets)
         ),
         Rejection::Stale { seconds } => {
-            format!("it is genuine, but {seconds} s old; a difference of clocks?")
+            format!("it is {seconds} s old by its own time; a difference of clocks?")
         }
-    };
-    format!("a webhook was refused: {why}")
+    }
+}
+
+fn tried(secrets: &[Secret]) -> String {
+    if ENDINGS.take().is_none() {
+        return format!("{} secrets", secrets.len());
+    }
+    let endings = secrets.iter().map(|secret| format!("…{}", secret.ending()));
+    format!("secrets ({})", endings.collect::<Vec<_>>().join(", "))
 }
 
 fn log(message: &str) {

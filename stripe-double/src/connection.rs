@@ -78,6 +78,14 @@ fn take(shared: &Shared, stream: &TcpStream, number: u64, request: &Request) -> 
             answered(answer.status);
             send(stream, &answer, request.keep_alive)
         }
+        Action::Hold => {
+            let answer = respond(shared, request);
+            if !shared.connections.hold() {
+                return Ok(false);
+            }
+            answered(answer.status);
+            send(stream, &answer, request.keep_alive)
+        }
         Action::Reset => {
             shared.connections.forget(number);
             socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))?;

@@ -182,6 +182,16 @@ impl Double {
         lock(&self.shared.faults).add(fault);
     }
 
+    /// How many answers are held back by [`Action::Hold`](crate::Action::Hold).
+    pub fn held(&self) -> usize {
+        self.shared.connections.held()
+    }
+
+    /// Sends every answer that is held back, as it was when it was asked for.
+    pub fn release_held(&self) {
+        self.shared.connections.release();
+    }
+
     /// Forgets all faults; requests that hang go on hanging.
     pub fn clear_faults(&self) {
         lock(&self.shared.faults).clear();

@@ -44,6 +44,9 @@ pub enum Action {
     },
     /// The right answer, so much later.
     Latency(Duration),
+    /// The answer that is right when the request comes, sent only with
+    /// [`Double::release_held`](crate::Double::release_held).
+    Hold,
 }
 
 #[derive(Clone, Debug)]

@@ -72,6 +72,10 @@ pub(crate) struct Connections {
 #[derive(Default)]
 struct Open {
     stopping: bool,
+    /// Answers that are held back.
+    held: usize,
+    /// How often they were released.
+    releases: u64,
     accepted: u64,
     streams: HashMap<u64, Arc<TcpStream>>,
     threads: usize,
@@ -96,6 +100,30 @@ impl Connections {
             )
             .unwrap_or_else(PoisonError::into_inner);
         !state.stopping
+    }
+
+    /// Waits until answers are released that are held back; false where the server stops.
+    pub(crate) fn hold(&self) -> bool {
+        let mut state = lock(&self.state);
+        let before = state.releases;
+        state.held += 1;
+        let mut state = self
+            .changed
+            .wait_while(state, |open| !open.stopping && open.releases == before)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.held -= 1;
+        !state.stopping
+    }
+
+    /// How many answers are held back.
+    pub(crate) fn held(&self) -> usize {
+        lock(&self.state).held
+    }
+
+    /// Sends every answer that is held back.
+    pub(crate) fn release(&self) {
+        lock(&self.state).releases += 1;
+        self.changed.notify_all();
     }
 
     /// Waits until the server stops.

@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto'
-import { SignJWT } from 'jose'
+import { jwtVerify, SignJWT } from 'jose'
 import { PASSWORD, PEOPLE } from '../src/demo/people.ts'
 
 /** What a token says of its bearer. */
@@ -28,7 +28,7 @@ export async function sessionOf(claims: Claims, secret: string) {
   const email = claims.email ?? ''
   return {
     access_token: await signToken(claims, secret),
-    refresh_token: email,
+    refresh_token: await signRefresh(email, secret),
     token_type: 'bearer',
     expires_in: HOURS * 3600,
     expires_at: Math.floor(Date.now() / 1000) + HOURS * 3600,
@@ -42,6 +42,24 @@ export async function sessionOf(claims: Claims, secret: string) {
       created_at: '2025-01-01T00:00:00Z',
     },
   }
+}
+
+/** Only who has signed in has one: it is signed, and good for this alone. */
+function signRefresh(email: string, secret: string): Promise<string> {
+  return new SignJWT({ aud: REFRESH, email })
+    .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+    .sign(new TextEncoder().encode(secret))
+}
+
+const REFRESH = 'refresh'
+
+/** Whose refresh token this is; undefined for one that was made up. */
+async function refreshedBy(token: unknown, secret: string): Promise<unknown> {
+  const key = new TextEncoder().encode(secret)
+  return jwtVerify(String(token), key, { audience: REFRESH, algorithms: ['HS256'] }).then(
+    ({ payload }) => payload.email,
+    () => undefined,
+  )
 }
 
 /** Of somebody who may sign in; undefined for all others. */
@@ -64,7 +82,9 @@ interface Asked {
 /** Answers `POST /token`: signing in with a password, or again with what that gave. */
 export async function answerToken(asked: Asked, secret: string) {
   const isRefresh = asked.refresh_token !== undefined
-  const claims = claimsOf(isRefresh ? asked.refresh_token : asked.email)
+  const claims = claimsOf(
+    isRefresh ? await refreshedBy(asked.refresh_token, secret) : asked.email,
+  )
   if (!claims || (!isRefresh && asked.password !== PASSWORD)) {
     const refusal = {
       code: 400,

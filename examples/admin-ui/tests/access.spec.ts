@@ -96,6 +96,28 @@ test('who is no admin any more is told so by whatever is read next', async ({ pa
   expect(await shop.count('payments')).toBe(0)
 })
 
+test('the page says what it may load, and breaks none of it', async ({ page, shop }) => {
+  await shop.invoice('INV-1')
+  const violations: string[] = []
+  page.on('console', (message) => {
+    if (message.text().includes('Content Security Policy')) violations.push(message.text())
+  })
+  const answer = await page.goto('/')
+  await expect(page.getByRole('link', { name: 'INV-1' })).toBeVisible()
+  expect(answer?.headers()['content-security-policy']).toContain("frame-ancestors 'none'")
+  const inHead = page.locator('meta[http-equiv="Content-Security-Policy"]')
+  await expect(inHead).toHaveAttribute('content', /default-src 'none'; script-src 'self';/)
+  expect(violations).toEqual([])
+})
+
+test('a made-up refresh token gives no session', async ({ page, request }) => {
+  await page.goto('/')
+  const answer = await request.post(new URL('/auth/v1/token', page.url()).href, {
+    data: { refresh_token: 'admin@example.com' },
+  })
+  expect(answer.status()).toBe(400)
+})
+
 test.describe('whoever is not signed in', () => {
   test.use({ person: null })
 

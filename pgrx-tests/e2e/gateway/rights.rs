@@ -59,9 +59,9 @@ fn functions(invoice: &str) -> Vec<Function> {
     let none = || json!({});
     vec![
         function(Webhook, "handle_webhook(json)", "'{}'", none()),
-        function(Users, "issue_kinds()", "", none()),
-        function(Users, "find_currencies()", "", none()),
-        function(Users, "job_name()", "", none()),
+        function(Admins, "issue_kinds()", "", none()),
+        function(Admins, "find_currencies()", "", none()),
+        function(Admins, "job_name()", "", none()),
         function(
             Users,
             "next_due(text,bigint)",
@@ -156,6 +156,12 @@ fn functions(invoice: &str) -> Vec<Function> {
             "current_user::regrole",
             none(),
         ),
+        function(
+            Owner,
+            "revoke_from_others(boolean)",
+            "true",
+            json!({ "also_granted": true }),
+        ),
         function(Owner, "facts_that_matter(jsonb)", "'{}'", none()),
         function(
             Owner,
@@ -202,6 +208,16 @@ const RELATIONS: &[(Door, &str)] = &[
     (Door::Owner, "run_booked"),
 ];
 
+const SEQUENCES: &[&str] = &[
+    "alert_id_seq",
+    "backfill_id_seq",
+    "change_id_seq",
+    "issue_id_seq",
+    "limiter_segment",
+    "run_id_seq",
+    "stripe_read",
+];
+
 fn web_shop() -> (WebShop, Sale) {
     let mut shop = Shop::open();
     let sale = Sale::unbooked(&mut shop, "INV-1");
@@ -231,6 +247,17 @@ fn the_table_names_everything_that_there_is() {
         .map(|(_, name)| (*name).to_owned())
         .collect();
     assert_eq!(named, there);
+    // All of these are the owner's alone.
+    let sequences = all("select relname from pg_class
+        where relnamespace = 'invoice_sync'::regnamespace and relkind = 'S'");
+    let named: BTreeSet<String> = SEQUENCES.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(named, sequences);
+    let types = all(
+        "select t.oid::regtype from pg_type t left join pg_class c on c.oid = t.typrelid
+        where t.typnamespace = 'invoice_sync'::regnamespace and t.typelem = 0
+            and (t.typrelid = 0 or c.relkind = 'c')",
+    );
+    assert_eq!(types, BTreeSet::new(), "there are none but those of rows");
 }
 
 #[test]

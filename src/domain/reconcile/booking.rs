@@ -190,14 +190,14 @@ impl Draft {
             }
             (PaymentStatus::Refunded, _) if was_wholly_refunded => Some(wanted),
             (PaymentStatus::Disputed, PaymentStatus::Paid)
-                if receipt.payment.dispute == Some(Dispute::Settled) =>
+                if receipt.dispute == Some(Dispute::Settled) =>
             {
                 Some(wanted)
             }
             _ => None,
         };
         let refunded_now = row.refunded_minor();
-        let ours_to_lower = remembered.is_some_and(|r| r.refunded == refunded_now);
+        let ours_to_lower = remembered.is_some_and(|r| r.refunded >= refunded_now);
         let refunded = match receipt.refunded.minor.cmp(&refunded_now) {
             std::cmp::Ordering::Greater => Some(receipt.refunded),
             std::cmp::Ordering::Less if ours_to_lower => Some(receipt.refunded),

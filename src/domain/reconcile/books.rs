@@ -126,6 +126,15 @@ fn secured_by(row: &PaymentRow, reversed: i64, known: &BTreeMap<String, Remember
     amount.saturating_sub(back).max(0)
 }
 
+/// How much of its payment, of which `received` came, went back by the row itself.
+pub(super) fn says_went_back(row: &PaymentRow, received: i64) -> i64 {
+    if row.status == PaymentStatus::Refunded {
+        received
+    } else {
+        row.refunded_minor()
+    }
+}
+
 /// What is known of the row's payment.
 pub(crate) fn remembered_for<'k>(
     row: &PaymentRow,

@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use super::receipt::Receipt;
-use super::{Draft, Facts};
+use super::{Draft, Facts, books};
 use crate::domain::evidence::{Dispute, Gratuity, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::{AmountUnit, Currency, Money};
+use crate::domain::payment::PaymentStatus;
 use crate::domain::recheck::Recheck;
 use crate::domain::rules::{Remembered, Rules};
 
@@ -100,13 +101,21 @@ impl Draft {
             );
             return None;
         }
+        let (mut refunded, mut dispute) = (payment.refunded, payment.dispute.clone());
+        if !payment.tells_returns
+            && let Some(known) = facts.memory.of(&payment.ids)
+        {
+            refunded = refunded.max(known.refunded);
+            dispute = dispute.or_else(|| known.dispute.clone());
+        }
         let receipt = Receipt {
             payment,
             received,
             gratuity: self.judge_gratuity(payment, received, rules.gratuity_unit, facts),
-            refunded: Money::new(payment.refunded.clamp(0, received.minor), currency),
+            refunded: Money::new(refunded.clamp(0, received.minor), currency),
+            dispute,
         };
-        self.remember(&receipt);
+        self.remember(&receipt, facts);
         Some(receipt)
     }
 
@@ -114,19 +123,39 @@ impl Draft {
         self.plan.reasons.push(reason);
     }
 
-    fn remember(&mut self, receipt: &Receipt) {
+    /// What is known counts at once. What is learned for later runs says no less went
+    /// back than a row does that followed Stripe's word: until the row says otherwise,
+    /// memory is what tells that its word may be taken back.
+    fn remember(&mut self, receipt: &Receipt, facts: &Facts) {
         let ids = &receipt.payment.ids;
         let remembered = Remembered {
+            as_of: receipt.payment.as_of,
             received: receipt.received.minor,
             refunded: receipt.refunded.minor,
-            dispute: receipt.payment.dispute.clone(),
+            dispute: receipt.dispute.clone(),
         };
+        let mut learned = remembered.clone();
+        let rows = facts.rows.iter().filter(|row| row.ids.same_payment(ids));
+        for row in rows {
+            let before = facts.memory.of(ids).map_or(0, |known| known.refunded);
+            if books::says_went_back(row, learned.received) > learned.refunded
+                && before > learned.refunded
+            {
+                learned.refunded = before.min(learned.received);
+                self.plan
+                    .undecided
+                    .extend([IssueKind::Refunded, IssueKind::PartiallyRefunded]);
+            }
+            if row.status == PaymentStatus::Disputed && receipt.dispute == Some(Dispute::Settled) {
+                self.plan.undecided.insert(IssueKind::Disputed);
+            }
+        }
         for id in [&ids.session, &ids.intent, &ids.charge]
             .into_iter()
             .flatten()
         {
             self.known.insert(id.clone(), remembered.clone());
-            self.plan.learned.0.insert(id.clone(), remembered.clone());
+            self.plan.learned.0.insert(id.clone(), learned.clone());
             if let Some(at) = receipt.payment.received_at {
                 self.received_at.insert(id.clone(), at);
             }
@@ -203,7 +232,7 @@ impl Draft {
     pub(super) fn note_dispute(&mut self, receipt: &Receipt, facts: &Facts) {
         let label = facts.invoice.label();
         let name = receipt.key().unwrap_or("a payment");
-        let (severity, status, text) = match &receipt.payment.dispute {
+        let (severity, status, text) = match &receipt.dispute {
             None | Some(Dispute::Settled) => return,
             Some(Dispute::Inquiry(status)) => (
                 Severity::Notice,

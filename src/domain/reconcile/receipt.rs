@@ -11,6 +11,7 @@ pub(super) struct Receipt<'a> {
     pub(super) received: Money,
     pub(super) gratuity: Money,
     pub(super) refunded: Money,
+    pub(super) dispute: Option<Dispute>,
 }
 
 impl Receipt<'_> {
@@ -27,10 +28,7 @@ impl Receipt<'_> {
     }
 
     pub(super) fn withheld(&self) -> bool {
-        self.payment
-            .dispute
-            .as_ref()
-            .is_some_and(Dispute::withholds_money)
+        self.dispute.as_ref().is_some_and(Dispute::withholds_money)
     }
 
     pub(super) fn key(&self) -> Option<&str> {

@@ -122,6 +122,8 @@ pub(super) fn stripe(texts: &[&str], state: PaymentState) -> StripePayment {
     StripePayment {
         ids: ids(texts),
         state,
+        as_of: 1,
+        tells_returns: true,
         refunded: 0,
         dispute: None,
         livemode: Some(true),
@@ -256,6 +258,7 @@ impl World {
     /// What an earlier run knew of the payment.
     pub(super) fn remembering(mut self, id: &str, received: i64, refunded: i64) -> Self {
         let known = Remembered {
+            as_of: 0,
             received,
             refunded,
             dispute: None,
@@ -266,6 +269,7 @@ impl World {
 
     pub(super) fn remembering_dispute(mut self, id: &str, status: &str) -> Self {
         let known = Remembered {
+            as_of: 0,
             received: 100_00,
             refunded: 0,
             dispute: Some(Dispute::from_status(status)),

@@ -147,6 +147,7 @@ fn memories() -> impl Strategy<Value = Memory> {
                 continue;
             };
             let known = Remembered {
+                as_of: 0,
                 received: received.max(0),
                 refunded: refunded.max(0),
                 dispute,
@@ -201,6 +202,8 @@ fn payments() -> impl Strategy<Value = Evidence> {
             Evidence::Payment(StripePayment {
                 ids,
                 state,
+                as_of: 1,
+                tells_returns: true,
                 refunded,
                 dispute,
                 livemode: livemode.filter(|_| at == 0),

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Check, reset_statement, set_statement, text};
 use crate::pg::guc::is_preloaded;
-use crate::pg::identity::server_user_id;
+use crate::pg::identity::{outer_role, server_user_id};
 use crate::pg::{Problem, in_subtransaction, sql};
 use crate::settings;
 
@@ -78,6 +78,38 @@ fn whereabouts(setting: &str) -> String {
 /// What SHOW tells: never a literal.
 fn shown(setting: &str) -> String {
     text(&format!("current_setting('{setting}', true)"))
+}
+
+/// Places on the server that SHOW denies the caller, each with what is said in its
+/// stead; none for those who may read all settings.
+pub(super) fn paths_to_keep() -> Vec<(String, String)> {
+    let may_read = sql::fetch_one(
+        "select to_jsonb(pg_has_role($1, 'pg_read_all_settings', 'usage'))",
+        &[Some(&outer_role())],
+    );
+    if may_read == Some(Value::Bool(true)) {
+        return Vec::new();
+    }
+    let mut paths = Vec::new();
+    for setting in [STRIPE_KEY, WEBHOOK_SECRET, EMAIL_KEY] {
+        let shown = shown(setting);
+        let files = shown
+            .split(',')
+            .filter_map(|part| part.trim().strip_prefix("file:"));
+        paths.extend(files.map(|path| (path.trim().to_owned(), format!("<file of {setting}>"))));
+    }
+    for setting in ["config_file", "hba_file", "data_directory"] {
+        paths.push((
+            text(&format!("current_setting('{setting}')")),
+            format!("<{setting}>"),
+        ));
+    }
+    let directory = text("regexp_replace(current_setting('config_file'), '/[^/]*$', '')");
+    paths.push((directory, "<directory of config_file>".to_owned()));
+    paths.retain(|(path, _)| path.len() > 1);
+    // A path before what it begins with.
+    paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+    paths
 }
 
 /// A file beside the server's configuration, and the setting that leads to it.

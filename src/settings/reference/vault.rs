@@ -1,25 +1,33 @@
 //! `vault:name`: a secret in Supabase Vault (extension `supabase_vault`), which
 //! keeps it encrypted in the database.
 
+use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
-use pgrx::prelude::*;
 
-use crate::pg::identity::current_role_name;
-use crate::pg::{Problem, in_subtransaction};
+use crate::pg::identity::{self, as_table_owner};
+use crate::pg::{Problem, in_subtransaction, sql};
 
 /// The text stored under `name`.
+///
+/// Anybody who may create a schema can make one that is called `vault`, with a view in it
+/// that runs what they like and answers what they like. So the view has to belong to the
+/// extension, which only a superuser can have made; and it is read with the rights of its own
+/// owner, who needs nobody's, and no more of them than any code in it has anyway.
 pub(super) fn read(name: &str, setting: &str) -> Result<String, Problem> {
     let place = format!("Parameter \"{setting}\" leads to secret \"{name}\" of the vault.");
-    if !vault_is_installed()? {
+    let Some(owner) = vaults_owner() else {
         return Err(Problem::new(
             PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             "there is no vault in this database",
         )
-        .detail(place)
+        .detail(format!(
+            "{place} The view vault.decrypted_secrets of the extension supabase_vault is not there; another of that name is not read."
+        ))
         .hint("Install it with create extension supabase_vault, or use file:/absolute/path."));
-    }
+    };
     // Alone, so that a caller may report the failure and go on.
-    match in_subtransaction(|| decrypted_secret(name)) {
+    let read = || identity::keeping_settings(|| as_table_owner(owner, || decrypted_secret(name)));
+    match in_subtransaction(read) {
         Ok(Some(secret)) => Ok(secret),
         Ok(None) => Err(Problem::new(
             PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
@@ -33,12 +41,8 @@ pub(super) fn read(name: &str, setting: &str) -> Result<String, Problem> {
                 "the vault may not be read",
             )
             .detail(format!(
-                "{place} Role \"{}\" has no right to it.",
-                current_role_name()
-            ))
-            .hint(
-                "Grant usage on schema vault and select on vault.decrypted_secrets to that role.",
-            ))
+                "{place} The owner of vault.decrypted_secrets has no right to what is behind it."
+            )))
         }
         // The vault's own message could quote what it failed to decrypt.
         Err(problem) => Err(Problem::new(
@@ -52,32 +56,37 @@ pub(super) fn read(name: &str, setting: &str) -> Result<String, Problem> {
     }
 }
 
-/// Asks the catalog, where a missing schema is an answer and not an error.
-fn vault_is_installed() -> Result<bool, Problem> {
-    let found = Spi::get_one::<bool>(
-        "select exists (
-             select from pg_catalog.pg_class as c
-             join pg_catalog.pg_namespace as n
-                 on n.oid operator(pg_catalog.=) c.relnamespace
-             where n.nspname operator(pg_catalog.=) 'vault'
-                 and c.relname operator(pg_catalog.=) 'decrypted_secrets'
-         )",
-    )?;
-    Ok(found.unwrap_or(false))
+/// Who owns the extension's view; `None` where there is no such view.
+fn vaults_owner() -> Option<pg_sys::Oid> {
+    sql::fetch_one(
+        "select pg_catalog.to_jsonb(c.relowner::pg_catalog.int8)
+        from pg_catalog.pg_extension as e
+        join pg_catalog.pg_depend as d
+            on d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass
+            and d.refobjid operator(pg_catalog.=) e.oid
+            and d.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+            and d.deptype operator(pg_catalog.=) 'e'
+        join pg_catalog.pg_class as c on c.oid operator(pg_catalog.=) d.objid
+        join pg_catalog.pg_namespace as n on n.oid operator(pg_catalog.=) c.relnamespace
+        where e.extname operator(pg_catalog.=) 'supabase_vault'
+            and n.nspname operator(pg_catalog.=) 'vault'
+            and c.relname operator(pg_catalog.=) 'decrypted_secrets'
+            and c.relkind operator(pg_catalog.=) 'v'",
+        &[],
+    )
+    .and_then(|owner| u32::try_from(owner.as_u64()?).ok())
+    .map(pg_sys::Oid::from)
 }
 
 fn decrypted_secret(name: &str) -> Result<Option<String>, Problem> {
-    Spi::connect(|client| {
-        let found = client.select(
-            "select decrypted_secret
-             from vault.decrypted_secrets
-             where name operator(pg_catalog.=) $1",
-            Some(1),
-            &[name.into()],
-        )?;
-        if found.is_empty() {
-            return Ok(None);
-        }
-        Ok(found.first().get_one::<String>()?)
-    })
+    let [secret] = sql::fetch_texts::<1>(
+        "select decrypted_secret::pg_catalog.text
+        from vault.decrypted_secrets
+        where name operator(pg_catalog.=) $1
+        limit 1",
+        &[Some(name)],
+    )
+    .pop()
+    .unwrap_or_default();
+    Ok(secret)
 }

@@ -1,5 +1,6 @@
 //! What came of invoices is written into the ledger.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -10,13 +11,28 @@ use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::PaymentChange;
 use crate::ledger::issues::{self, Asked, Judged, Subject};
 use crate::ledger::{changes, checks, memory};
+use crate::pg::Problem;
+use crate::sweep::case::Matter;
 use crate::sweep::outcome::Outcome;
 
 /// What came of an invoice, and what Stripe said about it: `None` where it was
 /// not asked.
 pub(crate) struct Settled<'a> {
     pub(crate) outcome: Outcome,
-    pub(crate) evidence: Option<&'a [Evidence]>,
+    evidence: Option<Cow<'a, [Evidence]>>,
+}
+
+impl<'a> Settled<'a> {
+    /// By the evidence that it was decided on; what was too old for that is asked again.
+    pub(in crate::sweep) fn of(matter: &Matter<'a>, outcome: Outcome) -> Self {
+        let evidence = matter.evidence();
+        let outcome = if matter.is_outdated() {
+            outcome.to_be_asked_again()
+        } else {
+            outcome
+        };
+        Self { outcome, evidence }
+    }
 }
 
 pub(super) fn subject(invoice: &Invoice) -> Subject<'_> {
@@ -27,13 +43,16 @@ pub(super) fn subject(invoice: &Invoice) -> Subject<'_> {
 }
 
 /// Into the ledger, a statement for each of its tables.
-pub(super) fn write_down(run: i64, settled: &[&Settled]) {
+/// The memory first: with its row of a payment, whoever acts on an older answer waits
+/// or fails.
+pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<(), Problem> {
     let mut entries = Vec::new();
     let mut found = Vec::new();
     let mut judged = Vec::new();
     let mut lessons = Vec::new();
     let mut checks = Vec::new();
     for Settled { outcome, evidence } in settled {
+        let evidence = evidence.as_deref();
         let (invoice, plan) = (&outcome.invoice, &outcome.plan);
         if !outcome.changes.is_empty() {
             entries.push(changes::Entry {
@@ -61,12 +80,13 @@ pub(super) fn write_down(run: i64, settled: &[&Settled]) {
             checks.push((invoice, plan.recheck));
         }
     }
+    memory::note(&lessons)?;
     changes::record(run, &entries);
     issues::raise(run, &found);
     issues::resolve_others(run, &judged);
     issues::resolve_claimed(run, &claimed(settled));
-    memory::note(&lessons);
     checks::note(&checks);
+    Ok(())
 }
 
 /// The ids of payments that an invoice has taken as its own, one way or another.
@@ -74,7 +94,7 @@ fn claimed<'s>(settled: &[&'s Settled]) -> BTreeSet<&'s str> {
     settled
         .iter()
         .filter(|of| of.outcome.is_done())
-        .flat_map(|of| of.evidence.unwrap_or_default())
+        .flat_map(|of| of.evidence.as_deref().unwrap_or_default())
         .flat_map(Evidence::payment_ids)
         .collect()
 }

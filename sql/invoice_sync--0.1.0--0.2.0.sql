@@ -1,0 +1,87 @@
+-- From 0.1.0 to 0.2.0. What it leaves equals a fresh install: pgrx-tests/e2e/upgrade.rs compares them.
+set local search_path = invoice_sync, pg_catalog, pg_temp;
+
+-- Functions that answered RPC callers who are no admins.
+create or replace function invoice_sync.job_name() returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select 'invoice_sync in ' || current_database() where (select invoice_sync.require_admin())
+$$;
+
+alter function invoice_sync.find_currencies() security definer parallel restricted;
+alter function invoice_sync.issue_kinds()
+security definer stable parallel restricted
+set search_path to pg_catalog, pg_temp;
+
+-- What is known of a payment never goes back in time.
+alter table stripe_payment add column as_of timestamptz;
+update stripe_payment set as_of = seen_at;
+alter table stripe_payment
+    alter column as_of set not null,
+    add check (as_of > '-infinity');
+comment on column stripe_payment.as_of is
+    'When the answer was asked for: an answer that was asked for before that is not acted on';
+
+-- Nothing is anybody's who was not given access (to stay at the end of this script).
+create function invoice_sync.revoke_from_others(also_granted boolean) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    it record;
+begin
+    for it in
+        with acl (object, is_owners, owner, list) as (
+            select 'on schema invoice_sync', false, nspowner, nspacl
+            from pg_namespace
+            where nspname = 'invoice_sync'
+            union all
+            select format('on routine %s', oid::regprocedure),
+                   proname in ('grant_access', 'revoke_access', 'check_settings'),
+                   proowner, coalesce(proacl, acldefault('f', proowner))
+            from pg_proc
+            where pronamespace = 'invoice_sync'::regnamespace
+            union all
+            select format('on %s %s', case relkind when 'S' then 'sequence' else 'table' end, oid::regclass),
+                   relkind <> 'v' and relname <> 'settings', relowner, relacl
+            from pg_class
+            where relnamespace = 'invoice_sync'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+            union all
+            select format('(%I) on table %s', a.attname, c.oid::regclass), true, c.relowner, a.attacl
+            from pg_attribute as a
+            join pg_class as c on c.oid = a.attrelid
+            where c.relnamespace = 'invoice_sync'::regnamespace
+            union all
+            select format('on type %s', t.oid::regtype), true, t.typowner,
+                   coalesce(t.typacl, acldefault('T', t.typowner))
+            from pg_type as t
+            left join pg_class as c on c.oid = t.typrelid
+            where t.typnamespace = 'invoice_sync'::regnamespace and t.typelem = 0
+                and (t.typrelid = 0 or c.relkind = 'c')
+        ),
+        granted as (
+            select acl.object, x.grantee,
+                   bool_or(
+                       acl.is_owners or x.is_grantable or x.grantee = 0
+                       or x.privilege_type not in ('SELECT', 'EXECUTE', 'USAGE')
+                   ) over (partition by x.grantee) as has_more
+            from acl
+            cross join aclexplode(acl.list) as x
+            where x.grantee <> acl.owner
+        )
+        select distinct object, has_more,
+               case grantee when 0 then 'public' else grantee::regrole::text end as grantee
+        from granted
+        where also_granted or has_more
+        order by 1, 3
+    loop
+        execute format('revoke all %s from %s cascade', it.object, it.grantee);
+    end loop;
+end
+$$;
+
+comment on function invoice_sync.revoke_from_others(boolean) is
+    'What the scripts of the extension call at their end, because default privileges (alter default privileges) give others rights on whatever is made: takes everything from all but the owner; false: from those who have more than grant_access ever gives, and who are to be given access again';
+
+select invoice_sync.revoke_from_others(false);
