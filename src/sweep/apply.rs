@@ -90,6 +90,7 @@ impl Pass<'_> {
         let found: BTreeSet<usize> = opened.iter().map(|opened| opened.matter.place).collect();
         let (mut set, settled) = self.sort(opened);
         let mut left_over = Vec::new();
+        let tried = set.len();
         if set.len() > 1 {
             left_over = self.write_set(set)?;
         } else if let Some(opened) = set.pop() {
@@ -101,6 +102,10 @@ impl Pass<'_> {
         }
         let gone = cases.iter().filter(|(place, _)| !found.contains(place));
         self.note_gone(&gone.map(|(_, case)| case.invoice).collect::<Vec<_>>())?;
+        if (2..tried).contains(&left_over.len()) {
+            // Most wait for another session's set, which is committed by now.
+            return self.treat_apart(&left_over);
+        }
         for case in left_over {
             self.treat_apart(&[case])?;
         }

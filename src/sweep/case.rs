@@ -79,6 +79,16 @@ impl<'a> Matter<'a> {
         }
     }
 
+    /// Notes in whose books its payments are; gives whether that says more than was known.
+    pub(super) fn note_elsewhere(&mut self, found: Elsewhere) -> bool {
+        let is_new = found
+            .0
+            .iter()
+            .any(|it| self.elsewhere.0.get(it.0) != Some(it.1));
+        self.elsewhere.0.extend(found.0);
+        is_new
+    }
+
     pub(super) fn decide(&self, treatment: &Treatment, reading: &Reading, booked: Booked) -> Plan {
         let facts = self.facts(treatment, reading, booked);
         let evidence = self.evidence().unwrap_or_default();
@@ -166,17 +176,17 @@ impl<'a> Opened<'a> {
     pub(super) fn unwritten(&self, treatment: &Treatment) -> Plan {
         self.matter.decide_unwritten(treatment, &self.reading)
     }
+}
 
-    /// The payments that would be booked.
-    fn claims(&self) -> Vec<PaymentIds> {
-        let changes = self.plan.payments.iter();
-        changes
-            .filter_map(|change| match change {
-                PaymentChange::Insert(payment) => Some(payment.ids.clone()),
-                PaymentChange::Update(_) => None,
-            })
-            .collect()
-    }
+/// The payments that a plan books.
+pub(super) fn claims(plan: &Plan) -> Vec<PaymentIds> {
+    let changes = plan.payments.iter();
+    changes
+        .filter_map(|change| match change {
+            PaymentChange::Insert(payment) => Some(payment.ids.clone()),
+            PaymentChange::Update(_) => None,
+        })
+        .collect()
 }
 
 /// Reads what there is about these invoices, without a lock, and decides; one
@@ -234,7 +244,7 @@ fn look_elsewhere(treatment: &Treatment, opened: &mut [Opened]) {
     let claiming: Vec<(&mut Opened, Vec<PaymentIds>)> = opened
         .iter_mut()
         .map(|opened| {
-            let payments = opened.claims();
+            let payments = claims(&opened.plan);
             (opened, payments)
         })
         .filter(|(_, payments)| !payments.is_empty())

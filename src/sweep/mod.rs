@@ -7,6 +7,7 @@ pub(crate) mod backfill;
 mod candidates;
 pub(crate) mod case;
 mod choose;
+mod claim;
 pub(crate) mod connect;
 mod contention;
 mod feed;

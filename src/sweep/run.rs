@@ -76,7 +76,7 @@ pub(crate) fn sweep(
     let mut turn = Turn::NotNeeded;
     if mode == Mode::Write {
         require_fresh_snapshots()?;
-        turn = Turn::take(transactions, 0);
+        turn = Turn::of_sweeps(transactions);
     }
     if matches!(turn, Turn::Others) {
         return Ok(another_runs());
