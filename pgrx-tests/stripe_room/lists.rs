@@ -84,6 +84,7 @@ fn retrieved(double: &Double, id: &str) -> Evidence {
 fn without_request(mut evidence: Evidence) -> Evidence {
     if let Evidence::Payment(payment) = &mut evidence {
         payment.request_id = None;
+        payment.as_of = 0;
     }
     evidence
 }
