@@ -17,6 +17,7 @@ mod sweep;
 
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    pg::keep_backtraces_out();
     settings::init();
 }
 

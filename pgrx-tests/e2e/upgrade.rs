@@ -37,8 +37,8 @@ const TABLES: [&str; 15] = [
 ];
 
 /// What the extension consists of, one line for each object and property. Columns are compared by name:
-/// a column that an update adds is the table's last one.
-const OBJECTS: &str = "
+/// a column that an update adds is the table's last one. No list of privileges means the default ones.
+const OBJECTS: &str = r#"
 with member as (
     select classid, objid from pg_depend
     where refclassid = 'pg_extension'::regclass and deptype = 'e'
@@ -47,7 +47,7 @@ with member as (
     select c.* from pg_class c join member m on m.classid = 'pg_class'::regclass and m.objid = c.oid
 )
 select format('function %s %s %s %s', p.oid::regprocedure, p.proowner::regrole, obj_description(p.oid, 'pg_proc'),
-              (select array_agg(a::text order by a::text) from unnest(p.proacl) a))
+              (select array_agg(a::text order by a::text) from unnest(coalesce(p.proacl, acldefault('f', p.proowner))) a))
 from pg_proc p join member m on m.classid = 'pg_proc'::regclass and m.objid = p.oid
 union all
 select format('definition %s %s', p.oid::regprocedure, pg_get_functiondef(p.oid))
@@ -55,7 +55,8 @@ from pg_proc p join member m on m.classid = 'pg_proc'::regclass and m.objid = p.
 union all
 select format('relation %s %s %s %s %s %s %s', c.relkind, c.relname, c.relrowsecurity, c.reloptions,
               obj_description(c.oid, 'pg_class'), c.relowner::regrole,
-              (select array_agg(a::text order by a::text) from unnest(c.relacl) a))
+              (select array_agg(a::text order by a::text) from unnest(coalesce(
+                   c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner))) a))
 from relation c
 union all
 select format('view %s %s', c.relname, pg_get_viewdef(c.oid)) from relation c where c.relkind = 'v'
@@ -93,7 +94,7 @@ select format('schema %s %s %s', n.nspname, obj_description(n.oid, 'pg_namespace
 from pg_namespace n join member m on m.classid = 'pg_namespace'::regclass and m.objid = n.oid
 union all
 select format('extension %s %s', extversion, obj_description(oid, 'pg_extension'))
-from pg_extension where extname = 'invoice_sync'";
+from pg_extension where extname = 'invoice_sync'"#;
 
 /// Makes `create extension … version '0.1.0'` possible on this server.
 fn offer_the_released_version(shop: &mut Shop) {

@@ -4,9 +4,8 @@ use pgrx::prelude::PgSqlErrorCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::owner::reading_as;
 use super::settings::Settings;
-use crate::pg::identity::is_rpc;
+use crate::pg::identity::{as_table_owner, is_rpc};
 use crate::pg::{Problem, sql};
 
 /// The function that `settings.rpc_admin_check` names.
@@ -56,7 +55,7 @@ impl AdminCheck {
     /// Asks it, with the rights of its owner.
     fn says_yes(&self) -> bool {
         let question = format!("select to_jsonb({}())", self.name);
-        let answer = reading_as(self.owner, || sql::fetch_one(&question, &[]));
+        let answer = as_table_owner(self.owner.into(), || sql::fetch_one(&question, &[]));
         answer == Some(Value::Bool(true))
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pgrx::prelude::PgSqlErrorCode;
 use serde::Deserialize;
 
-use crate::pg::{Problem, sql};
+use crate::pg::{Problem, Relation, sql};
 
 /// A table and its columns.
 #[derive(Clone, Debug, Deserialize)]
@@ -17,6 +17,8 @@ pub(crate) struct Table {
     pub(crate) bare_name: String,
     /// Quoted.
     pub(crate) schema: String,
+    /// Not quoted.
+    bare_schema: String,
     pub(crate) owner: u32,
     /// `r`, `p` and so on, as in `pg_class.relkind`.
     kind: String,
@@ -52,6 +54,7 @@ select jsonb_build_object(
     'bare_name', c.relname,
     'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
     'schema', quote_ident(n.nspname),
+    'bare_schema', n.nspname,
     'owner', c.relowner::bigint,
     'kind', c.relkind,
     'columns', coalesce((
@@ -73,6 +76,17 @@ join pg_namespace n on n.oid = c.relnamespace
 "#;
 
 impl Table {
+    /// What it is known by, to be compared before it is used again.
+    pub(crate) fn relation(&self) -> Relation {
+        Relation {
+            oid: self.oid,
+            schema: self.bare_schema.clone(),
+            name: self.bare_name.clone(),
+            owner: self.owner,
+            kind: self.kind.bytes().next().unwrap_or_default(),
+        }
+    }
+
     /// Looks a table up. Fails with 42P01 where there is none, and with 42809
     /// where the name is a view's or another thing's. `setting` is named in the error.
     pub(crate) fn describe(name: &str, setting: &str) -> Result<Self, Problem> {
@@ -153,44 +167,6 @@ pub(super) fn not_understood(error: serde_json::Error) -> Problem {
         PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         format!("the catalog's answer was not understood: {error}"),
     )
-}
-
-/// Constraints and constraint triggers of one owner's tables that wait for the
-/// end of a transaction unless told otherwise.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Deferred {
-    pub(crate) owner: u32,
-    /// Quoted, with their schemas: fit for SET CONSTRAINTS.
-    pub(crate) names: Vec<String>,
-}
-
-/// A name stands for all constraints that have it in its schema, so none is
-/// taken that a table of another owner has as well.
-const DEFERRED: &str = r"
-select jsonb_build_object('owner', owner, 'names', jsonb_agg(name order by name))
-from (
-    select min(c.relowner::bigint) as owner, format('%I.%I', n.nspname, x.conname) as name
-    from pg_constraint x
-    join pg_class c on c.oid = x.conrelid
-    join pg_namespace n on n.oid = x.connamespace
-    where x.condeferred and has_schema_privilege(c.relowner, n.oid, 'usage')
-    group by n.nspname, x.conname
-    having count(distinct c.relowner) = 1
-) own
-where owner = any ($1::bigint[])
-group by owner
-";
-
-impl Deferred {
-    /// Those of the owners of these tables.
-    pub(crate) fn of(tables: [&Table; 2]) -> Result<Vec<Self>, Problem> {
-        let [first, second] = tables.map(|table| table.owner);
-        sql::fetch(DEFERRED, &[Some(&format!("{{{first},{second}}}"))])
-            .into_iter()
-            .map(serde_json::from_value)
-            .collect::<Result<_, _>>()
-            .map_err(not_understood)
-    }
 }
 
 /// What a column is used for decides which types will do.

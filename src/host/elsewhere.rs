@@ -34,7 +34,7 @@ pub(crate) fn elsewhere(mapping: &Mapping, claims: &[Claim]) -> Vec<Elsewhere> {
         .flatten()
         .flat_map(|column| {
             let statement = elsewhere_statement(mapping, column);
-            reading_as(mapping.payments.owner, || {
+            reading_as(&mapping.payments.relation, || {
                 sql::fetch(&statement, &[Some(&ids)])
             })
         })
@@ -98,7 +98,7 @@ fn labels(mapping: &Mapping, booked: &[Booked]) -> BTreeMap<String, String> {
         table = invoices.table,
     );
     let ids: Vec<&String> = booked.iter().map(|booked| &booked.invoice).collect();
-    let found = reading_as(invoices.owner, || {
+    let found = reading_as(&invoices.relation, || {
         sql::fetch(&statement, &[Some(&json!(ids).to_string())])
     });
     found

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::mapping::{Mapped, Mapping};
 use super::owner::reading_as;
 use crate::domain::identity::PaymentIds;
-use crate::pg::sql;
+use crate::pg::{Relation, sql};
 
 /// By what the invoices of a payment are found.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +25,8 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[Traces]) -> Vec<BTreeSe
     let ids_of = |traces: &Traces| traces.ids.each().map(str::to_owned).collect();
     let groups: Vec<Vec<String>> = payments.iter().map(ids_of).collect();
     let mut found = vec![BTreeSet::new(); payments.len()];
-    for (owner, statement) in linked_statements(mapping) {
-        for (all, found) in found.iter_mut().zip(run(&statement, owner, &groups)) {
+    for (table, statement) in linked_statements(mapping) {
+        for (all, found) in found.iter_mut().zip(run(&statement, table, &groups)) {
             all.extend(found);
         }
     }
@@ -42,8 +42,8 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[Traces]) -> Vec<BTreeSe
         .iter()
         .map(|(_, traces)| traces.references.to_vec())
         .collect();
-    let owner = Some(mapping.invoices.owner);
-    let named = run(&named_statement(mapping), owner, &names);
+    let table = Some(&mapping.invoices.relation);
+    let named = run(&named_statement(mapping), table, &names);
     for ((found, _), named) in unlinked.into_iter().zip(named) {
         *found = named;
     }
@@ -59,12 +59,12 @@ struct Row {
 
 /// One statement for all values, as the owner of the table that it reads; each group
 /// gets what was found for its own.
-fn run(statement: &str, owner: Option<u32>, groups: &[Vec<String>]) -> Vec<BTreeSet<String>> {
+fn run(statement: &str, table: Option<&Relation>, groups: &[Vec<String>]) -> Vec<BTreeSet<String>> {
     let values: Vec<&String> = groups.iter().flatten().collect();
     let values = json!(values).to_string();
     let fetch = || sql::fetch(statement, &[Some(&values)]);
-    let rows = match owner {
-        Some(owner) => reading_as(owner, fetch),
+    let rows = match table {
+        Some(table) => reading_as(table, fetch),
         None => fetch(),
     };
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -88,7 +88,7 @@ fn run(statement: &str, owner: Option<u32>, groups: &[Vec<String>]) -> Vec<BTree
 const WANTED: &str = "(select jsonb_array_elements_text($1::jsonb))";
 
 /// For the invoices, the payments and the ledger, each with the owner of its table.
-fn linked_statements(mapping: &Mapping) -> [(Option<u32>, String); 3] {
+fn linked_statements(mapping: &Mapping) -> [(Option<&Relation>, String); 3] {
     let invoices = &mapping.invoices;
     let payments = &mapping.payments;
     let by_column = |columns: [&Option<Mapped>; 2], table: &str, key: &Mapped| {
@@ -119,15 +119,15 @@ fn linked_statements(mapping: &Mapping) -> [(Option<u32>, String); 3] {
         "select m.id, m.invoice_id from invoice_sync.stripe_payment m where m.id in {WANTED}"
     );
     [
-        (Some(invoices.owner), of_invoices),
-        (Some(payments.owner), of_payments),
+        (Some(&invoices.relation), of_invoices),
+        (Some(&payments.relation), of_payments),
         (None, of_ledger),
     ]
-    .map(|(owner, found)| {
+    .map(|(table, found)| {
         let statement = format!(
             "select to_jsonb(f) from ({found}) f (value, invoice) where f.invoice is not null"
         );
-        (owner, statement)
+        (table, statement)
     })
 }
 

@@ -87,7 +87,7 @@ fn lock_invoices(
     let told = format!("t.{}::text, row_to_json(t)::text", invoices.id.quoted);
     let statement = statement(&told, &invoices.table, &invoices.id, patience);
     let locked: Vec<Vec<[Text; 2]>> =
-        reading_as(invoices.owner, || sql::fetch_each(&statement, ids));
+        reading_as(&invoices.relation, || sql::fetch_each(&statement, ids));
     let (mut readings, mut former) = (Readings::new(), Former::new());
     let mut others = Vec::new();
     for [id, row] in locked.into_iter().flatten() {
@@ -119,7 +119,7 @@ fn lock_payments(
     let told = format!("t.{}::text", payments.id.quoted);
     let statement = statement(&told, &payments.table, &payments.invoice, patience);
     let locked: Vec<Vec<[Text; 1]>> =
-        reading_as(payments.owner, || sql::fetch_each(&statement, ids));
+        reading_as(&payments.relation, || sql::fetch_each(&statement, ids));
     let mut again = all_of(readings);
     again.retain(|reading| !reading.payments.is_empty());
     read_payments(mapping, &mut again)?;

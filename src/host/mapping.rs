@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use pgrx::prelude::PgSqlErrorCode;
 
-use super::catalog::{Column, Deferred, Role, Table, key_family};
+use super::catalog::{Column, Role, Table, key_family};
 use super::settings::{Settings, invalid};
 use super::source::Source;
 use crate::domain::invoice::InvoiceStatus;
 use crate::domain::money::{AmountUnit, Currency};
 use crate::domain::payment::PaymentStatus;
 use crate::domain::rules::{InvoiceWords, PaymentWords};
-use crate::pg::{Problem, sql};
+use crate::pg::{Problem, Relation, sql};
 
 /// A column that is used, ready for SQL text.
 #[derive(Clone, Debug)]
@@ -63,15 +63,14 @@ pub(crate) struct Mapping {
     pub(crate) time_zone: String,
     /// While the tables are written, for the host's triggers.
     pub(crate) search_path: String,
-    /// What of the host's waits for the end of a transaction.
-    pub(crate) deferred: Vec<Deferred>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Invoices {
     /// Quoted, with its schema.
     pub(crate) table: String,
-    pub(crate) owner: u32,
+    /// As it was when the settings were held against the catalogs.
+    pub(crate) relation: Relation,
     pub(crate) id: Mapped,
     pub(crate) number: Option<Mapped>,
     pub(crate) status: Mapped,
@@ -88,7 +87,8 @@ pub(crate) struct Invoices {
 pub(crate) struct Payments {
     /// Quoted, with its schema.
     pub(crate) table: String,
-    pub(crate) owner: u32,
+    /// As it was when the settings were held against the catalogs.
+    pub(crate) relation: Relation,
     pub(crate) id: Mapped,
     pub(crate) invoice: Mapped,
     pub(crate) status: Option<Mapped>,
@@ -201,7 +201,6 @@ impl Mapping {
             unit: settings.amount_unit()?,
             time_zone: settings.time_zone.clone(),
             search_path,
-            deferred: Deferred::of([&payments_table, &invoices_table])?,
         })
     }
 
@@ -267,7 +266,7 @@ fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
     )?;
     Ok(Invoices {
         table: table.name.clone(),
-        owner: table.owner,
+        relation: table.relation(),
         id: check.required(&s.invoice_id_column, "invoice_id_column", Role::Key)?,
         number: check.optional(
             s.invoice_number_column.as_ref(),
@@ -359,7 +358,7 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
     };
     let mut payments = Payments {
         table: table.name.clone(),
-        owner: table.owner,
+        relation: table.relation(),
         id: check.required(&s.payment_id_column, "payment_id_column", Role::Key)?,
         invoice: check.required(
             &s.payment_invoice_column,

@@ -3,6 +3,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod catalog;
+pub(crate) mod deferred;
 pub(crate) mod elsewhere;
 pub(crate) mod find;
 pub(crate) mod indexes;

@@ -77,7 +77,7 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
         )
     };
     // One statement for both tables only where one owner may read both.
-    let in_one = mapping.invoices.owner == payments.owner;
+    let in_one = mapping.invoices.relation.owner == payments.relation.owner;
     let unpaid = format!(
         "not exists (select from {payments_table} p
                      where p.{payment_invoice} = i.{id} and {came_in})",
@@ -101,7 +101,13 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
         intent = text(intent.as_ref()),
         unpaid = if in_one { &unpaid } else { "true" },
     );
-    let mut found: Vec<Found> = reading_as(mapping.invoices.owner, || sql::fetch(&statement, &[]))
+    let read = || reading_as(&mapping.invoices.relation, || sql::fetch(&statement, &[]));
+    let rows = if in_one {
+        payments.relation.in_use(read)
+    } else {
+        read()
+    };
+    let mut found: Vec<Found> = rows
         .into_iter()
         .filter_map(|row| serde_json::from_value(row).ok())
         .collect();
@@ -126,7 +132,7 @@ fn paid_among(mapping: &Mapping, found: &[Found], came_in: &str) -> BTreeSet<Str
     );
     let ids: Vec<&String> = found.iter().map(|invoice| &invoice.id).collect();
     let ids = json!(ids).to_string();
-    reading_as(payments.owner, || sql::fetch(&statement, &[Some(&ids)]))
+    reading_as(&payments.relation, || sql::fetch(&statement, &[Some(&ids)]))
         .into_iter()
         .filter_map(|id| id.as_str().map(str::to_owned))
         .collect()

@@ -1,26 +1,31 @@
 //! Whoever owns a table of the host's reads and writes it, whoever called.
 
+use super::deferred::{check_at_once, defer_again};
 use super::mapping::Mapping;
-use crate::pg::{identity, sql};
+use crate::pg::{Relation, identity, sql};
 
-/// Does `work` as the owner of a table of the host's, with the host's search
-/// path: its triggers run as they do for the application, and row level
-/// security hides nothing.
-pub(super) fn as_owner(mapping: &Mapping, owner: u32, work: impl FnOnce()) {
-    identity::as_table_owner(owner.into(), || {
-        set_search_path(&mapping.search_path);
-        work();
-        // Not the host's any more: what follows runs with other rights. After
-        // an error the subtransaction puts it back.
-        set_search_path("pg_catalog, pg_temp");
+/// Writes to a table as its owner, with the host's search path: its triggers run as they
+/// do for the application, and row level security hides nothing.
+///
+/// Constraints are checked at once, as nothing may be left for the end of the transaction:
+/// PostgreSQL would run it as somebody else. Afterwards those that are deferred by
+/// themselves are so again.
+pub(super) fn as_owner(mapping: &Mapping, table: &Relation, work: impl FnOnce()) {
+    table.in_use(|| {
+        identity::as_table_owner(table.owner.into(), || {
+            check_at_once();
+            set_search_path(&mapping.search_path);
+            work();
+        });
     });
+    defer_again();
 }
 
 /// Reads something of the host's as its table's owner: casts, checks and functions
 /// of indexes are the host's code, too, and run while a row is read or a statement
 /// is planned. What such code did to settings ends here.
-pub(crate) fn reading_as<T>(owner: u32, work: impl FnOnce() -> T) -> T {
-    identity::keeping_settings(|| identity::as_table_owner(owner.into(), work))
+pub(crate) fn reading_as<T>(table: &Relation, work: impl FnOnce() -> T) -> T {
+    table.in_use(|| identity::as_table_owner(table.owner.into(), work))
 }
 
 /// Named with its schema: the host's code may have put others first.

@@ -2,6 +2,7 @@
 //! and in which order.
 
 use super::mapping::Mapping;
+use crate::pg::Relation;
 
 /// Some of the invoices, in an order.
 #[derive(Clone, Copy, Debug)]
@@ -40,10 +41,10 @@ impl Of {
         }
     }
 
-    pub(super) fn owner(self, mapping: &Mapping) -> u32 {
+    pub(super) fn relation(self, mapping: &Mapping) -> &Relation {
         match self {
-            Self::Invoices => mapping.invoices.owner,
-            Self::Payments => mapping.payments.owner,
+            Self::Invoices => &mapping.invoices.relation,
+            Self::Payments => &mapping.payments.relation,
         }
     }
 

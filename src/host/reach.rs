@@ -30,7 +30,7 @@ where c.oid = $1::regclass";
 /// How far the writing of invoices has reached. To be asked after it: until the
 /// transaction ends the table's lock keeps triggers as they are.
 pub(crate) fn of_invoices(mapping: &Mapping) -> Reach {
-    if ends_there(mapping, &mapping.invoices.table) {
+    if ends_there(&mapping.invoices.table) {
         Reach::Invoices
     } else {
         Reach::Everything
@@ -39,15 +39,13 @@ pub(crate) fn of_invoices(mapping: &Mapping) -> Reach {
 
 /// As [`of_invoices`], of payments.
 pub(crate) fn of_payments(mapping: &Mapping) -> Reach {
-    if ends_there(mapping, &mapping.payments.table) {
+    if ends_there(&mapping.payments.table) {
         Reach::Payments
     } else {
         Reach::Everything
     }
 }
 
-/// What waits for the end of a transaction may come from any table.
-fn ends_there(mapping: &Mapping, table: &str) -> bool {
-    mapping.deferred.is_empty()
-        && sql::fetch_one(ENDS_THERE, &[Some(table)]) == Some(Value::Bool(true))
+fn ends_there(table: &str) -> bool {
+    sql::fetch_one(ENDS_THERE, &[Some(table)]) == Some(Value::Bool(true))
 }

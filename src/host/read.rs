@@ -86,7 +86,7 @@ fn removed() -> Problem {
 pub(super) fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
     let ids = json!(ids).to_string();
     let statement = invoices_statement(&mapping.invoices);
-    reading_as(mapping.invoices.owner, || {
+    reading_as(&mapping.invoices.relation, || {
         sql::fetch_texts(&statement, &[Some(&ids)])
     })
     .into_iter()
@@ -108,7 +108,7 @@ pub(super) fn read_payments(
     let ids: Vec<&String> = by_id.keys().collect();
     let ids = json!(ids).to_string();
     let statement = payments_statement(mapping);
-    let payments: Vec<RawPayment> = reading_as(mapping.payments.owner, || {
+    let payments: Vec<RawPayment> = reading_as(&mapping.payments.relation, || {
         sql::fetch_texts(&statement, &[Some(&ids)])
     });
     for raw in payments {
@@ -126,7 +126,7 @@ pub(super) fn read_payments(
 /// that it does not allow is PostgreSQL's error 22P02, even where there is no invoice.
 pub(crate) fn read_one(mapping: &Mapping, id: &str) -> Result<Option<Reading>, Problem> {
     let statement = format!("select $1::text::{}", mapping.invoices.id.type_name);
-    reading_as(mapping.invoices.owner, || {
+    reading_as(&mapping.invoices.relation, || {
         sql::execute(&statement, &[Some(id)]);
     });
     Ok(read(mapping, &[id])?.into_values().next())

@@ -11,7 +11,7 @@ use super::owner::{as_owner, reading_as};
 use super::read::Reading;
 use super::write::in_host_units;
 use crate::domain::money::Money;
-use crate::pg::{Problem, sql};
+use crate::pg::{Problem, Relation, sql};
 
 /// Which of the application's two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,10 +36,10 @@ impl Spot {
         }
     }
 
-    fn owner(self, mapping: &Mapping) -> u32 {
+    fn relation(self, mapping: &Mapping) -> &Relation {
         match self {
-            Self::Payment => mapping.payments.owner,
-            Self::Invoice => mapping.invoices.owner,
+            Self::Payment => &mapping.payments.relation,
+            Self::Invoice => &mapping.invoices.relation,
         }
     }
 
@@ -177,7 +177,7 @@ pub(crate) fn typed(
         spot.table(mapping)
     );
     let json = Value::Object(values.clone()).to_string();
-    let row = reading_as(spot.owner(mapping), || {
+    let row = reading_as(spot.relation(mapping), || {
         sql::fetch_one(&statement, &[Some(&json)])
     });
     let mut typed = row
@@ -202,7 +202,7 @@ pub(crate) fn insert_row(mapping: &Mapping, spot: Spot, values: &Map<String, Val
         select {list} from jsonb_populate_record(null::{table}, $1::jsonb)"
     );
     let json = Value::Object(values.clone()).to_string();
-    as_owner(mapping, spot.owner(mapping), || {
+    as_owner(mapping, spot.relation(mapping), || {
         sql::execute(&statement, &[Some(&json)]);
     });
 }
@@ -213,7 +213,7 @@ fn run(mapping: &Mapping, invoice: &str, place: &Place, statement: &str, json: O
         .into_iter()
         .filter(Option::is_some)
         .collect();
-    as_owner(mapping, place.spot.owner(mapping), || {
+    as_owner(mapping, place.spot.relation(mapping), || {
         sql::execute(statement, &params);
     });
 }
@@ -236,7 +236,11 @@ pub(crate) fn generated_columns(mapping: &Mapping, spot: Spot) -> Vec<String> {
 pub(crate) struct Dependent {
     /// Quoted, with its schema.
     pub(crate) table: String,
+    schema: String,
+    name: String,
+    oid: u32,
     owner: u32,
+    kind: String,
     statement: String,
 }
 
@@ -255,7 +259,11 @@ const DEPENDENTS: &str = "
     )
     select jsonb_build_object(
         'table', c.oid::regclass::text,
+        'schema', (select n.nspname from pg_namespace n where n.oid = c.relnamespace),
+        'name', c.relname,
+        'oid', c.oid::bigint,
         'owner', c.relowner::bigint,
+        'kind', c.relkind,
         'statement', format(
             'select to_jsonb(true) from %s c join jsonb_to_record($1::jsonb) p (%s) on %s limit 1',
             c.oid::regclass, k.columns, k.conditions))
@@ -286,7 +294,14 @@ impl Dependent {
     /// Whether a row of that table, which is read as its owner, refers to this payment.
     pub(crate) fn refers_to(&self, payment: &Value) -> bool {
         let payment = payment.to_string();
-        let found = reading_as(self.owner, || {
+        let table = Relation {
+            oid: self.oid,
+            schema: self.schema.clone(),
+            name: self.name.clone(),
+            owner: self.owner,
+            kind: self.kind.bytes().next().unwrap_or_default(),
+        };
+        let found = reading_as(&table, || {
             sql::fetch_one(&self.statement, &[Some(&payment)])
         });
         found.is_some()

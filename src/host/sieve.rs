@@ -50,14 +50,14 @@ pub(crate) fn among(mapping: &Mapping, invoices: &[String], in_question: &str) -
 
 /// Looks through a part.
 pub(super) fn sift(mapping: &Mapping, part: &Part, in_question: &str) -> Found {
-    let mut found = if mapping.invoices.owner == mapping.payments.owner {
+    let mut found = if mapping.invoices.relation.owner == mapping.payments.relation.owner {
         in_one(mapping, part, in_question)
     } else {
         one_by_one(mapping, part, in_question)
     };
     if let Part::Blocks { piece, .. } = part {
         let statement = piece.rows(mapping);
-        let rows: Vec<[Text; 1]> = reading_as(piece.of.owner(mapping), || {
+        let rows: Vec<[Text; 1]> = reading_as(piece.of.relation(mapping), || {
             sql::fetch_texts(&statement, &[])
         });
         found.rows = rows.first().map_or(0, |[rows]| number(rows));
@@ -77,8 +77,10 @@ type Facts = [Text; 9];
 fn in_one(mapping: &Mapping, part: &Part, in_question: &str) -> Found {
     let facts = format!("select {} {}", facts(mapping, part), part.invoices(mapping));
     let statement = judgement(mapping, part, &facts, part.extent(), part.order());
-    let judged: Vec<Judged> = reading_as(mapping.invoices.owner, || {
-        sql::fetch_texts(&statement, &[Some(in_question), part.param()])
+    let judged: Vec<Judged> = mapping.payments.relation.in_use(|| {
+        reading_as(&mapping.invoices.relation, || {
+            sql::fetch_texts(&statement, &[Some(in_question), part.param()])
+        })
     });
     let (rows, last) = match judged.first() {
         Some([rows, last, ..]) => (number(rows), last.clone()),
@@ -93,7 +95,7 @@ fn in_one(mapping: &Mapping, part: &Part, in_question: &str) -> Found {
 
 /// The invoices as their owner, then the payments as theirs.
 fn one_by_one(mapping: &Mapping, part: &Part, in_question: &str) -> Found {
-    let (owner, payments_owner) = (mapping.invoices.owner, mapping.payments.owner);
+    let (invoices, payments) = (&mapping.invoices.relation, &mapping.payments.relation);
     let statement = invoices_statement(mapping, part);
     let facts: Vec<Facts> = match part {
         Part::Blocks { piece, basis } if piece.of == Of::Payments => {
@@ -101,9 +103,8 @@ fn one_by_one(mapping: &Mapping, part: &Part, in_question: &str) -> Found {
                 "select w.key::text, w.place::text from ({}) w where w.key is not null",
                 piece.written_payments(mapping, *basis)
             );
-            let written: Vec<[Text; 2]> =
-                reading_as(payments_owner, || sql::fetch_texts(&written, &[]));
-            reading_as(owner, || {
+            let written: Vec<[Text; 2]> = reading_as(payments, || sql::fetch_texts(&written, &[]));
+            reading_as(invoices, || {
                 sql::fetch_for_rows(
                     &statement,
                     &[in_question],
@@ -111,7 +112,7 @@ fn one_by_one(mapping: &Mapping, part: &Part, in_question: &str) -> Found {
                 )
             })
         }
-        _ => reading_as(owner, || {
+        _ => reading_as(invoices, || {
             sql::fetch_texts(&statement, &[Some(in_question), part.param()])
         }),
     };
@@ -119,7 +120,7 @@ fn one_by_one(mapping: &Mapping, part: &Part, in_question: &str) -> Found {
     let last = facts.last().and_then(|[_, place, ..]| place.clone());
     let as_read = facts_as_read(mapping);
     let statement = judgement(mapping, part, &as_read, NO_EXTENT, "number");
-    let judged: Vec<Judged> = reading_as(payments_owner, || {
+    let judged: Vec<Judged> = reading_as(payments, || {
         sql::fetch_for_rows(&statement, &[in_question], facts.iter().map(sql::borrowed))
     });
     Found {

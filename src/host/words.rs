@@ -51,6 +51,8 @@ fn is_in_use(mapping: &Mapping, word: &str) -> bool {
         invoices.table,
         text_of("i", Some(&invoices.status))
     );
-    let found = reading_as(invoices.owner, || sql::fetch_one(&statement, &[Some(word)]));
+    let found = reading_as(&invoices.relation, || {
+        sql::fetch_one(&statement, &[Some(word)])
+    });
     found.is_some()
 }

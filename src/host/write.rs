@@ -17,7 +17,7 @@ use super::row::Row;
 use crate::domain::identity::PaymentIds;
 use crate::domain::money::Money;
 use crate::domain::plan::{InvoiceChange, NewPayment, PaymentUpdate};
-use crate::pg::{Problem, sql};
+use crate::pg::{Problem, Relation, sql};
 
 /// Columns and their new values.
 #[derive(Default)]
@@ -71,20 +71,6 @@ fn by_columns(rows: Vec<Assignments>) -> Result<Vec<(Vec<String>, String)>, Prob
         .collect()
 }
 
-/// Lets those triggers and constraints have their say that would wait for the
-/// end of the transaction: what they refuse is then an error of these invoices and
-/// not the whole run's, and they run as the owner of their table and not as whoever
-/// called.
-pub(crate) fn run_deferred_triggers(mapping: &Mapping) {
-    for deferred in &mapping.deferred {
-        let names = deferred.names.join(", ");
-        as_owner(mapping, deferred.owner, || {
-            sql::execute(&format!("set constraints {names} immediate"), &[]);
-            sql::execute(&format!("set constraints {names} deferred"), &[]);
-        });
-    }
-}
-
 /// Inserts payments, each for the invoice of its reading. Nothing is returned:
 /// what the host's triggers made of them is read back by the caller.
 pub(crate) fn insert_payments(
@@ -101,7 +87,7 @@ pub(crate) fn insert_payments(
         let statement = format!(
             "insert into {table} ({list}) select {list} from jsonb_populate_recordset(null::{table}, $1::jsonb)"
         );
-        as_owner(mapping, mapping.payments.owner, || {
+        as_owner(mapping, &mapping.payments.relation, || {
             sql::execute(&statement, &[Some(&rows)]);
         });
     }
@@ -169,7 +155,7 @@ pub(crate) fn update_payments(
         .collect::<Result<_, _>>()?;
     let target = Target {
         table: &columns.table,
-        owner: columns.owner,
+        relation: &columns.relation,
         // Found with its invoice, always: distributed tables are split by it.
         key: vec![&columns.invoice, &columns.id],
     };
@@ -244,7 +230,7 @@ pub(crate) fn update_invoices(
         .collect::<Result<_, _>>()?;
     let target = Target {
         table: &columns.table,
-        owner: columns.owner,
+        relation: &columns.relation,
         key: vec![&columns.id],
     };
     update_rows(mapping, &target, rows)
@@ -283,7 +269,7 @@ fn changed_invoice<'a>(
 /// The rows that are written.
 struct Target<'a> {
     table: &'a str,
-    owner: u32,
+    relation: &'a Relation,
     /// By which a row is found.
     key: Vec<&'a Mapped>,
 }
@@ -306,7 +292,7 @@ fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) -> Re
             "update {table} t set {list} from jsonb_populate_recordset(null::{table}, $1::jsonb) new
             where {is_same}"
         );
-        as_owner(mapping, target.owner, || {
+        as_owner(mapping, target.relation, || {
             sql::execute(&statement, &[Some(&rows)]);
         });
     }

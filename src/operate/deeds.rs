@@ -228,7 +228,6 @@ impl Deed {
             Self::Insert(new) => write::insert_payments(mapping, &[(reading, new)])?,
             Self::Link(update) => write::update_payments(mapping, &[(reading, update)])?,
         }
-        write::run_deferred_triggers(mapping);
         Ok(())
     }
 

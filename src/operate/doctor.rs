@@ -13,7 +13,7 @@ mod tables;
 use pgrx::spi::quote_identifier;
 use serde_json::Value;
 
-use crate::pg::{Problem, in_subtransaction, sql};
+use crate::pg::{Problem, in_subtransaction_of_a_run, sql};
 
 /// What one look found.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ pub(crate) fn examine() -> Vec<Check> {
     let mut checks: Vec<Check> = LOOKS
         .into_iter()
         .flat_map(|(name, look)| {
-            in_subtransaction(look).unwrap_or_else(|problem| vec![failed(name, &problem)])
+            in_subtransaction_of_a_run(look).unwrap_or_else(|problem| vec![failed(name, &problem)])
         })
         .collect();
     let paths = secrets::paths_to_keep();

@@ -8,7 +8,6 @@ use crate::host::mapping::Mapping;
 use crate::host::read::Reading;
 use crate::host::restore::{self, Dependent, Place, Rows, Spot, rows_of};
 use crate::host::row::Row;
-use crate::host::write;
 use crate::ledger::changes::Change;
 use crate::ledger::undone::Recorded;
 use crate::pg::identity::keeping_settings;
@@ -105,10 +104,8 @@ impl<'a> Desk<'a> {
         self.write(invoice, Spot::Payment, &present, &wanted);
         // Triggers of the payments, deferred ones too, may change the invoice;
         // what it was has the last word.
-        write::run_deferred_triggers(self.mapping);
         let meanwhile = rows_of(&self.read(newest)?)?;
         self.write(invoice, Spot::Invoice, &meanwhile, &wanted);
-        write::run_deferred_triggers(self.mapping);
         let after = self.read(newest)?;
         Ok(PutBack {
             differences: self.compare(&wanted, &rows_of(&after)?)?,

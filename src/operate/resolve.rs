@@ -11,6 +11,7 @@ use super::read_for;
 use crate::domain::evidence::Evidence;
 use crate::domain::identity::PaymentIds;
 use crate::domain::issue::IssueKind;
+use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::host::read::Reading;
 use crate::host::settings::{Settings, invalid};
@@ -142,6 +143,7 @@ impl Case<'_> {
     /// The invoice is locked and judged; the deed is done where the issue still
     /// stands as it was, and the invoice judged again.
     fn act_on(&self, invoice: &str, answer: &Answer) -> Result<Value, Problem> {
+        fire_callers();
         let treatment = self.treatment(answer.livemode, Mode::Write)?;
         let said = answer.evidence.as_deref();
         let before = self.read(invoice, Mode::Write)?;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::actions::Action;
 use super::putback::{Desk, PutBack};
 use crate::domain::identity::PaymentIds;
+use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::host::read::Reading;
 use crate::ledger::memory;
@@ -41,6 +42,9 @@ fn put_back(run: i64, kind: &str, changes: &[Recorded], mode: Mode) -> Result<Va
         require_fresh_snapshots()?;
     }
     let (mapping, settings) = Mapping::load()?;
+    if mode == Mode::Write {
+        fire_callers();
+    }
     let treatment = Treatment {
         mapping: &mapping,
         rules: settings.rules(None)?,

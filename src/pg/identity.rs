@@ -4,21 +4,46 @@ use core::ffi::{CStr, c_int};
 
 use pgrx::pg_sys;
 
-/// Runs `work` with the rights of a table's owner, as PostgreSQL itself does for
-/// the queries of foreign keys (`ri_PerformCheck` in ri_triggers.c): the owner
-/// may always read and write the table, and its own row security does not hide
-/// rows from it. SET ROLE and the like are forbidden meanwhile, so the table's
-/// triggers cannot step out of the owner's rights.
+/// Runs `work` with the rights of a table's owner, as PostgreSQL itself runs an owner's
+/// code in maintenance (REFRESH MATERIALIZED VIEW, CREATE INDEX): a security-restricted
+/// operation. The owner may always read and write the table, and its own row security does
+/// not hide rows from it. SET ROLE and the like are forbidden meanwhile, and so is what
+/// would outlive the statement as somebody else: cursors WITH HOLD, prepared statements,
+/// LISTEN, temporary objects, deferred triggers. What was done to settings ends here.
 ///
 /// The former identity is back when this returns and when it unwinds.
 pub(crate) fn as_table_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) -> T {
+    const RESTRICTED: u32 = pg_sys::SECURITY_LOCAL_USERID_CHANGE
+        | pg_sys::SECURITY_RESTRICTED_OPERATION
+        | pg_sys::SECURITY_NOFORCE_RLS;
+    let former = Identity::now();
+    keeping_settings(|| {
+        let _restored_on_drop = RestoreIdentity(former);
+        Identity {
+            user: owner,
+            security_context: former.security_context | RESTRICTED as c_int,
+        }
+        .assume();
+        work()
+    })
+}
+
+/// Runs `work` as in a SECURITY DEFINER function of `definer`: for code of our own only.
+pub(super) fn as_definer<T>(definer: pg_sys::Oid, work: impl FnOnce() -> T) -> T {
     let former = Identity::now();
     let _restored_on_drop = RestoreIdentity(former);
+    former.definer(definer).assume();
+    work()
+}
+
+/// Runs `work` as the session's role, without restriction: what the end of the caller's
+/// transaction would do as this role.
+pub(crate) fn as_outer_role<T>(work: impl FnOnce() -> T) -> T {
+    let _restored_on_drop = RestoreIdentity(Identity::now());
     Identity {
-        user: owner,
-        security_context: former.security_context
-            | pg_sys::SECURITY_LOCAL_USERID_CHANGE as c_int
-            | pg_sys::SECURITY_NOFORCE_RLS as c_int,
+        // SAFETY: a plain read of the backend's state.
+        user: unsafe { pg_sys::GetOuterUserId() },
+        security_context: 0,
     }
     .assume();
     work()

@@ -5,6 +5,7 @@ mod ending;
 pub(crate) mod guc;
 pub(crate) mod identity;
 mod problem;
+mod relation;
 mod server_log;
 mod shared;
 pub(crate) mod sql;
@@ -12,9 +13,10 @@ mod subtransaction;
 mod transactions;
 mod workers;
 
-pub(crate) use problem::Problem;
+pub(crate) use problem::{Problem, keep_backtraces_out};
+pub(crate) use relation::Relation;
 pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number};
-pub(crate) use subtransaction::in_subtransaction;
+pub(crate) use subtransaction::{in_subtransaction, in_subtransaction_of_a_run};
 pub(crate) use transactions::{LOCK_PATIENCE, SessionLock, Transactions, with_lock_patience};
 pub(crate) use workers::{
     Running, Step, Stop, run_on_threads, start_on_threads, waited_for_threads,

@@ -231,6 +231,23 @@ fn override_code(packed: i32) {
     });
 }
 
+/// Lets no error carry a backtrace of Rust's: pgrx puts one into the DETAIL of every error that passes through Rust where
+/// the server's environment has RUST_BACKTRACE. Whether there are backtraces is asked once for all of this library, so
+/// it is asked here, and the environment is left as it was. To be called from `_PG_init`.
+pub(crate) fn keep_backtraces_out() {
+    const VARIABLE: &str = "RUST_LIB_BACKTRACE";
+    let before = std::env::var_os(VARIABLE);
+    // SAFETY: the library is loaded by a process with one thread.
+    unsafe {
+        std::env::set_var(VARIABLE, "0");
+        drop(std::backtrace::Backtrace::capture());
+        match before {
+            Some(value) => std::env::set_var(VARIABLE, value),
+            None => std::env::remove_var(VARIABLE),
+        }
+    }
+}
+
 /// A C string ends at its first NUL, so none may be inside.
 fn for_c(text: String) -> String {
     if text.contains('\0') {

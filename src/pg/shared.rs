@@ -14,7 +14,7 @@ use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 use serde_json::Value;
 
 use super::ending::while_shared_memory_is_there;
-use super::identity::as_table_owner;
+use super::identity::as_definer;
 use super::problem::Problem;
 use super::sql;
 use super::subtransaction::in_subtransaction;
@@ -131,7 +131,7 @@ impl Segment {
 
 /// The database's segment, made by whoever needs it first.
 fn segment() -> Result<&'static Segment, Problem> {
-    as_table_owner(owner()?, || {
+    as_definer(owner()?, || {
         if let Some(segment) = published() {
             return Ok(segment);
         }

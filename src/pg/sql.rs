@@ -7,10 +7,11 @@
 use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::{SpiResult, SpiTupleTable};
+use pgrx::spi::{SpiClient, SpiResult, SpiTupleTable};
 use serde_json::Value;
 
 use super::problem::Problem;
+use super::relation;
 
 /// Runs a statement whose rows have one column of type jsonb.
 /// An error of PostgreSQL's unwinds, as everywhere in a backend.
@@ -39,7 +40,8 @@ pub(crate) fn fetch_each<const N: usize>(
     values: &[&str],
 ) -> Vec<Vec<[Option<String>; N]>> {
     told(Spi::connect_mut(|client| {
-        let prepared = client.prepare_mut(statement, &[PgBuiltInOids::TEXTOID.oid()])?;
+        let types = [PgBuiltInOids::TEXTOID.oid()];
+        let prepared = relation::prepared(|| client.prepare_mut(statement, &types))?;
         values
             .iter()
             .map(|value| texts(client.update(&prepared, None, &[(*value).into()])?))
@@ -111,8 +113,27 @@ fn run<T>(
             .iter()
             .map(|text| DatumWithOid::from(*text))
             .collect();
-        read(client.update(statement, None, &params)?)
+        update(client, statement, &params, read)
     }))
+}
+
+/// While tables are in use that must be those that were looked up, the statement is prepared
+/// first, so that what its names mean can be told.
+fn update<T>(
+    client: &mut SpiClient<'_>,
+    statement: &str,
+    params: &[DatumWithOid<'_>],
+    read: impl FnOnce(SpiTupleTable) -> SpiResult<T>,
+) -> SpiResult<T> {
+    if !relation::are_in_use() {
+        return read(client.update(statement, None, params)?);
+    }
+    let types: Vec<PgOid> = params
+        .iter()
+        .map(|param| PgOid::from(param.oid()))
+        .collect();
+    let prepared = relation::prepared(|| client.prepare_mut(statement, &types))?;
+    read(client.update(&prepared, None, params)?)
 }
 
 fn run_with_rows<'a, T: Default, const N: usize>(
@@ -134,7 +155,7 @@ fn run_with_rows<'a, T: Default, const N: usize>(
         let columns = columns.map(DatumWithOid::from);
         let first = first.iter().map(|text| DatumWithOid::from(*text));
         let params: Vec<DatumWithOid> = first.chain(columns).collect();
-        read(client.update(statement, None, &params)?)
+        update(client, statement, &params, read)
     }))
 }
 

@@ -9,6 +9,7 @@ use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgTryBuilder, pg_guard, pg_sys};
 
 use super::problem::{Place, Problem};
+use super::relation::is_replaced;
 
 /// Runs `work` in a subtransaction, the way PL/pgSQL runs a block with an
 /// EXCEPTION clause (`exec_stmt_block` in pl_exec.c).
@@ -17,11 +18,26 @@ use super::problem::{Place, Problem};
 /// through pgrx rolls it back and is returned as a [`Problem`], with the
 /// constraint, table and column that PostgreSQL named.
 ///
-/// What asks the whole statement to end is not swallowed: the subtransaction is
-/// rolled back and the error goes on. That is a cancel or timeout (57014), a
-/// shutdown (57P..), a lack of memory (53200) and a Rust panic, which is a bug.
+/// What asks the whole statement to end is not swallowed: the subtransaction is rolled back
+/// and the error goes on ([`ends_the_statement`]).
 pub(crate) fn in_subtransaction<T>(
     work: impl FnOnce() -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    attempt(work, |caught| {
+        ends_the_statement(caught) || ends_the_run(caught)
+    })
+}
+
+/// As [`in_subtransaction`], around a whole run: what ends the run is returned, too.
+pub(crate) fn in_subtransaction_of_a_run<T>(
+    work: impl FnOnce() -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    attempt(work, ends_the_statement)
+}
+
+fn attempt<T>(
+    work: impl FnOnce() -> Result<T, Problem>,
+    goes_on: impl FnOnce(&CaughtError) -> bool,
 ) -> Result<T, Problem> {
     let surroundings = Surroundings::now();
     begin(&surroundings);
@@ -41,9 +57,10 @@ pub(crate) fn in_subtransaction<T>(
         }
         Err(caught) => {
             roll_back(&surroundings);
-            if ends_the_statement(&caught) {
+            if goes_on(&caught) {
                 caught.rethrow();
             }
+            log_panic(&caught);
             Err(describe(&caught, last_error))
         }
     }
@@ -104,15 +121,37 @@ fn catch_errors<T>(work: impl FnOnce() -> T) -> Result<T, Box<CaughtError>> {
         .execute()
 }
 
+/// Whether PostgreSQL itself asks the statement to end. A SQLSTATE does not tell, for a trigger may raise any; the
+/// function that raised it does: a cancel, a timeout or a shutdown comes from `ProcessInterrupts` in postgres.c, and
+/// code in SQL, PL/pgSQL or another language cannot raise anything in its name.
+///
+/// A lack of memory (53200) is no such thing: what was rolled back has given its memory back. Where there is none
+/// left, what follows outside of the subtransaction fails and ends the statement.
 fn ends_the_statement(caught: &CaughtError) -> bool {
-    match caught {
-        CaughtError::RustPanic { .. } => true,
-        CaughtError::PostgresError(_) | CaughtError::ErrorReport(_) => {
-            let problem = Problem::from(caught);
-            problem.is(PgSqlErrorCode::ERRCODE_QUERY_CANCELED)
-                || problem.is(PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY)
-                || problem.sqlstate_text().starts_with("57P")
-        }
+    let CaughtError::PostgresError(report) = caught else {
+        return false;
+    };
+    let problem = Problem::from(report);
+    report.function_name() == Some("ProcessInterrupts")
+        && (problem.is(PgSqlErrorCode::ERRCODE_QUERY_CANCELED)
+            || problem.sqlstate_text().starts_with("57P"))
+}
+
+/// Whether a table is not the one that the run began with. No code of the host's raises this: what comes from there is
+/// an error of PostgreSQL's.
+fn ends_the_run(caught: &CaughtError) -> bool {
+    matches!(caught, CaughtError::ErrorReport(report) if is_replaced(&Problem::from(report)))
+}
+
+/// A panic is a mistake of ours; whose invoice it was becomes an issue, and the log tells where it happened.
+fn log_panic(caught: &CaughtError) {
+    if let CaughtError::RustPanic { ereport, .. } = caught {
+        pgrx::log!(
+            "invoice_sync: a fault in {} line {}: {}",
+            ereport.file(),
+            ereport.line_number(),
+            ereport.message()
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use crate::domain::evidence::Evidence;
 use crate::domain::identity::PaymentIds;
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::Recheck;
-use crate::domain::reconcile::{Facts, reconcile};
+use crate::domain::reconcile::{Facts, reconcile, reconcile_unwritten};
 use crate::domain::rules::{Elsewhere, Memory};
 use crate::host::elsewhere::{Claim, elsewhere};
 use crate::host::read::{Reading, read};
@@ -80,7 +80,25 @@ impl<'a> Matter<'a> {
     }
 
     pub(super) fn decide(&self, treatment: &Treatment, reading: &Reading, booked: Booked) -> Plan {
-        let facts = Facts {
+        let facts = self.facts(treatment, reading, booked);
+        let evidence = self.evidence().unwrap_or_default();
+        self.asking_again(reconcile(&facts, &evidence, &treatment.rules))
+    }
+
+    /// The same where it is not written.
+    pub(super) fn decide_unwritten(&self, treatment: &Treatment, reading: &Reading) -> Plan {
+        let facts = self.facts(treatment, reading, Booked::Before);
+        let evidence = self.evidence().unwrap_or_default();
+        self.asking_again(reconcile_unwritten(&facts, &evidence, &treatment.rules))
+    }
+
+    fn facts<'f>(
+        &'f self,
+        treatment: &Treatment,
+        reading: &'f Reading,
+        booked: Booked,
+    ) -> Facts<'f> {
+        Facts {
             invoice: &reading.invoice,
             rows: &reading.payments,
             memory: &self.memory,
@@ -88,9 +106,11 @@ impl<'a> Matter<'a> {
             has_refunded_column: treatment.mapping.payments.refunded.is_some(),
             just_booked: booked == Booked::JustNow,
             now: now(),
-        };
-        let evidence = self.evidence().unwrap_or_default();
-        let mut plan = reconcile(&facts, &evidence, &treatment.rules);
+        }
+    }
+
+    /// Where something has to be asked again, the next sweep does.
+    fn asking_again(&self, mut plan: Plan) -> Plan {
         if self.is_outdated() {
             plan.recheck = Recheck::NextSweep;
         }
@@ -140,6 +160,11 @@ impl<'a> Opened<'a> {
             matter,
             reading,
         }
+    }
+
+    /// What was decided, where it is not written.
+    pub(super) fn unwritten(&self, treatment: &Treatment) -> Plan {
+        self.matter.decide_unwritten(treatment, &self.reading)
     }
 
     /// The payments that would be booked.

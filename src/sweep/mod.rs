@@ -18,6 +18,7 @@ pub(crate) mod outcome;
 mod refusals;
 pub(crate) mod report;
 pub(crate) mod run;
+mod sessions;
 pub(crate) mod together;
 pub(crate) mod treatment;
 pub(crate) mod turn;

@@ -1,6 +1,7 @@
 //! One invoice, at the press of a button: everything that is known of it is
 //! asked about, now.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use pgrx::prelude::PgSqlErrorCode;
@@ -10,9 +11,11 @@ use super::apply::apply;
 use super::case::Case;
 use super::connect;
 use super::report::Report;
+use super::sessions::with_known_sessions;
 use super::treatment::{Insistence, Mode, Treatment};
 use super::turn::require_fresh_snapshots;
 use crate::domain::evidence::Evidence;
+use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::host::read::{Reading, read_one};
 use crate::host::settings::Settings;
@@ -35,6 +38,9 @@ pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
         require_fresh_snapshots()?;
     }
     let (mapping, settings) = Mapping::load()?;
+    if mode == Mode::Write {
+        fire_callers();
+    }
     let reading = read_one(&mapping, id)?.ok_or_else(|| unknown(id))?;
     let mut report = Report::open(Kind::SyncInvoice, mode);
     let answer = ask(&mapping, &settings, &reading.invoice.id, all_ids(&reading));
@@ -88,10 +94,11 @@ pub(crate) fn ask(
         about: invoice.to_owned(),
         ids,
         created: None,
+        sessionless: BTreeSet::new(),
     };
     let wanted = connect::reading(settings, mapping);
     let gathered = gather(
-        vec![question],
+        with_known_sessions(vec![question]),
         connection,
         wanted,
         Instant::now() + PATIENCE,

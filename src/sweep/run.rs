@@ -1,7 +1,7 @@
 //! A sweep: what Stripe's events told of, the invoices that Stripe has to be
 //! asked about, and those whose own rows do not agree; batch by batch.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -16,11 +16,13 @@ use super::feed;
 use super::inbox;
 use super::outage::Outage;
 use super::report::{Failure, Report};
+use super::sessions::with_known_sessions;
 use super::treatment::{Insistence, Mode, Treatment};
 use super::turn::{Turn, require_fresh_snapshots};
 use crate::alert;
 use crate::domain::evidence::Evidence;
 use crate::domain::issue::IssueKind;
+use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::ledger::budget::{self, Usage};
 use crate::ledger::events::{Verdict, Waiting};
@@ -89,6 +91,9 @@ pub(crate) fn sweep(
         Err(problem) if mode == Mode::Write => return settings_do_not_fit(problem, transactions),
         Err(problem) => return Err(problem),
     };
+    if mode == Mode::Write && !transactions.are_own() {
+        fire_callers();
+    }
     let connection = connect::connection();
     let livemode = connection
         .as_ref()
@@ -285,6 +290,7 @@ impl Sweep<'_> {
                 about,
                 ids,
                 created,
+                sessionless: BTreeSet::new(),
             });
         };
         for (waiting, invoice) in chosen.events {
@@ -299,7 +305,7 @@ impl Sweep<'_> {
             }
         }
         let mut gathering = Gathering::start(
-            questions,
+            with_known_sessions(questions),
             connection.clone(),
             self.reading.clone(),
             self.questions_until,

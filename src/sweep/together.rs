@@ -60,7 +60,6 @@ fn write_and_read_back<'a>(
     let reach = reach::of_payments(mapping);
     read_back(treatment, &mut held, reach, Booked::JustNow)?;
     write_invoices(mapping, &held)?;
-    write::run_deferred_triggers(mapping);
     let reach = reach::of_invoices(mapping);
     read_back(treatment, &mut held, reach, Booked::Before)?;
     if !alone && held.iter().any(|held| !held.plan.changes_nothing()) {
@@ -68,7 +67,7 @@ fn write_and_read_back<'a>(
     }
     Ok(held
         .into_iter()
-        .map(|held| (held.matter.place, held.settled(mapping)))
+        .map(|held| (held.matter.place, held.settled(treatment)))
         .collect())
 }
 
@@ -112,7 +111,8 @@ fn hold<'a>(
     let holds = issues::held(&ids);
     let is_left = |held: &Held| {
         let invoice = &held.before.invoice;
-        left_to_a_person(&holds, treatment.insistence, invoice, &held.intended).is_some()
+        let plan = &held.intended;
+        left_to_a_person(&holds, treatment.insistence, invoice, plan, || plan.clone()).is_some()
     };
     if held.iter().any(is_left) {
         return Err(undone_meanwhile());
@@ -177,9 +177,14 @@ fn did_not_stay() -> Problem {
 }
 
 impl<'a> Held<'a> {
-    fn settled(self, mapping: &Mapping) -> Settled<'a> {
-        let changes = differences(mapping, &self.before, &self.after);
-        let outcome = Outcome::written(self.after.invoice, self.intended, self.plan, changes);
+    fn settled(self, treatment: &Treatment) -> Settled<'a> {
+        let changes = differences(treatment.mapping, &self.before, &self.after);
+        let plan = if self.plan.changes_nothing() {
+            self.plan
+        } else {
+            self.matter.decide_unwritten(treatment, &self.after)
+        };
+        let outcome = Outcome::written(self.after.invoice, self.intended, plan, changes);
         Settled::of(&self.matter, outcome)
     }
 }

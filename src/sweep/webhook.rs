@@ -3,6 +3,7 @@
 //! Verified, then stored, then acted on within a budget of time. What was
 //! stored is safe: Stripe may be told so, and a sweep does the rest.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use pgrx::prelude::PgSqlErrorCode;
@@ -13,17 +14,20 @@ use super::connect;
 use super::inbox::Own;
 use super::refusals::{ENDINGS, REFUSALS};
 use super::report::Report;
+use super::sessions::{recall_sessions, with_known_sessions};
 use super::treatment::{Insistence, Mode, Treatment};
 use super::turn::require_fresh_snapshots;
 use crate::domain::event::Event;
 use crate::domain::evidence::Evidence;
+use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::host::settings::Settings;
 use crate::host::write::now;
 use crate::ledger::events::{self, Fate, Verdict, Way};
 use crate::ledger::runs::Kind;
 use crate::pg::{
-    Problem, Transactions, check_for_interrupts, in_subtransaction, with_lock_patience,
+    Problem, Transactions, check_for_interrupts, in_subtransaction, in_subtransaction_of_a_run,
+    with_lock_patience,
 };
 use crate::settings::{self, Secret};
 use crate::stripe::desk::Question;
@@ -129,7 +133,7 @@ fn store(event: &Event, fate: Fate) -> Result<bool, Problem> {
 
 /// Acts on the event, and whatever goes wrong leaves it to the next sweep.
 fn process(event: &Event, own: &Own) -> &'static str {
-    let verdict = in_subtransaction(|| decide_and_apply(event, own))
+    let verdict = in_subtransaction_of_a_run(|| decide_and_apply(event, own))
         .unwrap_or_else(|problem| Verdict::Again(problem.to_string()));
     // Of what fails again and again, a sweep makes an issue.
     events::settle(&[(std::slice::from_ref(&event.id), &verdict)], i32::MAX);
@@ -153,6 +157,7 @@ fn decide_and_apply(event: &Event, own: &Own) -> Result<Verdict, Problem> {
         mode: Mode::Write,
         insistence: Insistence::Once,
     };
+    fire_callers();
     let mut report = Report::open(Kind::Webhook, Mode::Write);
     report.count_requests(cost.requests, cost.retries);
     let told = Told {
@@ -188,9 +193,15 @@ fn gather_evidence(
                 "it does not say that it is of this mode and account".to_owned()
             ));
         }
-        let Ok(Some(payment)) = read_snapshot(&event.snapshot, event.created, &reading) else {
+        let Ok(Some(mut payment)) = read_snapshot(&event.snapshot, event.created, &reading) else {
             return Ok(Err("the event alone does not tell enough".to_owned()));
         };
+        recall_sessions(std::iter::once(&mut payment));
+        if payment.lacks_session() && payment.ids.session.is_none() {
+            return Ok(Err(
+                "the checkout session of this payment was not read".to_owned()
+            ));
+        }
         return Ok(Ok(vec![Evidence::Payment(payment)]));
     }
     let Some(connection) = connect::connection()? else {
@@ -200,8 +211,10 @@ fn gather_evidence(
         about: event.id.clone(),
         ids: vec![money.to_owned()],
         created: None,
+        sessionless: BTreeSet::new(),
     };
-    let gathered = gather(vec![question], connection, reading, deadline)?;
+    let questions = with_known_sessions(vec![question]);
+    let gathered = gather(questions, connection, reading, deadline)?;
     connect::count_reads();
     *cost = gathered.cost;
     let finding = gathered.findings.into_iter().next();

@@ -272,7 +272,7 @@ fn sample(table: &Table, column: &Column) -> Vec<String> {
         column = column.quoted,
         table = table.name,
     );
-    reading_as(table.owner, || sql::fetch(&statement, &[]))
+    reading_as(&table.relation(), || sql::fetch(&statement, &[]))
         .into_iter()
         .filter_map(|word| word.as_str().map(str::to_owned))
         .collect()

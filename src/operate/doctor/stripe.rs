@@ -205,7 +205,7 @@ fn sessions_by_mode() -> Result<Option<Value>, Problem> {
         session = session.quoted,
         table = mapping.invoices.table,
     );
-    Ok(reading_as(mapping.invoices.owner, || {
+    Ok(reading_as(&mapping.invoices.relation, || {
         sql::fetch_one(&statement, &[])
     }))
 }

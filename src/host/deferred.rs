@@ -1,0 +1,70 @@
+//! Constraints and triggers that wait for the end of a transaction unless they are told otherwise.
+//!
+//! Whoever writes in a table owner's name may leave nothing for later, when it would run as somebody else:
+//! PostgreSQL refuses it. So they are made immediate before each writing, and put back after it.
+
+use serde::Deserialize;
+
+use crate::pg::{identity, sql};
+
+/// Those of one owner's tables.
+#[derive(Deserialize)]
+struct Deferred {
+    owner: u32,
+    /// Quoted, with their schemas: fit for SET CONSTRAINTS.
+    names: Vec<String>,
+}
+
+/// Of all tables, because triggers write to others. A name stands for all constraints that have it in its
+/// schema, so none is taken that one has that is not deferred by itself.
+const DEFERRED: &str = r"
+select jsonb_build_object('owner', owner, 'names', jsonb_agg(name order by name))
+from (
+    select min(c.relowner::bigint) as owner, format('%I.%I', n.nspname, x.conname) as name
+    from pg_constraint x
+    join pg_class c on c.oid = x.conrelid
+    join pg_namespace n on n.oid = x.connamespace
+    where exists (select from pg_constraint d where d.condeferred)
+      and has_schema_privilege(c.relowner, n.oid, 'usage')
+      and (c.relpersistence <> 't' or n.oid = pg_my_temp_schema())
+    group by n.nspname, x.conname
+    having bool_and(x.condeferred)
+) deferred
+group by owner
+";
+
+/// All at once: what is violated is an error of the statement that writes.
+pub(super) fn check_at_once() {
+    sql::execute("set constraints all immediate", &[]);
+}
+
+/// Puts those that are deferred by themselves back to it, for the rest of the transaction. No code runs for
+/// it; the names are found with the rights of their tables' owners. What was set by SET CONSTRAINTS before
+/// is not known any more.
+pub(super) fn defer_again() {
+    let all = sql::fetch(DEFERRED, &[])
+        .into_iter()
+        .filter_map(|row| serde_json::from_value::<Deferred>(row).ok());
+    for deferred in all {
+        let statement = format!("set constraints {} deferred", deferred.names.join(", "));
+        identity::as_table_owner(deferred.owner.into(), || sql::execute(&statement, &[]));
+    }
+}
+
+/// Fires what the caller's transaction has deferred so far, as the caller, as its end would: later, it would
+/// run as the owner of a table. To be called before anything is written in a transaction that is not our own;
+/// an error is the caller's.
+pub(crate) fn fire_callers() {
+    identity::keeping_settings(|| {
+        identity::as_outer_role(|| {
+            // The one that the session began with: that of the moment is this function's own.
+            sql::execute(
+                "select pg_catalog.set_config('search_path', reset_val, true)
+                from pg_catalog.pg_settings where name operator(pg_catalog.=) 'search_path'",
+                &[],
+            );
+            check_at_once();
+        });
+    });
+    defer_again();
+}

@@ -1,0 +1,127 @@
+//! A table that was looked up before: locked, and compared with what it was, before it is used again.
+
+use std::cell::RefCell;
+use std::ffi::CString;
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode;
+
+use super::problem::Problem;
+
+/// A table as it was when it was looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Relation {
+    pub(crate) oid: u32,
+    /// As the catalog has it, not quoted.
+    pub(crate) schema: String,
+    /// As the catalog has it, not quoted.
+    pub(crate) name: String,
+    pub(crate) owner: u32,
+    /// As in `pg_class.relkind`.
+    pub(crate) kind: u8,
+}
+
+/// How the error begins that ends a whole run: see [`is_replaced`].
+const REPLACED: &str = "a table is not the one that was looked up: ";
+
+thread_local! {
+    /// The tables that the statements of this moment name.
+    static IN_USE: RefCell<Vec<Relation>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Relation {
+    /// Locks the table by its number until the end of the transaction, and fails with 55000 where the name
+    /// means another one now, or it has another owner or kind. The error ends the run and is no issue of one
+    /// invoice (`subtransaction::ends_the_statement`).
+    fn hold(&self) {
+        // SAFETY: on the backend's thread, in a transaction; a table that is gone may be locked.
+        unsafe {
+            pg_sys::LockRelationOid(self.oid.into(), pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+        }
+        if !self.is_as_it_was() {
+            Problem::new(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{REPLACED}{}.{}", self.schema, self.name),
+            )
+            .detail("It was dropped, renamed, replaced or given to another owner meanwhile. Nothing was written to it.")
+            .hint("Where this was a migration, the next run takes the table as it is then.")
+            .raise();
+        }
+    }
+
+    /// By the caches of the catalogs alone.
+    fn is_as_it_was(&self) -> bool {
+        let (Ok(schema), Ok(name)) = (
+            CString::new(self.schema.as_str()),
+            CString::new(self.name.as_str()),
+        ) else {
+            return false;
+        };
+        const MISSING_IS_FINE: bool = true;
+        // SAFETY: on the backend's thread, in a transaction; the tuple is read before it is released.
+        unsafe {
+            let namespace = pg_sys::get_namespace_oid(schema.as_ptr(), MISSING_IS_FINE);
+            if namespace == pg_sys::InvalidOid
+                || pg_sys::get_relname_relid(name.as_ptr(), namespace).to_u32() != self.oid
+            {
+                return false;
+            }
+            let tuple = pg_sys::SearchSysCache1(
+                pg_sys::SysCacheIdentifier::RELOID as i32,
+                pg_sys::Oid::from(self.oid).into(),
+            );
+            if tuple.is_null() {
+                return false;
+            }
+            let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
+            let is_same =
+                (*form).relowner.to_u32() == self.owner && (*form).relkind as u8 == self.kind;
+            pg_sys::ReleaseSysCache(tuple);
+            is_same
+        }
+    }
+
+    /// Does `work`, whose statements name this table, once it is locked and found to be what it was.
+    pub(crate) fn in_use<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.hold();
+        IN_USE.with_borrow_mut(|tables| tables.push(self.clone()));
+        let _ended = Ended;
+        work()
+    }
+}
+
+struct Ended;
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        IN_USE.with_borrow_mut(Vec::pop);
+    }
+}
+
+/// Prepares a statement; again where the catalogs changed since its tables were compared. Renaming a schema
+/// takes no lock that one could wait for, so the count of changes tells (as in `RangeVarGetRelidExtended`).
+pub(super) fn prepared<T>(mut prepare: impl FnMut() -> T) -> T {
+    let tables = IN_USE.with_borrow(Clone::clone);
+    loop {
+        // SAFETY: a plain read of the backend's state.
+        let before = unsafe { pg_sys::SharedInvalidMessageCounter };
+        let statement = prepare();
+        // SAFETY: as above.
+        if tables.is_empty() || before == unsafe { pg_sys::SharedInvalidMessageCounter } {
+            return statement;
+        }
+        tables.iter().for_each(Relation::hold);
+    }
+}
+
+/// Whether a statement may be prepared anew because of tables in use.
+pub(super) fn are_in_use() -> bool {
+    IN_USE.with_borrow(|tables| !tables.is_empty())
+}
+
+/// Whether this is the error of a table that was replaced. To be asked of errors raised in Rust only, which
+/// no code of the host's can raise.
+pub(super) fn is_replaced(problem: &Problem) -> bool {
+    problem.is(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
+        && problem.message().starts_with(REPLACED)
+}
