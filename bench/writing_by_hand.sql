@@ -130,7 +130,7 @@ changed as (
 remembered as (
     insert into invoice_sync.stripe_payment (
         id, invoice_id, session_id, intent_id, charge_id, currency,
-        received, refunded, request_id, received_at, seen_at
+        received, refunded, request_id, received_at, as_of, seen_at
     )
     select
         intent_id,
@@ -143,6 +143,7 @@ remembered as (
         0,
         request_id,
         received_at,
+        now(),
         now()
     from answer
 )

@@ -36,8 +36,8 @@ select id, 'Old', 'Paid', 100, stripe_session_id, stripe_payment_intent
 from invoices where invoice_status = 'Paid';
 insert into invoice_sync.invoice_check (invoice_id, stored_ids, checked_at)
 select id::text, array[stripe_session_id, stripe_payment_intent], now() from invoices;
-insert into invoice_sync.stripe_payment (invoice_id, id, currency, received, refunded, seen_at)
-select id::text, stripe_payment_intent, 'usd', 10000, 0, now() from invoices where invoice_status = 'Paid';
+insert into invoice_sync.stripe_payment (invoice_id, id, currency, received, refunded, as_of, seen_at)
+select id::text, stripe_payment_intent, 'usd', 10000, 0, now(), now() from invoices where invoice_status = 'Paid';
 insert into invoice_sync.event (
     id, type, created, livemode, snapshot, received_at, webhook_at, state, intent_id, processed_at)
 select 'evt_old' || n, 'payment_intent.succeeded', now() - interval '100 seconds' * n, false, '{}',

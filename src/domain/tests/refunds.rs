@@ -186,7 +186,7 @@ fn disputes_are_marked_and_reported_by_their_severity() {
             status: Some(Paid),
             ..updated("row-1", &won)
         })
-        // The issue ends with the row, once that was read back.
+        // Until the row says so.
         .leaves_undecided(&[Disputed]),
         case(
             "disputed, no word for it",
@@ -287,6 +287,59 @@ fn a_dispute_is_followed_to_its_end() {
     let lost = history(open, &[disputed("lost")]);
     assert_eq!(first_row(&lost).0, DisputedRow);
     assert_eq!(lost.invoice.status, InvoiceStatus::Open);
+}
+
+#[test]
+fn a_refund_that_failed_is_known_as_long_as_the_row_does_not_say_so() {
+    let paid = received(&["pi_1"], 100_00);
+    for (row, refund) in [
+        (row("row-1", "Refunded", 100_00, &["pi_1"]), 100_00),
+        (by_card().with_refunded(40_00), 40_00),
+    ] {
+        let mut held_back = world(invoice("Paid").settled())
+            .with_row(row)
+            .remembering("pi_1", 100_00, refund);
+        let failed = [Evidence::Payment(paid.clone())];
+        for _ in 0..2 {
+            let plan = held_back.reconcile(&failed);
+            assert_eq!(plan.payments.len(), 1, "the row is set right");
+            assert!(plan.undecided.contains(&Refunded), "until then it is told");
+            assert!(plan.undecided.contains(&PartiallyRefunded));
+            assert_eq!(plan.learned.0["pi_1"].refunded, refund);
+            // It could not be written; only what was learned is kept.
+            held_back.memory.0.extend(plan.learned.0.clone());
+        }
+        let written = held_back.apply(&held_back.reconcile(&failed));
+        let plan = written.reconcile(&failed);
+        assert_eq!(plan.payments, [], "nothing is left to do");
+        assert!(plan.undecided.is_empty());
+        assert_eq!(plan.learned.0["pi_1"].refunded, 0);
+    }
+}
+
+#[test]
+fn an_answer_without_its_charge_takes_nothing_back() {
+    let mut silent = received(&["pi_1"], 100_00);
+    silent.tells_returns = false;
+    let refunded = world(invoice("Sent")).remembering("pi_1", 100_00, 40_00);
+    let plan = refunded.reconcile(&[Evidence::Payment(silent.clone())]);
+    assert_eq!(plan.learned.0["pi_1"].refunded, 40_00);
+    let disputed = world(invoice("Sent")).remembering_dispute("pi_1", "lost");
+    let after = history(disputed, &[silent]);
+    assert_eq!(first_row(&after).0, DisputedRow);
+}
+
+#[test]
+fn an_answer_is_outdated_by_what_was_asked_later() {
+    let known = world(invoice("Sent")).remembering("pi_1", 100_00, 0).memory;
+    let mut answer = received(&["pi_1"], 100_00);
+    for (as_of, is_outdated) in [(-1, true), (0, false), (1, false)] {
+        answer.as_of = as_of;
+        assert_eq!(known.outdates(&answer), is_outdated, "asked at {as_of}");
+    }
+    let mut other = received(&["pi_2"], 100_00);
+    other.as_of = -1;
+    assert!(!known.outdates(&other), "nothing is known of it");
 }
 
 #[test]
