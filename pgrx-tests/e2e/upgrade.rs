@@ -90,7 +90,8 @@ union all
 select format('dumped %s %s', unnest(extconfig)::regclass, unnest(extcondition))
 from pg_extension where extname = 'invoice_sync'
 union all
-select format('schema %s %s %s', n.nspname, obj_description(n.oid, 'pg_namespace'), n.nspacl)
+select format('schema %s %s %s', n.nspname, obj_description(n.oid, 'pg_namespace'),
+              coalesce(n.nspacl, acldefault('n', n.nspowner)))
 from pg_namespace n join member m on m.classid = 'pg_namespace'::regclass and m.objid = n.oid
 union all
 select format('extension %s %s', extversion, obj_description(oid, 'pg_extension'))

@@ -198,6 +198,21 @@ impl StripePayment {
         self.session_side == SessionSide::Unread && matches!(self.state, PaymentState::Received(_))
     }
 
+    /// The payment of an intent, with what its session says beside it; what became of the
+    /// money the intent knows best.
+    pub(crate) fn with_session(mut self, session: Self) -> Self {
+        self.ids.complete_from(&session.ids);
+        self.gratuity = self.gratuity.merge(session.gratuity);
+        self.invoice_references.extend(session.invoice_references);
+        self.invoice_references.sort();
+        self.invoice_references.dedup();
+        for (path, value) in session.attributes {
+            self.attributes.entry(path).or_insert(value);
+        }
+        self.session_side = SessionSide::Read;
+        self
+    }
+
     /// So that what is said once reads like what is said twice.
     fn alone(mut self) -> Self {
         self.gratuity = self.gratuity.merge(Gratuity::None);

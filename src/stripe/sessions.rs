@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::error::StripeError;
-use super::lists::{List, Page, read_list};
+use super::lists::{List, read_list};
 use super::objects::{self, Reading};
 use super::planner::Start;
 use crate::domain::evidence::{SessionSide, StripePayment};
@@ -23,7 +23,7 @@ const TOLERANCE_SECONDS: i64 = 60 * 60;
 /// money came or the session was read.
 pub(crate) fn with_session(
     client: &Client,
-    mut payment: StripePayment,
+    payment: StripePayment,
     reading: &Reading,
     stop: &Stop,
 ) -> Result<StripePayment, StripeError> {
@@ -35,17 +35,15 @@ pub(crate) fn with_session(
     else {
         return Ok(payment);
     };
-    let query = [
-        ("payment_intent", intent.as_str()),
-        ("limit", "1"),
-        ("expand[]", "data.payment_intent.latest_charge"),
-    ];
+    let query = [("payment_intent", intent.as_str()), ("limit", "1")];
     let page = read_list(client.get("/v1/checkout/sessions", &query, stop)?)?;
     match page.objects.first() {
-        Some(session) => take_session(&mut payment, session, &page, reading)?,
-        None => payment.session_side = SessionSide::Read,
+        Some(session) => join(payment, session, reading),
+        None => Ok(StripePayment {
+            session_side: SessionSide::Read,
+            ..payment
+        }),
     }
-    Ok(payment)
 }
 
 /// The same for many intents of one time, `oldest` to `newest` (seconds since 1970), by
@@ -74,19 +72,19 @@ pub(crate) fn join_sessions<'a>(
             let intent = session
                 .pointer("/payment_intent/id")
                 .and_then(Value::as_str);
-            let Some(payment) = intent.and_then(|intent| open.get_mut(intent)) else {
+            let Some(payment) = intent.and_then(|intent| open.remove(intent)) else {
                 continue;
             };
             // What cannot be read is asked for by itself, with its error.
-            if take_session(payment, session, &page, reading).is_ok() {
-                intent.and_then(|intent| open.remove(intent));
+            if let Ok(joined) = join(payment.clone(), session, reading) {
+                *payment = joined;
             }
         }
         let contents = page.contents();
         let last = contents.objects.last();
         if !contents.has_more || last.is_some_and(|(_, made)| *made < since) {
             // All sessions of the time were seen, and these payments came by none.
-            for payment in open.values_mut().filter(|it| it.ids.session.is_none()) {
+            for payment in open.values_mut() {
                 payment.session_side = SessionSide::Read;
             }
             break;
@@ -104,24 +102,17 @@ pub(crate) fn earliest_session(intent_made: i64) -> i64 {
     intent_made.saturating_sub(LIFE_SECONDS + TOLERANCE_SECONDS)
 }
 
-/// The session brings its intent along; only the disputes are not in it.
-fn take_session(
-    payment: &mut StripePayment,
+/// An intent's payment and its session, whose own intent need not be expanded.
+fn join(
+    payment: StripePayment,
     session: &Value,
-    page: &Page,
     reading: &Reading,
-) -> Result<(), StripeError> {
-    let found = objects::read_session(session, reading, page.request_id.clone())?;
-    if found.ids.intent != payment.ids.intent {
-        return Err(StripeError::Malformed {
-            what: "a session of another payment intent than was asked for".to_owned(),
-        });
+) -> Result<StripePayment, StripeError> {
+    let found = objects::read_snapshot(session, reading)?;
+    match found.filter(|found| found.ids.intent == payment.ids.intent) {
+        Some(found) => Ok(payment.with_session(found)),
+        None => Err(StripeError::Malformed {
+            what: "another object than the session of the payment intent".to_owned(),
+        }),
     }
-    // As old as the older of both answers: what is not in the session is the intent's.
-    *payment = StripePayment {
-        dispute: payment.dispute.take(),
-        as_of: payment.as_of.min(page.asked_at),
-        ..found
-    };
-    Ok(())
 }

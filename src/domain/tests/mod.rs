@@ -13,3 +13,4 @@ mod hosts;
 mod properties;
 mod refunds;
 mod sentences;
+mod sessions;
