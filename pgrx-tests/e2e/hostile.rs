@@ -4,6 +4,8 @@ mod default_privileges;
 mod locks;
 mod page;
 mod rpc_callers;
+mod schema_owner;
+mod table_owner;
 mod unknown_mode;
 mod vault;
 mod webhook_load;

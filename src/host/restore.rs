@@ -203,7 +203,7 @@ pub(crate) fn insert_row(mapping: &Mapping, spot: Spot, values: &Map<String, Val
     );
     let json = Value::Object(values.clone()).to_string();
     as_owner(mapping, spot.relation(mapping), || {
-        sql::execute(&statement, &[Some(&json)]);
+        sql::write(&statement, &[Some(&json)]);
     });
 }
 
@@ -214,7 +214,7 @@ fn run(mapping: &Mapping, invoice: &str, place: &Place, statement: &str, json: O
         .filter(Option::is_some)
         .collect();
     as_owner(mapping, place.spot.relation(mapping), || {
-        sql::execute(statement, &params);
+        sql::write(statement, &params);
     });
 }
 

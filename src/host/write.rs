@@ -88,7 +88,7 @@ pub(crate) fn insert_payments(
             "insert into {table} ({list}) select {list} from jsonb_populate_recordset(null::{table}, $1::jsonb)"
         );
         as_owner(mapping, &mapping.payments.relation, || {
-            sql::execute(&statement, &[Some(&rows)]);
+            sql::write(&statement, &[Some(&rows)]);
         });
     }
     Ok(())
@@ -293,7 +293,7 @@ fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) -> Re
             where {is_same}"
         );
         as_owner(mapping, target.relation, || {
-            sql::execute(&statement, &[Some(&rows)]);
+            sql::write(&statement, &[Some(&rows)]);
         });
     }
     Ok(())

@@ -15,7 +15,6 @@ use crate::host::read::Reading;
 use crate::host::restore::{self, Place, Spot};
 use crate::host::settings::invalid;
 use crate::host::{words, write};
-use crate::pg::identity::keeping_settings;
 use crate::pg::{Problem, in_subtransaction};
 use crate::sweep::case::judge;
 use crate::sweep::treatment::Treatment;
@@ -212,10 +211,6 @@ impl Deed {
 
     /// Under the invoice's lock, as the tables' owners.
     pub(super) fn carry_out(&self, mapping: &Mapping, reading: &Reading) -> Result<(), Problem> {
-        keeping_settings(|| self.write(mapping, reading))
-    }
-
-    fn write(&self, mapping: &Mapping, reading: &Reading) -> Result<(), Problem> {
         match self {
             Self::Nothing => return Ok(()),
             Self::Invoice(values) => {

@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 
 use super::read_for;
 use crate::host::mapping::Mapping;
+use crate::host::owner::{Firing, may_wait};
 use crate::host::read::Reading;
 use crate::host::restore::{self, Dependent, Place, Rows, Spot, rows_of};
 use crate::host::row::Row;
 use crate::ledger::changes::Change;
 use crate::ledger::undone::Recorded;
-use crate::pg::identity::keeping_settings;
 use crate::pg::{Problem, in_subtransaction};
 use crate::sweep::together::{change, differences};
 use crate::sweep::treatment::Mode;
@@ -73,19 +73,32 @@ impl<'a> Desk<'a> {
     /// What the host refuses, or makes otherwise, is rolled back.
     pub(super) fn put_back(&self, changes: &[&Recorded]) -> Result<PutBack, Left> {
         let newest = changes[0];
-        let mut left = None;
-        let attempt = in_subtransaction(|| {
-            keeping_settings(|| self.attempt(newest, changes)).map_err(|why| {
-                left = Some(why);
-                rolled_back()
+        let put_back = |firing| {
+            let mut left = None;
+            let attempt = in_subtransaction(|| {
+                self.attempt(newest, changes, firing).map_err(|why| {
+                    left = Some(why);
+                    rolled_back()
+                })
+            });
+            attempt.map_err(|problem| {
+                left.unwrap_or_else(|| Left::at(newest, format!("the database refused: {problem}")))
             })
-        });
-        attempt.map_err(|problem| {
-            left.unwrap_or_else(|| Left::at(newest, format!("the database refused: {problem}")))
-        })
+        };
+        let done = put_back(Firing::AtOnce);
+        // A constraint that is deferred may hold only when payments and invoice are written.
+        if done.is_err() && self.mode == Mode::Write && may_wait(self.mapping) {
+            return put_back(Firing::AtTheEnd).or(done);
+        }
+        done
     }
 
-    fn attempt(&self, newest: &Recorded, changes: &[&Recorded]) -> Result<PutBack, Left> {
+    fn attempt(
+        &self,
+        newest: &Recorded,
+        changes: &[&Recorded],
+        firing: Firing,
+    ) -> Result<PutBack, Left> {
         let invoice = newest.invoice_id.as_str();
         let before = self.read(newest)?;
         let rows_of = |reading: &Reading| {
@@ -101,11 +114,15 @@ impl<'a> Desk<'a> {
                 differences: Vec::new(),
             });
         }
+        let of_payments = firing.hold_back();
         self.write(invoice, Spot::Payment, &present, &wanted);
-        // Triggers of the payments, deferred ones too, may change the invoice;
+        // Triggers of the payments may change the invoice;
         // what it was has the last word.
         let meanwhile = rows_of(&self.read(newest)?)?;
+        let of_invoices = firing.hold_back();
         self.write(invoice, Spot::Invoice, &meanwhile, &wanted);
+        of_invoices.fire(self.mapping, &self.mapping.invoices.relation);
+        of_payments.fire(self.mapping, &self.mapping.payments.relation);
         let after = self.read(newest)?;
         Ok(PutBack {
             differences: self.compare(&wanted, &rows_of(&after)?)?,

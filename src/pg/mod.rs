@@ -12,6 +12,7 @@ mod shared;
 pub(crate) mod sql;
 mod subtransaction;
 mod transactions;
+mod triggers;
 mod workers;
 
 pub(crate) use problem::{Problem, keep_backtraces_out};
@@ -19,6 +20,7 @@ pub(crate) use relation::Relation;
 pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number};
 pub(crate) use subtransaction::{in_subtransaction, in_subtransaction_of_a_run};
 pub(crate) use transactions::{LOCK_PATIENCE, Transactions, with_lock_patience};
+pub(crate) use triggers::Postponed;
 pub(crate) use workers::{
     Running, Step, Stop, run_on_threads, start_on_threads, waited_for_threads,
 };

@@ -11,7 +11,7 @@ use pgrx::spi::{SpiClient, SpiResult, SpiTupleTable};
 use serde_json::Value;
 
 use super::problem::Problem;
-use super::relation;
+use super::{relation, triggers};
 
 /// Runs a statement whose rows have one column of type jsonb.
 /// An error of PostgreSQL's unwinds, as everywhere in a backend.
@@ -52,6 +52,15 @@ pub(crate) fn fetch_each<const N: usize>(
 /// Runs a statement for its effect.
 pub(crate) fn execute(statement: &str, params: &[Option<&str>]) {
     run(statement, params, |_| Ok(()));
+}
+
+/// Writes rows: as [`execute`], but for their AFTER triggers, which wait where [`super::Postponed`] holds them back.
+pub(crate) fn write(statement: &str, params: &[Option<&str>]) {
+    if triggers::are_postponed() {
+        triggers::execute_without(statement, params);
+    } else {
+        execute(statement, params);
+    }
 }
 
 /// Runs a statement for its effect, with texts as its first parameters and the

@@ -105,6 +105,19 @@ pub(crate) fn read_snapshot(
     created: i64,
     reading: &Reading,
 ) -> Result<Option<StripePayment>, StripeError> {
+    let payment = read_unexpanded(object, reading)?;
+    Ok(payment.map(|payment| StripePayment {
+        as_of: created.saturating_mul(1_000_000).min(now_micros()),
+        tells_returns: false,
+        ..payment
+    }))
+}
+
+/// A session, intent or charge whose own objects are ids; `None` for another object.
+pub(super) fn read_unexpanded(
+    object: &Value,
+    reading: &Reading,
+) -> Result<Option<StripePayment>, StripeError> {
     let without = |field: &str| {
         let mut bare = object.clone();
         if let Some(fields) = bare.as_object_mut() {
@@ -127,11 +140,7 @@ pub(crate) fn read_snapshot(
         "charge" => Some(read_charge(object, reading, None)?),
         _ => None,
     };
-    Ok(payment.map(|payment| StripePayment {
-        as_of: created.saturating_mul(1_000_000).min(now_micros()),
-        tells_returns: false,
-        ..payment
-    }))
+    Ok(payment)
 }
 
 /// The intent that a charge belongs to.

@@ -108,7 +108,7 @@ fn join(
     session: &Value,
     reading: &Reading,
 ) -> Result<StripePayment, StripeError> {
-    let found = objects::read_snapshot(session, reading)?;
+    let found = objects::read_unexpanded(session, reading)?;
     match found.filter(|found| found.ids.intent == payment.ids.intent) {
         Some(found) => Ok(payment.with_session(found)),
         None => Err(StripeError::Malformed {

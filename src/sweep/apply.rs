@@ -17,6 +17,7 @@ use super::treatment::{Mode, Treatment};
 use crate::domain::invoice::Invoice;
 use crate::domain::plan::Plan;
 use crate::host::lock::Patience;
+use crate::host::owner::{Firing, may_wait};
 use crate::ledger::events::Verdict;
 use crate::ledger::issues;
 use crate::pg::{Problem, Transactions, in_subtransaction};
@@ -157,7 +158,7 @@ impl Pass<'_> {
             .collect();
         let (treatment, report) = (self.treatment, &mut *self.report);
         let written = in_subtransaction(|| {
-            let mut outcomes = write_together(treatment, set, Patience::Skip)?;
+            let mut outcomes = write_together(treatment, set, Patience::Skip, Firing::AtOnce)?;
             let (mut settled, mut left_over) = (Vec::new(), Vec::new());
             for (place, case) in &cases {
                 match outcomes.remove(place) {
@@ -187,12 +188,22 @@ impl Pass<'_> {
         let place = opened.matter.place;
         let (treatment, patience) = (self.treatment, self.patience);
         let report = &mut *self.report;
-        let written = until_nobody_interferes(|| {
-            let mut outcomes = write_together(treatment, vec![opened.clone()], patience)?;
-            let settled = outcomes.remove(&place).map(|written| (place, written));
-            report.add(settled.iter().map(|(_, settled)| settled))?;
-            Ok(settled)
-        });
+        let mut write = |firing| {
+            until_nobody_interferes(|| {
+                let mut outcomes =
+                    write_together(treatment, vec![opened.clone()], patience, firing)?;
+                let settled = outcomes.remove(&place).map(|written| (place, written));
+                report.add(settled.iter().map(|(_, settled)| settled))?;
+                Ok(settled)
+            })
+        };
+        let mut written = write(Firing::AtOnce);
+        // A constraint that is deferred may hold only when payments and invoice are written.
+        if matches!(&written, Err(problem) if !is_contention(problem))
+            && may_wait(treatment.mapping)
+        {
+            written = write(Firing::AtTheEnd);
+        }
         let outcome = match written {
             Ok(Some(settled)) => {
                 self.note(&[settled]);

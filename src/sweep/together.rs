@@ -15,6 +15,7 @@ use crate::domain::plan::{PaymentChange, Plan};
 use crate::host::elsewhere::{Claim, elsewhere};
 use crate::host::lock::{Patience, read_locked};
 use crate::host::mapping::Mapping;
+use crate::host::owner::Firing;
 use crate::host::reach::{self, Reach};
 use crate::host::read::{Reading, Readings, read_again};
 use crate::host::row::Row;
@@ -22,7 +23,6 @@ use crate::host::write;
 use crate::ledger::changes::Change;
 use crate::ledger::issues;
 use crate::pg::Problem;
-use crate::pg::identity::keeping_settings;
 
 /// One invoice on its way.
 struct Held<'a> {
@@ -45,24 +45,23 @@ pub(super) fn write_together<'a>(
     treatment: &Treatment,
     set: Vec<Opened<'a>>,
     patience: Patience,
-) -> Result<BTreeMap<usize, Settled<'a>>, Problem> {
-    // What the host's triggers set for one another holds for all that is written here.
-    keeping_settings(|| write_and_read_back(treatment, set, patience))
-}
-
-fn write_and_read_back<'a>(
-    treatment: &Treatment,
-    set: Vec<Opened<'a>>,
-    patience: Patience,
+    firing: Firing,
 ) -> Result<BTreeMap<usize, Settled<'a>>, Problem> {
     let mapping = treatment.mapping;
     let alone = set.len() == 1;
     let mut held = hold(treatment, set, patience)?;
+    let of_payments = firing.hold_back();
     write_payments(mapping, &held)?;
     let reach = reach::of_payments(mapping);
     read_back(treatment, &mut held, reach, Booked::JustNow)?;
+    let of_invoices = firing.hold_back();
     write_invoices(mapping, &held)?;
-    let reach = reach::of_invoices(mapping);
+    of_invoices.fire(mapping, &mapping.invoices.relation);
+    of_payments.fire(mapping, &mapping.payments.relation);
+    let reach = match firing {
+        Firing::AtOnce => reach::of_invoices(mapping),
+        Firing::AtTheEnd => Reach::Everything,
+    };
     read_back(treatment, &mut held, reach, Booked::Before)?;
     if !alone && held.iter().any(|held| !held.plan.changes_nothing()) {
         return Err(did_not_stay());

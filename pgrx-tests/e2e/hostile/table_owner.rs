@@ -1,0 +1,218 @@
+//! Who owns the tables: whatever their code tries, in whatever way it is called, it has its owner's rights,
+//! then and later.
+
+mod attacks;
+mod doors;
+
+use postgres::{Client, SimpleQueryMessage};
+
+use self::attacks::{ATTACKS, HOOKS};
+use self::doors::{Caller, DOORS, Door};
+use crate::harness::sender::SECRET;
+use crate::harness::{Shop, connect_as, tell};
+
+/// A database whose tables belong to an attacker, with a hook in every place where code of theirs runs.
+pub struct Scene {
+    pub shop: Shop,
+    /// The attacker's own session.
+    pub attacker: Client,
+    pub roles: Roles,
+    numbers: usize,
+}
+
+/// Roles belong to the whole server: each scene has its own.
+pub struct Roles {
+    pub attacker: String,
+    pub operator: String,
+    pub gateway: String,
+}
+
+impl Scene {
+    fn open(name: &str) -> Self {
+        let mut shop = Shop::open();
+        shop.use_secret("stripe_webhook_secret", SECRET);
+        let role = |what: &str| format!("{what}_{name}_{}", std::process::id());
+        let roles = Roles {
+            attacker: role("attacker"),
+            operator: role("operator"),
+            gateway: role("gateway"),
+        };
+        let Roles {
+            attacker,
+            operator,
+            gateway,
+        } = &roles;
+        shop.make_roles(&[attacker, operator, gateway]);
+        shop.execute(&format!(
+            "alter table invoices owner to {attacker};
+            alter table payments owner to {attacker};
+            create schema hostile authorization {attacker};
+            grant create on schema public to {attacker};
+            alter role {gateway} noinherit;
+            grant {operator} to {gateway};
+            grant postgres to {gateway};
+            select invoice_sync.grant_access('{operator}');
+            grant execute on function invoice_sync.handle_webhook(text, text) to {operator};
+            update invoice_sync.settings set host_search_path = 'hostile, public';
+            alter database {name} set application_name = 'as it was'",
+            name = shop.name(),
+        ));
+        let mut scene = Self {
+            attacker: connect_as(shop.name(), attacker),
+            shop,
+            roles,
+            numbers: 0,
+        };
+        let hooks = HOOKS.replace("{attacker}", &scene.roles.attacker);
+        scene.as_attacker(&hooks);
+        scene
+    }
+
+    pub fn as_attacker(&mut self, sql: &str) {
+        self.attacker
+            .batch_execute(sql)
+            .unwrap_or_else(|error| panic!("{sql}: {}", tell(&error)));
+    }
+
+    /// What the hooks do from now on; errors are swallowed, as an attacker would.
+    fn arm(&mut self, attack: &str) {
+        self.as_attacker(&format!(
+            "create or replace function hostile.attack() returns integer language plpgsql as $attack$
+            begin
+                begin
+                    {attack}
+                exception when others then null;
+                end;
+                insert into hostile.fired values (1);
+                return 1;
+            end $attack$;"
+        ));
+    }
+
+    /// Nothing happens while a scene is set.
+    fn disarm(&mut self) {
+        self.arm("null;");
+    }
+
+    pub fn next_number(&mut self) -> String {
+        self.numbers += 1;
+        format!("INV-{}", self.numbers)
+    }
+
+    /// As whom, other than the attacker, the payload has run.
+    fn strangers(&mut self) -> Vec<String> {
+        let attacker = self.roles.attacker.clone();
+        self.shop
+            .texts(&format!(
+                "select distinct ran_as || case when is_superuser then ', a superuser' else '' end
+                from hostile.log where ran_as <> '{attacker}' or is_superuser"
+            ))
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    fn attacker_is_superuser(&mut self) -> bool {
+        let attacker = self.roles.attacker.clone();
+        self.shop
+            .text(&format!(
+                "select rolsuper from pg_roles where rolname = '{attacker}'"
+            ))
+            .as_deref()
+            == Some("true")
+    }
+
+    fn fired(&mut self) -> bool {
+        self.shop
+            .text("select exists (select from hostile.fired)")
+            .as_deref()
+            == Some("true")
+    }
+}
+
+/// What of a session an attack may have changed: each must be empty.
+const TRACES: &str = "
+    select what from (
+        select 'cursor ' || name from pg_catalog.pg_cursors where name like 'evil%'
+        union all select 'prepared statement ' || name from pg_catalog.pg_prepared_statements
+        union all select 'channel ' || c from pg_catalog.pg_listening_channels() c
+        union all select 'temporary object ' || relname from pg_catalog.pg_class
+            where relnamespace = pg_catalog.pg_my_temp_schema()
+        union all select 'setting ' || name || ' ' || setting from pg_catalog.pg_settings
+            where (name, setting) in (('search_path', 'evil'), ('application_name', 'evil'),
+                ('session_replication_role', 'replica'), ('row_security', 'off'))
+        union all select 'role ' || current_user where current_user <> session_user
+    ) t (what)";
+
+fn traces(session: &mut Client) -> Vec<String> {
+    session
+        .simple_query(TRACES)
+        .expect("the session lives")
+        .into_iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Tries each attack through these doors, by every caller who is let in; gives how many were tried.
+fn try_all(name: &str, doors: &[Door]) -> usize {
+    let mut scene = Scene::open(name);
+    let mut tried = 0;
+    for (what, attack) in ATTACKS {
+        for door in doors {
+            for caller in Caller::ALL {
+                if !door.is_open_to(caller) {
+                    continue;
+                }
+                scene.disarm();
+                let calls = door.set(&mut scene);
+                scene.as_attacker("truncate hostile.log, hostile.fired");
+                scene.arm(&attack.replace("{attacker}", &scene.roles.attacker));
+                let mut session = caller.session(&scene);
+                let place = format!("{what}, {door:?}, {caller:?}");
+                let refused = caller.call(&mut session, &scene.roles, &calls, &place);
+                let left = traces(&mut session);
+                assert!(left.is_empty(), "{place}: left in the session: {left:?}");
+                drop(session);
+                let strangers = scene.strangers();
+                assert!(strangers.is_empty(), "{place}: ran as {strangers:?}");
+                assert!(
+                    !scene.attacker_is_superuser(),
+                    "{place}: the attacker is superuser"
+                );
+                let is_rolled_back = refused || attack.starts_with("set constraints");
+                assert!(
+                    scene.fired() || is_rolled_back || !door.fires(),
+                    "{place}: no hook was called"
+                );
+                tried += 1;
+            }
+        }
+    }
+    tried
+}
+
+#[test]
+fn a_table_owner_gets_no_more_rights_in_any_way_through_any_door() {
+    let halves: Vec<_> = DOORS
+        .chunks(DOORS.len().div_ceil(3))
+        .enumerate()
+        .map(|(number, doors)| std::thread::spawn(move || try_all(&format!("part{number}"), doors)))
+        .collect();
+    let tried: usize = halves
+        .into_iter()
+        .map(|part| {
+            part.join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+        .sum();
+    assert!(ATTACKS.len() >= 25);
+    println!(
+        "hostile table owner: {tried} attempts ({} attacks, {} doors, {} callers)",
+        ATTACKS.len(),
+        DOORS.len(),
+        Caller::ALL.len()
+    );
+}

@@ -1,0 +1,94 @@
+//! AFTER triggers of several statements, fired together: what PostgreSQL does for a statement whose parts are
+//! statements (a foreign key's cascade), for two that we write one after the other.
+
+use std::cell::Cell;
+use std::ffi::CString;
+use std::ptr;
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode;
+use pgrx::prelude::*;
+
+use super::problem::Problem;
+
+thread_local! {
+    /// How many levels are open that hold triggers back.
+    static LEVELS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// A level that holds back the AFTER triggers of what [`super::sql::write`] writes, until [`Postponed::fire`]. An error
+/// before that rolls the subtransaction back, and the level with it.
+pub(crate) struct Postponed(());
+
+impl Postponed {
+    pub(crate) fn begin() -> Self {
+        // SAFETY: paired with AfterTriggerEndQuery in `fire`, or ended by the subtransaction's rollback.
+        unsafe { pg_sys::AfterTriggerBeginQuery() };
+        LEVELS.set(LEVELS.get() + 1);
+        Self(())
+    }
+
+    /// Fires them, with the rights of the moment.
+    pub(crate) fn fire(self) {
+        // SAFETY: ends the level of `begin`, which is the innermost one: every statement has ended its own. Without an
+        // executor's state the triggers get one of their own.
+        unsafe { pg_sys::AfterTriggerEndQuery(ptr::null_mut()) };
+    }
+}
+
+impl Drop for Postponed {
+    fn drop(&mut self) {
+        LEVELS.set(LEVELS.get() - 1);
+    }
+}
+
+pub(super) fn are_postponed() -> bool {
+    LEVELS.get() > 0
+}
+
+/// Runs a statement and leaves its AFTER triggers to the level that is open. As in `ri_PerformCheck` in ri_triggers.c.
+pub(super) fn execute_without(statement: &str, params: &[Option<&str>]) {
+    let text =
+        CString::new(statement).unwrap_or_else(|_| failed("the statement has a NUL in it").raise());
+    let mut types = vec![pg_sys::TEXTOID; params.len()];
+    let mut values: Vec<pg_sys::Datum> = Vec::new();
+    let mut nulls: Vec<core::ffi::c_char> = Vec::new();
+    for param in params {
+        let datum = param.and_then(IntoDatum::into_datum);
+        nulls.push(if datum.is_none() { b'n' } else { b' ' } as core::ffi::c_char);
+        values.push(datum.unwrap_or(pg_sys::Datum::from(0)));
+    }
+    // SAFETY: the connection is closed below; after an error the end of the subtransaction closes it. The arrays are as
+    // long as the plan has parameters.
+    unsafe {
+        if pg_sys::SPI_connect() != pg_sys::SPI_OK_CONNECT as i32 {
+            failed("SPI_connect failed").raise();
+        }
+        let plan = super::relation::prepared(|| {
+            pg_sys::SPI_prepare(text.as_ptr(), params.len() as i32, types.as_mut_ptr())
+        });
+        if plan.is_null() {
+            failed("SPI_prepare failed").raise();
+        }
+        const READ_ONLY: bool = false;
+        const FIRE_TRIGGERS: bool = false;
+        let status = pg_sys::SPI_execute_snapshot(
+            plan,
+            values.as_mut_ptr(),
+            nulls.as_ptr(),
+            ptr::null_mut(),
+            ptr::null_mut(),
+            READ_ONLY,
+            FIRE_TRIGGERS,
+            0,
+        );
+        if status < 0 {
+            failed("SPI_execute_snapshot failed").raise();
+        }
+        pg_sys::SPI_finish();
+    }
+}
+
+fn failed(why: &str) -> Problem {
+    Problem::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, why)
+}
