@@ -167,6 +167,7 @@ fn try_all(name: &str, doors: &[Door]) -> usize {
                     continue;
                 }
                 scene.disarm();
+                scene.as_attacker("delete from payments; delete from invoices");
                 let calls = door.set(&mut scene);
                 scene.as_attacker("truncate hostile.log, hostile.fired");
                 scene.arm(&attack.replace("{attacker}", &scene.roles.attacker));
@@ -196,12 +197,12 @@ fn try_all(name: &str, doors: &[Door]) -> usize {
 
 #[test]
 fn a_table_owner_gets_no_more_rights_in_any_way_through_any_door() {
-    let halves: Vec<_> = DOORS
+    let parts: Vec<_> = DOORS
         .chunks(DOORS.len().div_ceil(3))
         .enumerate()
         .map(|(number, doors)| std::thread::spawn(move || try_all(&format!("part{number}"), doors)))
         .collect();
-    let tried: usize = halves
+    let tried: usize = parts
         .into_iter()
         .map(|part| {
             part.join()
