@@ -5,11 +5,12 @@ mod attacks;
 mod doors;
 
 use postgres::{Client, SimpleQueryMessage};
+use stripe_double::{Config, Double, Key};
 
 use self::attacks::{ATTACKS, HOOKS};
 use self::doors::{Caller, DOORS, Door};
 use crate::harness::sender::SECRET;
-use crate::harness::{Shop, connect_as, tell};
+use crate::harness::{DEFAULT_TABLES, KEY, Shop, connect_as, tell};
 
 /// A database whose tables belong to an attacker, with a hook in every place where code of theirs runs.
 pub struct Scene {
@@ -29,7 +30,13 @@ pub struct Roles {
 
 impl Scene {
     fn open(name: &str) -> Self {
-        let mut shop = Shop::open();
+        // Without the feed, which every sweep would read through once more with each attempt.
+        let stripe = Double::start(Config {
+            keys: vec![Key::new(KEY).without("rak_event_read")],
+            noise_events: false,
+            ..Config::default()
+        });
+        let mut shop = Shop::with(stripe.expect("the stand-in starts"), DEFAULT_TABLES);
         shop.use_secret("stripe_webhook_secret", SECRET);
         let role = |what: &str| format!("{what}_{name}_{}", std::process::id());
         let roles = Roles {
