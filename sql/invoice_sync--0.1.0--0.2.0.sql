@@ -23,6 +23,41 @@ alter table stripe_payment
 comment on column stripe_payment.as_of is
     'When the answer was asked for: an answer that was asked for before that is not acted on';
 
+-- Payments that came by no checkout session: Stripe is not asked for it again.
+alter table stripe_payment add column sessionless boolean not null default false;
+comment on column stripe_payment.sessionless is 'Whether Stripe says that its intent came by no checkout session';
+
+-- Issues end by the facts that they rest on.
+create or replace function facts_that_matter(evidence jsonb) returns jsonb
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(nullif(evidence, 'null'), '{}')
+           - array['message', 'detail', 'hint', 'stripe_says', 'why', 'type', 'events', 'undone_run', 'undo_run', 'attempted']
+$$;
+
+create function with_earlier_attempts(evidence jsonb, earlier jsonb) returns jsonb
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when evidence ? 'attempted' and earlier ? 'attempted' then jsonb_set(
+            evidence, '{attempted}', (evidence -> 'attempted') || coalesce((
+                select jsonb_agg(e.ids order by e.place)
+                from jsonb_array_elements(earlier -> 'attempted') with ordinality as e (ids, place)
+                where not exists (
+                    select from jsonb_array_elements(evidence -> 'attempted') as n (ids)
+                    where n.ids ?| array(select jsonb_array_elements_text(e.ids))
+                )
+            ), '[]')
+        )
+        else evidence
+    end
+$$;
+
+comment on function with_earlier_attempts(jsonb, jsonb) is
+    'An issue''s evidence with the payments that it named before and that were not tried again: they are still not written';
+
 -- Nothing is anybody's who was not given access (to stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void
 language plpgsql

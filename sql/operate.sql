@@ -5,7 +5,7 @@ language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(nullif(evidence, 'null'), '{}')
-           - array['message', 'detail', 'hint', 'stripe_says', 'why', 'type', 'events', 'undone_run', 'undo_run']
+           - array['message', 'detail', 'hint', 'stripe_says', 'why', 'type', 'events', 'undone_run', 'undo_run', 'attempted']
 $$;
 
 create function is_settled(invoice_id text, kind text, object text, evidence jsonb) returns boolean
@@ -21,6 +21,25 @@ as $$
     )
 $$;
 
+create function with_earlier_attempts(evidence jsonb, earlier jsonb) returns jsonb
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when evidence ? 'attempted' and earlier ? 'attempted' then jsonb_set(
+            evidence, '{attempted}', (evidence -> 'attempted') || coalesce((
+                select jsonb_agg(e.ids order by e.place)
+                from jsonb_array_elements(earlier -> 'attempted') with ordinality as e (ids, place)
+                where not exists (
+                    select from jsonb_array_elements(evidence -> 'attempted') as n (ids)
+                    where n.ids ?| array(select jsonb_array_elements_text(e.ids))
+                )
+            ), '[]')
+        )
+        else evidence
+    end
+$$;
+
 create function issue_actions(id bigint)
 returns table (action text, description text, argument text, argument_required boolean)
 language sql stable security definer
@@ -34,6 +53,8 @@ $$;
 
 comment on function facts_that_matter(jsonb) is
     'An issue''s evidence without what changes from run to run: the words of an error, a count of events';
+comment on function with_earlier_attempts(jsonb, jsonb) is
+    'An issue''s evidence with the payments that it named before and that were not tried again: they are still not written';
 comment on function is_settled(text, text, text, jsonb) is
     'Whether somebody decided about an issue of this kind with these very facts: it is not opened again then';
 comment on function issue_kinds() is

@@ -170,15 +170,29 @@ fn a_long_one_tells_every_few_seconds_how_far_it_is_and_progress_says_the_same()
 fn a_sweep_and_a_backfill_do_not_wait_for_each_other_and_two_backfills_do_not_meet() {
     let mut shop = old_shop(1);
     Sale::unbooked(&mut shop, "INV-new");
+    shop.stripe
+        .fault(Fault::new(Action::Hang).on_path("/v1/checkout/sessions"));
     let mut other = shop.connect();
-    let key = "'invoice_sync.run'::regclass::oid::int, 1";
-    other
-        .batch_execute(&format!("select pg_advisory_lock({key})"))
-        .expect("nobody has it");
-    let error = shop.error(&format!("call invoice_sync.backfill({})", since(100)));
-    assert_eq!(error.sqlstate, "55000");
-    assert!(error.hint.contains("progress"), "{error:?}");
-    shop.execute("call invoice_sync.run_sweep()");
+    let row = other.query_one("select pg_backend_pid()", &[]);
+    let process: i32 = row.expect("a session has a process").get(0);
+    let call = format!("call invoice_sync.backfill({})", since(100));
+    let ended = std::thread::scope(|scope| {
+        let running = scope.spawn(|| attempt(&mut other, &call));
+        let stripe = &shop.stripe;
+        wait_until("the first one asks", || {
+            stripe.count_of("/v1/checkout/sessions") > 0
+        });
+        let error = shop.error(&call);
+        assert_eq!(error.sqlstate, "55000");
+        assert!(error.hint.contains("progress"), "{error:?}");
+        shop.execute("call invoice_sync.run_sweep()");
+        shop.execute(&format!("select pg_cancel_backend({process})"));
+        running.join().expect("no panic")
+    });
+    assert_eq!(
+        ended.expect_err("it was at work until then").sqlstate,
+        "57014"
+    );
     assert_eq!(
         shop.text("select invoice_status from invoices where invoice_number = 'INV-new'"),
         Some("Paid".into())

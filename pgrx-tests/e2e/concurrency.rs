@@ -2,6 +2,7 @@
 //! handler, which books the same payment at the same moment.
 
 mod ages;
+mod doors;
 mod races;
 
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 mod default_privileges;
 mod faults;
+mod locks;
 mod page;
 mod rpc_callers;
 mod schema_owner;

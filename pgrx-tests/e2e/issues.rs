@@ -4,6 +4,7 @@
 mod actions;
 mod desk;
 mod endings;
+mod lasting;
 mod refusals;
 mod stories;
 mod variants;

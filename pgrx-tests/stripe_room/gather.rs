@@ -1,5 +1,6 @@
 //! Many questions at once.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use stripe_double::{Action, Checkout, Config, Double, Fault, Purchase};
@@ -37,6 +38,7 @@ fn question<I: Into<String>>(invoice: impl ToString, ids: impl IntoIterator<Item
         about: invoice.to_string(),
         ids: ids.into_iter().map(Into::into).collect(),
         created: None,
+        sessionless: BTreeSet::new(),
     }
 }
 
@@ -146,7 +148,8 @@ fn what_is_no_id_is_told_and_the_rest_is_asked() {
     assert!(matches!(&evidence[1], Evidence::Payment(_)));
     assert!(matches!(&evidence[2], Evidence::Missing { .. }));
     assert!(matches!(&evidence[3], Evidence::Payment(_)));
-    assert_eq!(gathered.cost.requests, 3);
+    // One more looks for the session of the intent.
+    assert_eq!(gathered.cost.requests, 4);
 }
 
 #[test]

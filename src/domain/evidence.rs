@@ -54,6 +54,7 @@ pub(crate) struct StripePayment {
     /// Stripe's smallest unit; includes refunds that are still pending.
     pub(crate) refunded: i64,
     pub(crate) dispute: Option<Dispute>,
+    pub(crate) session_side: SessionSide,
     pub(crate) livemode: Option<bool>,
     /// The gratuity as metadata has it, not yet judged.
     pub(crate) gratuity: Gratuity,
@@ -66,6 +67,17 @@ pub(crate) struct StripePayment {
     pub(crate) attributes: BTreeMap<String, String>,
     /// Stripe's `Request-Id` of the answer.
     pub(crate) request_id: Option<String>,
+}
+
+/// Whether the checkout session that a payment came by was read. Stripe does not copy a
+/// session's metadata to its intent: the invoice, the gratuity and the client reference
+/// of an intent are not known before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SessionSide {
+    /// There may be a session, and nobody has asked for it.
+    Unread,
+    /// It was read, or Stripe says that there is none.
+    Read,
 }
 
 /// What became of the money.
@@ -181,6 +193,11 @@ impl Dispute {
 }
 
 impl StripePayment {
+    /// Whether money came that cannot be judged before the session is read.
+    pub(crate) fn lacks_session(&self) -> bool {
+        self.session_side == SessionSide::Unread && matches!(self.state, PaymentState::Received(_))
+    }
+
     /// So that what is said once reads like what is said twice.
     fn alone(mut self) -> Self {
         self.gratuity = self.gratuity.merge(Gratuity::None);
@@ -199,6 +216,7 @@ impl StripePayment {
         self.tells_returns |= other.tells_returns;
         self.refunded = self.refunded.max(other.refunded);
         self.dispute = self.dispute.max(other.dispute);
+        self.session_side = self.session_side.max(other.session_side);
         self.livemode = self.livemode.max(other.livemode);
         self.gratuity = self.gratuity.merge(other.gratuity);
         self.invoice_references.extend(other.invoice_references);

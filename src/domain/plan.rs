@@ -18,15 +18,26 @@ pub(crate) struct Plan {
     pub(crate) issues: Vec<Issue>,
     /// Kinds that this pass could not judge: an open issue of such a kind stays.
     pub(crate) undecided: BTreeSet<IssueKind>,
+    /// Kinds about writing of which the lack of a change says nothing.
+    pub(crate) unjudged: BTreeSet<IssueKind>,
     /// Stripe ids that this pass had evidence for: open issues about other
     /// objects stay.
     pub(crate) judged: BTreeSet<String>,
+    /// Of these, the ids of payments of which Stripe's answer was not understood.
+    pub(crate) unclear: BTreeSet<String>,
+    /// Ids of payments whose money the rows say was received, as they stand.
+    pub(crate) booked: BTreeSet<String>,
+    /// What was decided and is not written after all.
+    pub(crate) unwritten: Unwritten,
     /// What the payments come to once the plan is carried out; `None` where the
     /// invoice's currency is not understood.
     pub(crate) secured: Option<Money>,
     /// What this pass learned of the invoice's payments, over what is remembered.
     pub(crate) learned: Memory,
     pub(crate) recheck: Recheck,
+    /// Why money that Stripe received could not be judged by what was read; it is to be
+    /// asked about again.
+    pub(crate) unread: Option<String>,
     /// Why something was not done, for people.
     pub(crate) reasons: Vec<String>,
 }
@@ -36,6 +47,21 @@ impl Plan {
     pub(crate) fn changes_nothing(&self) -> bool {
         self.payments.is_empty() && self.invoice.is_none()
     }
+
+    /// Notes that its changes are not written.
+    pub(crate) fn note_unwritten(&mut self) {
+        self.unwritten.invoice |= self.invoice.is_some();
+        let payments = self.payments.iter().flat_map(|change| change.ids().each());
+        self.unwritten.payments.extend(payments.map(str::to_owned));
+    }
+}
+
+/// What a plan would change, where it is not carried out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Unwritten {
+    /// The ids of its payments.
+    pub(crate) payments: BTreeSet<String>,
+    pub(crate) invoice: bool,
 }
 
 /// A change to the host's payments. Rows are never removed.
@@ -43,6 +69,16 @@ impl Plan {
 pub(crate) enum PaymentChange {
     Insert(NewPayment),
     Update(PaymentUpdate),
+}
+
+impl PaymentChange {
+    /// The Stripe payment that it is about.
+    pub(crate) fn ids(&self) -> &PaymentIds {
+        match self {
+            Self::Insert(new) => &new.ids,
+            Self::Update(update) => &update.ids,
+        }
+    }
 }
 
 /// A payment that Stripe has and the books lack.

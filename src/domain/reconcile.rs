@@ -46,6 +46,31 @@ pub(crate) struct Facts<'a> {
 /// in any order; an id of the invoice that is not among them was not asked
 /// for, and nothing is concluded from that.
 pub(crate) fn reconcile(facts: &Facts, evidence: &[Evidence], rules: &Rules) -> Plan {
+    decide(facts, evidence, rules, Outlook::Written)
+}
+
+/// The same decision where it is not carried out: its issues are those of the invoice
+/// as the rows stand, so that who looks at the rows alone finds the same.
+pub(crate) fn reconcile_unwritten(facts: &Facts, evidence: &[Evidence], rules: &Rules) -> Plan {
+    let decided = reconcile(facts, evidence, rules);
+    let stands = decide(facts, evidence, rules, Outlook::Unwritten);
+    let mut plan = Plan {
+        issues: stands.issues,
+        undecided: stands.undecided,
+        ..decided
+    };
+    plan.note_unwritten();
+    plan
+}
+
+/// Whether the changes are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outlook {
+    Written,
+    Unwritten,
+}
+
+fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, outlook: Outlook) -> Plan {
     let mut draft = Draft::new(facts, evidence);
     match &facts.invoice.currency {
         Err(text) => {
@@ -59,8 +84,9 @@ pub(crate) fn reconcile(facts: &Facts, evidence: &[Evidence], rules: &Rules) -> 
                 IssueKind::Overpaid,
                 IssueKind::DuplicatePayment,
             ]);
+            draft.conclude_nothing_from_no_change();
         }
-        Ok(currency) => draft.decide(*currency, facts, evidence, rules),
+        Ok(currency) => draft.decide(*currency, facts, evidence, rules, outlook),
     }
     draft.finish()
 }
@@ -85,6 +111,13 @@ impl Draft {
                     .flat_map(ids_of)
                     .map(str::to_owned)
                     .collect(),
+                booked: facts
+                    .rows
+                    .iter()
+                    .filter(|row| row.was_received())
+                    .flat_map(|row| row.ids.each())
+                    .map(str::to_owned)
+                    .collect(),
                 ..Plan::default()
             },
             issues: Vec::new(),
@@ -94,7 +127,14 @@ impl Draft {
         }
     }
 
-    fn decide(&mut self, currency: Currency, facts: &Facts, evidence: &[Evidence], rules: &Rules) {
+    fn decide(
+        &mut self,
+        currency: Currency,
+        facts: &Facts,
+        evidence: &[Evidence],
+        rules: &Rules,
+        outlook: Outlook,
+    ) {
         let payments = merge_payments(evidence);
         // All that Stripe says is known before any of it is booked: what of one payment
         // went back bears on another.
@@ -107,7 +147,14 @@ impl Draft {
             self.note_dispute(receipt, facts);
             self.book(receipt, facts, rules);
         }
-        let after = books::project(facts.rows, &self.plan.payments);
+        let is_left = outlook == Outlook::Unwritten && !self.plan.payments.is_empty();
+        let after = if is_left {
+            // There is money, though not in the books.
+            self.conclude_nothing_from_absence();
+            facts.rows.to_vec()
+        } else {
+            books::project(facts.rows, &self.plan.payments)
+        };
         for finding in evidence {
             self.note_absence(finding, facts.invoice, &after);
         }
@@ -116,7 +163,10 @@ impl Draft {
         self.note_unasked_ids(&after, facts.invoice);
         self.note_duplicates(&after, facts.invoice);
         self.note_unreadable_rows(&after, facts.invoice);
-        if facts.invoice.status != InvoiceStatus::Closed {
+        if facts.invoice.status == InvoiceStatus::Closed {
+            // Nothing is to be done about it, and may be again.
+            self.plan.unjudged.insert(IssueKind::RepairUndone);
+        } else {
             self.judge_invoice(currency, facts, &after, rules);
         }
     }
@@ -179,6 +229,15 @@ impl Draft {
         self.plan
             .undecided
             .extend([IssueKind::PaidWithoutPayment, IssueKind::AmountMismatch]);
+    }
+
+    /// What could not be judged is not changed, and may be once it can.
+    fn conclude_nothing_from_no_change(&mut self) {
+        self.plan.unjudged.extend([
+            IssueKind::ApplyFailed,
+            IssueKind::OverriddenByTrigger,
+            IssueKind::RepairUndone,
+        ]);
     }
 
     fn note_duplicates(&mut self, after: &[PaymentRow], invoice: &Invoice) {

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::domain::invoice::Invoice;
 use crate::domain::issue::{Issue, IssueKind};
 use crate::domain::plan::Plan;
+use crate::domain::resolution::{Ending, OpenIssue, ending};
 use crate::pg::sql;
 
 /// Whom the issues of one pass are about.
@@ -16,13 +18,6 @@ pub(crate) struct Subject<'a> {
     /// `None`: all of them (Stripe cannot be reached).
     pub(crate) invoice: Option<&'a str>,
     pub(crate) number: Option<&'a str>,
-}
-
-/// Whether Stripe was asked in this pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    Yes,
-    No,
 }
 
 /// Whether somebody decided on these very facts: then nobody is told of them.
@@ -69,6 +64,8 @@ pub(crate) fn raise(run: i64, issues: &[(Subject, &Issue)]) {
             })
         })
         .collect();
+    let rows = Value::from(rows).to_string();
+    reopen(run, &rows);
     sql::execute(
         "insert into invoice_sync.issue (
             invoice_id, invoice_number, kind, severity, object, summary, evidence, first_run, last_run)
@@ -81,85 +78,141 @@ pub(crate) fn raise(run: i64, issues: &[(Subject, &Issue)]) {
         set invoice_number = excluded.invoice_number,
             severity = excluded.severity,
             summary = excluded.summary,
-            evidence = excluded.evidence,
+            evidence = invoice_sync.with_earlier_attempts(excluded.evidence, issue.evidence),
             last_seen = now(),
             last_run = excluded.last_run,
             times_seen = issue.times_seen + 1",
-        &[Some(&run.to_string()), Some(&Value::from(rows).to_string())],
+        &[Some(&run.to_string()), Some(&rows)],
+    );
+}
+
+/// What was resolved by itself within a day, and is found again with the same facts, was
+/// not over: it is the same issue, and nobody is told twice. It is another one where
+/// people were told that it is over.
+fn reopen(run: i64, rows: &str) {
+    sql::execute(
+        "update invoice_sync.issue x
+        set state = case when x.acknowledged_at is null then 'open' else 'acknowledged' end,
+            resolved_at = null, last_run = $1::bigint
+        from (
+            select distinct on (coalesce(o.invoice_id, ''), o.kind, coalesce(o.object, '')) o.id
+            from jsonb_populate_recordset(null::invoice_sync.issue, $2::jsonb) i
+            join invoice_sync.issue o on coalesce(o.invoice_id, '') = coalesce(i.invoice_id, '')
+                and o.kind = i.kind and coalesce(o.object, '') = coalesce(i.object, '')
+            where o.state = 'resolved' and o.resolution is null
+              and o.resolved_at > now() - interval '1 day'
+              and invoice_sync.facts_that_matter(o.evidence) = invoice_sync.facts_that_matter(i.evidence)
+              and not invoice_sync.is_settled(i.invoice_id, i.kind, i.object, i.evidence)
+              and not exists (
+                  select from invoice_sync.alert_issue t where t.issue_id = o.id and t.occasion = 'resolved')
+              and not exists (
+                  select from invoice_sync.issue n
+                  where coalesce(n.invoice_id, '') = coalesce(i.invoice_id, '') and n.kind = i.kind
+                    and coalesce(n.object, '') = coalesce(i.object, '')
+                    and (n.state <> 'resolved' or n.id > o.id))
+            order by coalesce(o.invoice_id, ''), o.kind, coalesce(o.object, ''), o.id desc
+        ) again
+        where x.id = again.id and x.state = 'resolved'",
+        &[Some(&run.to_string()), Some(rows)],
     );
 }
 
 /// What a pass found about one invoice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Judged<'a> {
-    pub(crate) invoice: &'a str,
+    pub(crate) invoice: &'a Invoice,
     pub(crate) plan: &'a Plan,
-    pub(crate) asked: Asked,
 }
 
-/// Resolves the invoices' open issues that this pass could judge and did not
-/// find again: those about the invoice itself, and those about an object that
-/// Stripe was asked for, and duplicates, which the rows alone tell; none of a
-/// kind that the plan leaves undecided.
-///
-/// A payment that could not be written is known from Stripe alone: an issue that
-/// wants one stays where Stripe was not asked, and one that tells of several
-/// (`stripe_payments`, the ids of each) until Stripe was asked about all of them.
-/// One that was found, but with facts that somebody has settled, is over.
+/// Resolves the invoices' open issues that these passes looked at and did not find
+/// again ([`ending`]); what has changed since it was read here is left to the next.
 pub(crate) fn resolve_others(run: i64, judged: &[Judged]) {
-    let invoices: Vec<&str> = judged.iter().map(|judged| judged.invoice).collect();
-    let open = with_open_issues(&invoices);
-    let rows: Vec<Value> = judged
-        .iter()
-        .filter(|judged| open.contains(judged.invoice))
-        .map(|judged| {
-            let plan = judged.plan;
-            let still = plan.issues.iter();
-            let still = still.map(|issue| json!([issue.kind.as_str(), issue.object]));
-            let undecided = plan.undecided.iter().map(|kind| kind.as_str());
-            json!({
-                "invoice": judged.invoice,
-                "still": still.collect::<Vec<_>>(),
-                "undecided": undecided.collect::<Vec<_>>(),
-                "objects": plan.judged,
-                "asked": judged.asked == Asked::Yes,
-            })
-        })
-        .collect();
-    if rows.is_empty() {
+    let invoices: Vec<&str> = judged.iter().map(|it| it.invoice.id.as_str()).collect();
+    let open = open_of(run, &invoices);
+    if open.is_empty() {
         return;
     }
-    sql::execute(
-        "update invoice_sync.issue x
-        set state = 'resolved', resolved_at = now(), last_run = $1::bigint
-        from jsonb_to_recordset($2::jsonb)
-            j (invoice text, still jsonb, undecided jsonb, objects jsonb, asked boolean)
-        where coalesce(x.invoice_id, '') = j.invoice
-          and x.state <> 'resolved'
-          and not (j.still @> jsonb_build_array(jsonb_build_array(x.kind, x.object))
-                   and x.last_run = $1::bigint)
-          and not j.undecided ? x.kind
-          and (x.object is null or x.kind = 'duplicate_payment' or j.objects ? x.object)
-          and not exists (
-              select from jsonb_array_elements(x.evidence -> 'stripe_payments') payment (ids)
-              where not exists (
-                  select from jsonb_array_elements_text(payment.ids) i (id) where j.objects ? i.id))
-          and (j.asked or coalesce(x.evidence #> '{wanted,payments}', '[]') = '[]')",
-        &[Some(&run.to_string()), Some(&Value::from(rows).to_string())],
-    );
+    let (mut over, mut narrowed) = (Vec::new(), Vec::new());
+    for Judged { invoice, plan } in judged {
+        for filed in open.get(&invoice.id).into_iter().flatten() {
+            let version = json!({ "id": filed.id, "times_seen": filed.times_seen });
+            match ending(&filed.issue, invoice, plan) {
+                Ending::Stays => {}
+                Ending::Over => over.push(version),
+                Ending::StaysFor(payments) => {
+                    narrowed.push(json!({ "issue": version, "attempted": payments }));
+                }
+            }
+        }
+    }
+    if !over.is_empty() {
+        sql::execute(
+            "update invoice_sync.issue x
+            set state = 'resolved', resolved_at = now(), last_run = $1::bigint
+            from jsonb_to_recordset($2::jsonb) o (id bigint, times_seen integer)
+            where x.id = o.id and x.times_seen = o.times_seen and x.state <> 'resolved'",
+            &[Some(&run.to_string()), Some(&Value::from(over).to_string())],
+        );
+    }
+    if !narrowed.is_empty() {
+        sql::execute(
+            "update invoice_sync.issue x
+            set evidence = jsonb_set(x.evidence, '{attempted}', n.attempted)
+            from jsonb_to_recordset($1::jsonb) n (issue jsonb, attempted jsonb)
+            where x.id = (n.issue -> 'id')::bigint
+              and x.times_seen = (n.issue -> 'times_seen')::integer",
+            &[Some(&Value::from(narrowed).to_string())],
+        );
+    }
 }
 
-/// Which of these invoices have one: few, so that all else is done for them alone.
-fn with_open_issues(invoices: &[&str]) -> BTreeSet<String> {
-    sql::fetch_texts(
-        "select x.invoice_id from invoice_sync.issue x
+/// An issue that is not resolved, and whether it is still what was read.
+struct Version {
+    id: i64,
+    times_seen: i64,
+    issue: OpenIssue,
+}
+
+/// The issues of these invoices that are not resolved: few, so that all else is done
+/// for them alone. Of kinds of a newer version nothing is known.
+fn open_of(run: i64, invoices: &[&str]) -> BTreeMap<String, Vec<Version>> {
+    #[derive(Deserialize)]
+    struct Row {
+        invoice_id: String,
+        id: i64,
+        times_seen: i64,
+        kind: String,
+        object: Option<String>,
+        evidence: Value,
+        last_run: i64,
+    }
+    let rows = sql::fetch(
+        "select to_jsonb(x) from invoice_sync.issue x
         where coalesce(x.invoice_id, '') in (select jsonb_array_elements_text($1::jsonb))
-          and x.state <> 'resolved'",
+          and x.state <> 'resolved'
+        order by x.id",
         &[Some(&json!(invoices).to_string())],
-    )
-    .into_iter()
-    .filter_map(|[invoice]| invoice)
-    .collect()
+    );
+    let mut open: BTreeMap<String, Vec<Version>> = BTreeMap::new();
+    for row in rows {
+        let Ok(row) = serde_json::from_value::<Row>(row) else {
+            continue;
+        };
+        let Some(kind) = IssueKind::parse(&row.kind) else {
+            continue;
+        };
+        open.entry(row.invoice_id).or_default().push(Version {
+            id: row.id,
+            times_seen: row.times_seen,
+            issue: OpenIssue {
+                kind,
+                object: row.object,
+                evidence: row.evidence,
+                is_refreshed: row.last_run == run,
+            },
+        });
+    }
+    open
 }
 
 /// What stands after a run, as its answer tells it: the open issues of the
@@ -277,7 +330,11 @@ pub(crate) fn resolve_events(run: i64, events: &[&String]) {
         set state = 'resolved', resolved_at = now(), last_run = $1::bigint
         where kind = 'event_failing' and state <> 'resolved'
           and exists (select from jsonb_array_elements_text(evidence -> 'failing') f (id)
-                      where $2::jsonb ? f.id)",
+                      where $2::jsonb ? f.id)
+          and not exists (
+              select from jsonb_array_elements_text(evidence -> 'failing') f (id)
+              join invoice_sync.event e on e.id = f.id
+              where e.state = 'pending' and not $2::jsonb ? f.id)",
         &[Some(&run.to_string()), Some(&json!(events).to_string())],
     );
 }

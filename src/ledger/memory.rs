@@ -6,7 +6,9 @@ use pgrx::prelude::PgSqlErrorCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::domain::evidence::{Dispute, Evidence, PaymentState, merge_payments};
+use crate::domain::evidence::{
+    Dispute, Evidence, PaymentState, SessionSide, StripePayment, merge_payments,
+};
 use crate::domain::identity::PaymentIds;
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::rules::{Memory, Remembered};
@@ -107,6 +109,28 @@ pub(crate) fn follow_rows(invoice: &str, rows: &[PaymentRow]) {
     );
 }
 
+/// By which session each of these intents came, `None`: by none; those of which that is
+/// not known are left out.
+pub(crate) fn sessions_of<'a>(
+    intents: impl Iterator<Item = &'a str>,
+) -> BTreeMap<String, Option<String>> {
+    let intents: Vec<&str> = intents.collect();
+    if intents.is_empty() {
+        return BTreeMap::new();
+    }
+    let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
+        "select m.id, max(m.session_id)
+        from invoice_sync.stripe_payment m
+        where m.id in (select jsonb_array_elements_text($1::jsonb))
+          and (m.session_id is not null or m.sessionless)
+        group by m.id",
+        &[Some(&json!(intents).to_string())],
+    );
+    rows.into_iter()
+        .filter_map(|[intent, session]| Some((intent?, session)))
+        .collect()
+}
+
 /// Forgets that these payments were ever looked at for an invoice: the word of the
 /// person who linked them is taken back.
 pub(crate) fn forget(invoice: &str, payments: &[PaymentIds]) {
@@ -157,6 +181,7 @@ pub(crate) fn note(lessons: &[Lesson]) -> Result<(), Problem> {
                 payment.request_id.clone(),
                 payment.received_at.map(|at| at.to_string()),
                 Some(payment.as_of.to_string()),
+                Some(sql::boolean(is_sessionless(&payment)).to_owned()),
             ];
             rows.insert((lesson.invoice, key.to_owned()), row);
         }
@@ -164,14 +189,15 @@ pub(crate) fn note(lessons: &[Lesson]) -> Result<(), Problem> {
     sql::execute_rows(
         "insert into invoice_sync.stripe_payment (
             id, invoice_id, session_id, intent_id, charge_id, currency, received, refunded,
-            dispute, request_id, received_at, as_of, seen_at)
+            dispute, request_id, received_at, as_of, sessionless, seen_at)
         select m.id, m.invoice_id, m.session_id, m.intent_id, m.charge_id, m.currency,
                m.received::bigint, m.refunded::bigint, m.dispute, m.request_id,
                to_timestamp(m.received_at::float8),
-               timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond', clock_timestamp()
-        from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) m (
+               timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond',
+               m.sessionless::boolean, clock_timestamp()
+        from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) m (
             id, invoice_id, session_id, intent_id, charge_id, currency,
-            received, refunded, dispute, request_id, received_at, as_of)
+            received, refunded, dispute, request_id, received_at, as_of, sessionless)
         order by m.invoice_id, m.id
         on conflict (invoice_id, id) do update
         set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
@@ -184,6 +210,7 @@ pub(crate) fn note(lessons: &[Lesson]) -> Result<(), Problem> {
             request_id = excluded.request_id,
             received_at = excluded.received_at,
             as_of = excluded.as_of,
+            sessionless = excluded.sessionless or stripe_payment.sessionless,
             seen_at = excluded.seen_at
         where stripe_payment.as_of <= excluded.as_of
            or stripe_payment.as_of > clock_timestamp()",
@@ -210,4 +237,10 @@ pub(crate) fn note(lessons: &[Lesson]) -> Result<(), Problem> {
         PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
         "a newer answer of Stripe's was acted on at the same moment",
     ))
+}
+
+/// Whether Stripe says that an intent came by no session.
+fn is_sessionless(payment: &StripePayment) -> bool {
+    let ids = &payment.ids;
+    payment.session_side == SessionSide::Read && ids.session.is_none() && ids.intent.is_some()
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pgrx::pg_sys::Oid;
 use serde_json::{Value, json};
 
 use crate::pg::{identity, sql};
@@ -53,23 +54,14 @@ pub(crate) struct Totals {
     pub(crate) remark: Option<String>,
 }
 
-/// What an advisory lock is named by for which one run at a time works.
-pub(crate) fn lock_key() -> u32 {
+/// The class of the locks under which runs, and payments, are one at a time.
+pub(crate) fn lock_class() -> Oid {
     sql::fetch_one(
         "select to_jsonb('invoice_sync.run'::regclass::oid::bigint)",
         &[],
     )
-    .and_then(|key| u32::try_from(key.as_u64()?).ok())
-    .unwrap_or_default()
-}
-
-/// Takes the advisory lock of these keys until the transaction ends, if nobody
-/// else has it.
-pub(crate) fn try_lock_transaction(first: u32, second: u32) -> bool {
-    sql::fetch_one(
-        "select to_jsonb(pg_try_advisory_xact_lock($1::bigint::bit(32)::int, $2::int))",
-        &[Some(&first.to_string()), Some(&second.to_string())],
-    ) == Some(Value::Bool(true))
+    .and_then(|class| u32::try_from(class.as_u64()?).ok())
+    .map_or(Oid::INVALID, Oid::from)
 }
 
 /// The time, in seconds since 1970.

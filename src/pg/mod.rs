@@ -4,6 +4,7 @@
 mod ending;
 pub(crate) mod guc;
 pub(crate) mod identity;
+pub(crate) mod lock;
 mod problem;
 mod relation;
 mod server_log;
@@ -15,10 +16,10 @@ mod triggers;
 mod workers;
 
 pub(crate) use problem::{Problem, keep_backtraces_out};
-pub(crate) use relation::Relation;
+pub(crate) use relation::{Relation, while_checked};
 pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number};
 pub(crate) use subtransaction::{in_subtransaction, in_subtransaction_of_a_run};
-pub(crate) use transactions::{LOCK_PATIENCE, SessionLock, Transactions, with_lock_patience};
+pub(crate) use transactions::{LOCK_PATIENCE, Transactions, with_lock_patience};
 pub(crate) use triggers::Postponed;
 pub(crate) use workers::{
     Running, Step, Stop, run_on_threads, start_on_threads, waited_for_threads,

@@ -15,10 +15,10 @@ use serde_json::Value;
 
 use super::ending::while_shared_memory_is_there;
 use super::identity::as_definer;
+use super::lock::{Purpose, SessionLock};
 use super::problem::Problem;
 use super::sql;
 use super::subtransaction::in_subtransaction;
-use super::transactions::SessionLock;
 
 /// The last digit is the version of the layout.
 const MAGIC: u64 = u64::from_be_bytes(*b"invsync1");
@@ -137,7 +137,7 @@ fn segment() -> Result<&'static Segment, Problem> {
         }
         // Not until the end of the transaction, which may be far; and given back
         // whatever happens.
-        let _lock = SessionLock::take(lock_key()?, 0);
+        let _lock = SessionLock::take(lock_class()?, Purpose::SharedMemory);
         in_subtransaction(|| match published() {
             Some(segment) => Ok(segment),
             None => create(),
@@ -148,7 +148,7 @@ fn segment() -> Result<&'static Segment, Problem> {
 const OWNER: &str = "select pg_catalog.to_jsonb(extowner::pg_catalog.int8)
     from pg_catalog.pg_extension where extname = 'invoice_sync'";
 
-const LOCK_KEY: &str = "select pg_catalog.to_jsonb(
+const LOCK_CLASS: &str = "select pg_catalog.to_jsonb(
     'invoice_sync.limiter_segment'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int8)";
 
 const READ: &str = "select pg_catalog.to_jsonb(last_value) from invoice_sync.limiter_segment";
@@ -156,10 +156,11 @@ const READ: &str = "select pg_catalog.to_jsonb(last_value) from invoice_sync.lim
 const PUBLISH: &str = "select pg_catalog.setval(
     'invoice_sync.limiter_segment'::pg_catalog.regclass, $1::pg_catalog.int8)";
 
-/// What the advisory lock is named by under which the segment is made.
-fn lock_key() -> Result<u32, Problem> {
-    sql::fetch_one(LOCK_KEY, &[])
-        .and_then(|key| u32::try_from(key.as_u64()?).ok())
+/// The class of the lock under which the segment is made.
+fn lock_class() -> Result<pg_sys::Oid, Problem> {
+    sql::fetch_one(LOCK_CLASS, &[])
+        .and_then(|class| u32::try_from(class.as_u64()?).ok())
+        .map(pg_sys::Oid::from)
         .ok_or_else(|| unavailable("the sequence is not there"))
 }
 

@@ -1,7 +1,7 @@
 //! The questions of one gathering: who waits for which object, and what is to
 //! be asked next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::error::StripeError;
 use super::lists::List;
@@ -29,6 +29,8 @@ pub(crate) struct Question {
     /// 1970, where that is known: it makes lists cheaper, and costs little where
     /// it is wrong.
     pub(crate) created: Option<i64>,
+    /// Those of the ids that are known to be intents without a session.
+    pub(crate) sessionless: BTreeSet<String>,
 }
 
 /// A question that is not answered yet.
@@ -36,6 +38,7 @@ pub(crate) struct Question {
 pub(super) struct Open {
     pub(super) ids: Vec<String>,
     created: Option<i64>,
+    pub(super) sessionless: BTreeSet<String>,
     /// What pages brought of it.
     found: Vec<Found>,
 }
@@ -68,6 +71,7 @@ impl Desk {
         let open = questions.into_iter().map(|question| Open {
             ids: question.ids,
             created: question.created,
+            sessionless: question.sessionless,
             found: Vec::new(),
         });
         Self {
@@ -128,6 +132,15 @@ impl Desk {
     /// Whether anybody waits for this object of the list.
     pub(super) fn waits_for(&self, id: &str) -> bool {
         self.waiting.contains_key(id)
+    }
+
+    /// Whether it is known that this intent of the list came by no session.
+    pub(super) fn is_sessionless(&self, id: &str) -> bool {
+        let mut places = self.waiting.get(id).into_iter().flatten();
+        places.any(|place| {
+            let open = self.open.get(place);
+            open.is_some_and(|open| open.sessionless.contains(id))
+        })
     }
 
     /// Gives an object to all who wait for it; the answer is the questions that

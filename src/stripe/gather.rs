@@ -1,6 +1,7 @@
 //! Evidence for many invoices at once: questions answered by pages of lists and
 //! by single retrievals, spread over threads.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -14,7 +15,8 @@ use super::lists::{List, Page};
 use super::objects::{self, Reading};
 use super::planner::Walk;
 use super::retrieve::{disputes, retrieve};
-use crate::domain::evidence::Evidence;
+use super::sessions::{join_sessions, with_session};
+use crate::domain::evidence::{Evidence, SessionSide, StripePayment};
 use crate::domain::identity::StripeId;
 use crate::pg::{Problem, Running, Step, Stop, start_on_threads};
 
@@ -234,11 +236,14 @@ impl Round {
 
     /// Reads the next page of a walk: answers what it answers, and plans on.
     fn turn_page(&self, list: List, walk: Walk, stop: &Stop) -> Step<Job, Vec<Answered>> {
-        let page = self.read_page(list, &walk, stop);
+        let page = self.read_page(list, &walk, stop).and_then(|page| {
+            let found = self.find_wanted(&page, stop)?;
+            Ok((page, found))
+        });
         let mut desk = unpoisoned(self.desk.lock());
         let (answered, mut then) = match page {
-            Ok(page) => {
-                let (taken, answered) = self.take_from(&page, &mut desk);
+            Ok((page, found)) => {
+                let (taken, answered) = self.hand_out(found, &mut desk);
                 let next = desk.go_on(list, walk, &page.contents(), &taken);
                 (answered, Vec::from_iter(next))
             }
@@ -275,23 +280,47 @@ impl Round {
         self.note(page)
     }
 
-    /// Hands what was asked for to who asked: the ids that were found, and the
-    /// questions that have all they need. What cannot be read is left to be asked
-    /// for one by one, with its error.
-    fn take_from(&self, page: &Page, desk: &mut Desk) -> (Vec<String>, Vec<(usize, Open)>) {
-        let (mut taken, mut answered) = (Vec::new(), Vec::new());
-        for object in &page.objects {
-            let Some(id) = object.get("id").and_then(Value::as_str) else {
-                continue;
-            };
-            if !desk.waits_for(id) {
-                continue;
+    /// What was asked for, by its id. What cannot be read is left to be asked for one by
+    /// one, with its error.
+    fn find_wanted(&self, page: &Page, stop: &Stop) -> Result<Vec<(String, Found)>, StripeError> {
+        let wanted: Vec<(&str, &Value)> = {
+            let desk = unpoisoned(self.desk.lock());
+            let named = page.objects.iter();
+            let named = named.filter_map(|object| Some((object.get("id")?.as_str()?, object)));
+            named.filter(|(id, _)| desk.waits_for(id)).collect()
+        };
+        let mut found: Vec<(String, Found)> = wanted
+            .into_iter()
+            .filter_map(|(id, object)| {
+                let found = read_found(object, &self.reading, page).ok()?;
+                Some((id.to_owned(), found))
+            })
+            .collect();
+        for (id, found) in &mut found {
+            if unpoisoned(self.desk.lock()).is_sessionless(id) {
+                found.payment.session_side = SessionSide::Read;
             }
-            let Ok(found) = read_found(object, &self.reading, page) else {
-                continue;
-            };
-            answered.extend(desk.hand_out(id, &found));
-            taken.push(id.to_owned());
+        }
+        if let Some(time) = page.contents().time() {
+            let payments = found.iter_mut().map(|(_, found)| &mut found.payment);
+            let pages = join_sessions(&self.client, payments, time, &self.reading, stop);
+            self.list_pages
+                .fetch_add(self.note(pages)?, Ordering::Relaxed);
+        }
+        Ok(found)
+    }
+
+    /// Hands what was found to who asked: the ids that were found, and the questions
+    /// that have all they need.
+    fn hand_out(
+        &self,
+        found: Vec<(String, Found)>,
+        desk: &mut Desk,
+    ) -> (Vec<String>, Vec<(usize, Open)>) {
+        let (mut taken, mut answered) = (Vec::new(), Vec::new());
+        for (id, found) in found {
+            answered.extend(desk.hand_out(&id, &found));
+            taken.push(id);
         }
         let count = u64::try_from(taken.len()).unwrap_or_default();
         self.from_lists.fetch_add(count, Ordering::Relaxed);
@@ -301,6 +330,7 @@ impl Round {
     /// One question's evidence: what was found on pages, and the rest by retrieval.
     fn answer(&self, mut open: Open, stop: &Stop) -> Result<Vec<Evidence>, StripeError> {
         let mut evidence: Vec<Evidence> = Vec::new();
+        let sessionless = std::mem::take(&mut open.sessionless);
         for text in std::mem::take(&mut open.ids) {
             if self.fatal().is_some() {
                 return Err(StripeError::NotAsked);
@@ -319,9 +349,28 @@ impl Round {
                     retrieve(&self.client, &id, &self.reading, stop)
                 }
             };
-            evidence.push(self.note(finding)?);
+            let finding = match self.note(finding)? {
+                Evidence::Payment(payment) => self.add_session(payment, &sessionless, stop)?,
+                other => other,
+            };
+            evidence.push(finding);
         }
         Ok(evidence)
+    }
+
+    /// An intent is not judged without its session: see [`super::sessions`].
+    fn add_session(
+        &self,
+        mut payment: StripePayment,
+        sessionless: &BTreeSet<String>,
+        stop: &Stop,
+    ) -> Result<Evidence, StripeError> {
+        let intent = payment.ids.intent.as_ref();
+        if intent.is_some_and(|intent| sessionless.contains(intent)) {
+            payment.session_side = SessionSide::Read;
+        }
+        let payment = self.note(with_session(&self.client, payment, &self.reading, stop))?;
+        Ok(Evidence::Payment(payment))
     }
 
     /// A page says that there was a dispute; how it stands is a request of its own.

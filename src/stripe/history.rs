@@ -63,6 +63,8 @@ pub(crate) struct Stretch {
 pub(crate) struct Chapter {
     /// Those for which money was received.
     pub(crate) payments: Vec<StripePayment>,
+    /// Of a list of sessions: the intents of all of them, paid or not.
+    pub(crate) intents_of_sessions: Vec<String>,
     /// What tells of payments, and of which payments.
     pub(crate) traces: Vec<Trace>,
     /// Objects of the stretch that stood on the page.
@@ -70,6 +72,8 @@ pub(crate) struct Chapter {
     /// The oldest object, and when it was made; `None` on an empty page.
     pub(crate) last: Option<(String, i64)>,
     pub(crate) is_last: bool,
+    /// When the oldest and the newest object of the page were made.
+    pub(crate) time: Option<(i64, i64)>,
 }
 
 /// An object that tells of a payment and is not evidence itself.
@@ -142,12 +146,19 @@ impl Stretch {
         let is_over = last.as_ref().is_none_or(|(_, made)| *made < self.since);
         let mut chapter = Chapter {
             payments: Vec::new(),
+            intents_of_sessions: Vec::new(),
             traces: Vec::new(),
             objects: 0,
             is_last: is_over || !contents.has_more,
             last,
+            time: contents.time(),
         };
         for object in &page.objects {
+            if self.book == Book::Payments(List::Sessions) {
+                let intent = ids_of(object).intent;
+                let expanded = || Some(object.pointer("/payment_intent/id")?.as_str()?.to_owned());
+                chapter.intents_of_sessions.extend(intent.or_else(expanded));
+            }
             let made = object.get("created").and_then(Value::as_i64);
             if made.is_some_and(|made| made < self.since) {
                 continue;

@@ -16,6 +16,7 @@ pub(crate) mod planner;
 pub(crate) mod probe;
 pub(crate) mod retrieve;
 pub(crate) mod retry;
+pub(crate) mod sessions;
 pub(crate) mod signature;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::client::now_micros;
 use super::error::StripeError;
-use crate::domain::evidence::{Dispute, Gratuity, PaymentState, StripePayment};
+use crate::domain::evidence::{Dispute, Gratuity, PaymentState, SessionSide, StripePayment};
 use crate::domain::identity::PaymentIds;
 use crate::domain::money::{Currency, Money};
 
@@ -184,21 +184,28 @@ fn assemble(
         None => 0,
     };
     let dated = trio.charge.or(trio.intent).or(trio.session);
+    let ids = PaymentIds {
+        session: trio.session.and_then(id_of).map(str::to_owned),
+        intent: trio
+            .intent
+            .and_then(id_of)
+            .or_else(|| trio.charge.and_then(intent_of_charge))
+            .map(str::to_owned),
+        charge: trio.charge.and_then(id_of).map(str::to_owned),
+    };
+    // A session has an intent, so what has none came by none.
+    let session_side = match (&ids.session, &ids.intent) {
+        (None, Some(_)) => SessionSide::Unread,
+        _ => SessionSide::Read,
+    };
     Ok(StripePayment {
-        ids: PaymentIds {
-            session: trio.session.and_then(id_of).map(str::to_owned),
-            intent: trio
-                .intent
-                .and_then(id_of)
-                .or_else(|| trio.charge.and_then(intent_of_charge))
-                .map(str::to_owned),
-            charge: trio.charge.and_then(id_of).map(str::to_owned),
-        },
+        ids,
         state,
         as_of: 0,
         tells_returns: trio.charge.is_some(),
         refunded,
         dispute: None,
+        session_side,
         livemode,
         gratuity: gratuity(trio, reading),
         invoice_references: invoice_references(trio, reading),

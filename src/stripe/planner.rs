@@ -84,6 +84,14 @@ pub(crate) struct Contents {
     pub(crate) has_more: bool,
 }
 
+impl Contents {
+    /// When the oldest and the newest were made; `None` for an empty page.
+    pub(crate) fn time(&self) -> Option<(i64, i64)> {
+        let newest = self.objects.first()?.1;
+        Some((self.objects.last()?.1, newest))
+    }
+}
+
 /// Plans for one list.
 #[derive(Debug)]
 pub(crate) struct Planner {

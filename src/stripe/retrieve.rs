@@ -1,7 +1,5 @@
 //! Questions about single objects.
 
-use serde_json::Value;
-
 use super::client::Client;
 use super::error::StripeError;
 use super::objects::{self, Reading};
@@ -9,7 +7,8 @@ use crate::domain::evidence::{Dispute, Evidence, StripePayment};
 use crate::domain::identity::{ObjectKind, StripeId};
 use crate::pg::Stop;
 
-/// Asks for one object and, where it is disputed, for its disputes.
+/// Asks for one object and, where it is disputed, for its disputes; its session is
+/// another question: [`super::sessions`].
 ///
 /// A session's id tells its mode; where that is not the key's, no request is made.
 pub(crate) fn retrieve(
@@ -73,18 +72,6 @@ fn ask(
         payment.dispute = disputes(client, &payment, stop)?;
     }
     Ok(payment)
-}
-
-/// The session that an intent belongs to; `None` where there is none.
-pub(crate) fn session_of(
-    client: &Client,
-    intent: &str,
-    stop: &Stop,
-) -> Result<Option<String>, StripeError> {
-    let query = [("payment_intent", intent), ("limit", "1")];
-    let answer = client.get("/v1/checkout/sessions", &query, stop)?;
-    let session = answer.body.pointer("/data/0/id").and_then(Value::as_str);
-    Ok(session.map(str::to_owned))
 }
 
 /// The charge only says that there was a dispute; how it stands, the list says.

@@ -12,9 +12,7 @@ use super::report::Report;
 use super::treatment::Treatment;
 use crate::domain::evidence::{Evidence, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
-use crate::domain::payment::PaymentStatus;
 use crate::host::find::{Traces, invoices_of};
-use crate::host::read::read;
 use crate::ledger::events::Verdict;
 use crate::pg::{Problem, Transactions};
 
@@ -46,12 +44,12 @@ pub(crate) fn act(
     told: &[Told],
     report: &mut Report,
 ) -> Result<Vec<Verdict>, Problem> {
-    let links = link(treatment, told)?;
+    let links = link(treatment, told);
     let cases: Vec<Case> = links
         .iter()
         .zip(told)
         .flat_map(|(link, told)| {
-            link.invoices.iter().map(|invoice| Case {
+            link.iter().map(|invoice| Case {
                 invoice,
                 evidence: Some(told.evidence),
             })
@@ -61,19 +59,15 @@ pub(crate) fn act(
     let mut unlinked = BTreeMap::new();
     let mut verdicts = Vec::new();
     for (place, (link, told)) in links.iter().zip(told).enumerate() {
-        let of_invoices: Vec<Verdict> = outcomes
-            .by_ref()
-            .take(link.invoices.len())
-            .flatten()
-            .collect();
+        let of_invoices: Vec<Verdict> = outcomes.by_ref().take(link.len()).flatten().collect();
         verdicts.push(match told.payment() {
             None => Verdict::Done("Stripe has no such object any more".to_owned()),
-            Some(payment) if link.is_unlinked() => {
+            Some(payment) if link.is_empty() => {
                 let (verdict, issue) = judge_unlinked(payment, told.waited);
                 unlinked.extend(issue.map(|issue| (issue.object.clone(), (place, issue))));
                 verdict
             }
-            Some(_) => link.verdict(of_invoices),
+            Some(_) => verdict(of_invoices),
         });
     }
     raise_unlinked(transactions, &unlinked, &mut verdicts, report)?;
@@ -110,37 +104,19 @@ fn raise_unlinked(
     }
 }
 
-/// The invoices that a payment is for.
-#[derive(Default)]
-struct Link {
-    invoices: BTreeSet<String>,
-    /// Those of which a payment is expected under a session's id alone: an
-    /// intent that comes without its session may be that very payment.
-    waiting: BTreeSet<String>,
+/// One verdict out of those on each invoice of a payment.
+fn verdict(of_invoices: Vec<Verdict>) -> Verdict {
+    let mut verdict = Verdict::Done(String::new());
+    for next in of_invoices {
+        if matches!(next, Verdict::Again(_)) || matches!(verdict, Verdict::Done(_)) {
+            verdict = next;
+        }
+    }
+    verdict
 }
 
-impl Link {
-    fn is_unlinked(&self) -> bool {
-        self.invoices.is_empty() && self.waiting.is_empty()
-    }
-
-    /// One verdict out of those on each invoice.
-    fn verdict(&self, of_invoices: Vec<Verdict>) -> Verdict {
-        let mut verdict = Verdict::Done(String::new());
-        if !self.waiting.is_empty() {
-            // The session's own event, or the next sweep, tells which it is.
-            verdict = Verdict::Again("a payment row waits by its session".to_owned());
-        }
-        for next in of_invoices {
-            if matches!(next, Verdict::Again(_)) || matches!(verdict, Verdict::Done(_)) {
-                verdict = next;
-            }
-        }
-        verdict
-    }
-}
-
-fn link(treatment: &Treatment, told: &[Told]) -> Result<Vec<Link>, Problem> {
+/// The invoices that each payment is for.
+fn link(treatment: &Treatment, told: &[Told]) -> Vec<BTreeSet<String>> {
     let payments: Vec<Option<&StripePayment>> = told.iter().map(Told::payment).collect();
     let traces: Vec<Traces> = payments
         .iter()
@@ -151,47 +127,10 @@ fn link(treatment: &Treatment, told: &[Told]) -> Result<Vec<Link>, Problem> {
         })
         .collect();
     let mut found = invoices_of(treatment.mapping, &traces).into_iter();
-    let mut links: Vec<Link> = payments
+    payments
         .iter()
-        .map(|payment| Link {
-            invoices: payment.and_then(|_| found.next()).unwrap_or_default(),
-            waiting: BTreeSet::new(),
-        })
-        .collect();
-    let sessionless: Vec<&mut Link> = links
-        .iter_mut()
-        .zip(&payments)
-        .filter(|(_, payment)| payment.is_some_and(|payment| payment.ids.session.is_none()))
-        .map(|(link, _)| link)
-        .collect();
-    let ids: Vec<&str> = sessionless
-        .iter()
-        .flat_map(|link| &link.invoices)
-        .map(String::as_str)
-        .collect();
-    let waiting = waiting_by_session(treatment, &ids)?;
-    for link in sessionless {
-        (link.waiting, link.invoices) = std::mem::take(&mut link.invoices)
-            .into_iter()
-            .partition(|invoice| waiting.contains(invoice));
-    }
-    Ok(links)
-}
-
-fn waiting_by_session(treatment: &Treatment, ids: &[&str]) -> Result<BTreeSet<String>, Problem> {
-    if ids.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let waiting = read(treatment.mapping, ids)?
-        .into_iter()
-        .filter(|(_, reading)| {
-            reading.payments.iter().any(|row| {
-                row.status == PaymentStatus::Pending
-                    && row.ids.session.is_some()
-                    && row.ids.intent.is_none()
-            })
-        });
-    Ok(waiting.map(|(id, _)| id).collect())
+        .map(|payment| payment.and_then(|_| found.next()).unwrap_or_default())
+        .collect()
 }
 
 /// Money that no invoice claims: not ours, unless it says otherwise.
@@ -200,6 +139,10 @@ fn judge_unlinked(payment: &StripePayment, waited: i64) -> (Verdict, Option<Issu
     let PaymentState::Received(money) = payment.state else {
         return done("nothing received, and no invoice refers to it");
     };
+    if payment.lacks_session() {
+        let why = "its checkout session, which may name an invoice, was not read";
+        return (Verdict::Again(why.to_owned()), None);
+    }
     if payment.invoice_references.is_empty() {
         return done("names no invoice");
     }

@@ -91,6 +91,7 @@ impl Pass<'_> {
         let found: BTreeSet<usize> = opened.iter().map(|opened| opened.matter.place).collect();
         let (mut set, settled) = self.sort(opened);
         let mut left_over = Vec::new();
+        let tried = set.len();
         if set.len() > 1 {
             left_over = self.write_set(set)?;
         } else if let Some(opened) = set.pop() {
@@ -102,6 +103,10 @@ impl Pass<'_> {
         }
         let gone = cases.iter().filter(|(place, _)| !found.contains(place));
         self.note_gone(&gone.map(|(_, case)| case.invoice).collect::<Vec<_>>())?;
+        if (2..tried).contains(&left_over.len()) {
+            // Most wait for another session's set, which is committed by now.
+            return self.treat_apart(&left_over);
+        }
         for case in left_over {
             self.treat_apart(&[case])?;
         }
@@ -129,7 +134,9 @@ impl Pass<'_> {
         for mut opened in wanting {
             let invoice = &opened.reading.invoice;
             let insistence = self.treatment.insistence;
-            if let Some(left) = left_to_a_person(&holds, insistence, invoice, &opened.plan) {
+            let as_it_stands = || opened.unwritten(self.treatment);
+            let left = left_to_a_person(&holds, insistence, invoice, &opened.plan, as_it_stands);
+            if let Some(left) = left {
                 opened.plan = left;
                 settled.push(self::settled(opened, Outcome::untouched));
             } else if self.treatment.mode == Mode::DryRun {
@@ -203,14 +210,14 @@ impl Pass<'_> {
                 return Ok(());
             }
             Ok(None) if patience == Patience::Wait => return Ok(()),
-            Ok(None) => postponed(opened, "somebody else has it locked"),
+            Ok(None) => postponed(treatment, opened, "somebody else has it locked"),
             Err(problem) if is_contention(&problem) => {
                 if was_not_to_be_had(&problem) {
                     self.patience = Patience::Skip;
                 }
-                postponed(opened, problem.message())
+                postponed(treatment, opened, problem.message())
             }
-            Err(problem) => settled(opened, |invoice, plan| {
+            Err(problem) => unwritten(treatment, opened, |invoice, plan| {
                 Outcome::refused(invoice, plan, &problem)
             }),
         };
@@ -268,8 +275,18 @@ fn settled<'a>(
     (opened.matter.place, settled)
 }
 
-fn postponed<'a>(opened: Opened<'a>, why: &str) -> (usize, Settled<'a>) {
-    settled(opened, |invoice, plan| {
+/// The decision is judged by the rows as they stand.
+fn unwritten<'a>(
+    treatment: &Treatment,
+    mut opened: Opened<'a>,
+    outcome: impl FnOnce(Invoice, Plan) -> Outcome,
+) -> (usize, Settled<'a>) {
+    opened.plan = opened.unwritten(treatment);
+    settled(opened, outcome)
+}
+
+fn postponed<'a>(treatment: &Treatment, opened: Opened<'a>, why: &str) -> (usize, Settled<'a>) {
+    unwritten(treatment, opened, |invoice, plan| {
         Outcome::postponed(invoice, plan, why)
     })
 }

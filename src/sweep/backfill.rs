@@ -2,15 +2,16 @@
 //! stores its id or not, by Stripe's lists. For the first install, and for time
 //! of which Stripe has no events any more.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::act::{Told, act};
 use super::connect;
 use super::report::Report;
+use super::sessions::{SeenSessions, recall_sessions};
 use super::treatment::{Insistence, Mode, Treatment};
 use super::turn::{Turn, require_fresh_snapshots};
 use crate::domain::evidence::{Evidence, StripePayment};
-use crate::domain::identity::PaymentIds;
 use crate::host::mapping::Mapping;
 use crate::host::settings::{Settings, invalid};
 use crate::ledger::backfills::{self, Part, Progress};
@@ -21,7 +22,7 @@ use crate::pg::{Problem, Transactions, run_on_threads};
 use crate::stripe::client::{Client, Connection};
 use crate::stripe::error::StripeError;
 use crate::stripe::history::{Book, Chapter, History, Stretch};
-use crate::stripe::retrieve::session_of;
+use crate::stripe::sessions::{join_sessions, with_session};
 
 /// A person who watches is told how far it is so often.
 const NEWS: Duration = Duration::from_secs(2);
@@ -87,6 +88,7 @@ fn work(transactions: Transactions, deadline: Instant, pages: usize) -> Result<(
         deadline,
         pages,
         report: Report::open(Kind::Backfill, Mode::Write).without_details(),
+        seen: SeenSessions::default(),
         told_at: Instant::now(),
     };
     let outcome = backfill.work_off();
@@ -107,6 +109,8 @@ struct Backfill<'a> {
     /// How many may still be read.
     pages: usize,
     report: Report,
+    /// The sessions of the part that was read last.
+    seen: SeenSessions,
     /// When the caller last had news.
     told_at: Instant,
 }
@@ -133,6 +137,16 @@ impl Backfill<'_> {
     }
 
     fn read(&mut self, part: &Part) -> Result<Result<(), StripeError>, Problem> {
+        let is_of_sessions = part.list == "checkout_sessions";
+        if is_of_sessions {
+            // A part that goes on saw only some of them: what is read now is not all.
+            let since = if part.reached.is_none() {
+                part.since
+            } else {
+                i64::MAX
+            };
+            self.seen = SeenSessions::of(since, part.until);
+        }
         let stretch = Stretch {
             book: Book::named(&part.list),
             since: part.since,
@@ -146,11 +160,17 @@ impl Backfill<'_> {
         let begun = Instant::now();
         let outcome = loop {
             let page_begun = Instant::now();
-            let chapter = match self.transactions.wait(|| history.next()) {
+            let mut chapter = match self.transactions.wait(|| history.next()) {
                 Some(Ok(chapter)) => chapter,
                 Some(Err(error)) => break Err(error),
                 None => break Ok(()),
             };
+            if let Err(error) = self.read_sessions(&mut chapter)? {
+                break Err(error);
+            }
+            if is_of_sessions {
+                self.seen.note(&chapter);
+            }
             connect::count_reads();
             self.pages = self.pages.saturating_sub(1);
             let fixed_before = self.report.fixed();
@@ -201,16 +221,15 @@ impl Backfill<'_> {
             .collect();
         let verdicts = act(self.transactions, &self.treatment, &told, &mut self.report)?;
         let unfinished = chapter.payments.iter().zip(&verdicts);
-        let mut unfinished: Vec<(PaymentIds, &StripePayment, &str)> = unfinished
+        let unfinished: Vec<(&StripePayment, &str)> = unfinished
             .filter_map(|(payment, verdict)| match verdict {
-                Verdict::Again(why) => Some((payment.ids.clone(), payment, why.as_str())),
+                Verdict::Again(why) => Some((payment, why.as_str())),
                 Verdict::Done(_) => None,
             })
             .collect();
-        self.look_for_sessions(&mut unfinished)?;
-        let unfinished = unfinished.iter().map(|(ids, payment, why)| Entry {
+        let unfinished = unfinished.iter().map(|(payment, why)| Entry {
             object: payment.ids.key().unwrap_or_default(),
-            ids,
+            ids: &payment.ids,
             created: None,
             livemode: payment.livemode.unwrap_or_default(),
             why: Some(why),
@@ -235,33 +254,53 @@ impl Backfill<'_> {
         Ok(())
     }
 
-    /// An intent that does not say which session it belongs to may be what a payment
-    /// row waits for by its session.
-    fn look_for_sessions(
-        &self,
-        unfinished: &mut [(PaymentIds, &StripePayment, &str)],
-    ) -> Result<(), Problem> {
-        let lone = |ids: &PaymentIds| ids.intent.clone().filter(|_| ids.session.is_none());
-        let intents: Vec<String> = unfinished.iter().filter_map(|it| lone(&it.0)).collect();
-        if intents.is_empty() {
-            return Ok(());
-        }
-        let client = Client::new(self.connection.clone(), self.deadline);
+    /// The sessions of the intents of a page: as remembered, by pages of the list of
+    /// sessions, or one by one.
+    fn read_sessions(&mut self, chapter: &mut Chapter) -> Result<Result<(), StripeError>, Problem> {
+        recall_sessions(chapter.payments.iter_mut());
+        self.seen.judge(chapter);
+        let unread = |payment: &StripePayment| {
+            // One whose session is remembered is in the books, or has its issue.
+            payment.lacks_session() && payment.ids.session.is_none()
+        };
+        let payments = std::mem::take(&mut chapter.payments).into_iter();
+        let (open, known): (Vec<_>, Vec<_>) = payments.partition(unread);
+        chapter.payments = known;
+        let Some(time) = chapter.time.filter(|_| !open.is_empty()) else {
+            chapter.payments.extend(open);
+            return Ok(Ok(()));
+        };
+        let client = Arc::new(Client::new(self.connection.clone(), self.deadline));
+        let reading = connect::reading(self.settings, self.treatment.mapping);
         let (limit, deadline) = (self.connection.concurrency, self.deadline);
-        let answers = self.transactions.wait(|| {
-            run_on_threads(intents, limit, deadline, move |intent, stop| {
-                session_of(&client, &intent, stop)
+        let (asked, wanted) = (Arc::clone(&client), reading.clone());
+        let joined = self.transactions.wait(|| {
+            run_on_threads(vec![open], 1, deadline, move |mut open, stop| {
+                let payments = open.iter_mut();
+                let pages = join_sessions(&asked, payments, time, &wanted, stop);
+                pages.map(|_| open)
             })
         })?;
-        let mut answers = answers.into_iter();
-        for (ids, ..) in unfinished {
-            if lone(ids).is_some()
-                && let Some(Some(Ok(session))) = answers.next()
-            {
-                ids.session = session;
+        let open = match joined.into_iter().flatten().next() {
+            Some(Ok(open)) => open,
+            Some(Err(error)) => return Ok(Err(error)),
+            None => return Ok(Err(StripeError::NotAsked)),
+        };
+        let asked = Arc::clone(&client);
+        let complete = self.transactions.wait(|| {
+            run_on_threads(open, limit, deadline, move |payment, stop| {
+                with_session(&asked, payment, &reading, stop)
+            })
+        })?;
+        self.report
+            .count_requests(client.requests(), client.retries());
+        for payment in complete {
+            match payment.unwrap_or(Err(StripeError::NotAsked)) {
+                Ok(payment) => chapter.payments.push(payment),
+                Err(error) => return Ok(Err(error)),
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::domain::evidence::Evidence;
 use crate::domain::identity::PaymentIds;
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::Recheck;
-use crate::domain::reconcile::{Facts, reconcile};
+use crate::domain::reconcile::{Facts, reconcile, reconcile_unwritten};
 use crate::domain::rules::{Elsewhere, Memory};
 use crate::host::elsewhere::{Claim, elsewhere};
 use crate::host::read::{Reading, read};
@@ -79,8 +79,36 @@ impl<'a> Matter<'a> {
         }
     }
 
+    /// Notes in whose books its payments are; gives whether that says more than was known.
+    pub(super) fn note_elsewhere(&mut self, found: Elsewhere) -> bool {
+        let is_new = found
+            .0
+            .iter()
+            .any(|it| self.elsewhere.0.get(it.0) != Some(it.1));
+        self.elsewhere.0.extend(found.0);
+        is_new
+    }
+
     pub(super) fn decide(&self, treatment: &Treatment, reading: &Reading, booked: Booked) -> Plan {
-        let facts = Facts {
+        let facts = self.facts(treatment, reading, booked);
+        let evidence = self.evidence().unwrap_or_default();
+        self.asking_again(reconcile(&facts, &evidence, &treatment.rules))
+    }
+
+    /// The same where it is not written.
+    pub(super) fn decide_unwritten(&self, treatment: &Treatment, reading: &Reading) -> Plan {
+        let facts = self.facts(treatment, reading, Booked::Before);
+        let evidence = self.evidence().unwrap_or_default();
+        self.asking_again(reconcile_unwritten(&facts, &evidence, &treatment.rules))
+    }
+
+    fn facts<'f>(
+        &'f self,
+        treatment: &Treatment,
+        reading: &'f Reading,
+        booked: Booked,
+    ) -> Facts<'f> {
+        Facts {
             invoice: &reading.invoice,
             rows: &reading.payments,
             memory: &self.memory,
@@ -88,9 +116,11 @@ impl<'a> Matter<'a> {
             has_refunded_column: treatment.mapping.payments.refunded.is_some(),
             just_booked: booked == Booked::JustNow,
             now: now(),
-        };
-        let evidence = self.evidence().unwrap_or_default();
-        let mut plan = reconcile(&facts, &evidence, &treatment.rules);
+        }
+    }
+
+    /// Where something has to be asked again, the next sweep does.
+    fn asking_again(&self, mut plan: Plan) -> Plan {
         if self.is_outdated() {
             plan.recheck = Recheck::NextSweep;
         }
@@ -142,16 +172,21 @@ impl<'a> Opened<'a> {
         }
     }
 
-    /// The payments that would be booked.
-    fn claims(&self) -> Vec<PaymentIds> {
-        let changes = self.plan.payments.iter();
-        changes
-            .filter_map(|change| match change {
-                PaymentChange::Insert(payment) => Some(payment.ids.clone()),
-                PaymentChange::Update(_) => None,
-            })
-            .collect()
+    /// What was decided, where it is not written.
+    pub(super) fn unwritten(&self, treatment: &Treatment) -> Plan {
+        self.matter.decide_unwritten(treatment, &self.reading)
     }
+}
+
+/// The payments that a plan books.
+pub(super) fn claims(plan: &Plan) -> Vec<PaymentIds> {
+    let changes = plan.payments.iter();
+    changes
+        .filter_map(|change| match change {
+            PaymentChange::Insert(payment) => Some(payment.ids.clone()),
+            PaymentChange::Update(_) => None,
+        })
+        .collect()
 }
 
 /// Reads what there is about these invoices, without a lock, and decides; one
@@ -209,7 +244,7 @@ fn look_elsewhere(treatment: &Treatment, opened: &mut [Opened]) {
     let claiming: Vec<(&mut Opened, Vec<PaymentIds>)> = opened
         .iter_mut()
         .map(|opened| {
-            let payments = opened.claims();
+            let payments = claims(&opened.plan);
             (opened, payments)
         })
         .filter(|(_, payments)| !payments.is_empty())

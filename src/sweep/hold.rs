@@ -15,7 +15,8 @@ use crate::domain::recheck::HELD;
 use crate::host::read::Reading;
 use crate::ledger::issues::{self, Held, Holds, Subject};
 
-/// The plan without what it would change, where that is a person's affair;
+/// The plan without what it would change, where that is a person's affair: as the
+/// invoice stands ([`reconcile_unwritten`](crate::domain::reconcile::reconcile_unwritten)),
 /// with the issues that say so, unless a person has settled this very plan.
 ///
 /// What somebody undid is never done again without their word, whoever asks;
@@ -26,6 +27,7 @@ pub(super) fn left_to_a_person(
     insistence: Insistence,
     invoice: &Invoice,
     plan: &Plan,
+    as_it_stands: impl FnOnce() -> Plan,
 ) -> Option<Plan> {
     let undone = holds.of(&invoice.id, IssueKind::RepairUndone);
     let issues = if undone.is_empty() || insistence == Insistence::Decided {
@@ -40,12 +42,7 @@ pub(super) fn left_to_a_person(
     } else {
         undone_issues(invoice, undone, plan)
     };
-    let mut left = plan.clone();
-    if !plan.payments.is_empty() {
-        // Too much, but only if the payments were booked.
-        left.issues
-            .retain(|issue| issue.kind != IssueKind::Overpaid);
-    }
+    let mut left = as_it_stands();
     left.issues.extend(issues);
     left.recheck = left.recheck.sooner(HELD);
     left.payments.clear();
@@ -84,7 +81,7 @@ fn undone_issues(invoice: &Invoice, undone: &[Held], plan: &Plan) -> Vec<Issue> 
 /// The plan with some of its payments.
 fn part(plan: &Plan, takes: impl Fn(&PaymentIds) -> bool) -> Plan {
     let mut part = plan.clone();
-    part.payments.retain(|change| takes(ids_of(change)));
+    part.payments.retain(|change| takes(change.ids()));
     part
 }
 
@@ -154,13 +151,13 @@ fn still_undone(invoice: &Invoice, held: &Held, plan: &Plan) -> Issue {
     let unknown = plan
         .payments
         .iter()
-        .map(ids_of)
+        .map(PaymentChange::ids)
         .filter(|ids| !is_known(&known, ids));
     let unknown: Vec<Value> = unknown.map(all).collect();
     let waits: Vec<Value> = plan
         .payments
         .iter()
-        .map(ids_of)
+        .map(PaymentChange::ids)
         .filter(|ids| is_known(&came_since, ids))
         .map(all)
         .chain(unknown.iter().cloned())
@@ -210,7 +207,7 @@ fn is_given_up(settled: &[Held], plan: &Plan) -> bool {
     }
     plan.payments
         .iter()
-        .all(|change| settled.iter().any(|held| held.is_of(ids_of(change))))
+        .all(|change| settled.iter().any(|held| held.is_of(change.ids())))
 }
 
 impl Held {
@@ -243,13 +240,6 @@ fn is_known(known: &[Value], ids: &PaymentIds) -> bool {
             .filter_map(Value::as_array)
             .any(|of| of.contains(id))
     })
-}
-
-fn ids_of(change: &PaymentChange) -> &PaymentIds {
-    match change {
-        PaymentChange::Insert(new) => &new.ids,
-        PaymentChange::Update(update) => &update.ids,
-    }
 }
 
 fn all(ids: &PaymentIds) -> Value {

@@ -1,6 +1,7 @@
 //! One invoice, at the press of a button: everything that is known of it is
 //! asked about, now.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use pgrx::prelude::PgSqlErrorCode;
@@ -10,6 +11,7 @@ use super::apply::apply;
 use super::case::Case;
 use super::connect;
 use super::report::Report;
+use super::sessions::with_known_sessions;
 use super::treatment::{Insistence, Mode, Treatment};
 use super::turn::require_fresh_snapshots;
 use crate::domain::evidence::Evidence;
@@ -92,10 +94,11 @@ pub(crate) fn ask(
         about: invoice.to_owned(),
         ids,
         created: None,
+        sessionless: BTreeSet::new(),
     };
     let wanted = connect::reading(settings, mapping);
     let gathered = gather(
-        vec![question],
+        with_known_sessions(vec![question]),
         connection,
         wanted,
         Instant::now() + PATIENCE,

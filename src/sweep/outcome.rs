@@ -7,6 +7,7 @@ use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::{HELD, Recheck};
+use crate::domain::resolution::{ATTEMPTED, attempted};
 use crate::ledger::changes::Change;
 use crate::ledger::events::Verdict;
 use crate::pg::Problem;
@@ -78,6 +79,7 @@ impl Outcome {
                 "table": problem.table(),
                 "column": problem.column(),
                 "wanted": wanted(&plan),
+                (ATTEMPTED): attempted(&plan),
             })),
         );
         plan.recheck = Recheck::NextSweep;
@@ -121,7 +123,8 @@ impl Outcome {
             let issue = issues.iter().find(|i| i.kind == IssueKind::ApplyFailed)?;
             Some(issue.summary.as_str())
         };
-        self.postponed.as_deref().or_else(refused)
+        let unread = || self.plan.unread.as_deref();
+        self.postponed.as_deref().or_else(refused).or_else(unread)
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -156,6 +159,7 @@ pub(super) fn overridden(invoice: &Invoice, plan: &Plan) -> Issue {
     )
     .with_evidence(json!({
         "wanted": wanted(plan),
+        (ATTEMPTED): attempted(plan),
         "found": {
             "status": invoice.status_word,
             "amount_paid": invoice.amount_paid.value().map(|money| money.to_string()),

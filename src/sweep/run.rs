@@ -1,7 +1,7 @@
 //! A sweep: what Stripe's events told of, the invoices that Stripe has to be
 //! asked about, and those whose own rows do not agree; batch by batch.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use super::feed;
 use super::inbox;
 use super::outage::Outage;
 use super::report::{Failure, Report};
+use super::sessions::with_known_sessions;
 use super::treatment::{Insistence, Mode, Treatment};
 use super::turn::{Turn, require_fresh_snapshots};
 use crate::alert;
@@ -75,7 +76,7 @@ pub(crate) fn sweep(
     let mut turn = Turn::NotNeeded;
     if mode == Mode::Write {
         require_fresh_snapshots()?;
-        turn = Turn::take(transactions, 0);
+        turn = Turn::of_sweeps(transactions);
     }
     if matches!(turn, Turn::Others) {
         return Ok(another_runs());
@@ -289,6 +290,7 @@ impl Sweep<'_> {
                 about,
                 ids,
                 created,
+                sessionless: BTreeSet::new(),
             });
         };
         for (waiting, invoice) in chosen.events {
@@ -303,7 +305,7 @@ impl Sweep<'_> {
             }
         }
         let mut gathering = Gathering::start(
-            questions,
+            with_known_sessions(questions),
             connection.clone(),
             self.reading.clone(),
             self.questions_until,

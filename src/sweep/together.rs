@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 
 use pgrx::prelude::PgSqlErrorCode;
 
-use super::case::{Booked, Matter, Opened, recall};
+use super::case::{Booked, Matter, Opened, claims, recall};
+use super::claim::lock_payments;
 use super::hold::left_to_a_person;
 use super::outcome::Outcome;
 use super::report::record::Settled;
 use super::treatment::Treatment;
 use crate::domain::plan::{PaymentChange, Plan};
+use crate::host::elsewhere::{Claim, elsewhere};
 use crate::host::lock::{Patience, read_locked};
 use crate::host::mapping::Mapping;
 use crate::host::owner::Firing;
@@ -66,7 +68,7 @@ pub(super) fn write_together<'a>(
     }
     Ok(held
         .into_iter()
-        .map(|held| (held.matter.place, held.settled(mapping)))
+        .map(|held| (held.matter.place, held.settled(treatment)))
         .collect())
 }
 
@@ -106,16 +108,54 @@ fn hold<'a>(
             intended,
         })
     });
-    let held: Vec<Held> = held.collect();
+    let held = claim_payments(treatment, held.collect(), patience);
     let holds = issues::held(&ids);
     let is_left = |held: &Held| {
         let invoice = &held.before.invoice;
-        left_to_a_person(&holds, treatment.insistence, invoice, &held.intended).is_some()
+        let plan = &held.intended;
+        left_to_a_person(&holds, treatment.insistence, invoice, plan, || plan.clone()).is_some()
     };
     if held.iter().any(is_left) {
         return Err(undone_meanwhile());
     }
     Ok(held)
+}
+
+/// Locks the payments that are to be booked, after the invoices, and looks anew into other
+/// invoices' books: whoever booked one of them meanwhile has committed by then.
+/// Left out, with [`Patience::Skip`], are invoices of which somebody else has a payment.
+fn claim_payments<'a>(
+    treatment: &Treatment,
+    mut held: Vec<Held<'a>>,
+    patience: Patience,
+) -> Vec<Held<'a>> {
+    let payments: Vec<_> = held.iter().map(|held| claims(&held.intended)).collect();
+    let mut had = lock_payments(&payments, patience).into_iter();
+    held.retain(|_| had.next() == Some(true));
+    let claiming: Vec<(&mut Held, Vec<_>)> = held
+        .iter_mut()
+        .map(|held| {
+            let payments = claims(&held.intended);
+            (held, payments)
+        })
+        .filter(|(_, payments)| !payments.is_empty())
+        .collect();
+    if !claiming.is_empty() {
+        let asked: Vec<Claim> = claiming
+            .iter()
+            .map(|(held, payments)| Claim {
+                invoice: held.matter.case.invoice,
+                payments,
+            })
+            .collect();
+        let found = elsewhere(treatment.mapping, &asked);
+        for ((held, _), found) in claiming.into_iter().zip(found) {
+            if held.matter.note_elsewhere(found) {
+                held.intended = held.matter.decide(treatment, &held.before, Booked::Before);
+            }
+        }
+    }
+    held
 }
 
 /// Payments first, then the invoices as the rows, and whatever the host's
@@ -175,9 +215,14 @@ fn did_not_stay() -> Problem {
 }
 
 impl<'a> Held<'a> {
-    fn settled(self, mapping: &Mapping) -> Settled<'a> {
-        let changes = differences(mapping, &self.before, &self.after);
-        let outcome = Outcome::written(self.after.invoice, self.intended, self.plan, changes);
+    fn settled(self, treatment: &Treatment) -> Settled<'a> {
+        let changes = differences(treatment.mapping, &self.before, &self.after);
+        let plan = if self.plan.changes_nothing() {
+            self.plan
+        } else {
+            self.matter.decide_unwritten(treatment, &self.after)
+        };
+        let outcome = Outcome::written(self.after.invoice, self.intended, plan, changes);
         Settled::of(&self.matter, outcome)
     }
 }

@@ -3,7 +3,8 @@
 use pgrx::prelude::PgSqlErrorCode;
 
 use crate::ledger::runs;
-use crate::pg::{Problem, SessionLock, Transactions, identity};
+use crate::pg::lock::{Purpose, SessionLock, try_lock_transaction};
+use crate::pg::{Problem, Transactions, identity};
 
 /// One sweep at a time per database, and one backfill beside it.
 pub(super) enum Turn {
@@ -20,17 +21,21 @@ pub(super) enum Turn {
 impl Turn {
     /// `None` where another backfill is under way.
     pub(super) fn of_backfills(transactions: Transactions) -> Option<Self> {
-        match Self::take(transactions, 1) {
+        match Self::take(transactions, Purpose::Backfill) {
             Self::Others => None,
             turn => Some(turn),
         }
     }
 
-    pub(super) fn take(transactions: Transactions, what: u32) -> Self {
-        let key = runs::lock_key();
+    pub(super) fn of_sweeps(transactions: Transactions) -> Self {
+        Self::take(transactions, Purpose::Sweep)
+    }
+
+    fn take(transactions: Transactions, purpose: Purpose) -> Self {
+        let class = runs::lock_class();
         if transactions.are_own() {
-            SessionLock::try_take(key, what).map_or(Self::Others, Self::OfTheSession)
-        } else if runs::try_lock_transaction(key, what) {
+            SessionLock::try_take(class, purpose).map_or(Self::Others, Self::OfTheSession)
+        } else if try_lock_transaction(class, 0, purpose) {
             Self::OfTheTransaction
         } else {
             Self::Others

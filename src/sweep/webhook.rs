@@ -3,6 +3,7 @@
 //! Verified, then stored, then acted on within a budget of time. What was
 //! stored is safe: Stripe may be told so, and a sweep does the rest.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use pgrx::prelude::PgSqlErrorCode;
@@ -13,6 +14,7 @@ use super::connect;
 use super::inbox::Own;
 use super::refusals::{ENDINGS, REFUSALS};
 use super::report::Report;
+use super::sessions::{recall_sessions, with_known_sessions};
 use super::treatment::{Insistence, Mode, Treatment};
 use super::turn::require_fresh_snapshots;
 use crate::domain::event::Event;
@@ -191,9 +193,15 @@ fn gather_evidence(
                 "it does not say that it is of this mode and account".to_owned()
             ));
         }
-        let Ok(Some(payment)) = read_snapshot(&event.snapshot, event.created, &reading) else {
+        let Ok(Some(mut payment)) = read_snapshot(&event.snapshot, event.created, &reading) else {
             return Ok(Err("the event alone does not tell enough".to_owned()));
         };
+        recall_sessions(std::iter::once(&mut payment));
+        if payment.lacks_session() && payment.ids.session.is_none() {
+            return Ok(Err(
+                "the checkout session of this payment was not read".to_owned()
+            ));
+        }
         return Ok(Ok(vec![Evidence::Payment(payment)]));
     }
     let Some(connection) = connect::connection()? else {
@@ -203,8 +211,10 @@ fn gather_evidence(
         about: event.id.clone(),
         ids: vec![money.to_owned()],
         created: None,
+        sessionless: BTreeSet::new(),
     };
-    let gathered = gather(vec![question], connection, reading, deadline)?;
+    let questions = with_known_sessions(vec![question]);
+    let gathered = gather(questions, connection, reading, deadline)?;
     connect::count_reads();
     *cost = gathered.cost;
     let finding = gathered.findings.into_iter().next();

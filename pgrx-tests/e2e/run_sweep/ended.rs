@@ -86,7 +86,7 @@ fn after_cancel_the_same_session_goes_on() {
         assert_eq!(error.sqlstate, "57014", "{how}: {error:?}");
         let held: i64 = sweeping
             .query_one(
-                "select count(*) from pg_locks where pid = pg_backend_pid() and locktype = 'advisory'",
+                "select count(*) from pg_locks where pid = pg_backend_pid() and locktype = 'object'",
                 &[],
             )
             .expect("the session lives")

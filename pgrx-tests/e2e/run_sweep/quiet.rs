@@ -28,7 +28,7 @@ const HELD: &str = "
     where a.pid = $1";
 
 /// The lock by which one sweep works at a time.
-const ITS_TURN: &str = "advisory ExclusiveLock";
+const ITS_TURN: &str = "object ExclusiveLock";
 
 fn held(observer: &mut Client, process: i32) -> Vec<String> {
     let row = observer.query_one(HELD, &[&process]);

@@ -41,6 +41,14 @@ enum Work {
 impl Work {
     const ALL: [Self; 4] = [Self::Sweep, Self::Backfill, Self::Buttons, Self::Webhooks];
 
+    /// Within so many requests it is ended: those that ask one after the other take long.
+    fn requests(self) -> usize {
+        match self {
+            Self::Sweep | Self::Backfill => INVOICES * 3 / 4,
+            Self::Buttons | Self::Webhooks => 20,
+        }
+    }
+
     /// Until all is done or the session is ended.
     fn run(self, site: &Site, session: &mut Client) -> Result<(), postgres::Error> {
         match self {
@@ -144,7 +152,7 @@ impl Site {
             .batch_execute(RESTORE)
             .expect("all is put back");
         self.stripe.reset_requests();
-        let requests = dice.below(INVOICES * 3 / 4);
+        let requests = dice.below(works.iter().map(|work| work.requests()).max().unwrap_or(1));
         let pause = Duration::from_micros(dice.below(10_000).try_into().expect("fits"));
         let mut sessions: Vec<Client> = works.iter().map(|_| self.session()).collect();
         let processes: Vec<i32> = sessions.iter_mut().map(pid).collect();
@@ -154,7 +162,7 @@ impl Site {
                 .zip(works)
                 .map(|(session, work)| scope.spawn(|| work.run(self, session)))
                 .collect();
-            wait_until("the moment has come", || {
+            wait_until(&format!("request {requests} of {works:?}"), || {
                 self.stripe.count_of("/v1/") >= requests
                     || running.iter().all(|running| running.is_finished())
             });

@@ -161,7 +161,12 @@ impl Draft {
                 return;
             }
             PaymentStatus::Paid | PaymentStatus::Refunded | PaymentStatus::Disputed => {
-                self.compare_amount(row, receipt, facts);
+                if receipt.payment.lacks_session() {
+                    // How much of it is a gratuity is not known.
+                    self.plan.undecided.insert(IssueKind::AmountMismatch);
+                } else {
+                    self.compare_amount(row, receipt, facts);
+                }
                 self.follow(row, receipt, facts, rules)
             }
         };

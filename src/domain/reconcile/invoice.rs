@@ -96,6 +96,7 @@ impl Draft {
         why: String,
     ) {
         self.plan.undecided.insert(IssueKind::Overpaid);
+        self.conclude_nothing_from_no_change();
         let is_paid = invoice.status == InvoiceStatus::Paid;
         if is_paid && !after.iter().any(PaymentRow::was_received) {
             self.note_paid_without_payment(invoice);

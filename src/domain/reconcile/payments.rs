@@ -24,6 +24,8 @@ impl Draft {
         let label = facts.invoice.label();
         let key = payment.ids.key();
         let name = key.unwrap_or("a payment");
+        let references = &payment.invoice_references;
+        let is_named = references.iter().any(|r| facts.invoice.answers_to(r));
         if let (Some(ours), Some(theirs)) = (rules.livemode, payment.livemode)
             && ours != theirs
         {
@@ -55,6 +57,8 @@ impl Draft {
             }
             PaymentState::Unknown { field, value } => {
                 self.conclude_nothing_from_absence();
+                let ids = payment.ids.each().map(str::to_owned);
+                self.plan.unclear.extend(ids);
                 self.issues.push(
                     Issue::new(
                         IssueKind::UnknownStatus,
@@ -67,13 +71,15 @@ impl Draft {
                 return None;
             }
         };
-        let references = &payment.invoice_references;
         // What stands in this invoice's books was put there by somebody's word.
         let is_booked = facts
             .rows
             .iter()
             .any(|row| row.was_received() && row.ids.same_payment(&payment.ids));
-        let is_named = references.iter().any(|r| facts.invoice.answers_to(r));
+        if payment.lacks_session() && !is_booked {
+            self.leave_until_session_is_read(payment, name);
+            return None;
+        }
         if !references.is_empty() && !is_named && !is_booked {
             self.issues.push(
                 Issue::new(
@@ -117,6 +123,18 @@ impl Draft {
         };
         self.remember(&receipt, facts);
         Some(receipt)
+    }
+
+    /// The session may name the invoice, or a part of the money as a gratuity.
+    fn leave_until_session_is_read(&mut self, payment: &StripePayment, name: &str) {
+        let why = format!("{name}: not enough is known, its checkout session was not read");
+        self.reason(why.clone());
+        self.plan.unread.get_or_insert(why);
+        for id in payment.ids.each() {
+            self.plan.judged.remove(id);
+        }
+        self.conclude_nothing_from_absence();
+        self.recheck = Recheck::NextSweep;
     }
 
     pub(super) fn reason(&mut self, reason: String) {

@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::evidence::{Dispute, Evidence, Gratuity, PaymentState, StripePayment};
+use crate::domain::evidence::{
+    Dispute, Evidence, Gratuity, PaymentState, SessionSide, StripePayment,
+};
 use crate::domain::identity::{PaymentIds, StripeId};
 use crate::domain::invoice::{Field, Invoice};
 use crate::domain::money::{AmountUnit, Currency, Money};
@@ -126,6 +128,7 @@ pub(super) fn stripe(texts: &[&str], state: PaymentState) -> StripePayment {
         tells_returns: true,
         refunded: 0,
         dispute: None,
+        session_side: SessionSide::Read,
         livemode: Some(true),
         gratuity: Gratuity::None,
         invoice_references: Vec::new(),
@@ -165,6 +168,11 @@ impl StripePayment {
 
     pub(super) fn naming(mut self, invoice: &str) -> Self {
         self.invoice_references.push(invoice.into());
+        self
+    }
+
+    pub(super) fn without_session_read(mut self) -> Self {
+        self.session_side = SessionSide::Unread;
         self
     }
 

@@ -9,7 +9,7 @@ use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
 use crate::domain::invoice::Invoice;
 use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::PaymentChange;
-use crate::ledger::issues::{self, Asked, Judged, Subject};
+use crate::ledger::issues::{self, Judged, Subject};
 use crate::ledger::{changes, checks, memory};
 use crate::pg::Problem;
 use crate::sweep::case::Matter;
@@ -62,15 +62,7 @@ pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<(), Problem> 
             });
         }
         found.extend(plan.issues.iter().map(|issue| (subject(invoice), issue)));
-        let asked = match evidence {
-            Some(_) => Asked::Yes,
-            None => Asked::No,
-        };
-        judged.push(Judged {
-            invoice: &invoice.id,
-            plan,
-            asked,
-        });
+        judged.push(Judged { invoice, plan });
         if let Some(evidence) = evidence {
             lessons.push(memory::Lesson {
                 invoice: &invoice.id,

@@ -1,0 +1,112 @@
+//! One fact is one issue, told once, for as long as it lasts: two days of sweeps, with
+//! Stripe asked by every other of them.
+
+use stripe_double::Checkout;
+
+use super::look;
+use crate::harness::Shop;
+use crate::harness::sale::Sale;
+
+/// `kind state told` of every issue that there ever was.
+fn history(shop: &mut Shop) -> Vec<String> {
+    shop.texts(
+        "select format('%s %s %s', x.kind, x.state,
+            (select count(*) from invoice_sync.alert_issue t where t.issue_id = x.id))
+        from invoice_sync.issue x order by x.kind, x.id",
+    )
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Two days pass, a sweep each hour; Stripe is asked about everything
+/// that is open by every fourth, and by those between about what is due.
+fn two_days(shop: &mut Shop) {
+    for sweep in 0..48 {
+        if sweep % 4 == 0 {
+            look(shop);
+        } else {
+            shop.sweep();
+        }
+    }
+}
+
+fn refuse(shop: &mut Shop, intent: &str) {
+    shop.execute(&format!(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'closed'; end $$;
+        create trigger refuse before insert on payments for each row
+            when (new.stripe_payment_intent = '{intent}') execute function refuse()"
+    ));
+}
+
+/// Another payment for the invoice, which its metadata names.
+fn another(shop: &Shop, number: &str) -> String {
+    let named = Checkout::new(10_000, "usd").metadata("invoice_id", number);
+    shop.stripe.checkout(named).pay().intent_id()
+}
+
+#[test]
+fn too_much_by_the_rows_stays_one_issue_while_more_of_it_was_undone() {
+    let mut shop = Shop::open();
+    Sale::unbooked(&mut shop, "INV-1");
+    shop.sweep();
+    shop.execute(
+        "insert into payments (invoice_id, payment_name, payment_status, total_amount)
+        select id, 'Cash', 'Paid', 50 from invoices",
+    );
+    another(&shop, "INV-1");
+    let booked = shop.sweep()["runId"].clone();
+    shop.json(&format!("invoice_sync.undo({booked})"));
+    two_days(&mut shop);
+    assert_eq!(
+        history(&mut shop),
+        ["overpaid open 2", "repair_undone open 0"]
+    );
+}
+
+#[test]
+fn a_refusal_is_one_issue_while_other_payments_come() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    refuse(&mut shop, &sale.intent);
+    shop.sweep();
+    another(&shop, "INV-1");
+    two_days(&mut shop);
+    assert_eq!(
+        history(&mut shop),
+        ["apply_failed open 1", "event_failing open 1"]
+    );
+    shop.execute("drop trigger refuse on payments");
+    look(&mut shop);
+    let wanted = [
+        "apply_failed resolved 1",
+        "event_failing resolved 1",
+        "overpaid open 1",
+    ];
+    assert_eq!(history(&mut shop), wanted);
+}
+
+#[test]
+fn an_undone_repair_stays_undone_whatever_is_in_its_way_for_a_while() {
+    let mut shop = Shop::open();
+    Sale::unbooked(&mut shop, "INV-1");
+    let run = shop.sweep()["runId"].clone();
+    shop.json(&format!("invoice_sync.undo({run})"));
+    look(&mut shop);
+    // Cash of the same amount: the payment might be this one, and is not wanted now.
+    shop.execute(
+        "insert into payments (invoice_id, payment_name, payment_status, total_amount)
+        select id, 'Cash', 'Paid', 100 from invoices",
+    );
+    look(&mut shop);
+    shop.execute("delete from payments");
+    shop.execute("update invoices set invoice_status = 'Sent', amount_paid = 0, balance_due = 100");
+    two_days(&mut shop);
+    assert_eq!(shop.text("select count(*) from payments"), Some("0".into()));
+    let undone = history(&mut shop);
+    let undone: Vec<_> = undone
+        .iter()
+        .filter(|it| it.starts_with("repair"))
+        .collect();
+    assert_eq!(undone, ["repair_undone open 0"]);
+}
