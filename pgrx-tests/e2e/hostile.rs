@@ -1,6 +1,7 @@
 //! Attackers: for each kind a role, and what it cannot get.
 
 mod default_privileges;
+mod faults;
 mod locks;
 mod page;
 mod rpc_callers;

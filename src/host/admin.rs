@@ -6,11 +6,12 @@ use serde_json::Value;
 
 use super::settings::Settings;
 use crate::pg::identity::{as_table_owner, is_rpc};
-use crate::pg::{Problem, sql};
+use crate::pg::{Problem, sql, while_checked};
 
 /// The function that `settings.rpc_admin_check` names.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize, PartialEq)]
 pub(crate) struct AdminCheck {
+    oid: u32,
     /// Quoted, with its schema.
     name: String,
     owner: u32,
@@ -19,6 +20,7 @@ pub(crate) struct AdminCheck {
 
 const FIND: &str = "
     select jsonb_build_object(
+        'oid', p.oid::bigint,
         'name', format('%I.%I', n.nspname, p.proname),
         'owner', p.proowner::bigint,
         'answers_boolean', p.prorettype = 'boolean'::regtype and not p.proretset and p.prokind = 'f')
@@ -31,17 +33,14 @@ impl AdminCheck {
     /// not answer with a boolean.
     pub(crate) fn find(settings: &Settings) -> Result<Self, Problem> {
         let name = settings.rpc_admin_check.as_str();
-        let found = sql::fetch_one(FIND, &[Some(name)])
-            .map(serde_json::from_value::<Self>)
-            .and_then(Result::ok)
-            .ok_or_else(|| {
-                Problem::new(
-                    PgSqlErrorCode::ERRCODE_UNDEFINED_FUNCTION,
-                    format!("function {name}() does not exist"),
-                )
-                .detail("The setting rpc_admin_check names it.")
-                .hint("Write its name with its schema, such as public.is_admin; it takes no arguments.")
-            })?;
+        let found = look_up(name).ok_or_else(|| {
+            Problem::new(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_FUNCTION,
+                format!("function {name}() does not exist"),
+            )
+            .detail("The setting rpc_admin_check names it.")
+            .hint("Write its name with its schema, such as public.is_admin; it takes no arguments.")
+        })?;
         if found.answers_boolean {
             return Ok(found);
         }
@@ -52,12 +51,36 @@ impl AdminCheck {
         .detail("The setting rpc_admin_check names it."))
     }
 
-    /// Asks it, with the rights of its owner.
-    fn says_yes(&self) -> bool {
+    /// Asks it, with the rights of its owner. Fails with 55000 where the name is another function's, or another
+    /// owner's, at the moment of the call.
+    fn says_yes(&self, settings: &Settings) -> bool {
         let question = format!("select to_jsonb({}())", self.name);
-        let answer = as_table_owner(self.owner.into(), || sql::fetch_one(&question, &[]));
+        let answer = while_checked(self.is_as_it_was(settings), || {
+            as_table_owner(self.owner.into(), || sql::fetch_one(&question, &[]))
+        });
         answer == Some(Value::Bool(true))
     }
+
+    fn is_as_it_was(&self, settings: &Settings) -> impl Fn() + use<> {
+        let (then, name) = (self.clone(), settings.rpc_admin_check.clone());
+        move || {
+            let now = look_up(&name);
+            if now.as_ref() != Some(&then) {
+                Problem::new(
+                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!("function {}() is not the one that was looked up", then.name),
+                )
+                .detail("It was replaced or given to another owner at this moment.")
+                .raise();
+            }
+        }
+    }
+}
+
+fn look_up(name: &str) -> Option<AdminCheck> {
+    sql::fetch_one(FIND, &[Some(name)])
+        .map(serde_json::from_value)
+        .and_then(Result::ok)
 }
 
 /// Fails with 42501 for an RPC caller who is no admin.
@@ -65,8 +88,9 @@ pub(crate) fn require_admin() -> Result<(), Problem> {
     if !is_rpc() {
         return Ok(());
     }
-    let check = AdminCheck::find(&Settings::load()?)?;
-    if check.says_yes() {
+    let settings = Settings::load()?;
+    let check = AdminCheck::find(&settings)?;
+    if check.says_yes(&settings) {
         return Ok(());
     }
     Err(Problem::new(

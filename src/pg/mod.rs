@@ -16,7 +16,7 @@ mod triggers;
 mod workers;
 
 pub(crate) use problem::{Problem, keep_backtraces_out};
-pub(crate) use relation::Relation;
+pub(crate) use relation::{Relation, while_checked};
 pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number};
 pub(crate) use subtransaction::{in_subtransaction, in_subtransaction_of_a_run};
 pub(crate) use transactions::{LOCK_PATIENCE, Transactions, with_lock_patience};

@@ -1,7 +1,8 @@
-//! A table that was looked up before: locked, and compared with what it was, before it is used again.
+//! What was looked up by name: compared with what it was before it is used again, and a table locked before that.
 
 use std::cell::RefCell;
 use std::ffi::CString;
+use std::rc::Rc;
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
@@ -25,8 +26,8 @@ pub(crate) struct Relation {
 const REPLACED: &str = "a table is not the one that was looked up: ";
 
 thread_local! {
-    /// The tables that the statements of this moment name.
-    static IN_USE: RefCell<Vec<Relation>> = const { RefCell::new(Vec::new()) };
+    /// Checks of what the statements of this moment name.
+    static IN_USE: RefCell<Vec<Rc<dyn Fn()>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Relation {
@@ -83,11 +84,18 @@ impl Relation {
 
     /// Does `work`, whose statements name this table, once it is locked and found to be what it was.
     pub(crate) fn in_use<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.hold();
-        IN_USE.with_borrow_mut(|tables| tables.push(self.clone()));
-        let _ended = Ended;
-        work()
+        let table = self.clone();
+        while_checked(move || table.hold(), work)
     }
+}
+
+/// Does `work`, whose statements name something that was looked up: `check` raises an error where that is another one
+/// now. It is made at once, and again where the catalogs change before a statement is prepared.
+pub(crate) fn while_checked<T>(check: impl Fn() + 'static, work: impl FnOnce() -> T) -> T {
+    check();
+    IN_USE.with_borrow_mut(|checks| checks.push(Rc::new(check)));
+    let _ended = Ended;
+    work()
 }
 
 struct Ended;
@@ -101,22 +109,22 @@ impl Drop for Ended {
 /// Prepares a statement; again where the catalogs changed since its tables were compared. Renaming a schema
 /// takes no lock that one could wait for, so the count of changes tells (as in `RangeVarGetRelidExtended`).
 pub(super) fn prepared<T>(mut prepare: impl FnMut() -> T) -> T {
-    let tables = IN_USE.with_borrow(Clone::clone);
+    let checks = IN_USE.with_borrow(Clone::clone);
     loop {
         // SAFETY: a plain read of the backend's state.
         let before = unsafe { pg_sys::SharedInvalidMessageCounter };
         let statement = prepare();
         // SAFETY: as above.
-        if tables.is_empty() || before == unsafe { pg_sys::SharedInvalidMessageCounter } {
+        if checks.is_empty() || before == unsafe { pg_sys::SharedInvalidMessageCounter } {
             return statement;
         }
-        tables.iter().for_each(Relation::hold);
+        checks.iter().for_each(|check| check());
     }
 }
 
 /// Whether a statement may be prepared anew because of tables in use.
 pub(super) fn are_in_use() -> bool {
-    IN_USE.with_borrow(|tables| !tables.is_empty())
+    IN_USE.with_borrow(|checks| !checks.is_empty())
 }
 
 /// Whether this is the error of a table that was replaced. To be asked of errors raised in Rust only, which

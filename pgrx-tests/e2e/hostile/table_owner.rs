@@ -5,11 +5,12 @@ mod attacks;
 mod doors;
 
 use postgres::{Client, SimpleQueryMessage};
+use stripe_double::{Config, Double, Key};
 
 use self::attacks::{ATTACKS, HOOKS};
 use self::doors::{Caller, DOORS, Door};
 use crate::harness::sender::SECRET;
-use crate::harness::{Shop, connect_as, tell};
+use crate::harness::{DEFAULT_TABLES, KEY, Shop, connect_as, tell};
 
 /// A database whose tables belong to an attacker, with a hook in every place where code of theirs runs.
 pub struct Scene {
@@ -29,7 +30,13 @@ pub struct Roles {
 
 impl Scene {
     fn open(name: &str) -> Self {
-        let mut shop = Shop::open();
+        // Without the feed, which every sweep would read through once more with each attempt.
+        let stripe = Double::start(Config {
+            keys: vec![Key::new(KEY).without("rak_event_read")],
+            noise_events: false,
+            ..Config::default()
+        });
+        let mut shop = Shop::with(stripe.expect("the stand-in starts"), DEFAULT_TABLES);
         shop.use_secret("stripe_webhook_secret", SECRET);
         let role = |what: &str| format!("{what}_{name}_{}", std::process::id());
         let roles = Roles {
@@ -167,6 +174,7 @@ fn try_all(name: &str, doors: &[Door]) -> usize {
                     continue;
                 }
                 scene.disarm();
+                scene.as_attacker("delete from payments; delete from invoices");
                 let calls = door.set(&mut scene);
                 scene.as_attacker("truncate hostile.log, hostile.fired");
                 scene.arm(&attack.replace("{attacker}", &scene.roles.attacker));
@@ -196,12 +204,12 @@ fn try_all(name: &str, doors: &[Door]) -> usize {
 
 #[test]
 fn a_table_owner_gets_no_more_rights_in_any_way_through_any_door() {
-    let halves: Vec<_> = DOORS
+    let parts: Vec<_> = DOORS
         .chunks(DOORS.len().div_ceil(3))
         .enumerate()
         .map(|(number, doors)| std::thread::spawn(move || try_all(&format!("part{number}"), doors)))
         .collect();
-    let tried: usize = halves
+    let tried: usize = parts
         .into_iter()
         .map(|part| {
             part.join()
