@@ -12,10 +12,8 @@ fn shop_without_fetching() -> (Shop, serde_json::Value) {
     let mut shop = Shop::with_webhooks();
     shop.execute("update invoice_sync.settings set stripe_fetch_on_webhook = false");
     Sale::unbooked(&mut shop, "INV-1");
-    let event = shop.stripe.events().into_iter();
-    let event = event
-        .filter(|event| event["type"] == "checkout.session.completed")
-        .next();
+    let mut event = shop.stripe.events().into_iter();
+    let event = event.find(|event| event["type"] == "checkout.session.completed");
     (shop, event.expect("a session was completed"))
 }
 
