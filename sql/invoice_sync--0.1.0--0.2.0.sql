@@ -9,10 +9,12 @@ as $$
     select 'invoice_sync in ' || current_database() where (select invoice_sync.require_admin())
 $$;
 
-alter function invoice_sync.find_currencies() security definer parallel restricted;
-alter function invoice_sync.issue_kinds()
-security definer stable parallel restricted
-set search_path to pg_catalog, pg_temp;
+alter function invoice_sync.find_currencies() security definer;
+alter function invoice_sync.find_currencies() parallel restricted;
+alter function invoice_sync.issue_kinds() security definer;
+alter function invoice_sync.issue_kinds() stable;
+alter function invoice_sync.issue_kinds() parallel restricted;
+alter function invoice_sync.issue_kinds() set search_path to pg_catalog, pg_temp;
 
 -- What is known of a payment never goes back in time.
 alter table stripe_payment add column as_of timestamptz;
