@@ -14,7 +14,11 @@ alter function invoice_sync.find_currencies() parallel restricted;
 alter function invoice_sync.issue_kinds() security definer;
 alter function invoice_sync.issue_kinds() stable;
 alter function invoice_sync.issue_kinds() parallel restricted;
-alter function invoice_sync.issue_kinds() set search_path to pg_catalog, pg_temp;
+do $$
+begin
+    alter function invoice_sync.issue_kinds() set search_path to pg_catalog, pg_temp;
+end
+$$;
 
 -- What is known of a payment never goes back in time.
 alter table stripe_payment add column as_of timestamptz;
