@@ -109,7 +109,7 @@ impl Outcome {
     }
 
     /// Something that Stripe said of it was too old to be acted on.
-    pub(super) fn to_be_asked_again(mut self) -> Self {
+    pub(super) fn ask_again(mut self) -> Self {
         self.plan.recheck = Recheck::NextSweep;
         self.postponed
             .get_or_insert_with(|| "something newer is known than what Stripe answered".to_owned());

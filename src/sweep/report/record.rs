@@ -27,7 +27,7 @@ impl<'a> Settled<'a> {
     pub(in crate::sweep) fn of(matter: &Matter<'a>, outcome: Outcome) -> Self {
         let evidence = matter.evidence();
         let outcome = if matter.is_outdated() {
-            outcome.to_be_asked_again()
+            outcome.ask_again()
         } else {
             outcome
         };
