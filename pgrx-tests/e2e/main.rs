@@ -13,6 +13,7 @@ mod harness;
 mod install;
 mod issues;
 mod limits;
+mod lives;
 mod money_cases;
 mod monitoring;
 mod operate;

@@ -78,6 +78,14 @@ fn take(shared: &Shared, stream: &TcpStream, number: u64, request: &Request) -> 
             answered(answer.status);
             send(stream, &answer, request.keep_alive)
         }
+        Action::Held => {
+            let answer = respond(shared, request);
+            answered(answer.status);
+            if !shared.connections.wait_for_release() {
+                return Ok(false);
+            }
+            send(stream, &answer, request.keep_alive)
+        }
         Action::Reset => {
             shared.connections.forget(number);
             socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))?;

@@ -162,6 +162,11 @@ impl Double {
         self.with(|store| store.clock.advance(seconds));
     }
 
+    /// Lets time pass without the clock: everything that has happened is so many seconds older.
+    pub fn age(&self, seconds: i64) {
+        self.with(|store| store.age(seconds));
+    }
+
     /// Waited before each answer from now on.
     pub fn set_latency(&self, latency: Duration) {
         lock(&self.shared.limits).latency = latency;
@@ -185,6 +190,17 @@ impl Double {
     /// Forgets all faults; requests that hang go on hanging.
     pub fn clear_faults(&self) {
         lock(&self.shared.faults).clear();
+    }
+
+    /// Sends the answers that are held back ([`Action::Held`](crate::Action::Held)); those of later
+    /// requests are held as before.
+    pub fn release_answers(&self) {
+        self.shared.connections.release();
+    }
+
+    /// How many answers are held back now.
+    pub fn answers_held(&self) -> usize {
+        self.shared.connections.held()
     }
 
     /// How many rules for faults may still strike.

@@ -44,6 +44,10 @@ pub enum Action {
     },
     /// The right answer, so much later.
     Latency(Duration),
+    /// The answer that was right when the request came, sent when [`Double::release_answers`] is called.
+    ///
+    /// [`Double::release_answers`]: crate::Double::release_answers
+    Held,
 }
 
 #[derive(Clone, Debug)]

@@ -75,6 +75,9 @@ struct Open {
     accepted: u64,
     streams: HashMap<u64, Arc<TcpStream>>,
     threads: usize,
+    /// Answers that are held back, and how often such were let go.
+    held: usize,
+    releases: u64,
 }
 
 impl Connections {
@@ -96,6 +99,30 @@ impl Connections {
             )
             .unwrap_or_else(PoisonError::into_inner);
         !state.stopping
+    }
+
+    /// Waits until held answers are let go; says whether the server goes on.
+    pub(crate) fn wait_for_release(&self) -> bool {
+        let mut state = lock(&self.state);
+        let before = state.releases;
+        state.held += 1;
+        let mut state = self
+            .changed
+            .wait_while(state, |open| !open.stopping && open.releases == before)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.held -= 1;
+        !state.stopping
+    }
+
+    /// Lets the answers go that are held back now.
+    pub(crate) fn release(&self) {
+        lock(&self.state).releases += 1;
+        self.changed.notify_all();
+    }
+
+    /// How many answers are held back now.
+    pub(crate) fn held(&self) -> usize {
+        lock(&self.state).held
     }
 
     /// Waits until the server stops.
