@@ -52,7 +52,10 @@ fn live(ground: &Ground, host: &Host, steps: &[Step]) -> Result<(), (usize, Stri
         let mut world = World::begin(ground, host);
         for (number, step) in steps.iter().enumerate() {
             at = number;
-            world.play(step)?;
+            let t = Instant::now();
+            let r = world.play(step);
+            if t.elapsed().as_millis() > 300 { println!("SLOW {:?} {step:?}", t.elapsed()); }
+            r?;
         }
         Ok(())
     }));

@@ -19,7 +19,7 @@ begin
     end loop;
     update invoice_sync.event
     set snapshot = jsonb_set(snapshot, '{created}', to_jsonb((snapshot ->> 'created')::bigint - seconds))
-    where snapshot ? 'created';
+    where jsonb_typeof(snapshot -> 'created') = 'number';
     update invoice_sync.feed
     set place = place
         || jsonb_build_object('read_at', (place ->> 'read_at')::bigint - seconds)

@@ -223,6 +223,7 @@ impl World<'_> {
         application
             .batch_execute(&locked)
             .map_err(|error| error.to_string())?;
+        self.execute("set lock_timeout = '150ms'");
         for door in doors {
             if let Some(call) = self.call(*door) {
                 let outcome = call.make(&mut self.db);
@@ -230,6 +231,7 @@ impl World<'_> {
                 self.played += 1;
             }
         }
+        self.execute("reset lock_timeout");
         application
             .batch_execute("rollback")
             .map_err(|error| error.to_string())

@@ -480,10 +480,13 @@ impl World<'_> {
             Trouble::Slow => Action::Latency(std::time::Duration::from_millis(30)),
             Trouble::Outage => Action::Status(503),
         };
-        let mut fault = Fault::new(action).on_path("/v1/").times(times);
-        if trouble == Trouble::Outage {
-            fault = fault.times(times * 8).should_retry("false");
-        }
+        // Tried again at once, so that a life does not wait.
+        let mut fault = Fault::new(action).on_path("/v1/").retry_after(0);
+        fault = match trouble {
+            Trouble::Outage => fault.times(times * 8).should_retry("false"),
+            Trouble::Reset | Trouble::Truncated => fault.times(1),
+            _ => fault.times(times),
+        };
         self.stripe.fault(fault);
         self.trouble = true;
     }

@@ -19,6 +19,8 @@ impl World<'_> {
             self.deliver_one(&event)?;
             self.came.push(event);
         }
+        // What is told only after an hour is told now.
+        self.time(2 * 60 * 60);
         self.settle()?;
         self.watch(Who::Machine)?;
         let wrong = self.judge_books();

@@ -37,7 +37,12 @@ pub fn write(seed: u64, length: usize) -> Vec<Step> {
         known: Vec::new(),
     };
     while script.steps.len() < length {
-        if script.steps.len() % STRETCH == STRETCH - 1 {
+        let since = script
+            .steps
+            .iter()
+            .rev()
+            .take_while(|step| **step != Step::Rest);
+        if since.count() >= STRETCH {
             script.steps.push(Step::Rest);
         } else {
             let step = script.any();
@@ -59,10 +64,12 @@ impl Script {
             70..=80 => Step::Door(self.door()),
             81..=84 => Step::Together(self.door(), self.door()),
             85..=87 => self.held(),
-            88 => self.locked(),
+            88 if self.dice.once_in(2) => self.locked(),
+            88 => self.failed_refund_of_a_locked_row(),
             89 => Step::Killed(self.door()),
             90..=91 => Step::Undo(self.dice.below(3)),
-            92..=93 => Step::Resolve {
+            92 => self.shared(),
+            93 => Step::Resolve {
                 issue: self.dice.below(8),
                 action: self.dice.below(6),
             },
@@ -282,6 +289,57 @@ impl Script {
         };
         let doors = (0..2).map(|number| Door::Webhook(number * 2)).collect();
         Step::Locked { bill, doors }
+    }
+
+    /// A refund is in the books, and fails while the invoice is locked: its news come, and
+    /// cannot be acted on at once.
+    fn failed_refund_of_a_locked_row(&mut self) -> Step {
+        let Some(index) = self.one(|known| known.paid && !known.is_disputed) else {
+            return self.sell();
+        };
+        let Known { sale, bill, .. } = self.known[index];
+        let amount = None;
+        self.steps.push(Step::Refund {
+            sale,
+            amount,
+            pending: true,
+        });
+        self.steps.push(Step::Deliver {
+            count: 20,
+            order: Order::AsTheyHappened,
+            twice: false,
+        });
+        self.steps.push(Step::Door(Door::RunSweep));
+        self.steps.push(Step::RefundBecomes(sale, "failed"));
+        let doors = match self.dice.below(3) {
+            0 => vec![Door::RunSweep],
+            _ => vec![Door::Webhook(0), Door::Webhook(0), Door::Webhook(0)],
+        };
+        Step::Locked { bill, doors }
+    }
+
+    /// Two invoices store the ids of one payment, and two doors come upon them at the same moment.
+    fn shared(&mut self) -> Step {
+        let (sale, bill) = (self.steps.len(), self.bill());
+        let other = (bill + 1 + self.dice.below(BILLS - 1)) % BILLS;
+        self.known.push(Known {
+            sale,
+            bill,
+            paid: true,
+            refund_is_pending: false,
+            is_disputed: false,
+        });
+        self.steps.push(Step::Intent {
+            sale,
+            bill,
+            amount: TOTAL,
+            gratuity: 0,
+            named: false,
+            stored: true,
+        });
+        self.steps.push(Step::Store { bill: other, sale });
+        let first = [Door::Button(bill), Door::RunSweep, Door::Webhook(0)][self.dice.below(3)];
+        Step::Together(first, Door::Button(other))
     }
 
     fn trouble(&mut self) -> Step {
