@@ -217,3 +217,23 @@ fn a_connection_goes_on_after_an_error_but_not_after_a_cut() {
     assert_eq!(status().unwrap(), 200);
     assert_eq!(double.connections(), 2);
 }
+
+#[test]
+fn an_answer_that_is_held_back_tells_what_was_so_when_it_was_asked_for() {
+    let double = start();
+    let paid = double.checkout(Checkout::new(100, "usd")).pay();
+    let path = format!("/v1/charges/{}", paid.charge_id());
+    double.fault(Fault::new(Action::Held));
+    std::thread::scope(|scope| {
+        let old = scope.spawn(|| get(&double, &path));
+        while double.answers_held() == 0 {
+            std::thread::yield_now();
+        }
+        paid.refund(stripe_double::Refund::whole());
+        assert_eq!(get(&double, &path).body["refunded"], true);
+        double.release_answers();
+        let old = old.join().expect("no panic");
+        assert_eq!(old.body["refunded"], false);
+    });
+    assert_eq!(double.answers_held(), 0);
+}
