@@ -67,9 +67,8 @@ pub(crate) fn fire_callers() {
         identity::as_outer_role(|| {
             // The one that the session began with: that of the moment is this function's own.
             sql::execute(
-                "select pg_catalog.set_config('search_path', reset_val, true)
-                from pg_catalog.pg_settings where name operator(pg_catalog.=) 'search_path'",
-                &[],
+                "select pg_catalog.set_config('search_path', $1, true)",
+                &[Some(&identity::search_path_of_the_session())],
             );
             check_at_once();
         });

@@ -90,6 +90,14 @@ pub(crate) fn is_http_request() -> bool {
     is_set(c"request.headers") || is_set(c"request.method")
 }
 
+/// The search path that RESET would give: that of the session, its role or its database.
+pub(crate) fn search_path_of_the_session() -> String {
+    // SAFETY: the setting exists; the text stays until the configuration is read again, and is copied.
+    unsafe { CStr::from_ptr(pg_sys::GetConfigOptionResetString(c"search_path".as_ptr())) }
+        .to_string_lossy()
+        .into_owned()
+}
+
 /// Whether this setting, which anybody may make up, has a value.
 fn is_set(name: &CStr) -> bool {
     const MISSING_IS_FINE: bool = true;
