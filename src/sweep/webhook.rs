@@ -131,6 +131,9 @@ fn store(event: &Event, fate: Fate) -> Result<bool, Problem> {
     })
 }
 
+/// So long a lock is waited for though the budget is spent: most are held for less.
+const LEAST_PATIENCE: Duration = Duration::from_millis(50);
+
 /// Acts on the event, and whatever goes wrong leaves it to the next sweep.
 fn process(event: &Event, own: &Own) -> &'static str {
     let verdict = in_subtransaction_of_a_run(|| decide_and_apply(event, own))
@@ -164,7 +167,13 @@ fn decide_and_apply(event: &Event, own: &Own) -> Result<Verdict, Problem> {
         evidence: &evidence,
         waited: 0,
     };
-    let verdict = act(Transactions::CALLERS, &treatment, &[told], &mut report)?.pop();
+    // A delivery of the same event waits for this one with the patience of a whole budget, and
+    // there may be several locks to wait for: what is left bounds each of them.
+    let left = deadline.saturating_duration_since(Instant::now());
+    let verdict = with_lock_patience((left / 2).max(LEAST_PATIENCE), || {
+        act(Transactions::CALLERS, &treatment, &[told], &mut report)
+    })?
+    .pop();
     if let Some(Verdict::Done(_)) = &verdict {
         report.resolve_event_issues(&[&event.id]);
     }

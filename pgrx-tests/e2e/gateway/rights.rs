@@ -165,6 +165,12 @@ fn functions(invoice: &str) -> Vec<Function> {
         function(Owner, "facts_that_matter(jsonb)", "'{}'", none()),
         function(
             Owner,
+            "with_earlier_attempts(jsonb,jsonb)",
+            "'{}', '{}'",
+            none(),
+        ),
+        function(
+            Owner,
             "is_settled(text,text,text,jsonb)",
             "'', '', '', '{}'",
             none(),
