@@ -63,6 +63,10 @@ pub(super) fn defer_again() {
 /// run as the owner of a table. To be called before anything is written in a transaction that is not our own;
 /// an error is the caller's.
 pub(crate) fn fire_callers() {
+    // Only what was written can have triggers that wait.
+    if !identity::transaction_has_written() {
+        return;
+    }
     identity::keeping_settings(|| {
         identity::as_outer_role(|| {
             // The one that the session began with: that of the moment is this function's own.

@@ -12,7 +12,7 @@
 //! one thing of the server's that threads use, shared memory, is behind a gate which is
 //! closed for good.
 
-use std::sync::{Condvar, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Condvar, Mutex, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::workers::{StopState, unpoisoned};
@@ -64,9 +64,7 @@ pub(super) fn stop_at_the_end(stop: Weak<StopState>) {
 /// Does `work`, which uses shared memory and takes next to no time; `None` where that
 /// memory is about to go away, or has gone.
 pub(super) fn while_shared_memory_is_there<T>(work: impl FnOnce() -> T) -> Option<T> {
-    let is_gone = SHARED_MEMORY_IS_GONE
-        .read()
-        .unwrap_or_else(PoisonError::into_inner);
+    let is_gone = unpoisoned(SHARED_MEMORY_IS_GONE.read());
     (!*is_gone).then(work)
 }
 
@@ -116,9 +114,7 @@ fn stop_threads() {
         stop.set();
     }
     // Waits for those that use it now, which takes no time.
-    *SHARED_MEMORY_IS_GONE
-        .write()
-        .unwrap_or_else(PoisonError::into_inner) = true;
+    *unpoisoned(SHARED_MEMORY_IS_GONE.write()) = true;
     let until = Instant::now() + PATIENCE;
     let mut live = unpoisoned(LIVE.lock());
     while *live > 0 {

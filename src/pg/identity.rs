@@ -108,6 +108,12 @@ fn is_set(name: &CStr) -> bool {
     !value.is_null() && unsafe { *value } != 0
 }
 
+/// Whether this transaction has written anything yet, or locked a row.
+pub(crate) fn transaction_has_written() -> bool {
+    // SAFETY: a plain read of the backend's state.
+    unsafe { pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId }
+}
+
 /// Whether every statement of this transaction sees what the first one saw
 /// (REPEATABLE READ and SERIALIZABLE). Where it does, reading a row again after
 /// locking it does not show what others committed meanwhile.

@@ -90,6 +90,7 @@ fn refuse(problem: Problem, why: impl FnOnce() -> String) -> Refusal {
 /// What to do with a body that Stripe signed.
 fn take_in(body: &[u8]) -> Result<Value, Problem> {
     require_fresh_snapshots()?;
+    fire_callers();
     let event = serde_json::from_slice::<Value>(body)
         .ok()
         .and_then(|event| read_event(&event).ok())
@@ -160,7 +161,6 @@ fn decide_and_apply(event: &Event, own: &Own) -> Result<Verdict, Problem> {
         mode: Mode::Write,
         insistence: Insistence::Once,
     };
-    fire_callers();
     let mut report = Report::open(Kind::Webhook, Mode::Write);
     report.count_requests(cost.requests, cost.retries);
     let told = Told {

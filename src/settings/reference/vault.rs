@@ -4,7 +4,7 @@
 use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
-use crate::pg::identity::{self, as_table_owner};
+use crate::pg::identity::as_table_owner;
 use crate::pg::{Problem, in_subtransaction, sql};
 
 /// The text stored under `name`.
@@ -26,7 +26,7 @@ pub(super) fn read(name: &str, setting: &str) -> Result<String, Problem> {
         .hint("Install it with create extension supabase_vault, or use file:/absolute/path."));
     };
     // Alone, so that a caller may report the failure and go on.
-    let read = || identity::keeping_settings(|| as_table_owner(owner, || decrypted_secret(name)));
+    let read = || as_table_owner(owner, || decrypted_secret(name));
     match in_subtransaction(read) {
         Ok(Some(secret)) => Ok(secret),
         Ok(None) => Err(Problem::new(
