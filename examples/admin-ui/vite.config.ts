@@ -1,6 +1,6 @@
 import react from '@vitejs/plugin-react'
 import { defineConfig, loadEnv, type Plugin } from 'vite'
-import { type DemoOptions, demoDoor, previewOptions } from './demo/server.ts'
+import { type DemoOptions, demoDoor, headers, previewOptions } from './demo/server.ts'
 
 /** What `demo/demo-ui.sh` says of the demonstration that it has started. */
 function demonstration(): DemoOptions | undefined {
@@ -49,10 +49,9 @@ const policyInHead = (policy: string): Plugin => ({
 
 export default defineConfig(({ mode }) => {
   const policy = policyOf(loadEnv(mode, import.meta.dirname, 'VITE_').VITE_SUPABASE_URL)
-  const headers = { 'Content-Security-Policy': `${policy}; frame-ancestors 'none'` }
   return {
     build: { chunkSizeWarningLimit: 1200 },
     plugins: [react(), policyInHead(policy), ...(demo ? [demoDoor(demo)] : [])],
-    preview: { headers, ...(demo ? previewOptions(demo) : {}) },
+    preview: demo ? previewOptions(demo) : { headers },
   }
 })

@@ -82,9 +82,7 @@ interface Asked {
 /** Answers `POST /token`: signing in with a password, or again with what that gave. */
 export async function answerToken(asked: Asked, secret: string) {
   const isRefresh = asked.refresh_token !== undefined
-  const claims = claimsOf(
-    isRefresh ? await refreshedBy(asked.refresh_token, secret) : asked.email,
-  )
+  const claims = claimsOf(isRefresh ? await refreshedBy(asked.refresh_token, secret) : asked.email)
   if (!claims || (!isRefresh && asked.password !== PASSWORD)) {
     const refusal = {
       code: 400,

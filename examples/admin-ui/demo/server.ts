@@ -19,9 +19,13 @@ export interface DemoOptions {
   database: string
 }
 
+/** What the page cannot forbid in its own head: to be framed. The rest of its policy is there. */
+export const headers = { 'Content-Security-Policy': "frame-ancestors 'none'" }
+
 /** Supabase's API gateway has PostgREST below `/rest/v1`. */
 export const previewOptions = (options: DemoOptions): PreviewOptions => ({
   host: '127.0.0.1',
+  headers,
   proxy: {
     '/rest/v1': {
       target: options.gateway,
