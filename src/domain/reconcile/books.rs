@@ -170,18 +170,18 @@ pub(crate) fn groups(rows: &[PaymentRow]) -> Vec<Group<'_>> {
 
 /// The money that raises an invoice, in Stripe's smallest unit.
 pub(crate) fn secured(rows: &[PaymentRow], known: &BTreeMap<String, Remembered>) -> i64 {
-    groups(rows)
-        .iter()
-        .map(|group| group.secured(known))
-        .fold(0, i64::saturating_add)
+    sum(groups(rows).iter().map(|group| group.secured(known)))
 }
 
 /// The money that the rows say was received once, in Stripe's smallest unit.
 pub(crate) fn received(rows: &[PaymentRow]) -> i64 {
-    groups(rows)
-        .iter()
-        .map(Group::received)
-        .fold(0, i64::saturating_add)
+    sum(groups(rows).iter().map(Group::received))
+}
+
+/// A sum that does not depend on the order, and that ends at the bounds of its type.
+fn sum(amounts: impl Iterator<Item = i64>) -> i64 {
+    let sum: i128 = amounts.map(i128::from).sum();
+    sum.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
 /// Whether a row says that the money of the Stripe object `id` was received.

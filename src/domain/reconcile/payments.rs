@@ -71,11 +71,11 @@ impl Draft {
                 return None;
             }
         };
-        // What stands in this invoice's books was put there by somebody's word.
-        let is_booked = facts
-            .rows
-            .iter()
-            .any(|row| row.was_received() && row.ids.same_payment(&payment.ids));
+        // What stands in this invoice's books was put there by somebody's word; the
+        // refund of a payment is not the payment.
+        let is_booked = facts.rows.iter().any(|row| {
+            row.was_received() && row.amount_minor() >= 0 && row.ids.same_payment(&payment.ids)
+        });
         if payment.lacks_session() && !is_booked {
             self.leave_until_session_is_read(payment, name);
             return None;
@@ -155,11 +155,12 @@ impl Draft {
         let mut learned = remembered.clone();
         let rows = facts.rows.iter().filter(|row| row.ids.same_payment(ids));
         for row in rows {
-            let before = facts.memory.of(ids).map_or(0, |known| known.refunded);
-            if books::says_went_back(row, learned.received) > learned.refunded
-                && before > learned.refunded
+            if let Some(before) = facts.memory.of(ids)
+                && before.refunded > learned.refunded
+                && books::says_went_back(row, learned.received) > learned.refunded
             {
-                learned.refunded = before.min(learned.received);
+                // Both amounts: together they tell whether all of it went back.
+                (learned.received, learned.refunded) = (before.received, before.refunded);
                 self.plan
                     .undecided
                     .extend([IssueKind::Refunded, IssueKind::PartiallyRefunded]);
