@@ -15,7 +15,7 @@
 use std::sync::{Condvar, Mutex, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-use super::workers::{StopState, unpoisoned};
+use super::stop::{StopState, unpoisoned};
 
 /// So long the end of a backend waits for its threads.
 const PATIENCE: Duration = Duration::from_millis(100);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -18,7 +18,7 @@ use super::retrieve::{disputes, retrieve};
 use super::sessions::{join_sessions, with_session};
 use crate::domain::evidence::{Evidence, SessionSide, StripePayment};
 use crate::domain::identity::StripeId;
-use crate::pg::{Problem, Running, Step, Stop, start_on_threads};
+use crate::pg::{Problem, Running, Step, Stop, start_on_threads, unpoisoned};
 
 /// So many questions in a row without an answer, and Stripe counts as unreachable.
 const FAILURES_THAT_END_A_RUN: u32 = 5;
@@ -423,8 +423,4 @@ pub(super) fn read_found(
         payment,
         disputed: objects::is_disputed(object)?,
     })
-}
-
-fn unpoisoned<T>(locked: Result<T, PoisonError<T>>) -> T {
-    locked.unwrap_or_else(PoisonError::into_inner)
 }
