@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::entry::{Entry, Occasion};
 use super::mail::{Mail, compose};
-use super::send::{Delivery, Letter, Outlook};
+use super::send::{Delivery, Outlook, QueuedMail};
 use super::settings::{AlertSettings, Notify};
 use crate::pg::{Problem, in_subtransaction, sql};
 
@@ -226,7 +226,7 @@ fn payload(alert: i64, run: i64, entries: &[Entry], in_json: impl Fn(&Entry) -> 
 /// Resend forgets a key after 24 hours. A letter is sent again all the same: for
 /// it to arrive twice, Resend would have to have taken it, its answer to have been
 /// lost, and no later try to have had an answer for a whole day.
-pub(crate) fn take_due() -> Result<Vec<Letter>, Problem> {
+pub(crate) fn take_due() -> Result<Vec<QueuedMail>, Problem> {
     sql::execute("select invoice_sync.readdress_alerts()", &[]);
     let rows = sql::fetch(
         "update invoice_sync.alert a
@@ -249,7 +249,7 @@ pub(crate) fn take_due() -> Result<Vec<Letter>, Problem> {
             'subject', subject, 'html', html, 'text', body)",
         &[Some(&MAX_LETTERS.to_string()), Some(&LEASE.to_string())],
     );
-    let mut letters: Vec<Letter> = parsed(rows)?;
+    let mut letters: Vec<QueuedMail> = parsed(rows)?;
     letters.sort_by_key(|letter| letter.id);
     Ok(letters)
 }

@@ -15,7 +15,7 @@ pub(super) struct Page<'a> {
     pub(super) database: &'a str,
 }
 
-/// Mail programs that know dark mode turn what is named here; inline styles rule elsewhere.
+/// Mail programs that know dark mode turn what is named here; inline styles rule other_invoices.
 const STYLE: &str = "<style>
 :root { color-scheme: light dark; supported-color-schemes: light dark; }
 @media (prefers-color-scheme: dark) {

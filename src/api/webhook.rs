@@ -3,7 +3,8 @@
 use pgrx::JsonB;
 use pgrx::prelude::*;
 
-use crate::sweep::webhook::{self, Refusal};
+use crate::run::webhook;
+use crate::run::webhook::Refusal;
 
 #[pg_extern(security_definer, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]

@@ -270,7 +270,7 @@ pub(crate) fn merge_payments<'a>(
         })
         .collect();
     payments.sort_by(|a, b| {
-        (a.ids.gathering_order(), a.state.order()).cmp(&(b.ids.gathering_order(), b.state.order()))
+        (a.ids.grouping_order(), a.state.order()).cmp(&(b.ids.grouping_order(), b.state.order()))
     });
     for payment in payments {
         match merged

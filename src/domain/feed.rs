@@ -70,14 +70,14 @@ pub(crate) struct Gap {
 
 /// One reading of the feed.
 #[derive(Clone, Debug)]
-pub(crate) struct Course {
+pub(crate) struct FeedRead {
     place: Place,
     /// While it goes forward: the newest event that it has come to.
     forward: Option<String>,
     gap: Option<Gap>,
 }
 
-impl Course {
+impl FeedRead {
     /// Goes on from `place`, at `now`.
     pub(crate) fn from(place: Place, now: i64) -> Self {
         let mut course = Self {

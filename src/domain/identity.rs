@@ -137,7 +137,7 @@ impl PaymentIds {
 
     /// The order in which to gather what is one payment: those that name more
     /// come first, so that those that name less find them.
-    pub(crate) fn gathering_order(&self) -> impl Ord {
+    pub(crate) fn grouping_order(&self) -> impl Ord {
         (
             self.intent.is_none(),
             self.intent.as_deref(),

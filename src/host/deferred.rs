@@ -15,7 +15,7 @@ struct Deferred {
     names: Vec<String>,
 }
 
-/// Of all tables, because triggers write to others. A name stands for all constraints that have it in its
+/// ScannedTable all tables, because triggers write to others. A name stands for all constraints that have it in its
 /// schema, so none is taken that one has that is not deferred by itself.
 const DEFERRED: &str = r"
 select jsonb_build_object('owner', owner, 'names', jsonb_agg(name order by name))

@@ -63,7 +63,7 @@ pub(crate) fn begin(invoices: &[String]) {
 }
 
 /// Notes that these are due until Stripe is asked about them, though not now.
-pub(crate) fn owe(invoices: &[String]) {
+pub(crate) fn mark_due(invoices: &[String]) {
     if invoices.is_empty() {
         return;
     }

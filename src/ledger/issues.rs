@@ -134,9 +134,9 @@ pub(crate) fn resolve_others(run: i64, judged: &[Judged]) {
     }
     let (mut over, mut narrowed) = (Vec::new(), Vec::new());
     for Judged { invoice, plan } in judged {
-        for filed in open.get(&invoice.id).into_iter().flatten() {
-            let version = json!({ "id": filed.id, "times_seen": filed.times_seen });
-            match ending(&filed.issue, invoice, plan) {
+        for stored in open.get(&invoice.id).into_iter().flatten() {
+            let version = json!({ "id": stored.id, "times_seen": stored.times_seen });
+            match ending(&stored.issue, invoice, plan) {
                 Ending::Stays => {}
                 Ending::Over => over.push(version),
                 Ending::StaysFor(payments) => {
@@ -386,9 +386,9 @@ pub(crate) struct Held {
 
 /// Repairs that are left to people, by invoice and kind of issue.
 #[derive(Debug, Default)]
-pub(crate) struct Holds(BTreeMap<(String, String), Vec<Held>>);
+pub(crate) struct HeldRepairs(BTreeMap<(String, String), Vec<Held>>);
 
-impl Holds {
+impl HeldRepairs {
     /// The invoice's issues of that kind that are open or settled, the latest first.
     pub(crate) fn of(&self, invoice: &str, kind: IssueKind) -> &[Held] {
         let key = (invoice.to_owned(), kind.as_str().to_owned());
@@ -397,7 +397,7 @@ impl Holds {
 }
 
 /// What is left to people of these invoices.
-pub(crate) fn held(invoices: &[&str]) -> Holds {
+pub(crate) fn held(invoices: &[&str]) -> HeldRepairs {
     #[derive(Deserialize)]
     struct Row {
         invoice: String,
@@ -416,7 +416,7 @@ pub(crate) fn held(invoices: &[&str]) -> Holds {
         order by x.id desc",
         &[Some(&json!(invoices).to_string())],
     );
-    let mut holds = Holds::default();
+    let mut holds = HeldRepairs::default();
     for row in rows
         .into_iter()
         .filter_map(|row| serde_json::from_value::<Row>(row).ok())

@@ -101,13 +101,13 @@ pub(crate) fn examine() -> Vec<Check> {
 fn failed(name: &str, problem: &Problem) -> Check {
     Check::bad(
         name,
-        told(problem),
+        described(problem),
         "select * from invoice_sync.doctor() where not ok;",
     )
 }
 
 /// An error in one line.
-fn told(problem: &Problem) -> String {
+fn described(problem: &Problem) -> String {
     match problem.detail_text() {
         Some(detail) => format!("{problem}. {detail}"),
         None => problem.to_string(),

@@ -45,7 +45,7 @@ impl Stop {
         !self.is_set()
     }
 
-    /// Waits until [`Stop::rouse`] finds `condition` ended, at most for `duration`.
+    /// Waits until [`Stop::wake`] finds `condition` ended, at most for `duration`.
     pub(super) fn sleep_while(&self, duration: Duration, condition: impl Fn() -> bool) {
         let guard = unpoisoned(self.0.lock.lock());
         let asleep = |(): &mut ()| !self.is_set() && condition();
@@ -53,13 +53,13 @@ impl Stop {
     }
 
     /// Lets sleepers look at their condition again.
-    pub(super) fn rouse(&self) {
+    pub(super) fn wake(&self) {
         let _guard = unpoisoned(self.0.lock.lock());
         self.0.changed.notify_all();
     }
 }
 
-/// A panic elsewhere leaves these locks' data whole: they guard single steps.
+/// A panic other_invoices leaves these locks' data whole: they guard single steps.
 pub(crate) fn unpoisoned<T>(locked: Result<T, PoisonError<T>>) -> T {
     locked.unwrap_or_else(PoisonError::into_inner)
 }

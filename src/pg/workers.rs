@@ -91,7 +91,7 @@ where
     let set_on_drop = StopOnDrop(stop.clone());
     ending::stop_at_the_end(Arc::downgrade(&stop.0));
     let (portions, arrivals) = sync_channel(limit);
-    let crew = Arc::new(Crew {
+    let crew = Arc::new(SharedWork {
         queue: Mutex::new(Queue {
             jobs: jobs.into(),
             at_work: 0,
@@ -196,7 +196,7 @@ impl Drop for StopOnDrop {
 }
 
 /// What the threads of one call share.
-struct Crew<J, W> {
+struct SharedWork<J, W> {
     queue: Mutex<Queue<J>>,
     work: W,
     stop: Stop,
@@ -216,7 +216,7 @@ impl<J> Queue<J> {
     }
 }
 
-impl<J, W> Crew<J, W> {
+impl<J, W> SharedWork<J, W> {
     /// Waits for a job; `None` where none will come.
     fn next_job(&self) -> Option<J> {
         loop {
@@ -242,7 +242,7 @@ impl<J, W> Crew<J, W> {
         queue.jobs.extend(followers);
         queue.at_work -= 1;
         drop(queue);
-        self.stop.rouse();
+        self.stop.wake();
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue<J>> {
@@ -272,7 +272,7 @@ impl<J, W> Crew<J, W> {
 
 /// Starts up to `wanted` threads. Fewer will do; none will not.
 fn spawn_threads<J, R, W>(
-    crew: &Arc<Crew<J, W>>,
+    crew: &Arc<SharedWork<J, W>>,
     wanted: usize,
     portions: &SyncSender<Option<R>>,
 ) -> Result<(), Problem>

@@ -83,7 +83,7 @@ impl fmt::Display for Secret {
 }
 
 impl Drop for Secret {
-    /// Best effort: copies made elsewhere (by PostgreSQL, by the TLS library) are
+    /// Best effort: copies made other_invoices (by PostgreSQL, by the TLS library) are
     /// out of reach.
     fn drop(&mut self) {
         wipe(std::mem::take(&mut self.0).into_bytes());

@@ -3,14 +3,14 @@
 //! all of it may run on threads of its own.
 
 pub(crate) mod client;
-pub(crate) mod desk;
 pub(crate) mod error;
 pub(crate) mod events;
-pub(crate) mod gather;
+pub(crate) mod fetch;
 pub(crate) mod history;
 mod http_date;
 pub(crate) mod limiter;
 pub(crate) mod lists;
+pub(crate) mod lookups;
 pub(crate) mod objects;
 pub(crate) mod planner;
 pub(crate) mod probe;

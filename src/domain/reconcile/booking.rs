@@ -70,7 +70,7 @@ impl Draft {
 
     /// One payment is in the books of one invoice.
     fn is_booked_elsewhere(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
-        let Some(other) = facts.elsewhere.invoice_of(&receipt.payment.ids) else {
+        let Some(other) = facts.other_invoices.invoice_of(&receipt.payment.ids) else {
             return false;
         };
         self.issues.push(

@@ -148,7 +148,7 @@ pub(crate) fn remembered_for<'k>(
 pub(crate) fn groups(rows: &[PaymentRow]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group> = Vec::new();
     let mut ordered: Vec<&PaymentRow> = rows.iter().collect();
-    ordered.sort_by_key(|&row| (is_reversal(row), row.ids.gathering_order(), &row.id));
+    ordered.sort_by_key(|&row| (is_reversal(row), row.ids.grouping_order(), &row.id));
     for row in ordered {
         let home = groups.iter_mut().find(|group| {
             group

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use crate::domain::feed::{Course, FIRST_LOOK, KEPT, Mark, OVERLAP, Place, Request};
+use crate::domain::feed::{FIRST_LOOK, FeedRead, KEPT, Mark, OVERLAP, Place, Request};
 
 const PAGE: usize = 3;
 const START: i64 = 1_800_000_000;
@@ -64,7 +64,7 @@ fn read(
 ) -> usize {
     let all = listed(events, now);
     let former = place.clone();
-    let mut course = Course::from(place.clone(), now);
+    let mut course = FeedRead::from(place.clone(), now);
     let mut pages = 0;
     while let Some(request) = course.next() {
         if breaks_after == Some(pages) {
@@ -167,10 +167,10 @@ fn what_nobody_read_for_longer_than_stripe_keeps_it_is_told() {
         ..Place::default()
     };
     let now = START + KEPT + 10 * 24 * 60 * 60;
-    let gap = Course::from(place.clone(), now)
+    let gap = FeedRead::from(place.clone(), now)
         .gap()
         .expect("there is one");
     assert_eq!(gap.since, START - OVERLAP);
     assert!(gap.until > START + 9 * 24 * 60 * 60 && gap.until < now - KEPT + 2 * 60 * 60);
-    assert_eq!(Course::from(place, START + FIRST_LOOK).gap(), None);
+    assert_eq!(FeedRead::from(place, START + FIRST_LOOK).gap(), None);
 }

@@ -15,7 +15,7 @@ use crate::domain::invoice::{Field, Invoice, InvoiceStatus};
 use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::Plan;
-use crate::domain::rules::{Elsewhere, Memory, Remembered, Rules};
+use crate::domain::rules::{Memory, OtherInvoices, Remembered, Rules};
 
 /// How many Stripe payments a world has.
 const PAYMENTS: usize = 3;
@@ -256,7 +256,7 @@ fn worlds() -> impl Strategy<Value = World> {
                     ..row
                 };
                 World {
-                    elsewhere: Elsewhere::default(),
+                    other_invoices: OtherInvoices::default(),
                     invoice: Invoice {
                         status: rules.invoice_words.class(&invoice.status_word),
                         ..invoice.clone()

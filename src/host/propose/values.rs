@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::landscape::Landscape;
 use super::names::squash;
 use crate::host::catalog::{Column, Role, Table};
+use crate::host::propose::relations::Relations;
 use crate::host::source::Source;
 
 /// A proposal for `payment_values`.
@@ -29,7 +29,7 @@ impl Proposed {
 
 /// Keeps what is set and fits, and adds what a new row could not do without.
 pub(super) fn propose(
-    landscape: &Landscape,
+    relations: &Relations,
     invoices: &Table,
     payments: &Table,
     mapped: &BTreeSet<String>,
@@ -48,7 +48,7 @@ pub(super) fn propose(
             values.insert(name.clone(), source.clone());
         }
     }
-    let key = landscape.key_of(payments).map(|(key, _)| key);
+    let key = relations.key_of(payments).map(|(key, _)| key);
     for (name, column) in payments.columns.iter().filter(|(_, c)| c.must_be_given) {
         if values.contains_key(name) || (mapped.contains(name) && key.as_ref() != Some(name)) {
             continue;
@@ -58,7 +58,7 @@ pub(super) fn propose(
         } else if is_written_once(name, column) {
             let reason = "NOT NULL: give the column a default, now() for example";
             lacking.push((name.clone(), reason.to_owned()));
-        } else if let Some(source) = from_invoice(landscape, invoices, payments, name, column)
+        } else if let Some(source) = from_invoice(relations, invoices, payments, name, column)
             .or_else(|| usual(name, column))
         {
             values.insert(name.clone(), source);
@@ -102,13 +102,13 @@ fn is_written_once(name: &str, column: &Column) -> bool {
 
 /// The invoice's column of the same name and type, or the one that refers to the same row.
 fn from_invoice(
-    landscape: &Landscape,
+    relations: &Relations,
     invoices: &Table,
     payments: &Table,
     name: &str,
     column: &Column,
 ) -> Option<Value> {
-    let key = landscape.key_of(invoices).map(|(key, _)| key);
+    let key = relations.key_of(invoices).map(|(key, _)| key);
     let namesake = invoices.columns.iter().find(|(theirs, other)| {
         squash(theirs) == squash(name)
             && other.type_name == column.type_name
@@ -116,7 +116,7 @@ fn from_invoice(
     });
     namesake
         .map(|(theirs, _)| theirs.as_str())
-        .or_else(|| landscape.twin(payments, name, invoices))
+        .or_else(|| relations.twin(payments, name, invoices))
         .map(|theirs| json!({ "invoice": theirs }))
 }
 

@@ -56,7 +56,7 @@ fn judge(
             format!("the setting {setting} is not set"),
             place_statement(setting),
         ),
-        Err(problem) => Check::bad(name, super::told(&problem), mend(setting, &problem)),
+        Err(problem) => Check::bad(name, super::described(&problem), mend(setting, &problem)),
     }
 }
 
