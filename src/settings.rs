@@ -1,4 +1,4 @@
-//! The settings (GUCs). All are superuser-only, to read and to set.
+//! The settings (GUCs). Only superusers read and set them.
 //!
 //! The accessors are for the backend's own thread; what threads need is copied
 //! out before they start.

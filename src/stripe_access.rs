@@ -1,4 +1,4 @@
-//! Stripe as the settings say: where, as whom, how fast.
+//! The connection to Stripe that the settings describe, and its errors as users see them.
 
 use pgrx::prelude::PgSqlErrorCode;
 

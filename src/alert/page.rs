@@ -1,5 +1,4 @@
-//! The two forms of a mail: HTML for mail programs as they are (tables, inline
-//! styles, nothing that is fetched), and plain text.
+//! The layout of a mail, as HTML (tables and inline styles, nothing to fetch) and as plain text.
 
 use super::entry::{Entry, Occasion, Severity};
 use super::html::{Html, visible};
@@ -15,7 +14,7 @@ pub(super) struct Page<'a> {
     pub(super) database: &'a str,
 }
 
-/// Mail programs that know dark mode turn what is named here; inline styles rule other_invoices.
+/// Mail programs that know dark mode turn what is named here; inline styles rule elsewhere.
 const STYLE: &str = "<style>
 :root { color-scheme: light dark; supported-color-schemes: light dark; }
 @media (prefers-color-scheme: dark) {

@@ -1,4 +1,4 @@
-//! Resend's `POST /emails`. No SQL: letters in, what became of them out.
+//! Sends queued mails by Resend's `POST /emails`. Knows no SQL.
 //! Source: <https://resend.com/docs/api-reference/emails/send-email>.
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,4 @@
-//! What a person does about it: `resolve_issue`, `acknowledge_issue`,
-//! `snooze_issue`, `undo`, `undo_change`.
+//! The SQL functions `resolve_issue`, `acknowledge_issue`, `snooze_issue`, `undo` and `undo_change`.
 
 use pgrx::JsonB;
 use pgrx::datum::TimestampWithTimeZone;

@@ -1,4 +1,4 @@
-//! `sweep` and `sync_invoice`.
+//! The SQL functions `sweep`, `sync_invoice`, `run_sweep` and `backfill`.
 
 use std::time::{Duration, Instant};
 

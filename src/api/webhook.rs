@@ -1,4 +1,4 @@
-//! The door for Stripe's webhooks.
+//! The SQL function `handle_webhook`.
 
 use pgrx::JsonB;
 use pgrx::prelude::*;

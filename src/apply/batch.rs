@@ -1,5 +1,4 @@
-//! Invoices that are written together: locked, read again, parts again on
-//! what is now true, written, read back.
+//! Writes a batch of invoices in one subtransaction: locks, reads and decides again, writes, reads back.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +72,7 @@ pub(crate) fn write_together<'a>(
         .collect())
 }
 
-/// Locks in the order of the ids, which everybody keeps to. What was parts holds
+/// Locks in the order of the ids, which everybody keeps to. What was decided holds
 /// where nothing has changed since.
 fn lock_cases<'a>(
     context: &Context,

@@ -1,4 +1,4 @@
-//! An invoice that is to be judged: what is known about it, and the decision.
+//! One invoice with the evidence about it, and the decision on both.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +53,7 @@ pub(crate) fn split_conflicting<'a>(
     })
 }
 
-/// Whether the payments in the books stood there before this context.
+/// Whether the payments in the books stood there before this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Booked {
     Before,

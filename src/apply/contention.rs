@@ -1,4 +1,4 @@
-//! Others at the same rows: tried again, and in the end left to a later run.
+//! Retries after deadlocks, lock timeouts and unique violations of concurrent sessions.
 
 use pgrx::prelude::PgSqlErrorCode;
 

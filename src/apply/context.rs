@@ -1,4 +1,4 @@
-//! What every invoice of a run is treated by.
+//! What applies to all invoices of a run: mapping, rules, dry run or not.
 
 use crate::domain::rules::Rules;
 use crate::host::mapping::Mapping;

@@ -1,5 +1,4 @@
-//! What is left to a person: repairs that a trigger of the application's
-//! overrode, and repairs that somebody undid.
+//! Repairs that are held back, because a trigger overrode them or a person undid them.
 
 use serde_json::{Value, json};
 
@@ -51,7 +50,7 @@ pub(crate) fn held_back_plan(
 }
 
 /// One issue for each undone repair that the plan would make again. What nobody
-/// has decided about yet is told with the latest of them.
+/// has decided about yet is reported with the latest of them.
 fn undone_issues(invoice: &Invoice, undone: &[Held], plan: &Plan) -> Vec<Issue> {
     let open: Vec<&Held> = undone.iter().filter(|held| held.open).collect();
     let Some(latest) = open.first().copied() else {

@@ -1,6 +1,5 @@
-//! Invoices, hundreds at a time: decide, write together what is to be written,
-//! record. What cannot be written together is written in smaller sets, down to
-//! one, so that the outcome is that of treating one after the other.
+//! Applies cases to invoices in batches: decide, write, record. A batch that fails is split, down to one
+//! invoice, so that the outcome equals that of one after the other.
 
 use std::collections::BTreeSet;
 
@@ -257,7 +256,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Of invoices that are there no more nobody has to be told.
+    /// Invoices that are gone are not reported.
     fn note_gone(&self, invoices: &[&str]) -> Result<(), Problem> {
         if invoices.is_empty() {
             return Ok(());

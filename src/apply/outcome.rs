@@ -1,4 +1,4 @@
-//! What came of one invoice, and how it is told.
+//! The outcome of one invoice, and its text in reports.
 
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ impl Outcome {
         }
     }
 
-    /// What the host refused: nothing of this invoice is written, and a person is told.
+    /// What the host refused: nothing of this invoice is written, and an issue says so.
     pub(crate) fn refused(invoice: Invoice, mut plan: Plan, problem: &Problem) -> Self {
         plan.issues.push(
             Issue::new(

@@ -1,5 +1,4 @@
-//! One payment, one booking: whoever books a payment locks the payment itself, whatever
-//! invoice asks for it.
+//! Locks on Stripe payments: whoever books a payment holds its lock, whatever the invoice.
 
 use std::collections::BTreeSet;
 

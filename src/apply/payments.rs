@@ -1,5 +1,4 @@
-//! What Stripe says of payments becomes repairs of the invoices that they are
-//! for.
+//! Applies evidence about payments: finds their invoices and applies it to those, or raises an issue.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What a run says in the end: to the ledger, and to its caller.
+//! The report of a run: its row in the ledger, and the JSON that its caller gets.
 
 pub(crate) mod record;
 
@@ -87,7 +87,7 @@ impl Fixed {
 pub(crate) struct Report {
     /// `None` in a dry run: nothing is written down.
     run: Option<i64>,
-    /// Whether there is somebody to be told of each invoice; a run that goes on and
+    /// Whether somebody gets a report of each invoice; a run that goes on and
     /// on has no room for that, and the ledger has it all.
     keeps_details: bool,
     totals: Totals,

@@ -1,8 +1,8 @@
-//! Which Stripe object is meant: ids, and when two of them are one payment.
+//! Ids of Stripe objects, and whether two of them are of one payment.
 
 use std::fmt;
 
-/// What an id names, told by its prefix.
+/// The kind of object that an id names, by its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ObjectKind {
     CheckoutSession,

@@ -1,4 +1,4 @@
-//! The one place where it is decided what to do about an invoice.
+//! Decides what is done about one invoice.
 //!
 //! [`reconcile`] is pure and total: the facts of one invoice and what Stripe
 //! says go in, a [`Plan`] comes out, for any input. It only raises: the amount

@@ -1,4 +1,4 @@
-//! The choices of a database that bear on a decision.
+//! The settings that a decision depends on, and what is remembered of payments.
 
 use std::collections::BTreeMap;
 

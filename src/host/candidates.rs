@@ -1,5 +1,4 @@
-//! Which invoices may be worth a look, told by their own rows and those of their
-//! payments. It is only a sieve: `reconcile` decides.
+//! Preselects invoices in SQL, by their rows and those of their payments; `reconcile` decides.
 //!
 //! Each table is read as its owner. Where one owner has both, one statement does it;
 //! else the invoices are read first, and judged where the payments are read.
@@ -11,7 +10,7 @@ use crate::host::owner::reading_as;
 use crate::host::scan::range::{NO_EXTENT, Range, ScannedTable, has_no_payment};
 use crate::pg::sql;
 
-/// An invoice that the sieve holds back.
+/// A preselected invoice.
 #[derive(Clone, Debug)]
 pub(crate) struct CandidateRow {
     /// The invoice's id, as text.
@@ -41,7 +40,7 @@ pub(super) struct Found {
     pub(super) last: Option<String>,
 }
 
-/// Which of these invoices the sieve holds back. Those `in_question`, a JSON array of
+/// Preselects among these invoices. Those `in_question`, a JSON array of
 /// ids, are unsettled whatever their rows say.
 pub(crate) fn among(
     mapping: &Mapping,

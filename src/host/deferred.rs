@@ -1,4 +1,4 @@
-//! Constraints and triggers that wait for the end of a transaction unless they are told otherwise.
+//! Makes deferred constraints of the application immediate while its tables are written.
 //!
 //! Whoever writes in a table owner's name may leave nothing for later, when it would run as somebody else:
 //! PostgreSQL refuses it. So they are made immediate before each writing, and put back after it.
@@ -15,7 +15,7 @@ struct Deferred {
     names: Vec<String>,
 }
 
-/// ScannedTable all tables, because triggers write to others. A name stands for all constraints that have it in its
+/// Of all tables, because triggers write to others. A name stands for all constraints that have it in its
 /// schema, so none is taken that one has that is not deferred by itself.
 const DEFERRED: &str = r"
 select jsonb_build_object('owner', owner, 'names', jsonb_agg(name order by name))

@@ -1,4 +1,4 @@
-//! The invoices that Stripe payments are for.
+//! Finds the invoices that Stripe payments are for.
 
 use std::collections::{BTreeMap, BTreeSet};
 

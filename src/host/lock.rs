@@ -1,4 +1,4 @@
-//! Locking invoices and their payments, and reading what is locked.
+//! Locks invoices and their payments, and reads the locked rows.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
-//! The application's tables: which they are, what stands in them, how they
-//! are locked and written. Nothing here knows Stripe.
+//! The application's tables: mapping, reading, locking, writing. Nothing here knows Stripe.
 
 pub(crate) mod admin;
 pub(crate) mod candidates;

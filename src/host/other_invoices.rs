@@ -1,4 +1,4 @@
-//! Payments that are in the books of other invoices.
+//! Finds payments that are booked for other invoices.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
-//! Reads the database and proposes the settings: which tables, which columns,
-//! which words. Nothing is written, and what cannot be told is left empty.
+//! Proposes the settings from the catalogs and the data: tables, columns, status words. Writes nothing.
 
 mod columns;
 mod names;
@@ -98,7 +97,7 @@ impl Proposals {
     fn put_column(&mut self, setting: &str, choice: Option<Choice>) {
         match choice {
             Some((column, reason)) => self.put(setting, Some(column.into()), &reason),
-            None => self.put(setting, None, "no column can be told to be this"),
+            None => self.put(setting, None, "no column is recognized as this"),
         }
     }
 

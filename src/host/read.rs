@@ -1,4 +1,4 @@
-//! Reading invoices and their payments, with a lock or without.
+//! Reads invoices and their payments, with a lock or without.
 
 use std::collections::BTreeMap;
 use std::fmt;

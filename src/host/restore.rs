@@ -1,5 +1,4 @@
-//! Rows written as a whole, whatever columns they have: put back as they were,
-//! or changed as a person decided.
+//! Writes whole rows: as they were before a change, or as a person decided.
 
 use std::collections::BTreeMap;
 

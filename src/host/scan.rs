@@ -1,4 +1,4 @@
-//! The way through all invoices, a range at a time, and what is worth a look there.
+//! Scans all invoices, one range at a time, for candidates.
 //!
 //! Plain tables are read as they lie in their files: first the invoices, then the
 //! payments, block after block, which is many times cheaper than by a random primary
@@ -42,7 +42,7 @@ pub(crate) struct File {
     density: f64,
 }
 
-/// With Citus, tables may be empty here and their rows other_invoices.
+/// With Citus, tables may be empty here and their rows elsewhere.
 const FILES: &str = "
     select jsonb_build_object(
         'is_plain', c.relkind = 'r' and a.amname = 'heap'

@@ -1,4 +1,4 @@
-//! How far a writing reaches: into other rows than those that it names.
+//! Whether a write may have changed rows other than those that it names.
 
 use serde_json::Value;
 

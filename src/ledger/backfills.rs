@@ -1,4 +1,4 @@
-//! How far backfills have come.
+//! The progress of backfills.
 
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! A row for each change to a row of the host's.
+//! Changes to the application's rows (`invoice_sync.change`).
 
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ impl Change {
     }
 }
 
-/// What is nested deeper than can be read is as_value as text.
+/// What is nested deeper than can be read becomes a text.
 fn as_value(columns: &str) -> Value {
     serde_json::from_str(columns).unwrap_or_else(|_| Value::from(columns))
 }

@@ -1,4 +1,4 @@
-//! When Stripe is to be asked about an invoice again.
+//! When Stripe is asked about an invoice next (`invoice_sync.invoice_check`).
 
 use std::collections::BTreeSet;
 

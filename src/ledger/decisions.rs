@@ -1,4 +1,4 @@
-//! What people do with issues: know of them, put them off, settle them.
+//! What people decide about issues: acknowledge, snooze, resolve.
 
 use pgrx::prelude::PgSqlErrorCode;
 use serde::Deserialize;

@@ -1,5 +1,4 @@
-//! The inbox: Stripe's events, whatever channel they came. An event counts as
-//! received once it is here, and as done only after it was acted on.
+//! The inbox of Stripe's events (`invoice_sync.event`). An event is done only after it was acted on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +64,7 @@ struct RawWaiting {
     created: Option<i64>,
 }
 
-/// Stores events, or notes that they came this channel too. Answers with the ids of
+/// Stores events, or notes that they came by this channel too. Answers with the ids of
 /// those that wait to be acted on: one that was acted on before does not, and one that
 /// was ignored does where it is ours by now. A
 /// concurrent delivery of the same event waits here until the other's transaction

@@ -1,5 +1,4 @@
-//! Issues that live: opened once, refreshed while they last, resolved by
-//! themselves when the facts agree.
+//! Issues (`invoice_sync.issue`): opened once, refreshed while they last, resolved when the facts agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +19,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) number: Option<&'a str>,
 }
 
-/// Whether somebody decided on these very facts: then nobody is told of them.
+/// Whether somebody decided on these very facts: then no alert is due.
 pub(crate) fn is_settled(subject: Subject, issue: &Issue) -> bool {
     sql::fetch_one(
         "select to_jsonb(invoice_sync.is_settled($1, $2, $3, $4::jsonb))",
@@ -87,8 +86,8 @@ pub(crate) fn raise(run: i64, issues: &[(Subject, &Issue)]) {
 }
 
 /// What was resolved by itself within a day, and is found again with the same facts, was
-/// not over: it is the same issue, and nobody is told twice. It is another one where
-/// people were told that it is over.
+/// not over: it is the same issue, and there is no second alert. It is another one where
+/// an alert said that it is over.
 fn reopen(run: i64, rows: &str) {
     sql::execute(
         "update invoice_sync.issue x

@@ -1,5 +1,4 @@
-//! The extension's own tables: what was done, why, and what a person has to
-//! look at.
+//! The extension's own tables: runs, changes, issues, events, checks.
 
 pub(crate) mod backfills;
 pub(crate) mod budget;

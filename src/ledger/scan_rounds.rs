@@ -1,5 +1,4 @@
-//! The way through all invoices, a stretch at a time, round after round: what
-//! nothing else brings up is found here.
+//! The progress of the scan through all invoices, round after round.
 
 use serde::Deserialize;
 use serde_json::Value;

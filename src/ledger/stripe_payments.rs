@@ -1,4 +1,4 @@
-//! What Stripe last said of each payment.
+//! What Stripe last said of each payment (`invoice_sync.stripe_payment`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -217,7 +217,7 @@ pub(crate) fn note(lessons: &[ReceivedPayments]) -> Result<(), Problem> {
         &[],
         rows.values().map(sql::borrowed),
     );
-    let told = rows
+    let said = rows
         .values()
         .map(|row| [row[0].as_deref(), row[11].as_deref()]);
     let newer: Vec<[Option<String>; 1]> = sql::fetch_for_rows(
@@ -228,7 +228,7 @@ pub(crate) fn note(lessons: &[ReceivedPayments]) -> Result<(), Problem> {
           and m.as_of <= clock_timestamp()
         limit 1",
         &[],
-        told,
+        said,
     );
     if newer.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What a run changed, for putting it back, and what was put back.
+//! The changes of a run that is undone, and their marks once they are.
 
 use serde::Deserialize;
 use serde_json::Value;

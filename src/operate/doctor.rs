@@ -1,5 +1,4 @@
-//! Whether all is in place: a row for each thing that is needed, and for each
-//! that is not there what to do about it, ready for pasting.
+//! Checks the installation: one row for each requirement, with a hint that fixes what fails.
 //!
 //! A line of a hint that begins with `$ ` is for a shell on the server; all others
 //! are for psql.

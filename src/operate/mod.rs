@@ -1,5 +1,4 @@
-//! What a person does about it: resolve an issue, undo a repair,
-//! look whether all is in place.
+//! What operators call: resolve an issue, undo a run, check the installation.
 
 pub(crate) mod actions;
 pub(crate) mod doctor;

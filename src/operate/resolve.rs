@@ -1,4 +1,4 @@
-//! `resolve_issue`: a person decides about an issue, and it is done and written down.
+//! `resolve_issue`: carries out what a person decided about an issue, and records it.
 
 mod facts;
 mod writes;
@@ -101,8 +101,8 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Nothing changes but what is done. Judged by the rows alone; what only
-    /// Stripe can tell is done again when it is found to be otherwise.
+    /// Nothing changes but the issue. Judged by the rows alone; what only
+    /// Stripe can tell is raised again when it is found to be otherwise.
     fn settle(&self) -> Result<Value, Problem> {
         let mode = self.decision.mode;
         let reading = match &self.issue.invoice_id {

@@ -1,4 +1,4 @@
-//! Undo: what a run changed is put back, where nobody changed it since.
+//! `undo`: restores the rows that a run changed, where nobody changed them since.
 
 mod invoice;
 

@@ -1,9 +1,9 @@
-//! The end of a backend: threads are stopped before anything that they use goes away.
+//! Stops threads before the end of a backend takes away what they use.
 //!
 //! A backend may end without unwinding: FATAL (terminated, a fast shutdown) goes from
 //! wherever it is raised to `proc_exit`, so no destructor runs. What runs is
 //! [`stop_threads`], before dynamic shared memory is unmapped (`shmem_exit` in ipc.c).
-//! An immediate shutdown, and a crash other_invoices, end the process at once (`_exit`), and
+//! An immediate shutdown, and a crash elsewhere, end the process at once (`_exit`), and
 //! all of its threads with it.
 //!
 //! A request may take longer than anybody waits for it here. Its thread then goes on

@@ -1,5 +1,5 @@
-//! The ground: what this extension needs from PostgreSQL's backend that pgrx
-//! does not wrap. All unsafe code lives here, behind safe functions.
+//! What this extension needs from PostgreSQL's backend that pgrx does not wrap. All unsafe code is here, behind safe
+//! functions.
 
 mod ending;
 pub(crate) mod guc;

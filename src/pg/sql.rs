@@ -1,4 +1,4 @@
-//! Statements: text parameters in, one JSON document per row out, or texts.
+//! Statements: text parameters in, JSON documents or texts out.
 //!
 //! That is all the SQL this extension needs from Rust, whatever types the
 //! host's columns have: PostgreSQL casts, both ways. Every statement takes a
@@ -127,7 +127,7 @@ fn run<T>(
 }
 
 /// While tables are in use that must be those that were looked up, the statement is prepared
-/// first, so that what its names mean can be checked.
+/// first, so that the meaning of its names can be checked.
 fn update<T>(
     client: &mut SpiClient<'_>,
     statement: &str,

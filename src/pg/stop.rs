@@ -1,4 +1,4 @@
-//! The token by which threads are told to end.
+//! The token that tells threads to end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -59,7 +59,7 @@ impl Stop {
     }
 }
 
-/// A panic other_invoices leaves these locks' data whole: they guard single steps.
+/// A panic elsewhere leaves these locks' data whole: they guard single steps.
 pub(crate) fn unpoisoned<T>(locked: Result<T, PoisonError<T>>) -> T {
     locked.unwrap_or_else(PoisonError::into_inner)
 }

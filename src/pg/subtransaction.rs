@@ -1,4 +1,4 @@
-//! Work that fails alone: one invoice's error must not undo its neighbours.
+//! Runs work in a subtransaction, and returns its error as a value.
 
 use core::ffi::{CStr, c_char, c_void};
 use std::panic::AssertUnwindSafe;

@@ -1,4 +1,4 @@
-//! Concurrent work on threads that never touch PostgreSQL.
+//! Runs jobs on threads that never touch PostgreSQL.
 //!
 //! PostgreSQL's backend is one thread, its signal handlers included. So every
 //! signal is masked before a thread is spawned (a thread inherits the mask), the

@@ -1,6 +1,5 @@
-//! A backfill: every payment that Stripe received in a time, whether an invoice
-//! stores its id or not, by Stripe's lists. For the first install, and for time
-//! of which Stripe has no events any more.
+//! A backfill: reads every payment of a time from Stripe's lists, for the first install and for time that the
+//! feed of events no longer covers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +23,7 @@ use crate::stripe::history::{History, HistoryList, HistoryPage, TimeRange};
 use crate::stripe::sessions::{join_sessions, with_session};
 use crate::stripe_access;
 
-/// A person who watches is told how far it is so often.
+/// The progress is reported to the caller so often.
 const NEWS: Duration = Duration::from_secs(2);
 
 /// Works off what is asked for now, `since` and `until` as PostgreSQL reads
@@ -211,7 +210,7 @@ impl Backfill<'_> {
             .iter()
             .map(|payment| [Evidence::Payment(payment.clone())])
             .collect();
-        let told: Vec<PaymentEvidence> = evidence
+        let payments: Vec<PaymentEvidence> = evidence
             .iter()
             .map(|evidence| PaymentEvidence {
                 evidence,
@@ -219,7 +218,12 @@ impl Backfill<'_> {
                 waited: i64::MAX,
             })
             .collect();
-        let verdicts = act(self.transactions, &self.context, &told, &mut self.report)?;
+        let verdicts = act(
+            self.transactions,
+            &self.context,
+            &payments,
+            &mut self.report,
+        )?;
         let unfinished = history_page.payments.iter().zip(&verdicts);
         let unfinished: Vec<(&StripePayment, &str)> = unfinished
             .filter_map(|(payment, verdict)| match verdict {

@@ -1,4 +1,4 @@
-//! How much of what strangers send to the webhook is written into the server's log.
+//! Limits how many refused webhooks are written to the server log.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! How a run starts and ends: the sweep, the backfill, one invoice, a webhook.
+//! How a run starts and ends: sweep, backfill, one invoice, webhook.
 
 pub(crate) mod backfill;
 pub(crate) mod log_limit;

@@ -1,4 +1,4 @@
-//! Stripe, where it does not answer: what a sweep makes of it.
+//! Whether Stripe answers, as a sweep has seen so far.
 
 use crate::stripe::error::StripeError;
 use crate::stripe::fetch::Finding;

@@ -1,4 +1,4 @@
-//! When a run may write: one at a time, and not on what was seen long ago.
+//! The lock of a run: one sweep and one backfill at a time, and fresh snapshots.
 
 use pgrx::prelude::PgSqlErrorCode;
 

@@ -1,5 +1,4 @@
-//! A sweep: what Stripe's events told of, the invoices that Stripe has to be
-//! asked about, and those whose own rows do not agree; batch by batch.
+//! A sweep: acts on events, asks Stripe about what is due, and checks rows that do not agree, in batches.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -47,7 +46,7 @@ const PORTION: usize = 200;
 /// The bounds of one sweep.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batch {
-    /// What is looked at in one batch: invoices, and payments that events told of.
+    /// What is looked at in one batch: invoices, and payments that events are about.
     /// In the caller's transaction there is one batch.
     pub(crate) size: usize,
     /// No question is put and no invoice begun after this.
@@ -151,9 +150,9 @@ pub(crate) fn sweep(
     Ok(answer)
 }
 
-/// Nothing can be done, but people are told. In transactions of its own it fails
+/// Nothing can be done but to raise an issue. In transactions of its own it fails
 /// all the same once that is committed: who watches the job sees it, too. In the
-/// caller's transaction failing would take back what was to be told.
+/// caller's transaction failing would take the issue back.
 fn settings_do_not_fit(problem: Problem, transactions: Transactions) -> Result<Value, Problem> {
     runs::close_abandoned(Kind::Sweep);
     let mut report = Report::open(Kind::Sweep, Mode::Write);
@@ -186,7 +185,7 @@ enum Requester {
 
 impl Sweep<'_> {
     /// Events first, because they tell of everything that moved; then batch after
-    /// batch of what they told of and of what they did not.
+    /// batch of what they are about and of what they are not.
     fn with_stripe(
         &self,
         connection: &Connection,
@@ -356,7 +355,7 @@ impl Sweep<'_> {
         mut cases: Cases,
         report: &mut Report,
     ) -> Result<bool, Problem> {
-        let mut told = Vec::new();
+        let mut answered_events = Vec::new();
         let mut failed = Vec::new();
         for finding in findings {
             let Some(asker) = askers.remove(&finding.about) else {
@@ -366,7 +365,9 @@ impl Sweep<'_> {
                 (Requester::Invoice(invoice), Ok(evidence)) => {
                     cases.insert(invoice, Some(evidence));
                 }
-                (Requester::Event(waiting, _), Ok(evidence)) => told.push((waiting, evidence)),
+                (Requester::Event(waiting, _), Ok(evidence)) => {
+                    answered_events.push((waiting, evidence))
+                }
                 // Its turn comes with the next sweep; it is nobody's mistake.
                 (_, Err(StripeError::NotAsked)) => {}
                 (Requester::Invoice(invoice), Err(error)) => {
@@ -378,7 +379,7 @@ impl Sweep<'_> {
                 }
             }
         }
-        self.act_on_events(told, failed, report)?;
+        self.act_on_events(answered_events, failed, report)?;
         self.transactions.commit();
         self.judge(&cases, report)
     }
@@ -390,7 +391,7 @@ impl Sweep<'_> {
         failed: Vec<(Vec<String>, Verdict)>,
         report: &mut Report,
     ) -> Result<(), Problem> {
-        let told: Vec<PaymentEvidence> = answered
+        let payments: Vec<PaymentEvidence> = answered
             .iter()
             .map(|(waiting, evidence)| PaymentEvidence {
                 evidence,
@@ -398,7 +399,7 @@ impl Sweep<'_> {
             })
             .collect();
         let mut verdicts = Vec::new();
-        for chunk in told.chunks(CHUNK) {
+        for chunk in payments.chunks(CHUNK) {
             if Instant::now() >= self.deadline {
                 break;
             }

@@ -1,5 +1,4 @@
-//! One invoice, at the press of a button: everything that is known of it is
-//! asked about, now.
+//! `sync_invoice`: asks Stripe about one invoice now.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
-//! A webhook: Stripe itself tells, at the moment it happens.
+//! A webhook: verified, stored, and acted on within a budget of time.
 //!
 //! Verified, then stored, then acted on within a budget of time. What was
-//! stored is safe: Stripe may be told so, and a sweep does the rest.
+//! stored is safe: Stripe may get a 200, and a sweep does the rest.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -163,7 +163,7 @@ fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem>
     };
     let mut report = Report::open(Kind::Webhook, Mode::Write);
     report.count_requests(cost.requests, cost.retries);
-    let told = PaymentEvidence {
+    let payment = PaymentEvidence {
         evidence: &evidence,
         waited: 0,
     };
@@ -171,7 +171,7 @@ fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem>
     // there may be several locks to wait for: what is left bounds each of them.
     let left = deadline.saturating_duration_since(Instant::now());
     let verdict = with_lock_patience((left / 2).max(LEAST_PATIENCE), || {
-        act(Transactions::CALLERS, &context, &[told], &mut report)
+        act(Transactions::CALLERS, &context, &[payment], &mut report)
     })?
     .pop();
     if let Some(Verdict::Done(_)) = &verdict {
@@ -244,7 +244,7 @@ fn explain(rejection: Rejection, secrets: &[Secret]) -> String {
         Rejection::Malformed => "its Stripe-Signature header is not of Stripe's form".to_owned(),
         Rejection::NoKnownScheme => "its Stripe-Signature header has no v1".to_owned(),
         Rejection::NoMatch => format!(
-            "none of the {} signed this body: it is the secret of another endpoint or mode, or the body was changed on the channel",
+            "none of the {} signed this body: it is the secret of another endpoint or mode, or the body was changed on the way",
             tried(secrets)
         ),
         Rejection::Stale { seconds } => {

@@ -1,5 +1,4 @@
-//! Which invoices are worth a look, and what Stripe is to be asked about them: what
-//! their rows tell, held against what was asked before.
+//! The invoices that are worth a look, and the ids that Stripe is asked about for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,7 +54,7 @@ impl CandidateFilter {
         candidates.map(|(_, candidate)| candidate).collect()
     }
 
-    /// Which of those that the sieve held back are, each with its place.
+    /// The candidates among preselected rows, each with its place.
     pub(crate) fn candidates(&self, rows: Vec<CandidateRow>) -> Vec<(String, Candidate)> {
         let unsettled = rows.iter().filter(|it| it.is_unsettled).map(|it| {
             let id = Some(it.invoice.as_str());

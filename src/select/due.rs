@@ -1,5 +1,4 @@
-//! What a sweep looks at: what Stripe's events told of, what is due, what has an
-//! open issue, and the next range of the way through all invoices.
+//! Selects the work of a sweep: events, invoices that are due or have an open issue, and the next range of the scan.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -35,7 +34,7 @@ pub(crate) struct WorkSelection<'a> {
     now: f64,
     /// How long it may look through invoices that nothing brought up.
     budget: Duration,
-    /// How many invoices Stripe may still be asked about that no event told of.
+    /// How many invoices Stripe may still be asked about that no event is about.
     checks: usize,
     issues_are_taken: bool,
     /// The way through all invoices, as far as it was kept, and how far it is now.
@@ -99,16 +98,16 @@ impl SelectedWork {
         self.invoices.retain(|candidate| {
             let is_new = seen.insert(candidate.invoice.clone());
             let asked = candidate.ids.iter().all(|id| askers.contains_key(id));
-            let told = asked && !candidate.ids.is_empty();
-            for id in candidate.ids.iter().filter(|_| told) {
+            let to_ask = asked && !candidate.ids.is_empty();
+            for id in candidate.ids.iter().filter(|_| to_ask) {
                 if let Some(invoice) = askers.get_mut(id) {
                     **invoice = Some(candidate.invoice.clone());
                 }
             }
-            if told {
+            if to_ask {
                 told_of.push(candidate.invoice.clone());
             }
-            is_new && !told
+            is_new && !to_ask
         });
         told_of
     }

@@ -1,4 +1,4 @@
-//! Stripe's feed of events is read into the inbox, from where it was last read to.
+//! Reads Stripe's list of events into the inbox.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -45,7 +45,7 @@ pub(crate) fn follow(
                     page.has_more,
                     page.stripe_time.unwrap_or_else(now),
                 );
-                // While this page is kept, the next one is on its channel.
+                // While this page is kept, the next one is on its way.
                 asked = ask(&client, course.next(), deadline)?;
                 let received: Vec<_> = page
                     .events

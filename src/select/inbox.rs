@@ -1,4 +1,4 @@
-//! Whose events are acted on, and what becomes of them.
+//! Whether an event in the inbox is acted on, and what becomes of it.
 
 use serde_json::json;
 

@@ -1,5 +1,4 @@
-//! What is remembered of the sessions that payments came by: it goes along with the
-//! questions, so that Stripe is asked for a session once.
+//! Adds what is remembered of checkout sessions to the lookups, so that Stripe is asked for each once.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};

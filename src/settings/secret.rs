@@ -1,4 +1,4 @@
-//! A secret in memory: it does not print itself, and is wiped when dropped.
+//! A secret in memory: never printed, and wiped when dropped.
 
 use std::fmt;
 use std::hint::black_box;
@@ -83,7 +83,7 @@ impl fmt::Display for Secret {
 }
 
 impl Drop for Secret {
-    /// Best effort: copies made other_invoices (by PostgreSQL, by the TLS library) are
+    /// Best effort: copies made elsewhere (by PostgreSQL, by the TLS library) are
     /// out of reach.
     fn drop(&mut self) {
         wipe(std::mem::take(&mut self.0).into_bytes());

@@ -1,4 +1,4 @@
-//! The text settings: their names, their defaults and the rule each one obeys.
+//! The text settings: names, defaults and rules.
 
 use core::ffi::CStr;
 use std::ffi::CString;

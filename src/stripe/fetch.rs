@@ -1,5 +1,4 @@
-//! Evidence for many invoices at once: questions answered by pages of lists and
-//! by single retrievals, spread over threads.
+//! Fetches evidence for many lookups at once, by pages of lists and single requests, on threads.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -1,5 +1,4 @@
-//! All payments of a range of time, by the pages of a list, from its newest
-//! object back.
+//! Reads all payments of a range of time from a list, page by page, from the newest back.
 
 use std::time::Instant;
 
@@ -89,7 +88,7 @@ pub(crate) struct PaymentReference {
     pub(crate) is_charge: bool,
 }
 
-/// A range that is being read: while one history_page is worked on, the next is on
+/// A range that is being read: while one page is worked on, the next is on
 /// its way.
 pub(crate) struct History {
     running: Running<Result<HistoryPage, StripeError>>,
@@ -121,7 +120,7 @@ impl History {
         Ok(Self { running, client })
     }
 
-    /// Waits for the next history_page, interruptibly; `None` at the end.
+    /// Waits for the next page, interruptibly; `None` at the end.
     pub(crate) fn next(&mut self) -> Option<Result<HistoryPage, StripeError>> {
         self.running.next()
     }

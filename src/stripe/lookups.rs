@@ -1,5 +1,4 @@
-//! The questions of one gathering: who waits for which object, and what is to
-//! be asked next.
+//! The queue of lookups: which objects are wanted by whom, and what is asked for next.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -212,7 +211,7 @@ impl Found {
     }
 }
 
-/// Whether the answer about another id told about this one as well.
+/// Whether the answer about another id is an answer about this one as well.
 pub(super) fn speaks_of(evidence: &Evidence, id: &StripeId) -> bool {
     matches!(evidence, Evidence::Payment(payment) if payment.ids.contains(id.as_str()))
 }

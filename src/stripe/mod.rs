@@ -1,6 +1,5 @@
-//! Stripe's side: HTTP, retries, and the one place where its JSON becomes
-//! evidence of the domain. Nothing here knows SQL or a backend's memory, so
-//! all of it may run on threads of its own.
+//! Stripe's API: requests, retries, and the conversion of its JSON into evidence. Nothing here knows SQL, so all
+//! of it may run on threads.
 
 pub(crate) mod client;
 pub(crate) mod error;

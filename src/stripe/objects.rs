@@ -1,4 +1,4 @@
-//! Stripe's JSON becomes evidence, here and nowhere else.
+//! Converts Stripe's JSON into evidence.
 //!
 //! A field that the documentation promises and that is missing, or of another
 //! type, is an error; an unknown status is not (it is reported as such).

@@ -1,8 +1,8 @@
-//! Whether and when a request is tried again: a pure function.
+//! Whether and when a request is retried: a pure function.
 //!
 //! The rules are those of Stripe's official clients (`_shouldRetry` and
 //! `_getSleepTimeInMS` in stripe-node's `RequestSender.ts`), with one
-//! difference: a 429 is retried without being advised to, within the limits.
+//! difference: a 429 is retried without `Stripe-Should-Retry`, within the limits.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What came of invoices is written into the ledger.
+//! Records outcomes in the ledger: changes, issues, checks and what Stripe said.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! What holds for any invoice, any rows, any evidence and any settings.
 //!
 //! The worlds are hostile but possible: a session has one intent, ids of one
-//! payment are told together, and the words of the settings differ.
+//! payment come together, and the words of the settings differ.
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -287,7 +287,7 @@ fn rows_of<'a>(ids: &PaymentIds, rows: &'a [PaymentRow]) -> Vec<&'a PaymentRow> 
 }
 
 /// What an issue says, without what only tells how the host looked before.
-fn told(plan: &Plan) -> Vec<String> {
+fn issues_of(plan: &Plan) -> Vec<String> {
     plan.issues
         .iter()
         .map(|issue| format!("{:?} {:?} {:?}", issue.kind, issue.severity, issue.object))
@@ -307,7 +307,7 @@ proptest! {
         let after = world.apply(&plan);
         let again = after.reconcile(&evidence);
         prop_assert!(again.changes_nothing(), "{plan:#?}\n{after:#?}\nthen {again:#?}");
-        prop_assert_eq!(told(&again), told(&plan), "the issues stay");
+        prop_assert_eq!(issues_of(&again), issues_of(&plan), "the issues stay");
         let locally = after.reconcile(&[]);
         prop_assert!(locally.changes_nothing(), "{plan:#?}\n{after:#?}\nthen locally {locally:#?}");
     }

@@ -1,4 +1,4 @@
-//! Which column is what, by its name and type.
+//! Proposes columns by their names and types.
 
 use std::collections::BTreeSet;
 

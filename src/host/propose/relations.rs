@@ -1,4 +1,4 @@
-//! The database's tables and how they hang together, as the catalogs have it.
+//! The database's tables, keys and constraints, as the proposals see them.
 
 use serde::Deserialize;
 
@@ -87,7 +87,7 @@ impl Relations {
             Some(several) => several
                 .iter()
                 .find(|name| squash(name) == "id" && fits(name))
-                .map(|name| (name.clone(), "range of the primary key".to_owned())),
+                .map(|name| (name.clone(), "part of the primary key".to_owned())),
             None => table
                 .columns
                 .keys()

@@ -1,4 +1,4 @@
-//! Which two tables hold the invoices and the payments.
+//! Proposes the tables of invoices and payments.
 
 use std::cmp::Reverse;
 
@@ -241,7 +241,7 @@ fn none_found(what: &str, beside: Option<&Table>) -> Problem {
 fn several_fit(what: &str, one: &Table, other: &Table) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_TOO_MANY_ROWS,
-        format!("which table holds the {what} cannot be told"),
+        format!("no table is recognized as the one that holds the {what}"),
     )
     .detail(format!("{} and {} look alike.", one.name, other.name))
     .hint(HOW_TO_NAME_THEM)

@@ -1,4 +1,4 @@
-//! What the further columns of a new payment get: those that must have a value.
+//! Proposes values for further columns of a new payment that must not be null.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::host::source::Source;
 /// A proposal for `payment_values`.
 pub(super) struct Proposed {
     pub(super) values: Value,
-    /// Columns for which no value could be told, and why.
+    /// Columns for which no value was found, and why.
     pub(super) lacking: Vec<(String, String)>,
     added: Vec<String>,
 }
@@ -21,7 +21,7 @@ impl Proposed {
     pub(super) fn reason(&self) -> String {
         match (self.added.as_slice(), self.lacking.len()) {
             ([], 0) => "no other column needs a value".to_owned(),
-            ([], _) => "some columns need a value that cannot be told; see below".to_owned(),
+            ([], _) => "some columns need a value that was not found; see below".to_owned(),
             (added, _) => format!("NOT NULL and without a default: {}", added.join(", ")),
         }
     }

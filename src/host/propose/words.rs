@@ -1,4 +1,4 @@
-//! Which of the host's status words means what.
+//! Proposes what the status words mean.
 
 use serde_json::Value;
 

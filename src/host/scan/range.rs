@@ -1,5 +1,4 @@
-//! Parts of the host's tables that are looked through: which invoices belong to one,
-//! and in which order.
+//! A range of the tables to scan: which invoices belong to it, and in which order.
 
 use crate::host::mapping::Mapping;
 use crate::pg::Relation;
@@ -11,7 +10,7 @@ pub(in crate::host) enum Range<'a> {
     Named(&'a str),
     /// So many, by their keys, from the one after this on.
     Keys { after: Option<&'a str>, rows: usize },
-    /// Those that a blocks of a table's file is about. What no transaction from `basis`
+    /// Those that some blocks of a table's file are about. What no transaction from `basis`
     /// on has written is passed over.
     Blocks {
         blocks: BlockRange,
@@ -19,11 +18,11 @@ pub(in crate::host) enum Range<'a> {
     },
 }
 
-/// A blocks of a table's file: what lies between a row and a block.
+/// Some blocks of a table's file: what lies between a row and a block.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::host) struct BlockRange {
     pub(in crate::host) of: ScannedTable,
-    /// The block, and the row in it, that the blocks begins after.
+    /// The block, and the row in it, that they begin after.
     pub(in crate::host) after: (u64, u64),
     /// The first block that does not belong to it.
     pub(in crate::host) end: u64,
@@ -175,7 +174,7 @@ impl Range<'_> {
 
     /// Its invoices `i`, for who may read the invoices alone: those that are not
     /// [certain](Self::is_certain) belong to it only if they have no payment. The
-    /// payments that [`BlockRange::written_payments`] told of are `$2` and `$3`.
+    /// payments that [`BlockRange::written_payments`] found are `$2` and `$3`.
     pub(in crate::host) fn invoices_alone(&self, mapping: &Mapping) -> String {
         let (table, key) = (&mapping.invoices.table, &mapping.invoices.id);
         let id = &key.quoted;

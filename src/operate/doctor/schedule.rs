@@ -1,4 +1,4 @@
-//! pg_cron and its job, here or in another database of the server.
+//! Checks pg_cron and its job, here or in another database of the server.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The secrets: there, readable by us and by nobody else. None is in any answer.
+//! Checks the secrets: set, readable by the server and by nobody else. No answer contains one.
 
 use pgrx::prelude::PgSqlErrorCode;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Whether Stripe can be asked, and says what is needed.
+//! Checks that Stripe answers and that the key may read what is needed.
 
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ fn permission(reply: &Reply) -> Check {
     }
 }
 
-/// `None` where no answer described the time.
+/// `None` where no answer has a date.
 fn clock(replies: &[Reply]) -> Option<Check> {
     let ahead = seen(replies).find_map(|seen| seen.ahead)?;
     let detail = match ahead {

@@ -1,5 +1,4 @@
-//! The application's tables: as the settings say, quick to look things up in,
-//! and ready to be written.
+//! Checks the application's tables: as the settings say, indexed, and writable.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Whether the facts are still those that a person decided on.
+//! Checks that the facts are still those that a person decided on.
 
 use serde_json::Value;
 

@@ -1,5 +1,4 @@
-//! What an action writes into the application's rows, beyond what the machine
-//! itself would: planned first, so that it can be shown, then written.
+//! The writes of an action to the application's rows: planned first, so that a dry run can show them.
 
 use pgrx::prelude::PgSqlErrorCode;
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! One invoice put back as it was before some changes: as a whole, or not at all.
+//! Undoes the changes of one invoice, as a whole or not at all.
 
 use pgrx::prelude::PgSqlErrorCode;
 use serde_json::{Map, Value, json};
@@ -224,7 +224,7 @@ impl<'a> UndoContext<'a> {
 
     /// Read back, every row must be what it was. A column that this extension
     /// neither reads nor writes may differ, because a trigger that stamps each
-    /// update is no reason to leave money wrong; that is told, not hidden.
+    /// update is no reason to leave money wrong; that is reported, not hidden.
     fn compare(&self, wanted: &Rows, found: &Rows) -> Result<Vec<Value>, NotUndone> {
         let mut differences = Vec::new();
         if let Some(place) = found.keys().find(|place| !wanted.contains_key(place)) {
