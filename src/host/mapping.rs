@@ -38,10 +38,11 @@ impl Mapped {
             )
         };
         match self.base.as_str() {
-            "uuid" => format!(
-                "case when {text} ~ '^[0-9A-Fa-f]{{8}}(-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}}$'
-                    then {cast} end"
-            ),
+            // As `uuid_in` takes it: a hyphen after any four digits, and braces around all.
+            "uuid" => {
+                let digits = "([0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}";
+                format!(r"case when {text} ~ '^({digits}|\{{{digits}\}})$' then {cast} end")
+            }
             "int2" => within(i16::MIN.into(), i16::MAX.into()),
             "int4" => within(i32::MIN.into(), i32::MAX.into()),
             "int8" => within(i64::MIN, i64::MAX),

@@ -91,8 +91,9 @@ fn refuse(problem: Problem, why: impl FnOnce() -> String) -> Refusal {
 fn take_in(body: &[u8]) -> Result<Value, Problem> {
     require_fresh_snapshots()?;
     fire_callers();
-    let event = serde_json::from_slice::<Value>(body)
+    let event = std::str::from_utf8(body)
         .ok()
+        .and_then(|text| crate::json::parse(text).ok())
         .and_then(|event| read_event(&event).ok())
         .ok_or_else(not_understood)?;
     let own = EventScope {

@@ -190,11 +190,16 @@ impl Draft {
         facts: &Facts,
     ) -> Money {
         let none = Money::new(0, received.currency);
+        let outside = |money| format!("{money} does not lie between 0 and the {received} received");
         let problem = match &payment.gratuity {
             Gratuity::None => return none,
+            Gratuity::Tip(minor) => match Money::new(*minor, received.currency) {
+                money if (0..=received.minor).contains(&money.minor) => return money,
+                money => outside(money),
+            },
             Gratuity::Said(text) => match Money::from_units(text, unit, received.currency) {
                 Ok(money) if (0..=received.minor).contains(&money.minor) => return money,
-                Ok(money) => format!("{money} does not lie between 0 and the {received} received"),
+                Ok(money) => outside(money),
                 Err(error) => error.to_string(),
             },
             Gratuity::Contradictory(a, b) => {
