@@ -1,6 +1,7 @@
 //! The mapping: the settings checked against the catalogs, with names quoted for SQL.
 
 use std::collections::BTreeMap;
+use std::ffi::CString;
 
 use pgrx::prelude::PgSqlErrorCode;
 
@@ -62,7 +63,7 @@ pub(crate) struct Mapping {
     pub(crate) unit: AmountUnit,
     pub(crate) time_zone: String,
     /// While the tables are written, for the host's triggers.
-    pub(crate) search_path: String,
+    pub(crate) search_path: CString,
 }
 
 #[derive(Clone, Debug)]
@@ -192,6 +193,8 @@ impl Mapping {
                 invoices_table.schema, payments_table.schema
             )
         });
+        let search_path = CString::new(search_path)
+            .map_err(|_| invalid("host_search_path has a NUL in it".to_owned()))?;
         Ok(Self {
             invoices,
             payments,

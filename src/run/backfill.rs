@@ -90,7 +90,7 @@ fn work(transactions: Transactions, deadline: Instant, pages: usize) -> Result<(
         seen: SeenSessions::default(),
         told_at: Instant::now(),
     };
-    let outcome = backfill.work_off();
+    let outcome = transactions.until_a_table_is_replaced(|| backfill.work_off());
     if let Err(problem) = &outcome {
         backfill.report.fail(problem.clone());
     }

@@ -132,22 +132,19 @@ pub(crate) fn sweep(
         settings.local_check_budget(),
         usage.as_ref().map_or(usize::MAX, Usage::allowance),
     );
-    match connection {
-        Ok(Some(connection)) => sweep.with_stripe(&connection, &mut choice, &mut report)?,
-        Ok(None) => report.fail_and_tell(stripe_access::missing_key(), Failure::Stripe),
-        Err(problem) => report.fail_and_tell(problem, Failure::Stripe),
+    let swept = transactions
+        .until_a_table_is_replaced(|| sweep.go_through(connection, &mut choice, &mut report));
+    if !transactions.are_own() {
+        return swept.map(|()| report.close());
     }
-    report.resolve_general_issue(IssueKind::Misconfigured);
-    sweep.without_stripe(&mut choice, &mut report)?;
-    if mode == Mode::Write {
-        retention::forget_old();
+    // What ends a run is written down in its row, whatever it was.
+    if let Err(problem) = &swept {
+        report.fail(problem.clone());
     }
     let answer = report.close();
-    if transactions.are_own() {
-        transactions.commit();
-        alert::send_or_warn(transactions);
-    }
-    Ok(answer)
+    transactions.commit();
+    alert::send_or_warn(transactions);
+    swept.map(|()| answer)
 }
 
 /// Nothing can be done but to raise an issue. In transactions of its own it fails
@@ -184,6 +181,25 @@ enum Requester {
 }
 
 impl Sweep<'_> {
+    fn go_through(
+        &self,
+        connection: Result<Option<Connection>, Problem>,
+        choice: &mut WorkSelection,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        match connection {
+            Ok(Some(connection)) => self.with_stripe(&connection, choice, report)?,
+            Ok(None) => report.fail_and_tell(stripe_access::missing_key(), Failure::Stripe),
+            Err(problem) => report.fail_and_tell(problem, Failure::Stripe),
+        }
+        report.resolve_general_issue(IssueKind::Misconfigured);
+        self.without_stripe(choice, report)?;
+        if self.context.mode == Mode::Write {
+            retention::forget_old();
+        }
+        Ok(())
+    }
+
     /// Events first, because they tell of everything that moved; then batch after
     /// batch of what they are about and of what they are not.
     fn with_stripe(
