@@ -39,6 +39,8 @@ pub(crate) fn waiting_again_afterwards<T>(work: impl FnOnce() -> T) -> T {
     triggers::set_immediate(false);
     let result = work();
     if triggers::are_immediate() {
+        // Nothing waits; a trigger may have said that something should.
+        identity::as_outer_role(triggers::make_immediate);
         defer_again();
     }
     result

@@ -136,6 +136,8 @@ pub(super) fn prepared<T>(mut prepare: impl FnMut() -> T) -> T {
     loop {
         let seen = changes_of_catalogs();
         if seen != CHECKED_AT.get() {
+            // A check may run statements of its own, which name nothing of the host's.
+            let _aside = Aside(IN_USE.take());
             checks.iter().for_each(|check| check());
             CHECKED_AT.set(seen);
         }
@@ -143,6 +145,15 @@ pub(super) fn prepared<T>(mut prepare: impl FnMut() -> T) -> T {
         if seen == changes_of_catalogs() {
             return statement;
         }
+    }
+}
+
+/// What is in use, laid aside until this is dropped.
+struct Aside(Vec<Rc<dyn Fn()>>);
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        IN_USE.set(std::mem::take(&mut self.0));
     }
 }
 
