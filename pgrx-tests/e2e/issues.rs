@@ -4,8 +4,11 @@
 mod actions;
 mod desk;
 mod endings;
+mod events;
+mod handed_over;
 mod lasting;
 mod refusals;
+mod silence;
 mod stories;
 mod variants;
 

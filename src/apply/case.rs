@@ -23,6 +23,8 @@ pub(crate) struct Case<'a> {
     pub(crate) invoice: &'a str,
     /// `None` where Stripe was not asked.
     pub(crate) evidence: Option<&'a [Evidence]>,
+    /// What was asked for only because open issues of the invoice are about it.
+    pub(crate) in_question: &'a [String],
 }
 
 impl Case<'_> {
@@ -110,6 +112,7 @@ impl<'a> RecalledCase<'a> {
             rows: &reading.payments,
             memory: &self.memory,
             other_invoices: &self.other_invoices,
+            in_question: self.case.in_question,
             has_refunded_column: context.mapping.payments.refunded.is_some(),
             just_booked: booked == Booked::JustNow,
             now: now(),
@@ -219,6 +222,7 @@ pub(crate) fn are_outdated(invoice: &str, evidence: &[Evidence]) -> bool {
     let case = Case {
         invoice,
         evidence: Some(evidence),
+        in_question: &[],
     };
     RecalledCase::new(0, case, &mut recall([case])).is_outdated()
 }
@@ -229,6 +233,7 @@ pub(crate) fn judge(context: &Context, reading: &Reading, evidence: &[Evidence])
     let case = Case {
         invoice: id,
         evidence: Some(evidence),
+        in_question: &[],
     };
     let recalled = RecalledCase::new(0, case, &mut recall([case]));
     let mut decided = DecidedCase::new(context, recalled, reading.clone());

@@ -6,6 +6,7 @@ pub(crate) mod contention;
 pub(crate) mod context;
 pub(crate) mod holdback;
 pub(crate) mod invoices;
+pub(crate) mod orphans;
 pub(crate) mod outcome;
 pub(crate) mod payment_locks;
 pub(crate) mod payments;

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use crate::domain::invoice::Invoice;
 use crate::domain::issue::{Issue, IssueKind};
 use crate::domain::plan::Plan;
-use crate::domain::resolution::{Ending, OpenIssue, ending};
+use crate::domain::resolution::{
+    ABOUT_A_PAYMENT, ABOUT_MONEY_NOT_BOOKED, Ending, OpenIssue, ending,
+};
 use crate::pg::sql;
 
 /// Whom the issues of one pass are about.
@@ -144,15 +146,7 @@ pub(crate) fn resolve_others(run: i64, judged: &[Judged]) {
             }
         }
     }
-    if !over.is_empty() {
-        sql::execute(
-            "update invoice_sync.issue x
-            set state = 'resolved', resolved_at = now(), last_run = $1::bigint
-            from jsonb_to_recordset($2::jsonb) o (id bigint, times_seen integer)
-            where x.id = o.id and x.times_seen = o.times_seen and x.state <> 'resolved'",
-            &[Some(&run.to_string()), Some(&Value::from(over).to_string())],
-        );
-    }
+    resolve_versions(run, over);
     if !narrowed.is_empty() {
         sql::execute(
             "update invoice_sync.issue x
@@ -253,14 +247,155 @@ pub(crate) fn resolve_general(run: i64, kind: IssueKind) {
     );
 }
 
-/// Resolves the issues of invoices that are not there any more.
+/// For what Stripe gave no answer, as the open issue tells; an issue that does not tell is
+/// over with any answer.
+pub(crate) fn unanswered() -> Vec<String> {
+    sql::fetch_one(
+        "select evidence -> 'unanswered' from invoice_sync.issue
+        where invoice_id is null and kind = 'stripe_unreachable' and state <> 'resolved'",
+        &[],
+    )
+    .and_then(|kinds| serde_json::from_value(kinds).ok())
+    .unwrap_or_default()
+}
+
+/// Notes for what Stripe answered; where that is all that it gave no answer for, it can be
+/// reached again.
+pub(crate) fn resolve_outage(run: i64, answered: &[&str]) {
+    sql::execute(
+        "with heard as (
+            select id, coalesce(evidence -> 'unanswered', '[]') - $2::text[] as unanswered
+            from invoice_sync.issue
+            where invoice_id is null and kind = 'stripe_unreachable' and state <> 'resolved'
+        )
+        update invoice_sync.issue x
+        set state = case h.unanswered when '[]' then 'resolved' else x.state end,
+            resolved_at = case h.unanswered when '[]' then now() end,
+            evidence = case h.unanswered when '[]' then x.evidence
+                            else x.evidence || jsonb_build_object('unanswered', h.unanswered) end,
+            last_run = case h.unanswered when '[]' then $1::bigint else x.last_run end
+        from heard h
+        where x.id = h.id and x.state <> 'resolved'",
+        &[
+            Some(&run.to_string()),
+            Some(&sql::array(answered.iter().copied())),
+        ],
+    );
+}
+
+/// Resolves what was said of webhooks that fail where one came since.
+pub(crate) fn resolve_webhooks_failing(run: i64) {
+    sql::execute(
+        "update invoice_sync.issue x
+        set state = 'resolved', resolved_at = now(), last_run = $1::bigint
+        where x.invoice_id is null and x.kind = 'webhooks_failing' and x.state <> 'resolved'
+          and exists (
+              select from invoice_sync.event e
+              where e.webhook_at > (x.evidence ->> 'last_delivery')::timestamptz)",
+        &[Some(&run.to_string())],
+    );
+}
+
+/// Resolves the issues of invoices that are not there any more, but for those about money
+/// that nobody has booked ([`told_by_invoices`]): they stay until somebody else tells of it.
 pub(crate) fn resolve_gone(run: i64, invoices: &[&str]) {
     sql::execute(
         "update invoice_sync.issue
         set state = 'resolved', resolved_at = now(), last_run = $1::bigint
         where coalesce(invoice_id, '') in (select jsonb_array_elements_text($2::jsonb))
-          and state <> 'resolved'",
-        &[Some(&run.to_string()), Some(&json!(invoices).to_string())],
+          and state <> 'resolved'
+          and not (kind = any ($3::text[]) and coalesce(object, '') ~ '^(cs|pi|ch|py)_')",
+        &[
+            Some(&run.to_string()),
+            Some(&json!(invoices).to_string()),
+            Some(&kinds(&ABOUT_MONEY_NOT_BOOKED)),
+        ],
+    );
+}
+
+fn kinds(kinds: &[IssueKind]) -> String {
+    sql::array(kinds.iter().map(|kind| kind.as_str()))
+}
+
+/// Money that is not in the books, and the invoice whose issue tells of it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ToldByInvoice {
+    pub(crate) object: String,
+    pub(crate) invoice: String,
+    /// What people call the invoice.
+    pub(crate) label: String,
+}
+
+/// Open issues of invoices about money that is not in the books, the one that was looked
+/// at longest ago first.
+pub(crate) fn told_by_invoices(limit: usize) -> Vec<ToldByInvoice> {
+    sql::fetch(
+        "select jsonb_build_object(
+            'object', object, 'invoice', invoice_id, 'label', coalesce(invoice_number, invoice_id))
+        from invoice_sync.issue
+        where invoice_id is not null and state <> 'resolved' and kind = any ($2::text[])
+          and object ~ '^(cs|pi|ch|py)_'
+        order by last_seen, id
+        limit $1::bigint",
+        &[
+            Some(&limit.to_string()),
+            Some(&kinds(&ABOUT_MONEY_NOT_BOOKED)),
+        ],
+    )
+    .into_iter()
+    .filter_map(|row| serde_json::from_value(row).ok())
+    .collect()
+}
+
+/// An open issue of an invoice about a payment.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct AboutPayment {
+    pub(crate) id: i64,
+    pub(crate) times_seen: i64,
+    pub(crate) invoice_id: String,
+    pub(crate) object: String,
+}
+
+/// The open issues of invoices that say something of these objects as payments.
+pub(crate) fn about_payments(objects: &BTreeSet<&str>) -> Vec<AboutPayment> {
+    if objects.is_empty() {
+        return Vec::new();
+    }
+    sql::fetch(
+        "select to_jsonb(x) from (
+            select id, times_seen, invoice_id, object
+            from invoice_sync.issue
+            where state <> 'resolved' and invoice_id is not null and kind = any ($2::text[])
+              and object in (select jsonb_array_elements_text($1::jsonb))
+        ) x
+        order by x.id",
+        &[
+            Some(&json!(objects).to_string()),
+            Some(&kinds(&ABOUT_A_PAYMENT)),
+        ],
+    )
+    .into_iter()
+    .filter_map(|row| serde_json::from_value(row).ok())
+    .collect()
+}
+
+/// Resolves these, as they were read.
+pub(crate) fn resolve_about_payments(run: i64, issues: &[AboutPayment]) {
+    let versions = issues.iter();
+    let versions = versions.map(|it| json!({ "id": it.id, "times_seen": it.times_seen }));
+    resolve_versions(run, versions.collect());
+}
+
+fn resolve_versions(run: i64, over: Vec<Value>) {
+    if over.is_empty() {
+        return;
+    }
+    sql::execute(
+        "update invoice_sync.issue x
+        set state = 'resolved', resolved_at = now(), last_run = $1::bigint
+        from jsonb_to_recordset($2::jsonb) o (id bigint, times_seen integer)
+        where x.id = o.id and x.times_seen = o.times_seen and x.state <> 'resolved'",
+        &[Some(&run.to_string()), Some(&Value::from(over).to_string())],
     );
 }
 
@@ -328,14 +463,55 @@ pub(crate) fn resolve_events(run: i64, events: &[&String]) {
         "update invoice_sync.issue
         set state = 'resolved', resolved_at = now(), last_run = $1::bigint
         where kind = 'event_failing' and state <> 'resolved'
-          and exists (select from jsonb_array_elements_text(evidence -> 'failing') f (id)
-                      where $2::jsonb ? f.id)
+          and ($2::jsonb ? (evidence ->> 'event') or exists (select from jsonb_array_elements_text(evidence -> 'failing') f (id)
+                      where $2::jsonb ? f.id))
           and not exists (
               select from jsonb_array_elements_text(evidence -> 'failing') f (id)
               join invoice_sync.event e on e.id = f.id
               where e.state = 'pending' and not $2::jsonb ? f.id)",
         &[Some(&run.to_string()), Some(&json!(events).to_string())],
     );
+}
+
+/// Payments of these, each with when it was asked for (microseconds since 1970), that an
+/// issue is about because an event could not be read before that.
+pub(crate) fn unread_events(payments: &Value) -> BTreeSet<String> {
+    let rows: Vec<[Option<String>; 1]> =
+        sql::fetch_texts(UNREAD_EVENTS, &[Some(&payments.to_string())]);
+    rows.into_iter().flatten().flatten().collect()
+}
+
+const UNREAD_EVENTS: &str = "
+select p.id
+from jsonb_to_recordset($1::jsonb) p (id text, as_of bigint)
+join invoice_sync.issue x on x.evidence -> 'ids' ? p.id
+where x.kind = 'event_failing' and x.state <> 'resolved'
+  and x.first_seen <= timestamptz 'epoch' + p.as_of * interval '1 microsecond'";
+
+/// Resolves the issues about events that could not be read, where their payments were
+/// looked at since.
+pub(crate) fn resolve_unread_events(run: i64, payments: &Value) {
+    sql::execute(
+        "update invoice_sync.issue
+        set state = 'resolved', resolved_at = now(), last_run = $2::bigint
+        where kind = 'event_failing' and state <> 'resolved' and exists (
+            select from jsonb_to_recordset($1::jsonb) p (id text, as_of bigint)
+            where evidence -> 'ids' ? p.id
+              and first_seen <= timestamptz 'epoch' + p.as_of * interval '1 microsecond')",
+        &[Some(&payments.to_string()), Some(&run.to_string())],
+    );
+}
+
+/// The events that people gave up, by what issues about them are about.
+pub(crate) fn given_up_events(object: &str) -> BTreeSet<String> {
+    let rows: Vec<[Option<String>; 1]> = sql::fetch_texts(
+        "select f.id
+        from invoice_sync.issue x, jsonb_array_elements_text(x.settled -> 'failing') f (id)
+        where coalesce(x.invoice_id, '') = '' and x.kind = 'event_failing' and x.settled is not null
+          and x.object = $1",
+        &[Some(object)],
+    );
+    rows.into_iter().flatten().flatten().collect()
 }
 
 /// Invoices with an open issue, the one that was looked at longest ago first.
@@ -354,14 +530,15 @@ pub(crate) fn open_invoices(limit: usize) -> Vec<String> {
     .collect()
 }
 
-/// What of Stripe's open issues are about, by invoice.
-pub(crate) fn objects_in_question() -> BTreeMap<String, Vec<String>> {
+/// What of Stripe's open issues are about, by invoice; `None`: of all of them.
+pub(crate) fn objects_in_question(invoice: Option<&str>) -> BTreeMap<String, Vec<String>> {
     let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
         "select distinct invoice_id, object
         from invoice_sync.issue
         where state <> 'resolved' and invoice_id is not null and object ~ '^(cs|pi|ch|py)_'
+          and ($1::text is null or invoice_id = $1)
         order by 1, 2",
-        &[],
+        &[invoice],
     );
     let mut objects: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in rows {

@@ -194,6 +194,7 @@ impl Case<'_> {
         let again = Subject {
             invoice,
             evidence: said.map(|_| evidence.as_slice()),
+            in_question: &[],
         };
         let verdicts = apply(&context, &[again], &mut report)?;
         let changes = undone::changes_of_run(run);
@@ -277,6 +278,7 @@ impl Case<'_> {
         let again = Subject {
             invoice: other,
             evidence: said,
+            in_question: self.issue.object.as_slice(),
         };
         apply(context, &[again], report).map(|_| ())
     }

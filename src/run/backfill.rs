@@ -16,6 +16,7 @@ use crate::ledger::events::{self, Entry, Verdict};
 use crate::ledger::runs::{self, Kind};
 use crate::pg::{Problem, Transactions, run_on_threads};
 use crate::run::run_lock::{RunLock, require_fresh_snapshots};
+use crate::select::inbox;
 use crate::select::sessions::{SeenSessions, recall_sessions};
 use crate::stripe::client::{Client, Connection};
 use crate::stripe::error::StripeError;
@@ -212,11 +213,7 @@ impl Backfill<'_> {
             .collect();
         let payments: Vec<PaymentEvidence> = evidence
             .iter()
-            .map(|evidence| PaymentEvidence {
-                evidence,
-                // The invoice that it names had all the time to come.
-                waited: i64::MAX,
-            })
+            .map(|evidence| PaymentEvidence::at_last(evidence))
             .collect();
         let verdicts = act(
             self.transactions,
@@ -224,6 +221,7 @@ impl Backfill<'_> {
             &payments,
             &mut self.report,
         )?;
+        inbox::supersede(&payments, &verdicts, &mut self.report)?;
         let unfinished = history_page.payments.iter().zip(&verdicts);
         let unfinished: Vec<(&StripePayment, &str)> = unfinished
             .filter_map(|(payment, verdict)| match verdict {

@@ -10,7 +10,8 @@ use crate::apply::case::Case;
 use crate::apply::contention::is_contention;
 use crate::apply::context::{Context, Mode, OnOverride};
 use crate::apply::invoices::{CHUNK, apply_in};
-use crate::apply::payments::{PaymentEvidence, act};
+use crate::apply::orphans::Orphan;
+use crate::apply::payments::{Former, PaymentEvidence, act, follow_up};
 use crate::apply::report::{Failure, Report};
 use crate::domain::evidence::Evidence;
 use crate::domain::issue::IssueKind;
@@ -21,7 +22,7 @@ use crate::ledger::events::{Verdict, Waiting};
 use crate::ledger::retention;
 use crate::ledger::runs::{self, Kind};
 use crate::pg::{Problem, Transactions, in_subtransaction};
-use crate::run::outage::Outage;
+use crate::run::outage::{Asked, Outage};
 use crate::run::run_lock::{RunLock, require_fresh_snapshots};
 use crate::select::due::{SelectedWork, WorkSelection};
 use crate::select::feed;
@@ -177,7 +178,9 @@ struct Sweep<'a> {
 enum Requester {
     /// And the invoice, where it is known.
     Event(Waiting, Option<String>),
-    Invoice(String),
+    /// And what of it only its issues are about.
+    Invoice(String, Vec<String>),
+    Orphan(Orphan),
 }
 
 impl Sweep<'_> {
@@ -189,8 +192,10 @@ impl Sweep<'_> {
     ) -> Result<(), Problem> {
         match connection {
             Ok(Some(connection)) => self.with_stripe(&connection, choice, report)?,
-            Ok(None) => report.fail_and_tell(stripe_access::missing_key(), Failure::Stripe),
-            Err(problem) => report.fail_and_tell(problem, Failure::Stripe),
+            Ok(None) => {
+                report.fail_and_tell(stripe_access::missing_key(), Failure::Stripe(Vec::new()))
+            }
+            Err(problem) => report.fail_and_tell(problem, Failure::Stripe(Vec::new())),
         }
         report.resolve_general_issue(IssueKind::Misconfigured);
         self.without_stripe(choice, report)?;
@@ -227,9 +232,13 @@ impl Sweep<'_> {
             report.save();
             self.transactions.commit();
         }
+        let answered = outage.answered.clone();
         match outage.error() {
-            Some(error) => report.fail_and_tell(stripe_access::problem(&error), Failure::Stripe),
-            None => report.resolve_general_issue(IssueKind::StripeUnreachable),
+            Some((asked, error)) => {
+                let failed = report.unanswered(asked, &answered);
+                report.fail_and_tell(stripe_access::problem(&error), Failure::Stripe(failed));
+            }
+            None => report.resolve_outage(&answered),
         }
         Ok(())
     }
@@ -244,7 +253,8 @@ impl Sweep<'_> {
             return Ok(());
         }
         let chosen = choice.next(self.size)?;
-        let invoices = chosen.invoices.into_iter().map(|it| (it.invoice, None));
+        let invoices = chosen.invoices.into_iter();
+        let invoices = invoices.map(|it| (it.invoice, Known::default()));
         if self.judge(&invoices.collect(), report)? {
             choice.keep_place();
         }
@@ -274,7 +284,7 @@ impl Sweep<'_> {
         };
         match followed {
             Ok(()) => {
-                outage.was_answered = true;
+                outage.answered.insert(Asked::Events);
                 feed::watch_webhooks(report);
             }
             Err(error) => {
@@ -282,7 +292,7 @@ impl Sweep<'_> {
                 if matches!(error, StripeError::Forbidden { .. }) {
                     outage.forbidden = Some(error);
                 } else {
-                    outage.fatal = Some(error);
+                    outage.fatal = Some((Asked::Events, error));
                 }
             }
         }
@@ -318,10 +328,15 @@ impl Sweep<'_> {
         }
         for candidate in chosen.invoices {
             if candidate.ids.is_empty() {
-                cases.insert(candidate.invoice, None);
+                cases.insert(candidate.invoice, Known::default());
             } else {
-                ask(Requester::Invoice(candidate.invoice), candidate.ids, None);
+                let asker = Requester::Invoice(candidate.invoice, candidate.in_question);
+                ask(asker, candidate.ids, None);
             }
+        }
+        for orphan in chosen.orphans {
+            let ids = vec![orphan.money.to_string()];
+            ask(Requester::Orphan(orphan), ids, None);
         }
         let mut gathering = Fetching::start(
             with_known_sessions(questions),
@@ -358,7 +373,8 @@ impl Sweep<'_> {
         report.count_requests(cost.requests, cost.retries);
         report.count_planned(cost.planned);
         outage.was_asked |= cost.requests > 0;
-        outage.fatal = outage.fatal.take().or(cost.fatal);
+        let fatal = cost.fatal.map(|error| (Asked::Objects, error));
+        outage.fatal = outage.fatal.take().or(fatal);
         Ok(all_judged)
     }
 
@@ -372,21 +388,31 @@ impl Sweep<'_> {
         report: &mut Report,
     ) -> Result<bool, Problem> {
         let mut answered_events = Vec::new();
+        let mut orphans = Vec::new();
         let mut failed = Vec::new();
         for finding in findings {
             let Some(asker) = askers.remove(&finding.about) else {
                 continue;
             };
             match (asker, finding.evidence) {
-                (Requester::Invoice(invoice), Ok(evidence)) => {
-                    cases.insert(invoice, Some(evidence));
+                (Requester::Invoice(invoice, in_question), Ok(evidence)) => {
+                    let evidence = Some(evidence);
+                    let known = Known {
+                        evidence,
+                        in_question,
+                    };
+                    cases.insert(invoice, known);
                 }
                 (Requester::Event(waiting, _), Ok(evidence)) => {
                     answered_events.push((waiting, evidence))
                 }
+                (Requester::Orphan(orphan), Ok(evidence)) => orphans.push((orphan, evidence)),
                 // Its turn comes with the next sweep; it is nobody's mistake.
                 (_, Err(StripeError::NotAsked)) => {}
-                (Requester::Invoice(invoice), Err(error)) => {
+                (Requester::Orphan(_), Err(error)) => {
+                    report.note_stripe_error(None, &error.to_string());
+                }
+                (Requester::Invoice(invoice, _), Err(error)) => {
                     report.note_stripe_error(Some(&invoice), &error.to_string());
                 }
                 (Requester::Event(waiting, invoice), Err(error)) => {
@@ -396,6 +422,7 @@ impl Sweep<'_> {
             }
         }
         self.act_on_events(answered_events, failed, report)?;
+        self.act_on_orphans(&orphans, report)?;
         self.transactions.commit();
         self.judge(&cases, report)
     }
@@ -412,6 +439,7 @@ impl Sweep<'_> {
             .map(|(waiting, evidence)| PaymentEvidence {
                 evidence,
                 waited: waiting.waited,
+                former: None,
             })
             .collect();
         let mut verdicts = Vec::new();
@@ -434,14 +462,34 @@ impl Sweep<'_> {
         Ok(())
     }
 
+    /// Money that issues of deleted invoices tell of.
+    fn act_on_orphans(
+        &self,
+        answered: &[(Orphan, Vec<Evidence>)],
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        let told: Vec<PaymentEvidence> = answered
+            .iter()
+            .map(|(orphan, evidence)| PaymentEvidence {
+                former: Some(Former {
+                    invoice: &orphan.invoice,
+                    label: &orphan.label,
+                }),
+                ..PaymentEvidence::at_last(evidence)
+            })
+            .collect();
+        act(self.transactions, &self.context, &told, report).map(|_| ())
+    }
+
     /// Treats invoices by what Stripe says of them, or by their rows alone; gives
     /// whether there was time for all of them.
     fn judge(&self, cases: &Cases, report: &mut Report) -> Result<bool, Problem> {
         let cases: Vec<Case> = cases
             .iter()
-            .map(|(invoice, evidence)| Case {
+            .map(|(invoice, known)| Case {
                 invoice,
-                evidence: evidence.as_deref(),
+                evidence: known.evidence.as_deref(),
+                in_question: &known.in_question,
             })
             .collect();
         for chunk in cases.chunks(CHUNK) {
@@ -449,13 +497,22 @@ impl Sweep<'_> {
                 return Ok(false);
             }
             apply_in(self.transactions, &self.context, chunk, report)?;
+            follow_up(self.transactions, &self.context, chunk, report)?;
         }
         Ok(true)
     }
 }
 
-/// What is known of each invoice: `None` where Stripe was not asked.
-type Cases = BTreeMap<String, Option<Vec<Evidence>>>;
+/// What is known of each invoice.
+type Cases = BTreeMap<String, Known>;
+
+#[derive(Default)]
+struct Known {
+    /// `None` where Stripe was not asked.
+    evidence: Option<Vec<Evidence>>,
+    /// What was asked for only because open issues of the invoice are about it.
+    in_question: Vec<String>,
+}
 
 /// So many answers, and those that are there already, as many as are written together;
 /// or the last of them.

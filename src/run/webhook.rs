@@ -26,6 +26,7 @@ use crate::pg::{
 };
 use crate::run::log_limit::{ENDINGS, REFUSALS};
 use crate::run::run_lock::require_fresh_snapshots;
+use crate::select::inbox;
 use crate::select::inbox::EventScope;
 use crate::select::sessions::{recall_sessions, with_known_sessions};
 use crate::settings::{self, Secret};
@@ -167,12 +168,15 @@ fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem>
     let payment = PaymentEvidence {
         evidence: &evidence,
         waited: 0,
+        former: None,
     };
     // A delivery of the same event waits for this one with the patience of a whole budget, and
     // there may be several locks to wait for: what is left bounds each of them.
     let left = deadline.saturating_duration_since(Instant::now());
     let verdict = with_lock_patience((left / 2).max(LEAST_PATIENCE), || {
-        act(Transactions::CALLERS, &context, &[payment], &mut report)
+        let verdicts = act(Transactions::CALLERS, &context, &[payment], &mut report)?;
+        inbox::supersede(&[payment], &verdicts, &mut report)?;
+        Ok::<_, Problem>(verdicts)
     })?
     .pop();
     if let Some(Verdict::Done(_)) = &verdict {

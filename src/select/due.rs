@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::apply::contention::skip_if_locked;
 use crate::apply::context::Mode;
+use crate::apply::orphans::{Orphan, orphans};
 use crate::domain::identity::PaymentIds;
-use crate::host::find::{InvoiceKeys, invoices_of};
+use crate::host::find::{InvoiceKeys, invoices_of, those_there};
 use crate::host::mapping::Mapping;
 use crate::host::scan::ScanMethod;
 use crate::ledger::events::{self, Waiting};
@@ -54,11 +55,12 @@ pub(crate) struct SelectedWork {
     /// With the invoice that refers to the payment, where that is known already.
     pub(crate) events: Vec<(Waiting, Option<String>)>,
     pub(crate) invoices: Vec<Candidate>,
+    pub(crate) orphans: Vec<Orphan>,
 }
 
 impl SelectedWork {
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.invoices.is_empty()
+        self.events.is_empty() && self.invoices.is_empty() && self.orphans.is_empty()
     }
 
     fn len(&self) -> usize {
@@ -205,15 +207,13 @@ impl<'a> WorkSelection<'a> {
             return;
         }
         self.take_claimed(judge, chosen);
+        chosen.orphans = orphans(self.mapping, MOST_UNCLAIMED);
         let invoices = issues::open_invoices(limit.saturating_sub(chosen.len()));
         if invoices.is_empty() {
             return;
         }
         chosen.invoices.extend(judge.among(self.mapping, &invoices));
-        let judged_alone = invoices.into_iter().map(|invoice| Candidate {
-            invoice,
-            ids: Vec::new(),
-        });
+        let judged_alone = invoices.into_iter().map(Candidate::by_its_rows);
         chosen.invoices.extend(judged_alone);
     }
 
@@ -231,8 +231,17 @@ impl<'a> WorkSelection<'a> {
         let keys = ids.iter().zip(&unclaimed).map(|(ids, money)| InvoiceKeys {
             ids,
             references: &money.names,
+            but_for: None,
         });
-        let found = invoices_of(self.mapping, &keys.collect::<Vec<_>>());
+        let mut found = invoices_of(self.mapping, &keys.collect::<Vec<_>>());
+        // The ledger knows invoices that are gone, too.
+        let there = those_there(
+            self.mapping,
+            &found.iter().flatten().map(String::as_str).collect(),
+        );
+        for invoices in &mut found {
+            invoices.retain(|invoice| there.contains(invoice));
+        }
         let mut claims: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut still: Vec<&str> = Vec::new();
         for (money, invoices) in unclaimed.iter().zip(found) {
@@ -250,13 +259,17 @@ impl<'a> WorkSelection<'a> {
             issues::refresh_unclaimed(&still);
         }
         let invoices: Vec<String> = claims.keys().cloned().collect();
+        let mut in_question: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for candidate in judge.among(self.mapping, &invoices) {
+            in_question.insert(candidate.invoice.clone(), candidate.in_question);
             let more = claims.entry(candidate.invoice).or_default();
             more.extend(candidate.ids);
         }
-        let claiming = claims
-            .into_iter()
-            .map(|(invoice, ids)| Candidate { invoice, ids });
+        let claiming = claims.into_iter().map(|(invoice, ids)| Candidate {
+            in_question: in_question.remove(&invoice).unwrap_or_default(),
+            invoice,
+            ids,
+        });
         chosen.invoices.splice(..0, claiming);
     }
 

@@ -70,9 +70,18 @@ impl Draft {
 
     /// One payment is in the books of one invoice.
     fn is_booked_elsewhere(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
-        let Some(other) = facts.other_invoices.invoice_of(&receipt.payment.ids) else {
+        let ids = &receipt.payment.ids;
+        let Some(other) = facts.other_invoices.invoice_of(ids) else {
             return false;
         };
+        let mut names = receipt.payment.invoice_references.iter();
+        if !facts.refer_to(ids) && !names.any(|name| facts.invoice.answers_to(name)) {
+            self.reason(format!(
+                "{}: it is booked for invoice {other}, and this one does not refer to it",
+                receipt.key().unwrap_or("a payment")
+            ));
+            return true;
+        }
         self.issues.push(
             Issue::new(
                 IssueKind::UnlinkedPayment,

@@ -8,7 +8,7 @@ use crate::domain::evidence::{Dispute, Gratuity, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::payment::PaymentStatus;
-use crate::domain::recheck::Recheck;
+use crate::domain::recheck::{HELD, Recheck};
 use crate::domain::rules::{Remembered, Rules};
 
 impl Draft {
@@ -26,6 +26,10 @@ impl Draft {
         let name = key.unwrap_or("a payment");
         let references = &payment.invoice_references;
         let is_named = references.iter().any(|r| facts.invoice.answers_to(r));
+        if !is_named && facts.is_let_go(&payment.ids) {
+            self.disown(payment, name);
+            return None;
+        }
         if let (Some(ours), Some(theirs)) = (rules.livemode, payment.livemode)
             && ours != theirs
         {
@@ -123,6 +127,16 @@ impl Draft {
         };
         self.remember(&receipt, facts);
         Some(receipt)
+    }
+
+    /// What issues say of it ends with whoever tells of the money from now on.
+    fn disown(&mut self, payment: &StripePayment, name: &str) {
+        self.reason(format!("{name}: the invoice does not refer to it any more"));
+        for id in payment.ids.each() {
+            self.plan.judged.remove(id);
+            self.plan.disowned.insert(id.to_owned());
+        }
+        self.recheck = self.recheck.sooner(HELD);
     }
 
     /// The session may name the invoice, or a part of the money as a gratuity.

@@ -236,6 +236,7 @@ pub(super) struct World {
     pub(super) has_refunded_column: bool,
     pub(super) just_booked: bool,
     pub(super) other_invoices: OtherInvoices,
+    pub(super) in_question: Vec<String>,
 }
 
 pub(super) fn world(invoice: Invoice) -> World {
@@ -248,11 +249,18 @@ pub(super) fn world(invoice: Invoice) -> World {
         has_refunded_column: true,
         just_booked: false,
         other_invoices: OtherInvoices::default(),
+        in_question: Vec::new(),
     }
 }
 
 impl World {
     /// The payment is in the books of another invoice.
+    /// An open issue of the invoice is about this object.
+    pub(super) fn in_question(mut self, id: &str) -> Self {
+        self.in_question.push(id.into());
+        self
+    }
+
     pub(super) fn booked_elsewhere(mut self, id: &str, invoice: &str) -> Self {
         self.other_invoices.0.insert(id.into(), invoice.into());
         self
@@ -310,6 +318,7 @@ impl World {
             rows: &self.rows,
             memory: &self.memory,
             other_invoices: &self.other_invoices,
+            in_question: &self.in_question,
             has_refunded_column: self.has_refunded_column,
             just_booked: self.just_booked,
             now: NOW,

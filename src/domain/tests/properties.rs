@@ -258,6 +258,7 @@ fn worlds() -> impl Strategy<Value = World> {
                 };
                 World {
                     other_invoices: OtherInvoices::default(),
+                    in_question: Vec::new(),
                     invoice: Invoice {
                         status: rules.invoice_words.class(&invoice.status_word),
                         ..invoice.clone()
