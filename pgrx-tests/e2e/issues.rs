@@ -3,6 +3,7 @@
 
 mod actions;
 mod desk;
+mod doors;
 mod endings;
 mod events;
 mod handed_over;

@@ -168,6 +168,12 @@ pub(crate) fn enqueue(backfill: i64, entries: &[Entry]) {
             snapshot jsonb, why text, unless_known boolean)
         where not (n.unless_known and exists (
             select from invoice_sync.stripe_payment m where m.id = coalesce(n.intent_id, n.charge_id)))
+          -- What failed already waits for its next turn.
+          and not (n.why is not null and exists (
+              select from invoice_sync.event e
+              where e.state = 'pending' and e.attempts > 0
+                and coalesce(e.intent_id, e.session_id, e.charge_id)
+                    = coalesce(n.intent_id, n.session_id, n.charge_id)))
         order by n.id
         on conflict do nothing",
         &[Some(&Value::from_iter(documents.into_values()).to_string())],

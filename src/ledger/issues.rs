@@ -473,6 +473,16 @@ pub(crate) fn resolve_events(run: i64, events: &[&String]) {
     );
 }
 
+/// Whether an issue of that kind about that object, and no invoice, was there and is over.
+pub(crate) fn is_over(kind: IssueKind, object: &str) -> bool {
+    sql::fetch_one(
+        "select to_jsonb(coalesce(bool_and(state = 'resolved'), false))
+        from invoice_sync.issue
+        where coalesce(invoice_id, '') = '' and kind = $1 and coalesce(object, '') = $2",
+        &[Some(kind.as_str()), Some(object)],
+    ) == Some(Value::Bool(true))
+}
+
 /// Payments of these, each with when it was asked for (microseconds since 1970), that an
 /// issue is about because an event could not be read before that.
 pub(crate) fn unread_events(payments: &Value) -> BTreeSet<String> {

@@ -139,9 +139,10 @@ fn one_that_cannot_be_read_ends_when_its_payment_was_looked_at_or_it_comes_again
                 Some("Paid".into())
             );
         }
-        assert_eq!(shop.open_issues(), [""; 0], "{ends}");
-        look(&mut shop);
-        assert_eq!(shop.open_issues(), [""; 0], "{ends}");
+        for _ in 0..3 {
+            assert_eq!(shop.open_issues(), [""; 0], "{ends}");
+            look(&mut shop);
+        }
     }
 }
 
@@ -151,7 +152,7 @@ fn what_a_person_dismissed_stays_dismissed_whichever_of_the_events_fails_again()
     unreadable_session(&mut shop);
     let issue = until_it_is_hopeless(&mut shop);
     let failing = shop.json(&format!(
-        "jsonb_array_length(evidence -> 'failing') from invoice_sync.issue where id = {issue}"
+        "to_jsonb(jsonb_array_length(evidence -> 'failing')) from invoice_sync.issue where id = {issue}"
     ));
     assert!(failing.as_i64() >= Some(2), "{failing}");
     shop.json(&format!("invoice_sync.resolve_issue({issue}, 'ignore')"));

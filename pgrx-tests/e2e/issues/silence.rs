@@ -34,7 +34,8 @@ fn an_outage_that_questions_met_is_not_over_because_the_feed_is_read() {
     assert_eq!(shop.open_issues(), ["stripe_unreachable -"]);
     let issue = the(&mut shop, "stripe_unreachable");
     shop.execute(
-        "update invoice_sync.invoice_check set next_check_at = now() + interval '1 hour';
+        "update invoice_sync.invoice_check k set next_check_at = now() + interval '1 hour',
+            stored_ids = (select array[i.stripe_session_id] from invoices i where i.id::text = k.invoice_id);
         update invoice_sync.event set next_attempt_at = now() + interval '1 hour'",
     );
     shop.sweep();
