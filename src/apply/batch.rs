@@ -129,13 +129,14 @@ fn claim_payments<'a>(
     mut held: Vec<LockedCase<'a>>,
     patience: Patience,
 ) -> Vec<LockedCase<'a>> {
-    let payments: Vec<_> = held.iter().map(|held| claims(&held.intended)).collect();
+    let claims = |held: &LockedCase| claims(&held.before, &held.intended);
+    let payments: Vec<_> = held.iter().map(claims).collect();
     let mut had = lock_payments(&payments, patience).into_iter();
     held.retain(|_| had.next() == Some(true));
     let claiming: Vec<(&mut LockedCase, Vec<_>)> = held
         .iter_mut()
         .map(|held| {
-            let payments = claims(&held.intended);
+            let payments = claims(held);
             (held, payments)
         })
         .filter(|(_, payments)| !payments.is_empty())

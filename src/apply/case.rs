@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::apply::context::Context;
 use crate::domain::evidence::Evidence;
 use crate::domain::identity::PaymentIds;
+use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::Recheck;
 use crate::domain::reconcile::{Facts, reconcile, reconcile_unwritten};
@@ -172,19 +173,39 @@ impl<'a> DecidedCase<'a> {
         }
     }
 
+    /// The ids of the payments in its books; where Stripe was asked, of those that it
+    /// told of.
+    pub(crate) fn booked_ids(&self) -> impl Iterator<Item = &str> {
+        let rows = self.reading.payments.iter();
+        let evidence = self.recalled.case.evidence;
+        let is_told_of = move |row: &PaymentRow| {
+            evidence.is_none_or(|said| {
+                said.iter().any(|finding| {
+                    matches!(finding, Evidence::Payment(it) if it.ids.same_payment(&row.ids))
+                })
+            })
+        };
+        rows.filter(move |row| row.was_received() && is_told_of(row))
+            .flat_map(|row| row.ids.each())
+    }
+
     /// What was decided, where it is not written.
     pub(crate) fn unwritten(&self, context: &Context) -> Plan {
         self.recalled.decide_unwritten(context, &self.reading)
     }
 }
 
-/// The payments that a plan books.
-pub(crate) fn claims(plan: &Plan) -> Vec<PaymentIds> {
+/// The payments that a plan books: those that it inserts, and those whose row waited.
+pub(crate) fn claims(reading: &Reading, plan: &Plan) -> Vec<PaymentIds> {
+    let waits = |row: &str| {
+        let mut rows = reading.payments.iter();
+        rows.any(|it| it.id == row && it.status == PaymentStatus::Pending)
+    };
     let changes = plan.payments.iter();
     changes
         .filter_map(|change| match change {
             PaymentChange::Insert(payment) => Some(payment.ids.clone()),
-            PaymentChange::Update(_) => None,
+            PaymentChange::Update(update) => waits(&update.row).then(|| update.ids.clone()),
         })
         .collect()
 }
@@ -246,7 +267,7 @@ fn look_into_other_invoices(context: &Context, decided: &mut [DecidedCase]) {
     let claiming: Vec<(&mut DecidedCase, Vec<PaymentIds>)> = decided
         .iter_mut()
         .map(|decided| {
-            let payments = claims(&decided.plan);
+            let payments = claims(&decided.reading, &decided.plan);
             (decided, payments)
         })
         .filter(|(_, payments)| !payments.is_empty())

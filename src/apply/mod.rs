@@ -11,3 +11,4 @@ pub(crate) mod outcome;
 pub(crate) mod payment_locks;
 pub(crate) mod payments;
 pub(crate) mod report;
+pub(crate) mod shared_payment;

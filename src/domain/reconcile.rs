@@ -162,6 +162,9 @@ impl Draft {
             .filter_map(|payment| self.judge_payment(payment, currency, facts, rules))
             .collect();
         for receipt in &receipts {
+            if self.is_booked_elsewhere(receipt, facts) {
+                continue;
+            }
             self.note_refund(receipt, facts);
             self.note_dispute(receipt, facts);
             self.book(receipt, facts, rules);

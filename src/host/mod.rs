@@ -17,6 +17,7 @@ pub(crate) mod restore;
 pub(crate) mod row;
 pub(crate) mod scan;
 pub(crate) mod settings;
+pub(crate) mod shared_payment;
 pub(crate) mod side_effects;
 pub(crate) mod source;
 pub(crate) mod words;

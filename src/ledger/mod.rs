@@ -10,5 +10,6 @@ pub(crate) mod issues;
 pub(crate) mod retention;
 pub(crate) mod runs;
 pub(crate) mod scan_rounds;
+pub(crate) mod shared_payments;
 pub(crate) mod stripe_payments;
 pub(crate) mod undone;

@@ -14,6 +14,7 @@ use crate::apply::context::{Context, Mode, OnOverride};
 use crate::apply::holdback;
 use crate::apply::invoices::apply;
 use crate::apply::outcome::describe;
+use crate::apply::payment_locks::lock_payments_of;
 use crate::apply::report::Report;
 use crate::apply::report::record::digest;
 use crate::domain::evidence::Evidence;
@@ -149,6 +150,7 @@ impl Case<'_> {
         let context = self.context(answer.livemode, Mode::Write)?;
         let said = answer.evidence.as_deref();
         let before = self.read(invoice, Mode::Write)?;
+        lock_payments_of(said.unwrap_or_default());
         self.must_be_as_seen()?;
         if are_outdated(invoice, said.unwrap_or_default()) {
             return Err(not_now("the facts have moved")

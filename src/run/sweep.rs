@@ -13,6 +13,7 @@ use crate::apply::invoices::{CHUNK, apply_in};
 use crate::apply::orphans::Orphan;
 use crate::apply::payments::{Former, PaymentEvidence, act, follow_up};
 use crate::apply::report::{Failure, Report};
+use crate::apply::shared_payment;
 use crate::domain::evidence::Evidence;
 use crate::domain::issue::IssueKind;
 use crate::host::deferred::fire_callers;
@@ -219,6 +220,7 @@ impl Sweep<'_> {
         }
         while outage.fatal.is_none() && Instant::now() < self.questions_until {
             let chosen = choice.next(self.size)?;
+            self.look_for_shared(&chosen, report)?;
             if chosen.is_empty() {
                 choice.keep_place();
                 break;
@@ -253,12 +255,18 @@ impl Sweep<'_> {
             return Ok(());
         }
         let chosen = choice.next(self.size)?;
+        self.look_for_shared(&chosen, report)?;
         let invoices = chosen.invoices.into_iter();
         let invoices = invoices.map(|it| (it.invoice, Known::default()));
         if self.judge(&invoices.collect(), report)? {
             choice.keep_place();
         }
         Ok(())
+    }
+
+    fn look_for_shared(&self, chosen: &SelectedWork, report: &mut Report) -> Result<(), Problem> {
+        let mapping = self.context.mapping;
+        shared_payment::look_for(self.transactions, mapping, &chosen.booked, report)
     }
 
     /// Reads the feed; a key without the permission to read events still reads the rest.

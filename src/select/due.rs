@@ -13,7 +13,7 @@ use crate::host::scan::ScanMethod;
 use crate::ledger::events::{self, Waiting};
 use crate::ledger::scan_rounds;
 use crate::ledger::scan_rounds::Round;
-use crate::ledger::{checks, issues};
+use crate::ledger::{checks, issues, shared_payments};
 use crate::pg::Problem;
 use crate::select::candidates::{Candidate, CandidateFilter};
 
@@ -21,7 +21,8 @@ use crate::select::candidates::{Candidate, CandidateFilter};
 /// where more are owed.
 const ROWS: std::ops::RangeInclusive<usize> = 1_000..=10_000;
 
-/// So much money without an invoice is looked through for one by a run.
+/// So much money without an invoice is looked through for one by a run, and so much that
+/// several have.
 const MOST_UNCLAIMED: usize = 1_000;
 
 /// Owed rows that are not worth another range: blocks do not hold so many to the row.
@@ -56,6 +57,8 @@ pub(crate) struct SelectedWork {
     pub(crate) events: Vec<(Waiting, Option<String>)>,
     pub(crate) invoices: Vec<Candidate>,
     pub(crate) orphans: Vec<Orphan>,
+    /// The ids of payments that may be in the books of several invoices.
+    pub(crate) booked: BTreeSet<String>,
 }
 
 impl SelectedWork {
@@ -208,6 +211,7 @@ impl<'a> WorkSelection<'a> {
         }
         self.take_claimed(judge, chosen);
         chosen.orphans = orphans(self.mapping, MOST_UNCLAIMED);
+        chosen.booked.extend(shared_payments::open(MOST_UNCLAIMED));
         let invoices = issues::open_invoices(limit.saturating_sub(chosen.len()));
         if invoices.is_empty() {
             return;
@@ -287,6 +291,7 @@ impl<'a> WorkSelection<'a> {
                 self.round.basis,
                 &judge.invoices_in_question,
             );
+            chosen.booked.extend(range.booked);
             let room = limit - chosen.len();
             let mut found = judge.candidates(range.candidates);
             let (mut next, mut rows) = (range.next, range.rows);

@@ -15,7 +15,9 @@ use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::{NewPayment, PaymentChange, PaymentUpdate, Plan};
 use crate::domain::reconcile::{Facts, reconcile};
-use crate::domain::rules::{InvoiceWords, Memory, OtherInvoices, PaymentWords, Remembered, Rules};
+use crate::domain::rules::{
+    InvoiceWords, Memory, OtherBooks, OtherInvoices, PaymentWords, Remembered, Rules,
+};
 
 /// When the builders' payments were received.
 pub(super) const RECEIVED_AT: i64 = 1_700_000_000;
@@ -262,7 +264,25 @@ impl World {
     }
 
     pub(super) fn booked_elsewhere(mut self, id: &str, invoice: &str) -> Self {
-        self.other_invoices.0.insert(id.into(), invoice.into());
+        self.other_invoices.note(
+            id,
+            OtherBooks {
+                invoice: invoice.into(),
+                was_received: true,
+            },
+        );
+        self
+    }
+
+    /// A row of another invoice waits for the payment.
+    pub(super) fn awaited_elsewhere(mut self, id: &str, invoice: &str) -> Self {
+        self.other_invoices.note(
+            id,
+            OtherBooks {
+                invoice: invoice.into(),
+                was_received: false,
+            },
+        );
         self
     }
 
