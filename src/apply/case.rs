@@ -173,8 +173,8 @@ impl<'a> DecidedCase<'a> {
         }
     }
 
-    /// The ids of the payments in its books; where Stripe was asked, of those that it
-    /// told of.
+    /// The ids of the payments in its books, but for those that wait; where Stripe was
+    /// asked, of those that it told of.
     pub(crate) fn booked_ids(&self) -> impl Iterator<Item = &str> {
         let rows = self.reading.payments.iter();
         let evidence = self.recalled.case.evidence;
@@ -185,7 +185,7 @@ impl<'a> DecidedCase<'a> {
                 })
             })
         };
-        rows.filter(move |row| row.was_received() && is_told_of(row))
+        rows.filter(move |row| row.status != PaymentStatus::Pending && is_told_of(row))
             .flat_map(|row| row.ids.each())
     }
 

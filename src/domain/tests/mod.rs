@@ -12,5 +12,6 @@ mod harness;
 mod hosts;
 mod properties;
 mod refunds;
+mod rivals;
 mod sentences;
 mod sessions;
