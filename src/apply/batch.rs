@@ -21,7 +21,7 @@ use crate::host::side_effects;
 use crate::host::side_effects::SideEffects;
 use crate::host::write;
 use crate::ledger::changes::Change;
-use crate::ledger::issues;
+use crate::ledger::held_repairs;
 use crate::pg::Problem;
 
 /// One invoice on its way.
@@ -109,7 +109,7 @@ fn lock_cases<'a>(
         })
     });
     let held = claim_payments(context, held.collect(), patience);
-    let holds = issues::held(&ids);
+    let holds = held_repairs::held(&ids);
     let is_left = |held: &LockedCase| {
         let invoice = &held.before.invoice;
         let plan = &held.intended;

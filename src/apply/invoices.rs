@@ -19,7 +19,7 @@ use crate::domain::plan::Plan;
 use crate::host::lock::Patience;
 use crate::host::owner::{Firing, may_wait};
 use crate::ledger::events::Verdict;
-use crate::ledger::issues;
+use crate::ledger::held_repairs;
 use crate::pg::{Problem, Transactions, in_subtransaction};
 
 /// So many invoices are written together at the most.
@@ -144,7 +144,7 @@ impl Pass<'_> {
             .iter()
             .map(|decided| decided.recalled.case.invoice)
             .collect();
-        let holds = issues::held(&ids);
+        let holds = held_repairs::held(&ids);
         for mut decided in wanting {
             let invoice = &decided.reading.invoice;
             let on_override = self.context.on_override;

@@ -4,7 +4,7 @@
 use crate::domain::identity::StripeId;
 use crate::host::find::those_there;
 use crate::host::mapping::Mapping;
-use crate::ledger::issues;
+use crate::ledger::payment_issues;
 
 /// A payment whose invoice is not there any more.
 pub(crate) struct Orphan {
@@ -17,7 +17,7 @@ pub(crate) struct Orphan {
 
 /// At most so many of them.
 pub(crate) fn orphans(mapping: &Mapping, limit: usize) -> Vec<Orphan> {
-    let told = issues::told_by_invoices(limit);
+    let told = payment_issues::told_by_invoices(limit);
     let there = those_there(
         mapping,
         &told.iter().map(|it| it.invoice.as_str()).collect(),

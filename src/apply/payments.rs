@@ -8,53 +8,18 @@ use crate::apply::case::Case;
 use crate::apply::contention::{is_contention, retry_on_contention};
 use crate::apply::context::{Context, Mode};
 use crate::apply::invoices::apply_in;
+use crate::apply::payment_evidence::PaymentEvidence;
 use crate::apply::report::Report;
+use crate::apply::superseded;
 use crate::domain::evidence::{Evidence, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::Money;
 use crate::host::find::{InvoiceKeys, invoices_of};
 use crate::ledger::events::Verdict;
 use crate::pg::{Problem, Transactions};
-use crate::select::inbox;
 
 /// So long an event waits for the application to commit the invoice that it names.
 const GRACE_SECONDS: i64 = 60 * 60;
-
-/// What Stripe says of one payment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PaymentEvidence<'a> {
-    pub(crate) evidence: &'a [Evidence],
-    /// Seconds since it was first heard of.
-    pub(crate) waited: i64,
-    /// The invoice that said of its money until it was deleted.
-    pub(crate) former: Option<Former<'a>>,
-}
-
-/// An invoice that is not there any more.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Former<'a> {
-    pub(crate) invoice: &'a str,
-    /// What people called it.
-    pub(crate) label: &'a str,
-}
-
-impl<'a> PaymentEvidence<'a> {
-    /// Whatever it names had all the time to come.
-    pub(crate) fn at_last(evidence: &'a [Evidence]) -> Self {
-        Self {
-            evidence,
-            waited: i64::MAX,
-            former: None,
-        }
-    }
-
-    pub(crate) fn payment(&self) -> Option<&'a StripePayment> {
-        self.evidence.iter().find_map(|finding| match finding {
-            Evidence::Payment(payment) => Some(payment),
-            _ => None,
-        })
-    }
-}
 
 /// Acts on what Stripe says of these payments: on the invoices that they are
 /// for, where there are some.
@@ -120,7 +85,7 @@ pub(crate) fn follow_up(
         let said = cases
             .iter()
             .flat_map(|case| case.evidence.unwrap_or_default());
-        payments.extend(inbox::stuck(said));
+        payments.extend(superseded::stuck(said));
     }
     let evidence: BTreeMap<Option<String>, [Evidence; 1]> = payments
         .into_iter()
@@ -137,7 +102,7 @@ pub(crate) fn follow_up(
         .map(|it| PaymentEvidence::at_last(it))
         .collect();
     let verdicts = act(transactions, context, &said, report)?;
-    inbox::supersede(&said, &verdicts, report)
+    superseded::supersede(&said, &verdicts, report)
 }
 
 /// Issues about money that no invoice claims, each with the place of its verdict, by

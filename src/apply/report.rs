@@ -17,10 +17,11 @@ use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::ledger::budget::Usage;
 use crate::ledger::changes::Change;
 use crate::ledger::checks;
-use crate::ledger::issues::{self, AboutPayment, Subject};
+use crate::ledger::issues::{self, Subject};
+use crate::ledger::payment_issues::{self, AboutPayment};
 use crate::ledger::runs::{self, Kind, State, Totals};
 use crate::pg::{Problem, waited_for_threads};
-use crate::run::outage::Asked;
+use crate::stripe::error::Asked;
 use crate::stripe::fetch::Planned;
 use crate::stripe_access;
 
@@ -220,7 +221,7 @@ impl Report {
         for (payment, link) in told_of {
             linked.extend(payment.ids.each().map(|id| (id, *link)));
         }
-        let mut found = issues::about_payments(&linked.keys().copied().collect());
+        let mut found = payment_issues::about_payments(&linked.keys().copied().collect());
         found.retain(|issue| !linked[issue.object.as_str()].contains(&issue.invoice_id));
         found
     }
@@ -228,7 +229,7 @@ impl Report {
     /// What they said is over.
     pub(crate) fn resolve_let_go(&self, issues: &[AboutPayment]) {
         if let Some(run) = self.run {
-            issues::resolve_about_payments(run, issues);
+            payment_issues::resolve_about_payments(run, issues);
         }
     }
 
@@ -273,7 +274,7 @@ impl Report {
     /// What was said of events that failed is over for these.
     pub(crate) fn resolve_event_issues(&self, events: &[&String]) {
         if let Some(run) = self.run.filter(|_| !events.is_empty()) {
-            issues::resolve_events(run, events);
+            payment_issues::resolve_events(run, events);
         }
     }
 
@@ -281,7 +282,7 @@ impl Report {
     /// at since.
     pub(crate) fn resolve_unread_events(&self, asked: &Value) {
         if let Some(run) = self.run {
-            issues::resolve_unread_events(run, asked);
+            payment_issues::resolve_unread_events(run, asked);
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
+use crate::host::received::{is_one_of, literals, were_received};
 use crate::host::scan::range::{NO_EXTENT, Range, ScannedTable, has_no_payment};
 use crate::host::shared_payment::booked_in;
 use crate::pg::sql;
@@ -340,41 +341,9 @@ fn payments_said(mapping: &Mapping) -> String {
     )
 }
 
-/// Whether money came in once by payments `p`.
-pub(super) fn were_received(mapping: &Mapping) -> String {
-    is_one_of(mapping, &received_words(mapping))
-}
-
-/// Whether payments `p` have one of these words; without a column for it, they have.
-fn is_one_of(mapping: &Mapping, words: &[String]) -> String {
-    match &mapping.payments.status {
-        Some(status) => format!("p.{}::text = any ({})", status.quoted, literals(words)),
-        None => "true".to_owned(),
-    }
-}
-
-/// The words of rows by which money came in once.
-fn received_words(mapping: &Mapping) -> Vec<String> {
-    let words = &mapping.payment_words;
-    [
-        Some(&words.paid),
-        words.refunded.as_ref(),
-        words.disputed.as_ref(),
-    ]
-    .into_iter()
-    .flatten()
-    .cloned()
-    .collect()
-}
-
 fn trimmed(alias: &str, column: Option<&Mapped>) -> String {
     column.map_or_else(
         || "null::text".to_owned(),
         |column| format!("nullif(btrim({alias}.{}::text), '')", column.quoted),
     )
-}
-
-fn literals(words: &[String]) -> String {
-    let quoted: Vec<String> = words.iter().map(pgrx::spi::quote_literal).collect();
-    format!("array[{}]::text[]", quoted.join(", "))
 }

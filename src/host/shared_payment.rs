@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::indexes;
 use super::mapping::{Mapped, Mapping};
 use super::owner::reading_as;
-use crate::host::candidates::were_received;
-use crate::host::scan::range::{Range, ScannedTable};
+use super::received::were_received;
+use super::scan::range::{Range, ScannedTable};
 use crate::pg::{Relation, sql};
 
 /// So many ids are looked up in any table.

@@ -28,7 +28,7 @@ use crate::ledger::changes::{self, Change, Entry};
 use crate::ledger::decisions;
 use crate::ledger::decisions::{Resolution, StoredIssue};
 use crate::ledger::events::Verdict;
-use crate::ledger::issues::{self, Held};
+use crate::ledger::held_repairs::{self, Held};
 use crate::ledger::runs::Kind;
 use crate::ledger::undone;
 use crate::operate::resolve::writes::{Write, WriteFacts, not_now};
@@ -390,7 +390,7 @@ impl Case<'_> {
         let object = self.issue.object.as_deref().unwrap_or_default();
         match self.action {
             Action::LinkPayment => {
-                let holds = issues::held(&[invoice]);
+                let holds = held_repairs::held(&[invoice]);
                 let mut evidence =
                     holdback::without_others(&holds, invoice, said, |_, ids| ids.contains(object));
                 for finding in &mut evidence {
@@ -403,7 +403,7 @@ impl Case<'_> {
                 evidence
             }
             Action::RepairAgain if self.is_about_undone() => {
-                let holds = issues::held(&[invoice]);
+                let holds = held_repairs::held(&[invoice]);
                 let released =
                     |held: &Held, ids: &PaymentIds| held.id == self.issue.id && held.is_of(ids);
                 holdback::without_others(&holds, invoice, said, released)

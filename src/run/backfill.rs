@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::apply::context::{Context, Mode, OnOverride};
-use crate::apply::payments::{PaymentEvidence, act};
+use crate::apply::payment_evidence::PaymentEvidence;
+use crate::apply::payments::act;
 use crate::apply::report::Report;
+use crate::apply::superseded;
 use crate::domain::evidence::{Evidence, StripePayment};
 use crate::host::mapping::Mapping;
 use crate::host::settings::{Settings, invalid};
@@ -16,7 +18,6 @@ use crate::ledger::events::{self, Entry, Verdict};
 use crate::ledger::runs::{self, Kind};
 use crate::pg::{Problem, Transactions, run_on_threads};
 use crate::run::run_lock::{RunLock, require_fresh_snapshots};
-use crate::select::inbox;
 use crate::select::sessions::{SeenSessions, recall_sessions};
 use crate::stripe::client::{Client, Connection};
 use crate::stripe::error::StripeError;
@@ -221,7 +222,7 @@ impl Backfill<'_> {
             &payments,
             &mut self.report,
         )?;
-        inbox::supersede(&payments, &verdicts, &mut self.report)?;
+        superseded::supersede(&payments, &verdicts, &mut self.report)?;
         let unfinished = history_page.payments.iter().zip(&verdicts);
         let unfinished: Vec<(&StripePayment, &str)> = unfinished
             .filter_map(|(payment, verdict)| match verdict {

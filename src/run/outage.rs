@@ -3,26 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::domain::evidence::Evidence;
-use crate::stripe::error::StripeError;
+use crate::stripe::error::{Asked, StripeError};
 use crate::stripe::fetch::Finding;
-
-/// What Stripe was asked for: that it answers one says nothing of the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Asked {
-    /// The feed.
-    Events,
-    /// Sessions, intents, charges.
-    Objects,
-}
-
-impl Asked {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Events => "events",
-            Self::Objects => "objects",
-        }
-    }
-}
 
 /// Whether Stripe can be asked at all, as far as a sweep has seen.
 #[derive(Default)]

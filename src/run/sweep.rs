@@ -1,38 +1,30 @@
 //! A sweep: acts on events, asks Stripe about what is due, and checks rows that do not agree, in batches.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod answers;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::alert;
-use crate::apply::case::Case;
 use crate::apply::contention::is_contention;
 use crate::apply::context::{Context, Mode, OnOverride};
-use crate::apply::invoices::{CHUNK, apply_in};
-use crate::apply::orphans::Orphan;
-use crate::apply::payments::{Former, PaymentEvidence, act, follow_up};
 use crate::apply::report::{Failure, Report};
 use crate::apply::shared_payment;
-use crate::domain::evidence::Evidence;
 use crate::domain::issue::IssueKind;
 use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::ledger::budget::{self, Usage};
-use crate::ledger::events::{Verdict, Waiting};
 use crate::ledger::retention;
 use crate::ledger::runs::{self, Kind};
 use crate::pg::{Problem, Transactions, in_subtransaction};
-use crate::run::outage::{Asked, Outage};
+use crate::run::outage::Outage;
 use crate::run::run_lock::{RunLock, require_fresh_snapshots};
 use crate::select::due::{SelectedWork, WorkSelection};
 use crate::select::feed;
 use crate::select::inbox;
-use crate::select::sessions::with_known_sessions;
 use crate::stripe::client::Connection;
-use crate::stripe::error::StripeError;
-use crate::stripe::fetch::{Fetching, Finding};
-use crate::stripe::lookups::Question;
+use crate::stripe::error::{Asked, StripeError};
 use crate::stripe::objects::Reading;
 use crate::stripe_access;
 
@@ -40,10 +32,6 @@ use crate::stripe_access;
 /// memory, and much, for the more is asked about at once the more a page answers.
 /// It is written, and committed, by portions.
 pub(crate) const BATCH: usize = 20_000;
-
-/// How many answers are waited for before they are acted on, in one transaction: a
-/// slow Stripe must not keep what it has said from the books.
-const PORTION: usize = 200;
 
 /// The bounds of one sweep.
 #[derive(Clone, Copy, Debug)]
@@ -175,15 +163,6 @@ struct Sweep<'a> {
     deadline: Instant,
 }
 
-/// Whom a question is for.
-enum Requester {
-    /// And the invoice, where it is known.
-    Event(Waiting, Option<String>),
-    /// And what of it only its issues are about.
-    Invoice(String, Vec<String>),
-    Orphan(Orphan),
-}
-
 impl Sweep<'_> {
     fn go_through(
         &self,
@@ -256,9 +235,7 @@ impl Sweep<'_> {
         }
         let chosen = choice.next(self.size)?;
         self.look_for_shared(&chosen, report)?;
-        let invoices = chosen.invoices.into_iter();
-        let invoices = invoices.map(|it| (it.invoice, Known::default()));
-        if self.judge(&invoices.collect(), report)? {
+        if self.judge_by_rows(chosen.invoices, report)? {
             choice.keep_place();
         }
         Ok(())
@@ -306,238 +283,6 @@ impl Sweep<'_> {
         }
         Ok(())
     }
-
-    /// Asks Stripe about a batch and acts on what it says; what it need not be
-    /// asked about is judged by its own rows: gives whether there was time for all of
-    /// these.
-    fn process_selected(
-        &self,
-        chosen: SelectedWork,
-        connection: &Connection,
-        outage: &mut Outage,
-        report: &mut Report,
-    ) -> Result<bool, Problem> {
-        let mut cases = Cases::new();
-        let mut askers = HashMap::new();
-        let mut questions = Vec::new();
-        let mut ask = |asker, ids, created| {
-            let about = askers.len().to_string();
-            askers.insert(about.clone(), asker);
-            questions.push(Question {
-                about,
-                ids,
-                created,
-                sessionless: BTreeSet::new(),
-            });
-        };
-        for (waiting, invoice) in chosen.events {
-            let (ids, created) = (vec![waiting.money.to_string()], waiting.created);
-            ask(Requester::Event(waiting, invoice), ids, created);
-        }
-        for candidate in chosen.invoices {
-            if candidate.ids.is_empty() {
-                cases.insert(candidate.invoice, Known::default());
-            } else {
-                let asker = Requester::Invoice(candidate.invoice, candidate.in_question);
-                ask(asker, candidate.ids, None);
-            }
-        }
-        for orphan in chosen.orphans {
-            let ids = vec![orphan.money.to_string()];
-            ask(Requester::Orphan(orphan), ids, None);
-        }
-        let mut gathering = Fetching::start(
-            with_known_sessions(questions),
-            connection.clone(),
-            self.reading.clone(),
-            self.questions_until,
-        )?;
-        // The first portion brings along what nobody has to be asked about. While
-        // one is written, the next answers are on their way.
-        // In the caller's transaction nothing is written before all is answered: what
-        // is locked there stays locked.
-        let size = if self.transactions.are_own() {
-            PORTION
-        } else {
-            usize::MAX
-        };
-        let mut all_judged = true;
-        loop {
-            let portion = self
-                .transactions
-                .wait(|| next_portion(&mut gathering, size));
-            let is_last = portion.len() < size;
-            if self.context.mode == Mode::Write {
-                stripe_access::count_reads();
-            }
-            outage.note(&portion);
-            let cases = std::mem::take(&mut cases);
-            all_judged &= self.act_on(portion, &mut askers, cases, report)?;
-            if is_last || Instant::now() >= self.deadline {
-                break;
-            }
-        }
-        let cost = gathering.cost();
-        report.count_requests(cost.requests, cost.retries);
-        report.count_planned(cost.planned);
-        outage.was_asked |= cost.requests > 0;
-        let fatal = cost.fatal.map(|error| (Asked::Objects, error));
-        outage.fatal = outage.fatal.take().or(fatal);
-        Ok(all_judged)
-    }
-
-    /// Acts on what Stripe has answered, and on `cases` beside it; gives whether there
-    /// was time for all of them.
-    fn act_on(
-        &self,
-        findings: Vec<Finding>,
-        askers: &mut HashMap<String, Requester>,
-        mut cases: Cases,
-        report: &mut Report,
-    ) -> Result<bool, Problem> {
-        let mut answered_events = Vec::new();
-        let mut orphans = Vec::new();
-        let mut failed = Vec::new();
-        for finding in findings {
-            let Some(asker) = askers.remove(&finding.about) else {
-                continue;
-            };
-            match (asker, finding.evidence) {
-                (Requester::Invoice(invoice, in_question), Ok(evidence)) => {
-                    let evidence = Some(evidence);
-                    let known = Known {
-                        evidence,
-                        in_question,
-                    };
-                    cases.insert(invoice, known);
-                }
-                (Requester::Event(waiting, _), Ok(evidence)) => {
-                    answered_events.push((waiting, evidence))
-                }
-                (Requester::Orphan(orphan), Ok(evidence)) => orphans.push((orphan, evidence)),
-                // Its turn comes with the next sweep; it is nobody's mistake.
-                (_, Err(StripeError::NotAsked)) => {}
-                (Requester::Orphan(_), Err(error)) => {
-                    report.note_stripe_error(None, &error.to_string());
-                }
-                (Requester::Invoice(invoice, _), Err(error)) => {
-                    report.note_stripe_error(Some(&invoice), &error.to_string());
-                }
-                (Requester::Event(waiting, invoice), Err(error)) => {
-                    report.note_stripe_error(invoice.as_deref(), &error.to_string());
-                    failed.push((waiting.events, Verdict::Again(error.to_string())));
-                }
-            }
-        }
-        self.act_on_events(answered_events, failed, report)?;
-        self.act_on_orphans(&orphans, report)?;
-        self.transactions.commit();
-        self.judge(&cases, report)
-    }
-
-    /// Acts on what Stripe says now of the payments that events are about.
-    fn act_on_events(
-        &self,
-        answered: Vec<(Waiting, Vec<Evidence>)>,
-        failed: Vec<(Vec<String>, Verdict)>,
-        report: &mut Report,
-    ) -> Result<(), Problem> {
-        let payments: Vec<PaymentEvidence> = answered
-            .iter()
-            .map(|(waiting, evidence)| PaymentEvidence {
-                evidence,
-                waited: waiting.waited,
-                former: None,
-            })
-            .collect();
-        let mut verdicts = Vec::new();
-        for chunk in payments.chunks(CHUNK) {
-            if Instant::now() >= self.deadline {
-                break;
-            }
-            verdicts.extend(act(self.transactions, &self.context, chunk, report)?);
-        }
-        let acted = answered.iter().zip(&verdicts);
-        let settled: Vec<(&[String], &Verdict)> = acted
-            .map(|((waiting, _), verdict)| (waiting.events.as_slice(), verdict))
-            .chain(
-                failed
-                    .iter()
-                    .map(|(events, verdict)| (&events[..], verdict)),
-            )
-            .collect();
-        inbox::settle(&settled, report);
-        Ok(())
-    }
-
-    /// Money that issues of deleted invoices tell of.
-    fn act_on_orphans(
-        &self,
-        answered: &[(Orphan, Vec<Evidence>)],
-        report: &mut Report,
-    ) -> Result<(), Problem> {
-        let told: Vec<PaymentEvidence> = answered
-            .iter()
-            .map(|(orphan, evidence)| PaymentEvidence {
-                former: Some(Former {
-                    invoice: &orphan.invoice,
-                    label: &orphan.label,
-                }),
-                ..PaymentEvidence::at_last(evidence)
-            })
-            .collect();
-        act(self.transactions, &self.context, &told, report).map(|_| ())
-    }
-
-    /// Treats invoices by what Stripe says of them, or by their rows alone; gives
-    /// whether there was time for all of them.
-    fn judge(&self, cases: &Cases, report: &mut Report) -> Result<bool, Problem> {
-        let cases: Vec<Case> = cases
-            .iter()
-            .map(|(invoice, known)| Case {
-                invoice,
-                evidence: known.evidence.as_deref(),
-                in_question: &known.in_question,
-            })
-            .collect();
-        for chunk in cases.chunks(CHUNK) {
-            if Instant::now() >= self.deadline {
-                return Ok(false);
-            }
-            apply_in(self.transactions, &self.context, chunk, report)?;
-            follow_up(self.transactions, &self.context, chunk, report)?;
-        }
-        Ok(true)
-    }
-}
-
-/// What is known of each invoice.
-type Cases = BTreeMap<String, Known>;
-
-#[derive(Default)]
-struct Known {
-    /// `None` where Stripe was not asked.
-    evidence: Option<Vec<Evidence>>,
-    /// What was asked for only because open issues of the invoice are about it.
-    in_question: Vec<String>,
-}
-
-/// So many answers, and those that are there already, as many as are written together;
-/// or the last of them.
-fn next_portion(gathering: &mut Fetching, size: usize) -> Vec<Finding> {
-    let mut portion = Vec::new();
-    while portion.len() < size {
-        match gathering.next() {
-            Some(findings) => portion.extend(findings),
-            None => return portion,
-        }
-    }
-    while portion.len() < CHUNK
-        && let Some(findings) = gathering.at_hand()
-    {
-        portion.extend(findings);
-    }
-    portion
 }
 
 fn another_runs() -> Value {

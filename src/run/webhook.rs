@@ -10,8 +10,10 @@ use pgrx::prelude::PgSqlErrorCode;
 use serde_json::{Value, json};
 
 use crate::apply::context::{Context, Mode, OnOverride};
-use crate::apply::payments::{PaymentEvidence, act};
+use crate::apply::payment_evidence::PaymentEvidence;
+use crate::apply::payments::act;
 use crate::apply::report::Report;
+use crate::apply::superseded;
 use crate::domain::event::Event;
 use crate::domain::evidence::Evidence;
 use crate::host::deferred::fire_callers;
@@ -26,7 +28,6 @@ use crate::pg::{
 };
 use crate::run::log_limit::{ENDINGS, REFUSALS};
 use crate::run::run_lock::require_fresh_snapshots;
-use crate::select::inbox;
 use crate::select::inbox::EventScope;
 use crate::select::sessions::{recall_sessions, with_known_sessions};
 use crate::settings::{self, Secret};
@@ -175,7 +176,7 @@ fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem>
     let left = deadline.saturating_duration_since(Instant::now());
     let verdict = with_lock_patience((left / 2).max(LEAST_PATIENCE), || {
         let verdicts = act(Transactions::CALLERS, &context, &[payment], &mut report)?;
-        inbox::supersede(&[payment], &verdicts, &mut report)?;
+        superseded::supersede(&[payment], &verdicts, &mut report)?;
         Ok::<_, Problem>(verdicts)
     })?
     .pop();

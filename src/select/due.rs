@@ -13,7 +13,7 @@ use crate::host::scan::ScanMethod;
 use crate::ledger::events::{self, Waiting};
 use crate::ledger::scan_rounds;
 use crate::ledger::scan_rounds::Round;
-use crate::ledger::{checks, issues, shared_payments};
+use crate::ledger::{checks, issues, payment_issues, shared_payments};
 use crate::pg::Problem;
 use crate::select::candidates::{Candidate, CandidateFilter};
 
@@ -224,7 +224,7 @@ impl<'a> WorkSelection<'a> {
     /// Money that named an invoice that was not there, for those that are by now:
     /// Stripe is asked about it for them, beside what it is asked anyway.
     fn take_claimed(&self, judge: &CandidateFilter, chosen: &mut SelectedWork) {
-        let unclaimed = issues::unclaimed(MOST_UNCLAIMED);
+        let unclaimed = payment_issues::unclaimed(MOST_UNCLAIMED);
         if unclaimed.is_empty() {
             return;
         }
@@ -260,7 +260,7 @@ impl<'a> WorkSelection<'a> {
             }
         }
         if self.mode == Mode::Write && !still.is_empty() {
-            issues::refresh_unclaimed(&still);
+            payment_issues::refresh_unclaimed(&still);
         }
         let invoices: Vec<String> = claims.keys().cloned().collect();
         let mut in_question: BTreeMap<String, Vec<String>> = BTreeMap::new();

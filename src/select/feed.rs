@@ -12,7 +12,7 @@ use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::host::write::now;
 use crate::ledger::backfills;
 use crate::ledger::events::{self, Channel};
-use crate::ledger::issues;
+use crate::ledger::payment_issues;
 use crate::pg::{Problem, Running, Step, Stop, Transactions, start_on_threads};
 use crate::select::inbox::EventScope;
 use crate::stripe::client::{Client, Connection};
@@ -117,7 +117,7 @@ fn pass_over(unreadable: &[Unreadable], report: &mut Report) {
     for Unreadable { id, why, ids } in unreadable {
         report.note_stripe_error(None, &format!("{id}: {why}"));
         // It is listed for a while: what is over is not told of again.
-        if issues::is_over(IssueKind::EventFailing, id) {
+        if payment_issues::is_over(IssueKind::EventFailing, id) {
             continue;
         }
         report.add_general_issue(

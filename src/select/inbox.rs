@@ -1,16 +1,12 @@
 //! Whether an event in the inbox is acted on, and what becomes of it.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::apply::contention::skip_if_locked;
-use crate::apply::payments::PaymentEvidence;
 use crate::apply::report::Report;
 use crate::domain::event::Event;
-use crate::domain::evidence::{Evidence, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::ledger::events::{self, Disposition, Verdict};
-use crate::ledger::issues;
-use crate::pg::Problem;
+use crate::ledger::payment_issues;
 use crate::stripe::client::Connection;
 use crate::stripe::events::matters;
 
@@ -75,7 +71,7 @@ pub(crate) fn settle(settled: &[(&[String], &Verdict)], report: &mut Report) {
     for event in hopeless {
         // All of them, whichever was tried now: the same events are the same facts.
         let mut failing = pending.remove(&event.object).unwrap_or_default();
-        let given_up = issues::given_up_events(&event.object);
+        let given_up = payment_issues::given_up_events(&event.object);
         if failing.is_subset(&given_up) {
             continue;
         }
@@ -103,62 +99,6 @@ pub(crate) fn settle(settled: &[(&[String], &Verdict)], report: &mut Report) {
         .filter(|(_, verdict)| matches!(verdict, Verdict::Done(_)))
         .flat_map(|(events, _)| *events);
     report.resolve_event_issues(&done.collect::<Vec<_>>());
-}
-
-/// Of what Stripe said, the payments of which an event could not be read or acted on
-/// before they were asked about.
-pub(crate) fn stuck<'a>(said: impl Iterator<Item = &'a Evidence>) -> Vec<StripePayment> {
-    let whole: Vec<&StripePayment> = said.filter_map(whole).collect();
-    if whole.is_empty() {
-        return Vec::new();
-    }
-    let asked = asked(whole.iter().copied());
-    let mut stuck = events::stuck(&asked);
-    stuck.extend(issues::unread_events(&asked));
-    let payments = whole.into_iter();
-    let payments = payments.filter(|it| it.ids.each().any(|id| stuck.contains(id)));
-    payments.cloned().collect()
-}
-
-/// Events of payments that were acted on by what Stripe said after the events came are
-/// done, whatever kept them from it.
-pub(crate) fn supersede(
-    told: &[PaymentEvidence],
-    verdicts: &[Verdict],
-    report: &mut Report,
-) -> Result<(), Problem> {
-    let done = told.iter().zip(verdicts);
-    let done = done.filter(|(_, verdict)| matches!(verdict, Verdict::Done(_)));
-    let mut done = done
-        .flat_map(|(told, _)| told.evidence)
-        .filter_map(whole)
-        .peekable();
-    if done.peek().is_none() {
-        return Ok(());
-    }
-    let asked = asked(done);
-    skip_if_locked(|| {
-        let events = events::supersede(&asked);
-        report.resolve_event_issues(&events.iter().collect::<Vec<_>>());
-        report.resolve_unread_events(&asked);
-    })
-}
-
-/// A payment of which the answer tells all that an event of it may have told.
-fn whole(finding: &Evidence) -> Option<&StripePayment> {
-    match finding {
-        Evidence::Payment(payment) => {
-            (payment.tells_returns && !payment.lacks_session()).then_some(payment)
-        }
-        _ => None,
-    }
-}
-
-/// Each id of these payments, and when it was asked for.
-fn asked<'a>(payments: impl Iterator<Item = &'a StripePayment>) -> Value {
-    let ids = payments.flat_map(|payment| payment.ids.each().map(|id| (id, payment.as_of)));
-    ids.map(|(id, as_of)| json!({ "id": id, "as_of": as_of }))
-        .collect()
 }
 
 /// Whose events these settings are for.

@@ -12,7 +12,7 @@ use crate::domain::invoice::Invoice;
 use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::PaymentChange;
 use crate::ledger::issues::{self, Judged, Subject};
-use crate::ledger::{changes, checks, stripe_payments};
+use crate::ledger::{changes, checks, payment_issues, stripe_payments};
 use crate::pg::Problem;
 
 /// What came of an invoice, and what Stripe said about it: `None` where it was
@@ -84,7 +84,7 @@ pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<(), Problem> 
     changes::record(run, &entries);
     issues::raise(run, &found);
     issues::resolve_others(run, &judged);
-    issues::resolve_claimed(run, &claimed(settled));
+    payment_issues::resolve_claimed(run, &claimed(settled));
     checks::note(&checks);
     Ok(())
 }
