@@ -9,33 +9,33 @@ use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
 use super::problem::Problem;
 
-/// A table as it was when it was looked up.
+/// A table as it was at lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Relation {
     pub(crate) oid: u32,
-    /// As the catalog has it, not quoted.
+    /// As in the catalog, not quoted.
     pub(crate) schema: String,
-    /// As the catalog has it, not quoted.
+    /// As in the catalog, not quoted.
     pub(crate) name: String,
     pub(crate) owner: u32,
     /// As in `pg_class.relkind`.
     pub(crate) kind: u8,
 }
 
-/// How the error begins that ends a whole run: see [`is_replaced`].
+/// How the message of the error begins that ends the whole run: see [`is_replaced`].
 const REPLACED: &str = "a table is not the one that was looked up: ";
 
 thread_local! {
-    /// Checks of what the statements of this moment name.
+    /// The checks of the tables that the current statements name.
     static IN_USE: RefCell<Vec<Rc<dyn Fn()>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Relation {
-    /// Locks the table by its number until the end of the transaction, and fails with 55000 where the name
-    /// means another one now, or it has another owner or kind. The error ends the run and is no issue of one
-    /// invoice (`subtransaction::ends_the_statement`).
-    fn hold(&self) {
-        // SAFETY: on the backend's thread, in a transaction; a table that is gone may be locked.
+    /// Locks the table by its OID until the end of the transaction. Fails with 55000 if its name refers to another
+    /// table now, or if its owner or kind changed. The error ends the run and does not become an issue of an invoice
+    /// (`subtransaction::ends_the_statement`).
+    fn lock_and_check(&self) {
+        // SAFETY: on the backend's thread, in a transaction; an OID without a table may be locked.
         unsafe {
             pg_sys::LockRelationOid(self.oid.into(), pg_sys::AccessShareLock as pg_sys::LOCKMODE);
         }
@@ -50,7 +50,7 @@ impl Relation {
         }
     }
 
-    /// By the caches of the catalogs alone.
+    /// Compares the table with the system caches, without a statement.
     fn is_as_it_was(&self) -> bool {
         let (Ok(schema), Ok(name)) = (
             CString::new(self.schema.as_str()),
@@ -58,10 +58,10 @@ impl Relation {
         ) else {
             return false;
         };
-        const MISSING_IS_FINE: bool = true;
+        const MISSING_OK: bool = true;
         // SAFETY: on the backend's thread, in a transaction; the tuple is read before it is released.
         unsafe {
-            let namespace = pg_sys::get_namespace_oid(schema.as_ptr(), MISSING_IS_FINE);
+            let namespace = pg_sys::get_namespace_oid(schema.as_ptr(), MISSING_OK);
             if namespace == pg_sys::InvalidOid
                 || pg_sys::get_relname_relid(name.as_ptr(), namespace).to_u32() != self.oid
             {
@@ -82,32 +82,33 @@ impl Relation {
         }
     }
 
-    /// Does `work`, whose statements name this table, once it is locked and found to be what it was.
+    /// Locks and checks the table, then runs `work`, whose statements name it.
     pub(crate) fn in_use<T>(&self, work: impl FnOnce() -> T) -> T {
         let table = self.clone();
-        while_checked(move || table.hold(), work)
+        while_checked(move || table.lock_and_check(), work)
     }
 }
 
-/// Does `work`, whose statements name something that was looked up: `check` raises an error where that is another one
-/// now. It is made at once, and again where the catalogs change before a statement is prepared.
+/// Runs `work`, whose statements name objects that were looked up. `check` raises an error if such a name refers to
+/// another object now. It runs at once, and again if the catalogs change before a statement is prepared.
 pub(crate) fn while_checked<T>(check: impl Fn() + 'static, work: impl FnOnce() -> T) -> T {
     check();
     IN_USE.with_borrow_mut(|checks| checks.push(Rc::new(check)));
-    let _ended = Ended;
+    let _popped_on_drop = PopCheckOnDrop;
     work()
 }
 
-struct Ended;
+struct PopCheckOnDrop;
 
-impl Drop for Ended {
+impl Drop for PopCheckOnDrop {
     fn drop(&mut self) {
         IN_USE.with_borrow_mut(Vec::pop);
     }
 }
 
-/// Prepares a statement; again where the catalogs changed since its tables were compared. Renaming a schema
-/// takes no lock that one could wait for, so the count of changes tells (as in `RangeVarGetRelidExtended`).
+/// Prepares a statement; runs the checks and prepares it again if the catalogs changed in the meantime. Renaming a
+/// schema takes no lock that this could wait for, so the counter of invalidation messages is compared, as in
+/// `RangeVarGetRelidExtended`.
 pub(super) fn prepared<T>(mut prepare: impl FnMut() -> T) -> T {
     let checks = IN_USE.with_borrow(Clone::clone);
     loop {
@@ -122,13 +123,13 @@ pub(super) fn prepared<T>(mut prepare: impl FnMut() -> T) -> T {
     }
 }
 
-/// Whether a statement may be prepared anew because of tables in use.
+/// Returns whether statements must be prepared through [`prepared`], because checks of tables are active.
 pub(super) fn are_in_use() -> bool {
     IN_USE.with_borrow(|checks| !checks.is_empty())
 }
 
-/// Whether this is the error of a table that was replaced. To be asked of errors raised in Rust only, which
-/// no code of the host's can raise.
+/// Returns whether this is the error of a table that was replaced. Only for errors raised in Rust, which the
+/// application's code cannot raise.
 pub(super) fn is_replaced(problem: &Problem) -> bool {
     problem.is(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
         && problem.message().starts_with(REPLACED)
