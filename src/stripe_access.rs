@@ -7,9 +7,9 @@ use crate::host::settings::Settings;
 use crate::ledger::budget;
 use crate::pg::{Problem, shared_number};
 use crate::settings;
-use crate::stripe::client::{Connection, take_not_counted};
+use crate::stripe::client::{Connection, take_uncounted};
 use crate::stripe::error::StripeError;
-use crate::stripe::limiter::{Limiter, line_of};
+use crate::stripe::limiter::{Limiter, rate_limit_key};
 use crate::stripe::objects::Reading;
 
 /// Returns the connection to Stripe, or `None` if no key is set. Fails if a key is set but cannot be read (see
@@ -20,13 +20,16 @@ pub(crate) fn connection() -> Result<Option<Connection>, Problem> {
     };
     let livemode = key.livemode();
     let (base, account) = (settings::stripe_api_base(), settings::stripe_account());
-    let line = line_of(&base, &key, account.as_deref());
+    let limit_key = rate_limit_key(&base, &key, account.as_deref());
     Ok(Some(Connection {
         base,
         version: settings::stripe_api_version(),
         account,
         timeout: settings::http_timeout(),
-        limiter: Limiter::new(settings::requests_per_second(livemode), shared_number(line)),
+        limiter: Limiter::new(
+            settings::requests_per_second(livemode),
+            shared_number(limit_key),
+        ),
         concurrency: settings::http_concurrency(),
         key,
     }))
@@ -35,7 +38,7 @@ pub(crate) fn connection() -> Result<Option<Connection>, Problem> {
 /// Adds the requests that this backend has sent since the last call to the count of the month. They are counted even
 /// if the transaction is rolled back.
 pub(crate) fn count_reads() {
-    let requests = take_not_counted();
+    let requests = take_uncounted();
     if requests > 0 {
         budget::count(requests);
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::super::limiter::{Limiter, line_of};
+use super::super::limiter::{Limiter, rate_limit_key};
 use crate::pg::SharedNumber;
 use crate::settings::Secret;
 
@@ -141,14 +141,14 @@ fn threads_at_once_get_a_place_each() {
 fn each_account_and_key_has_a_line_of_its_own() {
     let key = |text| Secret::for_tests(text);
     let base = "https://api.stripe.com";
-    let lines = [
-        line_of(base, &key("sk_test_1"), None),
-        line_of(base, &key("sk_live_1"), None),
-        line_of(base, &key("sk_test_1"), Some("acct_1")),
-        line_of("http://127.0.0.1:1", &key("sk_test_1"), None),
+    let keys = [
+        rate_limit_key(base, &key("sk_test_1"), None),
+        rate_limit_key(base, &key("sk_live_1"), None),
+        rate_limit_key(base, &key("sk_test_1"), Some("acct_1")),
+        rate_limit_key("http://127.0.0.1:1", &key("sk_test_1"), None),
     ];
-    for (n, line) in lines.iter().enumerate() {
-        assert!(!lines[..n].contains(line), "{lines:?}");
+    for (n, line) in keys.iter().enumerate() {
+        assert!(!keys[..n].contains(line), "{keys:?}");
     }
-    assert_eq!(lines[0], line_of(base, &key("sk_test_1"), None));
+    assert_eq!(keys[0], rate_limit_key(base, &key("sk_test_1"), None));
 }

@@ -305,7 +305,7 @@ fn findings_arrive_while_the_next_page_is_on_its_way() {
     double.fault(Fault::new(Action::Hang).on_path(sessions).nth(2));
 
     let mut gathering = start(&double, by_session(&sold));
-    let first = gathering.next_portion().expect("the first page's");
+    let first = gathering.next_without_server().expect("the first page's");
 
     assert_eq!(first.len(), 100);
     assert!(first.iter().all(|finding| finding.evidence.is_ok()));
@@ -330,7 +330,7 @@ fn a_gathering_is_never_far_ahead_of_who_takes_its_findings_and_ends_when_droppe
     )
     .expect("a thread starts");
 
-    gathering.next_portion().expect("the first finding");
+    gathering.next_without_server().expect("the first finding");
     drop(gathering);
     start(&double, by_session(&second)).collect(Running::next_without_server);
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use proptest::prelude::*;
 
-use super::super::planner::{Contents, PAGE, Planner, Start, Walk, allowance};
+use super::super::planner::{PAGE, PageContents, Planner, Scan, Start, allowance};
 
 /// A list of objects, the newest first, and which of them are wanted.
 #[derive(Clone, Debug, Default)]
@@ -55,14 +55,14 @@ impl World {
         self
     }
 
-    fn page(&self, start: &Start) -> Option<Contents> {
+    fn page(&self, start: &Start) -> Option<PageContents> {
         let from = match start {
             Start::Newest => 0,
             Start::At(at) => self.list.partition_point(|created| created > at),
             Start::After(id) => id.strip_prefix('o')?.parse::<usize>().ok()? + 1,
         };
         let to = (from + PAGE).min(self.list.len());
-        Some(Contents {
+        Some(PageContents {
             objects: (from..to)
                 .map(|place| (id(place), self.list[place]))
                 .collect(),
@@ -70,21 +70,21 @@ impl World {
         })
     }
 
-    /// Follows the planner's plan with `lanes` threads; `shuffle` decides whose
+    /// Follows the planner's plan with `max_scans` threads; `shuffle` decides whose
     /// page comes next.
-    fn bill(&self, lanes: usize, mut shuffle: impl FnMut(usize) -> usize) -> Bill {
+    fn bill(&self, max_scans: usize, mut shuffle: impl FnMut(usize) -> usize) -> Bill {
         let mut open: BTreeSet<String> = self.wanted.iter().map(|(place, _)| id(*place)).collect();
         let missing = (0..self.missing).map(|n| (format!("missing{n}"), None));
         let wanted = self.wanted.iter().map(|(place, at)| (id(*place), *at));
-        let mut planner = Planner::new(wanted.chain(missing), lanes);
+        let mut planner = Planner::new(wanted.chain(missing), max_scans);
         let mut pages = 0;
-        let mut walks: VecDeque<Walk> = planner.begin().into();
-        assert!(walks.len() <= lanes);
-        while !walks.is_empty() {
-            let chosen = shuffle(walks.len().min(lanes));
-            let walk = walks.remove(chosen).expect("one of those under way");
+        let mut scans: VecDeque<Scan> = planner.begin().into();
+        assert!(scans.len() <= max_scans);
+        while !scans.is_empty() {
+            let chosen = shuffle(scans.len().min(max_scans));
+            let scan = scans.remove(chosen).expect("one of those under way");
             pages += 1;
-            match self.page(walk.start()) {
+            match self.page(scan.start()) {
                 Some(contents) => {
                     let taken: Vec<String> = contents
                         .objects
@@ -92,13 +92,13 @@ impl World {
                         .filter(|(id, _)| open.remove(id))
                         .map(|(id, _)| id.clone())
                         .collect();
-                    walks.extend(planner.go_on(walk, &contents, &taken));
+                    scans.extend(planner.continue_scan(scan, &contents, &taken));
                 }
-                None => planner.page_failed(walk),
+                None => planner.page_failed(scan),
             }
-            walks.extend(planner.begin());
+            scans.extend(planner.begin());
         }
-        assert!(planner.rests(), "no walk is left behind");
+        assert!(planner.is_idle(), "no scan is left behind");
         Bill {
             pages,
             singles: open.len() + self.missing,
@@ -241,11 +241,11 @@ proptest! {
     #[test]
     fn never_more_than_the_allowance_beyond_one_request_each(
         world in worlds(),
-        lanes in 1_usize..16,
+        max_scans in 1_usize..16,
         turns in prop::collection::vec(any::<prop::sample::Index>(), 64),
     ) {
         let mut turn = turns.iter().cycle();
-        let bill = world.bill(lanes, |walks| turn.next().expect("it cycles").index(walks));
+        let bill = world.bill(max_scans, |scans| turn.next().expect("it cycles").index(scans));
         prop_assert!(
             bill.requests() <= bill.wanted + allowance(bill.wanted),
             "{bill:?}"

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::stripe::signature::{
-    LARGEST_BODY, LONGEST_HEADER, MOST_SIGNATURES, PIECE_BYTES, Rejection, TOLERANCE_SECONDS,
+    CHUNK_BYTES, MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_SIGNATURES, Rejection, TOLERANCE_SECONDS,
 };
 
 const BODY: &str = "{ \"id\": \"evt_1\",\n  \"object\":\"event\", \"name\":\"Zoë \u{1F600}\" }";
@@ -33,25 +33,25 @@ fn verify<'s>(
     crate::stripe::signature::verify(body, header, secrets, now, || ())
 }
 
-/// How many pieces of a body are hashed until the verdict.
-fn pieces_hashed(body: &[u8], header: &str, secrets: &[&str], now: i64) -> (usize, Rejection) {
-    let mut pieces = 0;
+/// How many chunks of a body are hashed until the verdict.
+fn chunks_hashed(body: &[u8], header: &str, secrets: &[&str], now: i64) -> (usize, Rejection) {
+    let mut chunks = 0;
     let secrets = secrets.iter().copied();
     let verdict =
-        crate::stripe::signature::verify(body, Some(header), secrets, now, || pieces += 1);
-    (pieces, verdict.expect_err("nobody signed this"))
+        crate::stripe::signature::verify(body, Some(header), secrets, now, || chunks += 1);
+    (chunks, verdict.expect_err("nobody signed this"))
 }
 
 #[test]
 fn the_body_is_hashed_once_for_each_secret_whatever_the_header_holds() {
-    let body = vec![b' '; LARGEST_BODY];
-    let once = LARGEST_BODY / PIECE_BYTES;
+    let body = vec![b' '; MAX_BODY_BYTES];
+    let once = MAX_BODY_BYTES / CHUNK_BYTES;
     let zeros = format!(",v1={}", "0".repeat(64));
-    for signatures in [1, 2, MOST_SIGNATURES] {
+    for signatures in [1, 2, MAX_SIGNATURES] {
         let header = format!("t={AT}{}", zeros.repeat(signatures));
         for secrets in [&["a"][..], &["a", "b"], &["a", "b", "c"]] {
             assert_eq!(
-                pieces_hashed(&body, &header, secrets, AT),
+                chunks_hashed(&body, &header, secrets, AT),
                 (secrets.len() * once, Rejection::NoMatch),
                 "{signatures} signatures"
             );
@@ -68,7 +68,7 @@ fn what_is_too_large_or_too_old_is_refused_before_anything_is_hashed() {
         let padding = "0".repeat(length - short.len() - 4);
         format!("{short},v0={padding}")
     };
-    let body = vec![b' '; LARGEST_BODY + 1];
+    let body = vec![b' '; MAX_BODY_BYTES + 1];
     let allowed = &body[1..];
     for (what, body, header, now, verdict) in [
         (
@@ -81,14 +81,14 @@ fn what_is_too_large_or_too_old_is_refused_before_anything_is_hashed() {
         (
             "many v1",
             allowed,
-            header(MOST_SIGNATURES + 1),
+            header(MAX_SIGNATURES + 1),
             AT,
             Rejection::TooLarge,
         ),
         (
             "a long header",
             allowed,
-            padded(LONGEST_HEADER + 1),
+            padded(MAX_HEADER_BYTES + 1),
             AT,
             Rejection::TooLarge,
         ),
@@ -110,14 +110,14 @@ fn what_is_too_large_or_too_old_is_refused_before_anything_is_hashed() {
         ("no v1", allowed, header(0), AT, Rejection::NoKnownScheme),
     ] {
         assert_eq!(
-            pieces_hashed(body, &header, &[SECRET], now),
+            chunks_hashed(body, &header, &[SECRET], now),
             (0, verdict),
             "{what}"
         );
     }
-    let (pieces, verdict) = pieces_hashed(allowed, &padded(LONGEST_HEADER), &[SECRET], AT);
+    let (chunks, verdict) = chunks_hashed(allowed, &padded(MAX_HEADER_BYTES), &[SECRET], AT);
     assert_eq!(
-        (pieces > 0, verdict),
+        (chunks > 0, verdict),
         (true, Rejection::NoMatch),
         "the longest that is read"
     );
