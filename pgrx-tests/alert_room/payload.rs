@@ -1,4 +1,4 @@
-//! What the listeners of the channel get.
+//! The payload that listeners of the channel get.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn told(count: usize, summary: &str) -> Value {
 }
 
 #[test]
-fn all_are_told_where_there_is_room() {
+fn all_issues_are_listed_if_they_fit() {
     let told = told(3, "A sentence.");
     assert_eq!(
         (&told["alert"], &told["run"], &told["new"]),
@@ -35,7 +35,7 @@ fn all_are_told_where_there_is_room() {
 }
 
 #[test]
-fn the_list_ends_where_the_room_does_and_says_so() {
+fn issues_that_do_not_fit_are_counted() {
     for summary in ["A sentence.", &"株".repeat(5_000)] {
         let told = told(500, summary);
         let listed = told["issues"].as_array().expect("a list").len();

@@ -1,4 +1,4 @@
-//! The policy as a table: (how a try ended, which try it was) → what next.
+//! The retry policy as a table: outcome and number of an attempt → next step.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn is_retried(outcome: AttemptOutcome) -> bool {
 }
 
 #[test]
-fn what_may_pass_is_tried_again() {
+fn transient_failures_are_retried() {
     for status in [409, 429, 500, 502, 503, 504, 529, 599] {
         assert!(is_retried(outcome(status)), "{status} is tried again");
     }
@@ -31,14 +31,14 @@ fn what_may_pass_is_tried_again() {
 }
 
 #[test]
-fn what_will_not_change_is_not_tried_again() {
+fn permanent_failures_are_not_retried() {
     for status in [200, 302, 400, 401, 402, 403, 404, 408, 410, 422, 424] {
         assert!(!is_retried(outcome(status)), "{status} stays what it is");
     }
 }
 
 #[test]
-fn stripes_own_word_decides_both_ways() {
+fn should_retry_overrides_the_status() {
     for status in [Some(200), Some(400), Some(404), Some(429), Some(500), None] {
         for told in [true, false] {
             let outcome = AttemptOutcome {
@@ -51,7 +51,7 @@ fn stripes_own_word_decides_both_ways() {
 }
 
 #[test]
-fn there_are_four_tries() {
+fn there_are_four_attempts() {
     let told = AttemptOutcome {
         should_retry: Some(true),
         ..outcome(429)
@@ -77,9 +77,9 @@ fn the_delay_doubles_and_is_cut_by_up_to_half() {
 }
 
 #[test]
-fn a_longer_wait_that_stripe_asks_for_is_kept() {
+fn a_longer_retry_after_is_respected() {
     let table = [
-        // Asked for, waited, where the back-off would be 500 ms.
+        // Requested wait and actual wait; the back-off alone would be 500 ms.
         (0, 500),
         (1, 1_000),
         (60, 60_000),
@@ -98,7 +98,7 @@ fn a_longer_wait_that_stripe_asks_for_is_kept() {
 }
 
 #[test]
-fn more_than_a_minute_is_not_waited_for() {
+fn a_retry_after_of_more_than_a_minute_gives_up() {
     for asked in [61, 3600, u64::MAX] {
         let outcome = AttemptOutcome {
             should_retry: Some(true),
@@ -114,7 +114,7 @@ fn more_than_a_minute_is_not_waited_for() {
 }
 
 #[test]
-fn retry_after_alone_is_no_reason_to_try_again() {
+fn retry_after_alone_does_not_cause_a_retry() {
     let outcome = AttemptOutcome {
         retry_after: Some(ms(1)),
         ..outcome(400)
@@ -123,7 +123,7 @@ fn retry_after_alone_is_no_reason_to_try_again() {
 }
 
 #[test]
-fn nothing_is_waited_for_beyond_the_time_left() {
+fn no_wait_exceeds_the_time_left() {
     let left = |left| next(outcome(503), 1, 1.0, left);
     assert_eq!(left(ms(501)), Next::RetryAfter(ms(500)));
     assert_eq!(left(ms(500)), Next::GiveUp, "no time would be left to ask");

@@ -1,4 +1,4 @@
-//! Webhook signatures: those of Stripe's own libraries verify, and nothing else.
+//! Webhook signatures: those of Stripe's own libraries are accepted, others are not.
 
 use proptest::prelude::*;
 
@@ -10,12 +10,12 @@ const BODY: &str = "{ \"id\": \"evt_1\",\n  \"object\":\"event\", \"name\":\"Zo√
 const SECRET: &str = "whsec_test_secret";
 const AT: i64 = 1_700_000_000;
 
-/// What npm `stripe` 23.1.0 (`webhooks.generateTestHeaderString`) and PyPI `stripe` 16.1.0
-/// (`WebhookSignature._compute_signature`) make of this body, secret and time: the same.
+/// The header that npm `stripe` 23.1.0 (`webhooks.generateTestHeaderString`) and PyPI `stripe` 16.1.0
+/// (`WebhookSignature._compute_signature`) both generate for this body, secret and time.
 const HEADER: &str =
     "t=1700000000,v1=4fc87a6369425d3b5cef1306a69f8c52bfdca67f9f00317c80d197700337fb39";
 
-/// PyPI `stripe` 16.1.0, of another body and secret.
+/// From PyPI `stripe` 16.1.0, for another body and secret.
 const OTHER_BODY: &str = "{\"id\":\"evt_2\",\"object\":\"event\"}";
 const OTHER_HEADER: &str =
     "t=1700000000,v1=b752d3688ef484f10356e2effd5a5cae55ddb5a2ffad3d6d46db236976259a2f";
@@ -33,7 +33,7 @@ fn verify<'s>(
     crate::stripe::signature::verify(body, header, secrets, now, || ())
 }
 
-/// How many chunks of a body are hashed until the verdict.
+/// Returns how many chunks of a body are hashed before the result.
 fn chunks_hashed(body: &[u8], header: &str, secrets: &[&str], now: i64) -> (usize, Rejection) {
     let mut chunks = 0;
     let secrets = secrets.iter().copied();
@@ -142,7 +142,7 @@ fn any_secret_and_any_v1_may_match() {
 }
 
 #[test]
-fn the_tolerance_holds_both_ways() {
+fn the_tolerance_applies_in_both_directions() {
     let tolerance = i64::try_from(TOLERANCE_SECONDS).expect("it is small");
     for (now, verdict) in [
         (AT + tolerance, Ok(())),
@@ -155,7 +155,7 @@ fn the_tolerance_holds_both_ways() {
 }
 
 #[test]
-fn every_refusal_has_its_reason() {
+fn every_rejection_has_its_reason() {
     let no_match = Err(Rejection::NoMatch);
     for (header, verdict) in [
         ("", Err(Rejection::Malformed)),
@@ -188,7 +188,7 @@ fn every_refusal_has_its_reason() {
     assert_eq!(judge(BODY, HEADER, &["whsec_test_secreT"], AT), no_match);
 }
 
-/// One byte of `text` replaced by another, at a place and by an amount of the fuzzer's choice.
+/// Replaces one byte of `text`; position and amount are the fuzzer's choice.
 fn with_one_byte_changed(text: &str, at: usize, by: u8) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
     let at = at % bytes.len();

@@ -310,8 +310,8 @@ fn gratuity(objects: PaymentObjects, reading: &Reading) -> Gratuity {
         return Gratuity::None;
     };
     metadata(objects, key)
-        .map(|said| Gratuity::Said(said.trim().to_owned()))
-        .filter(|said| *said != Gratuity::Said(String::new()))
+        .map(|text| Gratuity::Text(text.trim().to_owned()))
+        .filter(|text| *text != Gratuity::Text(String::new()))
         .fold(Gratuity::None, Gratuity::merge)
 }
 
