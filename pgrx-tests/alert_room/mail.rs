@@ -36,8 +36,8 @@ fn mail(entries: &[Entry]) -> Mail {
 
 #[test]
 fn the_subject_counts_the_issues_by_occasion() {
-    let subject = |told: &[(&str, &str)]| {
-        let entries: Vec<Entry> = told
+    let subject = |listed: &[(&str, &str)]| {
+        let entries: Vec<Entry> = listed
             .iter()
             .map(|(occasion, severity)| entry(1, occasion, severity, "INV-1"))
             .collect();
@@ -73,7 +73,7 @@ fn the_subject_counts_the_issues_by_occasion() {
 fn html_and_plain_text_have_the_same_content() {
     let mail = mail(&[entry(7, "new", "warning", "INV-1")]);
     for form in [&mail.html, &mail.text] {
-        for told in [
+        for expected in [
             "1 new issue in your books: 1 warning",
             "Invoice INV-1",
             "is marked Paid, but no payment is recorded.",
@@ -81,7 +81,7 @@ fn html_and_plain_text_have_the_same_content() {
             "Issue 7, paid without payment, since 2026-11-23 14:05 Europe/Vienna",
             "https://books.example.com/42",
         ] {
-            assert!(form.contains(told), "{told}: {form}");
+            assert!(form.contains(expected), "{expected}: {form}");
         }
     }
 }
@@ -107,7 +107,7 @@ fn issues_are_grouped_by_occasion_and_severity() {
         "\nNOTICES, RESOLVED\n",
         "* Invoice INV-E",
     ];
-    let places: Vec<_> = in_order.iter().map(|told| text.find(told)).collect();
+    let places: Vec<_> = in_order.iter().map(|title| text.find(title)).collect();
     assert!(
         places.is_sorted() && places[0].is_some(),
         "{places:?} {text}"

@@ -49,7 +49,7 @@ fn sell(double: &Double, count: usize) -> Vec<Purchase> {
 }
 
 /// Adds enough newer sessions to fill the first page of a list.
-fn bury(double: &Double) {
+fn add_newer_sessions(double: &Double) {
     for _ in 0..100 {
         double.checkout(Checkout::new(100, "usd"));
     }
@@ -92,7 +92,7 @@ fn findings_are_in_the_order_of_the_lookups() {
     })
     .expect("the stand-in starts");
     let sold = sell(&double, 24);
-    bury(&double);
+    add_newer_sessions(&double);
 
     let fetched = fetch(by_session(&sold), at_once(&double, 3));
 
@@ -206,7 +206,7 @@ fn five_unreachable_in_a_row_end_the_fetch() {
 fn failures_with_answers_between_them_do_not_end_the_fetch() {
     let double = double();
     let sold = sell(&double, 20);
-    bury(&double);
+    add_newer_sessions(&double);
     for sale in sold.iter().enumerate().filter(|(n, _)| n % 5 != 4) {
         double.fault(outage().on_object(sale.1.session_id()).always());
     }

@@ -304,12 +304,12 @@ fn findings_arrive_while_the_next_page_is_requested() {
     let sessions = "/v1/checkout/sessions";
     double.fault(Fault::new(Action::Hang).on_path(sessions).nth(2));
 
-    let mut gathering = start(&double, by_session(&sold));
-    let first = gathering.next_without_server().expect("the first page's");
+    let mut fetching = start(&double, by_session(&sold));
+    let first = fetching.next_without_server().expect("the first page's");
 
     assert_eq!(first.len(), 100);
     assert!(first.iter().all(|finding| finding.evidence.is_ok()));
-    assert_eq!(gathering.cost().planned.from_lists, 100);
+    assert_eq!(fetching.cost().planned.from_lists, 100);
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn a_fetch_waits_for_its_caller_and_ends_when_dropped() {
         ..connection(&double)
     };
     let deadline = Instant::now() + AMPLE;
-    let mut gathering = Fetching::start(
+    let mut fetching = Fetching::start(
         by_session(&first),
         one_at_a_time,
         Reading::default(),
@@ -330,8 +330,8 @@ fn a_fetch_waits_for_its_caller_and_ends_when_dropped() {
     )
     .expect("a thread starts");
 
-    gathering.next_without_server().expect("the first finding");
-    drop(gathering);
+    fetching.next_without_server().expect("the first finding");
+    drop(fetching);
     start(&double, by_session(&second)).collect(Running::next_without_server);
 
     let of_first = double.requests().len() - second.len();

@@ -40,27 +40,27 @@ fn permanent_failures_are_not_retried() {
 #[test]
 fn should_retry_overrides_the_status() {
     for status in [Some(200), Some(400), Some(404), Some(429), Some(500), None] {
-        for told in [true, false] {
+        for advice in [true, false] {
             let outcome = AttemptOutcome {
-                should_retry: Some(told),
+                should_retry: Some(advice),
                 ..outcome(status)
             };
-            assert_eq!(is_retried(outcome), told, "{status:?}, told {told}");
+            assert_eq!(is_retried(outcome), advice, "{status:?}, advice {advice}");
         }
     }
 }
 
 #[test]
 fn there_are_four_attempts() {
-    let told = AttemptOutcome {
+    let advised = AttemptOutcome {
         should_retry: Some(true),
         ..outcome(429)
     };
     for attempt in 1..=3 {
-        assert_ne!(next(told, attempt, 0.0, HOUR), Next::GiveUp, "{attempt}");
+        assert_ne!(next(advised, attempt, 0.0, HOUR), Next::GiveUp, "{attempt}");
     }
     for attempt in [4, 5, 40, u32::MAX] {
-        assert_eq!(next(told, attempt, 0.0, HOUR), Next::GiveUp, "{attempt}");
+        assert_eq!(next(advised, attempt, 0.0, HOUR), Next::GiveUp, "{attempt}");
     }
 }
 
