@@ -356,8 +356,8 @@ mod tests {
             waited < Duration::from_millis(100),
             "the wait went on for {waited:?} after the cancel"
         );
-        let patience = Instant::now() + Duration::from_secs(5);
-        while stopped.load(Ordering::SeqCst) < 4 && Instant::now() < patience {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while stopped.load(Ordering::SeqCst) < 4 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
         assert_eq!(stopped.load(Ordering::SeqCst), 4, "sleeping threads wake");
@@ -373,10 +373,10 @@ mod tests {
     #[pg_test]
     fn jobs_that_follow_from_others_are_done_and_their_portions_arrive_early() {
         let last_may_end = Arc::new(AtomicUsize::new(0));
-        let told = Arc::clone(&last_may_end);
+        let stop_running = Arc::clone(&last_may_end);
         let mut running = start_on_threads(vec![3_usize], 4, Instant::now() + SOON, {
             move |job: usize, stop: &Stop| {
-                while job == 0 && told.load(Ordering::SeqCst) == 0 {
+                while job == 0 && stop_running.load(Ordering::SeqCst) == 0 {
                     stop.sleep(Duration::from_millis(1));
                 }
                 Step {

@@ -7,7 +7,7 @@ use stripe_double::{Action, Checkout, Config, Double, Fault};
 
 use super::super::client::{Client, Connection};
 use super::super::error::StripeError;
-use super::{AMPLE, KEY, client, connection, double, get};
+use super::{KEY, TEST_TIMEOUT, client, connection, double, get};
 use crate::pg::Stop;
 use crate::settings::Secret;
 
@@ -61,7 +61,7 @@ fn another_version_and_a_connected_account_are_sent() {
         account: Some("acct_branch".to_owned()),
         ..connection(&double)
     };
-    let client = Client::new(connection, Instant::now() + AMPLE);
+    let client = Client::new(connection, Instant::now() + TEST_TIMEOUT);
 
     let answer = get(&client, &format!("/v1/checkout/sessions/{id}"));
 
@@ -156,7 +156,7 @@ fn a_hanging_request_ends_after_the_timeout() {
         timeout: Duration::from_millis(150),
         ..connection(&double)
     };
-    let client = Client::new(connection, Instant::now() + AMPLE);
+    let client = Client::new(connection, Instant::now() + TEST_TIMEOUT);
     double.fault(Fault::new(Action::Hang));
 
     get(&client, &path).expect("the second try is answered");

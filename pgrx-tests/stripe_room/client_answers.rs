@@ -10,7 +10,7 @@ use super::super::client::{Client, Connection};
 use super::super::error::StripeError;
 use super::super::objects::Reading;
 use super::super::retrieve::retrieve;
-use super::{AMPLE, client, connection, double, get};
+use super::{TEST_TIMEOUT, client, connection, double, get};
 use crate::domain::evidence::{Dispute, Evidence, PaymentState};
 use crate::domain::identity::StripeId;
 use crate::pg::Stop;
@@ -23,7 +23,7 @@ fn client_with_key(double: &Double, key: &str) -> Client {
         key: Secret::for_tests(key),
         ..connection(double)
     };
-    Client::new(connection, Instant::now() + AMPLE)
+    Client::new(connection, Instant::now() + TEST_TIMEOUT)
 }
 
 fn find(client: &Client, id: &str) -> Result<Evidence, StripeError> {
@@ -79,7 +79,7 @@ fn an_account_without_access_ends_the_run() {
         account: Some("acct_stranger".to_owned()),
         ..connection(&double)
     };
-    let client = Client::new(connection, Instant::now() + AMPLE);
+    let client = Client::new(connection, Instant::now() + TEST_TIMEOUT);
     let error = get(&client, MISSING).unwrap_err();
     assert!(matches!(error, StripeError::Forbidden { .. }), "{error}");
 }
@@ -187,7 +187,7 @@ fn json_with_another_content_type_is_malformed() {
             base,
             ..connection(&double())
         };
-        let client = Client::new(connection, Instant::now() + AMPLE);
+        let client = Client::new(connection, Instant::now() + TEST_TIMEOUT);
         let error = get(&client, "/v1/disputes").unwrap_err();
         assert!(
             matches!(error, StripeError::Malformed { .. }),
@@ -199,7 +199,7 @@ fn json_with_another_content_type_is_malformed() {
         base,
         ..connection(&double())
     };
-    let client = Client::new(connection, Instant::now() + AMPLE);
+    let client = Client::new(connection, Instant::now() + TEST_TIMEOUT);
     assert!(
         get(&client, "/v1/disputes").is_ok(),
         "letters do not matter"

@@ -10,14 +10,14 @@ use super::super::error::StripeError;
 use super::super::fetch::{Cost, Fetched, Fetching, Planned};
 use super::super::lookups::Question;
 use super::super::objects::Reading;
-use super::{AMPLE, connection, double};
+use super::{TEST_TIMEOUT, connection, double};
 use crate::domain::evidence::Evidence;
 use crate::pg::Running;
 use crate::settings::Secret;
 
 /// As [`super::super::fetch::fetch`], without checks for interrupts.
 fn fetch(questions: Vec<Question>, connection: Connection) -> Fetched {
-    fetch_until(Instant::now() + AMPLE, questions, connection)
+    fetch_until(Instant::now() + TEST_TIMEOUT, questions, connection)
 }
 
 fn fetch_until(deadline: Instant, questions: Vec<Question>, connection: Connection) -> Fetched {

@@ -10,7 +10,7 @@ use super::super::fetch::{Fetched, Fetching, Planned};
 use super::super::lookups::Question;
 use super::super::objects::Reading;
 use super::super::retrieve::retrieve;
-use super::{AMPLE, client, connection, double};
+use super::{TEST_TIMEOUT, client, connection, double};
 use crate::domain::evidence::{Evidence, PaymentState};
 use crate::domain::identity::StripeId;
 use crate::pg::{Running, Stop};
@@ -28,7 +28,7 @@ fn question(about: usize, ids: &[String]) -> Question {
 }
 
 fn start(double: &Double, questions: Vec<Question>) -> Fetching {
-    let deadline = Instant::now() + AMPLE;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     Fetching::start(questions, connection(double), Reading::default(), deadline)
         .expect("threads start")
 }
@@ -321,7 +321,7 @@ fn a_fetch_waits_for_its_caller_and_ends_when_dropped() {
         concurrency: 1,
         ..connection(&double)
     };
-    let deadline = Instant::now() + AMPLE;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     let mut fetching = Fetching::start(
         by_session(&first),
         one_at_a_time,

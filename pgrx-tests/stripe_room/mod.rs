@@ -27,7 +27,7 @@ use crate::settings::Secret;
 const KEY: &str = "sk_test_double";
 
 /// Longer than any successful test takes.
-const AMPLE: Duration = Duration::from_secs(20);
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn double() -> Double {
     Double::start(Config::default()).expect("the stand-in starts")
@@ -46,7 +46,7 @@ fn connection(double: &Double) -> Connection {
 }
 
 fn client(double: &Double) -> Client {
-    Client::new(connection(double), Instant::now() + AMPLE)
+    Client::new(connection(double), Instant::now() + TEST_TIMEOUT)
 }
 
 fn get(client: &Client, path: &str) -> Result<Answer, StripeError> {

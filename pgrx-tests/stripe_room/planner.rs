@@ -20,13 +20,13 @@ struct World {
 
 /// The requests that it takes to find everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Bill {
+struct Cost {
     pages: usize,
     singles: usize,
     wanted: usize,
 }
 
-impl Bill {
+impl Cost {
     fn requests(self) -> usize {
         self.pages + self.singles
     }
@@ -71,7 +71,7 @@ impl World {
     }
 
     /// Executes the plan with `max_scans` threads; `shuffle` chooses the scan whose page is read next.
-    fn bill(&self, max_scans: usize, mut shuffle: impl FnMut(usize) -> usize) -> Bill {
+    fn cost(&self, max_scans: usize, mut shuffle: impl FnMut(usize) -> usize) -> Cost {
         let mut open: BTreeSet<String> = self.wanted.iter().map(|(place, _)| id(*place)).collect();
         let missing = (0..self.missing).map(|n| (format!("missing{n}"), None));
         let wanted = self.wanted.iter().map(|(place, at)| (id(*place), *at));
@@ -98,7 +98,7 @@ impl World {
             scans.extend(planner.begin());
         }
         assert!(planner.is_idle(), "no scan is left behind");
-        Bill {
+        Cost {
             pages,
             singles: open.len() + self.missing,
             wanted: self.wanted.len() + self.missing,
@@ -117,50 +117,50 @@ fn one_after_another(_: usize) -> usize {
 
 #[test]
 fn ten_thousand_of_unknown_age_cost_about_a_hundred_pages() {
-    let bill = World::of(10_000, |_| true).bill(8, one_after_another);
-    assert!((100..=110).contains(&bill.requests()), "{bill:?}");
+    let cost = World::of(10_000, |_| true).cost(8, one_after_another);
+    assert!((100..=110).contains(&cost.requests()), "{cost:?}");
 }
 
 #[test]
 fn a_thousand_cost_ten_pages() {
-    let bill = World::of(1_000, |_| true).bill(8, one_after_another);
-    assert_eq!((bill.pages, bill.singles), (10, 0));
+    let cost = World::of(1_000, |_| true).cost(8, one_after_another);
+    assert_eq!((cost.pages, cost.singles), (10, 0));
 }
 
 #[test]
 fn a_thousand_behind_newer_ones_cost_at_most_thirty_requests() {
-    let bill = World::of(4_000, |place| place >= 3_000).bill(8, one_after_another);
-    assert!(bill.requests() <= 30, "{bill:?}");
+    let cost = World::of(4_000, |place| place >= 3_000).cost(8, one_after_another);
+    assert!(cost.requests() <= 30, "{cost:?}");
 }
 
 #[test]
 fn a_cluster_of_a_hundred_costs_two_pages_or_one_with_known_age() {
     let cluster = World::of(100_000, |place| (70..170).contains(&place));
-    assert_eq!(cluster.bill(8, one_after_another).requests(), 2);
+    assert_eq!(cluster.cost(8, one_after_another).requests(), 2);
     let far = World::of(100_000, |place| (50_070..50_170).contains(&place)).dated();
-    assert_eq!(far.bill(8, one_after_another).requests(), 1);
+    assert_eq!(far.cost(8, one_after_another).requests(), 1);
 }
 
 #[test]
 fn scattered_ones_of_known_age_cost_one_request_each() {
-    let bill = World::of(100_000, |place| place % 1_000 == 500)
+    let cost = World::of(100_000, |place| place % 1_000 == 500)
         .dated()
-        .bill(8, one_after_another);
-    assert_eq!(bill.requests(), 100);
-    assert!(bill.pages <= 4, "{bill:?}");
+        .cost(8, one_after_another);
+    assert_eq!(cost.requests(), 100);
+    assert!(cost.pages <= 4, "{cost:?}");
 }
 
 #[test]
 fn scattered_ones_of_unknown_age_cost_one_empty_page() {
-    let bill = World::of(100_000, |place| place % 1_000 == 500).bill(8, one_after_another);
-    assert_eq!((bill.pages, bill.singles), (1, 100));
+    let cost = World::of(100_000, |place| place % 1_000 == 500).cost(8, one_after_another);
+    assert_eq!((cost.pages, cost.singles), (1, 100));
 }
 
 #[test]
 fn a_scan_continues_for_three_empty_pages_after_full_ones() {
-    let bill = World::of(100_000, |place| place < 300 || place % 20_000 == 19_999)
-        .bill(8, one_after_another);
-    assert_eq!((bill.pages, bill.singles), (3 + 3, 5));
+    let cost = World::of(100_000, |place| place < 300 || place % 20_000 == 19_999)
+        .cost(8, one_after_another);
+    assert_eq!((cost.pages, cost.singles), (3 + 3, 5));
 }
 
 #[test]
@@ -169,8 +169,8 @@ fn a_scan_of_the_whole_list_ends_the_search() {
         missing: 50,
         ..World::of(950, |_| true)
     };
-    let bill = world.bill(8, one_after_another);
-    assert_eq!((bill.pages, bill.singles), (10, 50));
+    let cost = world.cost(8, one_after_another);
+    assert_eq!((cost.pages, cost.singles), (10, 50));
 }
 
 #[test]
@@ -181,14 +181,14 @@ fn wrong_times_do_not_request_a_page_twice() {
             *known = Some(created(10));
         }
     }
-    let bill = world.bill(8, one_after_another);
-    assert_eq!((bill.pages, bill.singles), (1, 2));
+    let cost = world.cost(8, one_after_another);
+    assert_eq!((cost.pages, cost.singles), (1, 2));
 }
 
 #[test]
 fn a_few_of_unknown_age_are_retrieved() {
-    let bill = World::of(9, |_| true).bill(8, one_after_another);
-    assert_eq!((bill.pages, bill.singles), (0, 9));
+    let cost = World::of(9, |_| true).cost(8, one_after_another);
+    assert_eq!((cost.pages, cost.singles), (0, 9));
 }
 
 /// Lists with changing density and wanted objects in clusters and alone, in any order, with known, unknown or wrong
@@ -244,10 +244,10 @@ proptest! {
         turns in prop::collection::vec(any::<prop::sample::Index>(), 64),
     ) {
         let mut turn = turns.iter().cycle();
-        let bill = world.bill(max_scans, |scans| turn.next().expect("it cycles").index(scans));
+        let cost = world.cost(max_scans, |scans| turn.next().expect("it cycles").index(scans));
         prop_assert!(
-            bill.requests() <= bill.wanted + allowance(bill.wanted),
-            "{bill:?}"
+            cost.requests() <= cost.wanted + allowance(cost.wanted),
+            "{cost:?}"
         );
     }
 }

@@ -104,7 +104,7 @@ pub(crate) fn ending(issue: &OpenIssue, invoice: &Invoice, plan: &Plan) -> Endin
     }
 }
 
-/// Returns whether the undone repair is in the books again, whoever wrote it. That the plan has no change now is not
+/// Returns whether the undone repair is in the books again, written by anyone. That the plan has no change now is not
 /// enough: the reason may be temporary, and an undone repair is never repeated without a person's decision.
 fn is_made_again(issue: &OpenIssue, plan: &Plan, was_answered: impl Fn(&str) -> bool) -> bool {
     let payments = lists(&issue.evidence, "stripe_payments");

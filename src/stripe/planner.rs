@@ -10,17 +10,17 @@ use std::collections::{HashSet, VecDeque};
 /// Objects per page, the most that Stripe returns.
 pub(crate) const PAGE: usize = 100;
 
-/// With fewer objects of unknown age, a page that may contain none of them does not pay off.
+/// The fewest objects of unknown age for which pages are read, because a page may contain none of them.
 const MIN_UNDATED: usize = 10;
 
-/// With fewer objects of known age, a page does not pay off; it contains at least one of them.
+/// The fewest objects of known age for which pages are read; such a page contains at least one of them.
 const MIN_DATED: usize = 3;
 
 /// One further scan in parallel is started for this many wanted objects: about ten pages, of which half a page is
 /// lost where two scans meet.
 const WANTED_PER_SCAN: usize = 1_000;
 
-/// How many pages without wanted objects a scan continues for at most, if earlier pages had many.
+/// The most pages without wanted objects for which a scan continues after pages with many.
 const MAX_EMPTY_PAGES: usize = 3;
 
 /// Returns how many requests may be made beyond one for each of `wanted` objects.

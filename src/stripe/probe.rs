@@ -38,9 +38,9 @@ pub(crate) struct Seen {
     pub(crate) ahead: Option<i64>,
 }
 
-/// Requests one object of each kind at the same time, for at most `patience`.
-pub(crate) fn probe(connection: Connection, patience: Duration) -> Result<Vec<Reply>, Problem> {
-    let deadline = Instant::now() + patience;
+/// Requests one object of each kind at the same time, for at most `timeout`.
+pub(crate) fn probe(connection: Connection, timeout: Duration) -> Result<Vec<Reply>, Problem> {
+    let deadline = Instant::now() + timeout;
     let client = Arc::new(Client::new(connection, deadline - SHUTDOWN_MARGIN));
     let answers = run_on_threads(
         RESOURCES.to_vec(),

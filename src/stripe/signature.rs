@@ -58,7 +58,7 @@ struct Header {
 /// can check for interrupts.
 ///
 /// A `v1` that is not 32 bytes in hex matches nothing. Comparison takes constant time: every secret is compared with
-/// every signature, whatever matches.
+/// every signature, even after a match.
 pub(crate) fn verify<'s>(
     body: &[u8],
     header: Option<&str>,

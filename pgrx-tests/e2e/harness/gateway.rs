@@ -322,8 +322,8 @@ fn base64url(bytes: &[u8]) -> String {
             bits | u32::from(*byte) << (16 - 8 * place)
         });
         for place in 0..=chunk.len() {
-            let letter = bits >> (18 - 6 * place) & 0x3f;
-            text.push(char::from(LETTERS[letter as usize]));
+            let index = bits >> (18 - 6 * place) & 0x3f;
+            text.push(char::from(LETTERS[index as usize]));
         }
     }
     text

@@ -297,10 +297,10 @@ fn try_connect(database: &str, role: Option<&str>) -> Result<Client, postgres::E
 
 /// Waits until `condition` is true, for at most half a minute.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let patience = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while !condition() {
         assert!(
-            std::time::Instant::now() < patience,
+            std::time::Instant::now() < deadline,
             "waited in vain: {what}"
         );
         std::thread::sleep(std::time::Duration::from_millis(20));

@@ -113,12 +113,12 @@ impl Server {
     /// Opens a session. Returns it with the notices that the server sends.
     pub fn connect_listening(&self, database: &str, role: &str) -> (Client, Notices) {
         let notices = Notices::default();
-        let heard = Arc::clone(&notices.0);
+        let received = Arc::clone(&notices.0);
         let client = self
             .config(database, role)
             .notice_callback(move |notice| {
                 let words = format!("{notice} {:?} {:?}", notice.detail(), notice.hint());
-                heard.lock().expect("no test holds it").push(words);
+                received.lock().expect("no test holds it").push(words);
             })
             .connect(NoTls)
             .unwrap_or_else(|error| panic!("connecting to {database} as {role}: {error}"));
