@@ -110,8 +110,8 @@ pub(crate) struct Planner {
 }
 
 impl Planner {
-    /// Creates a plan to find the wanted objects, each with its time of creation if known, with at most `max_scans` scans
-    /// at a time.
+    /// Creates a plan to find the wanted objects, each with its time of creation if known, with at most `max_scans`
+    /// scans at a time.
     pub(crate) fn new(
         wanted: impl IntoIterator<Item = (String, Option<i64>)>,
         max_scans: usize,

@@ -1,7 +1,8 @@
 //! Verifies the signature of a webhook.
 //!
-//! Source: <https://docs.stripe.com/webhooks#verify-manually>. The header is `t=<unix>,v1=<hex>[,v1=<hex>…][,v0=…]`; the
-//! signed text is `{t}.{raw body}`; the key is the whole secret as Stripe shows it, including `whsec_`.
+//! Source: <https://docs.stripe.com/webhooks#verify-manually>. The header is
+//! `t=<unix>,v1=<hex>[,v1=<hex>…][,v0=…]`; the signed text is `{t}.{raw body}`; the key is the whole secret as Stripe
+//! shows it, including `whsec_`.
 
 use std::hint::black_box;
 
