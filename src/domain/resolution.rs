@@ -104,8 +104,9 @@ pub(crate) fn ending(issue: &OpenIssue, invoice: &Invoice, plan: &Plan) -> Endin
     }
 }
 
-/// Returns whether the undone repair is in the books again, no matter who booked it. That the plan has no change now is
-/// not enough: the reason may be temporary, and an undone repair is never repeated without a person's decision.
+/// Returns whether the undone repair is in the books again, booked by this extension or by anyone else. That the plan
+/// has no change now is not enough: the reason may be temporary, and an undone repair is never repeated without a
+/// person's decision.
 fn is_made_again(issue: &OpenIssue, plan: &Plan, was_answered: impl Fn(&str) -> bool) -> bool {
     let payments = lists(&issue.evidence, "stripe_payments");
     if payments.is_empty() {
