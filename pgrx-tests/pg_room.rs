@@ -1,4 +1,4 @@
-//! The ground (src/pg) inside a running server.
+//! Tests of src/pg inside a running server.
 
 #[pgrx::pg_schema]
 mod tests {
@@ -23,8 +23,7 @@ mod tests {
             .expect("SPI takes the statement");
     }
 
-    /// A statement of the host's, as the room's users run it: in an SPI
-    /// connection of its own, errors unwinding.
+    /// Runs a statement as callers of src/pg do: in its own SPI connection, with errors that unwind.
     fn attempt(statement: &str) -> Result<(), Problem> {
         in_subtransaction(|| {
             run(statement);
@@ -76,7 +75,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn an_error_caught_inside_is_not_taken_for_a_later_one() {
+    fn an_error_caught_inside_is_not_reported_as_a_later_one() {
         create_payments();
         run("insert into room_payments values (1)");
 
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn what_work_refuses_is_rolled_back() {
+    fn an_err_of_the_work_is_rolled_back() {
         create_payments();
 
         let refused = in_subtransaction::<()>(|| {
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn a_problem_raised_inside_comes_back_as_it_was() {
+    fn a_raised_problem_is_returned_unchanged() {
         let raised = Problem::new(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, "not yours")
             .detail("A fact.")
             .hint("An advice.");
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn nested_subtransactions_fail_alone() {
+    fn a_nested_failure_rolls_back_only_itself() {
         create_payments();
 
         let outer = in_subtransaction(|| {
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn a_failing_trigger_that_uses_spi_fails_alone() {
+    fn a_failing_trigger_that_uses_spi_rolls_back_only_itself() {
         create_payments();
         run(
             "create function pg_temp.room_refuse() returns trigger language plpgsql as $$
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn a_rust_panic_rolls_back_and_is_a_problem_like_any_other() {
+    fn a_rust_panic_is_rolled_back_and_returned_as_a_problem() {
         create_payments();
 
         let outcome = in_subtransaction::<()>(|| {
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn work_as_the_owner_cannot_step_out_of_it() {
+    fn work_as_the_owner_cannot_change_its_role() {
         run("create role room_owner");
         let owner = oid_of_role("room_owner");
 
@@ -415,27 +414,27 @@ mod tests {
             waited < Duration::from_millis(100),
             "the wait went on for {waited:?} after the cancel"
         );
-        let patience = Instant::now() + Duration::from_secs(5);
-        while stopped.load(Ordering::SeqCst) < 4 && Instant::now() < patience {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while stopped.load(Ordering::SeqCst) < 4 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
         assert_eq!(stopped.load(Ordering::SeqCst), 4, "sleeping threads wake");
     }
 
-    /// What pg_cancel_backend does, from a thread, where no SQL can be run.
+    /// Does what pg_cancel_backend does, from a thread, where no SQL can be run.
     fn cancel_this_backend() {
-        // SAFETY: sends a signal to this process; the caller's thread masks it, so
-        // it is the backend's own thread that handles it.
+        // SAFETY: sends a signal to this process. The calling thread masks it, so the backend's own thread handles
+        // it.
         unsafe { libc::kill(libc::getpid(), libc::SIGINT) };
     }
 
     #[pg_test]
     fn jobs_that_follow_from_others_are_done_and_their_portions_arrive_early() {
         let last_may_end = Arc::new(AtomicUsize::new(0));
-        let told = Arc::clone(&last_may_end);
+        let stop_running = Arc::clone(&last_may_end);
         let mut running = start_on_threads(vec![3_usize], 4, Instant::now() + SOON, {
             move |job: usize, stop: &Stop| {
-                while job == 0 && told.load(Ordering::SeqCst) == 0 {
+                while job == 0 && stop_running.load(Ordering::SeqCst) == 0 {
                     stop.sleep(Duration::from_millis(1));
                 }
                 Step {
@@ -468,7 +467,7 @@ mod tests {
             .find_map(|line| line.strip_prefix("SigBlk:"))
             .map(|mask| u64::from_str_radix(mask.trim(), 16).expect("a hexadecimal mask"));
         let Some(blocked) = blocked else {
-            return; // No procfs here.
+            return; // There is no procfs on this system.
         };
         for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGUSR1, libc::SIGALRM] {
             assert_ne!(blocked & (1 << (signal - 1)), 0, "signal {signal}");

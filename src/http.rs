@@ -10,36 +10,35 @@ use ureq::{Agent, Body};
 use crate::json;
 use crate::settings::Secret;
 
-/// An answer is some kilobytes; a full page of a list some hundreds.
+/// An answer has a few kilobytes; a full page of a list has a few hundred.
 const MAX_BODY_BYTES: u64 = 4 * 1024 * 1024;
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// An answer that arrived whole, whatever its status. The secret is in no text of it.
+/// A complete answer, with any status. The secret is masked in all its texts.
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    /// The body, where it says that it is JSON, and is.
+    /// The body, if its content type is JSON and it parses.
     pub(crate) json: Option<Value>,
     headers: Vec<(String, String)>,
 }
 
-/// No answer, or none that could be read to its end; the URL, and with it any id,
-/// is left out.
-pub(crate) enum Broken {
-    /// The connection failed or broke, or time ran out: may go better next time.
+/// A request without a complete answer. The texts do not contain the URL, and so no id.
+pub(crate) enum HttpError {
+    /// The connection failed or broke, or the time ran out. A retry may succeed.
     Connection { what: String },
-    /// Larger than anything that the service says.
+    /// The answer is larger than any answer of the service.
     TooLarge { what: String },
 }
 
-/// An agent that keeps at most so many connections open to `base`.
+/// Creates an agent that keeps at most `connections` connections open to `base`.
 pub(crate) fn agent(base: &str, connections: usize) -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
         .https_only(!base.starts_with("http://"))
-        // A redirect would carry the key to another host.
+        // A redirect could send the key to another host.
         .max_redirects(0)
         .max_redirects_will_error(false)
-        // HTTPS_PROXY of the server's environment is nobody's decision here.
+        // Ignores HTTPS_PROXY in the server's environment.
         .proxy(None)
         .no_delay(true)
         .max_response_header_size(MAX_HEADER_BYTES)
@@ -50,24 +49,24 @@ pub(crate) fn agent(base: &str, connections: usize) -> Agent {
         .new_agent()
 }
 
-/// The header `Authorization` for this key.
+/// Returns the header `Authorization` for this key.
 pub(crate) fn bearer(key: &Secret) -> String {
     format!("Bearer {}", key.expose())
 }
 
-/// Reads what came of a request. What an answer says may end in errors and in
-/// tables, and whoever stands between may have put the key into it: it is masked.
+/// Reads the answer to a request. Masks the key in it, because texts of the answer may be stored in tables and shown
+/// in errors, and a proxy may have put the key into them.
 pub(crate) fn read(
     sent: Result<Response<Body>, ureq::Error>,
     key: &Secret,
-) -> Result<Reply, Broken> {
-    let mut response = sent.map_err(|error| broken(&error))?;
+) -> Result<Reply, HttpError> {
+    let mut response = sent.map_err(|error| to_http_error(&error))?;
     let text = response
         .body_mut()
         .with_config()
         .limit(MAX_BODY_BYTES)
         .read_to_string()
-        .map_err(|error| broken(&error))?;
+        .map_err(|error| to_http_error(&error))?;
     let headers: Vec<_> = response
         .headers()
         .iter()
@@ -90,13 +89,13 @@ pub(crate) fn read(
 }
 
 impl Reply {
-    /// A header's value, where it is ASCII; `name` is in lower case.
+    /// Returns a header's value, if it is ASCII. `name` is in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(known, _)| known == name);
         found.next().map(|(_, value)| value.as_str())
     }
 
-    /// The header `Retry-After`, where it is a number of seconds.
+    /// Returns the header `Retry-After`, if it is a number of seconds.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let seconds = self.header("retry-after")?.parse().ok()?;
         Some(Duration::from_secs(seconds))
@@ -111,21 +110,21 @@ fn masked(text: String, key: &Secret) -> String {
     }
 }
 
-fn broken(error: &ureq::Error) -> Broken {
+fn to_http_error(error: &ureq::Error) -> HttpError {
     match error {
-        ureq::Error::BodyExceedsLimit(limit) => Broken::TooLarge {
+        ureq::Error::BodyExceedsLimit(limit) => HttpError::TooLarge {
             what: format!("its body is larger than {limit} bytes"),
         },
-        ureq::Error::LargeResponseHeader(..) => Broken::TooLarge {
+        ureq::Error::LargeResponseHeader(..) => HttpError::TooLarge {
             what: "its headers are too large".to_owned(),
         },
-        other => Broken::Connection {
+        other => HttpError::Connection {
             what: other.to_string(),
         },
     }
 }
 
-/// Whether a `Content-Type` says JSON, whatever its parameters.
+/// Returns whether a `Content-Type` is JSON, with any parameters.
 fn is_json(content_type: &str) -> bool {
     let media_type = content_type.split(';').next().unwrap_or_default();
     media_type.trim().eq_ignore_ascii_case("application/json")

@@ -1,7 +1,6 @@
 //! The settings (GUCs). Only superusers read and set them.
 //!
-//! The accessors are for the backend's own thread; what threads need is copied
-//! out before they start.
+//! The accessors are for the backend's own thread; values that threads need are copied before the threads start.
 
 mod base_url;
 mod reference;
@@ -23,23 +22,22 @@ use text::{
     StripeWebhookSecret,
 };
 
-/// How many requests are under way at once. More than 64 threads in a backend
-/// help nobody: Stripe's own limit is reached first.
+/// How many requests run at once. More than 64 threads in a backend bring nothing, because Stripe's own limit is
+/// reached first.
 static HTTP_CONCURRENCY: GucSetting<i32> = GucSetting::<i32>::new(8);
 
 /// The longest that one request may take, in milliseconds.
 static HTTP_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
-/// Requests started per second; 0 takes [`LIVE_REQUESTS_PER_SECOND`] or
-/// [`TEST_REQUESTS_PER_SECOND`].
+/// Requests started per second; 0 means [`LIVE_REQUESTS_PER_SECOND`] or [`TEST_REQUESTS_PER_SECOND`].
 static REQUESTS_PER_SECOND: GucSetting<i32> = GucSetting::<i32>::new(0);
 
-/// Stripe allows 100 requests a second in live mode and 25 in test mode; a fifth
-/// is left to the application, which shares the account.
+/// Stripe allows 100 requests per second in live mode and 25 in test mode; a fifth is reserved for the application,
+/// which uses the same account.
 const LIVE_REQUESTS_PER_SECOND: u32 = 80;
 const TEST_REQUESTS_PER_SECOND: u32 = 20;
 
-/// Defines the settings; called once, from `_PG_init`.
+/// Defines the settings. Called once, from `_PG_init`.
 pub(crate) fn init() {
     guc::define_settings(c"invoice_sync", || {
         define_text::<StripeApiKey>();
@@ -86,59 +84,57 @@ fn define_numbers() {
     );
 }
 
-/// Stripe's API key, `None` where none is set.
+/// Returns Stripe's API key, or `None` if it is not set.
 ///
-/// Errors, none of which contains any of the key: 58P01 and 58030 for a key file
-/// that cannot be read, 42501 for one that others may read, F0000 for contents
-/// that are no key, 42704 for a missing vault or a missing name in it.
+/// Fails, without any part of the key in the error, with 58P01 or 58030 if the key file cannot be read, 42501 if
+/// other users may read it, F0000 if its content is not a key, 42704 if the vault or the name in it does not exist.
 pub(crate) fn stripe_api_key() -> Result<Option<Secret>, Problem> {
     resolve_one::<StripeApiKey>()
 }
 
-/// The secrets that sign Stripe's webhooks, in the order they are set: during a
-/// roll-over the old and the new one. Empty where none is set. Errors as
-/// [`stripe_api_key`].
+/// Returns the secrets that sign Stripe's webhooks, in the order in which they are set: the old and the new one
+/// during a roll-over, none if the setting is empty. Errors as [`stripe_api_key`].
 pub(crate) fn stripe_webhook_secrets() -> Result<Vec<Secret>, Problem> {
     resolve_list::<StripeWebhookSecret>()
 }
 
-/// Where Stripe answers, without a slash at the end.
+/// Returns the base URL of Stripe's API, without a slash at the end.
 pub(crate) fn stripe_api_base() -> String {
     base_url::without_trailing_slash(StripeApiBase::value())
 }
 
-/// The version of Stripe's API that is asked for (`Stripe-Version`).
+/// Returns the requested version of Stripe's API (`Stripe-Version`).
 pub(crate) fn stripe_api_version() -> String {
     StripeApiVersion::value()
 }
 
-/// The connected account that requests are made for (`Stripe-Account`).
+/// Returns the connected account that requests are made for (`Stripe-Account`).
 pub(crate) fn stripe_account() -> Option<String> {
     Some(StripeAccount::value()).filter(|account| !account.is_empty())
 }
 
-/// Resend's API key, `None` where none is set. Errors as [`stripe_api_key`].
+/// Returns Resend's API key, or `None` if it is not set. Errors as [`stripe_api_key`].
 pub(crate) fn resend_api_key() -> Result<Option<Secret>, Problem> {
     resolve_one::<ResendApiKey>()
 }
 
-/// Where Resend answers, without a slash at the end.
+/// Returns the base URL of Resend's API, without a slash at the end.
 pub(crate) fn resend_api_base() -> String {
     base_url::without_trailing_slash(ResendApiBase::value())
 }
 
-/// How many threads make requests.
+/// Returns how many threads make requests.
 pub(crate) fn http_concurrency() -> usize {
     usize::try_from(HTTP_CONCURRENCY.get()).unwrap_or(1)
 }
 
-/// The longest that one request may take.
+/// Returns the longest that one request may take.
 pub(crate) fn http_timeout() -> Duration {
     Duration::from_millis(u64::try_from(HTTP_TIMEOUT.get()).unwrap_or(0))
 }
 
-/// How many requests to Stripe may start per second. `livemode` is the key's
-/// ([`Secret::livemode`]); a key that does not tell is treated as a test key.
+/// Returns how many requests to Stripe may start per second. `livemode` is the key's ([`Secret::livemode`]); a key
+/// without a known mode counts as a test key.
 pub(crate) fn requests_per_second(livemode: Option<bool>) -> u32 {
     match u32::try_from(REQUESTS_PER_SECOND.get()) {
         Ok(set) if set > 0 => set,

@@ -7,41 +7,44 @@ use crate::host::settings::Settings;
 use crate::ledger::budget;
 use crate::pg::{Problem, shared_number};
 use crate::settings;
-use crate::stripe::client::{Connection, take_not_counted};
+use crate::stripe::client::{Connection, take_uncounted};
 use crate::stripe::error::StripeError;
-use crate::stripe::limiter::{Limiter, line_of};
+use crate::stripe::limiter::{Limiter, rate_limit_key};
 use crate::stripe::objects::Reading;
 
-/// How to reach Stripe; `None` where no key is set. Fails where a key is set
-/// but cannot be read (see [`settings::stripe_api_key`]).
+/// Returns the connection to Stripe, or `None` if no key is set. Fails if a key is set but cannot be read (see
+/// [`settings::stripe_api_key`]).
 pub(crate) fn connection() -> Result<Option<Connection>, Problem> {
     let Some(key) = settings::stripe_api_key()? else {
         return Ok(None);
     };
     let livemode = key.livemode();
     let (base, account) = (settings::stripe_api_base(), settings::stripe_account());
-    let line = line_of(&base, &key, account.as_deref());
+    let limit_key = rate_limit_key(&base, &key, account.as_deref());
     Ok(Some(Connection {
         base,
         version: settings::stripe_api_version(),
         account,
         timeout: settings::http_timeout(),
-        limiter: Limiter::new(settings::requests_per_second(livemode), shared_number(line)),
+        limiter: Limiter::new(
+            settings::requests_per_second(livemode),
+            shared_number(limit_key),
+        ),
         concurrency: settings::http_concurrency(),
         key,
     }))
 }
 
-/// Counts for the month what this backend has asked since it was last counted: what
-/// was asked stays asked, whatever becomes of the transaction.
+/// Adds the requests that this backend has sent since the last call to the count of the month. They are counted even
+/// if the transaction is rolled back.
 pub(crate) fn count_reads() {
-    let requests = take_not_counted();
+    let requests = take_uncounted();
     if requests > 0 {
         budget::count(requests);
     }
 }
 
-/// What to look for in Stripe's answers, beside the money.
+/// Returns what to read from Stripe's answers beside the amounts.
 pub(crate) fn reading(settings: &Settings, mapping: &Mapping) -> Reading {
     Reading {
         gratuity_key: settings.gratuity_key.clone(),
@@ -51,7 +54,7 @@ pub(crate) fn reading(settings: &Settings, mapping: &Mapping) -> Reading {
     }
 }
 
-/// 55000: nothing is called without a key.
+/// The error 55000 of calls that need a key when none is set.
 pub(crate) fn missing_key() -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -61,9 +64,8 @@ pub(crate) fn missing_key() -> Problem {
     .hint("As a superuser: load 'invoice_sync'; alter system set invoice_sync.stripe_api_key = 'file:/path/to/key'; select pg_reload_conf();")
 }
 
-/// A failed question as an error: 28000 for the key, 08006 where Stripe cannot
-/// be reached (which an RPC gateway answers with 503), 08P01 for an answer that
-/// was not understood.
+/// Converts a failed request into an error: 28000 for the key, 08006 if Stripe cannot be reached (which an RPC
+/// gateway answers with 503), 08P01 for an answer that cannot be used.
 pub(crate) fn problem(error: &StripeError) -> Problem {
     match error {
         StripeError::RejectedKey { message } => Problem::new(

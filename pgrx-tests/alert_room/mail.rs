@@ -1,4 +1,4 @@
-//! The mail as people read it.
+//! The text of mails.
 
 use serde_json::{Value, json};
 
@@ -35,9 +35,9 @@ fn mail(entries: &[Entry]) -> Mail {
 }
 
 #[test]
-fn the_subject_counts_what_there_is() {
-    let subject = |told: &[(&str, &str)]| {
-        let entries: Vec<Entry> = told
+fn the_subject_counts_the_issues_by_occasion() {
+    let subject = |listed: &[(&str, &str)]| {
+        let entries: Vec<Entry> = listed
             .iter()
             .map(|(occasion, severity)| entry(1, occasion, severity, "INV-1"))
             .collect();
@@ -70,10 +70,10 @@ fn the_subject_counts_what_there_is() {
 }
 
 #[test]
-fn both_forms_tell_the_same() {
+fn html_and_plain_text_have_the_same_content() {
     let mail = mail(&[entry(7, "new", "warning", "INV-1")]);
     for form in [&mail.html, &mail.text] {
-        for told in [
+        for expected in [
             "1 new issue in your books: 1 warning",
             "Invoice INV-1",
             "is marked Paid, but no payment is recorded.",
@@ -81,7 +81,7 @@ fn both_forms_tell_the_same() {
             "Issue 7, paid without payment, since 2026-11-23 14:05 Europe/Vienna",
             "https://books.example.com/42",
         ] {
-            assert!(form.contains(told), "{told}: {form}");
+            assert!(form.contains(expected), "{expected}: {form}");
         }
     }
 }
@@ -107,7 +107,7 @@ fn issues_are_grouped_by_occasion_and_severity() {
         "\nNOTICES, RESOLVED\n",
         "* Invoice INV-E",
     ];
-    let places: Vec<_> = in_order.iter().map(|told| text.find(told)).collect();
+    let places: Vec<_> = in_order.iter().map(|title| text.find(title)).collect();
     assert!(
         places.is_sorted() && places[0].is_some(),
         "{places:?} {text}"
@@ -115,7 +115,7 @@ fn issues_are_grouped_by_occasion_and_severity() {
 }
 
 #[test]
-fn nothing_from_outside_is_markup() {
+fn texts_of_issues_are_never_markup() {
     let evil = "<script>alert(1)</script>\"'><img src=x onerror=y>";
     let mut entry = entry(1, "new", "critical", evil);
     entry.invoice = Some(evil.to_owned());
@@ -152,13 +152,13 @@ fn a_subject_is_one_short_line() {
 }
 
 #[test]
-fn the_plain_text_has_no_lines_of_others() {
+fn texts_of_issues_add_no_lines_to_the_plain_text() {
     let text = mail(&[entry(1, "new", "critical", "INV-1\n\n* Invoice INV-2")]).text;
     assert!(!text.contains("\n* Invoice INV-2"), "{text}");
 }
 
 #[test]
-fn fifty_are_told_in_full_and_the_rest_counted() {
+fn fifty_issues_are_described_and_the_rest_counted() {
     let entries: Vec<Entry> = (0..57)
         .map(|n| entry(n, "new", "warning", &format!("INV-{n}.")))
         .collect();
@@ -173,7 +173,7 @@ fn fifty_are_told_in_full_and_the_rest_counted() {
 }
 
 #[test]
-fn what_concerns_all_invoices_has_no_number() {
+fn an_issue_about_all_invoices_has_no_number() {
     let mut entry = entry(1, "new", "critical", "");
     (entry.invoice, entry.number, entry.evidence) = (None, None, Value::Null);
     let text = compose(&[entry], &settings(None), "shop").text;
@@ -182,7 +182,7 @@ fn what_concerns_all_invoices_has_no_number() {
 }
 
 #[test]
-fn nothing_is_fetched_by_reading() {
+fn the_html_loads_nothing_from_the_network() {
     let html = mail(&[entry(1, "new", "critical", "INV-1")]).html;
     for fetched in ["<img", "<script", "<link", "url(", "@import", "src="] {
         assert!(!html.contains(fetched), "{fetched}: {html}");

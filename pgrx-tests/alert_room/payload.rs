@@ -1,4 +1,4 @@
-//! What the listeners of the channel get.
+//! The payload that listeners of the channel get.
 
 use serde_json::{Value, json};
 
@@ -17,30 +17,30 @@ fn entries(count: usize, summary: &str) -> Vec<Entry> {
     (1..=count).map(entry).collect()
 }
 
-fn told(count: usize, summary: &str) -> Value {
+fn parsed_payload(count: usize, summary: &str) -> Value {
     let text = payload(4, 9, &entries(count, summary), Entry::to_json);
     assert!(text.len() <= MAX_PAYLOAD, "{} bytes", text.len());
     serde_json::from_str(&text).expect("it is JSON")
 }
 
 #[test]
-fn all_are_told_where_there_is_room() {
-    let told = told(3, "A sentence.");
+fn all_issues_are_listed_if_they_fit() {
+    let payload = parsed_payload(3, "A sentence.");
     assert_eq!(
-        (&told["alert"], &told["run"], &told["new"]),
+        (&payload["alert"], &payload["run"], &payload["new"]),
         (&json!(4), &json!(9), &json!(3))
     );
-    assert_eq!(told["issues"][2]["id"], 3);
-    assert_eq!(told["issues_left_out"], 0);
+    assert_eq!(payload["issues"][2]["id"], 3);
+    assert_eq!(payload["issues_left_out"], 0);
 }
 
 #[test]
-fn the_list_ends_where_the_room_does_and_says_so() {
+fn issues_that_do_not_fit_are_counted() {
     for summary in ["A sentence.", &"株".repeat(5_000)] {
-        let told = told(500, summary);
-        let listed = told["issues"].as_array().expect("a list").len();
+        let payload = parsed_payload(500, summary);
+        let listed = payload["issues"].as_array().expect("a list").len();
         assert!(listed > 0 && listed < 500, "{listed}");
-        assert_eq!(told["issues_left_out"], 500 - listed);
-        assert_eq!(told["new"], 500, "the count is of all");
+        assert_eq!(payload["issues_left_out"], 500 - listed);
+        assert_eq!(payload["new"], 500, "the count is of all");
     }
 }

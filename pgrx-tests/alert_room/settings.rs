@@ -22,7 +22,7 @@ fn with(field: &str, value: Value) -> Result<AlertSettings, Problem> {
 }
 
 #[test]
-fn addresses_are_taken_with_a_name_and_without() {
+fn addresses_are_accepted_with_and_without_a_name() {
     for address in [
         "books@example.com",
         "Books <books@example.com>",
@@ -38,7 +38,7 @@ fn addresses_are_taken_with_a_name_and_without() {
 }
 
 #[test]
-fn what_is_no_address_is_refused_by_name() {
+fn an_invalid_address_is_refused_with_its_setting() {
     for address in [
         "",
         "books",
@@ -66,7 +66,7 @@ fn what_is_no_address_is_refused_by_name() {
 }
 
 #[test]
-fn only_urls_for_browsers_are_links() {
+fn only_http_and_https_urls_are_links() {
     for url in [
         "javascript:alert(1)",
         "ftp://example.com",
@@ -84,7 +84,7 @@ fn only_urls_for_browsers_are_links() {
 }
 
 #[test]
-fn a_link_leads_to_the_issue() {
+fn a_link_names_the_issue() {
     let link = |page: &str, invoice| {
         with("admin_page_url", json!(page))
             .expect("it is a URL")

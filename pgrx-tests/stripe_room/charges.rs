@@ -1,4 +1,4 @@
-//! Charges, refunds and disputes become evidence.
+//! Conversion of charges, refunds and disputes into evidence.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ fn every_status_of_a_charge() {
 }
 
 #[test]
-fn an_authorised_charge_waits_for_its_capture() {
+fn an_uncaptured_charge_is_waiting() {
     let authorised = with(with(charge(), "/captured", false), "/amount_captured", 0);
     assert_eq!(
         state(&authorised).unwrap(),
@@ -45,7 +45,7 @@ fn an_authorised_charge_waits_for_its_capture() {
 }
 
 #[test]
-fn what_a_charge_lacks_is_an_error() {
+fn a_missing_field_of_a_charge_is_an_error() {
     for path in [
         "/status",
         "/captured",
@@ -74,7 +74,7 @@ fn a_charge_names_its_intent() {
 }
 
 #[test]
-fn a_charge_alone_speaks_for_itself() {
+fn a_charge_without_an_intent_is_a_payment() {
     let alone = with(charge(), "/payment_intent", Value::Null);
     let alone = with(alone, "/metadata", json!({"tip": "2", "order": "B7"}));
     let reading = Reading {
@@ -86,7 +86,7 @@ fn a_charge_alone_speaks_for_itself() {
 
     let payment = read_charge(&alone, &reading, None).unwrap();
 
-    assert_eq!(payment.gratuity, Gratuity::Said("2".to_owned()));
+    assert_eq!(payment.gratuity, Gratuity::Text("2".to_owned()));
     assert_eq!(payment.invoice_references, ["B7"]);
     assert_eq!(payment.attributes["charge.description"], "A boat trip");
     assert_eq!(payment.ids.charge.as_deref(), Some("ch_1"));
@@ -94,7 +94,7 @@ fn a_charge_alone_speaks_for_itself() {
 }
 
 #[test]
-fn what_went_back_is_read_from_the_charge() {
+fn refunds_are_read_from_the_charge() {
     let session = with(
         session(),
         "/payment_intent/latest_charge/amount_refunded",
@@ -119,7 +119,7 @@ fn what_went_back_is_read_from_the_charge() {
 }
 
 #[test]
-fn a_disputed_charge_is_seen_below_whatever_was_asked_for() {
+fn a_disputed_charge_is_found_in_sessions_and_intents() {
     let disputed = with(charge(), "/disputed", true);
     let intent = with(intent(), "/latest_charge", disputed.clone());
     let session = with(session(), "/payment_intent", intent.clone());
@@ -165,7 +165,7 @@ fn every_status_of_a_dispute() {
 }
 
 #[test]
-fn of_several_disputes_the_worst_counts() {
+fn the_most_severe_of_several_disputes_counts() {
     let worst = |statuses: &[&str]| {
         let data: Vec<Value> = statuses.iter().map(|s| json!({"status": s})).collect();
         read_disputes(&json!({ "data": data })).unwrap()
@@ -186,7 +186,7 @@ fn of_several_disputes_the_worst_counts() {
 }
 
 #[test]
-fn a_list_of_disputes_that_is_none_is_an_error() {
+fn a_malformed_list_of_disputes_is_an_error() {
     for page in [
         json!({}),
         json!({"data": {}}),

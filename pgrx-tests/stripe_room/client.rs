@@ -1,4 +1,4 @@
-//! What is sent: headers, retries, and nothing to anybody else.
+//! What the client sends: headers and retries, and no request to another host.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use stripe_double::{Action, Checkout, Config, Double, Fault};
 
 use super::super::client::{Client, Connection};
 use super::super::error::StripeError;
-use super::{AMPLE, KEY, client, connection, double, get};
+use super::{KEY, TEST_TIMEOUT, client, connection, double, get};
 use crate::pg::Stop;
 use crate::settings::Secret;
 
@@ -23,7 +23,7 @@ fn session_path(double: &Double) -> String {
 }
 
 #[test]
-fn the_headers_say_who_asks_and_for_which_version() {
+fn the_headers_contain_key_and_version() {
     let double = double();
     let path = session_path(&double);
     let client = client(&double);
@@ -50,7 +50,7 @@ fn the_headers_say_who_asks_and_for_which_version() {
 }
 
 #[test]
-fn another_version_and_a_connected_account_are_named() {
+fn another_version_and_a_connected_account_are_sent() {
     let double = double();
     let id = double
         .checkout(Checkout::new(5_000, "usd").account("acct_branch"))
@@ -61,7 +61,7 @@ fn another_version_and_a_connected_account_are_named() {
         account: Some("acct_branch".to_owned()),
         ..connection(&double)
     };
-    let client = Client::new(connection, Instant::now() + AMPLE);
+    let client = Client::new(connection, Instant::now() + TEST_TIMEOUT);
 
     let answer = get(&client, &format!("/v1/checkout/sessions/{id}"));
 
@@ -72,7 +72,7 @@ fn another_version_and_a_connected_account_are_named() {
 }
 
 #[test]
-fn connections_are_used_again() {
+fn connections_are_reused() {
     let double = double();
     let path = session_path(&double);
     let client = client(&double);
@@ -83,7 +83,7 @@ fn connections_are_used_again() {
 }
 
 #[test]
-fn what_passes_is_tried_again_and_counted() {
+fn transient_failures_are_retried_and_counted() {
     for action in [
         Action::Status(500),
         Action::RateLimited,
@@ -107,7 +107,7 @@ fn what_passes_is_tried_again_and_counted() {
 }
 
 #[test]
-fn stripes_word_against_a_retry_is_kept() {
+fn should_retry_false_prevents_a_retry() {
     let double = double();
     let path = session_path(&double);
     let client = client(&double);
@@ -120,7 +120,7 @@ fn stripes_word_against_a_retry_is_kept() {
 }
 
 #[test]
-fn a_wait_of_more_than_a_minute_is_not_begun() {
+fn a_retry_after_of_more_than_a_minute_ends_the_request() {
     let double = double();
     let path = session_path(&double);
     let client = client(&double);
@@ -135,7 +135,7 @@ fn a_wait_of_more_than_a_minute_is_not_begun() {
 }
 
 #[test]
-fn a_wait_that_stripe_asks_for_is_kept() {
+fn retry_after_is_respected() {
     let double = double();
     let path = session_path(&double);
     let client = client(&double);
@@ -149,14 +149,14 @@ fn a_wait_that_stripe_asks_for_is_kept() {
 }
 
 #[test]
-fn a_stripe_that_hangs_costs_the_time_out_and_not_the_run() {
+fn a_hanging_request_ends_after_the_timeout() {
     let double = double();
     let path = session_path(&double);
     let connection = Connection {
         timeout: Duration::from_millis(150),
         ..connection(&double)
     };
-    let client = Client::new(connection, Instant::now() + AMPLE);
+    let client = Client::new(connection, Instant::now() + TEST_TIMEOUT);
     double.fault(Fault::new(Action::Hang));
 
     get(&client, &path).expect("the second try is answered");
@@ -165,7 +165,7 @@ fn a_stripe_that_hangs_costs_the_time_out_and_not_the_run() {
 }
 
 #[test]
-fn no_try_outlasts_the_time_that_is_left() {
+fn no_attempt_takes_longer_than_the_time_left() {
     let double = double();
     let path = session_path(&double);
     let begun = Instant::now();
@@ -188,7 +188,7 @@ fn no_try_outlasts_the_time_that_is_left() {
 }
 
 #[test]
-fn a_body_that_trickles_is_no_way_around_the_time_out() {
+fn a_slow_body_ends_after_the_timeout() {
     let double = double();
     let path = session_path(&double);
     let begun = Instant::now();
@@ -207,7 +207,7 @@ fn a_body_that_trickles_is_no_way_around_the_time_out() {
 }
 
 #[test]
-fn nothing_is_asked_when_the_time_is_up_or_the_run_ended() {
+fn nothing_is_sent_after_the_deadline_or_a_stop() {
     let double = double();
     let path = session_path(&double);
 
@@ -223,7 +223,7 @@ fn nothing_is_asked_when_the_time_is_up_or_the_run_ended() {
 }
 
 #[test]
-fn a_run_that_ends_does_not_wait_for_the_next_try() {
+fn a_stop_ends_the_wait_for_a_retry() {
     let double = double();
     let path = session_path(&double);
     let client = client(&double);
@@ -245,7 +245,7 @@ fn a_run_that_ends_does_not_wait_for_the_next_try() {
 }
 
 #[test]
-fn no_redirect_is_followed() {
+fn redirects_are_not_followed() {
     let double = double();
     let elsewhere = super::double();
     let path = session_path(&double);
@@ -267,8 +267,8 @@ fn no_redirect_is_followed() {
     assert_eq!(client.requests(), 1);
 }
 
-/// The environment of a process is read by all its threads: so this runs a test
-/// once more, in a process of its own, with a proxy that would note it.
+/// All threads of a process share its environment, so this runs the test again in a process of its own, with a proxy
+/// that would record a request.
 #[test]
 fn a_proxy_in_the_environment_is_ignored() {
     let proxy = double();
@@ -276,7 +276,7 @@ fn a_proxy_in_the_environment_is_ignored() {
     let mut child = Command::new(program);
     child.args([
         "--exact",
-        "stripe::tests::client::the_headers_say_who_asks_and_for_which_version",
+        "stripe::tests::client::the_headers_contain_key_and_version",
     ]);
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         child.env(name, proxy.url());
@@ -293,7 +293,7 @@ fn a_proxy_in_the_environment_is_ignored() {
 }
 
 #[test]
-fn a_key_of_unknown_prefix_tells_no_mode() {
+fn a_key_with_an_unknown_prefix_has_no_mode() {
     let of_key = |key: &str| {
         let connection = Connection {
             key: Secret::for_tests(key),

@@ -1,4 +1,4 @@
-//! What comes back: refusals in Stripe's words, and answers that are none.
+//! How the client handles answers: errors with Stripe's message, and answers that cannot be used.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use super::super::client::{Client, Connection};
 use super::super::error::StripeError;
 use super::super::objects::Reading;
 use super::super::retrieve::retrieve;
-use super::{AMPLE, client, connection, double, get};
+use super::{TEST_TIMEOUT, client, connection, double, get};
 use crate::domain::evidence::{Dispute, Evidence, PaymentState};
 use crate::domain::identity::StripeId;
 use crate::pg::Stop;
@@ -23,7 +23,7 @@ fn client_with_key(double: &Double, key: &str) -> Client {
         key: Secret::for_tests(key),
         ..connection(double)
     };
-    Client::new(connection, Instant::now() + AMPLE)
+    Client::new(connection, Instant::now() + TEST_TIMEOUT)
 }
 
 fn find(client: &Client, id: &str) -> Result<Evidence, StripeError> {
@@ -32,7 +32,7 @@ fn find(client: &Client, id: &str) -> Result<Evidence, StripeError> {
 }
 
 #[test]
-fn a_key_that_stripe_does_not_know_is_rejected_with_its_words() {
+fn an_unknown_key_is_rejected_with_stripes_message() {
     let double = double();
     let client = client_with_key(&double, "sk_test_0123456789abcd");
 
@@ -79,7 +79,7 @@ fn an_account_without_access_ends_the_run() {
         account: Some("acct_stranger".to_owned()),
         ..connection(&double)
     };
-    let client = Client::new(connection, Instant::now() + AMPLE);
+    let client = Client::new(connection, Instant::now() + TEST_TIMEOUT);
     let error = get(&client, MISSING).unwrap_err();
     assert!(matches!(error, StripeError::Forbidden { .. }), "{error}");
 }
@@ -101,7 +101,7 @@ fn an_object_that_is_missing_is_evidence() {
 }
 
 #[test]
-fn a_404_that_is_not_about_the_object_is_no_evidence() {
+fn a_404_without_resource_missing_is_no_evidence() {
     let double = double();
     let client = client(&double);
     let error = get(&client, "/v1/nonsense").unwrap_err();
@@ -119,7 +119,7 @@ fn a_404_that_is_not_about_the_object_is_no_evidence() {
 }
 
 #[test]
-fn an_object_of_the_other_mode_is_told_by_stripe_or_by_its_prefix() {
+fn an_object_of_the_other_mode_is_recognized_by_message_or_prefix() {
     let double = double();
     let client = client(&double);
     let live = double.checkout(Checkout::new(5_000, "usd").live()).pay();
@@ -141,7 +141,7 @@ fn an_object_of_the_other_mode_is_told_by_stripe_or_by_its_prefix() {
 }
 
 #[test]
-fn answers_that_are_none_are_told_and_not_asked_for_again() {
+fn unusable_answers_are_errors_and_not_retried() {
     let five_mebibytes = 5 * 1024 * 1024;
     let table = [
         (
@@ -176,7 +176,7 @@ fn answers_that_are_none_are_told_and_not_asked_for_again() {
 }
 
 #[test]
-fn json_that_does_not_say_so_is_no_answer() {
+fn json_with_another_content_type_is_malformed() {
     for kind in [
         "text/plain",
         "text/html; charset=utf-8",
@@ -187,7 +187,7 @@ fn json_that_does_not_say_so_is_no_answer() {
             base,
             ..connection(&double())
         };
-        let client = Client::new(connection, Instant::now() + AMPLE);
+        let client = Client::new(connection, Instant::now() + TEST_TIMEOUT);
         let error = get(&client, "/v1/disputes").unwrap_err();
         assert!(
             matches!(error, StripeError::Malformed { .. }),
@@ -199,14 +199,14 @@ fn json_that_does_not_say_so_is_no_answer() {
         base,
         ..connection(&double())
     };
-    let client = Client::new(connection, Instant::now() + AMPLE);
+    let client = Client::new(connection, Instant::now() + TEST_TIMEOUT);
     assert!(
         get(&client, "/v1/disputes").is_ok(),
         "letters do not matter"
     );
 }
 
-/// A server for one request; gives its address.
+/// Starts a server for one request. Returns its address.
 fn answer_once(content_type: &str, body: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
@@ -224,7 +224,7 @@ fn answer_once(content_type: &str, body: &str) -> String {
 }
 
 #[test]
-fn an_answer_that_always_breaks_off_is_told_as_unreachable() {
+fn an_answer_that_always_breaks_off_is_unreachable() {
     let double = double();
     let id = double
         .checkout(Checkout::new(5_000, "usd"))
@@ -246,7 +246,7 @@ fn an_answer_that_always_breaks_off_is_told_as_unreachable() {
 }
 
 #[test]
-fn nobody_listening_is_unreachable() {
+fn a_closed_port_is_unreachable() {
     let address = {
         let double = double();
         double.url()
@@ -261,7 +261,7 @@ fn nobody_listening_is_unreachable() {
 }
 
 #[test]
-fn a_session_brings_intent_and_charge_in_one_request() {
+fn a_session_includes_intent_and_charge_in_one_request() {
     let double = double();
     let client = client(&double);
     let sold = double.checkout(Checkout::new(5_000, "jpy")).pay();
@@ -302,7 +302,7 @@ fn a_disputed_charge_costs_one_request_more() {
 }
 
 #[test]
-fn a_charge_leads_to_its_intent() {
+fn a_charge_is_read_through_its_intent() {
     let double = double();
     let client = client(&double);
     let sold = double.checkout(Checkout::new(5_000, "usd")).pay();
@@ -318,7 +318,7 @@ fn a_charge_leads_to_its_intent() {
 }
 
 #[test]
-fn a_field_that_stripe_promised_and_left_out_is_an_error() {
+fn a_missing_documented_field_is_an_error() {
     let double = double();
     let client = client(&double);
     let sold = double.checkout(Checkout::new(5_000, "usd")).pay();

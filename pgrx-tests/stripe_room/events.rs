@@ -1,4 +1,4 @@
-//! The feed, page by page.
+//! The list of events, page by page.
 
 use stripe_double::{Action, Checkout, Config, Double, EventDelay, Fault};
 
@@ -11,7 +11,7 @@ use crate::pg::Stop;
 
 const NOW: i64 = 1_750_000_000;
 
-/// A stand-in whose clock stands, so that all events share a second.
+/// A stand-in with a fixed clock, so that all events have the same second.
 fn frozen() -> Double {
     Double::start(Config {
         clock: Some(NOW),
@@ -20,7 +20,7 @@ fn frozen() -> Double {
     .expect("the stand-in starts")
 }
 
-/// So many sessions expire: an event each that matters.
+/// Expires `count` sessions, with one relevant event each.
 fn expire(double: &Double, count: usize) {
     for _ in 0..count {
         double.checkout(Checkout::new(100, "usd")).expire();
@@ -31,12 +31,12 @@ fn read(client: &Client, request: &Request) -> Page {
     read_page(client, request, &Stop::new()).unwrap_or_else(|error| panic!("{request:?}: {error}"))
 }
 
-/// The newest, not from before this second.
+/// Requests the newest events, back to a time.
 fn since(since: i64) -> Request {
     Request::Before { event: None, since }
 }
 
-/// The next older ones.
+/// Requests the events before this one.
 fn older(event: String, since: i64) -> Request {
     Request::Before {
         event: Some(event),
@@ -48,7 +48,7 @@ fn ids(page: &Page) -> Vec<String> {
     page.events.iter().map(|event| event.id.clone()).collect()
 }
 
-/// The events that matter, the newest first.
+/// Returns the relevant events, the newest first.
 fn happened(double: &Double) -> Vec<String> {
     let events = double.events();
     let matter = events.iter().rev().filter(|event| {
@@ -60,7 +60,7 @@ fn happened(double: &Double) -> Vec<String> {
         .collect()
 }
 
-/// Reads on from `cursor` to the newest, page by page: ids, the oldest first.
+/// Reads forward from `cursor`, page by page. Returns the ids, the oldest first.
 fn follow(client: &Client, mut cursor: String) -> Vec<String> {
     let mut followed = Vec::new();
     loop {
@@ -74,7 +74,7 @@ fn follow(client: &Client, mut cursor: String) -> Vec<String> {
 }
 
 #[test]
-fn forwards_from_an_event_all_newer_ones_come_once_though_they_share_a_second() {
+fn paging_forward_returns_each_newer_event_once() {
     let double = frozen();
     let client = client(&double);
     expire(&double, 251);
@@ -89,7 +89,7 @@ fn forwards_from_an_event_all_newer_ones_come_once_though_they_share_a_second() 
 }
 
 #[test]
-fn backwards_from_the_newest_all_come_once_and_none_from_before() {
+fn paging_back_returns_each_event_since_a_time_once() {
     let double = frozen();
     let client = client(&double);
     expire(&double, 3);
@@ -107,7 +107,7 @@ fn backwards_from_the_newest_all_come_once_and_none_from_before() {
 }
 
 #[test]
-fn only_types_that_matter_are_asked_for_wherever_the_page_lies() {
+fn only_relevant_types_are_requested_on_every_page() {
     let double = frozen();
     let client = client(&double);
     let paid = double.checkout(Checkout::new(100, "usd")).pay();
@@ -128,7 +128,7 @@ fn only_types_that_matter_are_asked_for_wherever_the_page_lies() {
 }
 
 #[test]
-fn a_page_tells_stripes_time() {
+fn a_page_contains_stripes_time() {
     let double = frozen();
     double.advance_clock(86_400);
     let page = read(&client(&double), &since(NOW));
@@ -137,7 +137,7 @@ fn a_page_tells_stripes_time() {
 }
 
 #[test]
-fn an_event_that_stripe_no_longer_keeps_is_told_from_other_refusals() {
+fn a_deleted_cursor_event_has_an_error_of_its_own() {
     let double = frozen();
     let client = client(&double);
     expire(&double, 1);
@@ -158,7 +158,7 @@ fn an_event_that_stripe_no_longer_keeps_is_told_from_other_refusals() {
 }
 
 #[test]
-fn an_event_that_appears_late_is_not_before_the_cursor() {
+fn an_event_listed_late_is_missing_after_the_cursor() {
     let double = frozen();
     let client = client(&double);
     expire(&double, 1);
@@ -181,7 +181,7 @@ fn an_event_that_appears_late_is_not_before_the_cursor() {
 }
 
 #[test]
-fn a_page_that_fails_is_asked_for_again() {
+fn a_failed_page_is_retried() {
     let double = frozen();
     let client = client(&double);
     expire(&double, 150);
@@ -196,7 +196,7 @@ fn a_page_that_fails_is_asked_for_again() {
 }
 
 #[test]
-fn a_list_that_is_none_is_not_understood() {
+fn a_malformed_list_is_an_error() {
     let double = double();
     double.fault(Fault::new(Action::OversizedBody(20)));
     let error = read_page(&client(&double), &since(0), &Stop::new()).unwrap_err();

@@ -1,4 +1,4 @@
-//! Many questions at once.
+//! Many lookups at a time.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use super::super::error::StripeError;
 use super::super::fetch::{Cost, Fetched, Fetching, Planned};
 use super::super::lookups::Question;
 use super::super::objects::Reading;
-use super::{AMPLE, connection, double};
+use super::{TEST_TIMEOUT, connection, double};
 use crate::domain::evidence::Evidence;
 use crate::pg::Running;
 use crate::settings::Secret;
 
-/// What [`super::super::fetch::fetch`] does, but for looking at interrupts.
+/// As [`super::super::fetch::fetch`], without checks for interrupts.
 fn fetch(questions: Vec<Question>, connection: Connection) -> Fetched {
-    gather_until(Instant::now() + AMPLE, questions, connection)
+    fetch_until(Instant::now() + TEST_TIMEOUT, questions, connection)
 }
 
-fn gather_until(deadline: Instant, questions: Vec<Question>, connection: Connection) -> Fetched {
+fn fetch_until(deadline: Instant, questions: Vec<Question>, connection: Connection) -> Fetched {
     Fetching::start(questions, connection, Reading::default(), deadline)
         .expect("threads start")
         .collect(Running::next_without_server)
@@ -48,8 +48,8 @@ fn sell(double: &Double, count: usize) -> Vec<Purchase> {
         .collect()
 }
 
-/// So many newer sessions that a list's first page shows nothing else.
-fn bury(double: &Double) {
+/// Adds enough newer sessions to fill the first page of a list.
+fn add_newer_sessions(double: &Double) {
     for _ in 0..100 {
         double.checkout(Checkout::new(100, "usd"));
     }
@@ -75,7 +75,7 @@ fn cost(list_pages: u64, from_lists: u64, singles: u64) -> Cost {
     }
 }
 
-/// How many findings were not asked for.
+/// Returns how many findings have the error `NotAsked`.
 fn not_asked(fetched: &Fetched) -> usize {
     fetched
         .findings
@@ -85,14 +85,14 @@ fn not_asked(fetched: &Fetched) -> usize {
 }
 
 #[test]
-fn findings_come_in_the_order_of_the_questions_and_within_the_limit() {
+fn findings_are_in_the_order_of_the_lookups() {
     let double = Double::start(Config {
         latency: Duration::from_millis(15),
         ..Config::default()
     })
     .expect("the stand-in starts");
     let sold = sell(&double, 24);
-    bury(&double);
+    add_newer_sessions(&double);
 
     let fetched = fetch(by_session(&sold), at_once(&double, 3));
 
@@ -116,7 +116,7 @@ fn findings_come_in_the_order_of_the_questions_and_within_the_limit() {
 }
 
 #[test]
-fn the_intent_of_an_answered_session_costs_nothing() {
+fn the_intent_of_a_session_costs_no_request() {
     let double = double();
     let sold = sell(&double, 1).remove(0);
     let ids = [sold.session_id(), sold.intent_id(), sold.charge_id()];
@@ -128,7 +128,7 @@ fn the_intent_of_an_answered_session_costs_nothing() {
 }
 
 #[test]
-fn what_is_no_id_is_told_and_the_rest_is_asked() {
+fn a_text_that_is_no_id_is_reported_and_the_rest_looked_up() {
     let double = double();
     let sold = sell(&double, 2);
     let ids = [
@@ -145,7 +145,7 @@ fn what_is_no_id_is_told_and_the_rest_is_asked() {
     assert!(matches!(&evidence[1], Evidence::Payment(_)));
     assert!(matches!(&evidence[2], Evidence::Missing { .. }));
     assert!(matches!(&evidence[3], Evidence::Payment(_)));
-    // One more looks for the session of the intent.
+    // One more request for the session of the intent.
     assert_eq!(fetched.cost.requests, 4);
 }
 
@@ -176,13 +176,13 @@ fn a_rejected_key_costs_no_more_requests_than_run_at_once() {
     }
 }
 
-/// Refuses at once, so that no test waits for retries.
+/// Fails without retries, so that no test waits for them.
 fn outage() -> Fault {
     Fault::new(Action::Status(503)).should_retry("false")
 }
 
 #[test]
-fn five_unreachable_in_a_row_end_the_round() {
+fn five_unreachable_in_a_row_end_the_fetch() {
     let double = double();
     let sold = sell(&double, 20);
     double.fault(outage().always());
@@ -203,10 +203,10 @@ fn five_unreachable_in_a_row_end_the_round() {
 }
 
 #[test]
-fn failures_with_answers_between_them_do_not_end_the_round() {
+fn failures_with_answers_between_them_do_not_end_the_fetch() {
     let double = double();
     let sold = sell(&double, 20);
-    bury(&double);
+    add_newer_sessions(&double);
     for sale in sold.iter().enumerate().filter(|(n, _)| n % 5 != 4) {
         double.fault(outage().on_object(sale.1.session_id()).always());
     }
@@ -223,7 +223,7 @@ fn failures_with_answers_between_them_do_not_end_the_round() {
 }
 
 #[test]
-fn an_answer_that_is_not_understood_concerns_its_invoice_alone() {
+fn a_malformed_answer_affects_only_its_own_lookup() {
     let double = double();
     let sold = sell(&double, 12);
     for sale in &sold[..10] {
@@ -242,7 +242,7 @@ fn an_answer_that_is_not_understood_concerns_its_invoice_alone() {
 }
 
 #[test]
-fn half_an_answer_is_none() {
+fn a_lookup_with_one_failed_request_fails() {
     let double = double();
     let sold = sell(&double, 2);
     double.fault(outage().on_object(sold[1].intent_id()));
@@ -261,11 +261,11 @@ fn half_an_answer_is_none() {
 }
 
 #[test]
-fn nothing_is_asked_once_the_time_is_up() {
+fn nothing_is_requested_after_the_deadline() {
     let double = double();
     let sold = sell(&double, 6);
 
-    let fetched = gather_until(Instant::now(), by_session(&sold), at_once(&double, 2));
+    let fetched = fetch_until(Instant::now(), by_session(&sold), at_once(&double, 2));
 
     assert_eq!(not_asked(&fetched), 6);
     assert_eq!((fetched.cost.requests, double.requests().len()), (0, 0));

@@ -1,4 +1,4 @@
-//! The header `Date`.
+//! Parsing of the header `Date`.
 
 use super::super::http_date::parse;
 
@@ -18,7 +18,7 @@ fn seconds_since_1970() {
 }
 
 #[test]
-fn anything_else_is_no_date() {
+fn other_formats_are_not_dates() {
     for text in [
         "",
         "784111777",

@@ -1,18 +1,18 @@
-//! Places in the line, by a clock of the test's own.
+//! The rate limiter, with a clock that the tests set.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::super::limiter::{Limiter, line_of};
+use super::super::limiter::{Limiter, rate_limit_key};
 use crate::pg::SharedNumber;
 use crate::settings::Secret;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Any time: nanoseconds of a clock that began somewhere.
+/// An arbitrary time, in nanoseconds.
 const START: u64 = 77 * SECOND;
 
-/// Waits in milliseconds for so many requests at once.
+/// Returns the waits of this many requests at the same time, in milliseconds.
 fn waits(limiter: &Limiter, now: u64, requests: usize) -> Vec<u128> {
     (0..requests)
         .map(|_| limiter.reserve_at(now).as_micros().div_ceil(10) / 100)
@@ -20,14 +20,14 @@ fn waits(limiter: &Limiter, now: u64, requests: usize) -> Vec<u128> {
 }
 
 #[test]
-fn a_burst_of_a_quarter_goes_through_and_the_rest_is_spaced() {
+fn a_quarter_of_the_rate_passes_at_once_and_the_rest_is_spaced() {
     let limiter = Limiter::new(20, None);
 
     assert_eq!(waits(&limiter, START, 5), [0; 5]);
     assert_eq!(waits(&limiter, START, 3), [50, 100, 150]);
 }
 
-/// When each of so many requests is sent that are made as fast as they may be.
+/// Returns when each of this many requests is sent if each starts as soon as allowed.
 fn sent(limiter: &Limiter, requests: usize) -> Vec<u64> {
     let mut now = START;
     let send = |_| {
@@ -38,7 +38,7 @@ fn sent(limiter: &Limiter, requests: usize) -> Vec<u64> {
 }
 
 #[test]
-fn in_no_second_are_more_than_stripe_allows() {
+fn no_second_has_more_requests_than_stripe_allows() {
     for (rate, allowed) in [(80, 100), (20, 25)] {
         let sent = sent(&Limiter::new(rate, None), 1_000);
         for (first, at) in sent.iter().enumerate() {
@@ -49,7 +49,7 @@ fn in_no_second_are_more_than_stripe_allows() {
 }
 
 #[test]
-fn who_waited_in_line_keeps_to_the_rate() {
+fn waiting_requests_keep_to_the_rate() {
     let limiter = Limiter::new(25, None);
     let mut now = START;
     let mut sent = 0;
@@ -70,7 +70,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 }
 
 #[test]
-fn an_idle_hour_saves_up_no_more_than_a_burst() {
+fn an_idle_hour_allows_no_more_than_a_burst() {
     let limiter = Limiter::new(8, None);
     waits(&limiter, START, 4);
 
@@ -78,7 +78,7 @@ fn an_idle_hour_saves_up_no_more_than_a_burst() {
 }
 
 #[test]
-fn a_clock_reading_that_was_overtaken_gains_nothing() {
+fn an_older_clock_reading_gains_nothing() {
     let limiter = Limiter::new(1, None);
     let later = START + SECOND;
     assert_eq!(waits(&limiter, later, 1), [0]);
@@ -92,14 +92,14 @@ fn a_clock_reading_that_was_overtaken_gains_nothing() {
 }
 
 #[test]
-fn a_rate_of_none_is_one() {
+fn a_rate_of_zero_counts_as_one() {
     let limiter = Limiter::new(0, None);
 
     assert_eq!(waits(&limiter, START, 2), [0, 1000]);
 }
 
 #[test]
-fn clones_and_who_shares_a_number_wait_for_each_other() {
+fn clones_and_limiters_with_one_number_share_the_limit() {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let alone = Limiter::new(2, None);
     let clone = alone.clone();
@@ -115,7 +115,7 @@ fn clones_and_who_shares_a_number_wait_for_each_other() {
 }
 
 #[test]
-fn threads_at_once_get_a_place_each() {
+fn concurrent_threads_get_separate_reservations() {
     let limiter = Limiter::new(1_000, None);
     let mut waits: Vec<Duration> = std::thread::scope(|threads| {
         let limiter = &limiter;
@@ -138,17 +138,17 @@ fn threads_at_once_get_a_place_each() {
 }
 
 #[test]
-fn each_account_and_key_has_a_line_of_its_own() {
+fn each_account_and_key_has_its_own_limit() {
     let key = |text| Secret::for_tests(text);
     let base = "https://api.stripe.com";
-    let lines = [
-        line_of(base, &key("sk_test_1"), None),
-        line_of(base, &key("sk_live_1"), None),
-        line_of(base, &key("sk_test_1"), Some("acct_1")),
-        line_of("http://127.0.0.1:1", &key("sk_test_1"), None),
+    let keys = [
+        rate_limit_key(base, &key("sk_test_1"), None),
+        rate_limit_key(base, &key("sk_live_1"), None),
+        rate_limit_key(base, &key("sk_test_1"), Some("acct_1")),
+        rate_limit_key("http://127.0.0.1:1", &key("sk_test_1"), None),
     ];
-    for (n, line) in lines.iter().enumerate() {
-        assert!(!lines[..n].contains(line), "{lines:?}");
+    for (n, line) in keys.iter().enumerate() {
+        assert!(!keys[..n].contains(line), "{keys:?}");
     }
-    assert_eq!(lines[0], line_of(base, &key("sk_test_1"), None));
+    assert_eq!(keys[0], rate_limit_key(base, &key("sk_test_1"), None));
 }

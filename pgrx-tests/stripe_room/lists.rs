@@ -1,4 +1,4 @@
-//! Questions answered by pages of lists: the same answers for fewer requests.
+//! Lookups answered by pages of lists: the same evidence with fewer requests.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -10,12 +10,12 @@ use super::super::fetch::{Fetched, Fetching, Planned};
 use super::super::lookups::Question;
 use super::super::objects::Reading;
 use super::super::retrieve::retrieve;
-use super::{AMPLE, client, connection, double};
+use super::{TEST_TIMEOUT, client, connection, double};
 use crate::domain::evidence::{Evidence, PaymentState};
 use crate::domain::identity::StripeId;
 use crate::pg::{Running, Stop};
 
-/// The first sale's second.
+/// The second of the first sale.
 const BEGUN: i64 = 1_750_000_000;
 
 fn question(about: usize, ids: &[String]) -> Question {
@@ -28,7 +28,7 @@ fn question(about: usize, ids: &[String]) -> Question {
 }
 
 fn start(double: &Double, questions: Vec<Question>) -> Fetching {
-    let deadline = Instant::now() + AMPLE;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     Fetching::start(questions, connection(double), Reading::default(), deadline)
         .expect("threads start")
 }
@@ -41,7 +41,7 @@ fn fetch(double: &Double, questions: Vec<Question>) -> Fetched {
     fetched
 }
 
-/// Sales of every fate, a minute apart.
+/// Sales with all outcomes, a minute apart.
 fn sales(double: &Double, count: usize) -> Vec<Purchase> {
     (0..count)
         .map(|n| {
@@ -76,7 +76,7 @@ fn planned(fetched: &Fetched) -> (u64, u64, u64) {
     (list_pages, from_lists, singles)
 }
 
-/// What a retrieval says of it; whose answer it was does not matter.
+/// Returns the evidence of a retrieval, without its request id.
 fn retrieved(double: &Double, id: &str) -> Evidence {
     let id = StripeId::parse(id).expect("an id");
     let answer = retrieve(&client(double), &id, &Reading::default(), &Stop::new());
@@ -92,7 +92,7 @@ fn without_request(mut evidence: Evidence) -> Evidence {
 }
 
 #[test]
-fn a_page_answers_as_a_retrieval_would() {
+fn a_page_gives_the_same_evidence_as_a_retrieval() {
     let double = double();
     let sold = sales(&double, 60);
     sold[4].refund(Refund::of(700));
@@ -133,7 +133,7 @@ fn a_thousand_of_which_300_are_paid_cost_ten_requests() {
 }
 
 #[test]
-fn sessions_of_known_age_are_found_where_they_are() {
+fn sessions_of_known_age_are_found_by_their_time() {
     let double = double();
     let sold = sales(&double, 700);
     let wanted = &sold[200..230];
@@ -151,14 +151,14 @@ fn sessions_of_known_age_are_found_where_they_are() {
 }
 
 #[test]
-fn a_session_answers_for_its_intent_and_other_intents_have_a_list_of_their_own() {
+fn intents_without_a_session_are_found_in_their_own_list() {
     let double = double();
     let pay = |_| double.checkout(Checkout::new(5_000, "usd")).pay();
     let sold: Vec<Purchase> = (0..20).map(pay).collect();
     let balances: Vec<Purchase> = (0..20)
         .map(|_| double.intent(Intent::new(100, "usd")).pay())
         .collect();
-    // The deposit's session stayed, the intent was overwritten by the balance's.
+    // The invoice still stores the deposit's session, but its intent was overwritten by the balance's.
     let questions = sold
         .iter()
         .zip(&balances)
@@ -173,7 +173,7 @@ fn a_session_answers_for_its_intent_and_other_intents_have_a_list_of_their_own()
 
     let fetched = fetch(&double, questions.collect());
 
-    // The third page proves that no intent of the second came by a session.
+    // The third page shows that no intent of the second has a session.
     assert_eq!(planned(&fetched), (3, 30, 0));
     for (n, finding) in fetched.findings.iter().enumerate() {
         let expected = if n < 10 { 1 } else { 2 };
@@ -182,7 +182,7 @@ fn a_session_answers_for_its_intent_and_other_intents_have_a_list_of_their_own()
 }
 
 #[test]
-fn a_dispute_is_asked_for_as_after_a_retrieval() {
+fn disputes_of_listed_payments_are_requested() {
     let double = double();
     let pay = |_| double.checkout(Checkout::new(5_000, "usd")).pay();
     let sold: Vec<Purchase> = (0..20).map(pay).collect();
@@ -203,7 +203,7 @@ fn a_dispute_is_asked_for_as_after_a_retrieval() {
 }
 
 #[test]
-fn what_is_on_no_page_is_asked_for_by_itself() {
+fn objects_on_no_page_are_retrieved() {
     let double = double();
     let sold = sales(&double, 20);
     let elsewhere = double
@@ -235,7 +235,7 @@ fn what_is_on_no_page_is_asked_for_by_itself() {
 }
 
 #[test]
-fn an_object_that_is_not_understood_spoils_no_other() {
+fn a_malformed_object_affects_no_other() {
     let double = double();
     let sold = sales(&double, 20);
     double.remove_field(&sold[3].session_id(), "payment_status");
@@ -254,7 +254,7 @@ fn an_object_that_is_not_understood_spoils_no_other() {
 }
 
 #[test]
-fn without_lists_everything_is_asked_for_by_itself() {
+fn without_lists_everything_is_retrieved() {
     for action in [
         Action::InvalidJson,
         Action::Status(400),
@@ -277,7 +277,7 @@ fn without_lists_everything_is_asked_for_by_itself() {
 }
 
 #[test]
-fn one_object_answers_all_who_ask_for_it() {
+fn one_object_answers_all_lookups_for_it() {
     let double = double();
     let sold = sales(&double, 15);
     let mut questions = by_session(&sold);
@@ -298,22 +298,22 @@ fn one_object_answers_all_who_ask_for_it() {
 }
 
 #[test]
-fn findings_arrive_while_the_next_page_is_on_its_way() {
+fn findings_arrive_while_the_next_page_is_requested() {
     let double = double();
     let sold = sales(&double, 250);
     let sessions = "/v1/checkout/sessions";
     double.fault(Fault::new(Action::Hang).on_path(sessions).nth(2));
 
-    let mut gathering = start(&double, by_session(&sold));
-    let first = gathering.next_portion().expect("the first page's");
+    let mut fetching = start(&double, by_session(&sold));
+    let first = fetching.next_without_server().expect("the first page's");
 
     assert_eq!(first.len(), 100);
     assert!(first.iter().all(|finding| finding.evidence.is_ok()));
-    assert_eq!(gathering.cost().planned.from_lists, 100);
+    assert_eq!(fetching.cost().planned.from_lists, 100);
 }
 
 #[test]
-fn a_gathering_is_never_far_ahead_of_who_takes_its_findings_and_ends_when_dropped() {
+fn a_fetch_waits_for_its_caller_and_ends_when_dropped() {
     let double = double();
     let first = sales(&double, 9);
     let second = sales(&double, 9);
@@ -321,8 +321,8 @@ fn a_gathering_is_never_far_ahead_of_who_takes_its_findings_and_ends_when_droppe
         concurrency: 1,
         ..connection(&double)
     };
-    let deadline = Instant::now() + AMPLE;
-    let mut gathering = Fetching::start(
+    let deadline = Instant::now() + TEST_TIMEOUT;
+    let mut fetching = Fetching::start(
         by_session(&first),
         one_at_a_time,
         Reading::default(),
@@ -330,8 +330,8 @@ fn a_gathering_is_never_far_ahead_of_who_takes_its_findings_and_ends_when_droppe
     )
     .expect("a thread starts");
 
-    gathering.next_portion().expect("the first finding");
-    drop(gathering);
+    fetching.next_without_server().expect("the first finding");
+    drop(fetching);
     start(&double, by_session(&second)).collect(Running::next_without_server);
 
     let of_first = double.requests().len() - second.len();

@@ -1,5 +1,4 @@
-//! Stripe's side (src/stripe) without a server: pure rules by table, and the
-//! client over real HTTP against the stand-in.
+//! Tests of src/stripe without a server: pure functions by tables, and the client over HTTP against the stand-in.
 
 mod charges;
 mod client;
@@ -27,8 +26,8 @@ use crate::settings::Secret;
 
 const KEY: &str = "sk_test_double";
 
-/// More than any test that ends well takes.
-const AMPLE: Duration = Duration::from_secs(20);
+/// Longer than any successful test takes.
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn double() -> Double {
     Double::start(Config::default()).expect("the stand-in starts")
@@ -47,14 +46,14 @@ fn connection(double: &Double) -> Connection {
 }
 
 fn client(double: &Double) -> Client {
-    Client::new(connection(double), Instant::now() + AMPLE)
+    Client::new(connection(double), Instant::now() + TEST_TIMEOUT)
 }
 
 fn get(client: &Client, path: &str) -> Result<Answer, StripeError> {
     client.get(path, &[], &Stop::new())
 }
 
-/// A charge as Stripe shows it, as far as it is read.
+/// A charge in Stripe's format, limited to the fields that are read.
 fn charge() -> Value {
     json!({
         "object": "charge", "id": "ch_1", "livemode": false, "created": 1_700_000_030,
@@ -81,7 +80,7 @@ fn session() -> Value {
     })
 }
 
-/// The object with one field set; `path` is a JSON pointer.
+/// Returns the object with one field set; `path` is a JSON pointer.
 fn with(mut object: Value, path: &str, value: impl Into<Value>) -> Value {
     let (parent, field) = path.rsplit_once('/').expect("a JSON pointer");
     object
@@ -92,7 +91,7 @@ fn with(mut object: Value, path: &str, value: impl Into<Value>) -> Value {
     object
 }
 
-/// The object without one field; `path` is a JSON pointer.
+/// Returns the object without one field; `path` is a JSON pointer.
 fn without(mut object: Value, path: &str) -> Value {
     let (parent, field) = path.rsplit_once('/').expect("a JSON pointer");
     object

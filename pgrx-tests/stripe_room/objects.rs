@@ -1,4 +1,4 @@
-//! Sessions and intents become evidence; what is not as documented, an error.
+//! Conversion of sessions and intents into evidence; anything not as documented is an error.
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn unknown(field: &str, value: &str) -> PaymentState {
 }
 
 #[test]
-fn a_paid_session_tells_all_that_is_booked() {
+fn a_paid_session_has_all_booked_values() {
     let payment = of_session(&session()).expect("it is as documented");
 
     assert_eq!(payment.state, received(5_000));
@@ -55,7 +55,7 @@ fn a_paid_session_tells_all_that_is_booked() {
 }
 
 #[test]
-fn what_was_received_counts_and_not_what_was_asked_for() {
+fn the_amount_received_counts_and_not_the_amount_requested() {
     let partly = with(intent(), "/amount_received", 1_200);
     assert_eq!(of_intent(&partly).unwrap().state, received(1_200));
     let within = with(session(), "/payment_intent", partly);
@@ -89,7 +89,7 @@ fn every_status_of_an_intent() {
 fn every_status_of_a_session_without_an_intent() {
     let complete = "complete, payment in flight";
     let table = [
-        // status, payment_status, what it means
+        // status, payment_status, resulting state
         ("open", "unpaid", waiting("open")),
         ("complete", "unpaid", waiting(complete)),
         ("expired", "unpaid", never("expired")),
@@ -123,7 +123,7 @@ fn every_status_of_a_session_without_an_intent() {
 }
 
 #[test]
-fn a_session_in_setup_mode_takes_no_money_whatever_it_says() {
+fn a_session_in_setup_mode_has_nothing_due() {
     for payment_status in ["no_payment_required", "unpaid", "paid", "unheard of"] {
         let session = with(session(), "/payment_intent", Value::Null);
         let session = with(session, "/amount_total", Value::Null);
@@ -135,9 +135,9 @@ fn a_session_in_setup_mode_takes_no_money_whatever_it_says() {
 }
 
 #[test]
-fn an_expired_session_closes_only_what_nobody_has_begun_to_pay() {
+fn an_expired_session_closes_only_payments_not_begun() {
     let table = [
-        // the intent's status, what it means below an expired session
+        // the intent's status, resulting state with an expired session
         ("requires_payment_method", never("expired")),
         ("requires_confirmation", never("expired")),
         ("requires_action", never("expired")),
@@ -156,7 +156,7 @@ fn an_expired_session_closes_only_what_nobody_has_begun_to_pay() {
 }
 
 #[test]
-fn an_unknown_status_of_the_session_is_told_where_the_intent_waits() {
+fn an_unknown_session_status_is_reported_while_the_intent_waits() {
     let session = with(session(), "/status", "vanished");
     let session = with(session, "/payment_status", "unpaid");
     let session = with(session, "/payment_intent/status", "requires_action");
@@ -167,7 +167,7 @@ fn an_unknown_status_of_the_session_is_told_where_the_intent_waits() {
 }
 
 #[test]
-fn what_is_missing_or_of_another_type_is_an_error() {
+fn a_missing_or_ill_typed_field_is_an_error() {
     let fields = [
         "/object",
         "/payment_intent",
@@ -201,7 +201,7 @@ fn what_is_missing_or_of_another_type_is_an_error() {
 }
 
 #[test]
-fn amounts_that_are_no_whole_numbers_are_errors() {
+fn amounts_that_are_not_integers_are_errors() {
     for amount in [json!(12.5), json!("5000"), json!(null), json!(true)] {
         let broken = with(intent(), "/amount_received", amount.clone());
         assert!(
@@ -214,7 +214,7 @@ fn amounts_that_are_no_whole_numbers_are_errors() {
 }
 
 #[test]
-fn a_currency_that_is_none_is_an_error() {
+fn an_invalid_currency_is_an_error() {
     for currency in ["", "us", "dollars", "u$d"] {
         let error = of_intent(&with(intent(), "/currency", currency)).unwrap_err();
         assert_eq!(
@@ -227,7 +227,7 @@ fn a_currency_that_is_none_is_an_error() {
 }
 
 #[test]
-fn what_was_not_expanded_is_an_error_and_never_taken_for_nothing() {
+fn an_object_that_was_not_expanded_is_an_error() {
     for (path, id) in [
         ("/payment_intent", "pi_1"),
         ("/payment_intent/latest_charge", "ch_1"),
@@ -244,7 +244,7 @@ fn what_was_not_expanded_is_an_error_and_never_taken_for_nothing() {
 }
 
 #[test]
-fn another_object_than_the_one_asked_for_is_an_error() {
+fn an_object_of_another_kind_is_an_error() {
     let of_type = |object| Err(StripeError::Malformed { what: object });
     assert_eq!(
         of_session(&intent()),
@@ -282,19 +282,19 @@ fn reading() -> Reading {
 #[test]
 fn the_gratuity_is_read_from_session_and_intent() {
     let table = [
-        // on the session, on the intent, what is made of it
+        // on the session, on the intent, result
         (json!({}), json!({}), Gratuity::None),
-        (json!({"tip": "5"}), json!({}), Gratuity::Said("5".into())),
-        (json!({}), json!({"tip": " 5 "}), Gratuity::Said("5".into())),
+        (json!({"tip": "5"}), json!({}), Gratuity::Text("5".into())),
+        (json!({}), json!({"tip": " 5 "}), Gratuity::Text("5".into())),
         (
             json!({"tip": "5"}),
             json!({"tip": "5"}),
-            Gratuity::Said("5".into()),
+            Gratuity::Text("5".into()),
         ),
         (
             json!({"tip": ""}),
             json!({"tip": "5"}),
-            Gratuity::Said("5".into()),
+            Gratuity::Text("5".into()),
         ),
         (json!({"tip": "  "}), json!({}), Gratuity::None),
         (
@@ -305,7 +305,7 @@ fn the_gratuity_is_read_from_session_and_intent() {
         (
             json!({"tip": "lots"}),
             json!({}),
-            Gratuity::Said("lots".into()),
+            Gratuity::Text("lots".into()),
         ),
         (json!({"TIP": "5"}), json!({}), Gratuity::None),
     ];
@@ -336,7 +336,7 @@ fn the_tip_of_a_terminal_counts_where_metadata_says_nothing() {
     );
     assert_eq!(tipped(json!({}), json!({})), Gratuity::None);
     assert_eq!(tipped(json!({ "amount": 0 }), json!({})), Gratuity::None);
-    let said = Gratuity::Said("7".to_owned());
+    let said = Gratuity::Text("7".to_owned());
     assert_eq!(
         tipped(json!({ "amount": 500 }), json!({ "tip": "7" })),
         said
@@ -355,7 +355,7 @@ fn a_charge_repeats_its_intent_and_is_not_asked_beside_it() {
 }
 
 #[test]
-fn invoices_are_named_by_session_and_intent_each_once() {
+fn invoice_references_of_session_and_intent_are_deduplicated() {
     let named = |on_session: &str, on_intent: &str| {
         let session = with(session(), "/metadata", json!({"invoice_id": on_session}));
         let session = with(

@@ -1,32 +1,32 @@
-//! Which pages are asked for, in a list that these tests make up.
+//! Which pages the planner requests, for generated lists.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use proptest::prelude::*;
 
-use super::super::planner::{Contents, PAGE, Planner, Start, Walk, allowance};
+use super::super::planner::{PAGE, PageContents, Planner, Scan, Start, allowance};
 
 /// A list of objects, the newest first, and which of them are wanted.
 #[derive(Clone, Debug, Default)]
 struct World {
     /// Times of creation.
     list: Vec<i64>,
-    /// The wanted objects' places in the list, in the asker's order, with the
-    /// time of creation as far as the asker knows it.
+    /// The indexes of the wanted objects in the list, in the caller's order, with the time of creation if the caller
+    /// knows it.
     wanted: Vec<(usize, Option<i64>)>,
-    /// How many are wanted besides that do not exist.
+    /// How many further objects are wanted that do not exist.
     missing: usize,
 }
 
-/// What it cost to know all that is wanted.
+/// The requests that it takes to find everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Bill {
+struct Cost {
     pages: usize,
     singles: usize,
     wanted: usize,
 }
 
-impl Bill {
+impl Cost {
     fn requests(self) -> usize {
         self.pages + self.singles
     }
@@ -37,7 +37,7 @@ fn id(place: usize) -> String {
 }
 
 impl World {
-    /// `others` of each kind, one a minute, of which those that `is_wanted` says.
+    /// `total` objects, one per minute, of which those are wanted for which `is_wanted` returns true.
     fn of(total: usize, is_wanted: impl Fn(usize) -> bool) -> Self {
         let list = (0..total).map(created).collect();
         let wanted = (0..total).filter(|place| is_wanted(*place));
@@ -55,14 +55,14 @@ impl World {
         self
     }
 
-    fn page(&self, start: &Start) -> Option<Contents> {
+    fn page(&self, start: &Start) -> Option<PageContents> {
         let from = match start {
             Start::Newest => 0,
             Start::At(at) => self.list.partition_point(|created| created > at),
             Start::After(id) => id.strip_prefix('o')?.parse::<usize>().ok()? + 1,
         };
         let to = (from + PAGE).min(self.list.len());
-        Some(Contents {
+        Some(PageContents {
             objects: (from..to)
                 .map(|place| (id(place), self.list[place]))
                 .collect(),
@@ -70,21 +70,20 @@ impl World {
         })
     }
 
-    /// Follows the planner's plan with `lanes` threads; `shuffle` decides whose
-    /// page comes next.
-    fn bill(&self, lanes: usize, mut shuffle: impl FnMut(usize) -> usize) -> Bill {
+    /// Executes the plan with `max_scans` threads; `shuffle` chooses the scan whose page is read next.
+    fn cost(&self, max_scans: usize, mut shuffle: impl FnMut(usize) -> usize) -> Cost {
         let mut open: BTreeSet<String> = self.wanted.iter().map(|(place, _)| id(*place)).collect();
         let missing = (0..self.missing).map(|n| (format!("missing{n}"), None));
         let wanted = self.wanted.iter().map(|(place, at)| (id(*place), *at));
-        let mut planner = Planner::new(wanted.chain(missing), lanes);
+        let mut planner = Planner::new(wanted.chain(missing), max_scans);
         let mut pages = 0;
-        let mut walks: VecDeque<Walk> = planner.begin().into();
-        assert!(walks.len() <= lanes);
-        while !walks.is_empty() {
-            let chosen = shuffle(walks.len().min(lanes));
-            let walk = walks.remove(chosen).expect("one of those under way");
+        let mut scans: VecDeque<Scan> = planner.begin().into();
+        assert!(scans.len() <= max_scans);
+        while !scans.is_empty() {
+            let chosen = shuffle(scans.len().min(max_scans));
+            let scan = scans.remove(chosen).expect("one of those under way");
             pages += 1;
-            match self.page(walk.start()) {
+            match self.page(scan.start()) {
                 Some(contents) => {
                     let taken: Vec<String> = contents
                         .objects
@@ -92,14 +91,14 @@ impl World {
                         .filter(|(id, _)| open.remove(id))
                         .map(|(id, _)| id.clone())
                         .collect();
-                    walks.extend(planner.go_on(walk, &contents, &taken));
+                    scans.extend(planner.continue_scan(scan, &contents, &taken));
                 }
-                None => planner.page_failed(walk),
+                None => planner.page_failed(scan),
             }
-            walks.extend(planner.begin());
+            scans.extend(planner.begin());
         }
-        assert!(planner.rests(), "no walk is left behind");
-        Bill {
+        assert!(planner.is_idle(), "no scan is left behind");
+        Cost {
             pages,
             singles: open.len() + self.missing,
             wanted: self.wanted.len() + self.missing,
@@ -107,7 +106,7 @@ impl World {
     }
 }
 
-/// One a minute, the newest first.
+/// One object per minute, the newest first.
 fn created(place: usize) -> i64 {
     1_700_000_000 - 60 * i64::try_from(place).expect("a small number")
 }
@@ -117,83 +116,83 @@ fn one_after_another(_: usize) -> usize {
 }
 
 #[test]
-fn ten_thousand_of_unknown_age_cost_a_hundred_pages_and_a_few() {
-    let bill = World::of(10_000, |_| true).bill(8, one_after_another);
-    assert!((100..=110).contains(&bill.requests()), "{bill:?}");
+fn ten_thousand_of_unknown_age_cost_about_a_hundred_pages() {
+    let cost = World::of(10_000, |_| true).cost(8, one_after_another);
+    assert!((100..=110).contains(&cost.requests()), "{cost:?}");
 }
 
 #[test]
 fn a_thousand_cost_ten_pages() {
-    let bill = World::of(1_000, |_| true).bill(8, one_after_another);
-    assert_eq!((bill.pages, bill.singles), (10, 0));
+    let cost = World::of(1_000, |_| true).cost(8, one_after_another);
+    assert_eq!((cost.pages, cost.singles), (10, 0));
 }
 
 #[test]
-fn a_thousand_under_newer_ones_are_found_after_a_page_in_vain() {
-    let bill = World::of(4_000, |place| place >= 3_000).bill(8, one_after_another);
-    assert!(bill.requests() <= 30, "{bill:?}");
+fn a_thousand_behind_newer_ones_cost_at_most_thirty_requests() {
+    let cost = World::of(4_000, |place| place >= 3_000).cost(8, one_after_another);
+    assert!(cost.requests() <= 30, "{cost:?}");
 }
 
 #[test]
-fn a_hundred_in_a_cluster_cost_a_few_pages_whether_their_age_is_known_or_not() {
+fn a_cluster_of_a_hundred_costs_two_pages_or_one_with_known_age() {
     let cluster = World::of(100_000, |place| (70..170).contains(&place));
-    assert_eq!(cluster.bill(8, one_after_another).requests(), 2);
+    assert_eq!(cluster.cost(8, one_after_another).requests(), 2);
     let far = World::of(100_000, |place| (50_070..50_170).contains(&place)).dated();
-    assert_eq!(far.bill(8, one_after_another).requests(), 1);
+    assert_eq!(far.cost(8, one_after_another).requests(), 1);
 }
 
 #[test]
-fn scattered_ones_of_known_age_cost_one_request_each_and_hardly_a_page() {
-    let bill = World::of(100_000, |place| place % 1_000 == 500)
+fn scattered_ones_of_known_age_cost_one_request_each() {
+    let cost = World::of(100_000, |place| place % 1_000 == 500)
         .dated()
-        .bill(8, one_after_another);
-    assert_eq!(bill.requests(), 100);
-    assert!(bill.pages <= 4, "{bill:?}");
+        .cost(8, one_after_another);
+    assert_eq!(cost.requests(), 100);
+    assert!(cost.pages <= 4, "{cost:?}");
 }
 
 #[test]
-fn scattered_ones_of_unknown_age_cost_one_page_in_vain() {
-    let bill = World::of(100_000, |place| place % 1_000 == 500).bill(8, one_after_another);
-    assert_eq!((bill.pages, bill.singles), (1, 100));
+fn scattered_ones_of_unknown_age_cost_one_empty_page() {
+    let cost = World::of(100_000, |place| place % 1_000 == 500).cost(8, one_after_another);
+    assert_eq!((cost.pages, cost.singles), (1, 100));
 }
 
 #[test]
-fn after_rich_pages_three_barren_ones_are_endured() {
-    let bill = World::of(100_000, |place| place < 300 || place % 20_000 == 19_999)
-        .bill(8, one_after_another);
-    assert_eq!((bill.pages, bill.singles), (3 + 3, 5));
+fn a_scan_continues_for_three_empty_pages_after_full_ones() {
+    let cost = World::of(100_000, |place| place < 300 || place % 20_000 == 19_999)
+        .cost(8, one_after_another);
+    assert_eq!((cost.pages, cost.singles), (3 + 3, 5));
 }
 
 #[test]
-fn what_is_in_no_list_is_not_looked_for_once_all_was_seen() {
+fn a_scan_of_the_whole_list_ends_the_search() {
     let world = World {
         missing: 50,
         ..World::of(950, |_| true)
     };
-    let bill = world.bill(8, one_after_another);
-    assert_eq!((bill.pages, bill.singles), (10, 50));
+    let cost = world.cost(8, one_after_another);
+    assert_eq!((cost.pages, cost.singles), (10, 50));
 }
 
 #[test]
-fn no_page_is_asked_for_twice_where_times_are_wrong() {
+fn wrong_times_do_not_request_a_page_twice() {
     let mut world = World::of(1_000, |place| (10..40).contains(&place) || place >= 998).dated();
     for (place, known) in &mut world.wanted {
         if *place >= 998 {
             *known = Some(created(10));
         }
     }
-    let bill = world.bill(8, one_after_another);
-    assert_eq!((bill.pages, bill.singles), (1, 2));
+    let cost = world.cost(8, one_after_another);
+    assert_eq!((cost.pages, cost.singles), (1, 2));
 }
 
 #[test]
-fn a_few_of_unknown_age_are_not_looked_for_on_pages() {
-    let bill = World::of(9, |_| true).bill(8, one_after_another);
-    assert_eq!((bill.pages, bill.singles), (0, 9));
+fn a_few_of_unknown_age_are_retrieved() {
+    let cost = World::of(9, |_| true).cost(8, one_after_another);
+    assert_eq!((cost.pages, cost.singles), (0, 9));
 }
 
-/// A list whose density changes, and wanted ones in clusters and alone, in any
-/// order, their times known, unknown or wrong.
+/// Lists with changing density and wanted objects in clusters and alone, in any order, with known, unknown or wrong
+/// times.
 fn worlds() -> impl Strategy<Value = World> {
     let stretch = (0_usize..400, 1_i64..4_000, 0_u32..=100);
     let hints = (0_u32..=100, 0_u32..=100);
@@ -239,16 +238,16 @@ proptest! {
     })]
 
     #[test]
-    fn never_more_than_the_allowance_beyond_one_request_each(
+    fn requests_never_exceed_one_each_plus_the_allowance(
         world in worlds(),
-        lanes in 1_usize..16,
+        max_scans in 1_usize..16,
         turns in prop::collection::vec(any::<prop::sample::Index>(), 64),
     ) {
         let mut turn = turns.iter().cycle();
-        let bill = world.bill(lanes, |walks| turn.next().expect("it cycles").index(walks));
+        let cost = world.cost(max_scans, |scans| turn.next().expect("it cycles").index(scans));
         prop_assert!(
-            bill.requests() <= bill.wanted + allowance(bill.wanted),
-            "{bill:?}"
+            cost.requests() <= cost.wanted + allowance(cost.wanted),
+            "{cost:?}"
         );
     }
 }

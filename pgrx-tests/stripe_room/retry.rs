@@ -1,13 +1,13 @@
-//! The policy as a table: (how a try ended, which try it was) → what next.
+//! The retry policy as a table: outcome and number of an attempt → next step.
 
 use std::time::Duration;
 
-use super::super::retry::{Ending, Next, next};
+use super::super::retry::{AttemptOutcome, Next, next};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn ending(status: impl Into<Option<u16>>) -> Ending {
-    Ending {
+fn outcome(status: impl Into<Option<u16>>) -> AttemptOutcome {
+    AttemptOutcome {
         status: status.into(),
         should_retry: None,
         retry_after: None,
@@ -18,49 +18,49 @@ fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-fn is_retried(ending: Ending) -> bool {
-    next(ending, 1, 0.0, HOUR) != Next::GiveUp
+fn is_retried(outcome: AttemptOutcome) -> bool {
+    next(outcome, 1, 0.0, HOUR) != Next::GiveUp
 }
 
 #[test]
-fn what_may_pass_is_tried_again() {
+fn transient_failures_are_retried() {
     for status in [409, 429, 500, 502, 503, 504, 529, 599] {
-        assert!(is_retried(ending(status)), "{status} is tried again");
+        assert!(is_retried(outcome(status)), "{status} is tried again");
     }
-    assert!(is_retried(ending(None)), "so is a broken connection");
+    assert!(is_retried(outcome(None)), "so is a broken connection");
 }
 
 #[test]
-fn what_will_not_change_is_not_tried_again() {
+fn permanent_failures_are_not_retried() {
     for status in [200, 302, 400, 401, 402, 403, 404, 408, 410, 422, 424] {
-        assert!(!is_retried(ending(status)), "{status} stays what it is");
+        assert!(!is_retried(outcome(status)), "{status} stays what it is");
     }
 }
 
 #[test]
-fn stripes_own_word_decides_both_ways() {
+fn should_retry_overrides_the_status() {
     for status in [Some(200), Some(400), Some(404), Some(429), Some(500), None] {
-        for told in [true, false] {
-            let ending = Ending {
-                should_retry: Some(told),
-                ..ending(status)
+        for advice in [true, false] {
+            let outcome = AttemptOutcome {
+                should_retry: Some(advice),
+                ..outcome(status)
             };
-            assert_eq!(is_retried(ending), told, "{status:?}, told {told}");
+            assert_eq!(is_retried(outcome), advice, "{status:?}, advice {advice}");
         }
     }
 }
 
 #[test]
-fn there_are_four_tries() {
-    let told = Ending {
+fn there_are_four_attempts() {
+    let advised = AttemptOutcome {
         should_retry: Some(true),
-        ..ending(429)
+        ..outcome(429)
     };
     for attempt in 1..=3 {
-        assert_ne!(next(told, attempt, 0.0, HOUR), Next::GiveUp, "{attempt}");
+        assert_ne!(next(advised, attempt, 0.0, HOUR), Next::GiveUp, "{attempt}");
     }
     for attempt in [4, 5, 40, u32::MAX] {
-        assert_eq!(next(told, attempt, 0.0, HOUR), Next::GiveUp, "{attempt}");
+        assert_eq!(next(advised, attempt, 0.0, HOUR), Next::GiveUp, "{attempt}");
     }
 }
 
@@ -68,7 +68,7 @@ fn there_are_four_tries() {
 fn the_delay_doubles_and_is_cut_by_up_to_half() {
     let table = [(1, 250, 500), (2, 500, 1000), (3, 1000, 2000)];
     for (attempt, least, most) in table {
-        let delay = |jitter| next(ending(503), attempt, jitter, HOUR);
+        let delay = |jitter| next(outcome(503), attempt, jitter, HOUR);
         assert_eq!(delay(0.0), Next::RetryAfter(ms(least)), "{attempt}");
         assert_eq!(delay(1.0), Next::RetryAfter(ms(most)), "{attempt}");
         assert_eq!(delay(-3.0), delay(0.0), "jitter outside its bounds");
@@ -77,20 +77,20 @@ fn the_delay_doubles_and_is_cut_by_up_to_half() {
 }
 
 #[test]
-fn a_longer_wait_that_stripe_asks_for_is_kept() {
+fn a_longer_retry_after_is_respected() {
     let table = [
-        // Asked for, waited, where the back-off would be 500 ms.
+        // Requested wait and actual wait; the back-off alone would be 500 ms.
         (0, 500),
         (1, 1_000),
         (60, 60_000),
     ];
     for (asked, waited) in table {
-        let ending = Ending {
+        let outcome = AttemptOutcome {
             retry_after: Some(Duration::from_secs(asked)),
-            ..ending(429)
+            ..outcome(429)
         };
         assert_eq!(
-            next(ending, 1, 1.0, HOUR),
+            next(outcome, 1, 1.0, HOUR),
             Next::RetryAfter(ms(waited)),
             "Retry-After: {asked}"
         );
@@ -98,35 +98,39 @@ fn a_longer_wait_that_stripe_asks_for_is_kept() {
 }
 
 #[test]
-fn more_than_a_minute_is_not_waited_for() {
+fn a_retry_after_of_more_than_a_minute_gives_up() {
     for asked in [61, 3600, u64::MAX] {
-        let ending = Ending {
+        let outcome = AttemptOutcome {
             should_retry: Some(true),
             retry_after: Some(Duration::from_secs(asked)),
-            ..ending(429)
+            ..outcome(429)
         };
-        assert_eq!(next(ending, 1, 0.0, Duration::MAX), Next::GiveUp, "{asked}");
+        assert_eq!(
+            next(outcome, 1, 0.0, Duration::MAX),
+            Next::GiveUp,
+            "{asked}"
+        );
     }
 }
 
 #[test]
-fn retry_after_alone_is_no_reason_to_try_again() {
-    let ending = Ending {
+fn retry_after_alone_does_not_cause_a_retry() {
+    let outcome = AttemptOutcome {
         retry_after: Some(ms(1)),
-        ..ending(400)
+        ..outcome(400)
     };
-    assert_eq!(next(ending, 1, 0.0, HOUR), Next::GiveUp);
+    assert_eq!(next(outcome, 1, 0.0, HOUR), Next::GiveUp);
 }
 
 #[test]
-fn nothing_is_waited_for_beyond_the_time_left() {
-    let left = |left| next(ending(503), 1, 1.0, left);
+fn no_wait_exceeds_the_time_left() {
+    let left = |left| next(outcome(503), 1, 1.0, left);
     assert_eq!(left(ms(501)), Next::RetryAfter(ms(500)));
     assert_eq!(left(ms(500)), Next::GiveUp, "no time would be left to ask");
     assert_eq!(left(Duration::ZERO), Next::GiveUp);
-    let asked = Ending {
+    let asked = AttemptOutcome {
         retry_after: Some(Duration::from_secs(30)),
-        ..ending(429)
+        ..outcome(429)
     };
     assert_eq!(
         next(asked, 1, 0.0, Duration::from_secs(29)),

@@ -1,21 +1,21 @@
-//! Webhook signatures: those of Stripe's own libraries verify, and nothing else.
+//! Webhook signatures: those of Stripe's own libraries are accepted, others are not.
 
 use proptest::prelude::*;
 
 use crate::stripe::signature::{
-    LARGEST_BODY, LONGEST_HEADER, MOST_SIGNATURES, PIECE_BYTES, Rejection, TOLERANCE_SECONDS,
+    CHUNK_BYTES, MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_SIGNATURES, Rejection, TOLERANCE_SECONDS,
 };
 
 const BODY: &str = "{ \"id\": \"evt_1\",\n  \"object\":\"event\", \"name\":\"Zoë \u{1F600}\" }";
 const SECRET: &str = "whsec_test_secret";
 const AT: i64 = 1_700_000_000;
 
-/// What npm `stripe` 23.1.0 (`webhooks.generateTestHeaderString`) and PyPI `stripe` 16.1.0
-/// (`WebhookSignature._compute_signature`) make of this body, secret and time: the same.
+/// The header that npm `stripe` 23.1.0 (`webhooks.generateTestHeaderString`) and PyPI `stripe` 16.1.0
+/// (`WebhookSignature._compute_signature`) both generate for this body, secret and time.
 const HEADER: &str =
     "t=1700000000,v1=4fc87a6369425d3b5cef1306a69f8c52bfdca67f9f00317c80d197700337fb39";
 
-/// PyPI `stripe` 16.1.0, of another body and secret.
+/// From PyPI `stripe` 16.1.0, for another body and secret.
 const OTHER_BODY: &str = "{\"id\":\"evt_2\",\"object\":\"event\"}";
 const OTHER_HEADER: &str =
     "t=1700000000,v1=b752d3688ef484f10356e2effd5a5cae55ddb5a2ffad3d6d46db236976259a2f";
@@ -33,25 +33,25 @@ fn verify<'s>(
     crate::stripe::signature::verify(body, header, secrets, now, || ())
 }
 
-/// How many pieces of a body are hashed until the verdict.
-fn pieces_hashed(body: &[u8], header: &str, secrets: &[&str], now: i64) -> (usize, Rejection) {
-    let mut pieces = 0;
+/// Returns how many chunks of a body are hashed before the result.
+fn chunks_hashed(body: &[u8], header: &str, secrets: &[&str], now: i64) -> (usize, Rejection) {
+    let mut chunks = 0;
     let secrets = secrets.iter().copied();
     let verdict =
-        crate::stripe::signature::verify(body, Some(header), secrets, now, || pieces += 1);
-    (pieces, verdict.expect_err("nobody signed this"))
+        crate::stripe::signature::verify(body, Some(header), secrets, now, || chunks += 1);
+    (chunks, verdict.expect_err("nobody signed this"))
 }
 
 #[test]
 fn the_body_is_hashed_once_for_each_secret_whatever_the_header_holds() {
-    let body = vec![b' '; LARGEST_BODY];
-    let once = LARGEST_BODY / PIECE_BYTES;
+    let body = vec![b' '; MAX_BODY_BYTES];
+    let once = MAX_BODY_BYTES / CHUNK_BYTES;
     let zeros = format!(",v1={}", "0".repeat(64));
-    for signatures in [1, 2, MOST_SIGNATURES] {
+    for signatures in [1, 2, MAX_SIGNATURES] {
         let header = format!("t={AT}{}", zeros.repeat(signatures));
         for secrets in [&["a"][..], &["a", "b"], &["a", "b", "c"]] {
             assert_eq!(
-                pieces_hashed(&body, &header, secrets, AT),
+                chunks_hashed(&body, &header, secrets, AT),
                 (secrets.len() * once, Rejection::NoMatch),
                 "{signatures} signatures"
             );
@@ -68,7 +68,7 @@ fn what_is_too_large_or_too_old_is_refused_before_anything_is_hashed() {
         let padding = "0".repeat(length - short.len() - 4);
         format!("{short},v0={padding}")
     };
-    let body = vec![b' '; LARGEST_BODY + 1];
+    let body = vec![b' '; MAX_BODY_BYTES + 1];
     let allowed = &body[1..];
     for (what, body, header, now, verdict) in [
         (
@@ -81,14 +81,14 @@ fn what_is_too_large_or_too_old_is_refused_before_anything_is_hashed() {
         (
             "many v1",
             allowed,
-            header(MOST_SIGNATURES + 1),
+            header(MAX_SIGNATURES + 1),
             AT,
             Rejection::TooLarge,
         ),
         (
             "a long header",
             allowed,
-            padded(LONGEST_HEADER + 1),
+            padded(MAX_HEADER_BYTES + 1),
             AT,
             Rejection::TooLarge,
         ),
@@ -110,14 +110,14 @@ fn what_is_too_large_or_too_old_is_refused_before_anything_is_hashed() {
         ("no v1", allowed, header(0), AT, Rejection::NoKnownScheme),
     ] {
         assert_eq!(
-            pieces_hashed(body, &header, &[SECRET], now),
+            chunks_hashed(body, &header, &[SECRET], now),
             (0, verdict),
             "{what}"
         );
     }
-    let (pieces, verdict) = pieces_hashed(allowed, &padded(LONGEST_HEADER), &[SECRET], AT);
+    let (chunks, verdict) = chunks_hashed(allowed, &padded(MAX_HEADER_BYTES), &[SECRET], AT);
     assert_eq!(
-        (pieces > 0, verdict),
+        (chunks > 0, verdict),
         (true, Rejection::NoMatch),
         "the longest that is read"
     );
@@ -142,7 +142,7 @@ fn any_secret_and_any_v1_may_match() {
 }
 
 #[test]
-fn the_tolerance_holds_both_ways() {
+fn the_tolerance_applies_in_both_directions() {
     let tolerance = i64::try_from(TOLERANCE_SECONDS).expect("it is small");
     for (now, verdict) in [
         (AT + tolerance, Ok(())),
@@ -155,7 +155,7 @@ fn the_tolerance_holds_both_ways() {
 }
 
 #[test]
-fn every_refusal_has_its_reason() {
+fn every_rejection_has_its_reason() {
     let no_match = Err(Rejection::NoMatch);
     for (header, verdict) in [
         ("", Err(Rejection::Malformed)),
@@ -188,7 +188,7 @@ fn every_refusal_has_its_reason() {
     assert_eq!(judge(BODY, HEADER, &["whsec_test_secreT"], AT), no_match);
 }
 
-/// One byte of `text` replaced by another, at a place and by an amount of the fuzzer's choice.
+/// Replaces one byte of `text`; position and amount are the fuzzer's choice.
 fn with_one_byte_changed(text: &str, at: usize, by: u8) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
     let at = at % bytes.len();

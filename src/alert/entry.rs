@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::html::visible;
 
-/// In characters. An issue's sentence may quote what a trigger of the host's said.
+/// In characters. The sentence of an issue may quote the message of the application's trigger.
 const MAX_SENTENCE: usize = 600;
 
-/// What of an issue's evidence is an amount that a person wants to see.
+/// The amounts in an issue's evidence that are shown, with their labels.
 const AMOUNTS: [(&str, &str); 9] = [
     ("total", "Total"),
     ("received", "Received"),
@@ -26,13 +26,13 @@ const AMOUNTS: [(&str, &str); 9] = [
 #[serde(rename_all = "lowercase")]
 pub(super) enum Occasion {
     New,
-    /// It is worse than in the last alert, or about other sums.
+    /// The issue is more severe than in the last alert, or its amounts changed.
     Changed,
     Reminder,
     Resolved,
 }
 
-/// How soon a person should look.
+/// How urgent an issue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Severity {
@@ -48,19 +48,19 @@ pub(super) struct Entry {
     pub(super) occasion: Occasion,
     pub(super) severity: Severity,
     pub(super) kind: String,
-    /// The invoice's id; `None` where it concerns them all.
+    /// The invoice's id; `None` if the issue concerns all invoices.
     pub(super) invoice: Option<String>,
-    /// What people call the invoice.
+    /// The invoice number that people use.
     pub(super) number: Option<String>,
     pub(super) object: Option<String>,
     pub(super) summary: String,
     pub(super) evidence: Value,
-    /// `2026-11-23 14:05`, in the settings' time zone.
+    /// Formatted as `2026-11-23 14:05`, in the time zone of the settings.
     pub(super) since: String,
 }
 
 impl Severity {
-    /// `2 warnings`.
+    /// Formats a count, such as `2 warnings`.
     pub(super) fn counted(self, count: usize) -> String {
         match self {
             Self::Critical => format!("{count} critical"),
@@ -71,7 +71,7 @@ impl Severity {
 }
 
 impl Entry {
-    /// As the listeners of the channel get it.
+    /// Returns the entry in the form that listeners of the channel get.
     pub(super) fn to_json(&self) -> Value {
         json!({
             "id": self.issue,
@@ -85,7 +85,7 @@ impl Entry {
         })
     }
 
-    /// The same for a channel that strangers may listen on.
+    /// Returns the entry without details, for a channel that any role may listen on.
     pub(super) fn to_bare_json(&self) -> Value {
         json!({
             "id": self.issue,
@@ -106,7 +106,7 @@ impl Entry {
         shortened(&visible(&self.summary), MAX_SENTENCE)
     }
 
-    /// `Total 100.00 USD, Received 120.00 USD`; empty where none is known.
+    /// Formats the amounts, such as `Total 100.00 USD, Received 120.00 USD`; empty if none is known.
     pub(super) fn amounts(&self) -> String {
         let known = AMOUNTS.iter().filter_map(|(key, name)| {
             let amount = self.evidence.get(key)?.as_str()?;
@@ -116,7 +116,7 @@ impl Entry {
     }
 }
 
-/// `1 issue`, `2 issues`.
+/// Formats a count, such as `1 issue` or `2 issues`.
 pub(super) fn counted(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
@@ -124,7 +124,7 @@ pub(super) fn counted(count: usize, what: &str) -> String {
     }
 }
 
-/// At most so many characters, the last of them an ellipsis where some are missing.
+/// Shortens `text` to at most `most` characters, the last of them an ellipsis if any were cut.
 pub(super) fn shortened(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();

@@ -1,7 +1,7 @@
 //! HTML built from literals of the program and escaped text, and from nothing else.
 
-/// A piece of HTML. Markup can only be what stands in the program's own text
-/// (`&'static str`); whatever comes from outside goes in through [`Html::text`].
+/// A fragment of HTML. Markup comes from literals of the program only (`&'static str`); all other text is added
+/// through [`Html::text`].
 #[derive(Default)]
 pub(super) struct Html(String);
 
@@ -16,14 +16,13 @@ impl Html {
         self
     }
 
-    /// Adds text, escaped: fit for an element's content and for an attribute's
-    /// value between quotes.
+    /// Adds text, escaped for an element's content or for a quoted attribute value.
     pub(super) fn text(mut self, text: &str) -> Self {
         self.0.push_str(&escape(text));
         self
     }
 
-    /// Adds pieces that are HTML already.
+    /// Adds fragments that are HTML already.
     pub(super) fn all(mut self, pieces: impl IntoIterator<Item = Self>) -> Self {
         for piece in pieces {
             self.0.push_str(&piece.0);
@@ -51,9 +50,8 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// One line of text that reads as it is: line ends and other control characters
-/// become spaces, and characters that turn the direction of writing, by which a
-/// text can be made to look like another, become visible.
+/// Returns text that is shown as one line and as it is stored: line ends and other control characters become spaces;
+/// characters that change the direction of writing, which could make a text look like another one, are replaced.
 pub(super) fn visible(text: &str) -> String {
     text.chars()
         .map(|c| match c {

@@ -5,10 +5,10 @@ use super::html::visible;
 use super::page::Page;
 use super::settings::AlertSettings;
 
-/// So many issues are described in full; a mail is no report.
+/// The most issues that a mail describes.
 const MAX_IN_FULL: usize = 50;
 
-/// In characters. Longer subjects are cut by mail programs anyway.
+/// In characters. Mail programs cut longer subjects.
 const MAX_SUBJECT: usize = 160;
 
 /// A mail without its addresses.
@@ -19,12 +19,11 @@ pub(super) struct Mail {
     pub(super) text: String,
 }
 
-/// Writes the mail; `database` names the books it is about. The entries come in
-/// the order in which they are listed.
+/// Composes the mail. Its entries are listed in the given order; `database` is named in it.
 pub(super) fn compose(entries: &[Entry], settings: &AlertSettings, database: &str) -> Mail {
     let headline = headline(entries);
     let shown = &entries[..entries.len().min(MAX_IN_FULL)];
-    let letter = Page {
+    let page = Page {
         headline: &headline,
         groups: shown
             .chunk_by(|a, b| (a.occasion, a.severity) == (b.occasion, b.severity))
@@ -35,12 +34,12 @@ pub(super) fn compose(entries: &[Entry], settings: &AlertSettings, database: &st
     };
     Mail {
         subject: shortened(&visible(&format!("{headline} ({database})")), MAX_SUBJECT),
-        html: letter.html().into_string(),
-        text: letter.text(),
+        html: page.html().into_string(),
+        text: page.text(),
     }
 }
 
-/// What there is to say in one line: `3 new issues in your books: 1 critical, 2 warnings`.
+/// Summarizes the entries in one line, such as `3 new issues in your books: 1 critical, 2 warnings`.
 fn headline(entries: &[Entry]) -> String {
     let count = |occasion| {
         entries

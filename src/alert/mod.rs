@@ -15,22 +15,21 @@ use serde_json::{Value, json};
 
 use crate::pg::{Problem, Transactions};
 
-/// How long sending may take; what is left is due the next time.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long sending may take. Alerts that are left stay due.
+const SEND_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Sends what is due. Where the transactions are our own, none is open while
-/// Resend is waited for.
+/// Sends the alerts that are due. If the transactions are our own, none is open while this waits for Resend.
 ///
-/// Fails where the key cannot be read, as [`send::connection`] says.
+/// Fails if the key cannot be read, see [`send::connection`].
 pub(crate) fn send_due(transactions: Transactions) -> Result<Value, Problem> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + SEND_TIMEOUT;
     let (mut sent, mut failed) = (0, 0);
     let connection = send::connection()?;
     let has_key = connection.is_some();
     if let Some(connection) = connection {
-        let letters = outbox::take_due()?;
-        let deliveries = transactions.wait(|| send::deliver(letters, connection, deadline))?;
-        outbox::note(&deliveries);
+        let mails = outbox::take_due()?;
+        let deliveries = transactions.wait(|| send::deliver(mails, connection, deadline))?;
+        outbox::record_deliveries(&deliveries);
         for (_, delivery) in &deliveries {
             match delivery {
                 send::Delivery::Sent { .. } => sent += 1,
@@ -47,8 +46,8 @@ pub(crate) fn send_due(transactions: Transactions) -> Result<Value, Problem> {
     Ok(json!({ "sent": sent, "failed": failed, "waiting": waiting, "message": message }))
 }
 
-/// The same for a run, which goes on whatever became of it: what failed is in
-/// the outbox, and a key that cannot be read gives a WARNING.
+/// As [`send_due`], for a run, which continues after any failure: failed alerts stay in the outbox, and a key that
+/// cannot be read gives a WARNING.
 pub(crate) fn send_or_warn(transactions: Transactions) {
     if let Err(problem) = send_due(transactions) {
         pgrx::warning!("alerts could not be sent: {problem}");

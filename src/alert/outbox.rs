@@ -9,42 +9,42 @@ use sha2::{Digest, Sha256};
 
 use super::entry::{Entry, Occasion};
 use super::mail::{Mail, compose};
-use super::send::{Delivery, Outlook, QueuedMail};
+use super::send::{Delivery, QueuedMail, Recovery};
 use super::settings::{AlertSettings, Notify};
 use crate::pg::{Problem, in_subtransaction, sql};
 
 /// The channel of `listen invoice_sync_issues`.
 const CHANNEL: &str = "invoice_sync_issues";
 
-/// PostgreSQL takes less than 8000 bytes.
+/// In bytes; PostgreSQL accepts less than 8000.
 const MAX_PAYLOAD: usize = 7_900;
 
-/// More than a mail tells in full, or a payload has room for.
+/// More than a mail describes or a payload can hold.
 const MAX_DETAILED: usize = 100;
 
-/// Letters sent in one call; the next one goes on.
-const MAX_LETTERS: usize = 10;
+/// The most mails sent in one call; the next call sends the others.
+const MAX_MAILS: usize = 10;
 
-/// While a letter is on its way nobody else sends it; whoever dies meanwhile
-/// leaves it to the next for so long, in seconds.
+/// In seconds, how long no other session sends a mail that was taken. If the session dies, the mail becomes due again
+/// after this time.
 const LEASE: u32 = 120;
 
-/// A failed letter is tried again after 1, 2, 4 … minutes, at the most these many.
+/// In minutes. A failed mail is retried after 1, 2, 4 … minutes, and at most after this time.
 const MAX_BACKOFF: u32 = 6 * 60;
 
-/// One that needs a person waits so long, in minutes.
-const BACKOFF_FOR_PERSON: u32 = 60;
+/// In minutes, the wait after a failure that only a person can fix.
+const BACKOFF_NEEDS_ACTION: u32 = 60;
 
-/// Writes what the run has to tell into the outbox and tells the listeners, both
-/// in this transaction: what is rolled back was never sent.
+/// Writes the alert about a run's issues into the outbox and notifies the listeners, both in this transaction, so
+/// that nothing is sent if it is rolled back.
 ///
-/// The mail is written whole, here, and its words are never changed: Resend refuses
-/// one idempotency key with two contents. What cannot be rendered or stored, for whatever reason,
-/// gives a WARNING and is left to the next run: the books come first.
+/// The mail is rendered here and never changed, because Resend rejects a repeated idempotency key with other content.
+/// If the alert cannot be rendered or stored, for any reason, gives a WARNING and the next run tries again; the run's
+/// own changes are kept.
 pub(crate) fn digest(run: i64) {
     let mut outcome = in_subtransaction(|| try_digest(run));
     if matches!(&outcome, Err(problem) if problem.is(PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION)) {
-        // Another run put the same issues into an alert at the same moment: only the others, then.
+        // Another run put the same issues into an alert at the same time. The second try leaves them out.
         outcome = in_subtransaction(|| try_digest(run));
     }
     if let Err(problem) = outcome {
@@ -59,7 +59,7 @@ fn try_digest(run: i64) -> Result<(), Problem> {
     }
     let settings = AlertSettings::load()?;
     let mail = compose(&entries, &settings, &database());
-    let alert = put(run, &mail, &settings, &entries);
+    let alert = insert_alert(run, &mail, &settings, &entries);
     let in_json = match settings.alert_notify {
         Notify::Full => Entry::to_json,
         Notify::Ids => Entry::to_bare_json,
@@ -72,8 +72,8 @@ fn try_digest(run: i64) -> Result<(), Problem> {
     Ok(())
 }
 
-/// New ones first, and the most severe of them; of those beyond [`MAX_DETAILED`]
-/// only what they are counted by.
+/// Returns the entries, new ones first, then by severity. Entries after the first [`MAX_DETAILED`] have no summary
+/// and evidence.
 fn entries(run: i64) -> Result<Vec<Entry>, Problem> {
     let rows = sql::fetch(
         "with alerted as (
@@ -100,7 +100,7 @@ fn entries(run: i64) -> Result<Vec<Entry>, Problem> {
     parsed(rows)
 }
 
-/// Rows that our own statements made.
+/// Parses rows of this module's own statements.
 fn parsed<T: DeserializeOwned>(rows: Vec<Value>) -> Result<Vec<T>, Problem> {
     serde_json::from_value(rows.into()).map_err(|error| {
         Problem::new(
@@ -118,8 +118,8 @@ fn database() -> String {
         .to_owned()
 }
 
-/// The alert's number.
-fn put(run: i64, mail: &Mail, settings: &AlertSettings, entries: &[Entry]) -> i64 {
+/// Inserts the alert and its issues. Returns the alert's number.
+fn insert_alert(run: i64, mail: &Mail, settings: &AlertSettings, entries: &[Entry]) -> i64 {
     let recipients = json!(settings.alert_recipients);
     let row = sql::fetch_one(
         "with number as (select nextval('invoice_sync.alert_id_seq') as id),
@@ -172,8 +172,8 @@ fn put(run: i64, mail: &Mail, settings: &AlertSettings, entries: &[Entry]) -> i6
     alert
 }
 
-/// Of the contents: a database that was put back to an earlier state gives a
-/// number away twice, and the second mail must not be taken for the first.
+/// Returns a hash of the content for the idempotency key. A database that was restored to an earlier state assigns a
+/// number twice, and Resend must not take the second mail for the first.
 fn fingerprint(mail: &Mail, settings: &AlertSettings) -> String {
     let contents = json!([
         settings.alert_sender,
@@ -189,8 +189,7 @@ fn fingerprint(mail: &Mail, settings: &AlertSettings) -> String {
     })
 }
 
-/// For the listeners: as many issues as there is room for, in the same order, and
-/// how many were left out.
+/// Returns the payload for the listeners: as many issues as fit, in the same order, and how many were left out.
 fn payload(alert: i64, run: i64, entries: &[Entry], in_json: impl Fn(&Entry) -> Value) -> String {
     let count = |occasion| {
         let those = entries.iter().filter(|entry| entry.occasion == occasion);
@@ -217,14 +216,12 @@ fn payload(alert: i64, run: i64, entries: &[Entry], in_json: impl Fn(&Entry) -> 
         .unwrap_or_else(|| "{}".to_owned())
 }
 
-/// The letters that are due, and nobody else's for [`LEASE`] seconds; none that
-/// this very transaction wrote (`created_at` is when a transaction began): it may
-/// be rolled back. Whether this commits before they are sent or after, a letter is sent at least once,
-/// and its idempotency key lets Resend take it once.
+/// Takes the mails that are due, for [`LEASE`] seconds. Leaves out mails that this transaction wrote (`created_at` is
+/// its start), because it may be rolled back. Whether this transaction commits before or after sending, every mail is
+/// sent at least once, and its idempotency key makes Resend accept it once.
 ///
-/// Resend forgets a key after 24 hours. A letter is sent again all the same: for
-/// it to arrive twice, Resend would have to have taken it, its answer to have been
-/// lost, and no later try to have had an answer for a whole day.
+/// Resend forgets a key after 24 hours, and the mail is retried even then. It arrives twice only if Resend accepted
+/// it, the answer was lost, and no retry got an answer for a whole day.
 pub(crate) fn take_due() -> Result<Vec<QueuedMail>, Problem> {
     sql::execute("select invoice_sync.readdress_alerts()", &[]);
     let rows = sql::fetch(
@@ -246,15 +243,15 @@ pub(crate) fn take_due() -> Result<Vec<QueuedMail>, Problem> {
         returning jsonb_build_object(
             'id', id, 'idempotency_key', idempotency_key, 'from', sender, 'to', recipients,
             'subject', subject, 'html', html, 'text', body)",
-        &[Some(&MAX_LETTERS.to_string()), Some(&LEASE.to_string())],
+        &[Some(&MAX_MAILS.to_string()), Some(&LEASE.to_string())],
     );
-    let mut letters: Vec<QueuedMail> = parsed(rows)?;
-    letters.sort_by_key(|letter| letter.id);
-    Ok(letters)
+    let mut mails: Vec<QueuedMail> = parsed(rows)?;
+    mails.sort_by_key(|mail| mail.id);
+    Ok(mails)
 }
 
-/// Writes down what became of them, and when the failed ones are due again.
-pub(crate) fn note(deliveries: &[(i64, Delivery)]) {
+/// Records the deliveries, and when failed mails are due again.
+pub(crate) fn record_deliveries(deliveries: &[(i64, Delivery)]) {
     for (alert, delivery) in deliveries {
         let alert = Some(alert.to_string());
         match delivery {
@@ -270,12 +267,14 @@ pub(crate) fn note(deliveries: &[(i64, Delivery)]) {
                 where id = $1::bigint and sent_at is null",
                 &[alert.as_deref()],
             ),
-            Delivery::Failed { error, outlook } => {
-                let (least, most, wait) = match outlook {
-                    Outlook::MayPass { wait } => (1, MAX_BACKOFF, wait.unwrap_or_default()),
-                    Outlook::NeedsPerson => {
-                        (BACKOFF_FOR_PERSON, BACKOFF_FOR_PERSON, Default::default())
-                    }
+            Delivery::Failed { error, recovery } => {
+                let (least, most, wait) = match recovery {
+                    Recovery::Retry { wait } => (1, MAX_BACKOFF, wait.unwrap_or_default()),
+                    Recovery::NeedsAction => (
+                        BACKOFF_NEEDS_ACTION,
+                        BACKOFF_NEEDS_ACTION,
+                        Default::default(),
+                    ),
                 };
                 sql::execute(
                     "update invoice_sync.alert
@@ -298,7 +297,7 @@ pub(crate) fn note(deliveries: &[(i64, Delivery)]) {
     }
 }
 
-/// Alerts that are to be mailed and are not yet.
+/// Returns the number of alerts that are still to be mailed.
 pub(super) fn count_unsent() -> i64 {
     let count = sql::fetch_one(
         "select to_jsonb(count(*)) from invoice_sync.alerts where state in ('waiting', 'failing')",

@@ -4,17 +4,17 @@ use super::entry::{Entry, Occasion, Severity};
 use super::html::{Html, visible};
 use super::settings::AlertSettings;
 
-/// What both forms of a mail are made of.
+/// The content of a mail, for both of its forms.
 pub(super) struct Page<'a> {
     pub(super) headline: &'a str,
-    /// Alike in occasion and severity; none is empty.
+    /// Each group has one occasion and one severity; none is empty.
     pub(super) groups: Vec<&'a [Entry]>,
     pub(super) left_out: usize,
     pub(super) settings: &'a AlertSettings,
     pub(super) database: &'a str,
 }
 
-/// Mail programs that know dark mode turn what is named here; inline styles rule elsewhere.
+/// Colours for mail programs with a dark mode. Others use the inline styles.
 const STYLE: &str = "<style>
 :root { color-scheme: light dark; supported-color-schemes: light dark; }
 @media (prefers-color-scheme: dark) {
@@ -52,13 +52,13 @@ impl Page<'_> {
             .text(self.database)
             .markup("</td></tr>")
             .all(groups)
-            .all([self.more()])
+            .all([self.left_out_html()])
             .markup("<tr><td class=\"pale\" style=\"padding:20px 4px 0;font-size:12px;line-height:18px;color:#5b6675;\">")
             .text(&self.footer())
             .markup("</td></tr></table></td></tr></table></body></html>")
     }
 
-    /// What a mail program shows beside the subject.
+    /// Returns the text that mail programs show beside the subject.
     fn preheader(&self) -> String {
         match self.groups.first().and_then(|group| group.first()) {
             Some(entry) => entry.sentence(),
@@ -104,9 +104,9 @@ impl Page<'_> {
         card.markup("</div></td></tr></table></td></tr>")
     }
 
-    fn more(&self) -> Html {
+    fn left_out_html(&self) -> Html {
         let html = Html::new();
-        match self.more_words() {
+        match self.left_out_text() {
             Some(words) => html
                 .markup("<tr><td class=\"ink\" style=\"padding:8px 4px;font-size:15px;line-height:22px;color:#1a202c;\">")
                 .text(&words)
@@ -115,7 +115,7 @@ impl Page<'_> {
         }
     }
 
-    fn more_words(&self) -> Option<String> {
+    fn left_out_text(&self) -> Option<String> {
         (self.left_out > 0).then(|| {
             format!(
                 "… and {} more: select * from invoice_sync.open_issues;",
@@ -164,10 +164,10 @@ impl Page<'_> {
                 lines.extend(below.into_iter().flatten().map(|line| format!("  {line}")));
             }
         }
-        if let Some(words) = self.more_words() {
+        if let Some(words) = self.left_out_text() {
             lines.extend([String::new(), words]);
         }
-        // How mail programs know a signature.
+        // The line by which mail programs recognize a signature.
         lines.extend([
             String::new(),
             "-- ".to_owned(),
@@ -178,7 +178,7 @@ impl Page<'_> {
     }
 }
 
-/// `Warnings, still open`.
+/// Returns the title of a group, such as `Warnings, still open`.
 fn group_title(group: &[Entry]) -> String {
     let severity = match group[0].severity {
         Severity::Critical => "Critical",
@@ -193,7 +193,7 @@ fn group_title(group: &[Entry]) -> String {
     }
 }
 
-/// For a text and, as `currentcolor`, for a border beside it.
+/// Returns the colour of a text, which a border beside it uses as `currentcolor`.
 fn colour(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical => "color:#c62f36;",

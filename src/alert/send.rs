@@ -9,27 +9,27 @@ use serde_json::json;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
-use crate::http::{self, Broken, Reply};
+use crate::http::{self, HttpError, Reply};
 use crate::pg::{Problem, Stop, run_on_threads};
 use crate::settings::{self, Secret};
 
-/// Resend takes two requests a second.
-const BETWEEN_LETTERS: Duration = Duration::from_millis(500);
+/// Resend accepts two requests per second.
+const SEND_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A longer `Retry-After` is not believed.
+/// A longer `Retry-After` is cut to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What Resend says of a failure is kept up to here, in characters.
+/// In characters, how much of an error text is stored.
 const MAX_ERROR: usize = 500;
 
-/// Where and as whom to send. Copied out of the settings: this goes to a thread.
+/// Base URL, key and timeout for Resend, copied from the settings for use on a thread.
 pub(crate) struct Connection {
     base: String,
     key: Secret,
     timeout: Duration,
 }
 
-/// A mail as it was put into the outbox.
+/// A mail from the outbox.
 #[derive(Deserialize)]
 pub(crate) struct QueuedMail {
     pub(crate) id: i64,
@@ -41,7 +41,7 @@ pub(crate) struct QueuedMail {
     pub(crate) text: String,
 }
 
-/// What became of a letter.
+/// The outcome of sending a mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     Sent {
@@ -49,25 +49,25 @@ pub(crate) enum Delivery {
         message_id: String,
     },
     Failed {
-        /// For people; without the key.
+        /// The error text, without the key.
         error: String,
-        outlook: Outlook,
+        recovery: Recovery,
     },
-    /// There was no time left, or a letter before it failed as this one would have.
+    /// The time ran out, or an earlier mail failed for a reason that concerns all mails.
     NotTried,
 }
 
-/// Whether a failed letter may go better later.
+/// Whether a retry may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outlook {
-    /// It may pass by itself. Not before so long, where Resend said so.
-    MayPass { wait: Option<Duration> },
-    /// A person has to do something: a key, a domain, an address.
-    NeedsPerson,
+pub(crate) enum Recovery {
+    /// A retry may succeed, after `wait` if Resend asked for a delay.
+    Retry { wait: Option<Duration> },
+    /// A person must act first: the key, the domain or an address is wrong.
+    NeedsAction,
 }
 
-/// How to reach Resend; `None` where no key is set. Fails where a key is set but
-/// cannot be read (see [`settings::resend_api_key`]).
+/// Returns the connection to Resend, or `None` if no key is set. Fails if a key is set but cannot be read (see
+/// [`settings::resend_api_key`]).
 pub(crate) fn connection() -> Result<Option<Connection>, Problem> {
     Ok(settings::resend_api_key()?.map(|key| Connection {
         base: settings::resend_api_base(),
@@ -76,26 +76,25 @@ pub(crate) fn connection() -> Result<Option<Connection>, Problem> {
     }))
 }
 
-/// Posts the letters one after another, each once, on a thread of its own while
-/// this one looks for interrupts. After `deadline` none is begun. There is an
-/// answer for every letter.
+/// Posts the mails one after another, each once, on a thread, while the backend checks for interrupts. Starts none
+/// after `deadline`. Returns one outcome for each mail.
 ///
-/// Fails with 53000 where no thread could be started.
+/// Fails with 53000 if no thread can be started.
 pub(crate) fn deliver(
-    letters: Vec<QueuedMail>,
+    mails: Vec<QueuedMail>,
     connection: Connection,
     deadline: Instant,
 ) -> Result<Vec<(i64, Delivery)>, Problem> {
-    let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
-    let office = Sender {
+    let ids: Vec<i64> = mails.iter().map(|mail| mail.id).collect();
+    let sender = Sender {
         agent: http::agent(&connection.base, 1),
         connection,
         deadline,
-        is_fresh: AtomicBool::new(true),
-        is_closed: AtomicBool::new(false),
+        is_first: AtomicBool::new(true),
+        is_stopped: AtomicBool::new(false),
     };
-    let outcomes = run_on_threads(letters, 1, deadline, move |letter, stop| {
-        office.take(&letter, stop)
+    let outcomes = run_on_threads(mails, 1, deadline, move |mail, stop| {
+        sender.send_mail(&mail, stop)
     })?;
     let deliveries = outcomes
         .into_iter()
@@ -103,31 +102,32 @@ pub(crate) fn deliver(
     Ok(ids.into_iter().zip(deliveries).collect())
 }
 
-/// What the letters of one call share. They come one by one.
+/// What the mails of one call share. They are sent one by one.
 struct Sender {
     agent: Agent,
     connection: Connection,
     deadline: Instant,
-    /// Nothing has been posted yet.
-    is_fresh: AtomicBool,
-    /// A letter failed as every other would.
-    is_closed: AtomicBool,
+    /// Whether nothing has been posted yet.
+    is_first: AtomicBool,
+    /// Whether a mail failed for a reason that concerns all mails.
+    is_stopped: AtomicBool,
 }
 
 impl Sender {
-    fn take(&self, letter: &QueuedMail, stop: &Stop) -> Delivery {
-        let pause = match self.is_fresh.swap(false, Ordering::Relaxed) {
+    fn send_mail(&self, mail: &QueuedMail, stop: &Stop) -> Delivery {
+        let pause = match self.is_first.swap(false, Ordering::Relaxed) {
             true => Duration::ZERO,
-            false => BETWEEN_LETTERS,
+            false => SEND_INTERVAL,
         };
-        if self.is_closed.load(Ordering::Relaxed)
+        if self.is_stopped.load(Ordering::Relaxed)
             || !stop.sleep(pause)
             || self.time_left().is_zero()
         {
             return Delivery::NotTried;
         }
-        let (delivery, concerns_all) = judge(http::read(self.post(letter), &self.connection.key));
-        self.is_closed.store(concerns_all, Ordering::Relaxed);
+        let (delivery, concerns_all) =
+            delivery_of(http::read(self.post(mail), &self.connection.key));
+        self.is_stopped.store(concerns_all, Ordering::Relaxed);
         delivery
     }
 
@@ -135,15 +135,15 @@ impl Sender {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    fn post(&self, letter: &QueuedMail) -> Result<Response<Body>, ureq::Error> {
+    fn post(&self, mail: &QueuedMail) -> Result<Response<Body>, ureq::Error> {
         let connection = &self.connection;
-        // The same for the same letter, byte for byte.
+        // Byte for byte the same on every retry, because the idempotency key is the same.
         let contents = json!({
-            "from": letter.from,
-            "to": letter.to,
-            "subject": letter.subject,
-            "html": letter.html,
-            "text": letter.text,
+            "from": mail.from,
+            "to": mail.to,
+            "subject": mail.subject,
+            "html": mail.html,
+            "text": mail.text,
         });
         self.agent
             .post(format!("{}/emails", connection.base))
@@ -151,32 +151,32 @@ impl Sender {
             .timeout_global(Some(connection.timeout.min(self.time_left())))
             .build()
             .header("Authorization", http::bearer(&connection.key))
-            .header("Idempotency-Key", &letter.idempotency_key)
+            .header("Idempotency-Key", &mail.idempotency_key)
             .header("Content-Type", "application/json")
             .header("Accept", "application/json")
             .send(contents.to_string())
     }
 }
 
-/// What became of it, and whether the next letter would fail alike.
+/// Returns the outcome, and whether the next mail would fail for the same reason.
 /// Source: <https://resend.com/docs/api-reference/errors>.
-fn judge(reply: Result<Reply, Broken>) -> (Delivery, bool) {
-    let failed = |error: String, outlook: Outlook| Delivery::Failed {
+fn delivery_of(reply: Result<Reply, HttpError>) -> (Delivery, bool) {
+    let failed = |error: String, recovery: Recovery| Delivery::Failed {
         error: error.chars().take(MAX_ERROR).collect(),
-        outlook,
+        recovery,
     };
-    let may_pass = Outlook::MayPass { wait: None };
+    let retry = Recovery::Retry { wait: None };
     let reply = match reply {
         Ok(reply) => reply,
-        Err(Broken::Connection { what }) => {
+        Err(HttpError::Connection { what }) => {
             return (
-                failed(format!("Resend cannot be reached: {what}"), may_pass),
+                failed(format!("Resend cannot be reached: {what}"), retry),
                 true,
             );
         }
-        Err(Broken::TooLarge { what }) => {
+        Err(HttpError::TooLarge { what }) => {
             return (
-                failed(format!("Resend's answer is not usable: {what}"), may_pass),
+                failed(format!("Resend's answer is not usable: {what}"), retry),
                 true,
             );
         }
@@ -200,17 +200,17 @@ fn judge(reply: Result<Reply, Broken>) -> (Delivery, bool) {
                     "the answer is not one of Resend's (status {})",
                     reply.status
                 ),
-                may_pass,
+                retry,
             ),
             true,
         ),
         (429, _) => {
             let wait = reply.retry_after().map(|wait| wait.min(MAX_RETRY_AFTER));
-            (failed(refusal(), Outlook::MayPass { wait }), true)
+            (failed(refusal(), Recovery::Retry { wait }), true)
         }
-        (408 | 409 | 500.., _) => (failed(refusal(), may_pass), true),
-        (401 | 403, _) => (failed(refusal(), Outlook::NeedsPerson), true),
-        // Its own contents are the reason.
-        _ => (failed(refusal(), Outlook::NeedsPerson), false),
+        (408 | 409 | 500.., _) => (failed(refusal(), retry), true),
+        (401 | 403, _) => (failed(refusal(), Recovery::NeedsAction), true),
+        // The reason is the content of this mail.
+        _ => (failed(refusal(), Recovery::NeedsAction), false),
     }
 }

@@ -6,13 +6,13 @@ use serde_json::Value;
 use crate::host::settings::{Settings, invalid};
 use crate::pg::Problem;
 
-/// Resend takes no more.
+/// The most recipients that Resend accepts.
 const MAX_RECIPIENTS: usize = 50;
 
-/// Resend's own limit for one address is 320, a name before it included.
+/// In characters: Resend's limit for one address, including a name before it.
 const MAX_ADDRESS: usize = 320;
 
-/// How much the channel tells: whoever may connect can listen.
+/// How much the channel reveals: any role that can connect can listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Notify {
@@ -21,7 +21,7 @@ pub(crate) enum Notify {
     Off,
 }
 
-/// Field by field what the table has; see its comments (`\d+ invoice_sync.settings`).
+/// The columns of the table that alerts use; see their comments (`\d+ invoice_sync.settings`).
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct AlertSettings {
     pub(crate) alert_sender: Option<String>,
@@ -36,8 +36,8 @@ impl AlertSettings {
         Self::from_json(Settings::load_row()?)
     }
 
-    /// Reads a row, stored or about to be. Fails with 22023 for what no mail can
-    /// be sent by, and for a URL that no browser should be sent to.
+    /// Reads a row that is stored or about to be. Fails with 22023 for an address that is not valid, or a URL that is
+    /// not http or https.
     pub(crate) fn from_json(row: Value) -> Result<Self, Problem> {
         let settings: Self =
             serde_json::from_value(row).map_err(|error| invalid(format!("settings: {error}")))?;
@@ -58,13 +58,13 @@ impl AlertSettings {
         Ok(settings)
     }
 
-    /// Where a person looks at this issue; `None` where there is no admin page, or
-    /// none that could show what is about no invoice.
+    /// Returns the URL that shows an issue. Returns `None` if there is no admin page, or if the page needs an invoice
+    /// and the issue has none.
     pub(crate) fn link(&self, issue: i64, invoice: Option<&str>) -> Option<String> {
         let page = self.admin_page_url.as_deref()?;
         let id = issue.to_string();
         if page.contains("{invoice_id}") {
-            // What others choose, the invoice's id, is filled in last.
+            // The invoice's id is filled in last, because users may choose ids that contain a placeholder.
             let invoice = percent_encoded(invoice?);
             return Some(
                 page.replace("{issue_id}", &id)
@@ -81,8 +81,8 @@ impl AlertSettings {
     }
 }
 
-/// `books@example.com` or `Books <books@example.com>`: enough of a check to
-/// catch what was mistyped; whether the address exists only a mail can tell.
+/// Accepts `books@example.com` or `Books <books@example.com>`. Catches typing errors only; whether the address exists
+/// is not checked.
 fn check_address(setting: &str, text: &str) -> Result<(), Problem> {
     let address = match text.strip_suffix('>').and_then(|rest| rest.split_once('<')) {
         Some((_name, address)) => address,
@@ -127,7 +127,7 @@ fn check_url(url: &str) -> Result<(), Problem> {
     .hint("For instance https://books.example.com/invoices/{invoice_id}."))
 }
 
-/// Safe in any part of a URL (RFC 3986, section 2.3).
+/// Encodes text for any part of a URL (RFC 3986, section 2.3).
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {

@@ -1,9 +1,9 @@
 //! When a schedule of pg_cron's is due: five fields, in GMT.
 //!
-//! Source: the parser of pg_cron (`entry.c`, from Vixie cron): numbers, ranges,
-//! steps, lists, and where both days are restricted either of them will do.
+//! Source: the parser of pg_cron (`entry.c`, from Vixie cron): numbers, ranges, steps and lists. If both the day of the
+//! month and the day of the week are restricted, a day that matches either of them is due.
 
-/// The times of a schedule: a set of numbers for each field.
+/// A schedule: a set of numbers for each field, as bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cron {
     minutes: u64,
@@ -11,19 +11,19 @@ pub(crate) struct Cron {
     days: u64,
     months: u64,
     weekdays: u64,
-    /// Both kinds of day are restricted.
+    /// Whether both kinds of day are restricted.
     either_day: bool,
 }
 
 const MINUTE: i64 = 60;
 const DAY: i64 = 86_400;
 
-/// A 29th of February comes again within 8 years, even around 2100.
+/// February 29 recurs within 8 years, even around 2100.
 const DAYS_LOOKED_AT: i64 = 8 * 366 + 1;
 
 impl Cron {
-    /// `None` for what is not understood: names of months and days, and the
-    /// seconds of newer versions of pg_cron.
+    /// Parses a schedule. Returns `None` for names of months and days, and for the seconds of newer versions of
+    /// pg_cron.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let fields: Vec<&str> = text.split_whitespace().collect();
         let &[minutes, hours, days, months, weekdays] = fields.as_slice() else {
@@ -35,14 +35,13 @@ impl Cron {
             hours: field(hours, 0, 23)?,
             days: field(days, 1, 31)?,
             months: field(months, 1, 12)?,
-            // Sunday is 0 and 7.
+            // Sunday is 0 or 7.
             weekdays: of_week | of_week >> 7,
             either_day: !days.starts_with('*') && !weekdays.starts_with('*'),
         })
     }
 
-    /// The first time after `after`, both in seconds since 1970; `None` where
-    /// there is none (a 30th of February).
+    /// Returns the first time after `after`, both in seconds since 1970; `None` if there is none (February 30).
     pub(crate) fn next_after(&self, after: i64) -> Option<i64> {
         let earliest = after.div_euclid(MINUTE) * MINUTE + MINUTE;
         let first_day = earliest.div_euclid(DAY);
@@ -58,7 +57,7 @@ impl Cron {
             .find(|time| *time >= earliest)
     }
 
-    /// `day` is counted from 1970-01-01, a Thursday.
+    /// Returns whether a day matches. `day` is counted from 1970-01-01, a Thursday.
     fn has_day(&self, day: i64) -> bool {
         let (month, of_month) = month_and_day(day);
         let of_month = has(self.days, of_month);
@@ -98,8 +97,7 @@ fn field(text: &str, least: u32, most: u32) -> Option<u64> {
     })
 }
 
-/// In the Gregorian calendar:
-/// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
+/// Converts in the Gregorian calendar: <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
 fn month_and_day(days_since_1970: i64) -> (i64, i64) {
     let day_of_era = (days_since_1970 + 719_468).rem_euclid(146_097);
     let year_of_era =

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::identity::{PaymentIds, StripeId};
 use super::money::Money;
 
-/// The answer to one question put to Stripe about one stored id.
+/// Stripe's answer about one stored id.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(
     clippy::large_enum_variant,
@@ -13,24 +13,24 @@ use super::money::Money;
 )]
 pub(crate) enum Evidence {
     Payment(StripePayment),
-    /// Stripe knows no such object (404 `resource_missing`).
+    /// Stripe has no such object (404 `resource_missing`).
     Missing {
         id: StripeId,
         message: String,
     },
-    /// The object belongs to the other mode, by its prefix or by Stripe's word.
+    /// The object belongs to the other mode, according to its prefix or to Stripe.
     OtherMode {
         id: StripeId,
         message: String,
     },
-    /// The host stores something that is no Stripe id; nothing was asked.
+    /// The application stores a text that is not a Stripe id; Stripe was not asked.
     NotAnId {
         text: String,
     },
 }
 
 impl Evidence {
-    /// Every id of the payment that it is; none where it is no payment.
+    /// Returns all ids of the payment; none if the evidence is not a payment.
     pub(crate) fn payment_ids(&self) -> impl Iterator<Item = &str> {
         let ids = match self {
             Self::Payment(payment) => Some(&payment.ids),
@@ -40,55 +40,53 @@ impl Evidence {
     }
 }
 
-/// A checkout session, its payment intent and the latest charge, as one.
+/// A checkout session, its payment intent and the latest charge, combined.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StripePayment {
     pub(crate) ids: PaymentIds,
     pub(crate) state: PaymentState,
-    /// When the answer was asked for, before the request was sent: microseconds since
-    /// 1970 by the server's clock. What happened later, it may not know.
+    /// When the answer was requested, before the request was sent, in microseconds since 1970 by the server's clock.
+    /// The answer may not contain anything that happened later.
     pub(crate) as_of: i64,
-    /// Whether the answer tells of refunds and disputes; one without its charge is
-    /// silent, which takes back nothing.
+    /// Whether the answer contains refunds and disputes. An answer without the charge does not, and then earlier
+    /// knowledge of them remains valid.
     pub(crate) tells_returns: bool,
-    /// Stripe's smallest unit; includes refunds that are still pending.
+    /// In Stripe's smallest unit; includes pending refunds.
     pub(crate) refunded: i64,
     pub(crate) dispute: Option<Dispute>,
     pub(crate) session_side: SessionSide,
     pub(crate) livemode: Option<bool>,
-    /// The gratuity as metadata has it, not yet judged.
+    /// The gratuity as in the metadata, not yet checked.
     pub(crate) gratuity: Gratuity,
-    /// The invoice that the metadata names, on session or intent.
+    /// The invoices that the metadata of session or intent names.
     pub(crate) invoice_references: Vec<String>,
-    /// When the money came, seconds since 1970.
+    /// When the money was received, in seconds since 1970.
     pub(crate) received_at: Option<i64>,
-    /// Values that the host's payment row takes over, by their path
-    /// (`payment_intent.description`, `metadata.project`).
+    /// Values for columns of the application's payment row, by path (`payment_intent.description`,
+    /// `metadata.project`).
     pub(crate) attributes: BTreeMap<String, String>,
-    /// Stripe's `Request-Id` of the answer.
+    /// The `Request-Id` of Stripe's answer.
     pub(crate) request_id: Option<String>,
 }
 
-/// Whether the checkout session that a payment came by was read. Stripe does not copy a
-/// session's metadata to its intent: the invoice, the gratuity and the client reference
-/// of an intent are not known before.
+/// Whether the checkout session of a payment was read. Stripe does not copy a session's metadata to its intent, so
+/// without the session the invoice, the gratuity and the client reference of an intent are unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SessionSide {
-    /// There may be a session, and nobody has asked for it.
+    /// There may be a session, and it has not been read.
     Unread,
-    /// It was read, or Stripe says that there is none.
+    /// The session was read, or there is none.
     Read,
 }
 
-/// What became of the money.
+/// Whether money was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PaymentState {
-    /// `amount_received` of a succeeded intent, or the total of a session
-    /// that was paid without one.
+    /// `amount_received` of a succeeded intent, or the total of a session that was paid without an intent.
     Received(Money),
-    /// May still be paid; the status says how far it is.
+    /// May still be paid; contains the status.
     Waiting(String),
-    /// Will never be paid (expired, canceled); the status says why.
+    /// Will never be paid (expired, canceled); contains the status.
     Never(String),
     /// Nothing had to be paid (`no_payment_required`, setup mode, amount 0).
     NothingDue,
@@ -97,8 +95,8 @@ pub(crate) enum PaymentState {
 }
 
 impl PaymentState {
-    /// Which of two answers about one payment tells more: money first, then
-    /// what needs a person, then what may still come.
+    /// Ranks two answers about one payment: received money first, then what a person must check, then what may still
+    /// be paid.
     fn rank(&self) -> u8 {
         match self {
             Self::Received(_) => 4,
@@ -109,7 +107,7 @@ impl PaymentState {
         }
     }
 
-    /// A total order, so that merging does not depend on who came first.
+    /// A total order, so that merging does not depend on the order of the answers.
     fn order(&self) -> (u8, i64, String) {
         let amount = match self {
             Self::Received(money) => money.minor,
@@ -124,7 +122,7 @@ impl PaymentState {
 pub(crate) enum Gratuity {
     None,
     /// The metadata's text.
-    Said(String),
+    Text(String),
     /// A tip that Stripe itself knows of (a terminal's), in its smallest unit; metadata goes before it.
     Tip(i64),
     /// Session and intent contradict each other.
@@ -132,7 +130,7 @@ pub(crate) enum Gratuity {
 }
 
 impl Gratuity {
-    /// One word out of two sources, in whatever order sources are merged.
+    /// Merges two sources; the result does not depend on their order.
     pub(crate) fn merge(self, other: Self) -> Self {
         let tips = [self.tip(), other.tip()];
         let mut texts: Vec<String> = self.texts().chain(other.texts()).collect();
@@ -144,7 +142,7 @@ impl Gratuity {
                 .max()
                 .map_or(Self::None, Self::Tip),
             (Some(last), Some(first)) if first != last => Self::Contradictory(first, last),
-            (Some(text), _) => Self::Said(text),
+            (Some(text), _) => Self::Text(text),
         }
     }
 
@@ -158,17 +156,17 @@ impl Gratuity {
     fn texts(self) -> impl Iterator<Item = String> {
         let (first, second) = match self {
             Self::None | Self::Tip(_) => (None, None),
-            Self::Said(text) => (Some(text), None),
+            Self::Text(text) => (Some(text), None),
             Self::Contradictory(a, b) => (Some(a), Some(b)),
         };
         first.into_iter().chain(second)
     }
 }
 
-/// How a dispute stands. Source: <https://docs.stripe.com/api/disputes/object#dispute_object-status>.
+/// The status of a dispute. Source: <https://docs.stripe.com/api/disputes/object#dispute_object-status>.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Dispute {
-    /// Won, prevented, or an inquiry that was closed: the money stays.
+    /// Won, prevented, or a closed inquiry: the money stays.
     Settled,
     /// An inquiry (`warning_…`): no money has been withdrawn.
     Inquiry(String),
@@ -190,7 +188,7 @@ impl Dispute {
         }
     }
 
-    /// The inverse of [`Dispute::from_status`], up to which of the settled ones it was.
+    /// The inverse of [`Dispute::from_status`], except that all settled statuses become `won`.
     pub(crate) fn as_status(&self) -> &str {
         match self {
             Self::Settled => "won",
@@ -199,21 +197,21 @@ impl Dispute {
         }
     }
 
-    /// Whether the money is away, for now or for good. Where it is not known,
-    /// it is taken to be away: nothing is credited on a guess.
+    /// Returns whether the money is withdrawn, temporarily or for good. An unknown status counts as withdrawn, so
+    /// that no money is credited by a guess.
     pub(crate) fn withholds_money(&self) -> bool {
         matches!(self, Self::Open(_) | Self::Lost | Self::Unknown(_))
     }
 }
 
 impl StripePayment {
-    /// Whether money came that cannot be judged before the session is read.
+    /// Returns whether money was received that cannot be assigned before the session is read.
     pub(crate) fn lacks_session(&self) -> bool {
         self.session_side == SessionSide::Unread && matches!(self.state, PaymentState::Received(_))
     }
 
-    /// The payment of an intent, with what its session says beside it; what became of the
-    /// money the intent knows best.
+    /// Adds what the session contains to the payment of an intent. The state stays that of the intent, which is more
+    /// exact.
     pub(crate) fn with_session(mut self, session: Self) -> Self {
         self.ids.complete_from(&session.ids);
         self.gratuity = self.gratuity.merge(session.gratuity);
@@ -227,15 +225,15 @@ impl StripePayment {
         self
     }
 
-    /// So that what is said once reads like what is said twice.
-    fn alone(mut self) -> Self {
+    /// Normalizes a single answer in the same way as [`Self::merge`] does two.
+    fn normalized(mut self) -> Self {
         self.gratuity = self.gratuity.merge(Gratuity::None);
         self.invoice_references.sort();
         self.invoice_references.dedup();
         self
     }
 
-    /// Two answers about one payment as one; in any order.
+    /// Merges two answers about one payment; the result does not depend on their order.
     fn merge(mut self, mut other: Self) -> Self {
         if other.state.order() > self.state.order() {
             std::mem::swap(&mut self, &mut other);
@@ -270,8 +268,7 @@ impl StripePayment {
     }
 }
 
-/// Evidence by payment: answers about the same payment merged, in an order
-/// that does not depend on the order in which they came.
+/// Merges the answers about each payment. Order and content of the result do not depend on the order of the evidence.
 pub(crate) fn merge_payments<'a>(
     evidence: impl IntoIterator<Item = &'a Evidence>,
 ) -> Vec<StripePayment> {
@@ -295,7 +292,7 @@ pub(crate) fn merge_payments<'a>(
                 let known = merged.swap_remove(at);
                 merged.push(known.merge(payment.clone()));
             }
-            None => merged.push(payment.clone().alone()),
+            None => merged.push(payment.clone().normalized()),
         }
     }
     merged.sort_by_key(|payment| (payment.received_at, payment.ids.key().map(str::to_owned)));

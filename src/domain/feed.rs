@@ -1,112 +1,109 @@
 //! The position in Stripe's list of events, and the next page to ask for: a state machine without clock, SQL or
 //! HTTP.
 //!
-//! Stripe keeps events for 30 days and lists them the newest first; from a known
-//! event on it also lists those that are newer, page by page. Events come into
-//! the feed late and share seconds, so nothing is taken for seen by its time
-//! alone: reading goes on from an event that was older than [`OVERLAP`] when the
-//! feed was read, and what is read twice is dropped by its id.
+//! Stripe keeps events for 30 days and lists them from the newest; starting from a known event, it also lists newer
+//! ones, page by page. Events may appear in the list late, and several may have the same second, so a time alone does
+//! not show that an event was read: reading continues from an event that was older than [`OVERLAP`] at the last
+//! reading, and events that are read twice are dropped by their id.
 //!
 //! Source: <https://docs.stripe.com/api/events/list>.
 
 use serde::{Deserialize, Serialize};
 
-/// What is younger than this when the feed is read is read again, in seconds.
+/// In seconds. Events that are younger than this when the list is read are read again.
 pub(crate) const OVERLAP: i64 = 15 * 60;
 
-/// What the first reading goes back to, in seconds: older payments are found by
-/// the ids that their invoices store, or by a backfill.
+/// In seconds, how far the first reading goes back. Older payments are found by the ids that invoices store, or by a
+/// backfill.
 pub(crate) const FIRST_LOOK: i64 = 24 * 60 * 60;
 
-/// Stripe keeps events for so long, in seconds.
+/// In seconds, how long Stripe keeps events.
 pub(crate) const KEPT: i64 = 30 * 24 * 60 * 60;
 
-/// An event that is about to leave what Stripe keeps is no place to go on from.
+/// In seconds. Reading does not continue from an event that Stripe will delete within this time.
 const MARGIN: i64 = 60 * 60;
 
-/// How far the feed has been read. Times are Stripe's, in seconds since 1970.
+/// How far the list has been read. Times are Stripe's, in seconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
-    /// When it was last read up to its newest event.
+    /// When the list was last read up to its newest event.
     pub(crate) read_at: Option<i64>,
-    /// Every event that is not newer than this one has been read, but for those
-    /// of the backlog.
+    /// All events that are not newer than this one have been read, except for those of the backlog.
     pub(crate) anchor: Option<Mark>,
-    /// What is still to be read of what is older than the anchor.
+    /// Events older than the anchor that are still to be read.
     pub(crate) backlog: Option<Backlog>,
 }
 
-/// An event's place in the feed.
+/// The id and time of an event, its position in the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
     pub(crate) id: String,
     pub(crate) created: i64,
 }
 
-/// A range of events that is read from its newest event on.
+/// A range of events that is read from its newest event back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Backlog {
-    /// The event that was read last; `None`: the feed's newest is the next one.
+    /// The event that was read last; `None` to start with the newest event of the list.
     pub(crate) before: Option<String>,
     pub(crate) since: i64,
 }
 
-/// A page of the feed to ask for.
+/// The page of the list to request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// What comes next after this event (`ending_before`).
+    /// The events after this one (`ending_before`).
     After(String),
-    /// What is older than this event, or the newest, back to a time
-    /// (`starting_after`, `created[gte]`).
+    /// The events before this one, or the newest events, back to a time (`starting_after`, `created[gte]`).
     Before { event: Option<String>, since: i64 },
 }
 
-/// Time of which Stripe has no events any more and that nobody read then.
+/// A time whose events Stripe has deleted before they were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gap {
     pub(crate) since: i64,
     pub(crate) until: i64,
 }
 
-/// One reading of the feed.
+/// One reading of the list.
 #[derive(Clone, Debug)]
 pub(crate) struct FeedRead {
     place: Place,
-    /// While it goes forward: the newest event that it has come to.
+    /// While reading forward, the newest event that was read.
     forward: Option<String>,
     gap: Option<Gap>,
 }
 
 impl FeedRead {
-    /// Goes on from `place`, at `now`.
+    /// Continues from `place` at the time `now`.
     pub(crate) fn from(place: Place, now: i64) -> Self {
-        let mut course = Self {
+        let mut read = Self {
             place,
             forward: None,
             gap: None,
         };
-        if let Some(read_at) = course.place.read_at
+        if let Some(read_at) = read.place.read_at
             && read_at < now - KEPT + MARGIN
         {
-            course.gap = Some(Gap {
+            read.gap = Some(Gap {
                 since: read_at - OVERLAP,
                 until: now - KEPT + MARGIN,
             });
         }
-        match &course.place.anchor {
+        match &read.place.anchor {
             Some(anchor) if anchor.created > now - KEPT + MARGIN => {
-                course.forward = Some(anchor.id.clone());
+                read.forward = Some(anchor.id.clone());
             }
-            _ => course.begin_backwards(now),
+            _ => read.begin_backwards(now),
         }
-        course
+        read
     }
 
     pub(crate) fn gap(&self) -> Option<Gap> {
         self.gap
     }
 
-    /// The next page; `None` where all is read.
+    /// Returns the next page to request; `None` if all events are read.
     pub(crate) fn next(&self) -> Option<Request> {
         if let Some(event) = &self.forward {
             return Some(Request::After(event.clone()));
@@ -117,8 +114,8 @@ impl FeedRead {
         })
     }
 
-    /// Takes a page in: `marks` the newest first, as Stripe lists them; `now`
-    /// is Stripe's time of the answer.
+    /// Records a page. `marks` are its events, the newest first, as Stripe lists them; `now` is Stripe's time of the
+    /// answer.
     pub(crate) fn take(&mut self, marks: &[Mark], has_more: bool, now: i64) {
         let old_enough = marks.iter().find(|mark| mark.created <= now - OVERLAP);
         if self.forward.is_some() {
@@ -149,19 +146,19 @@ impl FeedRead {
         }
     }
 
-    /// Stripe does not know the event any more from which the page was asked for.
+    /// Handles that Stripe no longer has the event from which the page was requested.
     pub(crate) fn event_is_gone(&mut self, now: i64) {
         if self.forward.take().is_some() {
             self.place.anchor = None;
             self.begin_backwards(now);
         } else {
-            // All that is older is gone with it.
+            // Stripe has deleted all older events, too.
             self.place.backlog = None;
         }
     }
 
-    /// How far it has come, to be kept after every page; `former` is where it went
-    /// on from. Where it has not yet found an event to go on from, it begins anew.
+    /// Returns the position to store after every page. While no event to continue from is found, this is `former`,
+    /// the position at the start, so that the next reading starts again.
     pub(crate) fn place_to_keep(&self, former: &Place) -> Place {
         if self.place.anchor.is_none() && self.place.backlog.is_some() {
             former.clone()

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The kind of object that an id names, by its prefix.
+/// The kind of object that an id names, according to its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ObjectKind {
     CheckoutSession,
@@ -10,17 +10,17 @@ pub(crate) enum ObjectKind {
     Charge,
 }
 
-/// A well-formed id of an object that can carry money: safe to put into a
-/// request's path.
+/// A well-formed id of an object that can be a payment. It needs no escaping in a request's path.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct StripeId(String);
 
 impl StripeId {
-    /// Stripe's ids are at most 255 characters (<https://docs.stripe.com/upgrades#what-changes-does-stripe-consider-to-be-backward-compatible>).
+    /// Stripe's ids have at most 255 characters
+    /// (<https://docs.stripe.com/upgrades#what-changes-does-stripe-consider-to-be-backward-compatible>).
     const MAX_LENGTH: usize = 255;
 
-    /// Reads an id as a host column stores it; `None` for anything that is not
-    /// the id of a checkout session, payment intent or charge.
+    /// Parses an id as stored in a column. Returns `None` for any text that is not the id of a checkout session,
+    /// payment intent or charge.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let well_formed = text.len() <= Self::MAX_LENGTH
@@ -37,7 +37,7 @@ impl StripeId {
         &self.0
     }
 
-    /// The mode that the id itself tells: only a checkout session's does.
+    /// Returns the mode, which only the id of a checkout session contains.
     pub(crate) fn livemode(&self) -> Option<bool> {
         if self.0.starts_with("cs_test_") {
             Some(false)
@@ -75,10 +75,9 @@ fn kind_of(id: &str) -> Option<ObjectKind> {
         .map(|(_, kind)| *kind)
 }
 
-/// The ids by which one Stripe payment is known, on either side.
+/// The ids of one Stripe payment.
 ///
-/// A host may keep an id in either of its columns, so ids are sorted by what
-/// they are and not by where they stood.
+/// An application may store an id in any of its columns, so ids are assigned by their kind and not by their column.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PaymentIds {
     pub(crate) session: Option<String>,
@@ -87,7 +86,7 @@ pub(crate) struct PaymentIds {
 }
 
 impl PaymentIds {
-    /// Sorts the values of a host's id columns; what is no id is dropped.
+    /// Sorts the values of id columns by kind; texts that are not ids are dropped.
     pub(crate) fn from_columns<'a>(columns: impl IntoIterator<Item = Option<&'a str>>) -> Self {
         let mut ids = Self::default();
         for id in columns.into_iter().flatten().filter_map(StripeId::parse) {
@@ -105,8 +104,8 @@ impl PaymentIds {
         self.session.is_none() && self.intent.is_none() && self.charge.is_none()
     }
 
-    /// Whether both name one payment. Two different intents are two payments,
-    /// even under one session id: hosts copy the invoice's session to every row.
+    /// Returns whether both are ids of one payment. Two different intents are two payments even with the same session
+    /// id, because applications copy the invoice's session to every row.
     pub(crate) fn same_payment(&self, other: &Self) -> bool {
         match (&self.intent, &other.intent) {
             (Some(mine), Some(theirs)) => mine == theirs,
@@ -116,7 +115,7 @@ impl PaymentIds {
         }
     }
 
-    /// The id that stands for the payment: the intent, where there is one.
+    /// Returns the id that identifies the payment: the intent, if there is one.
     pub(crate) fn key(&self) -> Option<&str> {
         self.intent
             .as_deref()
@@ -124,8 +123,8 @@ impl PaymentIds {
             .or(self.charge.as_deref())
     }
 
-    /// The ids to look the payment up by: the intent alone where there is one,
-    /// because a session id beside it may be a copy (see [`Self::same_payment`]).
+    /// Returns the ids by which to look up the payment: only the intent if there is one, because a session id next to
+    /// it may be a copy (see [`Self::same_payment`]).
     pub(crate) fn lookup(&self) -> impl Iterator<Item = &str> {
         let others = [&self.session, &self.charge]
             .into_iter()
@@ -135,8 +134,8 @@ impl PaymentIds {
             .filter_map(Option::as_deref)
     }
 
-    /// The order in which to gather what is one payment: those that name more
-    /// come first, so that those that name less find them.
+    /// Returns a sort key for grouping ids by payment: entries with more ids come first, so that entries with fewer
+    /// ids match them.
     pub(crate) fn grouping_order(&self) -> impl Ord {
         (
             self.intent.is_none(),
@@ -147,19 +146,19 @@ impl PaymentIds {
         )
     }
 
-    /// Each of them.
+    /// Returns all ids that are set.
     pub(crate) fn each(&self) -> impl Iterator<Item = &str> {
         [&self.session, &self.intent, &self.charge]
             .into_iter()
             .filter_map(Option::as_deref)
     }
 
-    /// Whether `id` is one of these.
+    /// Returns whether `id` is one of these ids.
     pub(crate) fn contains(&self, id: &str) -> bool {
         self.each().any(|own| own == id)
     }
 
-    /// The ids of `other` that this one lacks.
+    /// Returns the ids of `other` that are not set here.
     pub(crate) fn lacking(&self, other: &Self) -> Self {
         let lacked = |mine: &Option<String>, theirs: &Option<String>| {
             theirs.clone().filter(|_| mine.is_none())
@@ -171,7 +170,7 @@ impl PaymentIds {
         }
     }
 
-    /// Takes over the ids that this one lacks.
+    /// Sets the ids of `other` that are not set here.
     pub(crate) fn complete_from(&mut self, other: &Self) {
         let fill = |mine: &mut Option<String>, theirs: &Option<String>| {
             if mine.is_none() {

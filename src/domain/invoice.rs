@@ -1,15 +1,14 @@
-//! An invoice, as its row says.
+//! An invoice as its row describes it.
 
 use super::money::{Currency, Money};
 
-/// A column of a host table: absent from the mapping, null, read, or there
-/// but not to be understood.
+/// The value of a column of the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Field<T> {
     Unmapped,
     Null,
     Value(T),
-    /// What stands there and why it is no value, for people.
+    /// The stored text, and why it is not a value, for people.
     Unreadable(String),
 }
 
@@ -28,45 +27,45 @@ impl<T> Field<T> {
     }
 }
 
-/// What an invoice's status word means to us.
+/// The meaning of an invoice's status word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InvoiceStatus {
-    /// Waiting for money, whatever the host calls it (Draft, Sent, Overdue …).
+    /// Not paid, whatever the application's word is (Draft, Sent, Overdue …).
     Open,
     Partial,
     Paid,
-    /// Cancelled, void, written off: never changed by the machine.
+    /// Cancelled, void, written off: never changed.
     Closed,
 }
 
-/// One invoice, as one reading of its row found it.
+/// One invoice, as read from its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Invoice {
     /// The primary key, as text.
     pub(crate) id: String,
-    /// What people call it, where the host has such a column.
+    /// The invoice number that people use, if there is such a column.
     pub(crate) number: Option<String>,
     pub(crate) status: InvoiceStatus,
-    /// The host's own word for the status.
+    /// The application's word for the status.
     pub(crate) status_word: String,
-    /// The currency, or what stands in its column instead of one.
+    /// The currency, or the column's text if it is not a currency.
     pub(crate) currency: Result<Currency, String>,
     pub(crate) total: Field<Money>,
     pub(crate) amount_paid: Field<Money>,
     pub(crate) balance: Field<Money>,
-    /// `Value(())` where a date is set.
+    /// `Value(())` if a date is set.
     pub(crate) paid_at: Field<()>,
-    /// The Stripe ids that the invoice stores, as they stand there; blank is none.
+    /// The Stripe ids that the invoice stores, unchanged; blank ones are left out.
     pub(crate) stored_ids: Vec<String>,
 }
 
 impl Invoice {
-    /// What a person recognises the invoice by.
+    /// Returns the name by which people know the invoice.
     pub(crate) fn label(&self) -> &str {
         self.number.as_deref().unwrap_or(&self.id)
     }
 
-    /// Whether a Stripe object that names an invoice by `reference` means this one.
+    /// Returns whether `reference`, from the metadata of a Stripe object, names this invoice.
     pub(crate) fn answers_to(&self, reference: &str) -> bool {
         let reference = reference.trim();
         same_key(reference, &self.id) || self.number.as_deref() == Some(reference)

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Each kind of thing that is never repaired by a guess.
+/// The kinds of problems that are never repaired automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum IssueKind {
     PaidWithoutPayment,
@@ -51,12 +51,12 @@ impl IssueKind {
         Self::EventFailing,
     ];
 
-    /// The kind of that name.
+    /// Returns the kind with this name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
-    /// The word in SQL, in JSON and in the documentation.
+    /// Returns the name in SQL, JSON and the documentation.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::PaidWithoutPayment => "paid_without_payment",
@@ -83,12 +83,12 @@ impl IssueKind {
     }
 }
 
-/// How soon a person should look.
+/// How urgent an issue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
-    /// Worth knowing; nothing is wrong with the books.
+    /// For information; the books are correct.
     Notice,
-    /// The books or the money need a decision.
+    /// Someone must make a decision about the books or the money.
     Warning,
     /// Money is missing, or will be soon.
     Critical,
@@ -104,16 +104,16 @@ impl Severity {
     }
 }
 
-/// One thing to look at. Open once per invoice, kind and object.
+/// One issue. There is one open issue per invoice, kind and object.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Issue {
     pub(crate) kind: IssueKind,
     pub(crate) severity: Severity,
-    /// The Stripe object it is about; `None` where it is the invoice itself.
+    /// The Stripe object that it is about; `None` for the invoice itself.
     pub(crate) object: Option<String>,
-    /// A sentence that a bookkeeper understands.
+    /// A sentence for bookkeepers.
     pub(crate) summary: String,
-    /// The machine's facts: amounts with their currency, ids, statuses.
+    /// Facts for programs: amounts with their currency, ids, statuses.
     pub(crate) evidence: Value,
 }
 
@@ -128,13 +128,13 @@ impl Issue {
         }
     }
 
-    /// Says which Stripe object it is about.
+    /// Sets the Stripe object that it is about.
     pub(crate) fn about(mut self, object: Option<&str>) -> Self {
         self.object = object.map(str::to_owned);
         self
     }
 
-    /// Takes over what another issue about the same object says.
+    /// Adds the content of another issue about the same object.
     pub(crate) fn absorb(&mut self, other: &Self) {
         self.severity = self.severity.max(other.severity);
         if !self.summary.contains(&other.summary) {

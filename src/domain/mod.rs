@@ -1,7 +1,7 @@
 //! The rules of the product as pure functions: no database, no HTTP, no clock.
 //!
-//! Evidence from Stripe and the facts of one invoice go in, a plan comes out
-//! ([`reconcile`]); everything else here is the vocabulary for saying that.
+//! [`reconcile`] takes evidence from Stripe and the facts of one invoice and returns a plan. The other modules define
+//! the types for this.
 
 pub(crate) mod cron;
 pub(crate) mod event;

@@ -1,14 +1,13 @@
 //! Amounts: integers in the smallest unit of a currency, and exact conversion between units.
 //!
-//! Two scales meet here. Stripe counts in its own smallest unit, which is not
-//! always the one of ISO 4217 (ISK and UGX are sent times 100 although they
-//! have no minor unit). [`Money`] holds Stripe's; [`AmountUnit`] says what a
-//! host column holds, and the conversion is exact or refused.
+//! There are two scales. Stripe counts in its own smallest unit, which is not always the minor unit of ISO 4217 (ISK
+//! and UGX are sent times 100 although they have no minor unit). [`Money`] contains Stripe's; [`AmountUnit`]
+//! describes a column of the application. Conversion is exact or fails.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// An ISO 4217 code, lower case as Stripe writes it.
+/// An ISO 4217 code, in lower case as in Stripe's API.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Currency([u8; 3]);
 
@@ -23,9 +22,8 @@ const STRIPE_ZERO_DECIMAL: [&str; 15] = [
 /// Source: <https://docs.stripe.com/currencies#three-decimal>.
 const STRIPE_THREE_DECIMAL: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 
-/// Currencies without a minor unit in ISO 4217 (MGA has one, although Stripe
-/// sends it in whole units; ISK and UGX have none, although Stripe sends them
-/// times 100).
+/// Currencies without a minor unit in ISO 4217. (MGA has one, although Stripe sends it in whole units; ISK and UGX
+/// have none, although Stripe sends them times 100.)
 const ISO_ZERO_DECIMAL: [&str; 16] = [
     "bif", "clp", "djf", "gnf", "isk", "jpy", "kmf", "krw", "pyg", "rwf", "ugx", "vnd", "vuv",
     "xaf", "xof", "xpf",
@@ -35,7 +33,7 @@ const ISO_ZERO_DECIMAL: [&str; 16] = [
 const ISO_THREE_DECIMAL: [&str; 7] = ["bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"];
 
 impl Currency {
-    /// Reads a code of three letters, in any case, with white space around it.
+    /// Parses a code of three letters, in any case, with surrounding white space.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; 3] = text.trim().as_bytes().try_into().ok()?;
         bytes
@@ -44,7 +42,7 @@ impl Currency {
             .then(|| Self(bytes.map(|b| b.to_ascii_lowercase())))
     }
 
-    /// Those that have another number of decimals than two, in ISO 4217 or at Stripe.
+    /// Returns the currencies that do not have two decimals, in ISO 4217 or at Stripe.
     pub(crate) fn without_two_decimals() -> impl Iterator<Item = Self> {
         let listed: BTreeSet<&str> = STRIPE_ZERO_DECIMAL
             .iter()
@@ -56,12 +54,12 @@ impl Currency {
         listed.into_iter().filter_map(Self::parse)
     }
 
-    /// The code in lower case, as Stripe writes it.
+    /// Returns the code in lower case, as in Stripe's API.
     pub(crate) fn code(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("???")
     }
 
-    /// Decimal digits of the unit that Stripe's amounts are in.
+    /// Returns the number of decimals of the unit of Stripe's amounts.
     pub(crate) fn stripe_exponent(&self) -> u32 {
         let code = self.code();
         if STRIPE_ZERO_DECIMAL.contains(&code) {
@@ -73,7 +71,7 @@ impl Currency {
         }
     }
 
-    /// Decimal digits of the minor unit in ISO 4217.
+    /// Returns the number of decimals of the minor unit in ISO 4217.
     pub(crate) fn iso_exponent(&self) -> u32 {
         let code = self.code();
         if ISO_ZERO_DECIMAL.contains(&code) {
@@ -98,7 +96,7 @@ impl fmt::Debug for Currency {
     }
 }
 
-/// The unit that a host column, or a metadata value, counts in.
+/// The unit of an application's column or of a metadata value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AmountUnit {
     /// Whole currency units with decimals: `12.50`.
@@ -110,7 +108,7 @@ pub(crate) enum AmountUnit {
 }
 
 impl AmountUnit {
-    /// Reads the word that the settings table holds.
+    /// Parses the word in the settings table.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         match word {
             "major" => Some(Self::Major),
@@ -129,7 +127,7 @@ impl AmountUnit {
     }
 }
 
-/// Why a text is no amount of a currency, or an amount has no such text.
+/// Why a text is not an amount of a currency, or an amount cannot be written in a unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AmountError {
     /// Not a decimal number (`NaN`, `Infinity`, words).
@@ -165,7 +163,7 @@ impl Money {
         Self { minor, currency }
     }
 
-    /// Reads a decimal text that counts in `unit`. Exact, or an error.
+    /// Parses a decimal text in `unit`. Fails if the amount is not exact in Stripe's unit.
     pub(crate) fn from_units(
         text: &str,
         unit: AmountUnit,
@@ -221,7 +219,7 @@ impl Money {
         }
     }
 
-    /// The sum, where the currencies agree and it fits.
+    /// Returns the sum, or `None` if the currencies differ or it does not fit.
     pub(crate) fn checked_add(self, other: Self) -> Option<Self> {
         (self.currency == other.currency)
             .then(|| self.minor.checked_add(other.minor))?
@@ -229,7 +227,7 @@ impl Money {
     }
 }
 
-/// `120.00 EUR`, `5000 JPY`: for people.
+/// For people: `120.00 EUR`, `5000 JPY`.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.to_units(AmountUnit::Major) {
@@ -245,15 +243,14 @@ impl fmt::Debug for Money {
     }
 }
 
-/// `digits · 10^-scale`, with `scale >= 0`; wide enough for any `i64` shifted
-/// by any exponent that is used here.
+/// `digits · 10^-scale`. Wide enough for any `i64`, shifted by any exponent of a currency.
 struct Decimal {
     digits: i128,
     scale: u32,
 }
 
 impl Decimal {
-    /// Reads `[+-]digits[.digits]`; trailing zeros behind the point are dropped.
+    /// Parses `[+-]digits[.digits]`; trailing zeros of the fraction are dropped.
     fn parse(text: &str) -> Result<Self, AmountError> {
         let (negative, unsigned) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -265,7 +262,7 @@ impl Decimal {
         if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
             return Err(AmountError::NotANumber(text.to_owned()));
         }
-        // 36 digits fit into an i128 with room for the sign.
+        // 36 digits and a sign fit into an i128.
         let too_long = || AmountError::OutOfRange(text.to_owned());
         if whole.len() + fraction.len() > 36 {
             return Err(too_long());
@@ -279,7 +276,7 @@ impl Decimal {
         })
     }
 
-    /// Times `10^shift`.
+    /// Multiplies by `10^shift`.
     fn shifted(self, shift: i32) -> Option<Self> {
         let scale = self.scale as i32 - shift;
         if scale >= 0 {
@@ -295,7 +292,7 @@ impl Decimal {
         })
     }
 
-    /// The whole number, where nothing stands behind the point.
+    /// Returns the whole number, or `None` if there is a fraction.
     fn to_integer(&self) -> Option<i128> {
         let divisor = 10_i128.checked_pow(self.scale)?;
         (self.digits % divisor == 0).then_some(self.digits / divisor)

@@ -1,14 +1,14 @@
-//! A payment row, as the application stores it.
+//! A payment row as the application stores it.
 
 use super::identity::PaymentIds;
 use super::invoice::Field;
 use super::money::Money;
 
-/// What a payment row's status word means to us.
+/// The meaning of a payment row's status word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PaymentStatus {
     Paid,
-    /// Expected, not received: becomes Paid when Stripe has the money.
+    /// Expected, not received; becomes Paid when Stripe has received the money.
     Pending,
     Refunded,
     Disputed,
@@ -16,21 +16,21 @@ pub(crate) enum PaymentStatus {
     Other,
 }
 
-/// One row of the host's payments.
+/// One row of the application's payments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PaymentRow {
     /// The primary key, as text.
     pub(crate) id: String,
     pub(crate) status: PaymentStatus,
-    /// The host's own word for the status.
+    /// The application's word for the status.
     pub(crate) status_word: String,
     /// Without the gratuity.
     pub(crate) amount: Field<Money>,
     pub(crate) gratuity: Field<Money>,
-    /// How much of it went back.
+    /// How much of the payment was refunded.
     pub(crate) refunded: Field<Money>,
     pub(crate) ids: PaymentIds,
-    /// The row's date, seconds since 1970, where the host has such a column.
+    /// The row's date, in seconds since 1970, if there is such a column.
     pub(crate) paid_at: Option<i64>,
 }
 
@@ -42,17 +42,17 @@ impl PaymentStatus {
 }
 
 impl PaymentRow {
-    /// The amount, or 0 where there is none to be read (which is an issue of its own).
+    /// Returns the amount, or 0 if it cannot be read (which is reported as an issue of its own).
     pub(crate) fn amount_minor(&self) -> i64 {
         self.amount.value().map_or(0, |money| money.minor)
     }
 
-    /// How much of it went back, by the row itself; never below 0.
+    /// Returns the refunded amount that the row states; never below 0.
     pub(crate) fn refunded_minor(&self) -> i64 {
         self.refunded.value().map_or(0, |money| money.minor.max(0))
     }
 
-    /// Whether money came in by this row once, wherever it is now.
+    /// Returns whether the row's money was received, even if it was refunded or withdrawn later.
     pub(crate) fn was_received(&self) -> bool {
         self.status.was_received()
     }

@@ -10,48 +10,45 @@ use super::payment::PaymentStatus;
 use super::recheck::Recheck;
 use super::rules::Memory;
 
-/// The outcome of [`reconcile`](super::reconcile::reconcile).
+/// The result of [`reconcile`](super::reconcile::reconcile).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) payments: Vec<PaymentChange>,
     pub(crate) invoice: Option<InvoiceChange>,
     pub(crate) issues: Vec<Issue>,
-    /// Kinds that this pass could not judge: an open issue of such a kind stays.
+    /// Kinds that this pass could not decide: open issues of these kinds stay open.
     pub(crate) undecided: BTreeSet<IssueKind>,
-    /// Kinds about writing of which the lack of a change says nothing.
+    /// Kinds of failed writes for which the absence of a planned change proves nothing.
     pub(crate) unjudged: BTreeSet<IssueKind>,
-    /// Stripe ids that this pass had evidence for: open issues about other
-    /// objects stay.
+    /// Stripe ids for which this pass had evidence. Open issues about other objects stay open.
     pub(crate) judged: BTreeSet<String>,
-    /// Of these, the ids of payments of which Stripe's answer was not understood.
+    /// Those of them whose payment has a status that is not known.
     pub(crate) unclear: BTreeSet<String>,
     /// Ids of payments that this invoice has nothing to do with any more: they were asked
     /// about because issues of it name them. They are judged by themselves.
     pub(crate) disowned: BTreeSet<String>,
     /// Ids of payments whose money the rows say was received, as they stand.
     pub(crate) booked: BTreeSet<String>,
-    /// What was decided and is not written after all.
+    /// What was decided but is not written.
     pub(crate) unwritten: Unwritten,
-    /// What the payments come to once the plan is carried out; `None` where the
-    /// invoice's currency is not understood.
+    /// The sum of the payments after the plan; `None` if the invoice's currency is not valid.
     pub(crate) secured: Option<Money>,
-    /// What this pass learned of the invoice's payments, over what is remembered.
+    /// What this pass learned about the invoice's payments, to be stored.
     pub(crate) learned: Memory,
     pub(crate) recheck: Recheck,
-    /// Why money that Stripe received could not be judged by what was read; it is to be
-    /// asked about again.
+    /// Why received money could not be decided with the evidence at hand; Stripe must be asked again.
     pub(crate) unread: Option<String>,
     /// Why something was not done, for people.
     pub(crate) reasons: Vec<String>,
 }
 
 impl Plan {
-    /// Whether the host's tables stay as they are.
+    /// Returns whether the plan leaves the application's tables unchanged.
     pub(crate) fn changes_nothing(&self) -> bool {
         self.payments.is_empty() && self.invoice.is_none()
     }
 
-    /// Notes that its changes are not written.
+    /// Records that the plan's changes are not written.
     pub(crate) fn note_unwritten(&mut self) {
         self.unwritten.invoice |= self.invoice.is_some();
         let payments = self.payments.iter().flat_map(|change| change.ids().each());
@@ -59,15 +56,15 @@ impl Plan {
     }
 }
 
-/// What a plan would change, where it is not carried out.
+/// The changes of a plan that is not applied.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Unwritten {
-    /// The ids of its payments.
+    /// All ids of its payments.
     pub(crate) payments: BTreeSet<String>,
     pub(crate) invoice: bool,
 }
 
-/// A change to the host's payments. Rows are never removed.
+/// A change to the application's payments. Rows are never deleted.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum PaymentChange {
     Insert(NewPayment),
@@ -75,7 +72,7 @@ pub(crate) enum PaymentChange {
 }
 
 impl PaymentChange {
-    /// The Stripe payment that it is about.
+    /// Returns the ids of the Stripe payment that it is about.
     pub(crate) fn ids(&self) -> &PaymentIds {
         match self {
             Self::Insert(new) => &new.ids,
@@ -84,7 +81,7 @@ impl PaymentChange {
     }
 }
 
-/// A payment that Stripe has and the books lack.
+/// A payment that Stripe received and that has no row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NewPayment {
     pub(crate) ids: PaymentIds,
@@ -95,12 +92,12 @@ pub(crate) struct NewPayment {
     pub(crate) refunded: Money,
     /// Seconds since 1970.
     pub(crate) received_at: Option<i64>,
-    /// Values for further columns, by their path.
+    /// Values for further columns, by path.
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) request_id: Option<String>,
 }
 
-/// What changes in a row that is there; `None` stays as it is.
+/// A change to an existing row; `None` leaves a column unchanged.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PaymentUpdate {
     /// The row's primary key, as text.
@@ -111,7 +108,7 @@ pub(crate) struct PaymentUpdate {
     pub(crate) amount: Option<Money>,
     pub(crate) gratuity: Option<Money>,
     pub(crate) refunded: Option<Money>,
-    /// Ids that the row lacks, each to be written where its column is empty.
+    /// Ids that the row does not have; each is written only into an empty column.
     pub(crate) missing_ids: PaymentIds,
     /// Seconds since 1970.
     pub(crate) received_at: Option<i64>,
@@ -119,7 +116,7 @@ pub(crate) struct PaymentUpdate {
 }
 
 impl PaymentUpdate {
-    /// Whether anything would be written.
+    /// Returns whether anything would be written.
     pub(crate) fn changes_anything(&self) -> bool {
         self.status.is_some()
             || self.amount.is_some()
@@ -128,7 +125,7 @@ impl PaymentUpdate {
     }
 }
 
-/// What changes in the invoice; `None` stays as it is.
+/// A change to the invoice; `None` leaves a column unchanged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct InvoiceChange {
     pub(crate) status: Option<InvoiceStatus>,
@@ -139,7 +136,7 @@ pub(crate) struct InvoiceChange {
 }
 
 impl InvoiceChange {
-    /// Nothing to write is no change.
+    /// Returns `None` if nothing would be written.
     pub(crate) fn or_nothing(self) -> Option<Self> {
         (self != Self::default()).then_some(self)
     }

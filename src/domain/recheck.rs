@@ -1,25 +1,25 @@
 //! When Stripe is asked about an invoice again.
 
-/// The next question to Stripe, as far as this pass can tell.
+/// The next lookup at Stripe, as far as this pass can tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Recheck {
-    /// Every object is final, or its money is in the books.
+    /// All objects are final, or their money is booked.
     #[default]
     Never,
-    /// After so many seconds.
+    /// After this many seconds.
     After(i64),
-    /// Soon at first, then less and less often: something may still happen, and
-    /// Stripe's events would tell of it.
+    /// Soon at first, then at increasing intervals: something may still happen, which Stripe's events would also
+    /// report.
     BackingOff,
-    /// With the next sweep.
+    /// In the next sweep.
     NextSweep,
 }
 
-/// A state that only a person, or the other side of a dispute, can change.
+/// For a state that only a person, or a decision about a dispute, can change.
 pub(crate) const HELD: Recheck = Recheck::After(6 * 60 * 60);
 
 impl Recheck {
-    /// The sooner of two.
+    /// Returns the sooner of two.
     pub(crate) fn sooner(self, other: Self) -> Self {
         match (self, other) {
             (Self::NextSweep, _) | (_, Self::NextSweep) => Self::NextSweep,

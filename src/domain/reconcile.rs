@@ -1,8 +1,8 @@
 //! Decides what is done about one invoice.
 //!
-//! [`reconcile`] is pure and total: the facts of one invoice and what Stripe
-//! says go in, a [`Plan`] comes out, for any input. It only raises: the amount
-//! paid and the status go up by evidence, never down, and no row is removed.
+//! [`reconcile`] is pure and total: it takes the facts of one invoice and Stripe's evidence, and returns a [`Plan`]
+//! for any input. It only increases: the amount paid and the status rise by evidence and never fall, and no row is
+//! deleted.
 
 mod booking;
 mod books;
@@ -25,22 +25,21 @@ use super::plan::Plan;
 use super::recheck::{HELD, Recheck};
 use super::rules::{Memory, OtherInvoices, Remembered, Rules};
 
-/// What the database says about one invoice, read under one lock.
+/// The facts about one invoice in the database, read under one lock.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts<'a> {
     pub(crate) invoice: &'a Invoice,
     pub(crate) rows: &'a [PaymentRow],
-    /// What earlier runs knew of this invoice's Stripe payments.
+    /// What earlier runs learned about this invoice's Stripe payments.
     pub(crate) memory: &'a Memory,
-    /// Other invoices in whose books one of the evidence's payments is, by what
-    /// people call them.
+    /// Other invoices that have one of the evidence's payments in their books, by the name that people use.
     pub(crate) other_invoices: &'a OtherInvoices,
     /// What of the evidence was asked for only because open issues of the invoice are
     /// about it.
     pub(crate) in_question: &'a [String],
     /// Whether the host's payments have a column for the refunded amount.
     pub(crate) has_refunded_column: bool,
-    /// A payment of this invoice was written a moment ago, under the same lock.
+    /// Whether a payment of this invoice was just written under the same lock.
     pub(crate) just_booked: bool,
     /// Seconds since 1970.
     pub(crate) now: i64,
@@ -65,37 +64,37 @@ impl Facts<'_> {
 /// in any order; an id of the invoice that is not among them was not asked
 /// for, and nothing is concluded from that.
 pub(crate) fn reconcile(facts: &Facts, evidence: &[Evidence], rules: &Rules) -> Plan {
-    decide(facts, evidence, rules, Outlook::Written)
+    decide(facts, evidence, rules, Application::Applied)
 }
 
-/// The same decision where it is not carried out: its issues are those of the invoice
-/// as the rows stand, so that who looks at the rows alone finds the same.
+/// Makes the plan for the case that it is not applied. Its issues are those of the current rows, so that a pass that
+/// reads only the rows finds the same ones.
 pub(crate) fn reconcile_unwritten(facts: &Facts, evidence: &[Evidence], rules: &Rules) -> Plan {
     let decided = reconcile(facts, evidence, rules);
-    let stands = decide(facts, evidence, rules, Outlook::Unwritten);
+    let current = decide(facts, evidence, rules, Application::NotApplied);
     let mut plan = Plan {
-        issues: stands.issues,
-        undecided: stands.undecided,
+        issues: current.issues,
+        undecided: current.undecided,
         ..decided
     };
     plan.note_unwritten();
     plan
 }
 
-/// Whether the changes are made.
+/// Whether the plan is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outlook {
-    Written,
-    Unwritten,
+enum Application {
+    Applied,
+    NotApplied,
 }
 
-fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, outlook: Outlook) -> Plan {
+fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Application) -> Plan {
     let mut draft = Draft::new(facts, evidence);
     match &facts.invoice.currency {
         Err(text) => {
             draft.issues.push(unreadable_currency(facts.invoice, text));
             draft.recheck = HELD;
-            // Nothing was decided, so nothing that is open is over.
+            // Nothing was decided, so no open issue is resolved.
             draft.plan.judged.clear();
             draft.plan.undecided.extend([
                 IssueKind::PaidWithoutPayment,
@@ -105,17 +104,17 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, outlook: Outlook)
             ]);
             draft.conclude_nothing_from_no_change();
         }
-        Ok(currency) => draft.decide(*currency, facts, evidence, rules, outlook),
+        Ok(currency) => draft.decide(*currency, facts, evidence, rules, application),
     }
     draft.finish()
 }
 
-/// The plan while it is being made.
+/// A plan under construction.
 struct Draft {
     plan: Plan,
     issues: Vec<Issue>,
     recheck: Recheck,
-    /// Refunds and disputes, by each id of the payment: memory, and evidence over it.
+    /// Refunds and disputes by each id of the payment: stored knowledge, overridden by evidence.
     known: BTreeMap<String, Remembered>,
     /// When Stripe received a payment, by each of its ids.
     received_at: BTreeMap<String, i64>,
@@ -152,11 +151,11 @@ impl Draft {
         facts: &Facts,
         evidence: &[Evidence],
         rules: &Rules,
-        outlook: Outlook,
+        application: Application,
     ) {
         let payments = merge_payments(evidence);
-        // All that Stripe says is known before any of it is booked: what of one payment
-        // went back bears on another.
+        // All evidence is recorded before any payment is booked, because the refund of one payment affects the
+        // decision about another.
         let receipts: Vec<Receipt> = payments
             .iter()
             .filter_map(|payment| self.judge_payment(payment, currency, facts, rules))
@@ -169,9 +168,9 @@ impl Draft {
             self.note_dispute(receipt, facts);
             self.book(receipt, facts, rules);
         }
-        let is_left = outlook == Outlook::Unwritten && !self.plan.payments.is_empty();
-        let after = if is_left {
-            // There is money, though not in the books.
+        let is_unwritten = application == Application::NotApplied && !self.plan.payments.is_empty();
+        let after = if is_unwritten {
+            // Money was received, but it is not booked.
             self.conclude_nothing_from_absence();
             facts.rows.to_vec()
         } else {
@@ -186,15 +185,14 @@ impl Draft {
         self.note_duplicates(&after, facts.invoice);
         self.note_unreadable_rows(&after, facts.invoice);
         if facts.invoice.status == InvoiceStatus::Closed {
-            // Nothing is to be done about it, and may be again.
+            // A closed invoice is not changed, but may be opened again.
             self.plan.unjudged.insert(IssueKind::RepairUndone);
         } else {
             self.judge_invoice(currency, facts, &after, rules);
         }
     }
 
-    /// An object that is not to be had, although the invoice or a row of its
-    /// refers to it.
+    /// Raises an issue about an object that cannot be read, if the invoice or one of its rows refers to it.
     fn note_absence(&mut self, finding: &Evidence, invoice: &Invoice, after: &[PaymentRow]) {
         let stores = |id: &str| invoice.stored_ids.iter().any(|own| own.trim() == id.trim());
         let has = |id: &str| after.iter().any(|row| row.ids.contains(id));
@@ -233,7 +231,7 @@ impl Draft {
         self.issues.push(issue);
     }
 
-    /// Where Stripe was not asked, nothing is concluded from the lack of money.
+    /// Leaves issues about missing money undecided if Stripe was not asked about an id of the invoice.
     fn note_unasked_ids(&mut self, after: &[PaymentRow], invoice: &Invoice) {
         let judged = &self.plan.judged;
         let unasked = invoice.stored_ids.iter().any(|id| {
@@ -246,14 +244,14 @@ impl Draft {
         }
     }
 
-    /// There may be money that this pass does not see.
+    /// Marks issues about missing money as undecided, because there may be money that this pass does not see.
     fn conclude_nothing_from_absence(&mut self) {
         self.plan
             .undecided
             .extend([IssueKind::PaidWithoutPayment, IssueKind::AmountMismatch]);
     }
 
-    /// What could not be judged is not changed, and may be once it can.
+    /// Marks issues about failed writes as undecided: a change that could not be decided now may be planned later.
     fn conclude_nothing_from_no_change(&mut self) {
         self.plan.unjudged.extend([
             IssueKind::ApplyFailed,
@@ -313,7 +311,7 @@ impl Draft {
         self.issues
             .sort_by_cached_key(|issue| (issue.kind, issue.object.clone(), wording(issue)));
         self.issues.dedup();
-        // One issue for one kind and object: the first, and the others in its words.
+        // One issue per kind and object: the first, with the content of the others.
         self.issues.dedup_by(|later, first| {
             let same = later.kind == first.kind && later.object == first.object;
             if same {
@@ -321,7 +319,7 @@ impl Draft {
             }
             same
         });
-        // What an issue says of a Stripe object may change on Stripe's side.
+        // The facts of an issue about a Stripe object may change at Stripe.
         if self.issues.iter().any(|issue| issue.object.is_some()) {
             self.recheck = self.recheck.sooner(HELD);
         }
@@ -333,7 +331,7 @@ impl Draft {
     }
 }
 
-/// All that an issue says, for an order that depends on nothing else.
+/// Returns the whole text of an issue, for a stable order.
 fn wording(issue: &Issue) -> (String, String) {
     (issue.summary.clone(), issue.evidence.to_string())
 }
@@ -350,7 +348,7 @@ fn unreadable_currency(invoice: &Invoice, text: &str) -> Issue {
     .with_evidence(json!({ "invoice_currency": text }))
 }
 
-/// Every id that a finding speaks about.
+/// Returns all ids that a finding is about.
 fn ids_of(finding: &Evidence) -> impl Iterator<Item = &str> {
     let asked_for = match finding {
         Evidence::Payment(_) => None,

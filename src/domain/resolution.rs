@@ -1,7 +1,7 @@
 //! Decides whether an open issue ends: only a pass that looked at the facts it rests on resolves it.
 //!
-//! Each kind rests on some facts: the rows alone, what Stripe says of one payment, or
-//! an attempt to write. A pass that did not look at those says nothing about the issue.
+//! Each kind depends on certain facts: the rows, Stripe's answer about a payment, or an attempt to write. A pass that
+//! did not examine these facts does not resolve the issue.
 
 use std::collections::BTreeSet;
 
@@ -12,27 +12,26 @@ use super::invoice::Invoice;
 use super::issue::IssueKind;
 use super::plan::Plan;
 
-/// An issue that is not resolved, as far as its end depends on it.
+/// The parts of an open issue that determine whether it ends.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenIssue {
     pub(crate) kind: IssueKind,
     pub(crate) object: Option<String>,
     pub(crate) evidence: Value,
-    /// Whether this pass found it again and nobody had settled these facts.
+    /// Whether this pass found it again with facts that no one has settled.
     pub(crate) is_refreshed: bool,
 }
 
-/// What a pass says of an issue.
+/// What a pass concludes about an open issue.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ending {
     Stays,
     Over,
-    /// It stays, but for these payments of [`ATTEMPTED`] alone.
+    /// It stays, but only for these payments of [`ATTEMPTED`].
     StaysFor(Vec<Value>),
 }
 
-/// In the evidence of an issue about writing: the payments that could not be written,
-/// each with all of its ids.
+/// The key in an issue's evidence for the payments that could not be written, each with all of its ids.
 pub(crate) const ATTEMPTED: &str = "attempted";
 
 /// Kinds that say of a payment what it is to its invoice, or what became of it. Where the
@@ -65,7 +64,7 @@ pub(crate) fn attempted(plan: &Plan) -> Value {
         .collect()
 }
 
-/// What the pass that made `plan` of `invoice` says of one of its open issues.
+/// Decides about one open issue of `invoice` after the pass that made `plan`.
 pub(crate) fn ending(issue: &OpenIssue, invoice: &Invoice, plan: &Plan) -> Ending {
     let is_found = plan
         .issues
@@ -73,7 +72,7 @@ pub(crate) fn ending(issue: &OpenIssue, invoice: &Invoice, plan: &Plan) -> Endin
         .any(|found| found.kind == issue.kind && found.object == issue.object);
     let over = |is_over| if is_over { Ending::Over } else { Ending::Stays };
     if is_found {
-        // Found, but with facts that somebody has settled: it is over.
+        // It was found with facts that someone has settled: it ends.
         if !issue.is_refreshed {
             return Ending::Over;
         }
@@ -88,11 +87,11 @@ pub(crate) fn ending(issue: &OpenIssue, invoice: &Invoice, plan: &Plan) -> Endin
     let was_answered = |id: &str| plan.judged.contains(id) && !plan.unclear.contains(id);
     let object = issue.object.as_deref();
     match issue.kind {
-        // The rows tell. What Stripe was not asked about is `undecided`.
+        // Depends on the rows alone. If Stripe was not asked about an id, the kind is `undecided`.
         IssueKind::PaidWithoutPayment | IssueKind::Overpaid | IssueKind::DuplicatePayment => {
             Ending::Over
         }
-        // The rows, or what Stripe says of the payment.
+        // Depends on the rows, or on Stripe's answer about the payment.
         IssueKind::AmountMismatch | IssueKind::CurrencyMismatch => {
             over(object.is_none_or(was_answered))
         }
@@ -103,7 +102,7 @@ pub(crate) fn ending(issue: &OpenIssue, invoice: &Invoice, plan: &Plan) -> Endin
         | IssueKind::PartiallyRefunded
         | IssueKind::Disputed
         | IssueKind::UnlinkedPayment => over(object.is_some_and(was_answered)),
-        // What is no id of Stripe's is asked about by nobody: it is in the invoice or not.
+        // A text that is not a Stripe id is never looked up: the issue ends when the invoice no longer stores it.
         IssueKind::StripeObjectMissing => over(object.is_some_and(|id| {
             let is_stored = || invoice.stored_ids.iter().any(|own| own.trim() == id.trim());
             was_answered(id) || StripeId::parse(id).is_none() && !is_stored()
@@ -119,7 +118,7 @@ pub(crate) fn ending(issue: &OpenIssue, invoice: &Invoice, plan: &Plan) -> Endin
             narrowed(issue, plan, Ending::Stays)
         }
         IssueKind::RepairUndone => over(is_made_again(issue, plan, was_answered)),
-        // They are about no invoice.
+        // These kinds are not about an invoice.
         IssueKind::StripeUnreachable
         | IssueKind::Misconfigured
         | IssueKind::WebhooksFailing
@@ -127,9 +126,9 @@ pub(crate) fn ending(issue: &OpenIssue, invoice: &Invoice, plan: &Plan) -> Endin
     }
 }
 
-/// The undone repair stands in the books, whoever put it there. That nothing would be
-/// written now is not enough: what keeps it away may go, and what was undone is never
-/// done again without a person's word.
+/// Returns whether the undone repair is in the books again, booked by this extension or by anyone else. That the plan
+/// has no change now is not enough: the reason may be temporary, and an undone repair is never repeated without a
+/// person's decision.
 fn is_made_again(issue: &OpenIssue, plan: &Plan, was_answered: impl Fn(&str) -> bool) -> bool {
     let payments = lists(&issue.evidence, "stripe_payments");
     if payments.is_empty() {
@@ -143,8 +142,8 @@ fn is_made_again(issue: &OpenIssue, plan: &Plan, was_answered: impl Fn(&str) -> 
     })
 }
 
-/// The payments that an issue about writing still stands for: those that this pass
-/// does not know of, and those that it wanted to write and did not.
+/// Returns the payments for which an issue about writing remains: those that this pass has no evidence for, and those
+/// that it planned to write and did not.
 fn left_of(issue: &OpenIssue, plan: &Plan) -> Vec<Vec<String>> {
     let mut attempts = attempts(issue);
     attempts.retain(|ids| {
@@ -166,7 +165,7 @@ fn attempts(issue: &OpenIssue) -> Vec<Vec<String>> {
     if issue.evidence.get(ATTEMPTED).is_some() {
         return lists(&issue.evidence, ATTEMPTED);
     }
-    // Issues of 0.1.0 name what was to be inserted, and else a row of the host's.
+    // Issues of version 0.1.0 list inserted payments, or else a row of the application.
     let wanted = issue.evidence.pointer("/wanted/payments");
     let wanted = wanted.and_then(Value::as_array).into_iter().flatten();
     let inserted = wanted.filter_map(|payment| payment.get("insert")?.as_str());

@@ -8,27 +8,27 @@ use super::invoice::InvoiceStatus;
 use super::money::AmountUnit;
 use super::payment::PaymentStatus;
 
-/// What the settings say, as far as deciding needs it.
+/// The settings that decisions depend on.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
-    /// The mode of the key in use; `None` where it does not tell.
+    /// The mode of the key in use; `None` if it is unknown.
     pub(crate) livemode: Option<bool>,
     pub(crate) invoice_words: InvoiceWords,
     pub(crate) payment_words: PaymentWords,
     pub(crate) gratuity_unit: AmountUnit,
 }
 
-/// The host's words for an invoice's status.
+/// The application's words for an invoice's status.
 #[derive(Clone, Debug)]
 pub(crate) struct InvoiceWords {
     pub(crate) paid: String,
-    /// `None`: the host has no word for it, and the status stays as it is.
+    /// `None` if the application has no word for it; the status then stays unchanged.
     pub(crate) partial: Option<String>,
     pub(crate) closed: Vec<String>,
 }
 
 impl InvoiceWords {
-    /// Any word that is not named is open.
+    /// Returns the meaning of a word; a word that is not listed means open.
     pub(crate) fn class(&self, word: &str) -> InvoiceStatus {
         if word == self.paid {
             InvoiceStatus::Paid
@@ -42,7 +42,7 @@ impl InvoiceWords {
     }
 }
 
-/// The host's words for a payment's status.
+/// The application's words for a payment's status.
 #[derive(Clone, Debug)]
 pub(crate) struct PaymentWords {
     pub(crate) paid: String,
@@ -66,7 +66,7 @@ impl PaymentWords {
         }
     }
 
-    /// The word to write for a status; `None` where the host has none.
+    /// Returns the word for a status; `None` if the application has none.
     pub(crate) fn word(&self, status: PaymentStatus) -> Option<&str> {
         match status {
             PaymentStatus::Paid => Some(&self.paid),
@@ -77,14 +77,13 @@ impl PaymentWords {
     }
 }
 
-/// What earlier runs knew of a Stripe payment, by each of its ids: enough to
-/// decide from the host's tables alone without forgetting a refund that they
-/// have no column for.
+/// What earlier runs learned about Stripe payments, by each of their ids. With it, a decision from the tables alone
+/// does not forget a refund for which they have no column.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Memory(pub(crate) BTreeMap<String, Remembered>);
 
 impl Memory {
-    /// What is known of a payment.
+    /// Returns what is known about a payment.
     pub(crate) fn of(&self, ids: &PaymentIds) -> Option<&Remembered> {
         [&ids.intent, &ids.session, &ids.charge]
             .into_iter()
@@ -92,14 +91,13 @@ impl Memory {
             .find_map(|id| self.0.get(id))
     }
 
-    /// Whether an answer is older than what is known of its payment: it must not undo
-    /// what came since.
+    /// Returns whether an answer is older than what is known about its payment. Such an answer must not be used.
     pub(crate) fn outdates(&self, payment: &StripePayment) -> bool {
         self.of(&payment.ids)
             .is_some_and(|known| known.as_of > payment.as_of)
     }
 
-    /// Keeps what came last of one payment.
+    /// Stores an entry unless a newer one is known.
     pub(crate) fn keep_latest(&mut self, id: String, remembered: Remembered) {
         let known = self.0.get(&id);
         if known.is_none_or(|known| known.as_of <= remembered.as_of) {
@@ -138,14 +136,14 @@ impl OtherInvoices {
     }
 }
 
-/// One remembered payment.
+/// What is known about one payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Remembered {
-    /// When the answer was asked for, microseconds since 1970.
+    /// When the answer was requested, in microseconds since 1970.
     pub(crate) as_of: i64,
-    /// Stripe's smallest unit.
+    /// In Stripe's smallest unit.
     pub(crate) received: i64,
-    /// Stripe's smallest unit.
+    /// In Stripe's smallest unit.
     pub(crate) refunded: i64,
     pub(crate) dispute: Option<Dispute>,
 }

@@ -13,8 +13,7 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
 pub(crate) use refusal::Refusal;
 use refusal::{Texts, raise_without_statement};
 
-/// A text setting that only superusers may read and set, with a rule for its
-/// values.
+/// A text setting that only superusers may read and set, with a check of its values.
 pub(crate) trait TextSetting {
     const NAME: &'static CStr;
     const SHORT_DESCRIPTION: &'static CStr;
@@ -22,58 +21,56 @@ pub(crate) trait TextSetting {
 
     fn variable() -> &'static GucSetting<Option<CString>>;
 
-    /// The present value, trimmed; empty where it is not set.
+    /// Returns the current value, trimmed; the empty string if it is not set.
     fn value() -> String {
         let value = Self::variable().get();
         value.map_or_else(String::new, |text| text.to_string_lossy().trim().to_owned())
     }
 
-    /// Whether `value` may be taken from where it came. Must not touch the
-    /// database: it is asked in the postmaster, too.
-    fn judge(value: &str, arrival: Arrival) -> Result<(), Refusal>;
+    /// Checks whether `value` may be accepted from `source`. Must not access the database: check hooks run in the
+    /// postmaster, too.
+    fn check(value: &str, source: ValueSource) -> Result<(), Refusal>;
 
-    /// Whether the setting may hold a secret. It is then left out of pg_settings
-    /// and SHOW ALL: pg_settings.reset_val is read past the show hook.
+    /// Whether the setting may hold a secret. Such a setting is left out of pg_settings and SHOW ALL, because
+    /// pg_settings.reset_val does not go through the show hook.
     const HOLDS_SECRET: bool = false;
 
-    /// Whether SHOW prints [`MASK`] in place of `value`.
+    /// Returns whether SHOW prints [`MASK`] instead of `value`.
     fn is_masked(_value: &CStr) -> bool {
         false
     }
 }
 
-/// What stands for a value that is not shown.
+/// What SHOW prints for a value that is masked.
 pub(crate) const MASK: &CStr = c"********";
 
-/// Where a setting's value comes from, as far as the rules tell them apart.
+/// Where a setting's value comes from, as far as checks distinguish it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    /// The built-in default, and what the configuration files or the command line
-    /// said when the library was loaded.
+pub(crate) enum ValueSource {
+    /// The built-in default, or a configuration file or the command line when the library was loaded.
     Start,
-    /// A configuration file that was read again and says something else than at
-    /// the start. PostgreSQL writes such a value into the server's log
-    /// (`ProcessConfigFileInternal` in guc.c).
+    /// A configuration file that was reloaded and has another value than at the start. PostgreSQL writes such a value
+    /// into the server's log (`ProcessConfigFileInternal` in guc.c).
     Reload,
-    /// An SQL statement: SET, set_config, ALTER DATABASE, ALTER ROLE, ALTER
-    /// SYSTEM, a function's SET clause. Logged and seen in pg_stat_activity.
+    /// An SQL statement: SET, set_config, ALTER DATABASE, ALTER ROLE, ALTER SYSTEM, or a function's SET clause.
+    /// Statements are logged and visible in pg_stat_activity.
     Statement,
-    /// What ALTER DATABASE or ALTER ROLE left in a catalog that every role reads.
+    /// The catalog that stores what ALTER DATABASE or ALTER ROLE set; every role can read it.
     Catalog,
     /// The client's startup packet.
     Client,
 }
 
-/// Set while `_PG_init` defines the settings: values that were there before are
-/// tried then, and an error in the middle of loading would leave half a library.
+/// True while `_PG_init` defines the settings. Values that were set before are checked then, and an error would leave
+/// the library half loaded.
 static IS_DEFINING: AtomicBool = AtomicBool::new(false);
 static IS_PRELOADED: AtomicBool = AtomicBool::new(false);
 
-/// What the settings that hold secrets were when the server started, by name.
-/// Every reload, and every parallel worker, offers these values again.
+/// The values of settings that hold secrets when the server started, by name. Every reload and every parallel worker
+/// checks these values again.
 static STARTED_WITH: Mutex<Vec<(&CStr, CString)>> = Mutex::new(Vec::new());
 
-/// Runs `define`, which defines all settings; from `_PG_init` only.
+/// Runs `define`, which defines all settings. Called from `_PG_init` only.
 pub(crate) fn define_settings(prefix: &'static CStr, define: impl FnOnce()) {
     // SAFETY: a plain read of the backend's state.
     let is_preloading = unsafe { pg_sys::process_shared_preload_libraries_in_progress };
@@ -81,20 +78,19 @@ pub(crate) fn define_settings(prefix: &'static CStr, define: impl FnOnce()) {
     IS_DEFINING.store(true, Ordering::Relaxed);
     define();
     IS_DEFINING.store(false, Ordering::Relaxed);
-    // SAFETY: `prefix` is a constant C string; placeholders that nobody defined
-    // are dropped with a WARNING, which finds misspelt settings.
+    // SAFETY: `prefix` is a constant C string. Placeholders with this prefix that no setting was defined for are
+    // dropped with a WARNING, which reports misspelt settings.
     unsafe { pg_sys::MarkGUCPrefixReserved(prefix.as_ptr()) };
 }
 
-/// Whether the library came with shared_preload_libraries. Otherwise its settings
-/// are placeholders in every session that has not loaded it, and any role reads
-/// those.
+/// Returns whether the library was loaded by shared_preload_libraries. Otherwise, in sessions that have not loaded
+/// it, its settings are placeholders, which any role can read.
 pub(crate) fn is_preloaded() -> bool {
     IS_PRELOADED.load(Ordering::Relaxed)
 }
 
 pub(crate) fn define_text<S: TextSetting>() {
-    // SAFETY: the hooks below are guarded: no panic of Rust leaves them.
+    // SAFETY: the hooks are guarded, so no Rust panic leaves them.
     unsafe {
         GucRegistry::define_string_guc_with_hooks(
             S::NAME,
@@ -108,7 +104,7 @@ pub(crate) fn define_text<S: TextSetting>() {
             Some(show_text::<S>),
         );
     }
-    remember_start::<S>();
+    record_start_value::<S>();
 }
 
 fn flags_of<S: TextSetting>() -> GucFlags {
@@ -119,15 +115,15 @@ fn flags_of<S: TextSetting>() -> GucFlags {
     }
 }
 
-/// The check hook (`call_string_check_hook` in guc.c). Where it refuses without a
-/// message of its own PostgreSQL's message quotes the value, so it always gives one.
+/// The check hook (`call_string_check_hook` in guc.c). It always gives a message, because PostgreSQL's default
+/// message quotes the value.
 unsafe extern "C-unwind" fn check_text<S: TextSetting>(
     new_value: *mut *mut c_char,
     _extra: *mut *mut c_void,
     source: pg_sys::GucSource::Type,
 ) -> bool {
-    // SAFETY: PostgreSQL passes a place that holds null or a C string. The guard
-    // turns panics into errors, and nothing with a destructor is left behind it.
+    // SAFETY: PostgreSQL passes a pointer to null or to a C string. The guard turns panics into errors; no value with
+    // a destructor is alive when `raise_without_statement` leaves by longjmp.
     unsafe {
         let refusal = pgrx_extern_c_guard(|| refusal_of::<S>(*new_value, source));
         let Some(refusal) = refusal else { return true };
@@ -136,7 +132,7 @@ unsafe extern "C-unwind" fn check_text<S: TextSetting>(
         if refusal.hides_statement && raises_errors(source) {
             raise_without_statement(&texts);
         }
-        pgrx_extern_c_guard(|| texts.hand_over());
+        pgrx_extern_c_guard(|| texts.pass_to_guc());
         false
     }
 }
@@ -151,7 +147,7 @@ unsafe fn refusal_of<S: TextSetting>(
     // SAFETY: not null, so a C string (see `check_text`).
     let value = unsafe { CStr::from_ptr(value) };
     match value.to_str() {
-        Ok(text) => S::judge(text, arrival_of::<S>(value, source)).err(),
+        Ok(text) => S::check(text, value_source_of::<S>(value, source)).err(),
         Err(_) => Some(Refusal {
             reason: "must be UTF-8",
             detail: c"The value holds bytes that are not UTF-8.",
@@ -161,19 +157,19 @@ unsafe fn refusal_of<S: TextSetting>(
     }
 }
 
-fn arrival_of<S: TextSetting>(value: &CStr, source: pg_sys::GucSource::Type) -> Arrival {
+fn value_source_of<S: TextSetting>(value: &CStr, source: pg_sys::GucSource::Type) -> ValueSource {
     use pg_sys::GucSource::*;
     match source {
-        _ if is_statement(source) => Arrival::Statement,
-        PGC_S_GLOBAL | PGC_S_DATABASE | PGC_S_USER | PGC_S_DATABASE_USER => Arrival::Catalog,
-        PGC_S_CLIENT => Arrival::Client,
-        PGC_S_FILE if !is_defining() && !server_started_with::<S>(value) => Arrival::Reload,
-        _ => Arrival::Start,
+        _ if is_statement(source) => ValueSource::Statement,
+        PGC_S_GLOBAL | PGC_S_DATABASE | PGC_S_USER | PGC_S_DATABASE_USER => ValueSource::Catalog,
+        PGC_S_CLIENT => ValueSource::Client,
+        PGC_S_FILE if !is_defining() && !server_started_with::<S>(value) => ValueSource::Reload,
+        _ => ValueSource::Start,
     }
 }
 
-/// Whether the value comes from a statement. ALTER SYSTEM has its value checked
-/// as if it came from a file, but files are read between statements.
+/// Returns whether the value comes from a statement. ALTER SYSTEM checks its value with the source PGC_S_FILE, but
+/// configuration files are only read between statements.
 fn is_statement(source: pg_sys::GucSource::Type) -> bool {
     use pg_sys::GucSource::*;
     match source {
@@ -187,7 +183,7 @@ fn is_defining() -> bool {
     IS_DEFINING.load(Ordering::Relaxed)
 }
 
-fn remember_start<S: TextSetting>() {
+fn record_start_value<S: TextSetting>() {
     if S::HOLDS_SECRET
         && is_preloaded()
         && let Some(value) = S::variable().get()
@@ -206,24 +202,22 @@ fn started_with() -> MutexGuard<'static, Vec<(&'static CStr, CString)>> {
     STARTED_WITH.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether a client's statement is being executed.
+/// Returns whether a client's statement is being executed.
 fn is_in_statement() -> bool {
     // SAFETY: plain reads of the backend's state.
     unsafe { pg_sys::IsUnderPostmaster && !pg_sys::debug_query_string.is_null() }
 }
 
-/// Whether guc.c answers a refusal of a value from `source` with an ERROR, so
-/// that the hook may raise it in its place. At start, at reload and for what
-/// catalogs hold it only warns.
+/// Returns whether guc.c raises an ERROR if a value from `source` is refused, so that the hook may raise its own
+/// instead. At start, at reload and for values stored in catalogs, guc.c only warns.
 fn raises_errors(source: pg_sys::GucSource::Type) -> bool {
     is_statement(source) && !is_defining()
 }
 
-/// The show hook. It answers with the value itself or a constant, both of which
-/// outlive the call.
+/// The show hook. It returns the value itself or a constant; both outlive the call.
 unsafe extern "C-unwind" fn show_text<S: TextSetting>() -> *const c_char {
-    // SAFETY: the variable holds null or a C string that guc.c owns. (pgrx's
-    // `get` would hand out a copy, which could not be returned.)
+    // SAFETY: the variable holds null or a C string that guc.c owns. (pgrx's `get` returns a copy, which would be
+    // freed too early.)
     unsafe {
         pgrx_extern_c_guard(|| {
             let value: *const c_char = *S::variable().as_ptr();

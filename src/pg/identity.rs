@@ -15,7 +15,7 @@ use super::portals::Portals;
 /// LISTEN, temporary objects, deferred triggers. What was done to settings ends here, and
 /// other cursors that were opened are closed.
 ///
-/// The former identity is back when this returns and when it unwinds.
+/// The former identity is restored when this returns and when it unwinds.
 pub(crate) fn as_table_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) -> T {
     const RESTRICTED: u32 = pg_sys::SECURITY_LOCAL_USERID_CHANGE
         | pg_sys::SECURITY_RESTRICTED_OPERATION
@@ -35,7 +35,7 @@ pub(crate) fn as_table_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) ->
     })
 }
 
-/// Runs `work` as in a SECURITY DEFINER function of `definer`: for code of our own only.
+/// Runs `work` as in a SECURITY DEFINER function of `definer`. For this extension's own code only.
 pub(super) fn as_definer<T>(definer: pg_sys::Oid, work: impl FnOnce() -> T) -> T {
     let former = Identity::now();
     let _restored_on_drop = RestoreIdentity(former);
@@ -43,8 +43,7 @@ pub(super) fn as_definer<T>(definer: pg_sys::Oid, work: impl FnOnce() -> T) -> T
     work()
 }
 
-/// Runs `work` as the session's role, without restriction: what the end of the caller's
-/// transaction would do as this role.
+/// Runs `work` as the session's role without restriction, as at the end of the caller's transaction.
 pub(crate) fn as_outer_role<T>(work: impl FnOnce() -> T) -> T {
     let _restored_on_drop = RestoreIdentity(Identity::now());
     Identity {
@@ -56,10 +55,9 @@ pub(crate) fn as_outer_role<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Does `work` and puts back what settings it changed, those of the session too
-/// (`set_config(…, false)`), as PostgreSQL does after it called functions of indexes
-/// (`index_build` in index.c): who owns a table has no say in what the caller's next
-/// statements mean.
+/// Runs `work` and restores the settings it changed, also those changed for the session (`set_config(…, false)`), as
+/// PostgreSQL does after it calls index functions (`index_build` in index.c). Otherwise a table's owner could change
+/// what the caller's next statements mean.
 pub(crate) fn keeping_settings<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: opens a level, which is closed when this is dropped.
     let _put_back_on_drop = SettingsLevel(unsafe { pg_sys::NewGUCNestLevel() });
@@ -97,27 +95,27 @@ pub(crate) fn set_search_path(path: &CStr) {
     }
 }
 
-/// The role that runs the session, after SET ROLE and before any SECURITY
-/// DEFINER function: the caller, where `current_user` would name the definer.
+/// Returns the role of the session, after SET ROLE and before any SECURITY DEFINER function: the caller, where
+/// `current_user` would return the definer.
 pub(crate) fn outer_role() -> String {
     // SAFETY: a plain read of the backend's state.
     role_name(unsafe { pg_sys::GetOuterUserId() })
 }
 
-/// The role whose rights hold now: inside a SECURITY DEFINER function its owner.
+/// Returns the role whose rights apply now: inside a SECURITY DEFINER function, its owner.
 #[cfg(any(test, feature = "pg_test"))]
 pub(crate) fn current_role_name() -> String {
     // SAFETY: a plain read of the backend's state.
     role_name(unsafe { pg_sys::GetUserId() })
 }
 
-/// Whether somebody is called for who was named by a token: PostgREST, and others like
-/// it, put its claims into settings of the transaction.
+/// Returns whether the call is made for a user who was identified by a token. PostgREST and similar services store
+/// the token's claims in settings of the transaction.
 pub(crate) fn is_rpc() -> bool {
     is_http_request() || is_set(c"request.jwt.claims")
 }
 
-/// Whether PostgREST calls, which answers with the HTTP status that an error names.
+/// Returns whether PostgREST calls; it answers with the HTTP status that an error names.
 /// Source: <https://docs.postgrest.org/en/stable/references/transactions.html#request-headers-cookies-and-jwt-claims>.
 pub(crate) fn is_http_request() -> bool {
     is_set(c"request.headers") || is_set(c"request.method")
@@ -130,38 +128,36 @@ pub(crate) fn search_path_of_the_session() -> CString {
         .to_owned()
 }
 
-/// Whether this setting, which anybody may make up, has a value.
+/// Returns whether a custom setting, which any role may set, has a value.
 fn is_set(name: &CStr) -> bool {
-    const MISSING_IS_FINE: bool = true;
-    const WHOEVER_ASKS: bool = false;
-    // SAFETY: returns null or a C string that stays until the setting changes.
-    let value = unsafe { pg_sys::GetConfigOption(name.as_ptr(), MISSING_IS_FINE, WHOEVER_ASKS) };
+    const MISSING_OK: bool = true;
+    const RESTRICT_PRIVILEGED: bool = false;
+    // SAFETY: returns null or a C string that is valid until the setting changes.
+    let value = unsafe { pg_sys::GetConfigOption(name.as_ptr(), MISSING_OK, RESTRICT_PRIVILEGED) };
     // SAFETY: as above; one byte of it is read.
     !value.is_null() && unsafe { *value } != 0
 }
 
-/// Whether this transaction has written anything yet, or locked a row.
+/// Returns whether this transaction has written anything or locked a row.
 pub(crate) fn transaction_has_written() -> bool {
     // SAFETY: a plain read of the backend's state.
     unsafe { pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId }
 }
 
-/// Whether every statement of this transaction sees what the first one saw
-/// (REPEATABLE READ and SERIALIZABLE). Where it does, reading a row again after
-/// locking it does not show what others committed meanwhile.
+/// Returns whether all statements of this transaction use one snapshot (REPEATABLE READ and SERIALIZABLE). If so,
+/// reading a row again after locking it does not show what others committed in the meantime.
 pub(crate) fn transaction_keeps_one_snapshot() -> bool {
     // SAFETY: a plain read of the backend's state.
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as c_int }
 }
 
-/// The operating system's user that the server runs as; files that hold secrets
-/// must belong to it.
+/// Returns the operating system user that the server runs as. Files with secrets must belong to it.
 pub(crate) fn server_user_id() -> u32 {
     // SAFETY: geteuid always succeeds and touches no memory.
     unsafe { libc::geteuid() }
 }
 
-/// A role, and what may be done while it acts.
+/// A role and the security context in which it acts.
 #[derive(Clone, Copy)]
 pub(super) struct Identity {
     user: pg_sys::Oid,
@@ -172,7 +168,7 @@ impl Identity {
     pub(super) fn now() -> Self {
         let mut user = pg_sys::InvalidOid;
         let mut security_context = 0;
-        // SAFETY: writes to the two places it is given.
+        // SAFETY: writes to the two variables it is given.
         unsafe { pg_sys::GetUserIdAndSecContext(&raw mut user, &raw mut security_context) };
         Self {
             user,
@@ -180,7 +176,7 @@ impl Identity {
         }
     }
 
-    /// `user` as in a SECURITY DEFINER function of theirs that this one calls.
+    /// Returns `user` with the context of a SECURITY DEFINER function of that user, called from this identity.
     pub(super) fn definer(self, user: pg_sys::Oid) -> Self {
         Self {
             user,
@@ -189,8 +185,8 @@ impl Identity {
     }
 
     pub(super) fn assume(self) {
-        // SAFETY: only sets two globals; it cannot fail, and the end of a
-        // (sub)transaction puts back what held at its beginning.
+        // SAFETY: only sets two globals and cannot fail; the end of a (sub)transaction restores the values at its
+        // start.
         unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.security_context) };
     }
 }
@@ -203,12 +199,12 @@ impl Drop for RestoreIdentity {
     }
 }
 
-/// A role's name, or its number where the role was dropped meanwhile.
+/// Returns a role's name, or its OID if the role was dropped in the meantime.
 fn role_name(role: pg_sys::Oid) -> String {
-    const MISSING_IS_FINE: bool = true;
+    const MISSING_OK: bool = true;
     // SAFETY: returns null or a palloc'd C string, which is copied and freed.
     unsafe {
-        let name = pg_sys::GetUserNameFromId(role, MISSING_IS_FINE);
+        let name = pg_sys::GetUserNameFromId(role, MISSING_OK);
         if name.is_null() {
             return role.to_u32().to_string();
         }

@@ -26,8 +26,8 @@ pub(crate) use transactions::{LOCK_PATIENCE, Transactions, with_lock_patience};
 pub(crate) use triggers::Postponed;
 pub(crate) use workers::{Running, Step, run_on_threads, start_on_threads, waited_for_threads};
 
-/// For long work of our own between two calls of PostgreSQL: where the statement was
-/// cancelled or timed out, or the server shuts down, it ends here.
+/// For long computations between two calls of PostgreSQL: raises the error if the statement was canceled or timed
+/// out, or the server shuts down.
 pub(crate) fn check_for_interrupts() {
     pgrx::check_for_interrupts!();
 }

@@ -9,21 +9,21 @@ use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportWithLevel};
 use pgrx::prelude::PgLogLevel;
 
-/// An error with an SQLSTATE, kept as a value until somebody decides whether it
-/// ends the statement ([`Problem::raise`]) or becomes an issue on one invoice.
+/// An error with an SQLSTATE, kept as a value until the caller decides whether it ends the statement
+/// ([`Problem::raise`]) or becomes an issue of one invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     sqlstate: SqlState,
     message: String,
     detail: Option<String>,
     hint: Option<String>,
-    /// Boxed because most problems have no place and every `Result` carries one.
-    place: Option<Box<Place>>,
+    /// Boxed because most problems name no object, and every `Result` has room for one.
+    object: Option<Box<ErrorObject>>,
 }
 
 /// The database object that an error of PostgreSQL names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct ErrorObject {
     pub(crate) schema: Option<String>,
     pub(crate) table: Option<String>,
     pub(crate) column: Option<String>,
@@ -31,35 +31,35 @@ pub(crate) struct Place {
 }
 
 impl Problem {
-    /// `message` follows PostgreSQL's style: lower case, short, no full stop.
+    /// Creates a problem. `message` follows PostgreSQL's style: lower case, short, no full stop.
     pub(crate) fn new(code: PgSqlErrorCode, message: impl Into<String>) -> Self {
         Self {
             sqlstate: SqlState::unpack(code as i32),
             message: message.into(),
             detail: None,
             hint: None,
-            place: None,
+            object: None,
         }
     }
 
-    /// The facts, as whole sentences.
+    /// Sets the DETAIL: facts, in complete sentences.
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// What to do about it, as whole sentences.
+    /// Sets the HINT: what to do, in complete sentences.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The five characters of the SQLSTATE, such as `23505`.
+    /// Returns the SQLSTATE, five characters such as `23505`.
     pub(crate) fn sqlstate_text(&self) -> &str {
         self.sqlstate.as_str()
     }
 
-    /// Whether this is the condition `code`.
+    /// Returns whether the SQLSTATE is `code`.
     pub(crate) fn is(&self, code: PgSqlErrorCode) -> bool {
         self.sqlstate == SqlState::unpack(code as i32)
     }
@@ -76,31 +76,30 @@ impl Problem {
         self.hint.as_deref()
     }
 
-    /// The violated constraint, where PostgreSQL named one.
+    /// Returns the violated constraint, if PostgreSQL named one.
     pub(crate) fn constraint(&self) -> Option<&str> {
-        self.place.as_ref()?.constraint.as_deref()
+        self.object.as_ref()?.constraint.as_deref()
     }
 
-    /// The schema of [`Problem::table`].
+    /// Returns the schema of [`Problem::table`].
     pub(crate) fn schema(&self) -> Option<&str> {
-        self.place.as_ref()?.schema.as_deref()
+        self.object.as_ref()?.schema.as_deref()
     }
 
-    /// The table that the error is about, where PostgreSQL named one.
+    /// Returns the table that the error is about, if PostgreSQL named one.
     pub(crate) fn table(&self) -> Option<&str> {
-        self.place.as_ref()?.table.as_deref()
+        self.object.as_ref()?.table.as_deref()
     }
 
-    /// The column that the error is about, where PostgreSQL named one.
+    /// Returns the column that the error is about, if PostgreSQL named one.
     pub(crate) fn column(&self) -> Option<&str> {
-        self.place.as_ref()?.column.as_deref()
+        self.object.as_ref()?.column.as_deref()
     }
 
     /// Ends the statement with this error, unwinding first.
     ///
-    /// pgrx raises only the conditions in PostgreSQL's own list, and no
-    /// constraint name. A condition invented by the application's triggers is
-    /// therefore raised as `P0001` with its code in the detail.
+    /// pgrx raises only conditions in PostgreSQL's own list, and no constraint name. A condition that the
+    /// application's triggers define is therefore raised as `P0001` with its SQLSTATE in the detail.
     #[track_caller]
     pub(crate) fn raise(self) -> ! {
         let code = PgSqlErrorCode::from(self.sqlstate.pack());
@@ -116,36 +115,35 @@ impl Problem {
             (PgSqlErrorCode::ERRCODE_RAISE_EXCEPTION, Some(detail))
         };
 
-        let mut report = ErrorReport::new(code, for_c(self.message), "invoice_sync");
+        let mut report = ErrorReport::new(code, without_nul(self.message), "invoice_sync");
         if let Some(detail) = detail {
-            report = report.set_detail(for_c(detail));
+            report = report.set_detail(without_nul(detail));
         }
         if let Some(hint) = self.hint {
-            report = report.set_hint(for_c(hint));
+            report = report.set_hint(without_nul(hint));
         }
         report.report(PgLogLevel::ERROR);
         unreachable!("an ERROR was reported and execution went on")
     }
 
-    /// The same with an SQLSTATE that PostgreSQL's own list does not have. To be used
-    /// only where no Rust code catches what unwinds: the function that PostgreSQL called.
+    /// As [`Problem::raise`], with an SQLSTATE that is not in PostgreSQL's own list. Only for the function that
+    /// PostgreSQL called, where no Rust code catches the error.
     #[track_caller]
     pub(crate) fn raise_as(self, sqlstate: [u8; 5]) -> ! {
         override_code(SqlState(sqlstate).pack());
         self.raise()
     }
 
-    /// Adds what pgrx drops from a caught error: the exact SQLSTATE and the
-    /// objects that it names.
-    pub(super) fn with_diagnostics(mut self, packed_sqlstate: i32, place: Place) -> Self {
+    /// Adds what pgrx drops from a caught error: the exact SQLSTATE and the objects that it names.
+    pub(super) fn with_diagnostics(mut self, packed_sqlstate: i32, object: ErrorObject) -> Self {
         self.sqlstate = SqlState::unpack(packed_sqlstate);
-        self.place = (place != Place::default()).then(|| Box::new(place));
+        self.object = (object != ErrorObject::default()).then(|| Box::new(object));
         self
     }
 }
 
 impl fmt::Display for Problem {
-    /// The message with its SQLSTATE; detail and hint have their own columns.
+    /// Writes the message with its SQLSTATE; detail and hint are stored separately.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (SQLSTATE {})", self.message, self.sqlstate_text())
     }
@@ -160,7 +158,7 @@ impl From<&ErrorReportWithLevel> for Problem {
             message: report.message().to_owned(),
             detail: report.detail().map(str::to_owned),
             hint: report.hint().map(str::to_owned),
-            place: None,
+            object: None,
         }
     }
 }
@@ -183,18 +181,17 @@ impl From<&CaughtError> for Problem {
     }
 }
 
-/// What SPI itself complains about (a wrong column number, a type that does not
-/// fit) is a mistake in this extension or in the mapping of the host's columns.
+/// An error of SPI itself (a wrong column number, a type that does not fit) is a bug in this extension or a mistake
+/// in the mapping of the application's columns.
 impl From<pgrx::spi::SpiError> for Problem {
     fn from(error: pgrx::spi::SpiError) -> Self {
         Self::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, error.to_string())
     }
 }
 
-/// Gives the error that is raised next another code, while PostgreSQL puts it
-/// together: that is when it asks what the context was, and a callback may still
-/// change the error. Whoever catches an error in C, or ends the statement for it,
-/// puts the stack of callbacks back to what it was.
+/// Changes the SQLSTATE of the error that is raised next. It pushes an error context callback, which errfinish()
+/// calls while it builds the error and which may still change it. Code that catches the error in C, or ends the
+/// statement, restores the stack of callbacks.
 fn override_code(packed: i32) {
     unsafe extern "C-unwind" {
         fn errcode(sqlerrcode: c_int) -> c_int;
@@ -202,8 +199,7 @@ fn override_code(packed: i32) {
 
     #[pgrx::pg_guard]
     unsafe extern "C-unwind" fn set_code(packed: *mut c_void) {
-        // SAFETY: called by errfinish(), when there is an error to change; it only
-        // writes a field of it.
+        // SAFETY: called by errfinish() with an error on its stack; only writes a field of it.
         unsafe { errcode(packed.addr() as c_int) };
     }
 
@@ -215,10 +211,10 @@ fn override_code(packed: i32) {
                 arg: ptr::null_mut(),
             }) };
     }
-    CALLBACK.with(|place| {
-        let callback = place.get();
-        // SAFETY: on the backend's only thread, for whose life the place stays. It is
-        // not on the stack already: an error between then and now took it off.
+    CALLBACK.with(|cell| {
+        let callback = cell.get();
+        // SAFETY: on the backend's only thread, for whose life the cell exists. If the callback is still on top of
+        // the stack, it is not linked again; a callback further down was removed by the error since then.
         unsafe {
             if pg_sys::error_context_stack != callback {
                 (*callback).previous = pg_sys::error_context_stack;
@@ -230,13 +226,13 @@ fn override_code(packed: i32) {
     });
 }
 
-/// Lets no error carry a backtrace of Rust's: pgrx puts one into the DETAIL of every error that passes through Rust where
-/// the server's environment has RUST_BACKTRACE. Whether there are backtraces is asked once for all of this library, so
-/// it is asked here, and the environment is left as it was. To be called from `_PG_init`.
+/// Prevents Rust backtraces in errors: if RUST_BACKTRACE is set in the server's environment, pgrx adds one to the
+/// DETAIL of every error that passes through Rust. Rust's library reads the variable once per copy of the library, so
+/// this makes it read it here with backtraces off, and restores the environment. Called from `_PG_init`.
 pub(crate) fn keep_backtraces_out() {
     const VARIABLE: &str = "RUST_LIB_BACKTRACE";
     let before = std::env::var_os(VARIABLE);
-    // SAFETY: the library is loaded by a process with one thread.
+    // SAFETY: the process that loads the library has one thread.
     unsafe {
         std::env::set_var(VARIABLE, "0");
         drop(std::backtrace::Backtrace::capture());
@@ -247,8 +243,8 @@ pub(crate) fn keep_backtraces_out() {
     }
 }
 
-/// A C string ends at its first NUL, so none may be inside.
-fn for_c(text: String) -> String {
+/// Removes NULs, because a C string ends at its first NUL.
+fn without_nul(text: String) -> String {
     if text.contains('\0') {
         text.replace('\0', "")
     } else {
@@ -261,8 +257,8 @@ fn for_c(text: String) -> String {
 struct SqlState([u8; 5]);
 
 impl SqlState {
-    /// The inverse of PostgreSQL's MAKE_SQLSTATE (utils/elog.h): six bits a
-    /// character, the first in the lowest bits.
+    /// The inverse of PostgreSQL's MAKE_SQLSTATE (utils/elog.h): six bits per character, the first in the lowest
+    /// bits.
     fn unpack(packed: i32) -> Self {
         Self(std::array::from_fn(|position| {
             ((packed >> (6 * position)) & 0x3f) as u8 + b'0'

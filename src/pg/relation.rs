@@ -9,24 +9,24 @@ use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
 use super::problem::Problem;
 
-/// A table as it was when it was looked up.
+/// A table as it was at lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Relation {
     pub(crate) oid: u32,
-    /// As the catalog has it, not quoted.
+    /// As in the catalog, not quoted.
     pub(crate) schema: String,
-    /// As the catalog has it, not quoted.
+    /// As in the catalog, not quoted.
     pub(crate) name: String,
     pub(crate) owner: u32,
     /// As in `pg_class.relkind`.
     pub(crate) kind: u8,
 }
 
-/// How the error begins that ends a whole run: see [`is_replaced`].
+/// How the message of the error begins that ends the whole run: see [`is_replaced`].
 const REPLACED: &str = "a table is not the one that was looked up: ";
 
 thread_local! {
-    /// Checks of what the statements of this moment name.
+    /// The checks of the tables that the current statements name.
     static IN_USE: RefCell<Vec<Rc<dyn Fn()>>> = const { RefCell::new(Vec::new()) };
 
     /// How often the catalogs had changed when all of these were made last.
@@ -34,11 +34,11 @@ thread_local! {
 }
 
 impl Relation {
-    /// Locks the table by its number until the end of the transaction, and fails with 55000 where the name
-    /// means another one now, or it has another owner or kind. The error ends the run and is no issue of one
-    /// invoice (`subtransaction::ends_the_statement`).
-    fn hold(&self) {
-        // SAFETY: on the backend's thread, in a transaction; a table that is gone may be locked.
+    /// Locks the table by its OID until the end of the transaction. Fails with 55000 if its name refers to another
+    /// table now, or if its owner or kind changed. The error ends the run and does not become an issue of an invoice
+    /// (`subtransaction::ends_the_statement`).
+    fn lock_and_check(&self) {
+        // SAFETY: on the backend's thread, in a transaction; an OID without a table may be locked.
         unsafe {
             pg_sys::LockRelationOid(self.oid.into(), pg_sys::AccessShareLock as pg_sys::LOCKMODE);
         }
@@ -53,7 +53,7 @@ impl Relation {
         }
     }
 
-    /// By the caches of the catalogs alone.
+    /// Compares the table with the system caches, without a statement.
     fn is_as_it_was(&self) -> bool {
         let (Ok(schema), Ok(name)) = (
             CString::new(self.schema.as_str()),
@@ -81,10 +81,10 @@ impl Relation {
         }
     }
 
-    /// Does `work`, whose statements name this table, once it is locked and found to be what it was.
+    /// Locks and checks the table, then runs `work`, whose statements name it.
     pub(crate) fn in_use<T>(&self, work: impl FnOnce() -> T) -> T {
         let table = self.clone();
-        while_checked(move || table.hold(), work)
+        while_checked(move || table.lock_and_check(), work)
     }
 }
 
@@ -113,13 +113,13 @@ pub(crate) fn while_checked<T>(check: impl Fn() + 'static, work: impl FnOnce() -
         }
         checks.push(Rc::new(check));
     });
-    let _ended = Ended;
+    let _ended = PopCheckOnDrop;
     work()
 }
 
-struct Ended;
+struct PopCheckOnDrop;
 
-impl Drop for Ended {
+impl Drop for PopCheckOnDrop {
     fn drop(&mut self) {
         IN_USE.with_borrow_mut(Vec::pop);
     }
@@ -168,8 +168,8 @@ pub(super) fn are_in_use() -> bool {
     IN_USE.with_borrow(|checks| !checks.is_empty())
 }
 
-/// Whether this is the error of a table that was replaced. To be asked of errors raised in Rust only, which
-/// no code of the host's can raise.
+/// Returns whether this is the error of a table that was replaced. Only for errors raised in Rust, which the
+/// application's code cannot raise.
 pub(super) fn is_replaced(problem: &Problem) -> bool {
     problem.is(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
         && problem.message().starts_with(REPLACED)

@@ -1,10 +1,9 @@
 //! Numbers that all backends of a database share, in a small segment of dynamic shared memory, without
 //! preloading the library.
 //!
-//! Its handle is published in the sequence `invoice_sync.limiter_segment`, which
-//! is seen at once, whoever commits or rolls back. Beside the handle stands what
-//! tells one start of the server's shared memory from the next: after a restart,
-//! or after a crash, the old handle is never attached.
+//! The handle of the segment is published in the sequence `invoice_sync.limiter_segment`, whose value other sessions
+//! see at once, independent of transactions. The value also contains an identifier of the server's shared memory
+//! ([`this_start`]), so that after a restart or a crash the old handle is not attached.
 
 use std::mem::size_of;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +12,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 use serde_json::Value;
 
-use super::ending::while_shared_memory_is_there;
+use super::ending::with_shared_memory;
 use super::identity::as_definer;
 use super::lock::{Purpose, SessionLock};
 use super::problem::Problem;
@@ -23,35 +22,34 @@ use super::subtransaction::in_subtransaction;
 /// The last digit is the version of the layout.
 const MAGIC: u64 = u64::from_be_bytes(*b"invsync1");
 
-/// One for each account and mode: far more than any database has.
+/// One slot for each account and mode, far more than any database has.
 const SLOTS: usize = 64;
 
-/// What lies in the segment. All zeros but for the magic number at first.
+/// The content of the segment. All zero at first, except for the magic number.
 #[repr(C)]
 struct Segment {
     magic: u64,
     slots: [Slot; SLOTS],
-    /// For all that come when every slot is taken.
+    /// Shared by all keys that find no free slot.
     overflow: AtomicU64,
 }
 
 #[repr(C)]
 struct Slot {
-    /// 0 as long as nobody took it.
+    /// 0 if the slot is free.
     key: AtomicU64,
     number: AtomicU64,
 }
 
-/// The beginning of the server's own shared memory, `PGShmemHeader` in
-/// storage/pg_shmem.h, which pgrx does not bind.
+/// The start of the server's own shared memory: `PGShmemHeader` in storage/pg_shmem.h, which pgrx does not bind.
 #[repr(C)]
 struct ServersHeader {
     magic: i32,
     creator: libc::pid_t,
     total_size: usize,
     free_offset: usize,
-    /// The segment that lists all dynamic segments: of a random number, drawn
-    /// whenever the server makes its shared memory.
+    /// The handle of the segment that lists all dynamic segments: a random number, chosen whenever the server creates
+    /// its shared memory.
     dsm_control: u32,
 }
 
@@ -62,8 +60,8 @@ unsafe extern "C" {
     static UsedShmemSegAddr: *const ServersHeader;
 }
 
-/// A number that all backends of a database share. Threads may use it: at the end of the
-/// backend it is out of reach before its memory goes away.
+/// A number that all backends of a database share. Threads may use it: when the backend ends, it becomes inaccessible
+/// before its memory is detached.
 #[derive(Clone, Copy)]
 pub(crate) struct SharedNumber(&'static AtomicU64);
 
@@ -73,10 +71,10 @@ impl SharedNumber {
         Self(number)
     }
 
-    /// Replaces it by what `change` makes of it; gives what it was. `None` at the end of
-    /// the backend, when nothing is done.
+    /// Replaces the number by `change` of it and returns the former one. Returns `None` and does nothing if the
+    /// backend is ending.
     pub(crate) fn replace(self, change: impl Fn(u64) -> u64) -> Option<u64> {
-        while_shared_memory_is_there(|| {
+        with_shared_memory(|| {
             self.0
                 .fetch_update(Ordering::AcqRel, Ordering::Acquire, |it| Some(change(it)))
                 .unwrap_or_else(|unchanged| unchanged)
@@ -84,10 +82,10 @@ impl SharedNumber {
     }
 }
 
-/// The number that belongs to `key` in all backends of this database; 0 at first.
+/// Returns the number that belongs to `key` in all backends of this database; 0 at first.
 ///
-/// `None` where there is no shared memory to be had, or where nothing may be
-/// written (a standby, a read-only transaction); DEBUG1 says why.
+/// Returns `None` if no shared memory is available or nothing may be written (on a standby, in a read-only
+/// transaction); the reason is logged at DEBUG1.
 pub(crate) fn shared_number(key: u64) -> Option<SharedNumber> {
     match in_subtransaction(segment) {
         Ok(segment) => Some(SharedNumber(segment.number(key))),
@@ -101,14 +99,13 @@ pub(crate) fn shared_number(key: u64) -> Option<SharedNumber> {
     }
 }
 
-/// Nanoseconds of a clock that all processes of this machine read alike and that
-/// never goes back.
+/// Returns nanoseconds of a clock that is the same for all processes of this machine and never goes back.
 pub(crate) fn monotonic_nanoseconds() -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: writes to the place it is given; every system has this clock.
+    // SAFETY: writes to the variable it is given; every system has this clock.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
@@ -129,14 +126,13 @@ impl Segment {
     }
 }
 
-/// The database's segment, made by whoever needs it first.
+/// Returns the database's segment; the first session that needs it creates it.
 fn segment() -> Result<&'static Segment, Problem> {
     as_definer(owner()?, || {
         if let Some(segment) = published() {
             return Ok(segment);
         }
-        // Not until the end of the transaction, which may be far; and given back
-        // whatever happens.
+        // A lock of the session, since the transaction may last long; released on error, too.
         let _lock = SessionLock::take(lock_class()?, Purpose::SharedMemory);
         in_subtransaction(|| match published() {
             Some(segment) => Ok(segment),
@@ -156,7 +152,7 @@ const READ: &str = "select pg_catalog.to_jsonb(last_value) from invoice_sync.lim
 const PUBLISH: &str = "select pg_catalog.setval(
     'invoice_sync.limiter_segment'::pg_catalog.regclass, $1::pg_catalog.int8)";
 
-/// The class of the lock under which the segment is made.
+/// The class of the lock under which the segment is created.
 fn lock_class() -> Result<pg_sys::Oid, Problem> {
     sql::fetch_one(LOCK_CLASS, &[])
         .and_then(|class| u32::try_from(class.as_u64()?).ok())
@@ -164,8 +160,8 @@ fn lock_class() -> Result<pg_sys::Oid, Problem> {
         .ok_or_else(|| unavailable("the sequence is not there"))
 }
 
-/// Whoever calls has no rights on the sequence; names are written in full,
-/// because the search path is the caller's.
+/// Returns the owner of the extension, since the caller has no rights on the sequence. Names are qualified, because
+/// the search path is the caller's.
 fn owner() -> Result<pg_sys::Oid, Problem> {
     sql::fetch_one(OWNER, &[])
         .and_then(|owner| u32::try_from(owner.as_u64()?).ok())
@@ -173,7 +169,7 @@ fn owner() -> Result<pg_sys::Oid, Problem> {
         .ok_or_else(|| unavailable("the extension is not there"))
 }
 
-/// The segment that the sequence names, if it is of this start of the server.
+/// Returns the segment that the sequence names, if it belongs to this start of the server.
 fn published() -> Option<&'static Segment> {
     let value = sql::fetch_one(READ, &[]).as_ref().and_then(Value::as_i64)?;
     let (handle, start) = unpack(value);
@@ -185,10 +181,9 @@ fn published() -> Option<&'static Segment> {
 
 fn create() -> Result<&'static Segment, Problem> {
     let start = this_start().ok_or_else(|| unavailable("there is no shared memory"))?;
-    // SAFETY: on the backend's thread, in a transaction, so that there is a
-    // resource owner. The segment is new and nobody else's until it is published;
-    // it is mapped at a page's start and is as large as was asked for. Pinned,
-    // both it and its mapping stay.
+    // SAFETY: on the backend's thread, in a transaction, so that there is a resource owner. The segment is new and no
+    // other process uses it before it is published; it is mapped at the start of a page and has the requested size.
+    // Both the segment and its mapping are pinned, so they stay.
     let (handle, segment) = unsafe {
         let dynamic = pg_sys::dsm_create(
             size_of::<Segment>(),
@@ -209,9 +204,8 @@ fn create() -> Result<&'static Segment, Problem> {
 }
 
 fn attach(handle: u32) -> Option<&'static Segment> {
-    // SAFETY: on the backend's thread, in a transaction. A handle that is unknown
-    // gives null. Before anything else is read, size and magic number tell that
-    // this is our layout; the mapping is pinned, so it stays.
+    // SAFETY: on the backend's thread, in a transaction. An unknown handle returns null. Size and magic number are
+    // checked before anything else is read; the mapping is pinned, so it stays.
     unsafe {
         let mut dynamic = pg_sys::dsm_find_mapping(handle);
         if dynamic.is_null() {
@@ -229,16 +223,15 @@ fn attach(handle: u32) -> Option<&'static Segment> {
     }
 }
 
-/// What tells this start of the server from others. It changes after a crash of
-/// one of the server's processes as well, when all dynamic segments are gone
-/// (`dsm_postmaster_startup` in dsm.c).
+/// Returns an identifier of the server's shared memory. It also changes after the crash of one of the server's
+/// processes, when all dynamic segments are removed (`dsm_postmaster_startup` in dsm.c).
 fn this_start() -> Option<u32> {
-    // SAFETY: set before any backend is started, and mapped for the backend's life.
+    // SAFETY: set before any backend starts, and mapped for the backend's life.
     let header = unsafe { UsedShmemSegAddr.as_ref() }?;
     (header.magic == SERVERS_MAGIC).then_some(header.dsm_control)
 }
 
-/// Handle and start in one value of a sequence.
+/// Packs handle and identifier into one value of a sequence.
 fn pack(handle: u32, start: u32) -> i64 {
     (u64::from(handle) << 32 | u64::from(start)).cast_signed()
 }

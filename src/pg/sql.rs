@@ -1,8 +1,7 @@
 //! Statements: text parameters in, JSON documents or texts out.
 //!
-//! That is all the SQL this extension needs from Rust, whatever types the
-//! host's columns have: PostgreSQL casts, both ways. Every statement takes a
-//! new snapshot, so that what is read after a lock was waited for is current.
+//! Parameters and results are texts or jsonb, whatever types the application's columns have; PostgreSQL casts in both
+//! directions. Every statement takes a new snapshot, so that what is read after waiting for a lock is current.
 
 use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
@@ -13,14 +12,13 @@ use serde_json::Value;
 use super::problem::Problem;
 use super::{relation, triggers};
 
-/// Runs a statement whose rows have one column of type jsonb.
-/// An error of PostgreSQL's unwinds, as everywhere in a backend.
+/// Runs a statement whose rows have one column of type jsonb. Errors of PostgreSQL unwind.
 pub(crate) fn fetch(statement: &str, params: &[Option<&str>]) -> Vec<Value> {
     run(statement, params, documents)
 }
 
-/// Runs a statement whose rows have `N` columns of type text: for many rows, of
-/// which a JSON document would be built, and read, one by one.
+/// Runs a statement whose rows have `N` columns of type text. For many rows, where building and parsing a JSON
+/// document for each would be slow.
 pub(crate) fn fetch_texts<const N: usize>(
     statement: &str,
     params: &[Option<&str>],
@@ -28,13 +26,13 @@ pub(crate) fn fetch_texts<const N: usize>(
     run(statement, params, texts)
 }
 
-/// The first row of [`fetch`].
+/// Returns the first row of [`fetch`].
 pub(crate) fn fetch_one(statement: &str, params: &[Option<&str>]) -> Option<Value> {
     fetch(statement, params).into_iter().next()
 }
 
-/// Runs a statement whose rows have `N` columns of type text with one parameter for
-/// each of these values, one after the other, planned once: the rows of each.
+/// Prepares a statement with one parameter once and runs it with each of `values`. Its rows have `N` columns of type
+/// text. Returns the rows for each value.
 pub(crate) fn fetch_each<const N: usize>(
     statement: &str,
     values: &[&str],
@@ -49,12 +47,13 @@ pub(crate) fn fetch_each<const N: usize>(
     }))
 }
 
-/// Runs a statement for its effect.
+/// Runs a statement that returns no rows.
 pub(crate) fn execute(statement: &str, params: &[Option<&str>]) {
     run(statement, params, |_| Ok(()));
 }
 
-/// Writes rows: as [`execute`], but for their AFTER triggers, which wait where [`super::Postponed`] holds them back.
+/// As [`execute`], for statements that write rows: their AFTER triggers are delayed while a [`super::Postponed`]
+/// exists.
 pub(crate) fn write(statement: &str, params: &[Option<&str>]) {
     if triggers::are_postponed() {
         triggers::execute_without(statement, params);
@@ -63,9 +62,8 @@ pub(crate) fn write(statement: &str, params: &[Option<&str>]) {
     }
 }
 
-/// Runs a statement for its effect, with texts as its first parameters and the
-/// columns of `rows`, each an array of text, as those that follow: for `unnest`.
-/// Without a row it is not run.
+/// Runs a statement that returns no rows. `first` are its first parameters, of type text; the columns of `rows` are
+/// the following ones, of type text[], for `unnest`. Does nothing if there are no rows.
 pub(crate) fn execute_rows<'a, const N: usize>(
     statement: &str,
     first: &[&str],
@@ -74,7 +72,7 @@ pub(crate) fn execute_rows<'a, const N: usize>(
     run_with_rows(statement, first, rows, |_| Ok(()));
 }
 
-/// As [`execute_rows`], a statement whose rows have `M` columns of type text.
+/// As [`execute_rows`], for a statement whose rows have `M` columns of type text.
 pub(crate) fn fetch_for_rows<'a, const N: usize, const M: usize>(
     statement: &str,
     first: &[&str],
@@ -83,13 +81,12 @@ pub(crate) fn fetch_for_rows<'a, const N: usize, const M: usize>(
     run_with_rows(statement, first, rows, texts)
 }
 
-/// A row of texts for [`execute_rows`] and [`fetch_for_rows`].
+/// Borrows a row of texts for [`execute_rows`] and [`fetch_for_rows`].
 pub(crate) fn borrowed<const N: usize>(row: &[Option<String>; N]) -> [Option<&str>; N] {
     row.each_ref().map(Option::as_deref)
 }
 
-/// An array of texts as a text that can be cast to one, as `array_out` in arrayfuncs.c
-/// writes it.
+/// Formats an array of texts as a text that can be cast to one, as `array_out` in arrayfuncs.c does.
 pub(crate) fn array<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let quoted = |word: &str| {
         let plain = !word.is_empty()
@@ -106,7 +103,7 @@ pub(crate) fn array<'a>(words: impl Iterator<Item = &'a str>) -> String {
     format!("{{{}}}", words.map(quoted).collect::<Vec<_>>().join(","))
 }
 
-/// A boolean as a parameter.
+/// Formats a boolean as a parameter.
 pub(crate) fn boolean(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }
@@ -117,7 +114,7 @@ fn run<T>(
     read: impl FnOnce(SpiTupleTable) -> SpiResult<T>,
 ) -> T {
     checked(Spi::connect_mut(|client| {
-        // Here, so that they go with the connection.
+        // Inside the closure, so that the parameters are freed with the connection.
         let params: Vec<DatumWithOid> = params
             .iter()
             .map(|text| DatumWithOid::from(*text))
@@ -126,8 +123,8 @@ fn run<T>(
     }))
 }
 
-/// While tables are in use that must be those that were looked up, the statement is prepared
-/// first, so that the meaning of its names can be checked.
+/// Runs a statement. While checks of tables are active, the statement is prepared first, so that its names can be
+/// checked.
 fn update<T>(
     client: &mut SpiClient<'_>,
     statement: &str,
@@ -191,7 +188,7 @@ fn texts<const N: usize>(table: SpiTupleTable) -> SpiResult<Vec<[Option<String>;
 
 fn checked<T>(outcome: SpiResult<T>) -> T {
     outcome.unwrap_or_else(|error| {
-        // A status of SPI itself: our mistake, never the user's.
+        // A status of SPI itself is a bug in this extension.
         internal(format!(
             "a statement of invoice_sync could not be run: {error}"
         ))

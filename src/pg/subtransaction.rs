@@ -8,19 +8,18 @@ use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgTryBuilder, pg_guard, pg_sys};
 
-use super::problem::{Place, Problem};
+use super::problem::{ErrorObject, Problem};
 use super::relation::is_replaced;
 use super::triggers;
 
-/// Runs `work` in a subtransaction, the way PL/pgSQL runs a block with an
-/// EXCEPTION clause (`exec_stmt_block` in pl_exec.c).
+/// Runs `work` in a subtransaction, as PL/pgSQL runs a block with an EXCEPTION clause (`exec_stmt_block` in
+/// pl_exec.c).
 ///
-/// `Ok` keeps what `work` wrote. `Err`, an error of PostgreSQL or one raised
-/// through pgrx rolls it back and is returned as a [`Problem`], with the
-/// constraint, table and column that PostgreSQL named.
+/// `Ok` commits what `work` wrote. `Err`, an error of PostgreSQL or one raised through pgrx rolls it back and is
+/// returned as a [`Problem`], with the constraint, table and column that PostgreSQL named.
 ///
-/// What asks the whole statement to end is not swallowed: the subtransaction is rolled back
-/// and the error goes on ([`ends_the_statement`]).
+/// An error that must end the whole statement is raised again after the rollback ([`ends_the_statement`],
+/// [`ends_the_run`]).
 pub(crate) fn in_subtransaction<T>(
     work: impl FnOnce() -> Result<T, Problem>,
 ) -> Result<T, Problem> {
@@ -29,7 +28,7 @@ pub(crate) fn in_subtransaction<T>(
     })
 }
 
-/// As [`in_subtransaction`], around a whole run: what ends the run is returned, too.
+/// As [`in_subtransaction`], for a whole run: an error that ends the run is returned, too.
 pub(crate) fn in_subtransaction_of_a_run<T>(
     work: impl FnOnce() -> Result<T, Problem>,
 ) -> Result<T, Problem> {
@@ -52,10 +51,10 @@ pub(super) fn catching_the_end_of_a_run<T>(
 
 fn attempt<T>(
     work: impl FnOnce() -> Result<T, Problem>,
-    goes_on: impl FnOnce(&CaughtError) -> bool,
+    is_raised_again: impl FnOnce(&CaughtError) -> bool,
 ) -> Result<T, Problem> {
-    let surroundings = SavedState::now();
-    begin(&surroundings);
+    let saved = SavedState::now();
+    begin(&saved);
 
     let watch = ErrorWatch::start();
     let outcome = catch_errors(work);
@@ -63,16 +62,16 @@ fn attempt<T>(
 
     match outcome {
         Ok(Ok(value)) => {
-            release(&surroundings);
+            release(&saved);
             Ok(value)
         }
         Ok(Err(problem)) => {
-            roll_back(&surroundings);
+            roll_back(&saved);
             Err(problem)
         }
         Err(caught) => {
-            roll_back(&surroundings);
-            if goes_on(&caught) {
+            roll_back(&saved);
+            if is_raised_again(&caught) {
                 caught.rethrow();
             }
             log_panic(&caught);
@@ -81,8 +80,8 @@ fn attempt<T>(
     }
 }
 
-/// What a subtransaction moves and its end does not put back by itself. (The
-/// user identity it does put back: `AbortSubTransaction` in xact.c.)
+/// The backend's state that a subtransaction changes and that its end does not restore. (`AbortSubTransaction` in
+/// xact.c restores the user identity.)
 struct SavedState {
     memory_context: pg_sys::MemoryContext,
     resource_owner: pg_sys::ResourceOwner,
@@ -103,36 +102,34 @@ impl SavedState {
     }
 }
 
-fn begin(surroundings: &SavedState) {
-    // SAFETY: an unnamed internal subtransaction may begin wherever a
-    // transaction is in progress; else PostgreSQL raises an error. `work` runs
-    // in the caller's memory context, so what it returns outlives the rollback.
+fn begin(saved: &SavedState) {
+    // SAFETY: an unnamed internal subtransaction may begin in any transaction; otherwise PostgreSQL raises an error.
+    // `work` runs in the caller's memory context, so what it returns outlives the rollback.
     unsafe {
         pg_sys::BeginInternalSubTransaction(ptr::null());
-        pg_sys::CurrentMemoryContext = surroundings.memory_context;
+        pg_sys::CurrentMemoryContext = saved.memory_context;
     }
 }
 
-fn release(surroundings: &SavedState) {
-    // SAFETY: pairs with `begin`; the saved context and owner belong to the
-    // surrounding transaction and are alive.
+fn release(saved: &SavedState) {
+    // SAFETY: pairs with `begin`; the saved context and owner belong to the surrounding transaction and are alive.
     unsafe {
         pg_sys::ReleaseCurrentSubTransaction();
-        pg_sys::CurrentMemoryContext = surroundings.memory_context;
-        pg_sys::CurrentResourceOwner = surroundings.resource_owner;
+        pg_sys::CurrentMemoryContext = saved.memory_context;
+        pg_sys::CurrentResourceOwner = saved.resource_owner;
     }
 }
 
-fn roll_back(surroundings: &SavedState) {
-    // SAFETY: as in `release`. SPI connections that `work` left open are closed
-    // by the rollback itself (AtEOSubXact_SPI), outer ones stay.
+fn roll_back(saved: &SavedState) {
+    // SAFETY: as in `release`. The rollback closes SPI connections that `work` left open (AtEOSubXact_SPI); outer
+    // ones stay.
     unsafe {
         pg_sys::RollbackAndReleaseCurrentSubTransaction();
-        pg_sys::CurrentMemoryContext = surroundings.memory_context;
-        pg_sys::CurrentResourceOwner = surroundings.resource_owner;
+        pg_sys::CurrentMemoryContext = saved.memory_context;
+        pg_sys::CurrentResourceOwner = saved.resource_owner;
     }
     // `AfterTriggerEndSubXact` has put its own state back, too.
-    triggers::set_immediate(surroundings.immediate);
+    triggers::set_immediate(saved.immediate);
 }
 
 fn catch_errors<T>(work: impl FnOnce() -> T) -> Result<T, Box<CaughtError>> {
@@ -141,12 +138,12 @@ fn catch_errors<T>(work: impl FnOnce() -> T) -> Result<T, Box<CaughtError>> {
         .execute()
 }
 
-/// Whether PostgreSQL itself asks the statement to end. A SQLSTATE does not tell, for a trigger may raise any; the
-/// function that raised it does: a cancel, a timeout or a shutdown comes from `ProcessInterrupts` in postgres.c, and
-/// code in SQL, PL/pgSQL or another language cannot raise anything in its name.
+/// Returns whether PostgreSQL itself requests the end of the statement. The SQLSTATE does not show this, because a
+/// trigger may raise any; the C function that raised the error does. A cancel, a timeout or a shutdown is raised by
+/// `ProcessInterrupts` in postgres.c, and code in SQL, PL/pgSQL or another language cannot set that name.
 ///
-/// A lack of memory (53200) is no such thing: what was rolled back has given its memory back. Where there is none
-/// left, what follows outside of the subtransaction fails and ends the statement.
+/// Out of memory (53200) does not end the statement: the rollback freed memory. If there is still too little, the
+/// code after the subtransaction fails and ends the statement.
 fn ends_the_statement(caught: &CaughtError) -> bool {
     let CaughtError::PostgresError(report) = caught else {
         return false;
@@ -157,13 +154,13 @@ fn ends_the_statement(caught: &CaughtError) -> bool {
             || problem.sqlstate_text().starts_with("57P"))
 }
 
-/// Whether a table is not the one that the run began with. No code of the host's raises this: what comes from there is
-/// an error of PostgreSQL's.
+/// Returns whether a table was replaced since the run began. The application's code cannot raise this error: its
+/// errors arrive as errors of PostgreSQL.
 fn ends_the_run(caught: &CaughtError) -> bool {
     matches!(caught, CaughtError::ErrorReport(report) if is_replaced(&Problem::from(report)))
 }
 
-/// A panic is a mistake of ours; whose invoice it was becomes an issue, and the log tells where it happened.
+/// Logs where a panic happened. A panic is a bug in this extension; it becomes an issue of the current invoice.
 fn log_panic(caught: &CaughtError) {
     if let CaughtError::RustPanic { ereport, .. } = caught {
         pgrx::log!(
@@ -175,8 +172,8 @@ fn log_panic(caught: &CaughtError) {
     }
 }
 
-/// The caught error together with what the watch saw of it. An error raised in
-/// Rust never passes the watch, so an older sighting must not be mistaken for it.
+/// Converts the caught error, with what the watch recorded of it. An error raised in Rust does not pass the watch, so
+/// the record is only used if it is of the same error.
 fn describe(caught: &CaughtError, last_error: Option<ErrorDetails>) -> Problem {
     let problem = Problem::from(caught);
     match (caught, last_error) {
@@ -184,7 +181,7 @@ fn describe(caught: &CaughtError, last_error: Option<ErrorDetails>) -> Problem {
             if PgSqlErrorCode::from(seen.packed_sqlstate) == report.sql_error_code()
                 && seen.message == report.message() =>
         {
-            problem.with_diagnostics(seen.packed_sqlstate, seen.place)
+            problem.with_diagnostics(seen.packed_sqlstate, seen.object)
         }
         _ => problem,
     }
@@ -194,12 +191,11 @@ fn describe(caught: &CaughtError, last_error: Option<ErrorDetails>) -> Problem {
 struct ErrorDetails {
     packed_sqlstate: i32,
     message: String,
-    place: Place,
+    object: ErrorObject,
 }
 
-/// Looks at errors while they are raised. pgrx's own catch keeps neither the
-/// constraint's name nor a condition that is not in PostgreSQL's list; an error
-/// context callback is called before that, when all is still there.
+/// Records errors while they are raised. pgrx keeps neither the constraint's name nor a condition that is not in
+/// PostgreSQL's list; an error context callback runs before that, when the error is complete.
 struct ErrorWatch(*mut WatchState);
 
 struct WatchState {
@@ -210,13 +206,13 @@ struct WatchState {
 
 impl ErrorWatch {
     fn start() -> Self {
-        // SAFETY: the state is on the heap and stays until `unlink`, which runs
-        // on every way out (`stop` or drop), so the list never dangles.
+        // SAFETY: the state is on the heap until `unlink`, which runs on every exit (`stop` or drop), so the list
+        // never dangles.
         unsafe {
             let state = Box::into_raw(Box::new(WatchState {
                 link: pg_sys::ErrorContextCallback {
                     previous: pg_sys::error_context_stack,
-                    callback: Some(note_error),
+                    callback: Some(record_error),
                     arg: ptr::null_mut(),
                 },
                 memory_context: pg_sys::CurrentMemoryContext,
@@ -236,10 +232,10 @@ impl ErrorWatch {
         if self.0.is_null() {
             return None;
         }
-        // SAFETY: made by `Box::into_raw` in `start`, taken back once.
+        // SAFETY: made by `Box::into_raw` in `start` and taken back once.
         let state = unsafe { Box::from_raw(std::mem::replace(&mut self.0, ptr::null_mut())) };
-        // SAFETY: pgrx restores the list at each of its borders, so this
-        // callback is its head again and `previous` is what was there before.
+        // SAFETY: pgrx restores the list wherever it catches errors, so this callback is its head again and
+        // `previous` is the former head.
         unsafe { pg_sys::error_context_stack = state.link.previous };
         state.last_error
     }
@@ -251,20 +247,19 @@ impl Drop for ErrorWatch {
     }
 }
 
-/// The callback. It adds no context line: it only reads.
+/// The error context callback. It reads the error and adds no context line.
 #[pg_guard]
-unsafe extern "C-unwind" fn note_error(state: *mut c_void) {
-    // SAFETY: PostgreSQL hands back the state that `start` linked, while an
-    // error is on its stack.
+unsafe extern "C-unwind" fn record_error(state: *mut c_void) {
+    // SAFETY: PostgreSQL passes the state that `start` linked, while an error is on its stack.
     unsafe {
-        // No copying where there is no memory or where memory may not be asked for.
+        // Do not copy when memory is exhausted, or in a critical section, where no memory may be allocated.
         if pg_sys::CritSectionCount > 0
             || pg_sys::geterrcode() == PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY as i32
         {
             return;
         }
         let state = state.cast::<WatchState>();
-        // CopyErrorData must not run in ErrorContext, where callbacks are called.
+        // CopyErrorData must not run in ErrorContext, the current context of callbacks.
         let error_context = pg_sys::CurrentMemoryContext;
         pg_sys::CurrentMemoryContext = (*state).memory_context;
         let error = pg_sys::CopyErrorData();
@@ -272,7 +267,7 @@ unsafe extern "C-unwind" fn note_error(state: *mut c_void) {
             (*state).last_error = Some(ErrorDetails {
                 packed_sqlstate: (*error).sqlerrcode,
                 message: text_at((*error).message).unwrap_or_default(),
-                place: Place {
+                object: ErrorObject {
                     schema: text_at((*error).schema_name),
                     table: text_at((*error).table_name),
                     column: text_at((*error).column_name),

@@ -11,12 +11,12 @@ use super::problem::Problem;
 use super::sql;
 use super::subtransaction::catching_the_end_of_a_run;
 
-/// Whose transactions some work is done in.
+/// The transactions in which a run works.
 #[derive(Clone, Copy)]
 pub(crate) struct Transactions(Option<Own>);
 
-/// Those of a procedure: called as `caller`, working as the extension's owner.
-/// A procedure that commits cannot be SECURITY DEFINER, so this does what that does.
+/// The transactions of a procedure that is called by `caller` and works as the extension's owner. A procedure that
+/// commits cannot be SECURITY DEFINER, so this does the same.
 #[derive(Clone, Copy)]
 struct Own {
     caller: Identity,
@@ -24,15 +24,13 @@ struct Own {
 }
 
 impl Transactions {
-    /// The one that the caller is in: nothing is committed here.
+    /// The caller's transaction: nothing is committed.
     pub(crate) const CALLERS: Self = Self(None);
 
-    /// Does `work` in transactions of its own, one after another, with the
-    /// rights of the extension's owner. `call` is how PostgreSQL called the
-    /// procedure.
+    /// Runs `work` in its own transactions, one after another, with the rights of the extension's owner. `call` is
+    /// how PostgreSQL called the procedure.
     ///
-    /// Fails with 2D000 inside a transaction block or a function, where nothing
-    /// can be committed.
+    /// Fails with 2D000 inside a transaction block or a function, where nothing can be committed.
     pub(crate) fn own<T>(
         call: pg_sys::FunctionCallInfo,
         work: impl FnOnce(Self) -> Result<T, Problem>,
@@ -59,17 +57,17 @@ impl Transactions {
         own.definer.assume();
         let result = work(Self(Some(own)));
         own.caller.assume();
-        // What the pinned search path and the rights were for ends here.
+        // Ends the pinned search path with the transaction.
         commit();
         result
     }
 
-    /// Whether there are several: what was done survives what comes.
+    /// Returns whether the run has its own transactions, so that what was done is committed before the end.
     pub(crate) fn are_own(self) -> bool {
         self.0.is_some()
     }
 
-    /// Ends the transaction and begins another, where they are our own.
+    /// Commits and begins another transaction if they are our own; otherwise does nothing.
     pub(crate) fn commit(self) {
         self.wait(|| ());
     }
@@ -102,23 +100,23 @@ impl Transactions {
     }
 }
 
-/// Ends the transaction; the next one has begun then, but has no snapshot yet.
+/// Commits. The next transaction has begun then, but has no snapshot yet.
 fn commit() {
-    // SAFETY: the innermost SPI connection is the non-atomic one of
-    // `Transactions::own`, since every other is closed when its statement is done.
+    // SAFETY: the innermost SPI connection is the non-atomic one of `Transactions::own`, since every other is closed
+    // at the end of its statement.
     unsafe { pg_sys::SPI_commit() };
 }
 
 fn begin() {
-    // SAFETY: the portal that runs the CALL is active (`is_atomic` was false), and
-    // its snapshot ended with the transaction before.
+    // SAFETY: the portal that runs the CALL is active (`is_atomic` was false), and its snapshot ended with the last
+    // transaction.
     unsafe { pg_sys::EnsurePortalSnapshotExists() };
     pin_settings();
 }
 
-/// Until the end of the transaction. Written so that it means the same whatever
-/// search path the caller has. Without compiling statements to machine code, which
-/// takes longer than any of ours; and without waiting for a lock for ever.
+/// Sets what every transaction needs until its end: a fixed search path (the statement itself works with any search
+/// path), no JIT compilation, which takes longer than any statement of this extension, and a limit for waiting on
+/// locks.
 fn pin_settings() {
     sql::execute(
         "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
@@ -128,16 +126,14 @@ fn pin_settings() {
     limit_lock_waits(LOCK_PATIENCE);
 }
 
-/// So long a sweep waits for a lock of somebody else's, where the caller's
-/// `lock_timeout` is not shorter.
+/// How long a sweep waits for a lock of another session, unless the caller's `lock_timeout` is shorter.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Does `work`, and lets it wait for each lock no longer than this, nor than the
-/// caller's own `lock_timeout`: what takes longer is an error, 55P03.
+/// Runs `work` with a `lock_timeout` of `patience`, unless the caller's is shorter. A longer wait raises 55P03.
 pub(crate) fn with_lock_patience<T>(patience: Duration, work: impl FnOnce() -> T) -> T {
     let before = limit_lock_waits(patience);
     let result = work();
-    // After an error the end of the (sub)transaction puts it back.
+    // After an error, the end of the (sub)transaction restores it.
     sql::execute(
         "select pg_catalog.set_config('lock_timeout', $1, true)",
         &[before.as_deref()],
@@ -145,7 +141,7 @@ pub(crate) fn with_lock_patience<T>(patience: Duration, work: impl FnOnce() -> T
     result
 }
 
-/// Gives what it was before.
+/// Lowers `lock_timeout` to `patience` and returns its former value.
 fn limit_lock_waits(patience: Duration) -> Option<String> {
     let before = sql::fetch_one(
         "select pg_catalog.to_jsonb(pg_catalog.current_setting('lock_timeout'))",
@@ -154,7 +150,7 @@ fn limit_lock_waits(patience: Duration) -> Option<String> {
     let before = before.as_ref().and_then(Value::as_str).map(str::to_owned);
     let is_shorter = before
         .as_deref()
-        .and_then(as_wait)
+        .and_then(parse_timeout)
         .is_some_and(|own| own <= patience);
     if !is_shorter {
         sql::execute(
@@ -165,8 +161,8 @@ fn limit_lock_waits(patience: Duration) -> Option<String> {
     before
 }
 
-/// A duration as PostgreSQL shows it: `200ms`, `5s`, `1min`; `None` where it has no end (0).
-fn as_wait(shown: &str) -> Option<Duration> {
+/// Parses a duration as PostgreSQL shows it: `200ms`, `5s`, `1min`. Returns `None` for 0, which means no limit.
+fn parse_timeout(shown: &str) -> Option<Duration> {
     let unit_at = shown
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(shown.len());
@@ -182,7 +178,7 @@ fn as_wait(shown: &str) -> Option<Duration> {
     (wait > 0).then(|| Duration::from_millis(wait))
 }
 
-/// Needs the pinned search path: who can answer this can become anybody.
+/// Requires the pinned search path: with another one, a function or table of the caller's could name any owner.
 fn extension_owner() -> Result<pg_sys::Oid, Problem> {
     sql::fetch_one(
         "select to_jsonb(extowner::bigint) from pg_extension where extname = 'invoice_sync'",
@@ -199,8 +195,8 @@ fn extension_owner() -> Result<pg_sys::Oid, Problem> {
 }
 
 fn is_atomic(call: pg_sys::FunctionCallInfo) -> bool {
-    // SAFETY: PostgreSQL hands every call a valid FunctionCallInfo, whose context
-    // is null or a node; a CALL's is a CallContext (`ExecuteCallStmt`).
+    // SAFETY: PostgreSQL passes a valid FunctionCallInfo, whose context is null or a node; that of CALL is a
+    // CallContext (`ExecuteCallStmt`).
     unsafe {
         let context = (*call).context;
         context.is_null()
@@ -209,13 +205,13 @@ fn is_atomic(call: pg_sys::FunctionCallInfo) -> bool {
     }
 }
 
-/// A connection to SPI that may commit.
+/// A non-atomic SPI connection, which may commit.
 struct SpiConnection;
 
 impl SpiConnection {
     fn open() -> Result<Self, Problem> {
-        // SAFETY: closed once, when dropped. After an error the end of the
-        // transaction closes it (AtEOXact_SPI), and SPI_finish only says so.
+        // SAFETY: closed once, when dropped. After an error, the end of the transaction closes it (AtEOXact_SPI), and
+        // SPI_finish only returns an error code.
         let status = unsafe { pg_sys::SPI_connect_ext(pg_sys::SPI_OPT_NONATOMIC as i32) };
         if status == pg_sys::SPI_OK_CONNECT as i32 {
             Ok(Self)

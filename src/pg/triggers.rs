@@ -13,7 +13,7 @@ use super::problem::Problem;
 
 thread_local! {
     /// How many levels are open that hold triggers back.
-    static LEVELS: Cell<u32> = const { Cell::new(0) };
+    static OPEN_LEVELS: Cell<u32> = const { Cell::new(0) };
 
     /// See [`are_immediate`].
     static IMMEDIATE: Cell<bool> = const { Cell::new(false) };
@@ -42,37 +42,37 @@ pub(crate) fn set_immediate(immediate: bool) {
     IMMEDIATE.set(immediate);
 }
 
-/// A level that holds back the AFTER triggers of what [`super::sql::write`] writes, until [`Postponed::fire`]. An error
-/// before that rolls the subtransaction back, and the level with it.
+/// Delays the AFTER triggers of rows written by [`super::sql::write`] until [`Postponed::fire`]. An error before that
+/// rolls back the subtransaction and the delayed triggers with it.
 pub(crate) struct Postponed(());
 
 impl Postponed {
     pub(crate) fn begin() -> Self {
         // SAFETY: paired with AfterTriggerEndQuery in `fire`, or ended by the subtransaction's rollback.
         unsafe { pg_sys::AfterTriggerBeginQuery() };
-        LEVELS.set(LEVELS.get() + 1);
+        OPEN_LEVELS.set(OPEN_LEVELS.get() + 1);
         Self(())
     }
 
-    /// Fires them, with the rights of the moment.
+    /// Fires the triggers with the current rights.
     pub(crate) fn fire(self) {
-        // SAFETY: ends the level of `begin`, which is the innermost one: every statement has ended its own. Without an
-        // executor's state the triggers get one of their own.
+        // SAFETY: ends the level of `begin`, which is the innermost one, because every statement has ended its own.
+        // Without an executor state the triggers get one of their own.
         unsafe { pg_sys::AfterTriggerEndQuery(ptr::null_mut()) };
     }
 }
 
 impl Drop for Postponed {
     fn drop(&mut self) {
-        LEVELS.set(LEVELS.get() - 1);
+        OPEN_LEVELS.set(OPEN_LEVELS.get() - 1);
     }
 }
 
 pub(super) fn are_postponed() -> bool {
-    LEVELS.get() > 0
+    OPEN_LEVELS.get() > 0
 }
 
-/// Runs a statement and leaves its AFTER triggers to the level that is open. As in `ri_PerformCheck` in ri_triggers.c.
+/// Runs a statement and leaves its AFTER triggers to the open level, as `ri_PerformCheck` in ri_triggers.c does.
 pub(super) fn execute_without(statement: &str, params: &[Option<&str>]) {
     let text =
         CString::new(statement).unwrap_or_else(|_| failed("the statement has a NUL in it").raise());
@@ -84,7 +84,7 @@ pub(super) fn execute_without(statement: &str, params: &[Option<&str>]) {
         nulls.push(if datum.is_none() { b'n' } else { b' ' } as core::ffi::c_char);
         values.push(datum.unwrap_or(pg_sys::Datum::from(0)));
     }
-    // SAFETY: the connection is closed below; after an error the end of the subtransaction closes it. The arrays are as
+    // SAFETY: the connection is closed below, or after an error by the end of the subtransaction. The arrays are as
     // long as the plan has parameters.
     unsafe {
         if pg_sys::SPI_connect() != pg_sys::SPI_OK_CONNECT as i32 {

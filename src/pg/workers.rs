@@ -1,9 +1,8 @@
 //! Runs jobs on threads that never touch PostgreSQL.
 //!
-//! PostgreSQL's backend is one thread, its signal handlers included. So every
-//! signal is masked before a thread is spawned (a thread inherits the mask), the
-//! threads get owned values only, and the backend's own thread does nothing but
-//! wait in short slices and look for interrupts.
+//! A backend is single-threaded, including its signal handlers. So all signals are masked before a thread is spawned
+//! (a thread inherits the mask), the threads get owned values only, and the backend's own thread only waits in short
+//! intervals and checks for interrupts.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,25 +15,24 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
-use super::ending::{self, Live, MOST_THREADS};
+use super::ending::{self, LiveThread, MAX_THREADS};
 use super::problem::Problem;
 use super::stop::{Stop, unpoisoned};
 
-/// The longest wait between two looks for interrupts: cancel, statement_timeout
-/// and shutdown take effect well within 100 ms.
-const SLICE: Duration = Duration::from_millis(10);
+/// The longest wait between two checks for interrupts: cancel, statement_timeout and shutdown take effect well within
+/// 100 ms.
+const WAIT_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Microseconds that this backend has waited for its threads.
 static WAITED: AtomicU64 = AtomicU64::new(0);
 
-/// How long this backend has waited for its threads since it started.
+/// Returns how long this backend has waited for its threads since it started.
 pub(crate) fn waited_for_threads() -> Duration {
     Duration::from_micros(WAITED.load(Ordering::Relaxed))
 }
 
-/// Runs every job on at most `limit` threads; results arrive in job order, with
-/// `None` where the deadline passed first or where `work` panicked (which also
-/// gives a WARNING). Otherwise as [`start_on_threads`].
+/// Runs every job on at most `limit` threads. Returns the results in the order of the jobs, with `None` if the
+/// deadline passed first or `work` panicked (which also gives a WARNING). Otherwise as [`start_on_threads`].
 pub(crate) fn run_on_threads<J, R>(
     jobs: Vec<J>,
     limit: usize,
@@ -58,25 +56,23 @@ where
     Ok(results)
 }
 
-/// What a job leaves behind.
+/// The outcome of a job.
 pub(crate) struct Step<J, R> {
-    /// For the backend.
+    /// The result, passed to the backend.
     pub(crate) portion: R,
-    /// Jobs that follow from it.
+    /// Further jobs that follow from it.
     pub(crate) then: Vec<J>,
 }
 
-/// Starts `limit` threads that work off the jobs, in their order, and those
-/// that follow from them; what comes of them is taken with [`Running::next`].
+/// Starts `limit` threads that run the jobs, in their order, and the jobs that follow from them. [`Running::next`]
+/// returns the results.
 ///
-/// `work` runs on threads where nothing of pgrx may be called. When the handle is
-/// dropped (as it is when the caller is canceled), [`Stop`] is set and the threads
-/// end by themselves after the request they are in; nobody waits for them. Nor do they
-/// outlive what they use where the backend ends: see [`super::ending`]. Threads that are
-/// ahead of the backend wait for it.
+/// `work` runs on threads, where nothing of pgrx may be called. When the handle is dropped (for example when the
+/// caller is canceled), [`Stop`] is set and the threads end after their current request; nothing waits for them. See
+/// [`super::ending`] for the end of the backend. Threads block while the backend does not take their results.
 ///
-/// Fails with SQLSTATE 53000 where not a single thread could be started, or where those
-/// of statements that were canceled are too many still.
+/// Fails with SQLSTATE 53000 if no thread could be started, or if too many threads of canceled statements are still
+/// running.
 pub(crate) fn start_on_threads<J, R>(
     jobs: Vec<J>,
     limit: usize,
@@ -89,19 +85,19 @@ where
 {
     let stop = Stop::new();
     let set_on_drop = StopOnDrop(stop.clone());
-    ending::stop_at_the_end(Arc::downgrade(&stop.0));
+    ending::stop_at_exit(Arc::downgrade(&stop.0));
     let (portions, arrivals) = sync_channel(limit);
-    let crew = Arc::new(SharedWork {
+    let shared = Arc::new(SharedWork {
         queue: Mutex::new(Queue {
             jobs: jobs.into(),
-            at_work: 0,
+            in_progress: 0,
         }),
         work,
         stop,
         deadline,
     });
-    // Only the threads hold senders, so the channel closes with the last of them.
-    spawn_threads(&crew, limit, &portions)?;
+    // Only the threads hold senders, so the channel closes when the last of them ends.
+    spawn_threads(&shared, limit, &portions)?;
     Ok(Running {
         arrivals,
         deadline,
@@ -110,7 +106,7 @@ where
     })
 }
 
-/// Work that is under way on threads, until it is dropped.
+/// The threads of one call. Dropping it stops them.
 pub(crate) struct Running<R> {
     arrivals: Receiver<Option<R>>,
     deadline: Instant,
@@ -118,26 +114,26 @@ pub(crate) struct Running<R> {
     _set_on_drop: StopOnDrop,
 }
 
-/// What a short wait brought.
-enum Slice<R> {
+/// The outcome of a short wait.
+enum WaitOutcome<R> {
     Arrived(R),
     Nothing,
-    /// Nothing more will arrive: all is done, or the deadline has passed.
+    /// Nothing more will arrive: all jobs are done, or the deadline has passed.
     Over,
 }
 
 impl<R> Running<R> {
-    /// The next portion, in the order in which they are ready; `None` at the end
-    /// and after the deadline. Waits on the backend's own thread, in short slices,
-    /// and unwinds when interrupted. A panic in a job gives a WARNING at the end.
+    /// Returns the next result, in the order in which they become ready; `None` at the end and after the deadline.
+    /// Waits on the backend's own thread, in short intervals, and unwinds when interrupted. If jobs panicked, gives a
+    /// WARNING at the end.
     pub(crate) fn next(&mut self) -> Option<R> {
         loop {
             pgrx::check_for_interrupts!();
             ending::exit_if_the_server_died();
-            match self.wait_a_slice() {
-                Slice::Arrived(portion) => return Some(portion),
-                Slice::Nothing => {}
-                Slice::Over => break,
+            match self.wait_briefly() {
+                WaitOutcome::Arrived(portion) => return Some(portion),
+                WaitOutcome::Nothing => {}
+                WaitOutcome::Over => break,
             }
         }
         let panicked = std::mem::take(&mut self.panicked);
@@ -147,7 +143,7 @@ impl<R> Running<R> {
         None
     }
 
-    /// A portion that is there already.
+    /// Returns a result that has arrived already, without waiting.
     pub(crate) fn at_hand(&mut self) -> Option<R> {
         loop {
             match self.arrivals.try_recv() {
@@ -158,31 +154,31 @@ impl<R> Running<R> {
         }
     }
 
-    /// As [`Self::next`], where there is no server.
+    /// As [`Self::next`], for tests without a server.
     #[cfg(test)]
     pub(crate) fn next_without_server(&mut self) -> Option<R> {
         loop {
-            match self.wait_a_slice() {
-                Slice::Arrived(portion) => return Some(portion),
-                Slice::Nothing => {}
-                Slice::Over => return None,
+            match self.wait_briefly() {
+                WaitOutcome::Arrived(portion) => return Some(portion),
+                WaitOutcome::Nothing => {}
+                WaitOutcome::Over => return None,
             }
         }
     }
 
-    fn wait_a_slice(&mut self) -> Slice<R> {
+    fn wait_briefly(&mut self) -> WaitOutcome<R> {
         let begun = Instant::now();
         let left = self.deadline.saturating_duration_since(begun);
-        let arrival = self.arrivals.recv_timeout(SLICE.min(left));
+        let arrival = self.arrivals.recv_timeout(WAIT_INTERVAL.min(left));
         WAITED.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
         match arrival {
-            Ok(Some(portion)) => Slice::Arrived(portion),
+            Ok(Some(portion)) => WaitOutcome::Arrived(portion),
             Ok(None) => {
                 self.panicked += 1;
-                Slice::Nothing
+                WaitOutcome::Nothing
             }
-            Err(RecvTimeoutError::Timeout) if !left.is_zero() => Slice::Nothing,
-            Err(_) => Slice::Over,
+            Err(RecvTimeoutError::Timeout) if !left.is_zero() => WaitOutcome::Nothing,
+            Err(_) => WaitOutcome::Over,
         }
     }
 }
@@ -205,19 +201,19 @@ struct SharedWork<J, W> {
 
 struct Queue<J> {
     jobs: VecDeque<J>,
-    /// Jobs that were taken and may still be followed by others.
-    at_work: usize,
+    /// Jobs that were taken and may still add others.
+    in_progress: usize,
 }
 
 impl<J> Queue<J> {
-    /// Whether there is nothing to do now, but may be soon.
-    fn is_waited_for(&self) -> bool {
-        self.jobs.is_empty() && self.at_work > 0
+    /// Returns whether there is no job now, but there may be one soon.
+    fn may_grow(&self) -> bool {
+        self.jobs.is_empty() && self.in_progress > 0
     }
 }
 
 impl<J, W> SharedWork<J, W> {
-    /// Waits for a job; `None` where none will come.
+    /// Waits for a job. Returns `None` if no more will come.
     fn next_job(&self) -> Option<J> {
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
@@ -226,21 +222,21 @@ impl<J, W> SharedWork<J, W> {
             }
             let mut queue = self.queue();
             if let Some(job) = queue.jobs.pop_front() {
-                queue.at_work += 1;
+                queue.in_progress += 1;
                 return Some(job);
             }
-            if !queue.is_waited_for() {
+            if !queue.may_grow() {
                 return None;
             }
             drop(queue);
-            self.stop.sleep_while(left, || self.queue().is_waited_for());
+            self.stop.sleep_while(left, || self.queue().may_grow());
         }
     }
 
     fn job_ended(&self, followers: Vec<J>) {
         let mut queue = self.queue();
         queue.jobs.extend(followers);
-        queue.at_work -= 1;
+        queue.in_progress -= 1;
         drop(queue);
         self.stop.wake();
     }
@@ -249,14 +245,13 @@ impl<J, W> SharedWork<J, W> {
         unpoisoned(self.queue.lock())
     }
 
-    fn work_off<R>(&self, portions: &SyncSender<Option<R>>)
+    fn run_jobs<R>(&self, portions: &SyncSender<Option<R>>)
     where
         W: Fn(J, &Stop) -> Step<J, R>,
     {
         while let Some(job) = self.next_job() {
-            // pgrx's panic hook, off the main thread, only notes the place in a
-            // thread-local and lets Rust's default hook write to stderr, which is
-            // the server's log: nothing of PostgreSQL is touched.
+            // Off the main thread, pgrx's panic hook only records the location in a thread-local and calls Rust's
+            // default hook, which writes to stderr, the server's log. It calls nothing of PostgreSQL.
             let step = catch_unwind(AssertUnwindSafe(|| (self.work)(job, &self.stop)));
             let (portion, followers) = match step {
                 Ok(step) => (Some(step.portion), step.then),
@@ -270,9 +265,9 @@ impl<J, W> SharedWork<J, W> {
     }
 }
 
-/// Starts up to `wanted` threads. Fewer will do; none will not.
+/// Starts up to `wanted` threads. Fails if not even one could be started.
 fn spawn_threads<J, R, W>(
-    crew: &Arc<SharedWork<J, W>>,
+    shared: &Arc<SharedWork<J, W>>,
     wanted: usize,
     portions: &SyncSender<Option<R>>,
 ) -> Result<(), Problem>
@@ -283,22 +278,22 @@ where
 {
     let _unmasked_on_drop = AllSignalsMasked::in_this_thread().map_err(|e| no_thread(&e))?;
     for started in 0..wanted {
-        let Some(live) = Live::one_more() else {
+        let Some(live) = LiveThread::register() else {
             return if started == 0 {
                 Err(too_many_threads())
             } else {
                 Ok(())
             };
         };
-        let crew = Arc::clone(crew);
+        let shared = Arc::clone(shared);
         let portions = portions.clone();
         let spawned = std::thread::Builder::new()
             .name("invoice_sync".into())
             .spawn(move || {
-                // Dropped last: after the threads' own handles on what they share.
+                // Dropped last, after the thread's handles on shared data.
                 let _live = live;
-                crew.work_off(&portions);
-                drop((crew, portions));
+                shared.run_jobs(&portions);
+                drop((shared, portions));
             });
         match spawned {
             Ok(_detached) => {}
@@ -324,12 +319,12 @@ fn too_many_threads() -> Problem {
         "too many requests of this session are still in flight",
     )
     .detail(format!(
-        "{MOST_THREADS} requests of statements that were canceled have not ended yet."
+        "{MAX_THREADS} requests of statements that were canceled have not ended yet."
     ))
     .hint("Try again when they have: invoice_sync.http_timeout says how long a request may take.")
 }
 
-/// Masks every signal of the calling thread until dropped.
+/// Masks all signals of the calling thread until dropped.
 struct AllSignalsMasked {
     former: libc::sigset_t,
 }
@@ -338,8 +333,7 @@ impl AllSignalsMasked {
     fn in_this_thread() -> io::Result<Self> {
         let mut all = MaybeUninit::uninit();
         let mut former = MaybeUninit::uninit();
-        // SAFETY: sigfillset initialises `all`, and pthread_sigmask `former`
-        // where it returns 0.
+        // SAFETY: sigfillset initialises `all`; pthread_sigmask initialises `former` if it returns 0.
         unsafe {
             libc::sigfillset(all.as_mut_ptr());
             match libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), former.as_mut_ptr()) {

@@ -149,7 +149,7 @@ impl Backfill<'_> {
             self.seen = SeenSessions::of(since, part.until);
         }
         let range = TimeRange {
-            book: HistoryList::named(&part.list),
+            list: HistoryList::named(&part.list),
             since: part.since,
             until: part.until,
             after: part.after_id.clone(),

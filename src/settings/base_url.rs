@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::pg::guc::{Arrival, Refusal};
+use crate::pg::guc::{Refusal, ValueSource};
 
-/// Takes `https://host[:port][/path]`, and `http://…` where the host is this
-/// machine. A password, a query or a fragment has no place in a base.
-pub(super) fn judge(value: &str, _arrival: Arrival) -> Result<(), Refusal> {
+/// Accepts `https://host[:port][/path]`, and `http://…` if the host is a loopback address. Rejects a user name, a
+/// password, a query or a fragment.
+pub(super) fn check(value: &str, _source: ValueSource) -> Result<(), Refusal> {
     let Some((is_encrypted, rest)) = split_scheme(value.trim()) else {
         return Err(refused(
             c"The value does not begin with https:// or http://.",
@@ -35,7 +35,7 @@ pub(super) fn judge(value: &str, _arrival: Arrival) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The base as requests are built from it.
+/// Returns the base without a slash at the end, ready for a path.
 pub(super) fn without_trailing_slash(base: String) -> String {
     base.trim_end_matches('/').to_owned()
 }
@@ -64,7 +64,7 @@ fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte)
 }
 
-/// The host without port and brackets, where both are well formed.
+/// Returns the host without port and brackets, if both are well formed.
 fn host_of(authority: &str) -> Option<&str> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
@@ -92,7 +92,7 @@ fn is_host_name(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
-/// Nothing, or a colon and a number from 1 to 65535.
+/// Accepts the empty string, or a colon and a number from 1 to 65535.
 fn is_port(port: &str) -> bool {
     match port.strip_prefix(':') {
         Some(digits) => {

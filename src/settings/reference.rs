@@ -9,9 +9,9 @@ use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
 use super::secret::{Secret, wipe};
 use crate::pg::Problem;
-use crate::pg::guc::{self, Arrival, Refusal, TextSetting};
+use crate::pg::guc::{self, Refusal, TextSetting, ValueSource};
 
-/// How a secret is given, the safest first.
+/// Where a secret is stored, the safest place first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Origin {
     File,
@@ -45,7 +45,7 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// The raw text behind the reference.
+    /// Returns the raw text that the reference points to.
     fn read(&self, setting: &str) -> Result<String, Problem> {
         match self {
             Self::File(path) => file::read(path, setting),
@@ -55,7 +55,7 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// The references in a setting's value, empty ones left out.
+/// Returns the references in a setting's value, without empty ones.
 fn references(value: &str) -> impl Iterator<Item = Reference<'_>> {
     value
         .split(',')
@@ -63,20 +63,20 @@ fn references(value: &str) -> impl Iterator<Item = Reference<'_>> {
         .map(Reference::parse)
 }
 
-/// The rule for a setting that holds one secret.
-pub(super) fn judge_one(value: &str, arrival: Arrival) -> Result<(), Refusal> {
+/// Checks the value of a setting that holds one secret.
+pub(super) fn check_one(value: &str, source: ValueSource) -> Result<(), Refusal> {
     if value.trim().is_empty() {
         return Ok(());
     }
-    judge_reference(&Reference::parse(value), arrival)
+    check_reference(&Reference::parse(value), source)
 }
 
-/// The rule for a setting that holds several, separated by commas.
-pub(super) fn judge_list(value: &str, arrival: Arrival) -> Result<(), Refusal> {
-    references(value).try_for_each(|reference| judge_reference(&reference, arrival))
+/// Checks the value of a setting that holds several secrets, separated by commas.
+pub(super) fn check_list(value: &str, source: ValueSource) -> Result<(), Refusal> {
+    references(value).try_for_each(|reference| check_reference(&reference, source))
 }
 
-fn judge_reference(reference: &Reference<'_>, arrival: Arrival) -> Result<(), Refusal> {
+fn check_reference(reference: &Reference<'_>, source: ValueSource) -> Result<(), Refusal> {
     let (detail, hint) = match reference {
         Reference::File(path) if !path.starts_with('/') => {
             (c"After file: an absolute path is expected.", USE_REFERENCE)
@@ -86,7 +86,7 @@ fn judge_reference(reference: &Reference<'_>, arrival: Arrival) -> Result<(), Re
             USE_REFERENCE,
         ),
         Reference::File(_) | Reference::Vault(_) => return Ok(()),
-        Reference::Literal(_) => match refusal_of_literal(arrival) {
+        Reference::Literal(_) => match refusal_of_literal(source) {
             Some(texts) => texts,
             None => return Ok(()),
         },
@@ -102,36 +102,35 @@ fn judge_reference(reference: &Reference<'_>, arrival: Arrival) -> Result<(), Re
 const USE_REFERENCE: &CStr =
     c"Use file:/absolute/path (a file that only the server's user may read) or vault:name.";
 
-/// Detail and hint, or `None` where a literal is taken: only the server's own
-/// configuration is out of sight of other roles, and only while the library is
-/// always loaded.
-fn refusal_of_literal(arrival: Arrival) -> Option<(&'static CStr, &'static CStr)> {
-    match arrival {
-        Arrival::Start if guc::is_preloaded() => None,
-        Arrival::Start => Some((
+/// Returns detail and hint, or `None` if a literal secret is accepted. Other roles cannot see the server's own
+/// configuration, but only if the library is always loaded; all other sources are visible to them.
+fn refusal_of_literal(source: ValueSource) -> Option<(&'static CStr, &'static CStr)> {
+    match source {
+        ValueSource::Start if guc::is_preloaded() => None,
+        ValueSource::Start => Some((
             c"The library is not in shared_preload_libraries, so every role could read a literal with SHOW.",
             USE_REFERENCE,
         )),
-        Arrival::Reload => Some((
+        ValueSource::Reload => Some((
             c"PostgreSQL writes what a reload changes into the server's log.",
             c"Restart the server to use another literal, or use file:/absolute/path or vault:name.",
         )),
-        Arrival::Statement => Some((
+        ValueSource::Statement => Some((
             c"Statements are logged, seen in pg_stat_activity, and may end in catalogs that every role reads.",
             USE_REFERENCE,
         )),
-        Arrival::Catalog => Some((
+        ValueSource::Catalog => Some((
             c"Every role can read what ALTER DATABASE and ALTER ROLE store. Treat this secret as known and replace it.",
             USE_REFERENCE,
         )),
-        Arrival::Client => Some((
+        ValueSource::Client => Some((
             c"What a client sends at its start is no place for a secret.",
             USE_REFERENCE,
         )),
     }
 }
 
-/// Whether showing the value would show a secret.
+/// Returns whether showing the value would reveal a secret.
 pub(super) fn holds_literal(value: &CStr) -> bool {
     match value.to_str() {
         Ok(value) => references(value).any(|reference| reference.origin() == Origin::Literal),
@@ -139,7 +138,7 @@ pub(super) fn holds_literal(value: &CStr) -> bool {
     }
 }
 
-/// The one secret of a setting.
+/// Returns the secret of a setting that holds one.
 pub(super) fn resolve_one<S: TextSetting>() -> Result<Option<Secret>, Problem> {
     let value = S::value();
     if value.is_empty() {
@@ -153,8 +152,8 @@ pub(super) fn resolve_one<S: TextSetting>() -> Result<Option<Secret>, Problem> {
     secret?.map_or_else(|| Err(no_secret_at(&setting)), |secret| Ok(Some(secret)))
 }
 
-/// The secrets of a setting that holds several; each reference may lead to
-/// several again, separated by commas or line ends.
+/// Returns the secrets of a setting that holds several. Each reference may point to several secrets, separated by
+/// commas or line ends.
 pub(super) fn resolve_list<S: TextSetting>() -> Result<Vec<Secret>, Problem> {
     let value = S::value();
     let setting = S::NAME.to_string_lossy();
@@ -174,7 +173,7 @@ pub(super) fn resolve_list<S: TextSetting>() -> Result<Vec<Secret>, Problem> {
     Ok(secrets)
 }
 
-/// A reference that leads to nothing is a mistake and not the same as no setting.
+/// A reference to an empty text is an error; it does not count as an unset parameter.
 fn no_secret_at(setting: &str) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,

@@ -12,11 +12,10 @@ use crate::pg::Problem;
 pub(crate) struct Secret(String);
 
 impl Secret {
-    /// `text` without the white space around it; `None` where nothing is left.
-    /// `setting` names the setting in the error.
+    /// Returns `text` without surrounding white space, or `None` if nothing is left. `setting` is named in the error.
     ///
-    /// A control character inside (a line end, say) is refused with F0000: it
-    /// would end the HTTP header that the secret is sent in.
+    /// Fails with F0000 if the text contains a character that is not printable ASCII: a line end, for example, would
+    /// end the HTTP header that the secret is sent in.
     pub(super) fn from_text(text: &str, setting: &str) -> Result<Option<Self>, Problem> {
         let text = text.trim();
         if text.is_empty() {
@@ -38,23 +37,23 @@ impl Secret {
         Self(text.to_owned())
     }
 
-    /// The secret itself, for the one header or signature that needs it.
+    /// Returns the secret itself, for the header or signature that needs it.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The last four characters, for telling secrets apart in the server's log;
-    /// nothing of a secret too short for that.
+    /// Returns the last four characters, which identify the secret in the server's log; the empty string if the
+    /// secret is shorter than 16 characters.
     pub(crate) fn ending(&self) -> &str {
         match self.0.len() {
-            // ASCII, so every index is a boundary.
+            // ASCII, so every index is a character boundary.
             length if length >= 16 => &self.0[length - 4..],
             _ => "",
         }
     }
 
-    /// Whether this Stripe key is for live money: true for `sk_live_` and
-    /// `rk_live_`, false for `sk_test_` and `rk_test_`, else `None`.
+    /// Returns the mode of a Stripe key: true for `sk_live_` and `rk_live_`, false for `sk_test_` and `rk_test_`,
+    /// otherwise `None`.
     pub(crate) fn livemode(&self) -> Option<bool> {
         let rest = self
             .0
@@ -83,8 +82,7 @@ impl fmt::Display for Secret {
 }
 
 impl Drop for Secret {
-    /// Best effort: copies made elsewhere (by PostgreSQL, by the TLS library) are
-    /// out of reach.
+    /// Copies made elsewhere (by PostgreSQL, by the TLS library) are not overwritten.
     fn drop(&mut self) {
         wipe(std::mem::take(&mut self.0).into_bytes());
     }
@@ -93,6 +91,6 @@ impl Drop for Secret {
 /// Overwrites bytes that held a secret.
 pub(super) fn wipe(mut bytes: Vec<u8>) {
     bytes.fill(0);
-    // Keeps the compiler from dropping the writes to memory that is freed next.
+    // Keeps the compiler from removing the writes, because the memory is freed next.
     black_box(&bytes);
 }

@@ -6,15 +6,15 @@ use std::ffi::CString;
 use pgrx::GucSetting;
 
 use super::{base_url, reference};
-use crate::pg::guc::{Arrival, Refusal, TextSetting};
+use crate::pg::guc::{Refusal, TextSetting, ValueSource};
 
-/// Defines one type per setting, so that each has a check hook of its own.
+/// Defines one type per setting, so that each has its own check hook.
 macro_rules! text_settings {
     ($(
         $(#[$doc:meta])*
         $setting:ident = $name:literal, default $default:expr,
         describe $short:literal, $long:literal,
-        judge $judge:path $(, mask $mask:path)?;
+        check $check:path $(, mask $mask:path)?;
     )*) => {$(
         $(#[$doc])*
         pub(super) struct $setting;
@@ -29,8 +29,8 @@ macro_rules! text_settings {
                 &VARIABLE
             }
 
-            fn judge(value: &str, arrival: Arrival) -> Result<(), Refusal> {
-                $judge(value, arrival)
+            fn check(value: &str, source: ValueSource) -> Result<(), Refusal> {
+                $check(value, source)
             }
 
             $(
@@ -49,46 +49,46 @@ text_settings! {
     StripeApiKey = c"invoice_sync.stripe_api_key", default None,
     describe c"Stripe's API key: file:/path or vault:name.",
         c"A literal is taken from the configuration file only, and only with the library in shared_preload_libraries.",
-    judge reference::judge_one, mask reference::holds_literal;
+    check reference::check_one, mask reference::holds_literal;
 
-    /// Another base is for tests and for proxies.
+    /// Another base is used for tests and proxies.
     StripeApiBase = c"invoice_sync.stripe_api_base", default Some(c"https://api.stripe.com"),
     describe c"Where Stripe's API answers.",
         c"https, or http on a loopback address.",
-    judge base_url::judge;
+    check base_url::check;
 
-    /// Pinned, because the shape of Stripe's objects depends on it.
+    /// Fixed by default, because the structure of Stripe's objects depends on it.
     StripeApiVersion = c"invoice_sync.stripe_api_version", default Some(c"2026-07-29.dahlia"),
     describe c"The version of Stripe's API that is asked for.",
         c"Sent as Stripe-Version. The shape of Stripe's answers depends on it.",
-    judge judge_version;
+    check check_version;
 
-    /// Empty where requests are for the key's own account.
+    /// Empty if requests are for the key's own account.
     StripeAccount = c"invoice_sync.stripe_account", default None,
     describe c"The connected account that requests are made for.",
         c"Sent as Stripe-Account. Empty for the account of the key.",
-    judge judge_account;
+    check check_account;
 
-    /// Several during a roll-over, separated by commas.
+    /// Several secrets during a roll-over, separated by commas.
     StripeWebhookSecret = c"invoice_sync.stripe_webhook_secret", default None,
     describe c"The secrets that sign Stripe's webhooks: file:/path or vault:name, separated by commas.",
         c"A file or a vault entry may hold several, too, separated by commas or line ends.",
-    judge reference::judge_list, mask reference::holds_literal;
+    check reference::check_list, mask reference::holds_literal;
 
     /// For alerts by e-mail.
     ResendApiKey = c"invoice_sync.resend_api_key", default None,
     describe c"Resend's API key: file:/path or vault:name.",
         c"A literal is taken from the configuration file only, and only with the library in shared_preload_libraries.",
-    judge reference::judge_one, mask reference::holds_literal;
+    check reference::check_one, mask reference::holds_literal;
 
-    /// Another base is for tests and for proxies.
+    /// Another base is used for tests and proxies.
     ResendApiBase = c"invoice_sync.resend_api_base", default Some(c"https://api.resend.com"),
     describe c"Where Resend's API answers.",
         c"https, or http on a loopback address.",
-    judge base_url::judge;
+    check base_url::check;
 }
 
-fn judge_version(value: &str, _arrival: Arrival) -> Result<(), Refusal> {
+fn check_version(value: &str, _source: ValueSource) -> Result<(), Refusal> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     if !value.is_empty() && value.bytes().all(is_token) {
         return Ok(());
@@ -101,7 +101,7 @@ fn judge_version(value: &str, _arrival: Arrival) -> Result<(), Refusal> {
     })
 }
 
-fn judge_account(value: &str, _arrival: Arrival) -> Result<(), Refusal> {
+fn check_account(value: &str, _source: ValueSource) -> Result<(), Refusal> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let is_account = value.starts_with("acct_") && value.bytes().all(is_token);
     if value.is_empty() || is_account {
@@ -116,7 +116,7 @@ fn judge_account(value: &str, _arrival: Arrival) -> Result<(), Refusal> {
     })
 }
 
-/// A text setting's static, with its default.
+/// Creates the static of a text setting, with its default.
 const fn text_variable(default: Option<&'static std::ffi::CStr>) -> GucSetting<Option<CString>> {
     GucSetting::<Option<CString>>::new(default)
 }

@@ -11,13 +11,12 @@ use ureq::Agent;
 use super::error::StripeError;
 use super::http_date;
 use super::limiter::Limiter;
-use super::retry::{Ending, Next, next};
-use crate::http::{self, Broken};
+use super::retry::{AttemptOutcome, Next, next};
+use crate::http::{self, HttpError};
 use crate::pg::Stop;
 use crate::settings::Secret;
 
-/// Where and as whom to ask. Values copied out of the settings: this goes to
-/// other threads.
+/// How to call Stripe: values copied from the settings, for use on other threads.
 #[derive(Clone)]
 pub(crate) struct Connection {
     /// `https://api.stripe.com`, without a slash at the end.
@@ -27,26 +26,26 @@ pub(crate) struct Connection {
     pub(crate) version: String,
     /// The header `Stripe-Account`, for Connect.
     pub(crate) account: Option<String>,
-    /// For one try.
+    /// For one attempt.
     pub(crate) timeout: Duration,
     pub(crate) limiter: Limiter,
-    /// How many connections are worth keeping open.
+    /// How many idle connections are kept open.
     pub(crate) concurrency: usize,
 }
 
-/// Requests that this backend has sent and nobody has counted yet.
-static NOT_COUNTED: AtomicU64 = AtomicU64::new(0);
+/// Requests that this backend has sent and that are not in the month's count yet.
+static UNCOUNTED: AtomicU64 = AtomicU64::new(0);
 
-/// Hands them over to be counted, retries included.
-pub(crate) fn take_not_counted() -> u64 {
-    NOT_COUNTED.swap(0, Ordering::Relaxed)
+/// Returns the number of requests sent since the last call, retries included.
+pub(crate) fn take_uncounted() -> u64 {
+    UNCOUNTED.swap(0, Ordering::Relaxed)
 }
 
-/// A client for one run. Shared between its threads.
+/// A client for one run, shared by its threads.
 pub(crate) struct Client {
     agent: Agent,
     connection: Connection,
-    /// The whole run's: no try is started after it, and none outlasts it.
+    /// The end of the run: no attempt starts after it or takes longer.
     deadline: Instant,
     requests: AtomicU64,
     retries: AtomicU64,
@@ -56,19 +55,18 @@ pub(crate) struct Client {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) body: Value,
-    /// The header `Request-Id`, which Stripe's support asks for.
+    /// The header `Request-Id`, which Stripe's support needs.
     pub(crate) request_id: Option<String>,
-    /// The header `Date`: Stripe's own time, in seconds since 1970.
+    /// The header `Date`: Stripe's clock, in seconds since 1970.
     pub(crate) date: Option<i64>,
-    /// When the request was sent, microseconds since 1970 by this machine's clock, which
-    /// all backends have in common.
+    /// When the request was sent, in microseconds since 1970 by the server's clock, which all backends share.
     pub(crate) asked_at: i64,
 }
 
-/// A try that did not bring a 200.
+/// An attempt that did not return status 200.
 struct Failure {
     error: StripeError,
-    ending: Ending,
+    outcome: AttemptOutcome,
 }
 
 impl Client {
@@ -82,23 +80,22 @@ impl Client {
         }
     }
 
-    /// Requests sent so far, retries included.
+    /// Returns the number of requests sent so far, retries included.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How many of the requests were retries.
+    /// Returns the number of retries among the requests.
     pub(crate) fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
     }
 
-    /// The mode of the key, where its prefix tells.
+    /// Returns the mode of the key, if its prefix shows it.
     pub(crate) fn livemode(&self) -> Option<bool> {
         self.connection.key.livemode()
     }
 
-    /// Asks `GET {path}?{query}`, with retries; `path` starts with a slash and
-    /// holds nothing that would have to be escaped.
+    /// Sends `GET {path}?{query}`, with retries. `path` starts with a slash and has no characters that need escaping.
     pub(crate) fn get(
         &self,
         path: &str,
@@ -110,12 +107,17 @@ impl Client {
                 return Err(StripeError::NotAsked);
             }
             self.requests.fetch_add(1, Ordering::Relaxed);
-            NOT_COUNTED.fetch_add(1, Ordering::Relaxed);
+            UNCOUNTED.fetch_add(1, Ordering::Relaxed);
             let failure = match self.try_once(path, query) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            match next(failure.ending, attempt, random_fraction(), self.time_left()) {
+            match next(
+                failure.outcome,
+                attempt,
+                random_fraction(),
+                self.time_left(),
+            ) {
                 Next::RetryAfter(delay) if stop.sleep(delay) => {
                     self.retries.fetch_add(1, Ordering::Relaxed);
                 }
@@ -148,10 +150,10 @@ impl Client {
             request = request.query(name, value);
         }
         let asked_at = now_micros();
-        let reply = http::read(request.call(), &connection.key).map_err(broken)?;
+        let reply = http::read(request.call(), &connection.key).map_err(no_answer)?;
         let status = reply.status;
         let request_id = reply.header("request-id").map(str::to_owned);
-        let ending = Ending {
+        let outcome = AttemptOutcome {
             status: Some(status),
             should_retry: reply
                 .header("stripe-should-retry")
@@ -170,17 +172,17 @@ impl Client {
                 error: StripeError::Malformed {
                     what: format!("the answer to {path} is not JSON"),
                 },
-                ending,
+                outcome,
             }),
             (_, body) => Err(Failure {
                 error: refusal(status, body.as_ref(), request_id.as_deref()),
-                ending,
+                outcome,
             }),
         }
     }
 }
 
-/// Microseconds since 1970.
+/// Returns microseconds since 1970.
 pub(super) fn now_micros() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
@@ -188,14 +190,14 @@ pub(super) fn now_micros() -> i64 {
     })
 }
 
-fn broken(broken: Broken) -> Failure {
-    let (error, should_retry) = match broken {
-        Broken::Connection { what } => (StripeError::Unreachable { what }, None),
-        Broken::TooLarge { what } => (StripeError::Malformed { what }, Some(false)),
+fn no_answer(error: HttpError) -> Failure {
+    let (error, should_retry) = match error {
+        HttpError::Connection { what } => (StripeError::Unreachable { what }, None),
+        HttpError::TooLarge { what } => (StripeError::Malformed { what }, Some(false)),
     };
     Failure {
         error,
-        ending: Ending {
+        outcome: AttemptOutcome {
             status: None,
             should_retry,
             retry_after: None,
@@ -203,12 +205,13 @@ fn broken(broken: Broken) -> Failure {
     }
 }
 
-/// An answer that is not 200, in Stripe's shape or not.
+/// Converts an answer with another status than 200, in Stripe's format or not.
 /// Source: <https://docs.stripe.com/api/errors>.
 fn refusal(status: u16, body: Option<&Value>, request_id: Option<&str>) -> StripeError {
-    let said = body.and_then(|body| body.get("error"));
+    let details = body.and_then(|body| body.get("error"));
     let field = |name: &str| {
-        said.and_then(|error| error.get(name))
+        details
+            .and_then(|error| error.get(name))
             .and_then(Value::as_str)
     };
     let mut message =
@@ -231,7 +234,7 @@ fn refusal(status: u16, body: Option<&Value>, request_id: Option<&str>) -> Strip
     }
 }
 
-/// Between 0 and 1; spreads retries, nothing depends on its quality.
+/// Returns a number between 0 and 1 that spreads retries; it need not be a good random number.
 fn random_fraction() -> f64 {
     let random = RandomState::new().build_hasher().finish();
     (random >> 11) as f64 / (1_u64 << 53) as f64

@@ -2,36 +2,36 @@
 
 use std::fmt;
 
-/// A failed question, after all retries.
+/// A request that failed after all retries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StripeError {
-    /// 401: the key is not known to Stripe. Ends the run.
+    /// 401: Stripe does not know the key. Ends the run.
     RejectedKey { message: String },
     /// 403: the key lacks a permission, which Stripe's message names. Ends the run.
     Forbidden { message: String },
-    /// No answer that could be understood as Stripe's: connection, time-out, 5xx, 429 to the last.
+    /// No answer of Stripe's: connection, time-out, 5xx, or 429 after the last retry.
     Unreachable { what: String },
-    /// Stripe refused this one question (4xx), with its own words.
+    /// Stripe refused this request (4xx), with Stripe's message.
     Refused { status: u16, message: String },
-    /// An answer that is not what the documentation says.
+    /// An answer that does not match the documentation.
     Malformed { what: String },
-    /// 404 `resource_missing`: an answer, and turned into evidence by who asked.
+    /// 404 `resource_missing`; the caller converts it into evidence.
     NoSuchObject { message: String },
-    /// 400 or 404 `resource_missing` for a list's cursor: the object to page from is gone.
+    /// 400 or 404 `resource_missing` for a list's cursor: Stripe no longer has the object to continue from.
     CursorGone { message: String },
-    /// The time allowed was used up, or the run was ended, before the question was put.
+    /// The time ran out, or the run ended, before the request was sent.
     NotAsked,
 }
 
 impl StripeError {
-    /// A promised field is not there, or not what it was promised to be.
+    /// A documented field is missing or of another type.
     pub(super) fn missing(field: &str) -> Self {
         Self::Malformed {
             what: format!("\"{field}\" is missing or of the wrong type"),
         }
     }
 
-    /// Whether every other question would end the same way.
+    /// Returns whether every other request would fail in the same way.
     pub(crate) fn ends_the_run(&self) -> bool {
         matches!(self, Self::RejectedKey { .. } | Self::Forbidden { .. })
     }

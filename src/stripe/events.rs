@@ -12,7 +12,7 @@ use crate::domain::feed::{Mark, Request};
 use crate::domain::identity::PaymentIds;
 use crate::pg::Stop;
 
-/// The types that are acted on; `GET /v1/events` takes up to 20.
+/// The event types that are processed; `GET /v1/events` accepts up to 20.
 pub(crate) const TYPES: [&str; 14] = [
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
@@ -32,7 +32,7 @@ pub(crate) const TYPES: [&str; 14] = [
 
 const PAGE: &str = "100";
 
-/// Reads an event. Fails where a promised field is missing or of another type.
+/// Reads an event. Fails if a documented field is missing or of another type.
 pub(crate) fn read_event(event: &Value) -> Result<Event, StripeError> {
     let text = |field: &str| {
         event
@@ -69,12 +69,12 @@ pub(crate) fn read_event(event: &Value) -> Result<Event, StripeError> {
     })
 }
 
-/// Whether this type of event can change what is known of a payment.
+/// Returns whether an event of this type can change what is known about a payment.
 pub(crate) fn matters(event: &Event) -> bool {
     TYPES.contains(&event.kind.as_str()) && !event.ids.is_empty()
 }
 
-/// Every id of the payment that an object names.
+/// Returns all ids of the payment that an object names.
 pub(super) fn ids_of(object: &Value) -> PaymentIds {
     let id = |field: &str| object.get(field).and_then(Value::as_str);
     let named = match object.get("object").and_then(Value::as_str) {
@@ -87,22 +87,22 @@ pub(super) fn ids_of(object: &Value) -> PaymentIds {
     PaymentIds::from_columns(named)
 }
 
-/// A page of the feed.
+/// A page of the list of events.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// The newest first.
+    /// The newest event first.
     pub(crate) events: Vec<Event>,
-    /// Those that are no events as the documentation has them.
+    /// Objects that are not events as documented.
     pub(crate) unreadable: Vec<Unreadable>,
-    /// Of all that the page lists.
+    /// Ids and times of all objects on the page.
     pub(crate) marks: Vec<Mark>,
-    /// Whether there are more in the page's direction.
+    /// Whether there are more events in the direction of paging.
     pub(crate) has_more: bool,
-    /// Stripe's time when it answered, in seconds since 1970.
+    /// Stripe's clock at the time of the answer, in seconds since 1970.
     pub(crate) stripe_time: Option<i64>,
 }
 
-/// Something in the feed that could not be read.
+/// An object of the list that could not be read as an event.
 #[derive(Clone, Debug)]
 pub(crate) struct Unreadable {
     pub(crate) id: String,
@@ -112,7 +112,7 @@ pub(crate) struct Unreadable {
 }
 
 impl Page {
-    fn take(&mut self, object: &Value) {
+    fn add(&mut self, object: &Value) {
         let id = object.get("id").and_then(Value::as_str);
         let made = object.get("created").and_then(Value::as_i64);
         if let (Some(id), Some(created)) = (id, made) {
@@ -134,8 +134,8 @@ impl Page {
     }
 }
 
-/// Asks for one page of the events that are acted on. Fails with
-/// [`StripeError::CursorGone`] where Stripe no longer keeps the event to go on from.
+/// Requests one page of the events of [`TYPES`]. Fails with [`StripeError::CursorGone`] if Stripe no longer has the
+/// event to continue from.
 pub(crate) fn read_page(
     client: &Client,
     request: &Request,
@@ -160,6 +160,6 @@ pub(crate) fn read_page(
         has_more: list.has_more,
         stripe_time: list.date,
     };
-    list.objects.iter().for_each(|object| page.take(object));
+    list.objects.iter().for_each(|object| page.add(object));
     Ok(page)
 }

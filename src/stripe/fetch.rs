@@ -13,66 +13,66 @@ use crate::pg::{Problem, Running, Step, Stop, start_on_threads, unpoisoned};
 use crate::stripe::client::{Client, Connection};
 use crate::stripe::error::StripeError;
 use crate::stripe::lists::{List, Page};
-use crate::stripe::lookups::{Found, Job, LookupQueue, Open, Question, speaks_of};
+use crate::stripe::lookups::{Found, Job, LookupQueue, OpenQuestion, Question, is_evidence_for};
 use crate::stripe::objects;
 use crate::stripe::objects::Reading;
-use crate::stripe::planner::Walk;
+use crate::stripe::planner::Scan;
 use crate::stripe::retrieve::{disputes, retrieve};
 use crate::stripe::sessions::{join_sessions, with_session};
 
-/// So many questions in a row without an answer, and Stripe counts as unreachable.
+/// After this many failed requests in a row, Stripe counts as unreachable and the run ends.
 const FAILURES_THAT_END_A_RUN: u32 = 5;
 
-/// What came of it.
+/// The outcome of one lookup.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
     pub(crate) about: String,
     pub(crate) evidence: Result<Vec<Evidence>, StripeError>,
 }
 
-/// How the questions were put.
+/// How the lookups were distributed over requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Planned {
-    /// Pages of lists asked for.
+    /// Pages of lists that were requested.
     pub(crate) list_pages: u64,
-    /// Objects that were found on them.
+    /// Objects that were found on these pages.
     pub(crate) from_lists: u64,
-    /// Objects that were asked for one by one.
+    /// Objects that were requested one by one.
     pub(crate) singles: u64,
 }
 
-/// What was spent.
+/// The requests of a fetch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cost {
-    /// Retries included.
+    /// Including retries.
     pub(crate) requests: u64,
     pub(crate) retries: u64,
     pub(crate) planned: Planned,
-    /// The error for which no further question was put.
+    /// The error that ended the fetch early.
     pub(crate) fatal: Option<StripeError>,
 }
 
-/// All findings, and what they cost.
+/// All findings and their cost.
 #[derive(Debug)]
 pub(crate) struct Fetched {
-    /// In the order of the questions.
+    /// In the order of the lookups.
     pub(crate) findings: Vec<Finding>,
     pub(crate) cost: Cost,
 }
 
-/// Questions that are being asked. Dropping it ends the asking.
+/// A fetch in progress. Dropping it stops its threads.
 pub(crate) struct Fetching {
     running: Running<Vec<Answered>>,
-    round: Arc<Round>,
-    /// What each question is about, until it is answered.
+    state: Arc<FetchState>,
+    /// What each lookup is about, until it is answered.
     unanswered: Vec<Option<String>>,
 }
 
-/// The place of a question, and its answer.
+/// The index of a lookup, and its answer.
 pub(super) type Answered = (usize, Result<Vec<Evidence>, StripeError>);
 
-/// What the threads of one gathering share.
-pub(super) struct Round {
+/// What the threads of one fetch share.
+pub(super) struct FetchState {
     client: Client,
     reading: Reading,
     queue: Mutex<LookupQueue>,
@@ -83,27 +83,26 @@ pub(super) struct Round {
     fatal: Mutex<Option<StripeError>>,
 }
 
-/// Puts all questions and waits for all answers: see [`Fetching::start`].
+/// Runs all lookups and waits for all answers. See [`Fetching::start`].
 pub(crate) fn fetch(
     questions: Vec<Question>,
     connection: Connection,
     reading: Reading,
     deadline: Instant,
 ) -> Result<Fetched, Problem> {
-    let gathering = Fetching::start(questions, connection, reading, deadline)?;
-    Ok(gathering.collect(Running::next))
+    let fetching = Fetching::start(questions, connection, reading, deadline)?;
+    Ok(fetching.collect(Running::next))
 }
 
-/// How the next answers are waited for: [`Running::next`].
+/// A function that waits for the next answers, such as [`Running::next`].
 type Wait = fn(&mut Running<Vec<Answered>>) -> Option<Vec<Answered>>;
 
 impl Fetching {
-    /// Begins to put all questions, at most `connection.concurrency` at a time,
-    /// until `deadline`. Many are answered by pages of lists where that is fewer
-    /// requests: see [`crate::stripe::planner`].
+    /// Starts all lookups, with at most `connection.concurrency` requests at a time, until `deadline`. Pages of lists
+    /// answer many lookups if that takes fewer requests, see [`crate::stripe::planner`].
     ///
-    /// A key that Stripe rejects ends the round after one answer, and a Stripe that
-    /// cannot be reached after a few. Fails with 53000 where no thread can be started.
+    /// The fetch ends after one answer if Stripe rejects the key, and after [`FAILURES_THAT_END_A_RUN`] failures if
+    /// Stripe cannot be reached. Fails with 53000 if no thread can be started.
     pub(crate) fn start(
         questions: Vec<Question>,
         connection: Connection,
@@ -115,54 +114,54 @@ impl Fetching {
         let mut queue =
             LookupQueue::new(questions, connection.concurrency, connection.key.livemode());
         let jobs = queue.next_jobs();
-        let round = Arc::new(Round::new(queue, connection, reading, deadline));
-        let shared = Arc::clone(&round);
+        let state = Arc::new(FetchState::new(queue, connection, reading, deadline));
+        let shared = Arc::clone(&state);
         let running = start_on_threads(jobs, threads, deadline, move |job, stop| {
             shared.work(job, stop)
         })?;
         Ok(Self {
             running,
-            round,
+            state,
             unanswered,
         })
     }
 
-    /// Waits for the next findings, interruptibly; `None` at the end. Each question
-    /// has one finding in all; what was not asked in time comes last.
+    /// Waits for the next findings, interruptibly; `None` at the end. Each lookup gets one finding; lookups that the
+    /// deadline prevented come last.
     pub(crate) fn next(&mut self) -> Option<Vec<Finding>> {
         let answers = self.next_answers(Running::next)?;
-        Some(without_places(answers))
+        Some(without_indexes(answers))
     }
 
-    /// Findings that are there already: none may be, and more may come.
+    /// Returns findings that have arrived already, without waiting.
     pub(crate) fn at_hand(&mut self) -> Option<Vec<Finding>> {
         let answers = self.running.at_hand()?;
-        Some(without_places(self.findings(answers)))
+        Some(without_indexes(self.findings(answers)))
     }
 
-    /// As [`Self::next`], where there is no server.
+    /// As [`Self::next`], for tests without a server.
     #[cfg(test)]
-    pub(super) fn next_portion(&mut self) -> Option<Vec<Finding>> {
+    pub(super) fn next_without_server(&mut self) -> Option<Vec<Finding>> {
         let answers = self.next_answers(Running::next_without_server)?;
-        Some(without_places(answers))
+        Some(without_indexes(answers))
     }
 
-    /// The rest of the findings, and the whole cost.
+    /// Waits for the remaining findings. Returns them with the whole cost.
     pub(super) fn collect(mut self, wait: Wait) -> Fetched {
         let mut findings = Vec::new();
         while let Some(answers) = self.next_answers(wait) {
             findings.extend(answers);
         }
-        findings.sort_by_key(|(place, _)| *place);
+        findings.sort_by_key(|(index, _)| *index);
         Fetched {
             findings: findings.into_iter().map(|(_, finding)| finding).collect(),
             cost: self.cost(),
         }
     }
 
-    /// What it cost so far; after the end, all of it.
+    /// Returns the cost so far; after the end, the whole cost.
     pub(crate) fn cost(&self) -> Cost {
-        self.round.cost()
+        self.state.cost()
     }
 
     fn next_answers(&mut self, wait: Wait) -> Option<Vec<(usize, Finding)>> {
@@ -176,29 +175,29 @@ impl Fetching {
         Some(self.findings(rest)).filter(|findings| !findings.is_empty())
     }
 
-    /// Of each question the first answer.
+    /// Returns the first answer to each lookup.
     fn findings(&mut self, answers: Vec<Answered>) -> Vec<(usize, Finding)> {
-        let finding = |(place, evidence): Answered| {
-            let about = self.unanswered.get_mut(place)?.take()?;
-            Some((place, Finding { about, evidence }))
+        let finding = |(index, evidence): Answered| {
+            let about = self.unanswered.get_mut(index)?.take()?;
+            Some((index, Finding { about, evidence }))
         };
         answers.into_iter().filter_map(finding).collect()
     }
 
     fn not_asked(&self) -> Vec<Answered> {
-        let places = self.unanswered.iter().enumerate();
-        places
+        let indexes = self.unanswered.iter().enumerate();
+        indexes
             .filter(|(_, about)| about.is_some())
-            .map(|(place, _)| (place, Err(StripeError::NotAsked)))
+            .map(|(index, _)| (index, Err(StripeError::NotAsked)))
             .collect()
     }
 }
 
-fn without_places(answers: Vec<(usize, Finding)>) -> Vec<Finding> {
+fn without_indexes(answers: Vec<(usize, Finding)>) -> Vec<Finding> {
     answers.into_iter().map(|(_, finding)| finding).collect()
 }
 
-impl Round {
+impl FetchState {
     fn new(
         queue: LookupQueue,
         connection: Connection,
@@ -232,29 +231,29 @@ impl Round {
 
     fn work(&self, job: Job, stop: &Stop) -> Step<Job, Vec<Answered>> {
         match job {
-            Job::Answer(place, open) => Step {
-                portion: vec![(place, self.answer(open, stop))],
+            Job::Answer(index, open) => Step {
+                portion: vec![(index, self.answer(open, stop))],
                 then: Vec::new(),
             },
-            Job::Page(list, walk) => self.turn_page(list, walk, stop),
+            Job::Page(list, scan) => self.scan_page(list, scan, stop),
         }
     }
 
-    /// Reads the next page of a walk: answers what it answers, and plans on.
-    fn turn_page(&self, list: List, walk: Walk, stop: &Stop) -> Step<Job, Vec<Answered>> {
-        let page = self.read_page(list, &walk, stop).and_then(|page| {
+    /// Reads the next page of a scan, answers the lookups that it completes, and plans further requests.
+    fn scan_page(&self, list: List, scan: Scan, stop: &Stop) -> Step<Job, Vec<Answered>> {
+        let page = self.read_page(list, &scan, stop).and_then(|page| {
             let found = self.find_wanted(&page, stop)?;
             Ok((page, found))
         });
         let mut queue = unpoisoned(self.queue.lock());
         let (answered, mut then) = match page {
             Ok((page, found)) => {
-                let (taken, answered) = self.hand_out(found, &mut queue);
-                let next = queue.go_on(list, walk, &page.contents(), &taken);
+                let (taken, answered) = self.deliver(found, &mut queue);
+                let next = queue.continue_scan(list, scan, &page.contents(), &taken);
                 (answered, Vec::from_iter(next))
             }
             Err(error) => {
-                queue.page_failed(walk, &error);
+                queue.page_failed(scan, &error);
                 (Vec::new(), Vec::new())
             }
         };
@@ -266,28 +265,28 @@ impl Round {
         then.extend(
             disputed
                 .into_iter()
-                .map(|(place, open)| Job::Answer(place, open)),
+                .map(|(index, open)| Job::Answer(index, open)),
         );
         let portion = complete
             .into_iter()
-            .map(|(place, open)| (place, self.answer(open, stop)))
+            .map(|(index, open)| (index, self.answer(open, stop)))
             .collect();
         Step { portion, then }
     }
 
-    fn read_page(&self, list: List, walk: &Walk, stop: &Stop) -> Result<Page, StripeError> {
+    fn read_page(&self, list: List, scan: &Scan, stop: &Stop) -> Result<Page, StripeError> {
         if self.fatal().is_some() {
             return Err(StripeError::NotAsked);
         }
-        let page = list.read_page(&self.client, walk.start(), stop);
+        let page = list.read_page(&self.client, scan.start(), stop);
         if !matches!(page, Err(StripeError::NotAsked)) {
             self.list_pages.fetch_add(1, Ordering::Relaxed);
         }
-        self.note(page)
+        self.check_fatal(page)
     }
 
-    /// What was asked for, by its id. What cannot be read is left to be asked for one by
-    /// one, with its error.
+    /// Returns the wanted objects of a page, with their ids. Objects that cannot be read are left out, so that they
+    /// are requested one by one and fail with their own error.
     fn find_wanted(&self, page: &Page, stop: &Stop) -> Result<Vec<(String, Found)>, StripeError> {
         let wanted: Vec<(&str, &Value)> = {
             let queue = unpoisoned(self.queue.lock());
@@ -311,21 +310,21 @@ impl Round {
             let payments = found.iter_mut().map(|(_, found)| &mut found.payment);
             let pages = join_sessions(&self.client, payments, time, &self.reading, stop);
             self.list_pages
-                .fetch_add(self.note(pages)?, Ordering::Relaxed);
+                .fetch_add(self.check_fatal(pages)?, Ordering::Relaxed);
         }
         Ok(found)
     }
 
-    /// Hands what was found to who asked: the ids that were found, and the questions
-    /// that have all they need.
-    fn hand_out(
+    /// Passes objects to the lookups that wait for them. Returns the ids that were found, and the lookups that are
+    /// complete.
+    fn deliver(
         &self,
         found: Vec<(String, Found)>,
         queue: &mut LookupQueue,
-    ) -> (Vec<String>, Vec<(usize, Open)>) {
+    ) -> (Vec<String>, Vec<(usize, OpenQuestion)>) {
         let (mut taken, mut answered) = (Vec::new(), Vec::new());
         for (id, found) in found {
-            answered.extend(queue.hand_out(&id, &found));
+            answered.extend(queue.deliver(&id, &found));
             taken.push(id);
         }
         let count = u64::try_from(taken.len()).unwrap_or_default();
@@ -333,8 +332,8 @@ impl Round {
         (taken, answered)
     }
 
-    /// One question's evidence: what was found on pages, and the rest by retrieval.
-    fn answer(&self, mut open: Open, stop: &Stop) -> Result<Vec<Evidence>, StripeError> {
+    /// Returns the evidence for one lookup: objects found on pages, and the rest by retrieval.
+    fn answer(&self, mut open: OpenQuestion, stop: &Stop) -> Result<Vec<Evidence>, StripeError> {
         let mut evidence: Vec<Evidence> = Vec::new();
         let sessionless = std::mem::take(&mut open.sessionless);
         for text in std::mem::take(&mut open.ids) {
@@ -345,7 +344,7 @@ impl Round {
                 evidence.push(Evidence::NotAnId { text });
                 continue;
             };
-            if evidence.iter().any(|known| speaks_of(known, &id)) {
+            if evidence.iter().any(|known| is_evidence_for(known, &id)) {
                 continue;
             }
             let finding = match open.take_found(&id) {
@@ -355,7 +354,7 @@ impl Round {
                     retrieve(&self.client, &id, &self.reading, stop)
                 }
             };
-            let finding = match self.note(finding)? {
+            let finding = match self.check_fatal(finding)? {
                 Evidence::Payment(payment) => self.add_session(payment, &sessionless, stop)?,
                 other => other,
             };
@@ -364,7 +363,8 @@ impl Round {
         Ok(evidence)
     }
 
-    /// An intent is not judged without its session: see [`crate::stripe::sessions`].
+    /// Adds the session to an intent's payment, because an intent is not decided without it: see
+    /// [`crate::stripe::sessions`].
     fn add_session(
         &self,
         mut payment: StripePayment,
@@ -375,11 +375,12 @@ impl Round {
         if intent.is_some_and(|intent| sessionless.contains(intent)) {
             payment.session_side = SessionSide::Read;
         }
-        let payment = self.note(with_session(&self.client, payment, &self.reading, stop))?;
+        let payment = self.check_fatal(with_session(&self.client, payment, &self.reading, stop))?;
         Ok(Evidence::Payment(payment))
     }
 
-    /// A page says that there was a dispute; how it stands is a request of its own.
+    /// Completes an object from a page. The page only shows that there was a dispute; its status takes another
+    /// request.
     fn complete(&self, found: Found, stop: &Stop) -> Result<Evidence, StripeError> {
         let mut payment = found.payment;
         if found.disputed {
@@ -388,9 +389,9 @@ impl Round {
         Ok(Evidence::Payment(payment))
     }
 
-    /// Ends the round where every other question would fail as well.
-    fn note<T>(&self, answer: Result<T, StripeError>) -> Result<T, StripeError> {
-        let hopeless = match &answer {
+    /// Ends the fetch if every other request would fail as well. Returns the answer unchanged.
+    fn check_fatal<T>(&self, answer: Result<T, StripeError>) -> Result<T, StripeError> {
+        let ends_fetch = match &answer {
             Ok(_) => {
                 self.failures_in_a_row.store(0, Ordering::Relaxed);
                 false
@@ -402,7 +403,7 @@ impl Round {
             Err(other) => other.ends_the_run(),
         };
         if let Err(error) = &answer
-            && hopeless
+            && ends_fetch
         {
             self.fatal().get_or_insert_with(|| error.clone());
         }

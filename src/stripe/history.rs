@@ -16,18 +16,18 @@ use crate::domain::identity::PaymentIds;
 use crate::pg::{Problem, Running, Step, Stop, start_on_threads};
 use crate::stripe::fetch::read_found;
 
-/// Which list is read.
+/// The list that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HistoryList {
-    /// Of payments.
+    /// A list of payments.
     Payments(List),
-    /// Of what happens to payments: charges, refunds, disputes, at this path.
+    /// A list at this path of objects that refer to payments: charges, refunds, disputes.
     References(&'static str),
 }
 
 impl HistoryList {
-    /// By the name of Stripe's type, in the plural; what is not known is intents,
-    /// which every payment has.
+    /// Returns the list with the name of Stripe's type in the plural. Unknown names mean payment intents, which every
+    /// payment has.
     pub(crate) fn named(name: &str) -> Self {
         match name {
             "checkout_sessions" => Self::Payments(List::Sessions),
@@ -46,57 +46,56 @@ impl HistoryList {
     }
 }
 
-/// What is read.
+/// The range of time that is read, and its list.
 #[derive(Clone, Debug)]
 pub(crate) struct TimeRange {
-    pub(crate) book: HistoryList,
-    /// Seconds since 1970, both inclusive.
+    pub(crate) list: HistoryList,
+    /// Seconds since 1970; both ends are included.
     pub(crate) since: i64,
     pub(crate) until: i64,
-    /// The object after which reading goes on; `None`: from `until` on.
+    /// The object after which reading continues; `None` to start at `until`.
     pub(crate) after: Option<String>,
 }
 
-/// A page's worth.
+/// The content of one page.
 #[derive(Debug)]
 pub(crate) struct HistoryPage {
-    /// Those for which money was received.
+    /// The payments for which money was received.
     pub(crate) payments: Vec<StripePayment>,
-    /// Of a list of sessions: the intents of all of them, paid or not.
+    /// For a list of sessions, the intents of all of them, paid or not.
     pub(crate) intents_of_sessions: Vec<String>,
-    /// What tells of payments, and of which payments.
+    /// The objects that refer to payments.
     pub(crate) references: Vec<PaymentReference>,
-    /// Objects of the range that stood on the page.
+    /// The number of objects on the page that are in the range.
     pub(crate) objects: u64,
-    /// The oldest object, and when it was made; `None` on an empty page.
+    /// The oldest object and its time of creation; `None` if the page is empty.
     pub(crate) last: Option<(String, i64)>,
     pub(crate) is_last: bool,
-    /// When the oldest and the newest object of the page were made.
+    /// The times of creation of the oldest and the newest object of the page.
     pub(crate) time: Option<(i64, i64)>,
 }
 
-/// An object that tells of a payment and is not evidence itself.
+/// An object that refers to a payment and is not evidence itself.
 #[derive(Clone, Debug)]
 pub(crate) struct PaymentReference {
     pub(crate) object: String,
     pub(crate) ids: PaymentIds,
     pub(crate) created: Option<i64>,
     pub(crate) livemode: bool,
-    /// Why it could not be read, where that is so.
+    /// Why it could not be read; `None` if it could.
     pub(crate) unreadable: Option<String>,
-    /// A charge: of no interest where the money is known.
+    /// Whether it is a charge, which is ignored if the payment is known.
     pub(crate) is_charge: bool,
 }
 
-/// A range that is being read: while one page is worked on, the next is on
-/// its way.
+/// Reads a range. The next page is requested while the caller processes the last one.
 pub(crate) struct History {
     running: Running<Result<HistoryPage, StripeError>>,
     client: std::sync::Arc<Client>,
 }
 
 impl History {
-    /// Begins to read. Fails with 53000 where no thread can be started.
+    /// Starts to read. Fails with 53000 if no thread can be started.
     pub(crate) fn start(
         range: TimeRange,
         connection: Connection,
@@ -125,7 +124,7 @@ impl History {
         self.running.next()
     }
 
-    /// Requests sent so far, and how many of them were retries.
+    /// Returns the number of requests sent so far, and how many of them were retries.
     pub(crate) fn requests(&self) -> (u64, u64) {
         (self.client.requests(), self.client.retries())
     }
@@ -139,7 +138,7 @@ impl TimeRange {
         reading: &Reading,
         stop: &Stop,
     ) -> Result<HistoryPage, StripeError> {
-        let page = self.book.read_page(client, start, stop)?;
+        let page = self.list.read_page(client, start, stop)?;
         let contents = page.contents();
         let last = contents.objects.last().cloned();
         let is_over = last.as_ref().is_none_or(|(_, made)| *made < self.since);
@@ -153,7 +152,7 @@ impl TimeRange {
             time: contents.time(),
         };
         for object in &page.objects {
-            if self.book == HistoryList::Payments(List::Sessions) {
+            if self.list == HistoryList::Payments(List::Sessions) {
                 let intent = ids_of(object).intent;
                 let expanded = || Some(object.pointer("/payment_intent/id")?.as_str()?.to_owned());
                 history_page
@@ -165,11 +164,11 @@ impl TimeRange {
                 continue;
             }
             history_page.objects += 1;
-            match self.book {
+            match self.list {
                 HistoryList::Payments(_) => {
-                    history_page.take(object, &page, client, reading, stop)?;
+                    history_page.add_payment(object, &page, client, reading, stop)?;
                 }
-                HistoryList::References(_) => history_page.take_trace(object, None),
+                HistoryList::References(_) => history_page.add_reference(object, None),
             }
         }
         Ok(history_page)
@@ -177,7 +176,7 @@ impl TimeRange {
 }
 
 impl HistoryPage {
-    fn take(
+    fn add_payment(
         &mut self,
         object: &Value,
         page: &Page,
@@ -188,7 +187,7 @@ impl HistoryPage {
         let found = match read_found(object, reading, page) {
             Ok(found) => found,
             Err(error) => {
-                self.take_trace(object, Some(error.to_string()));
+                self.add_reference(object, Some(error.to_string()));
                 return Ok(());
             }
         };
@@ -202,7 +201,7 @@ impl HistoryPage {
         Ok(())
     }
 
-    fn take_trace(&mut self, object: &Value, unreadable: Option<String>) {
+    fn add_reference(&mut self, object: &Value, unreadable: Option<String>) {
         let text = |field: &str| object.get(field).and_then(Value::as_str);
         let is_charge = text("object") == Some("charge");
         if is_charge && text("status") != Some("succeeded") {

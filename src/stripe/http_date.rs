@@ -1,14 +1,14 @@
 //! Parses the HTTP header `Date`.
 //!
-//! Source: <https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7>. Senders must
-//! use one form, `Sun, 06 Nov 1994 08:49:37 GMT`; nothing else is read.
+//! Source: <https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7>. Senders must use the form
+//! `Sun, 06 Nov 1994 08:49:37 GMT`; other forms are not accepted.
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// Seconds since 1970; `None` for what is not of that form. The name of the day
-/// is not checked. A leap second counts as the one after it.
+/// Returns seconds since 1970, or `None` if the text has another form. The name of the day is not checked. A leap
+/// second counts as the second after it.
 pub(super) fn parse(text: &str) -> Option<i64> {
     let (_, date) = text.split_once(", ")?;
     let parts: Vec<&str> = date.split(' ').collect();
@@ -34,8 +34,8 @@ fn number(digits: &str, length: usize, most: i64) -> Option<i64> {
     (value <= most).then_some(value)
 }
 
-/// In the Gregorian calendar. The year is counted from March, so that a leap day
-/// is its last: <https://howardhinnant.github.io/date_algorithms.html#days_from_civil>.
+/// Counts days in the Gregorian calendar. The year starts in March, so that a leap day is its last day:
+/// <https://howardhinnant.github.io/date_algorithms.html#days_from_civil>.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 {
         (year, month - 3)

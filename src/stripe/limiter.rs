@@ -11,24 +11,23 @@ use crate::settings::Secret;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// The generic cell rate algorithm: a short burst goes through, a long run keeps to
-/// the rate. In no second there are more than both together, which is a quarter
-/// more than the rate: with 80 and 20 a second, what Stripe allows (100 with a live
-/// key, 25 with a test key). Clones share one line of waiting, and so do all
-/// limiters that were given the same number.
+/// Limits the rate of requests by the generic cell rate algorithm (GCRA): a short burst passes at once, after it
+/// requests keep to the rate. Within one second, burst and rate together are a quarter more than the rate: with 80
+/// and 20 requests per second, what Stripe allows (100 with a live key, 25 with a test key). Clones share one state,
+/// and so do all limiters with the same shared number.
 ///
 /// Source: <https://docs.stripe.com/rate-limits>.
 #[derive(Clone)]
 pub(crate) struct Limiter {
-    /// Between two requests, in nanoseconds.
+    /// The time between two requests, in nanoseconds.
     interval: u64,
-    /// For how much of it nobody waits, in nanoseconds.
+    /// How far requests may be ahead of the rate without waiting, in nanoseconds.
     burst: u64,
     arrival: Arrival,
 }
 
-/// When the next request would be due if all came evenly spaced, in nanoseconds
-/// of [`monotonic_nanoseconds`].
+/// The algorithm's theoretical arrival time: when the next request is due if all are evenly spaced, in nanoseconds of
+/// [`monotonic_nanoseconds`].
 #[derive(Clone)]
 enum Arrival {
     Shared(SharedNumber),
@@ -36,8 +35,8 @@ enum Arrival {
 }
 
 impl Limiter {
-    /// `shared` is what all who call Stripe as this account and mode have in
-    /// common; without it, only clones wait for each other.
+    /// Creates a limiter. `shared` is the number of all sessions that call Stripe with this account and mode; without
+    /// it, the limit applies to clones only.
     pub(crate) fn new(per_second: u32, shared: Option<SharedNumber>) -> Self {
         let interval = SECOND.div_ceil(u64::from(per_second.max(1)));
         Self {
@@ -47,7 +46,7 @@ impl Limiter {
         }
     }
 
-    /// Takes a place in the line; the answer is how long to wait for it.
+    /// Reserves the next request. Returns how long to wait before sending it.
     pub(crate) fn reserve(&self) -> Duration {
         self.reserve_at(monotonic_nanoseconds())
     }
@@ -55,7 +54,7 @@ impl Limiter {
     pub(super) fn reserve_at(&self, now: u64) -> Duration {
         let after = |due: u64| due.max(now).saturating_add(self.interval);
         let before = match &self.arrival {
-            // At the end of the backend nobody is let through; whoever asks was stopped.
+            // The backend is ending: nothing is sent any more.
             Arrival::Shared(shared) => shared.replace(after).unwrap_or(u64::MAX),
             Arrival::Own(own) => own
                 .fetch_update(Ordering::AcqRel, Ordering::Acquire, |due| Some(after(due)))
@@ -66,9 +65,9 @@ impl Limiter {
     }
 }
 
-/// What stands for the account and mode that requests are made as, in memory
-/// that others may read: it tells nothing about the key.
-pub(crate) fn line_of(base: &str, key: &Secret, account: Option<&str>) -> u64 {
+/// Returns the key under which sessions share the limit of an account and mode. Other roles may read it; it is a hash
+/// that does not reveal the API key.
+pub(crate) fn rate_limit_key(base: &str, key: &Secret, account: Option<&str>) -> u64 {
     let mut digest = Sha256::new();
     for part in [
         "invoice_sync limiter",

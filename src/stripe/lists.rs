@@ -6,21 +6,21 @@ use serde_json::Value;
 
 use super::client::{Answer, Client};
 use super::error::StripeError;
-use super::planner::{Contents, PAGE, Start};
+use super::planner::{PAGE, PageContents, Start};
 use crate::domain::identity::ObjectKind;
 use crate::pg::Stop;
 
-/// A page, as Stripe orders it: the newest object first.
+/// A page in Stripe's order, the newest object first.
 pub(super) struct Page {
     pub(super) objects: Vec<Value>,
     pub(super) has_more: bool,
     pub(super) request_id: Option<String>,
     pub(super) date: Option<i64>,
-    /// When it was asked for, microseconds since 1970.
+    /// When the page was requested, in microseconds since 1970.
     pub(super) asked_at: i64,
 }
 
-/// Reads an answer that is a list. Fails where a promised field is missing or of another type.
+/// Reads an answer that is a list. Fails if a documented field is missing or of another type.
 pub(super) fn read_list(answer: Answer) -> Result<Page, StripeError> {
     let Answer {
         mut body,
@@ -44,7 +44,7 @@ pub(super) fn read_list(answer: Answer) -> Result<Page, StripeError> {
     }
 }
 
-/// The lists that stand for many retrievals.
+/// The lists whose pages replace many retrievals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum List {
     /// `GET /v1/checkout/sessions`
@@ -54,7 +54,7 @@ pub(crate) enum List {
 }
 
 impl List {
-    /// What stands in it.
+    /// Returns the kind of its objects.
     pub(super) fn kind(self) -> ObjectKind {
         match self {
             Self::Sessions => ObjectKind::CheckoutSession,
@@ -62,7 +62,7 @@ impl List {
         }
     }
 
-    /// Asks for a page, with every object as a retrieval brings it.
+    /// Requests a page whose objects are expanded as in a retrieval.
     pub(super) fn read_page(
         self,
         client: &Client,
@@ -77,7 +77,7 @@ impl List {
     }
 }
 
-/// Asks for a page of the list at `path`.
+/// Requests a page of the list at `path`.
 pub(super) fn read_page(
     client: &Client,
     path: &str,
@@ -101,9 +101,8 @@ pub(super) fn read_page(
 }
 
 impl Page {
-    /// What the planner is to know of it. An object without an id or a time of
-    /// creation is passed over.
-    pub(super) fn contents(&self) -> Contents {
+    /// Returns what the planner needs of the page. Objects without an id or a time of creation are left out.
+    pub(super) fn contents(&self) -> PageContents {
         let objects = self
             .objects
             .iter()
@@ -112,7 +111,7 @@ impl Page {
                 Some((id.to_owned(), object.get("created")?.as_i64()?))
             })
             .collect();
-        Contents {
+        PageContents {
             objects,
             has_more: self.has_more,
         }

@@ -6,39 +6,38 @@ use crate::domain::evidence::{Evidence, StripePayment};
 use crate::domain::identity::StripeId;
 use crate::stripe::error::StripeError;
 use crate::stripe::lists::List;
-use crate::stripe::planner::{Contents, Planner, Walk};
+use crate::stripe::planner::{PageContents, Planner, Scan};
 use crate::stripe::retrieve::is_of_other_mode;
 
-/// One request, or one question's.
+/// The work of a thread: one page, or one lookup.
 #[derive(Debug)]
 pub(super) enum Job {
-    Page(List, Walk),
-    /// The place of a question, and the question.
-    Answer(usize, Open),
+    Page(List, Scan),
+    /// The index of a lookup, and the lookup.
+    Answer(usize, OpenQuestion),
 }
 
-/// What is to be asked about one invoice.
+/// A lookup: the objects to request for one invoice or payment.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
-    /// What the asker knows it by: an invoice's id, a payment's.
+    /// What the caller identifies it by: the id of an invoice or a payment.
     pub(crate) about: String,
-    /// As the host stores them, sessions first: a session brings its intent along.
+    /// As the application stores them, sessions first, because a session includes its intent.
     pub(crate) ids: Vec<String>,
-    /// When the object of the first id was created at Stripe, in seconds since
-    /// 1970, where that is known: it makes lists cheaper, and costs little where
-    /// it is wrong.
+    /// When the object of the first id was created at Stripe, in seconds since 1970, if that is known. It makes lists
+    /// cheaper; a wrong time costs little.
     pub(crate) created: Option<i64>,
-    /// Those of the ids that are known to be intents without a session.
+    /// The ids among them that are known to be intents without a session.
     pub(crate) sessionless: BTreeSet<String>,
 }
 
-/// A question that is not answered yet.
+/// A lookup that is not complete yet.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct OpenQuestion {
     pub(super) ids: Vec<String>,
     created: Option<i64>,
     pub(super) sessionless: BTreeSet<String>,
-    /// What pages brought of it.
+    /// Objects found on pages.
     found: Vec<Found>,
 }
 
@@ -46,28 +45,32 @@ pub(super) struct Open {
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) payment: StripePayment,
-    /// Its disputes are still to be asked for.
+    /// Whether its disputes are still to be requested.
     pub(super) disputed: bool,
 }
 
-/// All open questions. Sessions are listed first, because a session answers for
-/// its intent; then intents; what is left is asked for one by one.
+/// All open lookups. Sessions are listed first, because a session includes its intent; then intents; the remaining
+/// objects are requested one by one.
 pub(super) struct LookupQueue {
-    /// By their place in the asker's order.
-    open: BTreeMap<usize, Open>,
+    /// By their index in the caller's order.
+    open: BTreeMap<usize, OpenQuestion>,
     lists: std::vec::IntoIter<List>,
     listing: Option<List>,
     planner: Planner,
-    /// Who waits for which object of the list.
+    /// The lookups that wait for each object of the current list.
     waiting: HashMap<String, Vec<usize>>,
-    lanes: usize,
+    concurrency: usize,
     livemode: Option<bool>,
 }
 
 impl LookupQueue {
-    /// `livemode` is the key's; at most `lanes` pages are asked for at once.
-    pub(super) fn new(questions: Vec<Question>, lanes: usize, livemode: Option<bool>) -> Self {
-        let open = questions.into_iter().map(|question| Open {
+    /// Creates the queue. `livemode` is the key's; at most `concurrency` pages are requested at a time.
+    pub(super) fn new(
+        questions: Vec<Question>,
+        concurrency: usize,
+        livemode: Option<bool>,
+    ) -> Self {
+        let open = questions.into_iter().map(|question| OpenQuestion {
             ids: question.ids,
             created: question.created,
             sessionless: question.sessionless,
@@ -77,22 +80,22 @@ impl LookupQueue {
             open: open.enumerate().collect(),
             lists: vec![List::Sessions, List::Intents].into_iter(),
             listing: None,
-            planner: Planner::new([], lanes),
+            planner: Planner::new([], concurrency),
             waiting: HashMap::new(),
-            lanes,
+            concurrency,
             livemode,
         }
     }
 
-    /// What can be begun now, beside what is under way.
+    /// Returns the jobs that can start now, in addition to the running ones.
     pub(super) fn next_jobs(&mut self) -> Vec<Job> {
         loop {
             if let Some(list) = self.listing {
-                let walks = self.planner.begin();
-                if !walks.is_empty() || !self.planner.rests() {
-                    return walks
+                let scans = self.planner.begin();
+                if !scans.is_empty() || !self.planner.is_idle() {
+                    return scans
                         .into_iter()
-                        .map(|walk| Job::Page(list, walk))
+                        .map(|scan| Job::Page(list, scan))
                         .collect();
                 }
             }
@@ -104,21 +107,21 @@ impl LookupQueue {
         }
     }
 
-    /// The walk's next page, where it goes on.
-    pub(super) fn go_on(
+    /// Returns the job for the scan's next page, if the scan continues.
+    pub(super) fn continue_scan(
         &mut self,
         list: List,
-        walk: Walk,
-        contents: &Contents,
+        scan: Scan,
+        contents: &PageContents,
         taken: &[String],
     ) -> Option<Job> {
-        let walk = self.planner.go_on(walk, contents, taken)?;
-        Some(Job::Page(list, walk))
+        let scan = self.planner.continue_scan(scan, contents, taken)?;
+        Some(Job::Page(list, scan))
     }
 
-    /// Ends a walk, and all of them where other pages would fail as well.
-    pub(super) fn page_failed(&mut self, walk: Walk, error: &StripeError) {
-        self.planner.page_failed(walk);
+    /// Ends a scan, or all of them if other pages would fail as well.
+    pub(super) fn page_failed(&mut self, scan: Scan, error: &StripeError) {
+        self.planner.page_failed(scan);
         let of_this_page = matches!(
             error,
             StripeError::CursorGone { .. } | StripeError::Unreachable { .. }
@@ -128,31 +131,30 @@ impl LookupQueue {
         }
     }
 
-    /// Whether anybody waits for this object of the list.
+    /// Returns whether a lookup waits for this object of the list.
     pub(super) fn waits_for(&self, id: &str) -> bool {
         self.waiting.contains_key(id)
     }
 
-    /// Whether it is known that this intent of the list came by no session.
+    /// Returns whether this intent of the list is known to have no session.
     pub(super) fn is_sessionless(&self, id: &str) -> bool {
-        let mut places = self.waiting.get(id).into_iter().flatten();
-        places.any(|place| {
-            let open = self.open.get(place);
+        let mut indexes = self.waiting.get(id).into_iter().flatten();
+        indexes.any(|index| {
+            let open = self.open.get(index);
             open.is_some_and(|open| open.sessionless.contains(id))
         })
     }
 
-    /// Gives an object to all who wait for it; the answer is the questions that
-    /// have all they need now.
-    pub(super) fn hand_out(&mut self, id: &str, found: &Found) -> Vec<(usize, Open)> {
+    /// Passes an object to all lookups that wait for it. Returns the lookups that are complete now.
+    pub(super) fn deliver(&mut self, id: &str, found: &Found) -> Vec<(usize, OpenQuestion)> {
         let mut complete = Vec::new();
-        for place in self.waiting.remove(id).unwrap_or_default() {
-            let Some(open) = self.open.get_mut(&place) else {
+        for index in self.waiting.remove(id).unwrap_or_default() {
+            let Some(open) = self.open.get_mut(&index) else {
                 continue;
             };
             open.found.push(found.clone());
             if open.is_complete() {
-                complete.extend(self.open.remove(&place).map(|open| (place, open)));
+                complete.extend(self.open.remove(&index).map(|open| (index, open)));
             }
         }
         complete
@@ -161,44 +163,44 @@ impl LookupQueue {
     fn plan(&mut self, list: List) {
         self.waiting.clear();
         let mut wanted = Vec::new();
-        for (&place, open) in &self.open {
-            for (nth, id) in open.lacking() {
+        for (&index, open) in &self.open {
+            for (nth, id) in open.missing_ids() {
                 if id.kind() != list.kind() || is_of_other_mode(&id, self.livemode) {
                     continue;
                 }
                 let id = id.as_str().to_owned();
-                self.waiting.entry(id.clone()).or_default().push(place);
+                self.waiting.entry(id.clone()).or_default().push(index);
                 wanted.push((id, open.created.filter(|_| nth == 0)));
             }
         }
-        self.planner = Planner::new(wanted, self.lanes);
+        self.planner = Planner::new(wanted, self.concurrency);
     }
 
     fn singles(&mut self) -> Vec<Job> {
         std::mem::take(&mut self.open)
             .into_iter()
-            .map(|(place, open)| Job::Answer(place, open))
+            .map(|(index, open)| Job::Answer(index, open))
             .collect()
     }
 }
 
-impl Open {
-    /// The ids that nothing found speaks of, with their place among the ids.
-    fn lacking(&self) -> impl Iterator<Item = (usize, StripeId)> {
+impl OpenQuestion {
+    /// Returns the ids without an object, with their index among the ids.
+    fn missing_ids(&self) -> impl Iterator<Item = (usize, StripeId)> {
         let ids = self.ids.iter().enumerate();
         ids.filter_map(|(nth, text)| Some((nth, StripeId::parse(text)?)))
             .filter(|(_, id)| !self.found.iter().any(|found| found.is_about(id)))
     }
 
     fn is_complete(&self) -> bool {
-        self.lacking().next().is_none()
+        self.missing_ids().next().is_none()
     }
 
     pub(super) fn is_disputed(&self) -> bool {
         self.found.iter().any(|found| found.disputed)
     }
 
-    /// What a page brought under this id.
+    /// Removes and returns the object that a page had for this id.
     pub(super) fn take_found(&mut self, id: &StripeId) -> Option<Found> {
         let at = self.found.iter().position(|found| found.is_about(id))?;
         Some(self.found.swap_remove(at))
@@ -211,7 +213,7 @@ impl Found {
     }
 }
 
-/// Whether the answer about another id is an answer about this one as well.
-pub(super) fn speaks_of(evidence: &Evidence, id: &StripeId) -> bool {
+/// Returns whether evidence for another id is also evidence for this one.
+pub(super) fn is_evidence_for(evidence: &Evidence, id: &StripeId) -> bool {
     matches!(evidence, Evidence::Payment(payment) if payment.ids.contains(id.as_str()))
 }

@@ -1,7 +1,7 @@
 //! Converts Stripe's JSON into evidence.
 //!
-//! A field that the documentation promises and that is missing, or of another
-//! type, is an error; an unknown status is not (it is reported as such).
+//! A documented field that is missing or of another type is an error. An unknown status is not: it becomes
+//! [`PaymentState::Unknown`].
 
 use serde_json::Value;
 
@@ -11,21 +11,20 @@ use crate::domain::evidence::{Dispute, Gratuity, PaymentState, SessionSide, Stri
 use crate::domain::identity::PaymentIds;
 use crate::domain::money::{Currency, Money};
 
-/// What to look for beside the money.
+/// What to read beside the amounts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reading {
-    /// The metadata key of the gratuity.
+    /// The metadata key that contains the gratuity.
     pub(crate) gratuity_key: Option<String>,
     /// The metadata key that names the invoice.
     pub(crate) invoice_key: Option<String>,
-    /// Whether a session's `client_reference_id` names the invoice, too.
+    /// Whether a session's `client_reference_id` also names the invoice.
     pub(crate) client_reference: bool,
-    /// Paths that the host's payment rows take over: `payment_intent.description`,
-    /// `metadata.project`.
+    /// Paths of values that the application's payment rows store: `payment_intent.description`, `metadata.project`.
     pub(crate) attributes: Vec<String>,
 }
 
-/// A session, its intent and the latest charge, as far as they are there.
+/// A session, its intent and the latest charge, as far as known.
 #[derive(Clone, Copy, Default)]
 struct PaymentObjects<'a> {
     session: Option<&'a Value>,
@@ -42,16 +41,16 @@ pub(crate) fn read_session(
 ) -> Result<StripePayment, StripeError> {
     expect_object(session, "checkout.session")?;
     let intent = expanded(session, "payment_intent")?;
-    let trio = PaymentObjects {
+    let objects = PaymentObjects {
         session: Some(session),
         intent,
         charge: intent.map(latest_charge).transpose()?.flatten(),
     };
     let state = match intent {
-        Some(intent) => under_session(intent_state(intent)?, session)?,
+        Some(intent) => combined_state(intent_state(intent)?, session)?,
         None => session_state(session)?,
     };
-    assemble(trio, state, reading, request_id)
+    assemble(objects, state, reading, request_id)
 }
 
 /// Reads an answer to `GET /v1/payment_intents/{id}?expand[]=latest_charge`.
@@ -62,12 +61,12 @@ pub(crate) fn read_intent(
     request_id: Option<String>,
 ) -> Result<StripePayment, StripeError> {
     expect_object(intent, "payment_intent")?;
-    let trio = PaymentObjects {
+    let objects = PaymentObjects {
         session: None,
         intent: Some(intent),
         charge: latest_charge(intent)?,
     };
-    assemble(trio, intent_state(intent)?, reading, request_id)
+    assemble(objects, intent_state(intent)?, reading, request_id)
 }
 
 /// Reads an answer to `GET /v1/charges/{id}` for a charge without an intent.
@@ -78,7 +77,7 @@ pub(crate) fn read_charge(
     request_id: Option<String>,
 ) -> Result<StripePayment, StripeError> {
     expect_object(charge, "charge")?;
-    let trio = PaymentObjects {
+    let objects = PaymentObjects {
         charge: Some(charge),
         ..PaymentObjects::default()
     };
@@ -91,15 +90,14 @@ pub(crate) fn read_charge(
         "failed" => PaymentState::Never("failed".to_owned()),
         other => unknown("charge status", other),
     };
-    assemble(trio, state, reading, request_id)
+    assemble(objects, state, reading, request_id)
 }
 
-/// Reads the object that an event carries, in which nothing is expanded: a
-/// session, intent or charge. `None` for a refund or a dispute, which do not
-/// tell what was received.
+/// Reads the object in an event, in which nothing is expanded: a session, intent or charge. Returns `None` for a
+/// refund or a dispute, which do not contain the amount received.
 ///
-/// It is as old as the event, `created` (seconds since 1970). Of what happened within
-/// one second, events do not tell the order: none takes back a refund.
+/// The evidence is as old as the event, `created` (seconds since 1970). Events of the same second have no known
+/// order, so none of them takes back a refund.
 pub(crate) fn read_snapshot(
     object: &Value,
     created: i64,
@@ -113,7 +111,7 @@ pub(crate) fn read_snapshot(
     }))
 }
 
-/// A session, intent or charge whose own objects are ids; `None` for another object.
+/// Reads a session, intent or charge whose nested objects are ids. Returns `None` for another object.
 pub(super) fn read_unexpanded(
     object: &Value,
     reading: &Reading,
@@ -143,12 +141,12 @@ pub(super) fn read_unexpanded(
     Ok(payment)
 }
 
-/// The intent that a charge belongs to.
+/// Returns the intent that a charge belongs to.
 pub(crate) fn intent_of_charge(charge: &Value) -> Option<&str> {
     charge.get("payment_intent").and_then(id_of)
 }
 
-/// Reads a page of `GET /v1/disputes?payment_intent=…`: the one that matters most.
+/// Reads a page of `GET /v1/disputes?payment_intent=…`. Returns the most severe dispute.
 /// Source: <https://docs.stripe.com/api/disputes/list>.
 pub(crate) fn read_disputes(page: &Value) -> Result<Option<Dispute>, StripeError> {
     let disputes = page
@@ -163,7 +161,7 @@ pub(crate) fn read_disputes(page: &Value) -> Result<Option<Dispute>, StripeError
         })
 }
 
-/// Whether the charge of this payment was ever disputed: then its disputes are worth a request.
+/// Returns whether the charge of this payment was ever disputed, so that its disputes must be requested.
 pub(crate) fn is_disputed(answer: &Value) -> Result<bool, StripeError> {
     let charge = match answer.get("object").and_then(Value::as_str) {
         Some("checkout.session") => answer.pointer("/payment_intent/latest_charge"),
@@ -177,32 +175,32 @@ pub(crate) fn is_disputed(answer: &Value) -> Result<bool, StripeError> {
 }
 
 fn assemble(
-    trio: PaymentObjects,
+    objects: PaymentObjects,
     state: PaymentState,
     reading: &Reading,
     request_id: Option<String>,
 ) -> Result<StripePayment, StripeError> {
-    let livemode = trio
+    let livemode = objects
         .session
-        .or(trio.intent)
-        .or(trio.charge)
+        .or(objects.intent)
+        .or(objects.charge)
         .map(|object| flag(object, "livemode"))
         .transpose()?;
-    let refunded = match trio.charge {
+    let refunded = match objects.charge {
         Some(charge) => integer(charge, "amount_refunded")?,
         None => 0,
     };
-    let dated = trio.charge.or(trio.intent).or(trio.session);
+    let dated = objects.charge.or(objects.intent).or(objects.session);
     let ids = PaymentIds {
-        session: trio.session.and_then(id_of).map(str::to_owned),
-        intent: trio
+        session: objects.session.and_then(id_of).map(str::to_owned),
+        intent: objects
             .intent
             .and_then(id_of)
-            .or_else(|| trio.charge.and_then(intent_of_charge))
+            .or_else(|| objects.charge.and_then(intent_of_charge))
             .map(str::to_owned),
-        charge: trio.charge.and_then(id_of).map(str::to_owned),
+        charge: objects.charge.and_then(id_of).map(str::to_owned),
     };
-    // A session has an intent, so what has none came by none.
+    // Every session's payment has an intent here, so a payment without an intent has no session.
     let session_side = match (&ids.session, &ids.intent) {
         (None, Some(_)) => SessionSide::Unread,
         _ => SessionSide::Read,
@@ -211,18 +209,18 @@ fn assemble(
         ids,
         state,
         as_of: 0,
-        tells_returns: trio.charge.is_some(),
+        tells_returns: objects.charge.is_some(),
         refunded,
         dispute: None,
         session_side,
         livemode,
-        gratuity: gratuity(trio, reading),
-        invoice_references: invoice_references(trio, reading),
+        gratuity: gratuity(objects, reading),
+        invoice_references: invoice_references(objects, reading),
         received_at: dated.map(|object| integer(object, "created")).transpose()?,
         attributes: reading
             .attributes
             .iter()
-            .filter_map(|path| Some((path.clone(), attribute(trio, path)?)))
+            .filter_map(|path| Some((path.clone(), attribute(objects, path)?)))
             .collect(),
         request_id,
     })
@@ -242,8 +240,9 @@ fn intent_state(intent: &Value) -> Result<PaymentState, StripeError> {
     })
 }
 
-/// The intent decides; an expired session only closes what nobody has begun to pay.
-fn under_session(state: PaymentState, session: &Value) -> Result<PaymentState, StripeError> {
+/// Combines the state of the intent with its session. The intent decides; an expired session only closes a payment
+/// that was not begun.
+fn combined_state(state: PaymentState, session: &Value) -> Result<PaymentState, StripeError> {
     let begun = |status: &str| matches!(status, "processing" | "requires_capture");
     match state {
         PaymentState::Waiting(status) if !begun(&status) => match session_state(session)? {
@@ -255,8 +254,8 @@ fn under_session(state: PaymentState, session: &Value) -> Result<PaymentState, S
     }
 }
 
-/// A session without an intent: not begun, free of charge, a setup, or paid
-/// through something else (the first invoice of a subscription).
+/// Returns the state of a session without an intent: not begun, free of charge, a setup, or paid through another
+/// object (the first invoice of a subscription).
 fn session_state(session: &Value) -> Result<PaymentState, StripeError> {
     if text(session, "mode")? == "setup" {
         return Ok(PaymentState::NothingDue);
@@ -294,8 +293,7 @@ fn latest_charge(intent: &Value) -> Result<Option<&Value>, StripeError> {
     expanded(intent, "latest_charge")
 }
 
-/// An object that was asked to be expanded: null, or the object. An id alone
-/// means that Stripe did not expand it.
+/// Returns a field that was requested with `expand`: null or an object. An id means that Stripe did not expand it.
 fn expanded<'a>(object: &'a Value, field: &str) -> Result<Option<&'a Value>, StripeError> {
     match object.get(field) {
         None => Err(StripeError::missing(field)),
@@ -317,16 +315,16 @@ fn gratuity(trio: PaymentObjects, reading: &Reading) -> Gratuity {
         .map_or(Gratuity::None, Gratuity::Tip);
     let keys = reading.gratuity_key.iter();
     keys.flat_map(|key| metadata(trio, key))
-        .map(|said| Gratuity::Said(said.trim().to_owned()))
-        .filter(|said| *said != Gratuity::Said(String::new()))
+        .map(|said| Gratuity::Text(said.trim().to_owned()))
+        .filter(|said| *said != Gratuity::Text(String::new()))
         .fold(tip, Gratuity::merge)
 }
 
-fn invoice_references(trio: PaymentObjects, reading: &Reading) -> Vec<String> {
+fn invoice_references(objects: PaymentObjects, reading: &Reading) -> Vec<String> {
     let named = reading.invoice_key.iter();
-    let client = trio.session.filter(|_| reading.client_reference);
+    let client = objects.session.filter(|_| reading.client_reference);
     let mut references: Vec<String> = named
-        .flat_map(|key| metadata(trio, key))
+        .flat_map(|key| metadata(objects, key))
         .chain(client.and_then(|session| session.get("client_reference_id")?.as_str()))
         .map(|reference| reference.trim().to_owned())
         .filter(|reference| !reference.is_empty())
@@ -336,25 +334,30 @@ fn invoice_references(trio: PaymentObjects, reading: &Reading) -> Vec<String> {
     references
 }
 
-/// The metadata of session and intent under one key. The charge only repeats the intent's.
-fn metadata<'a>(trio: PaymentObjects<'a>, key: &'a str) -> impl Iterator<Item = &'a str> {
-    let own = trio.intent.is_none() && trio.session.is_none();
-    [trio.intent, trio.session, trio.charge.filter(|_| own)]
-        .into_iter()
-        .flatten()
-        .filter_map(move |object| object.get("metadata")?.get(key)?.as_str())
+/// Returns the metadata of session and intent under one key. The charge's is used only without them, because it
+/// repeats the intent's.
+fn metadata<'a>(objects: PaymentObjects<'a>, key: &'a str) -> impl Iterator<Item = &'a str> {
+    let own = objects.intent.is_none() && objects.session.is_none();
+    [
+        objects.intent,
+        objects.session,
+        objects.charge.filter(|_| own),
+    ]
+    .into_iter()
+    .flatten()
+    .filter_map(move |object| object.get("metadata")?.get(key)?.as_str())
 }
 
-/// A value by its path: the object's name, then its fields.
-fn attribute(trio: PaymentObjects, path: &str) -> Option<String> {
+/// Returns a value by its path: the object's name, then its fields.
+fn attribute(objects: PaymentObjects, path: &str) -> Option<String> {
     let (head, rest) = path.split_once('.')?;
     if head == "metadata" {
-        return metadata(trio, rest).next().map(str::to_owned);
+        return metadata(objects, rest).next().map(str::to_owned);
     }
     let object = match head {
-        "checkout_session" => trio.session,
-        "payment_intent" => trio.intent,
-        "charge" => trio.charge,
+        "checkout_session" => objects.session,
+        "payment_intent" => objects.intent,
+        "charge" => objects.charge,
         _ => None,
     }?;
     let value = rest

@@ -1,63 +1,62 @@
 //! Plans which pages of a list are fetched instead of single objects: a pure state machine.
 //!
-//! Lists run from the newest object to the oldest, 100 to a page. The planner
-//! sends out *walks*; each asks for a page, and goes on as long as its pages
-//! yield more than one wanted object each on average. Nothing is known of what
-//! else is in the list, so a walk may be in vain. It costs at most one request
-//! more than it saves, and only so many may end with a loss: see [`allowance`].
+//! Lists go from the newest object to the oldest, 100 per page. The planner starts *scans*; each requests a page and
+//! continues while its pages contain, on average, more than one wanted object each. The planner does not know what
+//! else is in the list, so a scan may find nothing. Such a scan costs at most one request more than it saves, and the
+//! number of scans with a loss is limited: see [`allowance`].
 
 use std::collections::{HashSet, VecDeque};
 
-/// Objects on a page: the most that Stripe gives.
+/// Objects per page, the most that Stripe returns.
 pub(crate) const PAGE: usize = 100;
 
-/// Fewer objects of unknown age are not worth a page that may bring none of them.
-const WORTH_A_TRY: usize = 10;
+/// The fewest objects of unknown age for which pages are read, because a page may contain none of them.
+const MIN_UNDATED: usize = 10;
 
-/// Where their age is known, a page brings at least one of them.
-const WORTH_A_DATED_TRY: usize = 3;
+/// The fewest objects of known age for which pages are read; such a page contains at least one of them.
+const MIN_DATED: usize = 3;
 
-/// So many objects are wanted for each walk that is under way beside others:
-/// about ten pages, of which half of one is lost where two walks meet.
-const WANTED_PER_WALK: usize = 1_000;
+/// One further scan in parallel is started for this many wanted objects: about ten pages, of which half a page is
+/// lost where two scans meet.
+const WANTED_PER_SCAN: usize = 1_000;
 
-/// So many barren pages a walk endures after rich ones.
-const PATIENCE: usize = 3;
+/// The most pages without wanted objects for which a scan continues after pages with many.
+const MAX_EMPTY_PAGES: usize = 3;
 
-/// How many requests more than one for each of `wanted` objects may be made.
+/// Returns how many requests may be made beyond one for each of `wanted` objects.
 pub(crate) fn allowance(wanted: usize) -> usize {
     (wanted / 100).max(1)
 }
 
-/// Where a page begins. It goes on to older objects from there.
+/// Where a page begins; it continues with older objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     Newest,
-    /// With what was created in this second (since 1970), `created[lte]`.
+    /// At objects created in this second (since 1970), `created[lte]`.
     At(i64),
     /// After the object with this id, `starting_after`.
     After(String),
 }
 
-/// A walk along a list, about to ask for its next page.
+/// A scan of a list, about to request its next page.
 #[derive(Debug)]
-pub(crate) struct Walk {
+pub(crate) struct Scan {
     start: Start,
-    /// Wanted objects whose time is known, the newest first; it jumps from one
-    /// to the next. Without any, it goes from page to page.
+    /// Wanted objects of known age, the newest first. The scan jumps from one to the next. If empty, it reads page
+    /// after page.
     dated: VecDeque<(i64, String)>,
     is_dated: bool,
     is_from_newest: bool,
-    /// Pages that it may still find barren; at 0 it ends.
-    purse: usize,
+    /// How many pages without wanted objects it may still read; it ends at 0.
+    empty_pages_left: usize,
     pages: usize,
     found: usize,
-    /// So many objects in a row are passed over, to be asked for one by one, until
-    /// a page is due, to learn how dense the list is there.
+    /// After this many objects in a row that were left to single requests, one page is requested to measure how dense
+    /// the list is there.
     next_probe: usize,
 }
 
-impl Walk {
+impl Scan {
     pub(crate) fn start(&self) -> &Start {
         &self.start
     }
@@ -68,7 +67,7 @@ impl Walk {
             start,
             dated: VecDeque::new(),
             is_dated: false,
-            purse: 1,
+            empty_pages_left: 1,
             pages: 0,
             found: 0,
             next_probe: 4,
@@ -76,46 +75,46 @@ impl Walk {
     }
 }
 
-/// What stood on a page: ids and times of creation, the newest first.
+/// The objects on a page: ids and times of creation, the newest first.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Contents {
+pub(crate) struct PageContents {
     pub(crate) objects: Vec<(String, i64)>,
     pub(crate) has_more: bool,
 }
 
-impl Contents {
-    /// When the oldest and the newest were made; `None` for an empty page.
+impl PageContents {
+    /// Returns when the oldest and the newest object were created; `None` for an empty page.
     pub(crate) fn time(&self) -> Option<(i64, i64)> {
         let newest = self.objects.first()?.1;
         Some((self.objects.last()?.1, newest))
     }
 }
 
-/// Plans for one list.
+/// The plan for one list.
 #[derive(Debug)]
 pub(crate) struct Planner {
     wanted: HashSet<String>,
     dated: Vec<(i64, String)>,
-    /// In the asker's order.
+    /// In the caller's order.
     undated: Vec<String>,
-    /// The ids after which walks began.
-    heads: HashSet<String>,
-    lanes: usize,
+    /// The ids after which scans started.
+    start_ids: HashSet<String>,
+    max_scans: usize,
     allowance: usize,
     losses: usize,
-    under_way: usize,
+    running: usize,
     begun_at_newest: bool,
-    /// How many heads were picked.
-    picks: usize,
+    /// How many start objects were chosen.
+    picked: usize,
     given_up: bool,
 }
 
 impl Planner {
-    /// A plan for finding the wanted objects, each with the time of its creation
-    /// where that is known, with at most `lanes` walks at once.
+    /// Creates a plan to find the wanted objects, each with its time of creation if known, with at most `max_scans`
+    /// scans at a time.
     pub(crate) fn new(
         wanted: impl IntoIterator<Item = (String, Option<i64>)>,
-        lanes: usize,
+        max_scans: usize,
     ) -> Self {
         let mut seen = HashSet::new();
         let (mut dated, mut undated) = (Vec::new(), Vec::new());
@@ -134,63 +133,65 @@ impl Planner {
             wanted: seen,
             dated,
             undated,
-            heads: HashSet::new(),
-            lanes: lanes.max(1),
+            start_ids: HashSet::new(),
+            max_scans: max_scans.max(1),
             losses: 0,
-            under_way: 0,
+            running: 0,
             begun_at_newest: false,
-            picks: 0,
+            picked: 0,
             given_up: false,
         }
     }
 
-    /// Whether no walk is under way. Then, after [`Self::begin`] brought none
-    /// either, what is still wanted is to be asked for one by one.
-    pub(crate) fn rests(&self) -> bool {
-        self.under_way == 0
+    /// Returns whether no scan is running. If [`Self::begin`] returns none either, the objects that are still wanted
+    /// must be requested one by one.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running == 0
     }
 
-    /// Walks that are worth beginning now. Each ends in [`Self::go_on`]
-    /// or [`Self::page_failed`].
-    pub(crate) fn begin(&mut self) -> Vec<Walk> {
-        let mut walks = Vec::new();
+    /// Returns the scans to start now. Each ends in [`Self::continue_scan`] or [`Self::page_failed`].
+    pub(crate) fn begin(&mut self) -> Vec<Scan> {
+        let mut scans = Vec::new();
         if self.given_up {
-            return walks;
+            return scans;
         }
         if !self.dated.is_empty() {
-            walks = self.begin_dated();
+            scans = self.begin_dated();
         }
-        if walks.is_empty() && self.under_way == 0 {
-            walks = self.begin_undated();
+        if scans.is_empty() && self.running == 0 {
+            scans = self.begin_undated();
         }
-        self.under_way += walks.len();
-        walks
+        self.running += scans.len();
+        scans
     }
 
-    /// Takes note of a page and of the wanted objects that were taken from it,
-    /// and tells whether the walk goes on.
-    pub(crate) fn go_on(
+    /// Records a page and the wanted objects that were found on it. Returns the scan if it continues.
+    pub(crate) fn continue_scan(
         &mut self,
-        mut walk: Walk,
-        contents: &Contents,
+        mut scan: Scan,
+        contents: &PageContents,
         taken: &[String],
-    ) -> Option<Walk> {
+    ) -> Option<Scan> {
         let found = taken.iter().filter(|id| self.wanted.remove(*id)).count();
-        walk.pages += 1;
-        walk.found += found;
-        walk.purse = (walk.purse + found).min(PATIENCE + 1) - 1;
+        scan.pages += 1;
+        scan.found += found;
+        scan.empty_pages_left = (scan.empty_pages_left + found).min(MAX_EMPTY_PAGES + 1) - 1;
         let met_another = contents
             .objects
             .iter()
-            .any(|(id, _)| self.heads.contains(id));
-        if walk.is_from_newest && !contents.has_more {
-            // It saw the whole list: what is still wanted is not in it.
+            .any(|(id, _)| self.start_ids.contains(id));
+        if scan.is_from_newest && !contents.has_more {
+            // The scan read the whole list: objects that are still wanted are not in it.
             self.give_up();
         }
         let mut next = None;
-        if walk.purse > 0 && contents.has_more && !self.given_up && !self.wanted.is_empty() {
-            if walk.is_dated {
-                next = self.next_jump(&mut walk, contents);
+        if scan.empty_pages_left > 0
+            && contents.has_more
+            && !self.given_up
+            && !self.wanted.is_empty()
+        {
+            if scan.is_dated {
+                next = self.next_jump(&mut scan, contents);
             } else if !met_another {
                 next = contents
                     .objects
@@ -199,98 +200,97 @@ impl Planner {
             }
         }
         match next {
-            Some(start) => Some(Walk { start, ..walk }),
+            Some(start) => Some(Scan { start, ..scan }),
             None => {
-                self.end(&walk);
+                self.end(&scan);
                 None
             }
         }
     }
 
-    /// Ends a walk whose page could not be read.
-    pub(crate) fn page_failed(&mut self, mut walk: Walk) {
-        walk.pages += 1;
-        self.end(&walk);
+    /// Ends a scan whose page could not be read.
+    pub(crate) fn page_failed(&mut self, mut scan: Scan) {
+        scan.pages += 1;
+        self.end(&scan);
     }
 
-    /// Begins no more walks, and lets none go on.
+    /// Starts no more scans and ends the running ones at their next page.
     pub(crate) fn give_up(&mut self) {
         self.given_up = true;
     }
 
-    fn end(&mut self, walk: &Walk) {
-        self.under_way -= 1;
-        self.losses += walk.pages.saturating_sub(walk.found);
+    fn end(&mut self, scan: &Scan) {
+        self.running -= 1;
+        self.losses += scan.pages.saturating_sub(scan.found);
     }
 
-    /// How many walks may begin without risking more than the allowance.
-    fn room(&self, wanted: usize) -> usize {
-        (wanted / WANTED_PER_WALK)
-            .clamp(1, self.lanes)
+    /// Returns how many scans may start without risking more than the allowance.
+    fn scans_allowed(&self, wanted: usize) -> usize {
+        (wanted / WANTED_PER_SCAN)
+            .clamp(1, self.max_scans)
             .min(self.allowance.saturating_sub(self.losses))
     }
 
-    /// All that is dated, in as many parts as walks.
-    fn begin_dated(&mut self) -> Vec<Walk> {
+    /// Divides all objects of known age among the scans.
+    fn begin_dated(&mut self) -> Vec<Scan> {
         let mut dated = std::mem::take(&mut self.dated);
         dated.retain(|(_, id)| self.wanted.contains(id));
-        let walks = self.room(dated.len());
-        if dated.len() < WORTH_A_DATED_TRY || walks == 0 {
+        let scans = self.scans_allowed(dated.len());
+        if dated.len() < MIN_DATED || scans == 0 {
             return Vec::new();
         }
         dated
-            .chunks(dated.len().div_ceil(walks))
-            .map(|part| Walk {
+            .chunks(dated.len().div_ceil(scans))
+            .map(|part| Scan {
                 dated: part.iter().cloned().collect(),
                 is_dated: true,
-                ..Walk::new(Start::At(part[0].0))
+                ..Scan::new(Start::At(part[0].0))
             })
             .collect()
     }
 
-    /// From the newest on; then, and beside it where very many are wanted, from
-    /// wanted objects: where one is, others are likely.
-    fn begin_undated(&mut self) -> Vec<Walk> {
+    /// Returns a scan from the newest object; after that, or in addition if very many objects are wanted, scans that
+    /// start at wanted objects, because others are likely to be near.
+    fn begin_undated(&mut self) -> Vec<Scan> {
         self.undated.retain(|id| self.wanted.contains(id));
-        if self.undated.len() < WORTH_A_TRY {
+        if self.undated.len() < MIN_UNDATED {
             return Vec::new();
         }
         let mut starts = Vec::new();
-        for _ in 0..self.room(self.undated.len()) {
+        for _ in 0..self.scans_allowed(self.undated.len()) {
             if !std::mem::replace(&mut self.begun_at_newest, true) {
                 starts.push(Start::Newest);
-            } else if let Some(head) = self.pick() {
-                starts.push(Start::After(head));
+            } else if let Some(start_id) = self.pick_start() {
+                starts.push(Start::After(start_id));
             }
         }
-        starts.into_iter().map(Walk::new).collect()
+        starts.into_iter().map(Scan::new).collect()
     }
 
-    /// A wanted object to begin after, and never one twice. The picks are spread
-    /// over the asker's order, whatever that is.
-    fn pick(&mut self) -> Option<String> {
+    /// Chooses a wanted object to start after, never the same twice. The choices are spread over the caller's order.
+    fn pick_start(&mut self) -> Option<String> {
         const GOLDEN_RATIO: f64 = 0.618_033_988_749_894_9;
-        self.picks += 1;
-        let place = (self.picks as f64 * GOLDEN_RATIO).fract() * self.undated.len() as f64;
-        let head = self.undated.get(place as usize)?.clone();
-        self.heads.insert(head.clone()).then_some(head)
+        self.picked += 1;
+        let place = (self.picked as f64 * GOLDEN_RATIO).fract() * self.undated.len() as f64;
+        let start_id = self.undated.get(place as usize)?.clone();
+        self.start_ids.insert(start_id.clone()).then_some(start_id)
     }
 
-    /// The next object of the walk's for which a page is worth more than one
-    /// retrieval, judged by the time that the last page spanned.
-    fn next_jump(&self, walk: &mut Walk, contents: &Contents) -> Option<Start> {
+    /// Returns the scan's next object for which a page is worth more than one retrieval, judged by the time between
+    /// the first and the last object of the last page.
+    fn next_jump(&self, scan: &mut Scan, contents: &PageContents) -> Option<Start> {
         let span = match (contents.objects.first(), contents.objects.last()) {
             (Some((_, newest)), Some((_, oldest))) => newest - oldest,
             _ => return None,
         };
         let mut passed = 0;
-        walk.dated.retain(|(_, id)| self.wanted.contains(id));
-        // The object that the page began with, where its time was wrong.
-        if let Start::At(at) = walk.start {
-            walk.dated.retain(|(created, _)| *created < at);
+        scan.dated.retain(|(_, id)| self.wanted.contains(id));
+        // Removes the object that the page started with, if its assumed time was wrong.
+        if let Start::At(at) = scan.start {
+            scan.dated.retain(|(created, _)| *created < at);
         }
-        while let Some((at, _)) = walk.dated.front().cloned() {
-            let near = walk
+        while let Some((at, _)) = scan.dated.front().cloned() {
+            let near = scan
                 .dated
                 .iter()
                 .take_while(|(created, _)| at - created <= span)
@@ -299,12 +299,12 @@ impl Planner {
             if near > 1 {
                 return Some(Start::At(at));
             }
-            if passed == walk.next_probe {
-                walk.next_probe *= 4;
+            if passed == scan.next_probe {
+                scan.next_probe *= 4;
                 return Some(Start::At(at));
             }
             passed += 1;
-            walk.dated.pop_front();
+            scan.dated.pop_front();
         }
         None
     }

@@ -9,7 +9,7 @@ use super::client::{Answer, Client, Connection};
 use super::error::StripeError;
 use crate::pg::{Problem, run_on_threads};
 
-/// What a key must be allowed to read: as Stripe's dashboard calls it, and the list.
+/// What a key must be allowed to read: the name in Stripe's dashboard, and the list.
 const RESOURCES: [(&str, &str); 5] = [
     ("Checkout Sessions", "/v1/checkout/sessions"),
     ("PaymentIntents", "/v1/payment_intents"),
@@ -18,30 +18,30 @@ const RESOURCES: [(&str, &str); 5] = [
     ("Events", "/v1/events"),
 ];
 
-/// Left for threads to end by themselves before they are given up.
-const REST: Duration = Duration::from_millis(250);
+/// Time reserved for threads to end before the deadline.
+const SHUTDOWN_MARGIN: Duration = Duration::from_millis(250);
 
-/// What came of asking for one kind of object.
+/// The outcome of the request for one kind of object.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
-    /// As Stripe's dashboard calls it.
+    /// The name in Stripe's dashboard.
     pub(crate) resource: &'static str,
     pub(crate) outcome: Result<Seen, StripeError>,
 }
 
-/// What an answer tells beside its contents.
+/// What an answer shows about mode and clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
-    /// The mode of the newest object, where there is one.
+    /// The mode of the newest object, if there is one.
     pub(crate) livemode: Option<bool>,
-    /// By how many seconds Stripe's clock is ahead of ours.
+    /// How many seconds Stripe's clock is ahead of ours.
     pub(crate) ahead: Option<i64>,
 }
 
-/// Asks for everything at once, for as long as `patience`.
-pub(crate) fn probe(connection: Connection, patience: Duration) -> Result<Vec<Reply>, Problem> {
-    let deadline = Instant::now() + patience;
-    let client = Arc::new(Client::new(connection, deadline - REST));
+/// Requests one object of each kind at the same time, for at most `timeout`.
+pub(crate) fn probe(connection: Connection, timeout: Duration) -> Result<Vec<Reply>, Problem> {
+    let deadline = Instant::now() + timeout;
+    let client = Arc::new(Client::new(connection, deadline - SHUTDOWN_MARGIN));
     let answers = run_on_threads(
         RESOURCES.to_vec(),
         RESOURCES.len(),

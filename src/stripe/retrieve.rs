@@ -7,10 +7,10 @@ use crate::domain::evidence::{Dispute, Evidence, StripePayment};
 use crate::domain::identity::{ObjectKind, StripeId};
 use crate::pg::Stop;
 
-/// Asks for one object and, where it is disputed, for its disputes; its session is
-/// another question: [`super::sessions`].
+/// Requests one object and, if it is disputed, its disputes. The session of an intent is requested separately, see
+/// [`super::sessions`].
 ///
-/// A session's id tells its mode; where that is not the key's, no request is made.
+/// Makes no request if the prefix of a session's id shows another mode than the key's.
 pub(crate) fn retrieve(
     client: &Client,
     id: &StripeId,
@@ -30,7 +30,7 @@ pub(crate) fn retrieve(
     }
 }
 
-/// Whether the id's own prefix tells that it is not of the key's mode.
+/// Returns whether the id's prefix shows another mode than the key's.
 pub(super) fn is_of_other_mode(id: &StripeId, ours: Option<bool>) -> bool {
     matches!((id.livemode(), ours), (Some(theirs), Some(ours)) if theirs != ours)
 }
@@ -74,7 +74,7 @@ fn ask(
     Ok(payment)
 }
 
-/// The charge only says that there was a dispute; how it stands, the list says.
+/// Requests the disputes of a payment, because its charge only shows that there was one. Returns the most severe.
 pub(super) fn disputes(
     client: &Client,
     payment: &StripePayment,
@@ -89,8 +89,8 @@ pub(super) fn disputes(
     objects::read_disputes(&page.body)
 }
 
-/// A 404 whose message says that a similar object exists in the other mode is
-/// about the mode, not about the object.
+/// Converts a 404 into evidence. If Stripe's message says that a similar object exists in the other mode, the
+/// evidence is about the mode.
 fn absence(id: StripeId, message: String) -> Evidence {
     if message.contains("a similar object exists in") {
         Evidence::OtherMode { id, message }

@@ -1,22 +1,21 @@
 //! Whether and when a request is retried: a pure function.
 //!
-//! The rules are those of Stripe's official clients (`_shouldRetry` and
-//! `_getSleepTimeInMS` in stripe-node's `RequestSender.ts`), with one
-//! difference: a 429 is retried without `Stripe-Should-Retry`, within the limits.
+//! The rules are those of Stripe's official clients (`_shouldRetry` and `_getSleepTimeInMS` in stripe-node's
+//! `RequestSender.ts`), except that a 429 is retried without `Stripe-Should-Retry`, within the limits.
 
 use std::time::Duration;
 
-/// Tries in all, the first one included.
+/// The number of attempts, including the first.
 const MAX_ATTEMPTS: u32 = 4;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_secs(5);
-/// A longer `Retry-After` is not waited for.
+/// After a longer `Retry-After` there is no retry.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// How one try ended.
+/// The outcome of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ending {
-    /// The HTTP status; `None` where the connection failed or broke.
+pub(crate) struct AttemptOutcome {
+    /// The HTTP status; `None` if the connection failed or broke.
     pub(crate) status: Option<u16>,
     /// The header `Stripe-Should-Retry`.
     pub(crate) should_retry: Option<bool>,
@@ -31,17 +30,22 @@ pub(crate) enum Next {
     RetryAfter(Duration),
 }
 
-/// Decides after try number `attempt` (1 for the first). `jitter` lies between
-/// 0 and 1; `time_left` is the budget of the whole question.
-pub(crate) fn next(ending: Ending, attempt: u32, jitter: f64, time_left: Duration) -> Next {
-    if attempt >= MAX_ATTEMPTS || !is_transient(ending) {
+/// Decides after attempt number `attempt` (1 for the first). `jitter` is between 0 and 1; `time_left` is the time
+/// left for the whole request.
+pub(crate) fn next(
+    outcome: AttemptOutcome,
+    attempt: u32,
+    jitter: f64,
+    time_left: Duration,
+) -> Next {
+    if attempt >= MAX_ATTEMPTS || !is_transient(outcome) {
         return Next::GiveUp;
     }
     let backoff = FIRST_DELAY
         .saturating_mul(1 << (attempt - 1).min(16))
         .min(MAX_DELAY)
         .mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
-    let delay = match ending.retry_after {
+    let delay = match outcome.retry_after {
         Some(asked) if asked > MAX_RETRY_AFTER => return Next::GiveUp,
         Some(asked) => asked.max(backoff),
         None => backoff,
@@ -53,8 +57,8 @@ pub(crate) fn next(ending: Ending, attempt: u32, jitter: f64, time_left: Duratio
     }
 }
 
-fn is_transient(ending: Ending) -> bool {
-    match (ending.should_retry, ending.status) {
+fn is_transient(outcome: AttemptOutcome) -> bool {
+    match (outcome.should_retry, outcome.status) {
         (Some(advised), _) => advised,
         (None, None) => true,
         (None, Some(status)) => status == 409 || status == 429 || status >= 500,

@@ -14,13 +14,14 @@ use super::planner::Start;
 use crate::domain::evidence::{SessionSide, StripePayment};
 use crate::pg::Stop;
 
-/// A session lives for a day at the most, and its intent is made meanwhile; an hour on
-/// either side is for clocks. Source: <https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-expires_at>.
+/// A session lives for a day at most, and its intent is created in this time; the tolerance of an hour on either side
+/// covers differences of clocks. Source:
+/// <https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-expires_at>.
 const LIFE_SECONDS: i64 = 24 * 60 * 60;
 const TOLERANCE_SECONDS: i64 = 60 * 60;
 
-/// Asks by which session a payment came, and reads it: one request, and none where no
-/// money came or the session was read.
+/// Requests the session of a payment and adds it. Takes one request, or none if no money was received or the session
+/// is known.
 pub(crate) fn with_session(
     client: &Client,
     payment: StripePayment,
@@ -46,10 +47,9 @@ pub(crate) fn with_session(
     }
 }
 
-/// The same for many intents of one time, `oldest` to `newest` (seconds since 1970), by
-/// pages of the list of sessions, as long as that is fewer requests than asking for
-/// each; what is found neither by a session nor without one is left as it is. Gives how
-/// many pages were read.
+/// As [`with_session`], for many intents created between `oldest` and `newest` (seconds since 1970), by pages of the
+/// list of sessions, as long as that takes fewer requests than one for each. Payments for which neither a session nor
+/// its absence is known at the end stay unchanged. Returns the number of pages read.
 pub(crate) fn join_sessions<'a>(
     client: &Client,
     payments: impl Iterator<Item = &'a mut StripePayment>,
@@ -75,7 +75,7 @@ pub(crate) fn join_sessions<'a>(
             let Some(payment) = intent.and_then(|intent| open.remove(intent)) else {
                 continue;
             };
-            // What cannot be read is asked for by itself, with its error.
+            // A session that cannot be read is requested by itself later, and fails with its own error.
             if let Ok(joined) = join(payment.clone(), session, reading) {
                 *payment = joined;
             }
@@ -83,7 +83,7 @@ pub(crate) fn join_sessions<'a>(
         let contents = page.contents();
         let last = contents.objects.last();
         if !contents.has_more || last.is_some_and(|(_, made)| *made < since) {
-            // All sessions of the time were seen, and these payments came by none.
+            // All sessions of this time were read, so the remaining payments have none.
             for payment in open.values_mut() {
                 payment.session_side = SessionSide::Read;
             }
@@ -97,12 +97,12 @@ pub(crate) fn join_sessions<'a>(
     Ok(u64::try_from(pages).unwrap_or_default())
 }
 
-/// When the session of an intent that was made at this time may have been made.
+/// Returns the earliest time of creation of the session of an intent created at this time.
 pub(crate) fn earliest_session(intent_made: i64) -> i64 {
     intent_made.saturating_sub(LIFE_SECONDS + TOLERANCE_SECONDS)
 }
 
-/// An intent's payment and its session, whose own intent need not be expanded.
+/// Adds its session to an intent's payment. The intent in the session need not be expanded.
 fn join(
     payment: StripePayment,
     session: &Value,

@@ -1,69 +1,65 @@
 //! Verifies the signature of a webhook.
 //!
 //! Source: <https://docs.stripe.com/webhooks#verify-manually>. The header is
-//! `t=<unix>,v1=<hex>[,v1=<hex>…][,v0=…]`; the signed text is `{t}.{raw body}`;
-//! the key is the whole secret as Stripe shows it, `whsec_` included.
+//! `t=<unix>,v1=<hex>[,v1=<hex>…][,v0=…]`; the signed text is `{t}.{raw body}`; the key is the whole secret as Stripe
+//! shows it, including `whsec_`.
 
 use std::hint::black_box;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// How far the sender's clock may be from ours, either way, in seconds: what
-/// Stripe's own libraries allow.
+/// How far the sender's clock may differ from ours in either direction, in seconds, as in Stripe's own libraries.
 pub(crate) const TOLERANCE_SECONDS: u64 = 300;
 
-/// The longest header that is read, in bytes. Stripe's own has one `v1` for each secret
-/// that is valid at once, of 68 bytes each: two while a secret is rolled.
-pub(crate) const LONGEST_HEADER: usize = 4096;
+/// The longest header that is accepted, in bytes. Stripe's header has one `v1` of 68 bytes for each valid secret: two
+/// while a secret is rolled.
+pub(crate) const MAX_HEADER_BYTES: usize = 4096;
 
-/// The most `v1` in one header: more than Stripe ever sends.
-pub(crate) const MOST_SIGNATURES: usize = 16;
+/// The most `v1` in one header, more than Stripe ever sends.
+pub(crate) const MAX_SIGNATURES: usize = 16;
 
-/// The largest body that is hashed, in bytes. Stripe's events are some kilobytes, the
-/// largest some hundred.
-pub(crate) const LARGEST_BODY: usize = 1024 * 1024;
+/// The largest body that is accepted, in bytes. Stripe's events have a few kilobytes, the largest a few hundred.
+pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// So much is hashed between two calls of the pause: well below a millisecond's work.
-pub(crate) const PIECE_BYTES: usize = 64 * 1024;
+/// How many bytes are hashed between two calls of `pause`: well below a millisecond of work.
+pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The length of an HMAC-SHA256.
 const DIGEST_BYTES: usize = 32;
 
-/// Why a signature was not accepted. For the server log; the caller gets no reason.
+/// Why a signature was rejected. For the server's log only; the caller gets no reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rejection {
     /// There is no header.
     Missing,
     /// The header or the body is larger than any of Stripe's.
     TooLarge,
-    /// The header is not of the documented form.
+    /// The header does not have the documented form.
     Malformed,
-    /// No `v1` in it: other schemes prove nothing.
+    /// The header has no valid `v1`; other schemes are not accepted.
     NoKnownScheme,
-    /// No secret made this signature of this body.
+    /// None of the secrets made this signature of this body.
     NoMatch,
-    /// This many seconds old (or, negative, ahead), and so not verified.
+    /// The timestamp is this many seconds old (negative: in the future). The body was not verified.
     Stale { seconds: i64 },
 }
 
-/// The parts of the header that count.
+/// The parts of the header that are used.
 struct Header {
     timestamp: i64,
     signatures: Vec<[u8; DIGEST_BYTES]>,
 }
 
-/// Accepts `body` where one of `secrets` signed it. `now` is in seconds since
-/// 1970; `body` is what was received, byte for byte.
+/// Accepts `body` if one of `secrets` signed it. `now` is in seconds since 1970; `body` is the body as received, byte
+/// for byte.
 ///
-/// Whoever can reach the webhook decides how much work this is, so the body is
-/// hashed last, once for each secret, and only where the sizes and the time are those of a
-/// genuine webhook. `pause` is called after each piece of [`PIECE_BYTES`]: that is where
-/// the caller looks whether it was cancelled.
+/// Any client can call the webhook, so work is limited: the body is hashed last, once for each secret, and only if
+/// sizes and time are those of a genuine webhook. `pause` is called after each [`CHUNK_BYTES`], so that the caller
+/// can check for interrupts.
 ///
-/// A `v1` that is no hex of 32 bytes matches nothing. The comparison takes the same
-/// time wherever the first difference is; every secret is compared with every signature,
-/// whatever matches.
+/// A `v1` that is not 32 bytes in hex matches nothing. Comparison takes constant time: every secret is compared with
+/// every signature, even after a match.
 pub(crate) fn verify<'s>(
     body: &[u8],
     header: Option<&str>,
@@ -72,7 +68,7 @@ pub(crate) fn verify<'s>(
     mut pause: impl FnMut(),
 ) -> Result<(), Rejection> {
     let header = header.ok_or(Rejection::Missing)?;
-    if header.len() > LONGEST_HEADER || body.len() > LARGEST_BODY {
+    if header.len() > MAX_HEADER_BYTES || body.len() > MAX_BODY_BYTES {
         return Err(Rejection::TooLarge);
     }
     let header = parse(header)?;
@@ -96,7 +92,7 @@ pub(crate) fn verify<'s>(
     }
 }
 
-/// The signature that `secret` makes; HMAC takes keys of any length, so it is always one.
+/// Returns the signature that `secret` makes. Never `None`, because HMAC accepts keys of any length.
 fn sign(
     secret: &str,
     timestamp: i64,
@@ -106,26 +102,25 @@ fn sign(
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
     mac.update(timestamp.to_string().as_bytes());
     mac.update(b".");
-    for piece in body.chunks(PIECE_BYTES) {
-        mac.update(piece);
+    for chunk in body.chunks(CHUNK_BYTES) {
+        mac.update(chunk);
         pause();
     }
     Some(mac.finalize().into_bytes().into())
 }
 
-/// Looks at every byte, wherever the first difference is, and keeps the compiler from
-/// stopping there.
+/// Compares in constant time: reads every byte, and keeps the compiler from stopping at the first difference.
 fn are_equal(a: &[u8; DIGEST_BYTES], b: &[u8; DIGEST_BYTES]) -> bool {
     let differences = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
     black_box(differences) == 0
 }
 
-/// Reads `t=…,v1=…,v1=…`. The time is taken as it is written, without sign or
-/// leading zeros, because it is part of what was signed.
+/// Parses `t=…,v1=…,v1=…`. The timestamp must be written without sign and leading zeros, because its text is part of
+/// what was signed.
 fn parse(header: &str) -> Result<Header, Rejection> {
     let mut timestamp = None;
     let mut signatures = Vec::new();
-    let mut named = 0;
+    let mut count = 0;
     for item in header.split(',') {
         let (name, value) = item.trim().split_once('=').ok_or(Rejection::Malformed)?;
         match name {
@@ -136,8 +131,8 @@ fn parse(header: &str) -> Result<Header, Rejection> {
                 }
             }
             "v1" => {
-                named += 1;
-                if named > MOST_SIGNATURES {
+                count += 1;
+                if count > MAX_SIGNATURES {
                     return Err(Rejection::TooLarge);
                 }
                 signatures.extend(from_hex(value));
@@ -155,7 +150,7 @@ fn parse(header: &str) -> Result<Header, Rejection> {
     })
 }
 
-/// Lower-case hex of 32 bytes; `None` for anything else.
+/// Decodes 32 bytes of lower-case hex; `None` for anything else.
 fn from_hex(text: &str) -> Option<[u8; DIGEST_BYTES]> {
     let digits = text.as_bytes();
     if digits.len() != 2 * DIGEST_BYTES {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// What is sent back.
+/// An answer to be sent.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -31,7 +31,8 @@ impl Answer {
         self
     }
 
-    /// Status line and headers, with a length that need not be the body's.
+    /// Returns status line and headers. `length` is the `Content-Length`, which faults set to another value than the
+    /// body's.
     pub(crate) fn head(&self, length: usize, keep_alive: bool) -> Vec<u8> {
         let mut head = format!(
             "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {length}\r\n",
@@ -40,7 +41,7 @@ impl Answer {
             self.content_type
         );
         for (name, value) in &self.headers {
-            // what a request brought must not become a header of its own
+            // Values that a request contained must not add a header line.
             let value = value.replace(['\r', '\n'], " ");
             head.push_str(&format!("{name}: {value}\r\n"));
         }

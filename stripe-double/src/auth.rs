@@ -1,4 +1,4 @@
-//! Who asks: the key, its mode, the account.
+//! Authentication: the key, its mode and its account.
 
 use crate::config::Key;
 use crate::errors::{ApiError, OtherMode};
@@ -6,7 +6,7 @@ use crate::http::Request;
 use crate::objects::Kind;
 use crate::store::{Record, Store};
 
-/// Through whose eyes objects are seen.
+/// The key and account of a request, which determine the objects that it can see.
 #[derive(Debug)]
 pub(crate) struct Viewer<'a> {
     pub(crate) key: &'a Key,
@@ -32,7 +32,7 @@ impl<'a> Viewer<'a> {
         Ok(Viewer { key, account })
     }
 
-    /// Refuses what the key has no permission for.
+    /// Fails if the key does not have the permission.
     pub(crate) fn require(&self, permission: &str) -> Result<(), ApiError> {
         let missing = self.key.missing.iter().any(|gone| gone == permission);
         match missing {
@@ -49,7 +49,7 @@ impl<'a> Viewer<'a> {
         record.livemode == self.key.livemode() && *record.account == *self.account
     }
 
-    /// The object of that kind and id, or Stripe's words for why there is none.
+    /// Returns the object of this kind and id, or Stripe's error.
     pub(crate) fn find<'s>(
         &self,
         store: &'s Store,
@@ -71,7 +71,7 @@ impl<'a> Viewer<'a> {
     }
 }
 
-/// The token of an `Authorization: Bearer …` header.
+/// Returns the token of an `Authorization: Bearer …` header.
 pub(crate) fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     let token = token.trim();

@@ -1,8 +1,8 @@
-//! What objects are made of: a checkout, an intent without one, a refund, a dispute.
+//! Builders: a checkout, an intent without one, a refund, a dispute.
 
 use serde_json::{Map, Value};
 
-/// A checkout session to be opened. Amounts in the currency's minor units as Stripe counts them.
+/// A checkout session to create. Amounts are in Stripe's smallest unit of the currency.
 #[derive(Clone, Debug)]
 pub struct Checkout {
     pub(crate) id: Option<String>,
@@ -11,12 +11,12 @@ pub struct Checkout {
     pub(crate) expires_at: Option<i64>,
     pub(crate) early_intent: bool,
     pub(crate) metadata: Map<String, Value>,
-    /// The payment that the session asks for; its metadata is the intent's.
+    /// The payment that the session requests. Its metadata becomes the intent's.
     pub(crate) intent: Intent,
 }
 
 impl Checkout {
-    /// A session in payment mode over this amount.
+    /// Creates a session in payment mode with this amount.
     pub fn new(amount: i64, currency: impl Into<String>) -> Self {
         Checkout {
             id: None,
@@ -29,7 +29,7 @@ impl Checkout {
         }
     }
 
-    /// A session that only stores a payment method: no amount, no payment intent.
+    /// Creates a session that only stores a payment method: no amount, no payment intent.
     pub fn setup() -> Self {
         Checkout {
             mode: "setup",
@@ -37,7 +37,7 @@ impl Checkout {
         }
     }
 
-    /// A session that starts a subscription: paid through an invoice, no payment intent.
+    /// Creates a session that starts a subscription: paid through an invoice, no payment intent.
     pub fn subscription(amount: i64, currency: impl Into<String>) -> Self {
         Checkout {
             mode: "subscription",
@@ -45,86 +45,86 @@ impl Checkout {
         }
     }
 
-    /// The session's id instead of a generated one.
+    /// Sets the session's id; otherwise one is generated.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// The id that the payment intent gets once there is one.
+    /// Sets the id of the payment intent, for when it is created.
     pub fn intent_id(mut self, id: impl Into<String>) -> Self {
         self.intent.id = Some(id.into());
         self
     }
 
-    /// The id that the first charge gets.
+    /// Sets the id of the first charge.
     pub fn charge_id(mut self, id: impl Into<String>) -> Self {
         self.intent.charge_id = Some(id.into());
         self
     }
 
-    /// One entry of the session's metadata.
+    /// Adds an entry to the session's metadata.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.insert(key.into(), value.into().into());
         self
     }
 
-    /// One entry of the intent's metadata (`payment_intent_data.metadata`), which charges inherit.
+    /// Adds an entry to the intent's metadata (`payment_intent_data.metadata`), which charges inherit.
     pub fn intent_metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.intent = self.intent.metadata(key, value);
         self
     }
 
-    /// The application's own reference.
+    /// Sets the application's own reference.
     pub fn client_reference_id(mut self, reference: impl Into<String>) -> Self {
         self.client_reference_id = Some(reference.into());
         self
     }
 
-    /// The intent's and charge's description.
+    /// Sets the description of intent and charge.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.intent = self.intent.description(description);
         self
     }
 
-    /// The customer's id (`cus_…`).
+    /// Sets the customer's id (`cus_…`).
     pub fn customer(mut self, customer: impl Into<String>) -> Self {
         self.intent = self.intent.customer(customer);
         self
     }
 
-    /// In live mode instead of test mode.
+    /// Creates the session in live mode; the default is test mode.
     pub fn live(mut self) -> Self {
         self.intent = self.intent.live();
         self
     }
 
-    /// Created at this time (unix seconds) instead of now.
+    /// Sets the time of creation (unix seconds); the default is now.
     pub fn created(mut self, at: i64) -> Self {
         self.intent = self.intent.created(at);
         self
     }
 
-    /// Expires at this time (unix seconds) instead of 24 hours after its creation.
+    /// Sets the time of expiry (unix seconds); the default is 24 hours after creation.
     pub fn expires_at(mut self, at: i64) -> Self {
         self.expires_at = Some(at);
         self
     }
 
-    /// On this connected account instead of the platform's.
+    /// Creates the session on this connected account; the default is the platform's.
     pub fn account(mut self, account: impl Into<String>) -> Self {
         self.intent = self.intent.account(account);
         self
     }
 
-    /// Has its payment intent from the start, as before API version 2022-08-01.
+    /// Creates the payment intent with the session, as API versions before 2022-08-01 did.
     pub fn early_intent(mut self) -> Self {
         self.early_intent = true;
         self
     }
 }
 
-/// A payment intent to be made without a checkout session. Amounts in minor units.
+/// A payment intent to create without a checkout session. Amounts are in Stripe's smallest unit of the currency.
 #[derive(Clone, Debug)]
 pub struct Intent {
     pub(crate) id: Option<String>,
@@ -140,7 +140,7 @@ pub struct Intent {
 }
 
 impl Intent {
-    /// An intent over this amount.
+    /// Creates an intent with this amount.
     pub fn new(amount: i64, currency: impl Into<String>) -> Self {
         Intent {
             id: None,
@@ -156,49 +156,49 @@ impl Intent {
         }
     }
 
-    /// The intent's id instead of a generated one.
+    /// Sets the intent's id; otherwise one is generated.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// The id that the first charge gets.
+    /// Sets the id of the first charge.
     pub fn charge_id(mut self, id: impl Into<String>) -> Self {
         self.charge_id = Some(id.into());
         self
     }
 
-    /// One entry of the intent's metadata, which charges inherit.
+    /// Adds an entry to the intent's metadata, which charges inherit.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.insert(key.into(), value.into().into());
         self
     }
 
-    /// The intent's and charge's description.
+    /// Sets the description of intent and charge.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
 
-    /// The customer's id (`cus_…`).
+    /// Sets the customer's id (`cus_…`).
     pub fn customer(mut self, customer: impl Into<String>) -> Self {
         self.customer = Some(customer.into());
         self
     }
 
-    /// In live mode instead of test mode.
+    /// Creates the intent in live mode; the default is test mode.
     pub fn live(mut self) -> Self {
         self.livemode = true;
         self
     }
 
-    /// Created at this time (unix seconds) instead of now.
+    /// Sets the time of creation (unix seconds); the default is now.
     pub fn created(mut self, at: i64) -> Self {
         self.created = Some(at);
         self
     }
 
-    /// On this connected account instead of the platform's.
+    /// Creates the intent on this connected account; the default is the platform's.
     pub fn account(mut self, account: impl Into<String>) -> Self {
         self.account = Some(account.into());
         self
@@ -215,7 +215,7 @@ pub struct Refund {
 }
 
 impl Refund {
-    /// Of this amount in minor units.
+    /// Refunds this amount in minor units.
     pub fn of(amount: i64) -> Self {
         Refund {
             amount: Some(amount),
@@ -223,24 +223,24 @@ impl Refund {
         }
     }
 
-    /// Of all that is left.
+    /// Refunds the rest of the charge.
     pub fn whole() -> Self {
         Refund::default()
     }
 
-    /// Its status instead of `succeeded`.
+    /// Sets the status; the default is `succeeded`.
     pub fn status(mut self, status: impl Into<String>) -> Self {
         self.status = Some(status.into());
         self
     }
 
-    /// Its id instead of a generated one.
+    /// Sets the id; otherwise one is generated.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// Why, in Stripe's words (`requested_by_customer`).
+    /// Sets the reason, such as `requested_by_customer`.
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self
@@ -257,7 +257,7 @@ pub struct Dispute {
 }
 
 impl Dispute {
-    /// With this status: `needs_response`, `warning_needs_response`, …
+    /// Creates a dispute with this status: `needs_response`, `warning_needs_response`, …
     pub fn new(status: impl Into<String>) -> Self {
         Dispute {
             id: None,
@@ -267,24 +267,24 @@ impl Dispute {
         }
     }
 
-    /// Of this amount in minor units instead of all that was captured.
+    /// Sets the amount in minor units; the default is the captured amount.
     pub fn amount(mut self, amount: i64) -> Self {
         self.amount = Some(amount);
         self
     }
 
-    /// Its id instead of a generated one.
+    /// Sets the id; otherwise one is generated.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// Why, in Stripe's words, instead of `fraudulent`.
+    /// Sets the reason; the default is `fraudulent`.
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self
     }
 }
 
-/// What a session's intent, or an intent's first charge, will be.
+/// The intent and first charge to create later for a session or intent.
 pub(crate) type Plan = Box<Intent>;

@@ -7,7 +7,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 impl Store {
-    /// The charge behind the id of a charge, an intent or a session.
+    /// Returns the charge for the id of a charge, an intent or a session.
     pub(crate) fn charge_of(&self, id: &str) -> Result<String, Refusal> {
         if self.get(id).is_some_and(|found| found.kind == Kind::Charge) {
             return Ok(id.to_owned());
@@ -18,7 +18,7 @@ impl Store {
         }
     }
 
-    /// Makes a charge of the intent's amount and lets the caller say how it went.
+    /// Creates a charge of the intent's amount; `outcome` sets its result.
     pub(crate) fn charge(
         &mut self,
         intent: &str,
@@ -56,7 +56,7 @@ impl Store {
         Ok(id)
     }
 
-    /// The intent's latest charge.
+    /// Returns the intent's latest charge.
     pub(crate) fn latest_charge(&self, intent: &str) -> Result<String, Refusal> {
         let charge = self.require(intent, Kind::Intent)?.text("latest_charge");
         let charge = charge.map(str::to_owned);
@@ -64,7 +64,7 @@ impl Store {
     }
 }
 
-/// Marks a charge as paid, with so many minor units captured.
+/// Marks a charge as paid, with this many minor units captured.
 pub(crate) fn settle_charge(charge: &mut Fields, captured: i64) {
     charge.set("status", "succeeded");
     charge.set("paid", true);

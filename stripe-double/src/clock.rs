@@ -1,8 +1,8 @@
-//! The double's own clock: unix seconds, so that objects can be made in the past.
+//! The double's own clock in unix seconds, so that tests can create objects in the past.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Follows the system's clock at a distance, or stands still.
+/// Follows the system's clock with an offset, or is fixed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Clock {
     Running { ahead: i64 },
@@ -29,7 +29,7 @@ impl Clock {
     }
 }
 
-/// A time in unix seconds as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// Formats a time for HTTP: `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub(crate) fn http_date(seconds: i64) -> String {
     const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = [
@@ -85,7 +85,7 @@ mod tests {
     use super::http_date;
 
     #[test]
-    fn dates_are_written_as_http_wants_them() {
+    fn dates_have_the_http_format() {
         for (seconds, written) in [
             (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
             (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),

@@ -1,37 +1,38 @@
-//! What a double is started with.
+//! The configuration of a double.
 
 use std::time::Duration;
 
-/// Settings of a [`Double`](crate::Double). The default listens on any free port, accepts
-/// `sk_test_double` and `sk_live_double`, answers at once and knows no limits.
+/// The configuration of a [`Double`](crate::Double). By default it listens on any free port, accepts `sk_test_double`
+/// and `sk_live_double`, answers without delay and has no limits.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// TCP port on 127.0.0.1; 0 takes any free one.
+    /// The TCP port on 127.0.0.1; 0 chooses a free one.
     pub port: u16,
-    /// Keys that are let in; any other gets 401.
+    /// The keys that are accepted; any other gets 401.
     pub keys: Vec<Key>,
-    /// The account the keys belong to.
+    /// The account of the keys.
     pub account: String,
-    /// Connected accounts that `Stripe-Account` may name, besides those that objects were made for.
+    /// The connected accounts that `Stripe-Account` may name, in addition to those of existing objects.
     pub connected_accounts: Vec<String>,
-    /// Waited before each answer.
+    /// The delay before each answer.
     pub latency: Duration,
-    /// Requests a second that are let through (a token bucket of one second); more get 429.
+    /// The most requests per second (a token bucket of one second); others get 429.
     pub rate_limit: Option<u32>,
-    /// Requests that may be in flight at once; more get 429.
+    /// The most concurrent requests; others get 429.
     pub max_concurrency: Option<usize>,
     /// When an event appears in `GET /v1/events`.
     pub event_delay: EventDelay,
-    /// Whether events that nobody acts on are emitted too (`payment_intent.created`, `charge.succeeded`, …).
+    /// Whether events that the product does not process are emitted, too (`payment_intent.created`,
+    /// `charge.succeeded`, …).
     pub noise_events: bool,
-    /// Whether a partial capture shows the released rest in the charge's `amount_refunded`, as Stripe's
-    /// older API versions did.
+    /// Whether a partial capture adds the released rest to the charge's `amount_refunded`, as older API versions of
+    /// Stripe did.
     pub release_counts_as_refunded: bool,
-    /// The API version that events carry, and that is answered when a request names none.
+    /// The API version of events, and of answers to requests that name none.
     pub api_version: String,
-    /// Freezes the double's clock at this time (unix seconds); `None` follows the system's.
+    /// The fixed time of the double's clock (unix seconds); `None` to follow the system's.
     pub clock: Option<i64>,
-    /// Keys that `POST /emails` accepts.
+    /// The keys that `POST /emails` accepts.
     pub resend_keys: Vec<String>,
 }
 
@@ -55,7 +56,7 @@ impl Default for Config {
     }
 }
 
-/// A Stripe key that the double accepts. Its prefix says the mode.
+/// A Stripe key that the double accepts. Its prefix determines the mode.
 #[derive(Clone, Debug)]
 pub struct Key {
     pub(crate) secret: String,
@@ -63,7 +64,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// A key with every permission: `sk_test_…`, `sk_live_…`, `rk_test_…` or `rk_live_…`.
+    /// Creates a key with all permissions: `sk_test_…`, `sk_live_…`, `rk_test_…` or `rk_live_…`.
     pub fn new(secret: impl Into<String>) -> Self {
         Key {
             secret: secret.into(),
@@ -71,7 +72,7 @@ impl Key {
         }
     }
 
-    /// Takes one permission away, by Stripe's name (`rak_event_read`): what needs it gets 403.
+    /// Removes a permission, by Stripe's name (`rak_event_read`); requests that need it get 403.
     pub fn without(mut self, permission: impl Into<String>) -> Self {
         self.missing.push(permission.into());
         self
@@ -82,15 +83,15 @@ impl Key {
     }
 }
 
-/// When an event appears in the list after it was created. Stripe's feed is eventually consistent: an
-/// event may appear after newer ones. Retrieving an event by its id is never delayed.
+/// When a new event appears in the list. Stripe's list is eventually consistent: an event may appear after newer
+/// ones. Retrieving an event by its id is never delayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventDelay {
-    /// At once.
+    /// Without delay.
     None,
     /// After this much real time.
     For(Duration),
-    /// After this many requests for the list of events, by anyone.
+    /// After this many requests for the list of events, by any client.
     Lists(u64),
     /// When [`Double::release_events`](crate::Double::release_events) is called.
     Held,

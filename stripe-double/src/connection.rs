@@ -1,11 +1,11 @@
-//! One connection: its requests one after the other, answered or mistreated.
+//! One connection: answers its requests one after the other, or applies faults to them.
 
 use crate::answer::Answer;
 use crate::control;
 use crate::control_actions::PREFIX;
 use crate::errors::ApiError;
-use crate::faults::{Action, Befallen};
-use crate::http::{Incoming, Request, Unread};
+use crate::faults::{Action, AppliedFault};
+use crate::http::{Incoming, ReadError, Request};
 use crate::lock::lock;
 use crate::resend;
 use crate::routes;
@@ -17,17 +17,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Whether the connection can take another request.
-type GoesOn = bool;
+type CanContinue = bool;
 
 pub(crate) fn serve(shared: &Shared, stream: Arc<TcpStream>, number: u64) {
     let mut incoming = Incoming::new(&stream);
     loop {
         let request = match incoming.next() {
             Ok(request) => request,
-            Err(Unread::Closed) => return,
-            Err(Unread::Malformed(why)) => {
+            Err(ReadError::Closed) => return,
+            Err(ReadError::Malformed(why)) => {
                 let answer = Answer::json(400, &json!({ "error": { "message": why } }));
-                // the client may be gone by now
+                // The client may have closed the connection.
                 let _ = (&*stream).write_all(&answer.bytes(false));
                 let _ = stream.shutdown(Shutdown::Both);
                 return;
@@ -37,21 +37,26 @@ pub(crate) fn serve(shared: &Shared, stream: Arc<TcpStream>, number: u64) {
             let answer = control::answer(shared, &request);
             send(&stream, &answer, request.keep_alive)
         } else {
-            take(shared, &stream, number, &request)
+            handle(shared, &stream, number, &request)
         };
         if !goes_on.unwrap_or(false) {
-            // the registry's handle must not keep the connection open
+            // The registry's handle must not keep the connection open.
             shared.connections.forget(number);
             return;
         }
     }
 }
 
-/// Notes a request and answers it as latency, limits and faults will have it.
-fn take(shared: &Shared, stream: &TcpStream, number: u64, request: &Request) -> io::Result<GoesOn> {
-    let noted = lock(&shared.journal).note(request);
+/// Records a request and answers it according to latency, limits and faults.
+fn handle(
+    shared: &Shared,
+    stream: &TcpStream,
+    number: u64,
+    request: &Request,
+) -> io::Result<CanContinue> {
+    let recorded = lock(&shared.journal).record(request);
     let (_flight, in_flight) = shared.in_flight.enter();
-    let answered = |status| lock(&shared.journal).answered(noted, status);
+    let answered = |status| lock(&shared.journal).answered(recorded, status);
     if let Err(error) = admit(shared, request, in_flight) {
         let answer = routes::refuse(shared, request, error);
         answered(answer.status);
@@ -114,7 +119,7 @@ fn take(shared: &Shared, stream: &TcpStream, number: u64, request: &Request) -> 
             answered(answer.status);
             trickle(shared, stream, &answer, piece, pause, request.keep_alive)
         }
-        // CloseBeforeAnswer, and what `answer_of` has taken care of
+        // CloseBeforeAnswer, and the faults that `answer_of` handles.
         _ => Ok(false),
     }
 }
@@ -137,8 +142,8 @@ fn respond(shared: &Shared, request: &Request) -> Answer {
     }
 }
 
-/// The whole answer, if the fault lies in what is answered and not in how it is sent.
-fn answer_of(fault: &Befallen, shared: &Shared, request: &Request) -> Option<Answer> {
+/// Returns the whole answer if the fault changes the answer itself, and not how it is sent.
+fn answer_of(fault: &AppliedFault, shared: &Shared, request: &Request) -> Option<Answer> {
     let mut answer = match &fault.action {
         Action::RateLimited => refuse(shared, request, ApiError::rate_limited(None)),
         Action::LockTimeout => refuse(shared, request, ApiError::lock_timeout()),
@@ -171,13 +176,13 @@ fn refuse(shared: &Shared, request: &Request, error: ApiError) -> Answer {
     routes::refuse(shared, request, error)
 }
 
-fn send(mut stream: &TcpStream, answer: &Answer, keep_alive: bool) -> io::Result<GoesOn> {
+fn send(mut stream: &TcpStream, answer: &Answer, keep_alive: bool) -> io::Result<CanContinue> {
     stream.write_all(&answer.bytes(keep_alive))?;
     Ok(keep_alive)
 }
 
-/// Sends a JSON string of so many bytes, quotes included.
-fn send_oversized(mut stream: &TcpStream, bytes: u64, keep_alive: bool) -> io::Result<GoesOn> {
+/// Sends a JSON string of this many bytes, including quotes.
+fn send_oversized(mut stream: &TcpStream, bytes: u64, keep_alive: bool) -> io::Result<CanContinue> {
     let head = Answer::raw(200, "application/json", Vec::new());
     let bytes = bytes.max(2);
     let length = usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -201,7 +206,7 @@ fn trickle(
     piece: usize,
     pause: Duration,
     keep_alive: bool,
-) -> io::Result<GoesOn> {
+) -> io::Result<CanContinue> {
     stream.write_all(&answer.head(answer.body.len(), keep_alive))?;
     for part in answer.body.chunks(piece.max(1)) {
         stream.write_all(part)?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a stopping server waits for its connections' threads.
-const FAREWELL: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The open connections, and whether the server stops.
 #[derive(Default)]
@@ -19,9 +19,9 @@ pub(crate) struct Connections {
 #[derive(Default)]
 struct Open {
     stopping: bool,
-    /// Answers that are held back.
+    /// The number of answers that are held back.
     held: usize,
-    /// How often they were released.
+    /// How often held answers were released.
     releases: u64,
     accepted: u64,
     streams: HashMap<u64, Arc<TcpStream>>,
@@ -29,12 +29,12 @@ struct Open {
 }
 
 impl Connections {
-    /// How many connections were ever accepted.
+    /// Returns how many connections were accepted so far.
     pub(crate) fn accepted(&self) -> u64 {
         lock(&self.state).accepted
     }
 
-    /// Sleeps unless the server stops; says whether it goes on.
+    /// Sleeps until `time` has passed or the server stops. Returns whether the server continues.
     pub(crate) fn pause(&self, time: Duration) -> bool {
         let state = lock(&self.state);
         let deadline = Instant::now() + time;
@@ -49,7 +49,7 @@ impl Connections {
         !state.stopping
     }
 
-    /// Waits until answers are released that are held back; false where the server stops.
+    /// Waits until held answers are released. Returns false if the server stops.
     pub(crate) fn hold(&self) -> bool {
         let mut state = lock(&self.state);
         let before = state.releases;
@@ -62,12 +62,12 @@ impl Connections {
         !state.stopping
     }
 
-    /// How many answers are held back.
+    /// Returns how many answers are held back.
     pub(crate) fn held(&self) -> usize {
         lock(&self.state).held
     }
 
-    /// Sends every answer that is held back.
+    /// Sends all answers that are held back.
     pub(crate) fn release(&self) {
         lock(&self.state).releases += 1;
         self.changed.notify_all();
@@ -79,7 +79,7 @@ impl Connections {
         drop(self.changed.wait_while(state, |open| !open.stopping));
     }
 
-    /// Forgets a stream, so that its thread holds the last handle to it.
+    /// Drops the registry's handle of a stream, so that its thread has the last one.
     pub(crate) fn forget(&self, number: u64) {
         lock(&self.state).streams.remove(&number);
     }
@@ -107,7 +107,7 @@ impl Connections {
         let mut open = lock(&self.state);
         open.stopping = true;
         for stream in open.streams.values() {
-            // it may be closed already
+            // The stream may be closed already.
             let _ = stream.shutdown(Shutdown::Both);
         }
         self.changed.notify_all();
@@ -121,7 +121,7 @@ impl Connections {
         let state = lock(&self.state);
         drop(
             self.changed
-                .wait_timeout_while(state, FAREWELL, |open| open.threads > 0),
+                .wait_timeout_while(state, STOP_TIMEOUT, |open| open.threads > 0),
         );
     }
 }

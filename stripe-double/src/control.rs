@@ -1,4 +1,4 @@
-//! The control door: the double's levers over HTTP, below `/_double/`. No key is asked for; the double
+//! The control API: the double's operations over HTTP, below `/_double/`. It requires no key, because the double
 //! listens on 127.0.0.1 only. Bodies and answers are JSON.
 //!
 //! | request | body | answer |
@@ -18,22 +18,21 @@
 //! | `GET /_double/events`, `GET /_double/emails` | | `{"data":[…]}` |
 //!
 //! A checkout: `id`, `intent_id`, `charge_id`, `amount` (minor units), `currency`, `livemode`, `created` or
-//! `created_ago` (seconds), `expires_at`, `metadata`, `intent_metadata`, `client_reference_id`,
-//! `description`, `customer`, `account`, `mode`, `early_intent`, `outcome`, `outcome_at` or `outcome_ago`
-//! (else as created), `amount_received`, `refund` (`{"id","amount","status","reason"}`), `dispute`
-//! (the same). Outcomes: `open`, `paid`, `processing`, `async_succeeded`, `async_failed`, `declined`,
-//! `expired`, `no_payment_required`, `requires_capture`, `canceled`. An intent has the fields that are not
-//! the session's.
+//! `created_ago` (seconds), `expires_at`, `metadata`, `intent_metadata`, `client_reference_id`, `description`,
+//! `customer`, `account`, `mode`, `early_intent`, `outcome`, `outcome_at` or `outcome_ago` (by default the time of
+//! creation), `amount_received`, `refund` (`{"id","amount","status","reason"}`), `dispute` (the same). Outcomes:
+//! `open`, `paid`, `processing`, `async_succeeded`, `async_failed`, `declined`, `expired`, `no_payment_required`,
+//! `requires_capture`, `canceled`. An intent has the same fields, except for those of the session.
 //!
-//! An action: `{"action":…,"id":…,"at"?:…}` with `pay` (`amount_received`), `process`, `succeed`, `fail`,
-//! `expire`, `cancel`, `authorise`, `capture` (`amount`), `complete_free`, `refund` (`amount`, `status`,
-//! `reason`, `refund_id`), `update_refund` (`status`), `dispute` (`amount`, `status`, `reason`,
-//! `dispute_id`), `update_dispute` (`status`), `release_events` (no id).
+//! An action: `{"action":…,"id":…,"at"?:…}` with `pay` (`amount_received`), `process`, `succeed`, `fail`, `expire`,
+//! `cancel`, `authorise`, `capture` (`amount`), `complete_free`, `refund` (`amount`, `status`, `reason`,
+//! `refund_id`), `update_refund` (`status`), `dispute` (`amount`, `status`, `reason`, `dispute_id`), `update_dispute`
+//! (`status`), `release_events` (no id).
 //!
-//! A fault: `{"action":…}` with `rate_limited`, `lock_timeout`, `status` (`status`), `reset`, `close`,
-//! `hang`, `truncated_body`, `oversized_body` (`bytes`), `html` (`status`), `invalid_json`, `redirect`
-//! (`url`), `slow_body` (`bytes`, `ms`), `latency` (`ms`); which requests: `method`, `path` (a prefix),
-//! `object`; how often: `times` (1 if not given), `nth` or `always`; headers: `should_retry`, `retry_after`.
+//! A fault: `{"action":…}` with `rate_limited`, `lock_timeout`, `status` (`status`), `reset`, `close`, `hang`,
+//! `truncated_body`, `oversized_body` (`bytes`), `html` (`status`), `invalid_json`, `redirect` (`url`), `slow_body`
+//! (`bytes`, `ms`), `latency` (`ms`). Which requests: `method`, `path` (a prefix), `object`. How often: `times` (by
+//! default 1), `nth` or `always`. Headers: `should_retry`, `retry_after`.
 
 use crate::answer::Answer;
 use crate::control_actions::{self, PREFIX, one_or_all, unknown};
@@ -75,7 +74,7 @@ fn resolve(shared: &Shared, request: &Request) -> Result<Value, Refusal> {
             let body = body_of(request)?;
             let each = |act: fn(&mut Store, &Value) -> Result<Value, Refusal>| {
                 let mut store = lock(&shared.store);
-                one_or_all(&body, |wish| act(&mut store, wish))
+                one_or_all(&body, |posted| act(&mut store, posted))
             };
             match path {
                 "checkouts" => each(outcome::checkout),

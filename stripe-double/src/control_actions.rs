@@ -1,4 +1,4 @@
-//! What the control door can read, change and let happen.
+//! What the control API reads and changes.
 
 use crate::clock::Clock;
 use crate::config::EventDelay;
@@ -7,13 +7,13 @@ use crate::journal::Seen;
 use crate::limits::RateLimit;
 use crate::lock::lock;
 use crate::objects::Kind;
-use crate::outcome::{self, Wish};
+use crate::outcome::{self, PostedFields};
 use crate::state::Shared;
 use crate::store::{Refusal, Store};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// Where the control door is.
+/// The path of the control API.
 pub(crate) const PREFIX: &str = "/_double/";
 
 /// Answers a GET.
@@ -125,12 +125,13 @@ pub(crate) fn adjust(shared: &Shared, setting: &str, body: &Value) -> Result<Val
     }
 }
 
-/// Lets something happen to an object.
+/// Performs an action on an object.
 pub(crate) fn act(store: &mut Store, body: &Value) -> Result<Value, Refusal> {
     let fields = body.as_object();
-    let wish = Wish::any(fields.ok_or_else(|| Refusal::invalid("an object is expected"))?);
+    let posted =
+        PostedFields::any(fields.ok_or_else(|| Refusal::invalid("an object is expected"))?);
     let needed = |name: &str| {
-        let text = wish.text(name)?;
+        let text = posted.text(name)?;
         text.ok_or_else(|| Refusal::invalid(format!("\"{name}\" is missing")))
     };
     let action = needed("action")?;
@@ -139,10 +140,10 @@ pub(crate) fn act(store: &mut Store, body: &Value) -> Result<Value, Refusal> {
         return Ok(json!({}));
     }
     let id = needed("id")?;
-    let at = wish.number("at")?.unwrap_or_else(|| store.clock.now());
+    let at = posted.number("at")?.unwrap_or_else(|| store.clock.now());
     let mut made = None;
     match action.as_str() {
-        "pay" => store.pay(&id, wish.number("amount_received")?, at)?,
+        "pay" => store.pay(&id, posted.number("amount_received")?, at)?,
         "process" => store.process(&id, at)?,
         "succeed" => store.succeed(&id, at)?,
         "fail" => store.fail(&id, at)?,
@@ -150,18 +151,18 @@ pub(crate) fn act(store: &mut Store, body: &Value) -> Result<Value, Refusal> {
         "cancel" => store.cancel(&id, at)?,
         "authorise" => store.authorise(&id, at)?,
         "capture" => {
-            let amount = wish.number("amount")?;
+            let amount = posted.number("amount")?;
             let amount = amount.ok_or_else(|| Refusal::invalid("\"amount\" is missing"))?;
             store.capture(&id, amount, at)?;
         }
         "complete_free" => store.complete_free(&id, at)?,
         "refund" => {
-            let refund = outcome::refund(&wish, "refund_id")?;
+            let refund = outcome::refund(&posted, "refund_id")?;
             made = Some(store.refund(&id, refund, at)?);
         }
         "update_refund" => store.update_refund(&id, &needed("status")?, at)?,
         "dispute" => {
-            let dispute = outcome::dispute(&wish, "dispute_id")?;
+            let dispute = outcome::dispute(&posted, "dispute_id")?;
             made = Some(store.dispute(&id, dispute, at)?);
         }
         "update_dispute" => store.update_dispute(&id, &needed("status")?, at)?,
@@ -179,7 +180,7 @@ pub(crate) fn unknown(method: &str, path: &str) -> Refusal {
     }
 }
 
-/// Does the same with one value or with each of an array; stops at the first that is refused.
+/// Applies `act` to one value, or to each value of an array until one fails.
 pub(crate) fn one_or_all(
     body: &Value,
     mut act: impl FnMut(&Value) -> Result<Value, Refusal>,

@@ -1,4 +1,4 @@
-//! Disputes: opened, changed, closed.
+//! Creation and changes of disputes.
 
 use crate::builders::Dispute;
 use crate::fields::Fields;
@@ -7,14 +7,14 @@ use crate::store::{Refusal, Store};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// What Stripe takes for a dispute, in minor units.
+/// Stripe's fee for a dispute, in minor units.
 const FEE: i64 = 1_500;
 
-/// A dispute can be answered for a week, in seconds.
+/// How long a dispute can be answered, in seconds: a week.
 const ANSWER_SECONDS: i64 = 7 * 24 * 3600;
 
 impl Store {
-    /// Disputes a charge (named by its own id, its intent's or its session's); gives the dispute's id.
+    /// Disputes a charge, named by its own id, its intent's or its session's. Returns the dispute's id.
     pub(crate) fn dispute(
         &mut self,
         id: &str,
@@ -59,7 +59,7 @@ impl Store {
         Ok(dispute_id)
     }
 
-    /// Changes a dispute's status; the charge stays disputed, whatever comes of it.
+    /// Changes a dispute's status. The charge stays disputed with any status.
     pub(crate) fn update_dispute(
         &mut self,
         id: &str,
@@ -83,7 +83,7 @@ impl Store {
         self.settle_dispute(id, status, at)
     }
 
-    /// What follows when a status ends the dispute.
+    /// Moves the funds back, or not, when the dispute ends.
     fn settle_dispute(&mut self, id: &str, status: &str, at: i64) -> Result<(), Refusal> {
         if status == "won" {
             let amount = self.require(id, Kind::Dispute)?.int("amount");

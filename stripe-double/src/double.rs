@@ -1,4 +1,4 @@
-//! The handle on a running double.
+//! The handle of a running double.
 
 use crate::builders::{Checkout, Dispute, Intent, Refund};
 use crate::clock::Clock;
@@ -25,36 +25,36 @@ pub struct Double {
 }
 
 impl Double {
-    /// Listens on 127.0.0.1.
+    /// Starts to listen on 127.0.0.1.
     pub fn start(config: Config) -> io::Result<Double> {
         let shared = Arc::new(Shared::new(&config));
         let server = Server::start(config.port, Arc::clone(&shared))?;
         Ok(Double { shared, server })
     }
 
-    /// `http://127.0.0.1:PORT`, to be used instead of `https://api.stripe.com`.
+    /// Returns `http://127.0.0.1:PORT`, to be used instead of `https://api.stripe.com`.
     pub fn url(&self) -> String {
         format!("http://{}", self.server.address)
     }
 
-    /// The port it listens on.
+    /// Returns the port it listens on.
     pub fn port(&self) -> u16 {
         self.server.address.port()
     }
 
-    /// Opens a checkout session.
+    /// Creates a checkout session.
     #[track_caller]
     pub fn checkout(&self, checkout: Checkout) -> Purchase {
         self.purchase(self.change(|store, _| store.open_checkout(checkout)))
     }
 
-    /// Makes a payment intent without a session.
+    /// Creates a payment intent without a session.
     #[track_caller]
     pub fn intent(&self, intent: Intent) -> Purchase {
         self.purchase(self.change(|store, _| store.create_intent(intent)))
     }
 
-    /// The purchase of an existing session or intent, by its id.
+    /// Returns the purchase of an existing session or intent, by its id.
     pub fn purchase(&self, id: impl Into<String>) -> Purchase {
         Purchase {
             shared: Arc::clone(&self.shared),
@@ -63,7 +63,7 @@ impl Double {
         }
     }
 
-    /// Refunds the charge behind the id of a charge, intent or session; gives the refund's id.
+    /// Refunds the charge of a charge, intent or session. Returns the refund's id.
     #[track_caller]
     pub fn refund(&self, id: &str, refund: Refund) -> String {
         self.change(|store, at| store.refund(id, refund, at))
@@ -75,7 +75,7 @@ impl Double {
         self.change(|store, at| store.update_refund(id, status, at));
     }
 
-    /// Disputes the charge behind the id of a charge, intent or session; gives the dispute's id.
+    /// Disputes the charge of a charge, intent or session. Returns the dispute's id.
     #[track_caller]
     pub fn dispute(&self, id: &str, dispute: Dispute) -> String {
         self.change(|store, at| store.dispute(id, dispute, at))
@@ -87,27 +87,27 @@ impl Double {
         self.change(|store, at| store.update_dispute(id, status, at));
     }
 
-    /// Sets any field of any object to any value, without an event. Which keys see the object does not
-    /// change with its `livemode`.
+    /// Sets any field of any object to any value, without an event. Setting `livemode` does not change which keys see
+    /// the object.
     #[track_caller]
     pub fn set(&self, id: &str, field: &str, value: impl Into<Value>) {
         self.change(|store, _| store.set(id, field, value.into()));
     }
 
-    /// Leaves a field out of an object's answers.
+    /// Removes a field from an object.
     #[track_caller]
     pub fn remove_field(&self, id: &str, field: &str) {
         let field = field.to_owned();
         self.change(|store, _| store.change(id, |fields| fields.remove(field)));
     }
 
-    /// Deletes an object; ids that name it stay where they are.
+    /// Deletes an object; other objects keep its id.
     #[track_caller]
     pub fn delete(&self, id: &str) {
         self.change(|store, _| store.delete(id));
     }
 
-    /// Emits an event of any type about an object as it is now.
+    /// Emits an event of any type about an object in its current state.
     pub fn emit(&self, event: &'static str, id: &str) {
         self.with(|store| {
             let at = store.clock.now();
@@ -115,13 +115,13 @@ impl Double {
         });
     }
 
-    /// An object as Stripe would show it, in whichever mode and account.
+    /// Returns an object as Stripe shows it, in any mode and account.
     pub fn object(&self, id: &str) -> Option<Value> {
         self.with(|store| Some(Value::Object(store.get(id)?.render())))
     }
 
-    /// All events of all modes and accounts, oldest first, seen yet in the list or not: what Stripe would
-    /// post to a webhook.
+    /// Returns all events of all modes and accounts, the oldest first, including those that are not listed yet: what
+    /// Stripe posts to a webhook.
     pub fn events(&self) -> Vec<Value> {
         self.with(|store| {
             let ids = store
@@ -133,110 +133,110 @@ impl Double {
         })
     }
 
-    /// Decides when events that happen from now on appear in the list.
+    /// Sets when events from now on appear in the list.
     pub fn set_event_delay(&self, delay: EventDelay) {
         self.with(|store| store.event_delay = delay);
     }
 
-    /// Lets every event appear in the list that is still held back.
+    /// Makes all held events appear in the list.
     pub fn release_events(&self) {
         self.with(Store::release_events);
     }
 
-    /// How many webhook deliveries events that happen from now on wait for; with more than none they are
-    /// listed for `delivery_success=false`.
+    /// Sets the number of pending webhook deliveries of events from now on. With more than 0, events are listed for
+    /// `delivery_success=false`.
     pub fn set_pending_webhooks(&self, deliveries: u32) {
         self.with(|store| store.pending_webhooks = deliveries);
     }
 
-    /// The double's time, in unix seconds.
+    /// Returns the double's time, in unix seconds.
     pub fn now(&self) -> i64 {
         self.with(|store| store.clock.now())
     }
 
-    /// Stops the clock at this time (unix seconds).
+    /// Sets the clock to a fixed time (unix seconds).
     pub fn set_clock(&self, at: i64) {
         self.with(|store| store.clock = Clock::Frozen(at));
     }
 
-    /// Moves the clock, which goes on as before.
+    /// Moves the clock forward; it stays running or fixed.
     pub fn advance_clock(&self, seconds: i64) {
         self.with(|store| store.clock.advance(seconds));
     }
 
-    /// Waited before each answer from now on.
+    /// Sets the delay before each answer.
     pub fn set_latency(&self, latency: Duration) {
         lock(&self.shared.limits).latency = latency;
     }
 
-    /// Requests a second that are let through from now on.
+    /// Sets the most requests per second.
     pub fn set_rate_limit(&self, per_second: Option<u32>) {
         lock(&self.shared.limits).rate = per_second.map(RateLimit::new);
     }
 
-    /// Requests that may be in flight at once from now on.
+    /// Sets the most concurrent requests.
     pub fn set_max_concurrency(&self, most: Option<usize>) {
         lock(&self.shared.limits).concurrency = most;
     }
 
-    /// Lets something go wrong.
+    /// Adds a fault.
     pub fn fault(&self, fault: Fault) {
         lock(&self.shared.faults).add(fault);
     }
 
-    /// How many answers are held back by [`Action::Hold`](crate::Action::Hold).
+    /// Returns how many answers [`Action::Hold`](crate::Action::Hold) holds back.
     pub fn held(&self) -> usize {
         self.shared.connections.held()
     }
 
-    /// Sends every answer that is held back, as it was when it was asked for.
+    /// Sends all held answers, as they were when the requests arrived.
     pub fn release_held(&self) {
         self.shared.connections.release();
     }
 
-    /// Forgets all faults; requests that hang go on hanging.
+    /// Removes all faults; requests that hang continue to hang.
     pub fn clear_faults(&self) {
         lock(&self.shared.faults).clear();
     }
 
-    /// How many rules for faults may still strike.
+    /// Returns how many faults may still apply.
     pub fn faults_left(&self) -> usize {
         lock(&self.shared.faults).left()
     }
 
-    /// The requests since the start or the last reset, in the order of their arrival; the control door's
-    /// are not among them.
+    /// Returns the requests since the start or the last reset, in the order of their arrival, without those to the
+    /// control API.
     pub fn requests(&self) -> Vec<Seen> {
         lock(&self.shared.journal).all().to_vec()
     }
 
-    /// How many requests went to paths that begin so.
+    /// Returns how many requests had paths with this prefix.
     pub fn count_of(&self, path_prefix: &str) -> usize {
         lock(&self.shared.journal).count_of(path_prefix)
     }
 
-    /// How many requests went to which endpoint, as `GET /v1/payment_intents/:id`.
+    /// Returns the number of requests for each endpoint, such as `GET /v1/payment_intents/:id`.
     pub fn counts_by_path(&self) -> BTreeMap<String, usize> {
         lock(&self.shared.journal).by_path()
     }
 
-    /// Forgets the requests and the peak.
+    /// Clears the recorded requests and the peak.
     pub fn reset_requests(&self) {
         lock(&self.shared.journal).reset();
         self.shared.in_flight.reset_peak();
     }
 
-    /// The most requests that were in flight at once.
+    /// Returns the most requests that were in flight at the same time.
     pub fn peak_in_flight(&self) -> usize {
         self.shared.in_flight.peak()
     }
 
-    /// How many connections were accepted.
+    /// Returns how many connections were accepted.
     pub fn connections(&self) -> u64 {
         self.shared.connections.accepted()
     }
 
-    /// The mails that were taken, as they were posted, each with its `id`.
+    /// Returns the accepted mails as they were posted, each with its `id`.
     pub fn emails(&self) -> Vec<Value> {
         lock(&self.shared.outbox).mails().to_vec()
     }

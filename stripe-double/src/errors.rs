@@ -1,10 +1,10 @@
-//! Errors in Stripe's shape and words.
+//! Errors in Stripe's format and with Stripe's messages.
 
 use crate::answer::Answer;
 use crate::objects::Kind;
 use serde_json::{Map, Value, json};
 
-/// An error as Stripe's API tells it.
+/// An error of Stripe's API.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: u16,
@@ -84,7 +84,7 @@ impl ApiError {
         ApiError::new(403, Some("account_invalid"), message)
     }
 
-    /// No such object; `other_mode` if it exists in the mode that the key is not of.
+    /// A missing object; `other_mode` if it exists in the mode that is not the key's.
     pub(crate) fn missing(kind: Kind, id: &str, other_mode: Option<OtherMode>) -> Self {
         let hint = match other_mode {
             Some(OtherMode::Live) => {
@@ -99,7 +99,7 @@ impl ApiError {
         ApiError::new(404, Some("resource_missing"), message).about(kind.id_param())
     }
 
-    /// The same for an object that a parameter names: a bad request, not a missing resource.
+    /// Changes the error to one about a parameter that names an object: a bad request, not a missing resource.
     pub(crate) fn for_parameter(mut self, name: &str) -> Self {
         self.status = 400;
         self.about(name)
@@ -146,7 +146,7 @@ impl ApiError {
         }
     }
 
-    /// `log_url` is where the dashboard would show the request.
+    /// Renders the error. `log_url` is the address of the request in the dashboard.
     pub(crate) fn answer(self, log_url: String) -> Answer {
         let mut error = Map::new();
         if let Some(code) = self.code {
@@ -167,14 +167,14 @@ impl ApiError {
     }
 }
 
-/// The mode in which a missing object does exist.
+/// The mode in which a missing object exists.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum OtherMode {
     Live,
     Test,
 }
 
-/// A key as Stripe shows it: prefix, stars, the last four characters.
+/// Masks a key as Stripe does: prefix, asterisks, the last four characters.
 pub(crate) fn masked(key: &str) -> String {
     let characters: Vec<char> = key.chars().collect();
     let prefix = key.match_indices('_').nth(1).map_or(0, |(at, _)| at + 1);

@@ -1,4 +1,4 @@
-//! The events that changes leave behind, and when they can be seen.
+//! The events that changes emit, and when they become visible.
 
 use crate::config::EventDelay;
 use crate::fields::Fields;
@@ -9,10 +9,10 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Events older than this are gone, as at Stripe: 30 days in seconds.
+/// How long events are kept, in seconds: 30 days, as at Stripe.
 pub(crate) const RETENTION_SECONDS: i64 = 30 * 24 * 3600;
 
-/// Types that tell nothing which another event does not tell better.
+/// Types without information that another event does not contain.
 const NOISE: [&str; 9] = [
     "payment_intent.created",
     "payment_intent.processing",
@@ -26,12 +26,12 @@ const NOISE: [&str; 9] = [
 ];
 
 impl Store {
-    /// Emits an event about an object as it is now. `at` in unix seconds.
+    /// Emits an event about an object in its current state. `at` is in unix seconds.
     pub(crate) fn emit(&mut self, event: &'static str, about: &str, at: i64) {
         self.emit_with(event, about, at, None);
     }
 
-    /// Emits an event that also says what the changed fields were before.
+    /// Emits an event that also contains the previous values of the changed fields.
     pub(crate) fn emit_with(
         &mut self,
         event: &'static str,
@@ -76,11 +76,11 @@ impl Store {
             snapshot: Some(snapshot),
             visible: self.visibility(),
         };
-        // the id comes from the counter, so it is new
+        // The id comes from the counter, so it is new.
         let _ = self.insert(&id, record);
     }
 
-    /// Lets every event be seen that was held back.
+    /// Makes all held events visible.
     pub(crate) fn release_events(&mut self) {
         let ids: Vec<String> = self
             .places(Kind::Event)
@@ -93,7 +93,7 @@ impl Store {
         }
     }
 
-    /// Whether an object stands in lists now.
+    /// Returns whether an object appears in lists now.
     pub(crate) fn is_listed(&self, record: &Record) -> bool {
         match record.visible {
             Visible::Now => true,
@@ -103,7 +103,7 @@ impl Store {
         }
     }
 
-    /// Whether an event is too old to be known; never true of other objects.
+    /// Returns whether an event is too old to be kept; false for other objects.
     pub(crate) fn is_forgotten(&self, record: &Record) -> bool {
         record.kind == Kind::Event && record.place.0 < self.clock.now() - RETENTION_SECONDS
     }

@@ -1,4 +1,4 @@
-//! `expand[]`: ids replaced by the objects they name.
+//! `expand[]`: replaces ids by the objects they name.
 
 use crate::auth::Viewer;
 use crate::errors::ApiError;
@@ -6,10 +6,10 @@ use crate::objects::Kind;
 use crate::store::Store;
 use serde_json::{Map, Value, json};
 
-/// Stripe expands at most so many levels of one path.
+/// The most levels of one path that Stripe expands.
 const MAX_LEVELS: usize = 4;
 
-/// The checked paths of a request, without the `data` that lists put before them.
+/// The checked paths of a request, without the prefix `data` of lists.
 #[derive(Debug)]
 pub(crate) struct Expansion<'a> {
     kind: Kind,
@@ -17,11 +17,11 @@ pub(crate) struct Expansion<'a> {
 }
 
 enum Expandable {
-    /// The id of an object that the double holds.
+    /// The id of an object that the double has.
     Object(Kind),
     /// The refunds of a charge.
     Refunds,
-    /// Expandable at Stripe; here it stays the id or null that it is.
+    /// Expandable at Stripe, but not here: stays an id or null.
     Untouched,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Expansion<'a> {
         Self::check(kind, paths, viewer, |path| Ok(path.split('.').collect()))
     }
 
-    /// Checks the paths of a request for a list, which all begin with `data`.
+    /// Checks the paths of a request for a list, which must all begin with `data`.
     pub(crate) fn of_list(
         kind: Kind,
         paths: &[&'a str],
@@ -68,7 +68,7 @@ impl<'a> Expansion<'a> {
                 return Err(ApiError::invalid(message).about("expand"));
             }
             let steps = split(path)?;
-            walk(kind, &steps, viewer)?;
+            check_path(kind, &steps, viewer)?;
             checked.push(steps);
         }
         Ok(Expansion {
@@ -106,14 +106,14 @@ fn expandable(kind: Kind, field: &str) -> Option<Expandable> {
     }
 }
 
-fn walk(kind: Kind, path: &[&str], viewer: &Viewer) -> Result<(), ApiError> {
+fn check_path(kind: Kind, path: &[&str], viewer: &Viewer) -> Result<(), ApiError> {
     let Some((field, rest)) = path.split_first() else {
         return Ok(());
     };
     match expandable(kind, field) {
         Some(Expandable::Object(kind)) => {
             viewer.require(kind.permission())?;
-            walk(kind, rest, viewer)
+            check_path(kind, rest, viewer)
         }
         Some(Expandable::Refunds) if rest.is_empty() => viewer.require(Kind::Refund.permission()),
         Some(Expandable::Untouched) if rest.is_empty() => Ok(()),

@@ -1,11 +1,11 @@
-//! Faults on demand: which request goes wrong, and how.
+//! Faults that tests request: which requests fail, and how.
 
 use crate::http::Request;
 use crate::params::Params;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// What goes wrong.
+/// How a request fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// 429 with code `rate_limit`.
@@ -18,28 +18,28 @@ pub enum Action {
     Reset,
     /// The connection is closed (TCP FIN) without an answer.
     CloseBeforeAnswer,
-    /// No answer, until the double stops.
+    /// No answer until the double stops.
     Hang,
-    /// The right answer, of which the second half is missing.
+    /// The first half of the correct answer.
     TruncatedBody,
-    /// 200 with a JSON string of so many bytes.
+    /// 200 with a JSON string of this many bytes.
     OversizedBody(u64),
     /// This status with an HTML page.
     Html(u16),
-    /// 200 with JSON that ends too early, whole by its `Content-Length`.
+    /// 200 with JSON that ends too early, with a matching `Content-Length`.
     InvalidJson,
     /// 302 to this URL.
     Redirect(String),
-    /// The right answer, this many bytes at a time with a pause after each.
+    /// The correct answer, in pieces with a pause after each.
     SlowBody {
-        /// Bytes at a time.
+        /// Bytes per piece.
         piece: usize,
-        /// Waited after each piece.
+        /// The pause after each piece.
         pause: Duration,
     },
-    /// The right answer, so much later.
+    /// The correct answer, delayed by this time.
     Latency(Duration),
-    /// The answer that is right when the request comes, sent only with
+    /// The answer that is correct when the request arrives, sent only by
     /// [`Double::release_held`](crate::Double::release_held).
     Hold,
 }
@@ -51,7 +51,7 @@ enum When {
     Nth(u64),
 }
 
-/// A rule: which requests an [`Action`] befalls. A new one befalls the next request, whichever it is.
+/// A rule: an [`Action`] and the requests it applies to. By default, it applies to the next request.
 ///
 /// ```
 /// # use stripe_double::{Action, Fault};
@@ -66,12 +66,12 @@ pub struct Fault {
     object: Option<String>,
     should_retry: Option<String>,
     retry_after: Option<u64>,
-    /// How many requests the rule was held against and fitted.
-    fitted: u64,
+    /// How many requests have matched the rule.
+    matched: u64,
 }
 
 impl Fault {
-    /// A fault for the next request.
+    /// Creates a fault for the next request.
     pub fn new(action: Action) -> Self {
         Fault {
             action,
@@ -81,59 +81,59 @@ impl Fault {
             object: None,
             should_retry: None,
             retry_after: None,
-            fitted: 0,
+            matched: 0,
         }
     }
 
-    /// Only for this method.
+    /// Limits the fault to this method.
     pub fn on_method(mut self, method: impl Into<String>) -> Self {
         self.method = Some(method.into());
         self
     }
 
-    /// Only for paths that begin so.
+    /// Limits the fault to paths with this prefix.
     pub fn on_path(mut self, prefix: impl Into<String>) -> Self {
         self.path = Some(prefix.into());
         self
     }
 
-    /// Only where the path or a parameter names this object.
+    /// Limits the fault to requests whose path or parameters name this object.
     pub fn on_object(mut self, id: impl Into<String>) -> Self {
         self.object = Some(id.into());
         self
     }
 
-    /// For the next so many requests that fit.
+    /// Applies the fault to this many matching requests.
     pub fn times(mut self, times: u64) -> Self {
         self.when = When::Next(times);
         self
     }
 
-    /// Only for the n-th request that fits, counted from 1.
+    /// Applies the fault only to the n-th matching request, counted from 1.
     pub fn nth(mut self, nth: u64) -> Self {
         self.when = When::Nth(nth);
         self
     }
 
-    /// For all requests that fit, until faults are cleared.
+    /// Applies the fault to all matching requests until faults are cleared.
     pub fn always(mut self) -> Self {
         self.when = When::Always;
         self
     }
 
-    /// The `Stripe-Should-Retry` header of the answer, `true` or `false`.
+    /// Sets the answer's `Stripe-Should-Retry` header, `true` or `false`.
     pub fn should_retry(mut self, value: impl Into<String>) -> Self {
         self.should_retry = Some(value.into());
         self
     }
 
-    /// The `Retry-After` header of the answer, in seconds.
+    /// Sets the answer's `Retry-After` header, in seconds.
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
-    fn fits(&self, request: &Request) -> bool {
+    fn matches(&self, request: &Request) -> bool {
         let method = self.method.as_deref();
         let path = self.path.as_deref();
         method.is_none_or(|method| method.eq_ignore_ascii_case(&request.method))
@@ -148,15 +148,15 @@ impl Fault {
     }
 }
 
-/// A fault that befalls a request.
+/// A fault that applies to a request.
 #[derive(Debug)]
-pub(crate) struct Befallen {
+pub(crate) struct AppliedFault {
     pub(crate) action: Action,
     pub(crate) should_retry: Option<String>,
     pub(crate) retry_after: Option<u64>,
 }
 
-/// The rules in the order they were given.
+/// The rules, in the order in which they were added.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Vec<Fault>);
 
@@ -169,20 +169,20 @@ impl Faults {
         self.0.clear();
     }
 
-    /// How many rules are left that may still befall a request.
+    /// Returns how many rules may still apply.
     pub(crate) fn left(&self) -> usize {
         self.0.len()
     }
 
-    /// The first rule that strikes. Each rule that fits counts the request for its [`Fault::nth`].
-    pub(crate) fn pick(&mut self, request: &Request) -> Option<Befallen> {
-        let mut struck: Option<Befallen> = None;
+    /// Returns the first rule that applies. Every matching rule counts the request for [`Fault::nth`].
+    pub(crate) fn pick(&mut self, request: &Request) -> Option<AppliedFault> {
+        let mut applied: Option<AppliedFault> = None;
         for fault in &mut self.0 {
-            if !fault.fits(request) {
+            if !fault.matches(request) {
                 continue;
             }
-            fault.fitted += 1;
-            if struck.is_some() {
+            fault.matched += 1;
+            if applied.is_some() {
                 continue;
             }
             let strikes = match &mut fault.when {
@@ -191,10 +191,10 @@ impl Faults {
                     *left = left.saturating_sub(1);
                     true
                 }
-                When::Nth(nth) => fault.fitted == *nth,
+                When::Nth(nth) => fault.matched == *nth,
             };
             if strikes {
-                struck = Some(Befallen {
+                applied = Some(AppliedFault {
                     action: fault.action.clone(),
                     should_retry: fault.should_retry.clone(),
                     retry_after: fault.retry_after,
@@ -204,13 +204,13 @@ impl Faults {
         self.0.retain(|fault| match fault.when {
             When::Always => true,
             When::Next(left) => left > 0,
-            When::Nth(nth) => fault.fitted < nth,
+            When::Nth(nth) => fault.matched < nth,
         });
-        struck
+        applied
     }
 }
 
-/// Reads a rule as the control door takes it.
+/// Reads a rule in the format of the control API.
 pub(crate) fn read(rule: &Value) -> Result<Fault, String> {
     let text = |name: &str| rule[name].as_str().map(str::to_owned);
     let number = |name: &str| rule[name].as_u64();

@@ -3,10 +3,9 @@
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// A small list of named values; `None` means that the field is left out of the answer.
+/// A small list of named values; `None` means that the field is left out of answers.
 ///
-/// Objects share these between their present state and the snapshots in their events, so that a
-/// hundred thousand of them fit into memory.
+/// An object shares its fields with the snapshots in its events, so that a hundred thousand objects fit into memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fields(Vec<(Cow<'static, str>, Option<Value>)>);
 
@@ -19,23 +18,23 @@ impl Fields {
         self.put(name.into(), None);
     }
 
-    /// Lets a field be as in the template again.
+    /// Resets a field to the template's value.
     pub(crate) fn restore(&mut self, name: &str) {
         self.0.retain(|(known, _)| known != name);
     }
 
-    /// Gives back memory that was kept for growing.
+    /// Frees memory reserved for growth.
     pub(crate) fn shrink(&mut self) {
         self.0.shrink_to_fit();
     }
 
-    /// `Some(None)` is a field that was taken away, `None` one that is as in the template.
+    /// Returns `Some(None)` for a removed field, `None` for one with the template's value.
     pub(crate) fn find(&self, name: &str) -> Option<Option<&Value>> {
         let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
         Some(value.as_ref())
     }
 
-    /// Writes the fields over a copy of the template.
+    /// Writes the fields into a copy of the template.
     pub(crate) fn write_over(&self, object: &mut Map<String, Value>) {
         for (name, value) in &self.0 {
             match value {

@@ -1,4 +1,4 @@
-//! Reading HTTP/1.1 requests from a connection.
+//! Reads HTTP/1.1 requests from a connection.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ const MAX_HEAD: usize = 64 * 1024;
 const MAX_BODY: usize = 256 * 1024 * 1024;
 const MAX_HEADERS: usize = 100;
 
-/// A request as it was sent; header names in lower case.
+/// A request as it was sent; header names are in lower case.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -25,18 +25,18 @@ impl Request {
     }
 }
 
-/// Why no request came of what was sent.
+/// Why no request could be read.
 #[derive(Debug)]
-pub(crate) enum Unread {
-    /// The other side closed, or the server stops.
+pub(crate) enum ReadError {
+    /// The client closed the connection, or the server stops.
     Closed,
-    /// It is not HTTP/1.1 as the double speaks it; the text says why.
+    /// Not valid HTTP/1.1, or a feature that the double does not support; the text says why.
     Malformed(&'static str),
 }
 
-impl From<io::Error> for Unread {
+impl From<io::Error> for ReadError {
     fn from(_: io::Error) -> Self {
-        Unread::Closed
+        ReadError::Closed
     }
 }
 
@@ -55,13 +55,13 @@ impl<'a> Incoming<'a> {
     }
 
     /// Waits for the next request.
-    pub(crate) fn next(&mut self) -> Result<Request, Unread> {
+    pub(crate) fn next(&mut self) -> Result<Request, ReadError> {
         let (mut request, head_length, length) = loop {
             if let Some(parsed) = parse_head(&self.buffer)? {
                 break parsed;
             }
             if self.buffer.len() > MAX_HEAD {
-                return Err(Unread::Malformed("the request's head is too large"));
+                return Err(ReadError::Malformed("the request's head is too large"));
             }
             self.fill()?;
         };
@@ -77,10 +77,10 @@ impl<'a> Incoming<'a> {
         Ok(request)
     }
 
-    fn fill(&mut self) -> Result<(), Unread> {
+    fn fill(&mut self) -> Result<(), ReadError> {
         let mut chunk = [0; 16 * 1024];
         match self.stream.read(&mut chunk)? {
-            0 => Err(Unread::Closed),
+            0 => Err(ReadError::Closed),
             read => {
                 self.buffer.extend_from_slice(&chunk[..read]);
                 Ok(())
@@ -89,14 +89,14 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// The request without its body, the length of its head and of its body; `None` if the head is not whole.
-fn parse_head(buffer: &[u8]) -> Result<Option<(Request, usize, usize)>, Unread> {
+/// Returns the request without its body, and the lengths of head and body; `None` if the head is incomplete.
+fn parse_head(buffer: &[u8]) -> Result<Option<(Request, usize, usize)>, ReadError> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
     let head_length = match parsed.parse(buffer) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
-        Err(_) => return Err(Unread::Malformed("the request is not HTTP/1.1")),
+        Err(_) => return Err(ReadError::Malformed("the request is not HTTP/1.1")),
     };
     let target = parsed.path.unwrap_or("/");
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -119,14 +119,14 @@ fn parse_head(buffer: &[u8]) -> Result<Option<(Request, usize, usize)>, Unread> 
         (_, version) => version == Some(1),
     };
     if request.header("transfer-encoding").is_some() {
-        return Err(Unread::Malformed(
+        return Err(ReadError::Malformed(
             "chunked bodies are not taken, send Content-Length",
         ));
     }
     let length = match request.header("content-length").map(str::parse) {
         None => 0,
         Some(Ok(length)) if length <= MAX_BODY => length,
-        Some(_) => return Err(Unread::Malformed("the Content-Length is unusable")),
+        Some(_) => return Err(ReadError::Malformed("the Content-Length is unusable")),
     };
     Ok(Some((request, head_length, length)))
 }

@@ -1,31 +1,31 @@
-//! Ids in Stripe's form, the same in every run: they come from a counter.
+//! Ids in Stripe's format, generated from a counter, so that they are the same in every run.
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Makes ids; each is made once.
+/// Generates unique ids.
 #[derive(Debug, Default)]
 pub(crate) struct Ids {
     counter: u64,
 }
 
 impl Ids {
-    /// `cs_test_a1…` or `cs_live_a1…`, 66 characters.
+    /// Returns `cs_test_a1…` or `cs_live_a1…`, 66 characters.
     pub(crate) fn session(&mut self, livemode: bool) -> String {
         let mode = if livemode { "live" } else { "test" };
         self.make(&format!("cs_{mode}_a1"), 56)
     }
 
-    /// `pi_3…`, `ch_3…`, `re_3…`, `du_1…`, `evt_1…`: the prefix and 23 characters.
+    /// Returns `pi_3…`, `ch_3…`, `re_3…`, `du_1…` or `evt_1…`: the prefix and 23 characters.
     pub(crate) fn object(&mut self, prefix: &str) -> String {
         self.make(prefix, 23)
     }
 
-    /// `req_…`, as in the `Request-Id` header.
+    /// Returns `req_…`, for the `Request-Id` header.
     pub(crate) fn request(&mut self) -> String {
         self.make("req_", 14)
     }
 
-    /// A UUID, as Resend names mails.
+    /// Returns a UUID, the format of Resend's ids.
     pub(crate) fn uuid(&mut self) -> String {
         self.counter += 1;
         let (high, low) = (mix(self.counter), mix(!self.counter));
@@ -43,7 +43,7 @@ impl Ids {
         self.counter += 1;
         let mut id = String::with_capacity(prefix.len() + length);
         id.push_str(prefix);
-        // 64 bits hold ten characters of the alphabet
+        // 64 bits contain ten characters of the alphabet.
         let mut block = 0;
         let mut bits = 0;
         for position in 0..length {
@@ -59,7 +59,7 @@ impl Ids {
     }
 }
 
-/// SplitMix64's finaliser: neighbouring counters get unlike ids, and no two the same.
+/// SplitMix64's finaliser: a bijection that gives consecutive counters very different values.
 fn mix(counter: u64) -> u64 {
     let mut bits = counter.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

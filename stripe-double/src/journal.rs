@@ -1,11 +1,11 @@
-//! What was asked of the double.
+//! The record of requests to the double.
 
 use crate::http::Request;
 use crate::params::Params;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// A request that the double has seen.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub struct Seen {
     /// `GET`, `POST`, ….
@@ -14,24 +14,24 @@ pub struct Seen {
     pub path: String,
     /// The query as it was sent, without the question mark.
     pub query: String,
-    /// Header names in lower case, in the order they came.
+    /// Header names in lower case, in their original order.
     pub headers: Vec<(String, String)>,
     /// The body as text.
     pub body: String,
     /// When it had been read.
     pub arrived: Instant,
-    /// The status that was answered; `None` as long as there is none, or if a fault took it away.
+    /// The status of the answer; `None` before the answer, or if a fault prevented it.
     pub status: Option<u16>,
 }
 
 impl Seen {
-    /// The value of a header by its lower-case name.
+    /// Returns the value of a header; `name` is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(known, _)| known == name);
         found.next().map(|(_, value)| value.as_str())
     }
 
-    /// A query parameter, decoded.
+    /// Returns a query parameter, decoded.
     pub fn param(&self, name: &str) -> Option<String> {
         Params::parse(&self.query).one(name).map(str::to_owned)
     }
@@ -45,8 +45,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Notes a request; the number is for [`Journal::answered`].
-    pub(crate) fn note(&mut self, request: &Request) -> usize {
+    /// Records a request. Returns its number for [`Journal::answered`].
+    pub(crate) fn record(&mut self, request: &Request) -> usize {
         self.seen.push(Seen {
             method: request.method.clone(),
             path: request.path.clone(),
@@ -75,7 +75,7 @@ impl Journal {
         self.seen.iter().filter(of_path).count()
     }
 
-    /// Counts by endpoint, ids left out: `GET /v1/payment_intents/:id`.
+    /// Counts by endpoint, without ids: `GET /v1/payment_intents/:id`.
     pub(crate) fn by_path(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for seen in &self.seen {

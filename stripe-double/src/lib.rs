@@ -1,6 +1,6 @@
 //! A stateful stand-in for Stripe over real HTTP/1.1 on 127.0.0.1.
 //!
-//! Tests run it in their own process; the demo and the benchmarks run the binary of the same name.
+//! Tests run it in their own process; the demonstration and the benchmarks run the program of the same name.
 //!
 //! ```
 //! use stripe_double::{Checkout, Config, Double};
@@ -11,15 +11,15 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Every change made through this API emits the events that Stripe would emit, and they are read back at
-//! `GET /v1/events`. The same levers are reachable over HTTP below `/_double/` (see [`control`]).
-//! Sending mail through Resend's `POST /emails` is taken as well.
+//! Every change through this API emits the events that Stripe would emit; `GET /v1/events` lists them. The same
+//! operations are available over HTTP below `/_double/` (see [`control`]). The double also accepts mails at Resend's
+//! `POST /emails`.
 //!
-//! Operations that make no sense (an unknown id, a second payment) panic with what was wrong at the
-//! caller's line; over HTTP they are answered with an error.
+//! Invalid operations (an unknown id, a second payment) panic at the caller's line and say why; over HTTP they return
+//! an error.
 //!
-//! The example objects in `templates/` come from Stripe's published OpenAPI fixtures (MIT licence), with
-//! the random values among them replaced by those of a plain card payment.
+//! The example objects in `templates/` come from Stripe's published OpenAPI fixtures (MIT licence). Their random
+//! values are replaced by those of a plain card payment.
 
 mod answer;
 mod auth;

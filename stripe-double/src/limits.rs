@@ -1,10 +1,10 @@
-//! Requests a second, requests at a time.
+//! Limits of requests per second and of concurrent requests.
 
 use crate::errors::ApiError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// A token bucket that holds one second's worth.
+/// A token bucket for one second.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     per_second: u32,
@@ -35,7 +35,7 @@ impl RateLimit {
     }
 }
 
-/// Counts the requests in flight and the most there ever were.
+/// Counts the requests in flight and their maximum.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     now: AtomicUsize,
@@ -46,7 +46,7 @@ pub(crate) struct InFlight {
 pub(crate) struct Flight<'a>(&'a InFlight);
 
 impl InFlight {
-    /// Counts one more; gives it and how many there are with it.
+    /// Counts a request. Returns it with the current number of requests, itself included.
     pub(crate) fn enter(&self) -> (Flight<'_>, usize) {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.peak.fetch_max(now, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! Lists: filters, pages and their cursors. Newest first, whichever way one walks.
+//! Lists: filters, pages and cursors. Pages are sorted from the newest object in both directions.
 
 use crate::auth::Viewer;
 use crate::errors::ApiError;
@@ -9,7 +9,7 @@ use crate::store::{Place, Record, Store};
 use serde_json::{Value, json};
 use std::ops::Bound;
 
-/// Parameters that every list knows.
+/// The parameters of all lists.
 const COMMON: [&str; 5] = [
     "limit",
     "starting_after",
@@ -18,10 +18,10 @@ const COMMON: [&str; 5] = [
     "created",
 ];
 
-/// Stripe takes at most so many `types[]`.
+/// The most `types[]` that Stripe accepts.
 const MAX_TYPES: usize = 20;
 
-/// The fields that a kind's list can be narrowed by.
+/// Returns the fields by which a list of this kind can be filtered.
 fn filters(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Session => &[
@@ -71,7 +71,7 @@ pub(crate) fn list(
     Ok(json!({ "object": "list", "url": kind.list_path(), "has_more": has_more, "data": data }))
 }
 
-/// What an object must be like to be listed.
+/// The filters of a list request.
 struct Wanted<'a> {
     equal: Vec<(&'static str, &'a str)>,
     types: Vec<&'a str>,
@@ -122,7 +122,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Equality, or a group as in `type=charge.*`.
+/// Returns whether a type is equal to `wanted` or in its group, as in `type=charge.*`.
 fn matches_type(wanted: &str, is: &str) -> bool {
     match wanted.strip_suffix('*') {
         Some(group) => is.starts_with(group),
@@ -130,12 +130,12 @@ fn matches_type(wanted: &str, is: &str) -> bool {
     }
 }
 
-/// Where a page lies among all objects of a kind.
+/// The range of a page among all objects of a kind.
 struct Page {
     kind: Kind,
     after: Bound<Place>,
     before: Bound<Place>,
-    /// `ending_before`: the page is filled from its oldest object on.
+    /// With `ending_before`, the page is filled from its oldest object.
     forward: bool,
 }
 
@@ -192,7 +192,7 @@ impl Page {
         after > before || (after == before && !(first && last))
     }
 
-    /// The page's objects, newest first, and whether there are more in its direction.
+    /// Returns the page's objects, the newest first, and whether there are more in its direction.
     fn take<'s>(
         &self,
         store: &'s Store,
@@ -238,7 +238,7 @@ impl Page {
         Ok((found, has_more))
     }
 
-    /// The ids to look at, oldest first, if the request names their intent or charge.
+    /// Returns the objects to search, the oldest first, if the request names their intent or charge.
     fn children(
         &self,
         store: &Store,

@@ -1,4 +1,4 @@
-//! The double as a program, for the demo and the benchmarks.
+//! The double as a program, for the demonstration and the benchmarks.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Serves until the process is ended by a signal.
+/// Serves until a signal ends the process.
 fn run(options: Options) -> Result<(), String> {
     let port = options.config.port;
     let double = Double::start(options.config)
@@ -53,7 +53,7 @@ fn run(options: Options) -> Result<(), String> {
     }
 }
 
-/// Writes the port so that whoever waits for the file never sees it half written.
+/// Writes the port to a file atomically, so that a reader never sees a part of it.
 fn write_port(path: &str, port: u16) -> std::io::Result<()> {
     let unfinished = format!("{path}.unfinished");
     fs::write(&unfinished, format!("{port}\n"))?;

@@ -1,4 +1,4 @@
-//! The kinds of objects and how one is rendered from its template.
+//! The kinds of objects, and their rendering from templates.
 
 use crate::fields::Fields;
 use serde_json::{Map, Value};
@@ -25,7 +25,7 @@ impl Kind {
         Kind::Event,
     ];
 
-    /// Stripe's name, as in the field `object` and in messages.
+    /// Returns Stripe's name, as in the field `object` and in messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Session => "checkout.session",
@@ -48,7 +48,7 @@ impl Kind {
         }
     }
 
-    /// The name of the id in the path, as Stripe's errors call it.
+    /// Returns the name of the id in the path, as in Stripe's errors.
     pub(crate) fn id_param(self) -> &'static str {
         match self {
             Kind::Session => "session",
@@ -59,7 +59,7 @@ impl Kind {
         }
     }
 
-    /// What a restricted key needs to read it; refunds go with charges.
+    /// Returns the permission that a restricted key needs to read it; refunds need that of charges.
     pub(crate) fn permission(self) -> &'static str {
         match self {
             Kind::Session => "rak_checkout_session_read",
@@ -108,7 +108,7 @@ fn parse(template: &str) -> Map<String, Value> {
     serde_json::from_str(template).expect("a template is a JSON object")
 }
 
-/// The account as `GET /v1/account` shows it.
+/// Returns the account as in `GET /v1/account`.
 pub(crate) fn account(id: &str) -> Value {
     let mut account = ACCOUNT.clone();
     account.insert("id".into(), id.into());
@@ -119,7 +119,7 @@ pub(crate) fn account(id: &str) -> Value {
     Value::Object(account)
 }
 
-/// A movement of the balance, as a dispute lists them. `amount` and `fee` in minor units.
+/// Returns a balance transaction as in a dispute. `amount` and `fee` are in minor units.
 pub(crate) fn dispute_transaction(
     id: String,
     dispute: &Fields,

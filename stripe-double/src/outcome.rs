@@ -1,10 +1,10 @@
-//! Sessions and intents from JSON, and what becomes of them at once: for the control door.
+//! Sessions and intents from JSON, with their outcome, for the control API.
 
 use crate::builders::{Checkout, Dispute, Intent, Refund};
 use crate::store::{Refusal, Store};
 use serde_json::{Map, Value, json};
 
-/// The fields that a checkout may have; an intent has the same but for those of the session.
+/// The fields of a checkout; an intent has the same, except for those of the session.
 const KNOWN: [&str; 23] = [
     "id",
     "intent_id",
@@ -40,35 +40,35 @@ const OF_SESSIONS_ONLY: [&str; 6] = [
     "early_intent",
 ];
 
-/// Makes a session with its outcome; gives the ids of all that came of it.
-pub(crate) fn checkout(store: &mut Store, wish: &Value) -> Result<Value, Refusal> {
-    let wish = Wish::read(wish, &[])?;
+/// Creates a session with its outcome. Returns the ids of all objects created.
+pub(crate) fn checkout(store: &mut Store, posted: &Value) -> Result<Value, Refusal> {
+    let posted = PostedFields::read(posted, &[])?;
     let mut checkout = Checkout::new(0, "usd");
-    checkout.mode = match wish.text("mode")?.as_deref() {
+    checkout.mode = match posted.text("mode")?.as_deref() {
         None | Some("payment") => "payment",
         Some("setup") => "setup",
         Some("subscription") => "subscription",
         Some(other) => return Err(Refusal::invalid(format!("unknown mode \"{other}\""))),
     };
-    checkout.id = wish.text("id")?;
-    checkout.intent = wish.intent(store, "intent_id", "intent_metadata")?;
-    checkout.metadata = wish.metadata("metadata")?;
-    checkout.client_reference_id = wish.text("client_reference_id")?;
-    checkout.expires_at = wish.number("expires_at")?;
-    checkout.early_intent = wish.flag("early_intent")?;
+    checkout.id = posted.text("id")?;
+    checkout.intent = posted.intent(store, "intent_id", "intent_metadata")?;
+    checkout.metadata = posted.metadata("metadata")?;
+    checkout.client_reference_id = posted.text("client_reference_id")?;
+    checkout.expires_at = posted.number("expires_at")?;
+    checkout.early_intent = posted.flag("early_intent")?;
     let id = store.open_checkout(checkout)?;
-    wish.come_true(store, &id)
+    posted.perform_outcome(store, &id)
 }
 
-/// Makes an intent with its outcome; gives the ids of all that came of it.
-pub(crate) fn intent(store: &mut Store, wish: &Value) -> Result<Value, Refusal> {
-    let wish = Wish::read(wish, &OF_SESSIONS_ONLY)?;
-    let intent = wish.intent(store, "id", "metadata")?;
+/// Creates an intent with its outcome. Returns the ids of all objects created.
+pub(crate) fn intent(store: &mut Store, posted: &Value) -> Result<Value, Refusal> {
+    let posted = PostedFields::read(posted, &OF_SESSIONS_ONLY)?;
+    let intent = posted.intent(store, "id", "metadata")?;
     let id = store.create_intent(intent)?;
-    wish.come_true(store, &id)
+    posted.perform_outcome(store, &id)
 }
 
-/// The ids of a session's or an intent's parts.
+/// Returns the ids of the session, intent and charge that belong together.
 pub(crate) fn parts(store: &Store, id: &str) -> Value {
     let target = store.target(id).ok();
     json!({
@@ -78,24 +78,24 @@ pub(crate) fn parts(store: &Store, id: &str) -> Value {
     })
 }
 
-/// What was posted, with typed access.
-pub(crate) struct Wish<'a>(&'a Map<String, Value>);
+/// The posted fields, with typed access.
+pub(crate) struct PostedFields<'a>(&'a Map<String, Value>);
 
-impl<'a> Wish<'a> {
-    fn read(wish: &'a Value, unfit: &[&str]) -> Result<Self, Refusal> {
-        let fields = wish.as_object();
+impl<'a> PostedFields<'a> {
+    fn read(posted: &'a Value, not_allowed: &[&str]) -> Result<Self, Refusal> {
+        let fields = posted.as_object();
         let fields = fields.ok_or_else(|| Refusal::invalid("an object is expected"))?;
         for name in fields.keys() {
-            if !KNOWN.contains(&name.as_str()) || unfit.contains(&name.as_str()) {
+            if !KNOWN.contains(&name.as_str()) || not_allowed.contains(&name.as_str()) {
                 return Err(Refusal::invalid(format!("unknown field \"{name}\"")));
             }
         }
-        Ok(Wish(fields))
+        Ok(PostedFields(fields))
     }
 
-    /// Access without a check of the names.
+    /// Wraps fields without checking their names.
     pub(crate) fn any(fields: &'a Map<String, Value>) -> Self {
-        Wish(fields)
+        PostedFields(fields)
     }
 
     fn get(&self, name: &str) -> Option<&'a Value> {
@@ -140,7 +140,7 @@ impl<'a> Wish<'a> {
         }
     }
 
-    /// A time given as unix seconds, or as seconds before now.
+    /// Returns a time given in unix seconds, or in seconds before now.
     fn time(&self, store: &Store, at: &str, ago: &str) -> Result<Option<i64>, Refusal> {
         match (self.number(at)?, self.number(ago)?) {
             (None, Some(ago)) => Ok(Some(store.clock.now() - ago)),
@@ -162,8 +162,8 @@ impl<'a> Wish<'a> {
         Ok(intent)
     }
 
-    /// Lets happen what is wished, when it is wished: `outcome_at`, else the time of creation.
-    fn come_true(&self, store: &mut Store, id: &str) -> Result<Value, Refusal> {
+    /// Performs the requested outcome at `outcome_at`, by default at the time of creation.
+    fn perform_outcome(&self, store: &mut Store, id: &str) -> Result<Value, Refusal> {
         let created = self.time(store, "created", "created_ago")?;
         let at = self.time(store, "outcome_at", "outcome_ago")?.or(created);
         let at = at.unwrap_or_else(|| store.clock.now());
@@ -189,34 +189,34 @@ impl<'a> Wish<'a> {
         }
         let mut made = parts(store, id);
         if let Some(Value::Object(fields)) = self.get("refund") {
-            let refund = refund(&Wish(fields), "id")?;
+            let refund = refund(&PostedFields(fields), "id")?;
             made["refund"] = store.refund(id, refund, at)?.into();
         }
         if let Some(Value::Object(fields)) = self.get("dispute") {
-            let dispute = dispute(&Wish(fields), "id")?;
+            let dispute = dispute(&PostedFields(fields), "id")?;
             made["dispute"] = store.dispute(id, dispute, at)?.into();
         }
         Ok(made)
     }
 }
 
-/// A refund from its fields; `id` names the one that holds its id.
-pub(crate) fn refund(wish: &Wish, id: &str) -> Result<Refund, Refusal> {
+/// Returns a refund from its fields; `id` is the name of the field with its id.
+pub(crate) fn refund(posted: &PostedFields, id: &str) -> Result<Refund, Refusal> {
     Ok(Refund {
-        id: wish.text(id)?,
-        amount: wish.number("amount")?,
-        status: wish.text("status")?,
-        reason: wish.text("reason")?,
+        id: posted.text(id)?,
+        amount: posted.number("amount")?,
+        status: posted.text("status")?,
+        reason: posted.text("reason")?,
     })
 }
 
-/// A dispute from its fields; `id` names the one that holds its id.
-pub(crate) fn dispute(wish: &Wish, id: &str) -> Result<Dispute, Refusal> {
-    let status = wish.text("status")?;
+/// Returns a dispute from its fields; `id` is the name of the field with its id.
+pub(crate) fn dispute(posted: &PostedFields, id: &str) -> Result<Dispute, Refusal> {
+    let status = posted.text("status")?;
     Ok(Dispute {
-        id: wish.text(id)?,
-        amount: wish.number("amount")?,
+        id: posted.text(id)?,
+        amount: posted.number("amount")?,
         status: status.unwrap_or_else(|| "needs_response".into()),
-        reason: wish.text("reason")?,
+        reason: posted.text("reason")?,
     })
 }

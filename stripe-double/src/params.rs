@@ -6,7 +6,7 @@ use crate::errors::ApiError;
 #[derive(Debug, Default)]
 pub(crate) struct Params(Vec<(String, String)>);
 
-/// A span of creation times, both ends included.
+/// A range of creation times, both ends included.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
     pub(crate) from: i64,
@@ -27,13 +27,13 @@ impl Params {
         self.0.iter().map(|(_, value)| value.as_str())
     }
 
-    /// The last value given for a plain name.
+    /// Returns the last value of a plain name.
     pub(crate) fn one(&self, name: &str) -> Option<&str> {
         let mut found = self.0.iter().rev().filter(|(known, _)| known == name);
         found.next().map(|(_, value)| value.as_str())
     }
 
-    /// All values of `name[]` or `name[0]`, `name[1]`, ….
+    /// Returns all values of `name[]` or `name[0]`, `name[1]`, ….
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let of_name = |given: &str| {
             let index = given
@@ -46,7 +46,7 @@ impl Params {
         found.map(|(_, value)| value.as_str()).collect()
     }
 
-    /// Refuses parameters that the endpoint does not know.
+    /// Fails for parameters that the endpoint does not have.
     pub(crate) fn refuse_others_than(&self, known: &[&str]) -> Result<(), ApiError> {
         for (name, _) in &self.0 {
             let base = name.split('[').next().unwrap_or(name);
@@ -57,7 +57,7 @@ impl Params {
         Ok(())
     }
 
-    /// `limit`, 1 to 100, 10 if not given.
+    /// Returns `limit`, 1 to 100, by default 10.
     pub(crate) fn limit(&self) -> Result<usize, ApiError> {
         let Some(given) = self.one("limit") else {
             return Ok(10);
@@ -77,7 +77,7 @@ impl Params {
         }
     }
 
-    /// `created` as one second or with `[gt]`, `[gte]`, `[lt]`, `[lte]`.
+    /// Returns `created` as one second, or as a range with `[gt]`, `[gte]`, `[lt]`, `[lte]`.
     pub(crate) fn created(&self) -> Result<Span, ApiError> {
         let mut span = Span {
             from: i64::MIN,
@@ -108,7 +108,7 @@ fn integer(text: &str) -> Option<i64> {
     text.parse().ok()
 }
 
-/// Percent-decodes; what is no valid escape stays as it is.
+/// Percent-decodes a text; invalid escapes stay unchanged.
 pub(crate) fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());

@@ -1,4 +1,4 @@
-//! How a payment goes: paid, in flight, authorised, declined.
+//! Outcomes of payments: paid, in flight, authorised, declined.
 
 use crate::charges::settle_charge;
 use crate::fields::Fields;
@@ -8,8 +8,8 @@ use crate::unconfirmed::Target;
 use serde_json::{Value, json};
 
 impl Store {
-    /// Pays in full, or so that `received` minor units arrive. A session without an intent (setup,
-    /// subscription) is completed.
+    /// Pays in full, or so that `received` minor units are received. Completes a session without an intent (setup,
+    /// subscription).
     pub(crate) fn pay(&mut self, id: &str, received: Option<i64>, at: i64) -> Result<(), Refusal> {
         let target = self.target(id)?;
         if let Some(session) = &target.session {
@@ -44,7 +44,7 @@ impl Store {
         self.complete_session(&target, &intent, "unpaid", at)
     }
 
-    /// The delayed method came through.
+    /// Makes the delayed method succeed.
     pub(crate) fn succeed(&mut self, id: &str, at: i64) -> Result<(), Refusal> {
         let target = self.target(id)?;
         let intent = self.intent_that_is(&target, "processing")?;
@@ -61,7 +61,7 @@ impl Store {
         Ok(())
     }
 
-    /// The delayed method failed, or, if none was in flight, the card was declined.
+    /// Makes the delayed method fail or, if none is in flight, declines the card.
     pub(crate) fn fail(&mut self, id: &str, at: i64) -> Result<(), Refusal> {
         let target = self.target(id)?;
         let in_flight = self.intent_that_is(&target, "processing").ok();
@@ -120,7 +120,7 @@ impl Store {
         self.complete_session(&target, &intent, "unpaid", at)
     }
 
-    /// Captures what was authorised, or a part of it; the rest is released.
+    /// Captures the authorised amount or a part of it; the rest is released.
     pub(crate) fn capture(&mut self, id: &str, amount: i64, at: i64) -> Result<(), Refusal> {
         let target = self.target(id)?;
         let intent = self.intent_that_is(&target, "requires_capture")?;
@@ -141,7 +141,7 @@ impl Store {
         }
     }
 
-    /// Completes a session that asks for nothing: no intent, `no_payment_required`.
+    /// Completes a session with nothing due: no intent, `no_payment_required`.
     pub(crate) fn complete_free(&mut self, id: &str, at: i64) -> Result<(), Refusal> {
         let target = self.target(id)?;
         let Some(session) = &target.session else {
@@ -161,7 +161,7 @@ impl Store {
         Ok(target)
     }
 
-    /// The target's intent, ready to be charged.
+    /// Returns the target's intent, ready to be charged.
     fn confirm(&mut self, target: &Target, at: i64) -> Result<String, Refusal> {
         let intent = self.ensure_intent(target, at)?;
         let status = self.require(&intent, Kind::Intent)?.text("status");

@@ -1,4 +1,4 @@
-//! A session or an intent in a test's hand.
+//! The handle of a session or an intent.
 
 use crate::builders::{Dispute, Refund};
 use crate::lock::lock;
@@ -6,8 +6,8 @@ use crate::state::Shared;
 use crate::store::{Refusal, Store};
 use std::sync::Arc;
 
-/// A checkout session with its payment intent and charge, or an intent on its own. Operations emit
-/// Stripe's events and hand the purchase back; one that makes no sense now panics and says why.
+/// A checkout session with its payment intent and charge, or an intent without a session. Operations emit Stripe's
+/// events and return the purchase; an operation that is invalid in the current state panics and says why.
 #[derive(Clone)]
 pub struct Purchase {
     pub(crate) shared: Arc<Shared>,
@@ -16,7 +16,7 @@ pub struct Purchase {
 }
 
 impl Purchase {
-    /// Lets what follows happen at this time (unix seconds) instead of now.
+    /// Sets the time of the following operations (unix seconds); the default is now.
     pub fn at(mut self, at: i64) -> Self {
         self.at = Some(at);
         self
@@ -28,7 +28,7 @@ impl Purchase {
         self.run(|store, id, at| store.pay(id, None, at))
     }
 
-    /// Pays so that another amount (minor units) than the intent's arrives.
+    /// Pays so that another amount (minor units) than the intent's is received.
     #[track_caller]
     pub fn pay_receiving(self, amount: i64) -> Self {
         self.run(|store, id, at| store.pay(id, Some(amount), at))
@@ -40,25 +40,25 @@ impl Purchase {
         self.run(Store::process)
     }
 
-    /// The delayed method came through.
+    /// Makes the delayed method succeed.
     #[track_caller]
     pub fn succeed(self) -> Self {
         self.run(Store::succeed)
     }
 
-    /// The delayed method failed; before one is in flight, a card that is declined.
+    /// Makes the delayed method fail or, if none is in flight, declines the card.
     #[track_caller]
     pub fn fail(self) -> Self {
         self.run(Store::fail)
     }
 
-    /// The session expires, and its intent is canceled if it has one.
+    /// Expires the session and cancels its intent, if there is one.
     #[track_caller]
     pub fn expire(self) -> Self {
         self.run(Store::expire)
     }
 
-    /// The intent is canceled.
+    /// Cancels the intent.
     #[track_caller]
     pub fn cancel(self) -> Self {
         self.run(Store::cancel)
@@ -70,7 +70,7 @@ impl Purchase {
         self.run(Store::authorise)
     }
 
-    /// Captures so much (minor units) of what was authorised.
+    /// Captures this amount (minor units) of the authorised amount.
     #[track_caller]
     pub fn capture(self, amount: i64) -> Self {
         self.run(|store, id, at| store.capture(id, amount, at))
@@ -82,33 +82,33 @@ impl Purchase {
         self.run(Store::complete_free)
     }
 
-    /// Refunds the charge; gives the refund's id.
+    /// Refunds the charge. Returns the refund's id.
     #[track_caller]
     pub fn refund(&self, refund: Refund) -> String {
         self.get(|store, id, at| store.refund(id, refund, at))
     }
 
-    /// Disputes the charge; gives the dispute's id.
+    /// Disputes the charge. Returns the dispute's id.
     #[track_caller]
     pub fn dispute(&self, dispute: Dispute) -> String {
         self.get(|store, id, at| store.dispute(id, dispute, at))
     }
 
-    /// The session's id.
+    /// Returns the session's id.
     #[track_caller]
     pub fn session_id(&self) -> String {
         let session = self.get(|store, id, _| Ok(store.target(id)?.session));
         session.unwrap_or_else(|| panic!("\"{}\" has no checkout session", self.id))
     }
 
-    /// The intent's id; a session has one from when it is confirmed.
+    /// Returns the intent's id; a session has one after it is confirmed.
     #[track_caller]
     pub fn intent_id(&self) -> String {
         let intent = self.get(|store, id, _| Ok(store.target(id)?.intent));
         intent.unwrap_or_else(|| panic!("\"{}\" has no payment intent yet", self.id))
     }
 
-    /// The latest charge's id.
+    /// Returns the latest charge's id.
     #[track_caller]
     pub fn charge_id(&self) -> String {
         self.get(|store, id, _| store.charge_of(id))
@@ -130,7 +130,7 @@ impl Purchase {
     }
 }
 
-/// The result of an operation, or a panic at the caller's line.
+/// Returns the result of an operation, or panics at the caller's line.
 #[track_caller]
 pub(crate) fn accept<T>(result: Result<T, Refusal>) -> T {
     match result {

@@ -1,4 +1,4 @@
-//! Refunds: made, changed, and what they do to their charge.
+//! Creation and changes of refunds, and their effect on the charge.
 
 use crate::builders::Refund;
 use crate::fields::Fields;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 impl Store {
-    /// Refunds a charge (named by its own id, its intent's or its session's); gives the refund's id.
+    /// Refunds a charge, named by its own id, its intent's or its session's. Returns the refund's id.
     ///
     /// A refund counts in `amount_refunded` until it fails or is canceled.
     pub(crate) fn refund(&mut self, id: &str, refund: Refund, at: i64) -> Result<String, Refusal> {
@@ -32,7 +32,7 @@ impl Store {
         let (livemode, account) = (charge.livemode, Arc::clone(&charge.account));
         let refund_id = refund.id.unwrap_or_else(|| self.ids.object("re_3"));
         let status = refund.status.unwrap_or_else(|| "succeeded".into());
-        // one that fails was under way before
+        // A refund that fails was pending before.
         let failing = !counts(&status);
         fields.set("id", refund_id.as_str());
         fields.set("amount", amount);
@@ -75,7 +75,7 @@ impl Store {
         Ok(())
     }
 
-    /// The sum of a charge's refunds that have not come to nothing.
+    /// Returns the sum of a charge's refunds that have not failed or been canceled.
     fn refunded(&self, charge: &str) -> i64 {
         let refunds = self.children(Kind::Refund, "charge", charge);
         let refunds = refunds.iter().filter_map(|id| self.get(id));
@@ -83,7 +83,7 @@ impl Store {
         counted.map(|refund| refund.int("amount")).sum()
     }
 
-    /// Sets the charge's totals from its refunds; gives what they were.
+    /// Sets the charge's totals from its refunds. Returns the previous totals.
     fn recount(&mut self, charge: &str) -> Result<Value, Refusal> {
         let record = self.require(charge, Kind::Charge)?;
         let previous = json!({

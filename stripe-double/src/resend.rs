@@ -1,4 +1,4 @@
-//! Resend's `POST /emails`, simple: mails are kept, and an idempotency key sends once.
+//! Resend's `POST /emails`, simplified: stores mails, and accepts one mail per idempotency key.
 
 use crate::answer::Answer;
 use crate::auth::bearer;
@@ -11,12 +11,12 @@ use std::sync::Mutex;
 
 pub(crate) const PATH: &str = "/emails";
 
-/// Resend remembers an idempotency key for 24 hours.
+/// How long Resend remembers an idempotency key, in seconds.
 const KEY_SECONDS: i64 = 24 * 3600;
 
 const MAX_KEY_LENGTH: usize = 256;
 
-/// The mails that were taken.
+/// The accepted mails.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     keys: Vec<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Outbox {
     sent: HashMap<String, Sent>,
 }
 
-/// What an idempotency key was used for.
+/// The mail that an idempotency key was used for.
 #[derive(Debug)]
 struct Sent {
     at: i64,
@@ -47,8 +47,8 @@ impl Outbox {
         &self.mails
     }
 
-    /// Takes a mail; gives its id.
-    fn take(&mut self, request: &Request, now: i64, new_id: String) -> Result<String, Refused> {
+    /// Accepts a mail. Returns its id.
+    fn accept(&mut self, request: &Request, now: i64, new_id: String) -> Result<String, Refused> {
         let given = request.header("authorization").and_then(bearer);
         let secret =
             given.ok_or_else(|| Refused(401, "missing_api_key", "Missing API Key".into()))?;
@@ -114,7 +114,7 @@ fn read_mail(body: &[u8]) -> Result<Map<String, Value>, Refused> {
 /// Answers a request to `/emails`.
 pub(crate) fn answer(store: &Mutex<Store>, outbox: &Mutex<Outbox>, request: &Request) -> Answer {
     if request.method != "POST" {
-        return tell(
+        return error_answer(
             405,
             "method_not_allowed",
             "Method is not allowed for the requested path",
@@ -124,24 +124,24 @@ pub(crate) fn answer(store: &Mutex<Store>, outbox: &Mutex<Outbox>, request: &Req
         let mut store = lock(store);
         (store.clock.now(), store.ids.uuid())
     };
-    match lock(outbox).take(request, now, new_id) {
+    match lock(outbox).accept(request, now, new_id) {
         Ok(id) => Answer::json(200, &json!({ "id": id })),
-        Err(Refused(status, name, message)) => tell(status, name, &message),
+        Err(Refused(status, name, message)) => error_answer(status, name, &message),
     }
 }
 
-/// A fault in Resend's shape.
+/// Returns an error in Resend's format, for a fault.
 pub(crate) fn refuse(status: u16) -> Answer {
     match status {
         429 => {
             let message = "Too many requests. You can only make 2 requests per second.";
-            tell(429, "rate_limit_exceeded", message)
+            error_answer(429, "rate_limit_exceeded", message)
         }
-        _ => tell(status, "application_error", "An unexpected error occurred"),
+        _ => error_answer(status, "application_error", "An unexpected error occurred"),
     }
 }
 
-fn tell(status: u16, name: &str, message: &str) -> Answer {
+fn error_answer(status: u16, name: &str, message: &str) -> Answer {
     let body = json!({ "statusCode": status, "name": name, "message": message });
     Answer::json(status, &body)
 }

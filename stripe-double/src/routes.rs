@@ -14,7 +14,7 @@ use crate::state::Shared;
 use crate::store::Store;
 use serde_json::Value;
 
-/// What a restricted key needs to read its account.
+/// The permission that a restricted key needs to read its account.
 const ACCOUNT_PERMISSION: &str = "rak_accounts_kyc_basic_read";
 
 /// Answers a request to Stripe's API.

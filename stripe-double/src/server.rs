@@ -1,4 +1,4 @@
-//! The listening socket, its connections, and their end.
+//! The listening socket and its connections.
 
 use crate::connection;
 use crate::connections::Connections;
@@ -34,7 +34,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.connections.stop();
-        // the accepting thread wakes up for a last connection and sees that it is to stop
+        // Wakes the accepting thread with a last connection, so that it sees the stop.
         let _ = TcpStream::connect(self.address);
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
@@ -43,10 +43,10 @@ impl Drop for Server {
     }
 }
 
-/// Ends a connection's count also when its thread panics.
-struct Ending<'a>(&'a Connections, u64);
+/// Removes a connection from the registry, even if its thread panics.
+struct CountOnDrop<'a>(&'a Connections, u64);
 
-impl Drop for Ending<'_> {
+impl Drop for CountOnDrop<'_> {
     fn drop(&mut self) {
         self.0.thread_ended(self.1);
     }
@@ -58,11 +58,11 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         let Ok(stream) = stream else {
-            // out of file descriptors, or the client was gone: the next one may fare better
+            // Out of file descriptors, or the client has gone: try the next connection.
             thread::yield_now();
             continue;
         };
-        // answers are small and written whole
+        // Answers are small and written at once.
         let _ = stream.set_nodelay(true);
         let stream = Arc::new(stream);
         let Some(number) = shared.connections.add(&stream) else {
@@ -72,7 +72,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let spawned = thread::Builder::new()
             .name(format!("stripe-double {number}"))
             .spawn(move || {
-                let _ending = Ending(&served.connections, number);
+                let _ending = CountOnDrop(&served.connections, number);
                 connection::serve(&served, stream, number);
             });
         if spawned.is_err() {

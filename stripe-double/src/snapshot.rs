@@ -1,4 +1,4 @@
-//! An object as it was when its event happened, and from when on an event is seen.
+//! The object in an event as it was when the event happened, and when the event becomes visible.
 
 use crate::fields::Fields;
 use crate::objects::Kind;
@@ -24,12 +24,12 @@ impl Snapshot {
     }
 }
 
-/// From when on an object stands in lists.
+/// When an object appears in lists.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Visible {
     Now,
     From(Instant),
-    /// From the list request of this number on.
+    /// From the list request with this number.
     AfterLists(u64),
     Held,
 }

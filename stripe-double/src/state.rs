@@ -1,4 +1,4 @@
-//! What all connections of a double share.
+//! The state that all connections of a double share.
 
 use crate::config::{Config, Key};
 use crate::connections::Connections;
@@ -10,7 +10,7 @@ use crate::store::Store;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// What all connections share.
+/// The state that all connections share.
 pub(crate) struct Shared {
     pub(crate) store: Mutex<Store>,
     pub(crate) journal: Mutex<Journal>,
@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     pub(crate) connections: Connections,
 }
 
-/// What may be changed while the server runs.
+/// Limits that may be changed while the server runs.
 pub(crate) struct Limits {
     pub(crate) latency: Duration,
     pub(crate) rate: Option<RateLimit>,

@@ -1,4 +1,4 @@
-//! Everything the double knows, behind one lock.
+//! The objects of a double, behind one lock.
 
 use crate::builders::Plan;
 use crate::clock::Clock;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-/// Why an operation on the state was refused; `status` is the control door's answer.
+/// Why an operation was refused; `status` is the status of the control API's answer.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
@@ -41,7 +41,7 @@ impl Refusal {
     }
 }
 
-/// The place of an object in its lists: creation time in unix seconds, then order of creation.
+/// The position of an object in its lists: time of creation in unix seconds, then order of creation.
 pub(crate) type Place = (i64, u64);
 
 /// One stored object.
@@ -49,11 +49,11 @@ pub(crate) type Place = (i64, u64);
 pub(crate) struct Record {
     pub(crate) kind: Kind,
     pub(crate) place: Place,
-    /// Decides which keys see the object; setting the field `livemode` does not change it.
+    /// Determines which keys see the object; setting the field `livemode` does not change it.
     pub(crate) livemode: bool,
     pub(crate) account: Arc<str>,
     pub(crate) fields: Arc<Fields>,
-    /// Of an event: the object it tells of.
+    /// For an event: the object that it is about.
     pub(crate) snapshot: Option<Snapshot>,
     pub(crate) visible: Visible,
 }
@@ -88,7 +88,7 @@ const LINKS: [&str; 2] = ["payment_intent", "charge"];
 
 type Link = (Kind, &'static str, String);
 
-/// Where an object is found.
+/// The index entries of an object.
 type Indexed = (Place, Vec<Link>);
 
 /// The state of a double.
@@ -104,7 +104,7 @@ pub(crate) struct Store {
     pub(crate) event_delay: EventDelay,
     pub(crate) event_lists: u64,
     pub(crate) pending_webhooks: u32,
-    /// What a session's intent and charge will be once it is confirmed, by session or intent id.
+    /// The intents and charges to create when a session is confirmed, by session or intent id.
     pub(crate) plans: HashMap<String, Plan>,
     sequence: u64,
     records: HashMap<String, Record>,
@@ -140,7 +140,7 @@ impl Store {
         self.sequence
     }
 
-    /// Adds an object under a new id.
+    /// Adds an object with a new id.
     pub(crate) fn insert(&mut self, id: &str, record: Record) -> Result<(), Refusal> {
         if self.records.contains_key(id) {
             let message = format!("there is an object \"{id}\" already");
@@ -172,7 +172,7 @@ impl Store {
         }
     }
 
-    /// Changes an object's fields and keeps its places in the lists right.
+    /// Changes an object's fields and updates the index.
     pub(crate) fn change(
         &mut self,
         id: &str,
@@ -205,7 +205,7 @@ impl Store {
         Ok(())
     }
 
-    /// The places of all objects of a kind, oldest first.
+    /// Returns the positions of all objects of a kind, the oldest first.
     pub(crate) fn places(&self, kind: Kind) -> Option<&BTreeMap<Place, String>> {
         self.places.get(&kind)
     }
@@ -214,7 +214,7 @@ impl Store {
         self.places.get(&kind)?.get(place)
     }
 
-    /// The places of a parent's children, oldest first; `None` if objects are not found by that field.
+    /// Returns the positions of a parent's children, the oldest first; `None` if the field is not indexed.
     pub(crate) fn child_places(
         &self,
         kind: Kind,
@@ -226,7 +226,7 @@ impl Store {
         Some(self.links.get(&link).cloned().unwrap_or_default())
     }
 
-    /// The ids of a parent's children, oldest first.
+    /// Returns the ids of a parent's children, the oldest first.
     pub(crate) fn children(&self, kind: Kind, field: &'static str, parent: &str) -> Vec<String> {
         let places = self.links.get(&(kind, field, parent.to_owned()));
         let ids = places.into_iter().flatten();

@@ -1,4 +1,4 @@
-//! Sessions and intents before anyone pays, and what becomes of them when nobody does.
+//! Sessions and intents before payment, and their expiry.
 
 use crate::builders::{Checkout, Intent};
 use crate::fields::Fields;
@@ -8,10 +8,10 @@ use crate::store::{Record, Refusal, Store};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// A session is open for 24 hours unless it says otherwise.
+/// How long a session is open by default: 24 hours.
 const SESSION_SECONDS: i64 = 24 * 3600;
 
-/// A session, an intent, or both, that an operation is about.
+/// The session, intent or both that an operation is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) session: Option<String>,
@@ -19,7 +19,7 @@ pub(crate) struct Target {
 }
 
 impl Store {
-    /// Opens a session; gives its id.
+    /// Opens a session. Returns its id.
     pub(crate) fn open_checkout(&mut self, checkout: Checkout) -> Result<String, Refusal> {
         let mut intent = checkout.intent;
         let at = intent.created.unwrap_or_else(|| self.clock.now());
@@ -37,7 +37,7 @@ impl Store {
         fields.set("metadata", checkout.metadata);
         fields.set("url", format!("https://checkout.stripe.com/c/pay/{id}"));
         fields.set("client_reference_id", checkout.client_reference_id);
-        // the template's are those of who has paid
+        // The template's values are those of a paid session.
         fields.set("customer_details", Value::Null);
         fields.set("customer", intent.customer.clone());
         if checkout.mode == "setup" {
@@ -58,7 +58,7 @@ impl Store {
         Ok(id)
     }
 
-    /// Makes an intent; gives its id.
+    /// Creates an intent. Returns its id.
     pub(crate) fn create_intent(&mut self, intent: Intent) -> Result<String, Refusal> {
         let at = intent.created.unwrap_or_else(|| self.clock.now());
         let id = match &intent.id {
@@ -82,7 +82,7 @@ impl Store {
         Ok(id)
     }
 
-    /// What belongs to the id of a session or an intent.
+    /// Returns the session and intent for the id of either.
     pub(crate) fn target(&self, id: &str) -> Result<Target, Refusal> {
         let record = self.get(id).ok_or_else(|| Refusal::missing(id))?;
         match record.kind {
@@ -104,7 +104,7 @@ impl Store {
         }
     }
 
-    /// The target's intent, which a session gets when it is confirmed.
+    /// Returns the target's intent; creates it for a session that is being confirmed.
     pub(crate) fn ensure_intent(&mut self, target: &Target, at: i64) -> Result<String, Refusal> {
         if let Some(intent) = &target.intent {
             return Ok(intent.clone());
@@ -123,7 +123,7 @@ impl Store {
         Ok(intent)
     }
 
-    /// Nobody paid in time: `checkout.session.expired`, and the intent is canceled if there is one.
+    /// Expires an unpaid session: `checkout.session.expired`; cancels its intent, if there is one.
     pub(crate) fn expire(&mut self, id: &str, at: i64) -> Result<(), Refusal> {
         let target = self.target(id)?;
         let Some(session) = target.session else {
@@ -175,7 +175,7 @@ impl Store {
         }
     }
 
-    /// Stores a new object of that kind.
+    /// Stores a new object of this kind.
     pub(crate) fn add(
         &mut self,
         kind: Kind,
@@ -198,7 +198,7 @@ impl Store {
         self.insert(id, record)
     }
 
-    /// Sets one field of an object, without an event: for states that no operation leads to.
+    /// Sets one field of an object without an event, for states that no operation produces.
     pub(crate) fn set(&mut self, id: &str, field: &str, value: Value) -> Result<(), Refusal> {
         self.change(id, |fields| fields.set(field.to_owned(), value))
     }

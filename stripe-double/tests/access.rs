@@ -1,4 +1,4 @@
-//! Who is let in, and in which words others are not.
+//! Which requests are authorised, and the errors of those that are not.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use stripe_double::{Checkout, Config, Intent, Key};
 
 #[test]
-fn without_a_known_key_nothing_is_answered() {
+fn requests_without_a_known_key_are_refused() {
     let double = start();
     let none = get_with(&double, "/v1/events", &[]);
     assert_eq!(
@@ -24,7 +24,7 @@ fn without_a_known_key_nothing_is_answered() {
 }
 
 #[test]
-fn a_restricted_key_is_told_which_permission_it_lacks() {
+fn a_missing_permission_is_named() {
     let double = start_with(Config {
         keys: vec![Key::new("rk_test_double").without("rak_charge_read")],
         ..Config::default()
@@ -49,7 +49,7 @@ fn a_restricted_key_is_told_which_permission_it_lacks() {
 }
 
 #[test]
-fn objects_of_the_other_mode_are_missing_and_said_to_be_there() {
+fn objects_of_the_other_mode_are_missing_with_a_hint() {
     let double = start();
     let test = double.intent(Intent::new(100, "usd").id("pi_test"));
     let live = double.checkout(Checkout::new(100, "usd").live());
@@ -77,7 +77,7 @@ fn objects_of_the_other_mode_are_missing_and_said_to_be_there() {
 }
 
 #[test]
-fn missing_objects_and_urls_are_told_in_stripes_shape() {
+fn missing_objects_and_urls_have_stripes_error_format() {
     let double = start();
     let missing = get(&double, "/v1/charges/ch_none");
     assert_eq!(missing.status, 404);
@@ -102,7 +102,7 @@ fn missing_objects_and_urls_are_told_in_stripes_shape() {
 }
 
 #[test]
-fn each_answer_has_a_request_id_of_its_own_and_the_version_asked_for() {
+fn each_answer_has_its_own_request_id_and_the_requested_version() {
     let double = start();
     let ids: HashSet<String> = (0..20)
         .map(|_| {

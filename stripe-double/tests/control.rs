@@ -1,4 +1,4 @@
-//! The control door.
+//! The control API.
 
 mod common;
 
@@ -6,14 +6,14 @@ use common::{delete, get, get_with, post, start, start_with};
 use serde_json::{Value, json};
 use stripe_double::{Config, Double};
 
-fn tell(double: &Double, path: &str, body: Value) -> Value {
+fn post_control(double: &Double, path: &str, body: Value) -> Value {
     let answer = post(double, &format!("/_double/{path}"), &[], &body);
     assert_eq!(answer.status, 200, "{path}: {}", answer.body);
     answer.body
 }
 
 #[test]
-fn checkouts_are_made_with_their_outcome() {
+fn checkouts_are_created_with_their_outcome() {
     let double = start();
     let cases = [
         ("open", "open", "unpaid"),
@@ -24,11 +24,11 @@ fn checkouts_are_made_with_their_outcome() {
         ("no_payment_required", "complete", "no_payment_required"),
         ("requires_capture", "complete", "unpaid"),
     ];
-    let wishes: Vec<Value> = cases
+    let checkouts: Vec<Value> = cases
         .iter()
         .map(|(outcome, ..)| json!({ "amount": 700, "currency": "eur", "outcome": outcome }))
         .collect();
-    let made = tell(&double, "checkouts", json!(wishes));
+    let made = post_control(&double, "checkouts", json!(checkouts));
     for (case, made) in cases.iter().zip(made["data"].as_array().unwrap()) {
         let path = format!(
             "/v1/checkout/sessions/{}",
@@ -42,10 +42,10 @@ fn checkouts_are_made_with_their_outcome() {
 }
 
 #[test]
-fn a_checkout_can_be_told_in_full() {
+fn a_checkout_accepts_all_fields() {
     let double = start();
     double.set_clock(1_700_000_000);
-    let made = tell(
+    let made = post_control(
         &double,
         "checkouts",
         json!({
@@ -79,25 +79,25 @@ fn a_checkout_can_be_told_in_full() {
 }
 
 #[test]
-fn intents_actions_and_fields_work_through_the_door() {
+fn intents_actions_and_fields_work_over_http() {
     let double = start();
-    tell(
+    post_control(
         &double,
         "intents",
         json!({ "id": "pi_x", "amount": 500, "metadata": { "invoice_id": "7" } }),
     );
-    let paid = tell(&double, "actions", json!({ "action": "pay", "id": "pi_x" }));
+    let paid = post_control(&double, "actions", json!({ "action": "pay", "id": "pi_x" }));
     assert_eq!(paid["intent"], "pi_x");
-    let refund = tell(
+    let refund = post_control(
         &double,
         "actions",
         json!({ "action": "refund", "id": "pi_x", "amount": 200 }),
     );
     let update = json!({ "action": "update_refund", "id": refund["id"], "status": "failed" });
-    tell(&double, "actions", update);
+    post_control(&double, "actions", update);
     let charge = paid["charge"].as_str().unwrap();
     assert_eq!(double.object(charge).unwrap()["amount_refunded"], 0);
-    let changed = tell(&double, "objects/pi_x", json!({ "status": "teleported" }));
+    let changed = post_control(&double, "objects/pi_x", json!({ "status": "teleported" }));
     assert_eq!(changed["status"], "teleported");
     assert_eq!(
         get(&double, "/v1/payment_intents/pi_x").body["status"],
@@ -108,7 +108,7 @@ fn intents_actions_and_fields_work_through_the_door() {
 }
 
 #[test]
-fn mistakes_at_the_door_are_told() {
+fn invalid_control_requests_are_refused() {
     let double = start();
     let told = |path: &str, body: Value| {
         let answer = post(&double, &format!("/_double/{path}"), &[], &body);
@@ -128,16 +128,16 @@ fn mistakes_at_the_door_are_told() {
         told("actions", json!({ "action": "pay", "id": "pi_none" })).0,
         404
     );
-    tell(&double, "intents", json!({ "id": "pi_x", "amount": 5 }));
+    post_control(&double, "intents", json!({ "id": "pi_x", "amount": 5 }));
     assert_eq!(told("intents", json!({ "id": "pi_x", "amount": 5 })).0, 409);
     assert_eq!(told("faults", json!({ "action": "explode" })).0, 400);
     assert_eq!(told("nowhere", json!({})).0, 404);
 }
 
 #[test]
-fn faults_latency_clock_and_limits_are_set_through_the_door() {
+fn faults_latency_clock_and_limits_are_set_over_http() {
     let double = start();
-    tell(
+    post_control(
         &double,
         "faults",
         json!([
@@ -153,14 +153,17 @@ fn faults_latency_clock_and_limits_are_set_through_the_door() {
     assert_eq!(get(&double, "/v1/charges").header("retry-after"), Some("3"));
     assert_eq!(delete(&double, "/_double/faults").status, 200);
     assert_eq!(get(&double, "/v1/events").status, 200);
-    assert_eq!(tell(&double, "clock", json!({ "at": 1_000 }))["now"], 1_000);
     assert_eq!(
-        tell(&double, "clock", json!({ "advance": 5 }))["now"],
+        post_control(&double, "clock", json!({ "at": 1_000 }))["now"],
+        1_000
+    );
+    assert_eq!(
+        post_control(&double, "clock", json!({ "advance": 5 }))["now"],
         1_005
     );
     assert_eq!(double.now(), 1_005);
-    tell(&double, "latency", json!({ "ms": 1 }));
-    tell(&double, "limits", json!({ "max_concurrency": 0 }));
+    post_control(&double, "latency", json!({ "ms": 1 }));
+    post_control(&double, "limits", json!({ "max_concurrency": 0 }));
     assert_eq!(get(&double, "/v1/events").status, 429);
     let stats = get(&double, "/_double/stats").body;
     assert_eq!(stats["requests"], 4);
@@ -172,10 +175,10 @@ fn faults_latency_clock_and_limits_are_set_through_the_door() {
 }
 
 #[test]
-fn events_are_held_and_released_through_the_door() {
+fn events_are_held_and_released_over_http() {
     let double = start();
-    tell(&double, "event-delay", json!({ "held": true }));
-    tell(
+    post_control(&double, "event-delay", json!({ "held": true }));
+    post_control(
         &double,
         "checkouts",
         json!({ "amount": 5, "outcome": "expired" }),
@@ -185,7 +188,7 @@ fn events_are_held_and_released_through_the_door() {
         get(&double, "/_double/events").types(),
         ["checkout.session.expired"]
     );
-    tell(&double, "actions", json!({ "action": "release_events" }));
+    post_control(&double, "actions", json!({ "action": "release_events" }));
     assert_eq!(
         get(&double, "/v1/events").types(),
         ["checkout.session.expired"]
@@ -193,14 +196,14 @@ fn events_are_held_and_released_through_the_door() {
 }
 
 #[test]
-fn bulk_is_made_and_listed_in_reasonable_time() {
+fn many_objects_are_created_and_listed_in_reasonable_time() {
     let double = start_with(Config {
         noise_events: false,
         ..Config::default()
     });
-    let wish = json!({ "amount": 500, "outcome": "paid", "metadata": { "invoice_id": "7" } });
-    let wishes = vec![wish; 2_000];
-    let made = tell(&double, "checkouts", json!(wishes));
+    let checkout = json!({ "amount": 500, "outcome": "paid", "metadata": { "invoice_id": "7" } });
+    let checkouts = vec![checkout; 2_000];
+    let made = post_control(&double, "checkouts", json!(checkouts));
     assert_eq!(made["data"].as_array().unwrap().len(), 2_000);
     let intent = made["data"][1_000]["intent"].as_str().unwrap();
     let found = get(
@@ -214,7 +217,7 @@ fn bulk_is_made_and_listed_in_reasonable_time() {
 }
 
 #[test]
-fn the_door_needs_no_key() {
+fn the_control_api_needs_no_key() {
     let double = start();
     assert_eq!(get_with(&double, "/_double/stats", &[]).status, 200);
     assert!(

@@ -1,4 +1,4 @@
-//! The events feed: what is emitted, in which order, and when it can be seen.
+//! The list of events: what is emitted, in which order, and when it becomes visible.
 
 mod common;
 
@@ -6,8 +6,8 @@ use common::{get, start, start_with};
 use std::time::{Duration, Instant};
 use stripe_double::{Checkout, Config, Dispute, Double, EventDelay, Intent, Refund};
 
-/// A double without the events that nobody acts on.
-fn quiet() -> Double {
+/// A double that emits only the events that the product processes.
+fn without_noise() -> Double {
     start_with(Config {
         noise_events: false,
         ..Config::default()
@@ -93,7 +93,7 @@ fn each_change_emits_what_stripe_would() {
         ),
     ];
     for (change, expected) in cases {
-        let double = quiet();
+        let double = without_noise();
         change(&double);
         assert_eq!(types(&double), expected);
     }
@@ -112,8 +112,8 @@ fn noise_is_emitted_unless_turned_off() {
 }
 
 #[test]
-fn an_event_holds_the_object_as_it_was_then() {
-    let double = quiet();
+fn an_event_contains_the_object_as_it_was() {
+    let double = without_noise();
     let paid = double.intent(Intent::new(100, "usd")).pay();
     double.set(&paid.intent_id(), "status", "teleported");
     paid.refund(Refund::of(40));
@@ -129,7 +129,7 @@ fn an_event_holds_the_object_as_it_was_then() {
 }
 
 #[test]
-fn events_of_one_second_keep_their_order_and_page_without_loss() {
+fn events_of_one_second_are_ordered_and_paged_without_loss() {
     let double = start_with(Config {
         clock: Some(1_700_000_000),
         ..Config::default()
@@ -162,8 +162,8 @@ fn events_of_one_second_keep_their_order_and_page_without_loss() {
 }
 
 #[test]
-fn types_and_delivery_narrow_the_feed() {
-    let double = quiet();
+fn events_are_filtered_by_type_and_delivery() {
+    let double = without_noise();
     double.checkout(Checkout::new(100, "usd")).pay();
     double.set_pending_webhooks(1);
     double.checkout(Checkout::new(100, "usd")).expire();
@@ -190,7 +190,7 @@ fn types_and_delivery_narrow_the_feed() {
 
 #[test]
 fn an_event_can_appear_after_newer_ones() {
-    let double = quiet();
+    let double = without_noise();
     double.set_event_delay(EventDelay::Held);
     double.checkout(Checkout::new(100, "usd")).expire();
     double.set_event_delay(EventDelay::None);
@@ -212,13 +212,13 @@ fn an_event_can_appear_after_newer_ones() {
 
 #[test]
 fn an_event_can_appear_after_some_lists_or_some_time() {
-    let double = quiet();
+    let double = without_noise();
     double.set_event_delay(EventDelay::Lists(2));
     double.checkout(Checkout::new(100, "usd")).expire();
     let counts: Vec<usize> = (0..3).map(|_| types(&double).len()).collect();
     assert_eq!(counts, [0, 0, 1]);
 
-    let double = quiet();
+    let double = without_noise();
     let delay = Duration::from_millis(150);
     double.set_event_delay(EventDelay::For(delay));
     let happened = Instant::now();
@@ -234,7 +234,7 @@ fn an_event_can_appear_after_some_lists_or_some_time() {
 
 #[test]
 fn events_are_kept_for_thirty_days() {
-    let double = quiet();
+    let double = without_noise();
     double.set_clock(1_700_000_000);
     double.checkout(Checkout::new(100, "usd")).expire();
     let id = get(&double, "/v1/events").ids().remove(0);
@@ -252,7 +252,7 @@ fn events_are_kept_for_thirty_days() {
 
 #[test]
 fn events_of_connected_accounts_name_them() {
-    let double = quiet();
+    let double = without_noise();
     double
         .checkout(Checkout::new(100, "usd").account("acct_other"))
         .expire();
@@ -270,8 +270,8 @@ fn events_of_connected_accounts_name_them() {
 }
 
 #[test]
-fn things_can_happen_in_the_past() {
-    let double = quiet();
+fn operations_can_be_in_the_past() {
+    let double = without_noise();
     let paid = double.checkout(Checkout::new(100, "usd").created(1_600_000_000));
     paid.clone().at(1_600_000_100).pay();
     assert_eq!(types(&double).len(), 0, "their events are long forgotten");

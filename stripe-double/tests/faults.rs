@@ -1,4 +1,4 @@
-//! Each fault on demand, and which requests it befalls.
+//! The faults, and which requests they apply to.
 
 mod common;
 
@@ -11,13 +11,13 @@ fn statuses(double: &Double, paths: &[&str]) -> Vec<u16> {
     paths.iter().map(|path| get(double, path).status).collect()
 }
 
-/// The body that a raw answer brought.
+/// Returns the body of a raw answer.
 fn body_of(answer: &[u8]) -> &[u8] {
     let end = answer.windows(4).position(|end| end == b"\r\n\r\n");
     &answer[end.expect("a whole head was sent") + 4..]
 }
 
-fn promised_length(answer: &[u8]) -> usize {
+fn content_length(answer: &[u8]) -> usize {
     let head = String::from_utf8_lossy(answer).to_ascii_lowercase();
     let (_, rest) = head
         .split_once("content-length: ")
@@ -27,7 +27,7 @@ fn promised_length(answer: &[u8]) -> usize {
 }
 
 #[test]
-fn errors_come_in_stripes_shape_with_the_headers_asked_for() {
+fn errors_have_stripes_format_and_the_requested_headers() {
     let double = start();
     double.fault(Fault::new(Action::RateLimited).retry_after(7));
     double.fault(Fault::new(Action::LockTimeout));
@@ -55,7 +55,7 @@ fn errors_come_in_stripes_shape_with_the_headers_asked_for() {
 }
 
 #[test]
-fn a_fault_befalls_only_the_requests_it_is_meant_for() {
+fn a_fault_applies_only_to_matching_requests() {
     let double = start();
     let intent = double.intent(Intent::new(100, "usd")).intent_id();
     let path = format!("/v1/payment_intents/{intent}");
@@ -82,7 +82,7 @@ fn a_fault_befalls_only_the_requests_it_is_meant_for() {
 }
 
 #[test]
-fn a_reset_is_a_reset() {
+fn a_reset_fault_resets_the_connection() {
     let double = start();
     double.fault(Fault::new(Action::Reset));
     let error = read_all(raw_get(&double, "/v1/events")).expect_err("the connection breaks");
@@ -129,16 +129,16 @@ fn a_hanging_request_hangs_until_the_double_stops() {
 }
 
 #[test]
-fn a_truncated_body_is_shorter_than_promised() {
+fn a_truncated_body_is_shorter_than_its_content_length() {
     let double = start();
     double.fault(Fault::new(Action::TruncatedBody));
     let sent = read_all(raw_get(&double, "/v1/events")).expect("it closes in order");
-    assert!(promised_length(&sent) > body_of(&sent).len());
+    assert!(content_length(&sent) > body_of(&sent).len());
     assert!(!body_of(&sent).is_empty(), "a part is sent");
 }
 
 #[test]
-fn an_oversized_body_has_the_size_asked_for() {
+fn an_oversized_body_has_the_requested_size() {
     let double = start();
     double.fault(Fault::new(Action::OversizedBody(3_000_000)));
     let mut answer = agent()
@@ -155,7 +155,7 @@ fn an_oversized_body_has_the_size_asked_for() {
 }
 
 #[test]
-fn what_is_no_json_is_sent_as_asked() {
+fn html_invalid_json_and_redirects_are_sent_as_requested() {
     let double = start();
     double.fault(Fault::new(Action::Html(200)));
     double.fault(Fault::new(Action::Html(502)));
@@ -180,7 +180,7 @@ fn what_is_no_json_is_sent_as_asked() {
 }
 
 #[test]
-fn late_and_slow_answers_are_right_ones() {
+fn late_and_slow_answers_are_correct() {
     let double = start();
     double.checkout(Checkout::new(100, "usd"));
     let plain = get(&double, "/v1/checkout/sessions").body;
@@ -202,7 +202,7 @@ fn late_and_slow_answers_are_right_ones() {
 }
 
 #[test]
-fn a_connection_goes_on_after_an_error_but_not_after_a_cut() {
+fn a_connection_continues_after_an_error_and_not_after_truncation() {
     let double = start();
     let agent = agent();
     let headers = [("authorization", "Bearer sk_test_double")];

@@ -1,4 +1,4 @@
-//! Rate and concurrency, connections, the record of requests.
+//! Limits of rate and concurrency, connections, and the record of requests.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use stripe_double::{Action, Config, Double, Fault};
 
-/// Waits until something is true, and fails if it does not become so.
+/// Waits until a condition is true; fails if it does not become true in time.
 fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_true() {
@@ -34,7 +34,7 @@ fn hanging(double: &Double, requests: u64) -> Vec<TcpStream> {
 }
 
 #[test]
-fn more_requests_a_second_than_allowed_are_turned_away() {
+fn requests_above_the_rate_limit_are_refused() {
     let double = start_with(Config {
         rate_limit: Some(3),
         ..Config::default()
@@ -66,7 +66,7 @@ fn more_requests_a_second_than_allowed_are_turned_away() {
 }
 
 #[test]
-fn more_requests_at_once_than_allowed_are_turned_away() {
+fn requests_above_the_concurrency_limit_are_refused() {
     let double = start();
     double.set_max_concurrency(Some(1));
     let _hanging = hanging(&double, 1);
@@ -81,7 +81,7 @@ fn more_requests_at_once_than_allowed_are_turned_away() {
 }
 
 #[test]
-fn the_peak_is_what_was_in_flight_at_once() {
+fn the_peak_counts_concurrent_requests() {
     let double = start();
     (0..3).for_each(|_| drop(get(&double, "/v1/events")));
     assert_eq!(
@@ -136,7 +136,7 @@ fn requests_are_recorded_and_counted() {
 }
 
 #[test]
-fn what_is_no_http_is_refused_and_the_double_goes_on() {
+fn invalid_http_is_refused_and_the_double_continues() {
     use std::io::Write;
     let double = start();
     let mut stream = TcpStream::connect(("127.0.0.1", double.port())).unwrap();
@@ -151,7 +151,7 @@ fn what_is_no_http_is_refused_and_the_double_goes_on() {
 }
 
 #[test]
-fn a_double_stops_at_once_although_connections_are_kept() {
+fn a_double_stops_at_once_with_open_connections() {
     use std::io::Read;
     let double = start();
     let mut kept = raw_get(&double, "/v1/events");

@@ -5,7 +5,7 @@ mod common;
 use common::{get, get_live, start};
 use stripe_double::{Checkout, Dispute, Double, Intent, Refund};
 
-/// Five intents, `pi_1` the oldest; `pi_2` to `pi_4` share a second.
+/// Five intents, `pi_1` the oldest; `pi_2` to `pi_4` have the same second.
 fn five_intents() -> Double {
     let double = start();
     for (number, created) in [(1, 100), (2, 200), (3, 200), (4, 200), (5, 300)] {
@@ -34,7 +34,7 @@ fn ids(numbers: &[u32]) -> Vec<String> {
 }
 
 #[test]
-fn starting_after_walks_to_older_ones() {
+fn starting_after_pages_to_older_objects() {
     let double = five_intents();
     assert_eq!(page(&double, "limit=2"), (ids(&[5, 4]), true));
     assert_eq!(
@@ -52,7 +52,7 @@ fn starting_after_walks_to_older_ones() {
 }
 
 #[test]
-fn ending_before_walks_to_newer_ones_newest_first_within_the_page() {
+fn ending_before_pages_to_newer_objects_sorted_from_the_newest() {
     let double = five_intents();
     assert_eq!(
         page(&double, "limit=2&ending_before=pi_1"),
@@ -66,7 +66,7 @@ fn ending_before_walks_to_newer_ones_newest_first_within_the_page() {
 }
 
 #[test]
-fn created_narrows_a_list_and_goes_with_a_cursor() {
+fn created_filters_a_list_with_a_cursor() {
     let double = five_intents();
     assert_eq!(
         page(&double, "created[gte]=200&created[lt]=300"),
@@ -88,7 +88,7 @@ fn created_narrows_a_list_and_goes_with_a_cursor() {
 }
 
 #[test]
-fn a_page_has_ten_objects_unless_told_and_at_most_a_hundred() {
+fn a_page_has_ten_objects_by_default_and_at_most_a_hundred() {
     let double = start();
     for _ in 0..12 {
         double.intent(Intent::new(100, "usd"));
@@ -108,7 +108,7 @@ fn a_page_has_ten_objects_unless_told_and_at_most_a_hundred() {
 }
 
 #[test]
-fn cursors_that_lead_nowhere_are_refused() {
+fn unknown_cursors_are_refused() {
     let double = five_intents();
     let answer = get(&double, "/v1/payment_intents?starting_after=pi_9");
     assert_eq!(answer.status, 400);

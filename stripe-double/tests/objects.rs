@@ -1,4 +1,4 @@
-//! Single objects: what they are after what happened to them, and how they are expanded.
+//! Single objects: their state after operations, and their expansion.
 
 mod common;
 
@@ -26,7 +26,7 @@ fn an_open_session_has_no_intent() {
 }
 
 #[test]
-fn an_early_intent_is_there_from_the_start() {
+fn an_early_intent_is_created_with_the_session() {
     let double = start();
     let open = double.checkout(
         Checkout::new(500, "eur")
@@ -123,7 +123,7 @@ fn a_delayed_method_is_in_flight_until_it_succeeds_or_fails() {
 }
 
 #[test]
-fn a_declined_card_leaves_the_session_open_for_another_try() {
+fn a_declined_card_leaves_the_session_open() {
     let double = start();
     let tried = double.checkout(Checkout::new(900, "usd")).fail();
     let first = tried.charge_id();
@@ -155,7 +155,7 @@ fn an_authorised_payment_can_be_captured_in_part() {
 }
 
 #[test]
-fn sessions_end_without_money_in_each_way() {
+fn sessions_can_end_without_money() {
     let double = start();
     let expired = double
         .checkout(Checkout::new(900, "usd").early_intent())
@@ -200,7 +200,7 @@ fn a_session_is_paid_once() {
 }
 
 #[test]
-fn any_field_can_be_set_taken_away_and_any_object_deleted() {
+fn any_field_can_be_set_or_removed_and_any_object_deleted() {
     let double = start();
     let paid = double.checkout(Checkout::new(5_000, "usd")).pay();
     double.set(&paid.intent_id(), "status", "teleported");
@@ -260,7 +260,7 @@ fn objects_have_all_the_fields_of_stripes() {
 }
 
 #[test]
-fn what_cannot_be_expanded_is_refused() {
+fn fields_that_cannot_be_expanded_are_refused() {
     let double = start();
     let paid = double.checkout(Checkout::new(5_000, "usd")).pay();
     let path = format!("/v1/checkout/sessions/{}", paid.session_id());

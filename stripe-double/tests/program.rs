@@ -1,4 +1,4 @@
-//! The program around the library.
+//! The command-line program.
 
 mod common;
 
@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 #[test]
-fn the_program_says_where_it_listens() {
+fn the_program_prints_its_address() {
     let folder = std::env::temp_dir().join(format!("stripe-double-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let port_file = folder.join("port");
@@ -44,7 +44,7 @@ fn the_program_says_where_it_listens() {
 }
 
 #[test]
-fn the_program_refuses_what_it_does_not_understand() {
+fn the_program_refuses_invalid_arguments() {
     for (arguments, expected) in [
         (vec!["--prot", "1"], "unknown option \"--prot\", see --help"),
         (vec!["--port"], "--port needs a value"),

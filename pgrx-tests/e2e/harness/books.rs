@@ -1,10 +1,9 @@
-//! What is in the books of a shop with the default tables, to be compared with
-//! another's.
+//! The books of a shop with the default tables, for comparison with another shop's.
 
 use postgres::Client;
 
-/// Invoices, payments and open issues, without what each database makes up for
-/// itself: numbers of rows, and when they were written.
+/// Returns invoices, payments and open issues, without values that differ between databases: row numbers and times of
+/// writing.
 pub fn books(db: &mut Client) -> Vec<String> {
     db.query(
         "select concat_ws(' ', 'invoice', invoice_number, invoice_status, total_amount, amount_paid,
@@ -29,7 +28,7 @@ pub fn books(db: &mut Client) -> Vec<String> {
     .collect()
 }
 
-/// Nothing where they are the same; else what only one of them has.
+/// Returns the lines that only one side has; empty if both are the same.
 pub fn differences(found: &[String], wanted: &[String]) -> Vec<String> {
     let only = |sign: &str, these: &[String], those: &[String]| -> Vec<String> {
         let lines = these.iter().filter(|line| !those.contains(line));

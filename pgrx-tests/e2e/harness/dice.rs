@@ -1,4 +1,4 @@
-//! Chance that can be had again: the same seed gives the same numbers.
+//! Random numbers that can be repeated with the same seed.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,11 +9,11 @@ pub struct Dice {
 }
 
 impl Dice {
-    /// With the seed in `INVOICE_SYNC_SEED`, or with any; printed, and shown where
-    /// a test fails.
+    /// Creates a generator with the seed in `INVOICE_SYNC_SEED`, or with an arbitrary one. The seed is printed, so
+    /// that it is in the output of a failed test.
     pub fn new() -> Self {
         let given = std::env::var("INVOICE_SYNC_SEED").ok();
-        let seed = given.map_or_else(by_the_clock, |seed| {
+        let seed = given.map_or_else(seed_from_clock, |seed| {
             seed.parse().expect("INVOICE_SYNC_SEED is a number")
         });
         println!("to have this again: INVOICE_SYNC_SEED={seed}");
@@ -28,13 +28,13 @@ impl Dice {
         bits ^ (bits >> 31)
     }
 
-    /// Below `limit`, which is not 0.
+    /// Returns a number below `limit`, which must not be 0.
     pub fn below(&mut self, limit: usize) -> usize {
         let limit = u64::try_from(limit).expect("fits");
         usize::try_from(self.next() % limit).expect("it came from one")
     }
 
-    /// True once in `times`.
+    /// Returns true once in `times` calls, on average.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
@@ -46,7 +46,7 @@ impl Dice {
     }
 }
 
-fn by_the_clock() -> u64 {
+fn seed_from_clock() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| u64::from(since.subsec_nanos()))
 }

@@ -1,5 +1,4 @@
-//! A shop on the web: an RPC gateway that speaks PostgREST's protocol in front
-//! of its database, and a client that calls it over HTTP.
+//! A shop behind an RPC gateway that speaks PostgREST's protocol, and a client that calls it over HTTP.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -13,11 +12,10 @@ use sha2::Sha256;
 
 use super::{Shop, connect, wait_until};
 
-/// What the gateway and those whom it believes share.
+/// The secret with which the gateway verifies tokens.
 const JWT_SECRET: &str = "only-for-tests-0123456789abcdef0123456789abcdef";
 
-/// The gateway goes first when this is dropped, then the shop, then the roles,
-/// which nothing depends on any more by then.
+/// Fields are dropped in order: the gateway first, then the shop, then the roles, on which nothing depends by then.
 pub struct WebShop {
     gateway: Gateway,
     pub shop: Shop,
@@ -25,12 +23,12 @@ pub struct WebShop {
 }
 
 impl WebShop {
-    /// `shop`, where strangers may deliver webhooks and admins operate.
+    /// Opens the shop to callers without a token, who may deliver webhooks, and to admins.
     pub fn open(shop: Shop) -> Self {
         Self::exposing(shop, "invoice_sync")
     }
 
-    /// The same behind a gateway that exposes this schema.
+    /// As [`Self::open`], with a gateway that exposes this schema.
     pub fn exposing(mut shop: Shop, schema: &str) -> Self {
         let roles = Roles::create(&mut shop);
         let gateway = Gateway::start(&shop, &roles, schema);
@@ -41,7 +39,7 @@ impl WebShop {
         }
     }
 
-    /// What Stripe posts, signed as `signature` says.
+    /// Posts an event as Stripe does, with this signature.
     pub fn post_event(&self, body: &str, signature: &str) -> Answer {
         self.gateway.post(
             "handle_webhook",
@@ -53,7 +51,7 @@ impl WebShop {
         )
     }
 
-    /// A call with arguments by name.
+    /// Calls a function with named arguments.
     pub fn call(&self, caller: Caller, function: &str, arguments: &Value) -> Answer {
         let bearer = self.bearer(caller);
         let mut headers = vec![("Content-Type", "application/json")];
@@ -62,7 +60,7 @@ impl WebShop {
             .post(function, &headers, &arguments.to_string())
     }
 
-    /// All rows of a table or view.
+    /// Returns all rows of a table or view.
     pub fn read(&self, caller: Caller, view: &str) -> Answer {
         let bearer = self.bearer(caller);
         let header = bearer.as_deref().map(|token| ("Authorization", token));
@@ -75,14 +73,14 @@ impl WebShop {
     }
 }
 
-/// Who calls, as Supabase knows them.
+/// The callers, as Supabase distinguishes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// Without a token.
     Stranger,
-    /// Signed in, and no admin: not even by what users may say of themselves.
+    /// Signed in and not an admin, also not by the metadata that users may change themselves.
     Customer,
-    /// Signed in, an admin by `app_metadata`.
+    /// Signed in and an admin, according to `app_metadata`.
     Admin,
     /// The application's own server.
     Service,
@@ -95,7 +93,7 @@ impl Caller {
         matches!(self, Self::Admin | Self::Service)
     }
 
-    /// What the caller's token says.
+    /// Returns the claims of the caller's token.
     pub fn claims(self, roles: &Roles) -> Option<Value> {
         let user = roles.user.as_str();
         match self {
@@ -106,7 +104,7 @@ impl Caller {
         }
     }
 
-    /// As whom the gateway acts for them.
+    /// Returns the role that the gateway uses for the caller.
     pub fn role(self, roles: &Roles) -> &str {
         match self {
             Self::Stranger => &roles.stranger,
@@ -116,10 +114,10 @@ impl Caller {
     }
 }
 
-/// The default check goes by this very name; it is the whole server's, and stays.
+/// The default check requires this role name. The role belongs to the whole server and is not dropped.
 const SERVICE_ROLE: &str = "service_role";
 
-/// What the gateway answered.
+/// An answer of the gateway.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -131,9 +129,9 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
-    /// The SQLSTATE, where the answer is an error of the database's.
+    /// Returns the SQLSTATE if the answer is an error of the database.
     pub fn code(&self) -> String {
-        // A function without a result has no body.
+        // A function without a result has an empty body.
         if self.text.is_empty() {
             return String::new();
         }
@@ -143,11 +141,11 @@ impl Answer {
 
 /// The roles of one shop's gateway.
 pub struct Roles {
-    /// The one that logs in. It may nothing, and become any of the others.
+    /// The role that logs in. It has no rights, but may switch to the other roles.
     login: String,
     /// Callers without a token (Supabase's `anon`). They may deliver webhooks.
     pub stranger: String,
-    /// All who are signed in (Supabase's `authenticated`), customers and admins. They may operate.
+    /// Signed-in callers (Supabase's `authenticated`), customers and admins. They may operate.
     pub user: String,
 }
 
@@ -293,7 +291,7 @@ impl Drop for Gateway {
     }
 }
 
-/// One that was free a moment ago; the gateway takes no 0.
+/// Returns a port that was free a moment ago, because the gateway does not accept port 0.
 fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0))
         .and_then(|listener| listener.local_addr())
@@ -301,7 +299,7 @@ fn free_port() -> u16 {
         .port()
 }
 
-/// A JSON Web Token (RFC 7519, HS256) that says this of its bearer.
+/// Returns a JSON Web Token (RFC 7519, HS256) with these claims.
 fn token(claims: &Value) -> String {
     let part = |value: Value| base64url(value.to_string().as_bytes());
     let signed = format!(
@@ -315,7 +313,7 @@ fn token(claims: &Value) -> String {
     format!("{signed}.{}", base64url(&mac.finalize().into_bytes()))
 }
 
-/// Without padding (RFC 4648, section 5).
+/// Encodes without padding (RFC 4648, section 5).
 fn base64url(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
@@ -324,8 +322,8 @@ fn base64url(bytes: &[u8]) -> String {
             bits | u32::from(*byte) << (16 - 8 * place)
         });
         for place in 0..=chunk.len() {
-            let letter = bits >> (18 - 6 * place) & 0x3f;
-            text.push(char::from(LETTERS[letter as usize]));
+            let index = bits >> (18 - 6 * place) & 0x3f;
+            text.push(char::from(LETTERS[index as usize]));
         }
     }
     text

@@ -1,5 +1,4 @@
-//! A shop: a database of its own with the extension and the application's
-//! tables, and a Stripe of its own.
+//! A shop: a database with the extension and the application's tables, and a stand-in for Stripe.
 
 pub mod books;
 pub mod dice;
@@ -14,15 +13,15 @@ use postgres::{Client, Config, NoTls, Row};
 use serde_json::Value;
 use stripe_double::Double;
 
-/// The default tables, as the demonstration has them.
+/// The default tables, those of the demonstration.
 pub const DEFAULT_TABLES: &str = include_str!("../../../examples/demo/tables.sql");
 
-/// The key that every [`Double`] knows.
+/// The key that every [`Double`] accepts.
 pub const KEY: &str = "sk_test_double";
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// One test's world. The database goes when it is dropped.
+/// The database and the stand-in of one test. Dropping it drops the database.
 pub struct Shop {
     pub stripe: Double,
     pub db: Client,
@@ -30,13 +29,13 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// With the default tables.
+    /// Creates a shop with the default tables.
     pub fn open() -> Self {
         Self::with_tables(DEFAULT_TABLES)
     }
 
-    /// With the application's tables made by `tables`; where they are not the
-    /// default ones, the caller updates `invoice_sync.settings`.
+    /// Creates a shop with the tables that `tables` creates. If they are not the default ones, the caller updates
+    /// `invoice_sync.settings`.
     pub fn with_tables(tables: &str) -> Self {
         Self::with(
             Double::start(stripe_double::Config::default()).expect("the stand-in starts"),
@@ -44,7 +43,7 @@ impl Shop {
         )
     }
 
-    /// With a stand-in of the test's own making.
+    /// Creates a shop with the given stand-in.
     pub fn with(stripe: Double, tables: &str) -> Self {
         let name = format!(
             "shop_{}_{}",
@@ -63,28 +62,27 @@ impl Shop {
         shop.use_key(KEY);
         let base = shop.stripe.url();
         shop.configure("stripe_api_base", &base);
-        // Tests do not wait for the limit of test mode.
+        // Tests do not wait for the rate limit of test mode.
         shop.configure("requests_per_second", "1000");
         shop
     }
 
-    /// The database's name.
+    /// Returns the database's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Another session in the same database, as the superuser.
+    /// Opens another session in the same database, as the superuser.
     pub fn connect(&self) -> Client {
         connect(&self.name)
     }
 
-    /// Another session in the same database, as `role`.
+    /// Opens another session in the same database, as `role`.
     pub fn connect_as(&self, role: &str) -> Client {
         connect_as(&self.name, role)
     }
 
-    /// Sets `invoice_sync.{setting}` for this database: for new sessions, and
-    /// for `self.db`, which is connected anew.
+    /// Sets `invoice_sync.{setting}` for new sessions of this database, and reconnects `self.db`.
     pub fn configure(&mut self, setting: &str, value: &str) {
         self.db
             .batch_execute(&format!(
@@ -95,12 +93,12 @@ impl Shop {
         self.db = connect(&self.name);
     }
 
-    /// Puts `key` into a file that only the server may read, and uses it.
+    /// Writes `key` to a file that only the server may read, and configures it.
     pub fn use_key(&mut self, key: &str) {
         self.use_secret("stripe_api_key", key);
     }
 
-    /// The same for any secret.
+    /// As [`Self::use_key`], for any secret.
     pub fn use_secret(&mut self, setting: &str, secret: &str) {
         let directory: String = self
             .db
@@ -117,8 +115,7 @@ impl Shop {
         self.configure(setting, &format!("file:{path}"));
     }
 
-    /// Makes roles that have no rights at all. They belong to the whole server, so
-    /// another test may have made them.
+    /// Creates roles without any rights, unless another test has, because roles belong to the whole server.
     pub fn make_roles(&mut self, names: &[&str]) {
         for name in names {
             self.execute(&format!(
@@ -137,7 +134,7 @@ impl Shop {
         ));
     }
 
-    /// `select {expression}` of type jsonb.
+    /// Returns the result of `select {expression}`, of type jsonb.
     pub fn json(&mut self, expression: &str) -> Value {
         self.db
             .query_one(&format!("select {expression}"), &[])
@@ -145,12 +142,12 @@ impl Shop {
             .get(0)
     }
 
-    /// `select invoice_sync.sweep()`.
+    /// Runs `select invoice_sync.sweep()`.
     pub fn sweep(&mut self) -> Value {
         self.json("invoice_sync.sweep()")
     }
 
-    /// `select invoice_sync.sync_invoice(id)` with the id as text.
+    /// Runs `select invoice_sync.sync_invoice(id)` with the id as text.
     pub fn sync(&mut self, id: &str) -> Value {
         self.json(&format!("invoice_sync.sync_invoice('{id}')"))
     }
@@ -167,12 +164,12 @@ impl Shop {
             .unwrap_or_else(|error| panic!("{sql}: {}", tell(&error)))
     }
 
-    /// The first column of the first row, as text; null is `None`.
+    /// Returns the first column of the first row, as text; `None` for null.
     pub fn text(&mut self, sql: &str) -> Option<String> {
         self.texts(sql).into_iter().next().flatten()
     }
 
-    /// The first column of every row, as text.
+    /// Returns the first column of every row, as text.
     pub fn texts(&mut self, sql: &str) -> Vec<Option<String>> {
         let sql = format!("select t.c::text from ({sql}) t (c)");
         self.rows(&sql).iter().map(|row| row.get(0)).collect()
@@ -192,7 +189,7 @@ impl Shop {
         }
     }
 
-    /// `kind object summary` of every issue that is not resolved.
+    /// Returns kind and invoice of every issue that is not resolved.
     pub fn open_issues(&mut self) -> Vec<String> {
         self.texts(
             "select format('%s %s', kind, coalesce(invoice_number, invoice_id, '-'))
@@ -203,14 +200,13 @@ impl Shop {
         .collect()
     }
 
-    /// The contents of the whole database, the extension's tables and
-    /// sequences included, as `pg_dump` sees them.
+    /// Returns the contents of the whole database from `pg_dump`, including the extension's tables and sequences.
     pub fn dump(&self) -> String {
         self.pg_dump(&[])
     }
 
-    /// The contents of some tables, as `pg_dump` sees them, in an order that
-    /// does not depend on where a row stands in the file.
+    /// Returns the contents of some tables from `pg_dump`, in an order that does not depend on the position of rows
+    /// in files.
     pub fn dump_of(&self, tables: &[&str]) -> String {
         let options: Vec<String> = tables
             .iter()
@@ -276,7 +272,7 @@ impl From<&postgres::Error> for SqlError {
     }
 }
 
-/// The server's words, where there are some.
+/// Returns the server's error with all fields, or else the client's message.
 pub fn tell(error: &postgres::Error) -> String {
     error
         .as_db_error()
@@ -305,12 +301,12 @@ fn try_connect(database: &str, role: Option<&str>) -> Result<Client, postgres::E
         .connect(NoTls)
 }
 
-/// Waits until `condition` holds, for at most half a minute.
+/// Waits until `condition` is true, for at most half a minute.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let patience = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while !condition() {
         assert!(
-            std::time::Instant::now() < patience,
+            std::time::Instant::now() < deadline,
             "waited in vain: {what}"
         );
         std::thread::sleep(std::time::Duration::from_millis(20));

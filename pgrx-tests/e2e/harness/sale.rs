@@ -1,4 +1,4 @@
-//! A sale whose webhook was lost: paid in Stripe, and open in the books.
+//! A sale whose webhook was lost: paid in Stripe, open in the books.
 
 use stripe_double::Checkout;
 
@@ -11,7 +11,7 @@ pub struct Sale {
 }
 
 impl Sale {
-    /// Over 100.00 USD, with this invoice number.
+    /// Creates a sale of 100.00 USD, with this invoice number.
     pub fn unbooked(shop: &mut Shop, number: &str) -> Self {
         let paid = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
         let session = paid.session_id();
@@ -31,14 +31,14 @@ impl Sale {
         }
     }
 
-    /// So many of them.
+    /// Creates this many sales.
     pub fn many(shop: &mut Shop, count: usize) -> Vec<Self> {
         (0..count)
             .map(|n| Self::unbooked(shop, &format!("INV-{n}")))
             .collect()
     }
 
-    /// The call of the button.
+    /// Returns the call of `sync_invoice`, as the button makes it.
     pub fn sync(&self) -> String {
         format!("invoice_sync.sync_invoice('{}')", self.invoice)
     }

@@ -1,4 +1,4 @@
-//! Stripe's side of a webhook: signs what it posts.
+//! Signs and delivers webhooks as Stripe does.
 
 use hmac::{Hmac, KeyInit, Mac};
 use postgres::Client;
@@ -7,10 +7,10 @@ use sha2::Sha256;
 
 use super::{Shop, SqlError};
 
-/// The endpoint's secret in every test.
+/// The endpoint's secret in all tests.
 pub const SECRET: &str = "whsec_f3b0c44298fc1c149afbf4c8996fb924";
 
-/// `t=…,v1=…` of a body, as Stripe sends it.
+/// Returns the signature header `t=…,v1=…` of a body, as Stripe sends it.
 pub fn signature(secret: &str, timestamp: i64, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length will do");
     mac.update(format!("{timestamp}.{body}").as_bytes());
@@ -19,7 +19,7 @@ pub fn signature(secret: &str, timestamp: i64, body: &str) -> String {
     format!("t={timestamp},v1={hex}")
 }
 
-/// Seconds since 1970.
+/// Returns seconds since 1970.
 pub fn now() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -29,7 +29,7 @@ pub fn now() -> i64 {
         .expect("and before the end of time")
 }
 
-/// Delivers a body with its signature through `handle_webhook(text, text)`.
+/// Delivers a signed body through `handle_webhook(text, text)`.
 pub fn deliver(client: &mut Client, body: &str) -> Result<Value, SqlError> {
     deliver_signed(client, body, &signature(SECRET, now(), body))
 }
@@ -45,14 +45,14 @@ pub fn deliver_signed(client: &mut Client, body: &str, signature: &str) -> Resul
 }
 
 impl Shop {
-    /// A shop whose webhook secret is set.
+    /// Creates a shop with a webhook secret.
     pub fn with_webhooks() -> Self {
         let mut shop = Self::open();
         shop.use_secret("stripe_webhook_secret", SECRET);
         shop
     }
 
-    /// Every event of these types that Stripe has, delivered once, in order.
+    /// Delivers all events of these types that Stripe has, in order.
     pub fn deliver_all(&mut self, types: &[&str]) {
         for event in self.stripe.events() {
             if types.contains(&event["type"].as_str().unwrap_or_default()) {

@@ -1,5 +1,5 @@
-//! Servers as a whole: the one that all shops are in, and those that a test
-//! starts for itself where only a server's own configuration decides.
+//! The server of all shops, and servers that a test starts for itself because only a server's own configuration
+//! decides.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{SqlError, wait_until};
 
-/// A running server. One that was started here is stopped when dropped.
+/// A running server. Dropping one that was started here stops it.
 pub struct Server {
     host: String,
     port: u16,
@@ -20,20 +20,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// The one that all shops are in.
+    /// Returns the server of all shops.
     pub fn main() -> Self {
         Self::of(|name| std::env::var(name).ok(), None)
     }
 
-    /// A server of the test's own. `name` is its own among all tests; `settings`
-    /// are lines of its configuration.
+    /// Starts a server for one test. `name` must be unique among all tests; `settings` are lines of its
+    /// configuration.
     pub fn start(name: &str, settings: &[(&str, &str)]) -> Self {
         let mut cluster = std::env::var("INVOICE_SYNC_CLUSTER").unwrap_or_else(|_| "e2e".into());
         cluster.truncate(10);
         let cluster = format!("{cluster}-{name}");
         let mut command = ci_cluster();
         command.args(["start", &cluster]);
-        // Whoever starts the same name later may remove what a killed test left.
+        // The script that starts the same name later may remove what a killed test left behind.
         command.env("OWNER", std::process::id().to_string());
         for (key, value) in settings {
             command.args(["-c", &format!("{key}={value}")]);
@@ -86,7 +86,7 @@ impl Server {
             .unwrap_or_else(|error| panic!("connecting to {database} as {role}: {error}"))
     }
 
-    /// The same, as soon as the server takes sessions.
+    /// As [`Self::connect`], as soon as the server accepts connections.
     pub fn connect_again(&self, database: &str, role: &str) -> Client {
         let mut client = None;
         wait_until("the server takes sessions", || {
@@ -96,8 +96,7 @@ impl Server {
         client.expect("there is one")
     }
 
-    /// Ends a server that was started here as if the power had gone, and starts
-    /// it again.
+    /// Stops a server that was started here immediately, as a power failure would, and starts it again.
     pub fn crash(&self) {
         let cluster = self.started.as_deref().expect("it was started here");
         let output = ci_cluster()
@@ -111,22 +110,22 @@ impl Server {
         );
     }
 
-    /// A session, and what the server tells it beside its answers.
+    /// Opens a session. Returns it with the notices that the server sends.
     pub fn connect_listening(&self, database: &str, role: &str) -> (Client, Notices) {
         let notices = Notices::default();
-        let heard = Arc::clone(&notices.0);
+        let received = Arc::clone(&notices.0);
         let client = self
             .config(database, role)
             .notice_callback(move |notice| {
                 let words = format!("{notice} {:?} {:?}", notice.detail(), notice.hint());
-                heard.lock().expect("no test holds it").push(words);
+                received.lock().expect("no test holds it").push(words);
             })
             .connect(NoTls)
             .unwrap_or_else(|error| panic!("connecting to {database} as {role}: {error}"));
         (client, notices)
     }
 
-    /// Stops one that was started here, and starts it again at the same place.
+    /// Restarts a server that was started here, on the same port.
     pub fn restart(&self) {
         let cluster = self.started.as_deref().expect("a server of the test's own");
         let output = ci_cluster()
@@ -140,7 +139,7 @@ impl Server {
         );
     }
 
-    /// All that the server has written into its log.
+    /// Returns the whole log of the server.
     pub fn log_text(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).expect("the log is readable"))
             .into_owned()
@@ -161,7 +160,7 @@ fn ci_cluster() -> Command {
     Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.ci/cluster"))
 }
 
-/// Notices and warnings, as they came.
+/// Notices and warnings, in order.
 #[derive(Clone, Default)]
 pub struct Notices(Arc<Mutex<Vec<String>>>);
 
@@ -182,7 +181,7 @@ pub fn attempt(client: &mut Client, sql: &str) -> Result<(), SqlError> {
         .map_err(|error| SqlError::from(&error))
 }
 
-/// `select {expression}` of type jsonb, in a session of any role.
+/// Returns the result of `select {expression}`, of type jsonb, in a session of any role.
 pub fn attempt_json(client: &mut Client, expression: &str) -> Result<Value, SqlError> {
     client
         .query_one(&format!("select {expression}"), &[])
@@ -190,7 +189,7 @@ pub fn attempt_json(client: &mut Client, expression: &str) -> Result<Value, SqlE
         .map_err(|error| SqlError::from(&error))
 }
 
-/// The error of a statement that must fail.
+/// Returns the error of a statement that must fail.
 pub fn refusal(client: &mut Client, sql: &str) -> SqlError {
     attempt(client, sql).expect_err(&format!("expected an error from: {sql}"))
 }

@@ -14,7 +14,7 @@ use crate::domain::plan::{NewPayment, PaymentChange, PaymentUpdate};
 use crate::domain::rules::Rules;
 
 impl Draft {
-    /// Sees to it that the payment stands in the books, once.
+    /// Makes sure that the payment is booked, once.
     pub(super) fn book(&mut self, receipt: &Receipt, facts: &Facts, rules: &Rules) {
         let matching: Vec<&PaymentRow> = facts
             .rows
@@ -49,7 +49,7 @@ impl Draft {
     }
 
     fn insert(&mut self, receipt: &Receipt, facts: &Facts, rules: &Rules) {
-        if self.refund_would_go_unsaid(receipt, facts, rules)
+        if self.cannot_record_full_refund(receipt, facts, rules)
             || self.may_be_booked_without_id(receipt, facts)
         {
             return;
@@ -123,10 +123,10 @@ impl Draft {
         true
     }
 
-    /// A row of the same amount that carries no Stripe id (or a session's, where
-    /// Stripe's answer has an intent without its session), where both together
-    /// would be more than the total: it may be this very payment, entered by
-    /// hand. To book it again would be a guess, and so would be to leave it.
+    /// Returns whether a row may already stand for this payment, and raises an issue if so. Such a row has the same
+    /// amount and no Stripe id (or a session's, if Stripe's answer has an intent without a session), and both
+    /// together would exceed the total. It may have been entered by hand, so neither booking the payment nor ignoring
+    /// it would be safe.
     fn may_be_booked_without_id(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
         let Some(total) = facts.invoice.total.value() else {
             return false;
@@ -134,16 +134,16 @@ impl Draft {
         let base = receipt.base();
         let after = books::project(facts.rows, &self.plan.payments);
         let with_this = books::secured(&after, &self.known).saturating_add(base.minor);
-        let twins = facts.rows.iter().filter(|row| {
+        let similar_rows = facts.rows.iter().filter(|row| {
             let may_be_this = row.ids.is_empty()
                 || row.ids.intent.is_none() && receipt.payment.ids.session.is_none();
             row.was_received()
                 && may_be_this
                 && [base.minor, receipt.received.minor].contains(&row.amount_minor())
         });
-        // Of several the same one, in whatever order they were read.
-        let twin = twins.min_by(|one, other| one.id.cmp(&other.id));
-        let Some(twin) = twin.filter(|_| with_this > total.minor) else {
+        // The smallest id, so that the result does not depend on the order of the rows.
+        let similar_row = similar_rows.min_by(|one, other| one.id.cmp(&other.id));
+        let Some(similar_row) = similar_row.filter(|_| with_this > total.minor) else {
             return false;
         };
         self.issues.push(
@@ -161,29 +161,37 @@ impl Draft {
             .with_evidence(json!({
                 "id": receipt.key(),
                 "received": receipt.received.to_string(),
-                "row": twin.id,
+                "row": similar_row.id,
             })),
         );
         true
     }
 
-    /// A payment that went back in whole must not stand in the books as money.
-    fn refund_would_go_unsaid(&mut self, receipt: &Receipt, facts: &Facts, rules: &Rules) -> bool {
-        let unsaid = receipt.wholly_refunded()
+    /// Returns whether the payment was refunded in full and the tables cannot express this: it must not be booked as
+    /// money.
+    fn cannot_record_full_refund(
+        &mut self,
+        receipt: &Receipt,
+        facts: &Facts,
+        rules: &Rules,
+    ) -> bool {
+        let cannot_record = receipt.wholly_refunded()
             && receipt.status(rules) == PaymentStatus::Paid
             && !facts.has_refunded_column;
-        if unsaid {
+        if cannot_record {
             self.reason(format!(
                 "{}: refunded in whole, and the payments have neither a word nor a column to say so",
                 receipt.key().unwrap_or("a payment")
             ));
         }
-        unsaid
+        cannot_record
     }
 
     fn update(&mut self, row: &PaymentRow, receipt: &Receipt, facts: &Facts, rules: &Rules) {
         let update = match row.status {
-            PaymentStatus::Pending if self.refund_would_go_unsaid(receipt, facts, rules) => return,
+            PaymentStatus::Pending if self.cannot_record_full_refund(receipt, facts, rules) => {
+                return;
+            }
             PaymentStatus::Pending => confirm(row, receipt, rules),
             PaymentStatus::Other => {
                 self.issues.push(unknown_word(row, receipt, facts));
@@ -191,12 +199,12 @@ impl Draft {
             }
             PaymentStatus::Paid | PaymentStatus::Refunded | PaymentStatus::Disputed => {
                 if receipt.payment.lacks_session() {
-                    // How much of it is a gratuity is not known.
+                    // How much of the amount is a gratuity is not known.
                     self.plan.undecided.insert(IssueKind::AmountMismatch);
                 } else {
                     self.compare_amount(row, receipt, facts);
                 }
-                self.follow(row, receipt, facts, rules)
+                self.update_received(row, receipt, facts, rules)
             }
         };
         if update.changes_anything() {
@@ -204,15 +212,15 @@ impl Draft {
         }
     }
 
-    /// A row whose money came long ago: what happened to it since.
-    fn follow(
+    /// Updates a row whose money was received earlier with what happened since.
+    fn update_received(
         &self,
         row: &PaymentRow,
         receipt: &Receipt,
         facts: &Facts,
         rules: &Rules,
     ) -> PaymentUpdate {
-        // Down only what an earlier run of ours put up: a refund that failed.
+        // Lowers only values that an earlier run raised, after a refund failed.
         let remembered = books::remembered_for(row, &facts.memory.0);
         let was_wholly_refunded =
             remembered.is_some_and(|r| r.refunded > 0 && r.refunded >= r.received);
@@ -244,7 +252,7 @@ impl Draft {
         }
     }
 
-    /// The row says that it was paid; does it say how much?
+    /// Compares the amount of a paid row with the amount received.
     fn compare_amount(&mut self, row: &PaymentRow, receipt: &Receipt, facts: &Facts) {
         let base = receipt.base();
         let booked = match (&row.amount, row.gratuity.value()) {
@@ -256,7 +264,7 @@ impl Draft {
             }
             (Field::Value(amount), _) => amount.to_string(),
             (Field::Null, _) => "nothing".to_owned(),
-            // No column to compare, or an issue already.
+            // There is no column to compare, or the issue exists already.
             (Field::Unmapped | Field::Unreadable(_), _) => return,
         };
         let gratuity = if receipt.gratuity.minor > 0 {

@@ -10,7 +10,7 @@ use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::{NewPayment, PaymentChange, PaymentUpdate};
 use crate::domain::rules::Remembered;
 
-/// The rows as they will be once the changes are made.
+/// Returns the rows as they will be after the changes.
 pub(crate) fn project(rows: &[PaymentRow], changes: &[PaymentChange]) -> Vec<PaymentRow> {
     let mut after = rows.to_vec();
     for change in changes {
@@ -54,11 +54,10 @@ fn overlay(row: &mut PaymentRow, update: &PaymentUpdate) {
     row.ids.complete_from(&update.missing_ids);
 }
 
-/// Rows that are one payment: all rows of one Stripe payment, or one row that
-/// the application wrote by hand.
+/// The rows of one payment: all rows of one Stripe payment, or one row without Stripe ids.
 pub(crate) struct Group<'a> {
     pub(crate) rows: Vec<&'a PaymentRow>,
-    /// Rows of less than nothing, by which a host books that payment's refunds.
+    /// Rows with a negative amount, by which an application books that payment's refunds.
     reversals: Vec<&'a PaymentRow>,
 }
 
@@ -67,28 +66,28 @@ impl<'a> Group<'a> {
         self.rows.len() > 1
     }
 
-    /// The id that stands for the payment, where it is one of Stripe's.
+    /// Returns the id of the Stripe payment, if there is one.
     pub(crate) fn key(&self) -> Option<&'a str> {
         self.rows.iter().find_map(|row| row.ids.key())
     }
 
-    /// What the group adds to the money that raises an invoice: what is Paid,
-    /// less what went back, and nothing while a dispute holds it.
+    /// Returns what the group adds to the amount paid: paid money, minus refunds, and nothing while a dispute
+    /// withholds it.
     fn secured(&self, known: &BTreeMap<String, Remembered>) -> i64 {
         let reversed = self
             .reversals
             .iter()
-            .filter(|row| went_back(row))
+            .filter(|row| is_booked_reversal(row))
             .fold(0_i64, |sum, row| sum.saturating_sub(row.amount_minor()));
         self.rows
             .iter()
-            .filter(|row| row.status == PaymentStatus::Paid || went_back(row))
+            .filter(|row| row.status == PaymentStatus::Paid || is_booked_reversal(row))
             .map(|row| secured_by(row, reversed, known))
             .max()
             .unwrap_or(0)
     }
 
-    /// What the group says was received once, wherever it is now.
+    /// Returns what the group says was received, including money that was refunded or withdrawn later.
     fn received(&self) -> i64 {
         self.rows
             .iter()
@@ -99,18 +98,19 @@ impl<'a> Group<'a> {
     }
 }
 
-/// A row of less than nothing, by which a host books a refund.
+/// Returns whether the row has a negative amount, by which an application books a refund.
 fn is_reversal(row: &PaymentRow) -> bool {
     row.amount_minor() < 0
 }
 
-/// Such a row tells of money that is gone, whatever done thing its word calls it.
-fn went_back(row: &PaymentRow) -> bool {
+/// Returns whether the row is a reversal that has happened: paid, refunded and disputed all mean that the money is
+/// gone.
+fn is_booked_reversal(row: &PaymentRow) -> bool {
     is_reversal(row) && row.was_received()
 }
 
-/// One refund may be known three times, by other rows, by Stripe and by the row
-/// itself: the most of it counts, not the sum.
+/// Returns what the row adds to the amount paid. A refund may be recorded in other rows, at Stripe and in the row
+/// itself; the largest of these amounts counts, not their sum.
 fn secured_by(row: &PaymentRow, reversed: i64, known: &BTreeMap<String, Remembered>) -> i64 {
     let amount = row.amount_minor();
     if amount <= 0 {
@@ -130,8 +130,8 @@ fn secured_by(row: &PaymentRow, reversed: i64, known: &BTreeMap<String, Remember
     came.saturating_sub(back).clamp(0, amount)
 }
 
-/// How much of its payment, of which `received` came, went back by the row itself.
-pub(super) fn says_went_back(row: &PaymentRow, received: i64) -> i64 {
+/// Returns the refunded amount that the row states, if `received` is the whole payment.
+pub(super) fn refunded_by_row(row: &PaymentRow, received: i64) -> i64 {
     if row.status == PaymentStatus::Refunded {
         received
     } else {
@@ -139,7 +139,7 @@ pub(super) fn says_went_back(row: &PaymentRow, received: i64) -> i64 {
     }
 }
 
-/// What is known of the row's payment.
+/// Returns what is known about the row's payment.
 pub(crate) fn remembered_for<'k>(
     row: &PaymentRow,
     known: &'k BTreeMap<String, Remembered>,
@@ -147,20 +147,20 @@ pub(crate) fn remembered_for<'k>(
     row.ids.lookup().find_map(|id| known.get(id))
 }
 
-/// Rows grouped by payment, whatever order they came in. Rows of less than
-/// nothing are never the duplicate of the payment they refer to.
+/// Groups rows by payment; the result does not depend on their order. A row with a negative amount is never a
+/// duplicate of the payment that it refers to.
 pub(crate) fn groups(rows: &[PaymentRow]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group> = Vec::new();
     let mut ordered: Vec<&PaymentRow> = rows.iter().collect();
     ordered.sort_by_key(|&row| (is_reversal(row), row.ids.grouping_order(), &row.id));
     for row in ordered {
-        let home = groups.iter_mut().find(|group| {
+        let existing = groups.iter_mut().find(|group| {
             group
                 .rows
                 .iter()
                 .any(|other| !is_reversal(other) && other.ids.same_payment(&row.ids))
         });
-        match home {
+        match existing {
             Some(group) if is_reversal(row) => group.reversals.push(row),
             Some(group) => group.rows.push(row),
             None => groups.push(Group {
@@ -172,23 +172,23 @@ pub(crate) fn groups(rows: &[PaymentRow]) -> Vec<Group<'_>> {
     groups
 }
 
-/// The money that raises an invoice, in Stripe's smallest unit.
+/// Returns the amount paid according to the rows, in Stripe's smallest unit.
 pub(crate) fn secured(rows: &[PaymentRow], known: &BTreeMap<String, Remembered>) -> i64 {
     sum(groups(rows).iter().map(|group| group.secured(known)))
 }
 
-/// The money that the rows say was received once, in Stripe's smallest unit.
+/// Returns the amount that the rows say was received, in Stripe's smallest unit.
 pub(crate) fn received(rows: &[PaymentRow]) -> i64 {
     sum(groups(rows).iter().map(Group::received))
 }
 
-/// A sum that does not depend on the order, and that ends at the bounds of its type.
+/// Adds without depending on the order; the result is limited to the range of i64.
 fn sum(amounts: impl Iterator<Item = i64>) -> i64 {
     let sum: i128 = amounts.map(i128::from).sum();
     sum.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
-/// Whether a row says that the money of the Stripe object `id` was received.
+/// Returns whether a row says that the money of the Stripe object `id` was received.
 pub(crate) fn has_received(rows: &[PaymentRow], id: &str) -> bool {
     StripeId::parse(id).is_some_and(|id| {
         rows.iter()

@@ -10,14 +10,14 @@ use crate::domain::payment::PaymentRow;
 use crate::domain::plan::InvoiceChange;
 use crate::domain::rules::Rules;
 
-/// The sums that an invoice is held against, in Stripe's smallest unit.
+/// The sums that the invoice is compared with, in Stripe's smallest unit.
 struct Sums {
     total: i64,
-    /// What the invoice itself says was paid.
+    /// The amount paid according to the invoice.
     stated: i64,
-    /// What the rows secure: Paid, less what went back.
+    /// The amount paid according to the rows, minus refunds.
     secured: i64,
-    /// What the rows say came in once, wherever it is now.
+    /// The amount received according to the rows, refunds included.
     received: i64,
     currency: Currency,
 }
@@ -31,13 +31,13 @@ impl Sums {
         self.secured >= self.total
     }
 
-    /// Never below what the invoice says already.
+    /// Returns the amount paid to write; never below the invoice's own.
     fn amount_paid(&self) -> i64 {
         self.stated.max(self.secured)
     }
 
-    /// What is left to pay. Where the status or a missing amount paid leave it
-    /// to the balance to say what was paid, it never rises.
+    /// Returns the remaining balance. It never rises if the status is Paid or there is no amount paid, because then
+    /// the balance itself shows what was paid.
     fn balance(&self, invoice: &Invoice) -> i64 {
         let left = self.total.saturating_sub(self.amount_paid()).max(0);
         let may_rise =
@@ -70,7 +70,7 @@ impl Draft {
             return;
         }
         if sums.total <= 0 {
-            self.judge_money_on_nothing(&sums, invoice);
+            self.judge_zero_total(&sums, invoice);
             return;
         }
         let booked_now =
@@ -86,8 +86,8 @@ impl Draft {
         }
     }
 
-    /// Amounts that cannot be read are no reason to touch anything; and no
-    /// issue either while an invoice without a total has seen no money.
+    /// Raises issues without changing amounts that cannot be read. An invoice without a total and without any money
+    /// is not an issue.
     fn judge_without_amounts(
         &mut self,
         sums: &Sums,
@@ -107,8 +107,8 @@ impl Draft {
         }
     }
 
-    /// Zero is never turned into Paid by the machine.
-    fn judge_money_on_nothing(&mut self, sums: &Sums, invoice: &Invoice) {
+    /// Raises an issue about money for an invoice whose total is zero or less; such an invoice is never set to Paid.
+    fn judge_zero_total(&mut self, sums: &Sums, invoice: &Invoice) {
         if sums.secured > 0 {
             self.amount_mismatch(
                 invoice,
@@ -125,7 +125,7 @@ impl Draft {
         }
     }
 
-    /// The change that makes the invoice say what the rows say.
+    /// Returns the change that brings the invoice up to the rows.
     fn raise(
         &self,
         sums: &Sums,
@@ -143,8 +143,8 @@ impl Draft {
                 .is_some_and(|now| now.minor > balance.minor),
             _ => sums.stated < sums.secured,
         };
-        // Below the total the host may have its own reasons for a status
-        // (Overdue, with a part paid): it is touched only with the amounts.
+        // Below the total, the application may have its own reasons for a status (Overdue although partly paid), so
+        // the status changes only together with the amounts.
         if sums.secured <= 0 || !(sums.covered() || booked_now || understated) {
             return InvoiceChange::default();
         }
@@ -167,7 +167,7 @@ impl Draft {
         }
     }
 
-    /// When the last of the money came: Stripe's word before the row's date.
+    /// Returns when the last money was received, by Stripe's time or else by the row's date.
     fn last_payment_at(&self, after: &[PaymentRow]) -> Option<i64> {
         after
             .iter()
@@ -205,7 +205,7 @@ impl Draft {
         );
     }
 
-    /// The invoice says more than the rows do.
+    /// Raises an issue if the invoice states more than the rows.
     fn note_missing_payment(&mut self, sums: &Sums, invoice: &Invoice) {
         let is_paid = invoice.status == InvoiceStatus::Paid;
         let says_more = (is_paid && sums.received < sums.total) || sums.stated > sums.received;
@@ -233,7 +233,7 @@ impl Draft {
         );
     }
 
-    /// The invoice says that it was paid, and no row does.
+    /// Raises an issue about a paid invoice without any received payment.
     fn note_paid_without_payment(&mut self, invoice: &Invoice) {
         if self.plan.undecided.contains(&IssueKind::PaidWithoutPayment) {
             return;
@@ -276,7 +276,7 @@ impl Draft {
     }
 }
 
-/// Why the invoice's amounts cannot be judged.
+/// Returns why the invoice's amounts cannot be used, if so.
 fn unreadable(invoice: &Invoice) -> Option<String> {
     if matches!(invoice.total, Field::Null | Field::Unmapped) {
         return Some("it has no total".to_owned());
@@ -293,7 +293,7 @@ fn unreadable(invoice: &Invoice) -> Option<String> {
     })
 }
 
-/// What to write into a column that should hold `wanted`.
+/// Returns what to write into a column that should have the value `wanted`; `None` if it has it already.
 fn corrected(field: &Field<Money>, wanted: Money) -> Option<Money> {
     (field.is_mapped() && field.value() != Some(wanted)).then_some(wanted)
 }

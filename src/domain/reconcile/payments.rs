@@ -12,8 +12,7 @@ use crate::domain::recheck::{HELD, Recheck};
 use crate::domain::rules::{Remembered, Rules};
 
 impl Draft {
-    /// The money of a payment that is this invoice's; `None` where there is none, or
-    /// none that may be booked.
+    /// Returns the money of a payment for this invoice; `None` if there is none, or it may not be booked.
     pub(super) fn judge_payment<'p>(
         &mut self,
         payment: &'p StripePayment,
@@ -75,8 +74,7 @@ impl Draft {
                 return None;
             }
         };
-        // What stands in this invoice's books was put there by somebody's word; the
-        // refund of a payment is not the payment.
+        // A payment that is booked for this invoice was assigned by someone; the row of a refund is not the payment.
         let is_booked = facts.rows.iter().any(|row| {
             row.was_received() && row.amount_minor() >= 0 && row.ids.same_payment(&payment.ids)
         });
@@ -155,9 +153,9 @@ impl Draft {
         self.plan.reasons.push(reason);
     }
 
-    /// What is known counts at once. What is learned for later runs says no less went
-    /// back than a row does that followed Stripe's word: until the row says otherwise,
-    /// memory is what tells that its word may be taken back.
+    /// Records what is known about the payment. For this pass, Stripe's answer counts at once. For later runs, a
+    /// refunded amount is not lowered while a row still states the higher one: the stored amount is what allows a
+    /// later run to lower that row.
     fn remember(&mut self, receipt: &Receipt, facts: &Facts) {
         let ids = &receipt.payment.ids;
         let remembered = Remembered {
@@ -171,9 +169,9 @@ impl Draft {
         for row in rows {
             if let Some(before) = facts.memory.of(ids)
                 && before.refunded > learned.refunded
-                && books::says_went_back(row, learned.received) > learned.refunded
+                && books::refunded_by_row(row, learned.received) > learned.refunded
             {
-                // Both amounts: together they tell whether all of it went back.
+                // Both amounts, because together they show whether the refund is full.
                 (learned.received, learned.refunded) = (before.received, before.refunded);
                 self.plan
                     .undecided
@@ -195,7 +193,7 @@ impl Draft {
         }
     }
 
-    /// The gratuity, where it lies between 0 and what was received; else 0 and an issue.
+    /// Returns the gratuity if it is between 0 and the amount received; otherwise returns 0 and raises an issue.
     fn judge_gratuity(
         &mut self,
         payment: &StripePayment,
@@ -211,7 +209,7 @@ impl Draft {
                 money if (0..=received.minor).contains(&money.minor) => return money,
                 money => outside(money),
             },
-            Gratuity::Said(text) => match Money::from_units(text, unit, received.currency) {
+            Gratuity::Text(text) => match Money::from_units(text, unit, received.currency) {
                 Ok(money) if (0..=received.minor).contains(&money.minor) => return money,
                 Ok(money) => outside(money),
                 Err(error) => error.to_string(),

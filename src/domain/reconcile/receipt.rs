@@ -5,7 +5,7 @@ use crate::domain::money::Money;
 use crate::domain::payment::PaymentStatus;
 use crate::domain::rules::Rules;
 
-/// A payment that Stripe received for this invoice, taken apart.
+/// A payment that Stripe received for this invoice, split into its parts.
 pub(super) struct Receipt<'a> {
     pub(super) payment: &'a StripePayment,
     pub(super) received: Money,
@@ -15,7 +15,7 @@ pub(super) struct Receipt<'a> {
 }
 
 impl Receipt<'_> {
-    /// What the payment row's amount is to be.
+    /// Returns the amount for the payment row: received minus gratuity.
     pub(super) fn base(&self) -> Money {
         Money::new(
             self.received.minor - self.gratuity.minor,
@@ -35,7 +35,7 @@ impl Receipt<'_> {
         self.payment.ids.key()
     }
 
-    /// The status that the row should have, by the words that the host has.
+    /// Returns the status for the row, limited to the words that the application has.
     pub(super) fn status(&self, rules: &Rules) -> PaymentStatus {
         let words = &rules.payment_words;
         if self.wholly_refunded() && words.refunded.is_some() {

@@ -1,12 +1,11 @@
-//! Amounts, exactly: Stripe's scale against the host's.
+//! Exact conversion of amounts between Stripe's unit and the application's.
 
 use super::builders::currency;
 use crate::domain::money::{AmountError, AmountUnit, Currency, Money};
 
 use AmountUnit::{Major, Minor, Stripe};
 
-/// One amount on all scales: code, Stripe's number, and what a host column
-/// holds in major units, in ISO minor units and in Stripe's.
+/// One amount in all units: code, Stripe's number, and the texts in major units, ISO minor units and Stripe's unit.
 const ON_ALL_SCALES: [(&str, i64, [&str; 3]); 12] = [
     ("eur", 12_50, ["12.50", "1250", "1250"]),
     ("eur", -12_05, ["-12.05", "-1205", "-1205"]),
@@ -42,7 +41,7 @@ fn an_amount_reads_and_writes_on_every_scale() {
 }
 
 #[test]
-fn what_is_no_exact_amount_is_refused() {
+fn inexact_amounts_are_refused() {
     let inexact = |text: &str, code| AmountError::Inexact(text.into(), currency(code));
     let no_number = |text: &str| AmountError::NotANumber(text.into());
     let too_large = |text: &str| AmountError::OutOfRange(text.into());
@@ -86,7 +85,7 @@ fn what_is_no_exact_amount_is_refused() {
 }
 
 #[test]
-fn more_of_stripes_precision_than_iso_has_is_kept_or_refused() {
+fn precision_beyond_iso_is_kept_or_refused() {
     let half_a_krona = Money::new(150, currency("isk"));
     assert_eq!(half_a_krona.to_units(Major).as_deref(), Ok("1.5"));
     assert_eq!(
@@ -96,7 +95,7 @@ fn more_of_stripes_precision_than_iso_has_is_kept_or_refused() {
 }
 
 #[test]
-fn texts_are_read_as_people_and_postgresql_write_them() {
+fn amounts_parse_as_people_and_postgresql_write_them() {
     for (text, cents) in [
         (" 12.5 ", 12_50),
         ("+7", 7_00),
@@ -114,7 +113,7 @@ fn texts_are_read_as_people_and_postgresql_write_them() {
 }
 
 #[test]
-fn the_limits_of_64_bits_are_reached_and_not_passed() {
+fn amounts_up_to_64_bits_are_accepted() {
     for minor in [i64::MAX, i64::MIN, i64::MIN + 1] {
         let money = Money::new(minor, currency("eur"));
         let text = money.to_units(Major).expect("any amount has a text");
@@ -135,7 +134,7 @@ fn currencies_are_codes_of_three_letters() {
 }
 
 #[test]
-fn money_reads_well() {
+fn money_is_formatted_for_people() {
     for (code, minor, text) in [
         ("eur", 120_00, "120.00 EUR"),
         ("jpy", 5000, "5000 JPY"),

@@ -1,8 +1,7 @@
-//! Invoices, rows and evidence in the words of the field; and what becomes of
-//! them when a plan is applied.
+//! Builders for invoices, rows and evidence, and the application of a plan to them.
 //!
-//! Unless said otherwise: invoice `inv-1`, called R-1, over 100.00 EUR, Sent,
-//! unpaid, referring to the payment intent `pi_1`; live mode.
+//! By default: invoice `inv-1` with number R-1 and a total of 100.00 EUR, Sent, unpaid, referring to the payment
+//! intent `pi_1`; live mode.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +20,7 @@ use crate::domain::rules::{
 
 /// When the builders' payments were received.
 pub(super) const RECEIVED_AT: i64 = 1_700_000_000;
-/// What the builders' clock says.
+/// The current time of the tests.
 pub(super) const NOW: i64 = 1_800_000_000;
 
 pub(super) fn currency(code: &str) -> Currency {
@@ -50,7 +49,7 @@ pub(super) fn rules() -> Rules {
     }
 }
 
-/// The ids that the texts are, as a host's columns would tell them.
+/// Sorts the texts into ids, as from an application's columns.
 pub(super) fn ids(texts: &[&str]) -> PaymentIds {
     PaymentIds::from_columns(texts.iter().map(|text| Some(*text)))
 }
@@ -71,7 +70,7 @@ pub(super) fn invoice(word: &str) -> Invoice {
 }
 
 impl Invoice {
-    /// In agreement with itself: what is not paid is the balance.
+    /// Sets the amount paid, and the balance to match.
     pub(super) fn with_paid(mut self, cents: i64) -> Self {
         let total = self.total.value().map_or(0, |total| total.minor);
         self.amount_paid = Field::Value(eur(cents));
@@ -95,7 +94,7 @@ impl Invoice {
     }
 }
 
-/// A row of the host's; without ids the application wrote it by hand.
+/// A payment row; without ids it stands for a row entered by hand.
 pub(super) fn row(id: &str, word: &str, cents: i64, stripe_ids: &[&str]) -> PaymentRow {
     PaymentRow {
         id: id.into(),
@@ -121,7 +120,7 @@ impl PaymentRow {
     }
 }
 
-/// What Stripe says of the payment that the ids name.
+/// Stripe's answer about the payment with these ids.
 pub(super) fn stripe(texts: &[&str], state: PaymentState) -> StripePayment {
     StripePayment {
         ids: ids(texts),
@@ -164,7 +163,7 @@ impl StripePayment {
     }
 
     pub(super) fn with_gratuity(mut self, text: &str) -> Self {
-        self.gratuity = Gratuity::Said(text.into());
+        self.gratuity = Gratuity::Text(text.into());
         self
     }
 
@@ -198,7 +197,7 @@ pub(super) fn other_mode(id: &str) -> Evidence {
     }
 }
 
-/// The insertion of a payment whose receipt is all there is to it.
+/// The insertion of a payment without a gratuity.
 pub(super) fn booked(payment: &StripePayment, status: PaymentStatus, cents: i64) -> NewPayment {
     NewPayment {
         ids: payment.ids.clone(),
@@ -227,7 +226,7 @@ pub(super) fn updated(row: &str, payment: &StripePayment) -> PaymentUpdate {
     }
 }
 
-/// One invoice with all that a decision needs to know about it.
+/// One invoice with everything that a decision needs.
 #[derive(Clone, Debug)]
 pub(super) struct World {
     pub(super) invoice: Invoice,
@@ -291,7 +290,7 @@ impl World {
         self
     }
 
-    /// What an earlier run knew of the payment.
+    /// Adds what an earlier run learned about the payment.
     pub(super) fn remembering(mut self, id: &str, received: i64, refunded: i64) -> Self {
         let known = Remembered {
             as_of: 0,
@@ -349,8 +348,7 @@ impl World {
         reconcile(&self.facts(), evidence, &self.rules)
     }
 
-    /// The world once the plan is written down: what has no column is lost,
-    /// except from memory.
+    /// Returns the world after the plan is applied. Values without a column are kept in memory only.
     pub(super) fn apply(&self, plan: &Plan) -> Self {
         let mut after = self.clone();
         after.just_booked = false;
@@ -427,7 +425,7 @@ impl World {
     }
 }
 
-/// A column that is mapped takes the value; a plan names no other.
+/// Sets a mapped column; a plan must not name others.
 fn write<T: std::fmt::Debug>(field: &mut Field<T>, value: Option<T>) {
     if let Some(value) = value {
         assert!(
@@ -438,8 +436,7 @@ fn write<T: std::fmt::Debug>(field: &mut Field<T>, value: Option<T>) {
     }
 }
 
-/// A host has a column for the session and one for the intent, which holds the
-/// charge where there is no intent.
+/// Keeps the ids that fit into two columns, one for the session and one for the intent or else the charge.
 fn in_two_columns(mut ids: PaymentIds) -> PaymentIds {
     if ids.intent.is_some() {
         ids.charge = None;

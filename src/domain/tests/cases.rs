@@ -1,10 +1,9 @@
-//! What happens to money, case by case: the table of the README, a row or more
-//! each, and the rules below it.
+//! Decisions about money, case by case: the table in the README, with one or more cases for each row, and further
+//! rules.
 //!
-//! Refunds and disputes have a file of their own, and so have the ways of hosts.
-//! Not here, because no decision is needed for them: money that names no
-//! invoice, or one that does not exist (nobody's facts to hold it against), and
-//! what the host's triggers and constraints refuse or change.
+//! Refunds and disputes are in `refunds`, differences between applications in `hosts`. Not tested here, because they
+//! need no decision: money that names no invoice or one that does not exist, and what the application's triggers and
+//! constraints refuse or change.
 
 use super::builders::{
     NOW, RECEIVED_AT, booked, currency, eur, invoice, missing, never, other_mode, received, row,
@@ -20,7 +19,7 @@ use crate::domain::plan::{InvoiceChange, NewPayment, PaymentUpdate};
 use crate::domain::recheck::{HELD, Recheck};
 
 #[test]
-fn money_that_stripe_has_comes_into_the_books() {
+fn received_money_is_booked() {
     let full = received(&["cs_live_1", "pi_1"], 100_00);
     let half = received(&["pi_1"], 40_00);
     let more = received(&["pi_1"], 130_00);
@@ -150,7 +149,7 @@ fn deposit_and_balance_are_two_payments() {
 }
 
 #[test]
-fn what_is_not_money_for_this_invoice_touches_nothing() {
+fn money_that_is_not_this_invoices_changes_nothing() {
     let dollars = stripe(
         &["pi_1"],
         PaymentState::Received(Money::new(100_00, currency("usd"))),
@@ -234,7 +233,7 @@ fn what_is_not_money_for_this_invoice_touches_nothing() {
 }
 
 #[test]
-fn money_on_an_invoice_over_nothing_is_booked_and_reported() {
+fn money_on_an_invoice_with_total_zero_is_booked_and_reported() {
     let paid = received(&["pi_1"], 10_00);
     let over = |cents: i64| {
         case(
@@ -249,7 +248,7 @@ fn money_on_an_invoice_over_nothing_is_booked_and_reported() {
 }
 
 #[test]
-fn the_invoice_says_what_the_rows_say() {
+fn the_invoice_follows_its_rows() {
     let by_card = || row("row-1", "Paid", 100_00, &["pi_1"]);
     let cash = |cents| row("cash", "Paid", cents, &[]);
     let mut dateless = cash(100_00);
@@ -430,7 +429,7 @@ fn closed_invoices_and_other_words() {
 }
 
 #[test]
-fn what_may_be_booked_already_is_not_booked_again() {
+fn a_possible_duplicate_is_not_booked() {
     let by_hand = || row("by-hand", "Paid", 100_00, &[]);
     let paid = received(&["pi_1"], 100_00);
     check(vec![
@@ -474,7 +473,7 @@ fn what_may_be_booked_already_is_not_booked_again() {
 }
 
 #[test]
-fn of_two_rows_that_may_be_the_payment_the_same_one_is_named_in_whatever_order_they_are_read() {
+fn the_possible_duplicate_does_not_depend_on_the_order_of_rows() {
     let named = |rows: [&str; 2]| {
         let world = rows
             .into_iter()

@@ -1,4 +1,4 @@
-//! When schedules are due, in seconds since 1970 as `date -u` tells them.
+//! When schedules are due, in seconds since 1970 as in the output of `date -u`.
 
 use crate::domain::cron::Cron;
 
@@ -10,7 +10,7 @@ fn next(schedule: &str) -> Option<i64> {
 }
 
 #[test]
-fn schedules_are_due_when_cron_says() {
+fn schedules_are_due_as_in_cron() {
     let cases = [
         ("*/15 * * * *", 1_785_327_300),       // 12:15
         ("* * * * *", 1_785_326_880),          // 12:08
@@ -30,7 +30,7 @@ fn schedules_are_due_when_cron_says() {
 }
 
 #[test]
-fn a_time_that_is_due_is_followed_by_the_next_one() {
+fn a_due_time_is_followed_by_the_next_one() {
     let schedule = Cron::parse("*/15 * * * *").expect("it is one");
     assert_eq!(schedule.next_after(1_785_327_300), Some(1_785_328_200));
     assert_eq!(schedule.next_after(1_785_327_299), Some(1_785_327_300));
@@ -42,7 +42,7 @@ fn a_day_that_never_comes_is_never_due() {
 }
 
 #[test]
-fn what_is_not_understood_is_no_schedule() {
+fn invalid_schedules_are_rejected() {
     for text in [
         "",
         "* * * *",

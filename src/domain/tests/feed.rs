@@ -1,4 +1,4 @@
-//! No event is missed, whatever breaks and however late it comes.
+//! The feed misses no event, whenever reading breaks off and however late the event is listed.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ struct Listed {
     delay: i64,
 }
 
-/// Stripe's list at a time: the newest first, and of one second in any order.
+/// Returns Stripe's list at a time, the newest first, events of the same second in any order.
 fn listed(events: &[Listed], now: i64) -> Vec<Mark> {
     let mut marks: Vec<Mark> = events
         .iter()
@@ -31,7 +31,7 @@ fn listed(events: &[Listed], now: i64) -> Vec<Mark> {
     marks
 }
 
-/// A page as Stripe gives it; `None` where it does not know the event.
+/// Returns a page as Stripe does; `None` if Stripe does not have the event.
 fn page(all: &[Mark], request: &Request) -> Option<(Vec<Mark>, bool)> {
     match request {
         Request::After(event) => {
@@ -54,7 +54,7 @@ fn page(all: &[Mark], request: &Request) -> Option<(Vec<Mark>, bool)> {
     }
 }
 
-/// Reads until the end, or until `breaks_after` pages; answers with how many pages it took.
+/// Reads to the end, or until `breaks_after` pages. Returns the number of pages read.
 fn read(
     place: &mut Place,
     events: &[Listed],
@@ -64,9 +64,9 @@ fn read(
 ) -> usize {
     let all = listed(events, now);
     let former = place.clone();
-    let mut course = FeedRead::from(place.clone(), now);
+    let mut read = FeedRead::from(place.clone(), now);
     let mut pages = 0;
-    while let Some(request) = course.next() {
+    while let Some(request) = read.next() {
         if breaks_after == Some(pages) {
             break;
         }
@@ -74,18 +74,18 @@ fn read(
         match page(&all, &request) {
             Some((marks, has_more)) => {
                 seen.extend(marks.iter().map(|mark| mark.id.clone()));
-                course.take(&marks, has_more, now);
+                read.take(&marks, has_more, now);
             }
-            None => course.event_is_gone(now),
+            None => read.event_is_gone(now),
         }
-        *place = course.place_to_keep(&former);
+        *place = read.place_to_keep(&former);
         assert!(pages < 2000, "it comes to an end");
     }
     pages
 }
 
 fn events() -> impl Strategy<Value = Vec<Listed>> {
-    // Few seconds, so that many are shared; delays up to ten minutes.
+    // Few seconds, so that many events share one; delays of up to ten minutes.
     prop::collection::vec((0..4000_i64, 0..600_i64), 0..60).prop_map(|raw| {
         raw.into_iter()
             .map(|(at, delay)| Listed {
@@ -98,7 +98,7 @@ fn events() -> impl Strategy<Value = Vec<Listed>> {
 
 proptest! {
     #[test]
-    fn every_event_is_read_in_the_end(
+    fn every_event_is_read_eventually(
         events in events(),
         sweeps in prop::collection::vec((1..1200_i64, prop::option::of(0..4_usize)), 0..12),
     ) {
@@ -109,7 +109,7 @@ proptest! {
             now += pause;
             read(&mut place, &events, now, breaks_after, &mut seen);
         }
-        // Then all goes well, once everything has been listed.
+        // The last reading is complete, after all events have been listed.
         now = now.max(START + 4000 + 600);
         read(&mut place, &events, now, None, &mut seen);
         let all: BTreeSet<String> = listed(&events, now).into_iter().map(|mark| mark.id).collect();
@@ -127,20 +127,20 @@ fn burst(count: i64, at: i64) -> Vec<Listed> {
 }
 
 #[test]
-fn with_nothing_new_there_is_one_page() {
+fn without_new_events_one_page_is_read() {
     let events = burst(100, START);
     let mut place = Place::default();
     let mut seen = BTreeSet::new();
     let mut now = START + 100;
     assert!(read(&mut place, &events, now, None, &mut seen) > 30);
-    // Young events are read again once they are certain.
+    // Recent events are read again until they are older than the overlap.
     now += OVERLAP;
     read(&mut place, &events, now, None, &mut seen);
     for _ in 0..3 {
         now += OVERLAP;
         assert_eq!(read(&mut place, &events, now, None, &mut seen), 1);
     }
-    // For months on end, even when the last event is gone.
+    // This also holds for months, after Stripe has deleted the last event.
     for _ in 0..90 {
         now += 24 * 60 * 60;
         assert!(read(&mut place, &events, now, None, &mut seen) <= 2);
@@ -148,20 +148,20 @@ fn with_nothing_new_there_is_one_page() {
 }
 
 #[test]
-fn a_burst_that_breaks_goes_on_where_it_broke() {
+fn an_interrupted_reading_continues_at_its_page() {
     let events = burst(300, START);
     let mut place = Place::default();
     let mut seen = BTreeSet::new();
     let now = START + 300 + OVERLAP;
     assert_eq!(read(&mut place, &events, now, Some(60), &mut seen), 60);
     assert_eq!(seen.len(), 180);
-    // One page forward, and what was left.
+    // One page forward, and the rest of the backlog.
     assert_eq!(read(&mut place, &events, now, None, &mut seen), 41);
     assert_eq!(seen.len(), 300);
 }
 
 #[test]
-fn what_nobody_read_for_longer_than_stripe_keeps_it_is_told() {
+fn a_gap_longer_than_stripe_keeps_events_is_reported() {
     let place = Place {
         read_at: Some(START),
         ..Place::default()

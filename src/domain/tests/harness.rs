@@ -1,4 +1,4 @@
-//! How a case is written down and compared with the plan.
+//! Cases with the plan they expect, and their comparison with the plan made.
 
 use super::builders::{World, eur};
 use crate::domain::evidence::{Evidence, StripePayment};
@@ -7,8 +7,7 @@ use crate::domain::issue::{IssueKind, Severity};
 use crate::domain::plan::{InvoiceChange, NewPayment, PaymentChange, PaymentUpdate};
 use crate::domain::recheck::{HELD, Recheck};
 
-/// One case: the world, what Stripe says, and the whole plan that follows.
-/// What is not expected must not happen.
+/// One case: the world, Stripe's answers, and the whole expected plan. Anything that is not expected must not happen.
 pub(super) struct Case {
     name: &'static str,
     world: World,
@@ -59,7 +58,7 @@ impl Case {
         self
     }
 
-    /// Raises a warning; `object` is the Stripe object, `""` the invoice itself.
+    /// Expects a warning; `object` is the Stripe object, `""` the invoice itself.
     pub(super) fn warns(self, kind: IssueKind, object: &str) -> Self {
         self.raises(kind, Severity::Warning, object)
     }
@@ -83,7 +82,7 @@ impl Case {
         self
     }
 
-    /// What differs from what was expected, one sentence each.
+    /// Returns a sentence for each difference from what was expected.
     fn differences(&self) -> Vec<String> {
         let plan = self.world.reconcile(&self.evidence);
         let mut found = Vec::new();
@@ -124,13 +123,13 @@ fn show(value: &impl std::fmt::Debug) -> String {
     format!("{value:?}")
 }
 
-/// Fails with all the differences of all the cases.
+/// Fails with all differences of all cases.
 pub(super) fn check(cases: Vec<Case>) {
     let differences: Vec<String> = cases.iter().flat_map(Case::differences).collect();
     assert!(differences.is_empty(), "\n{}", differences.join("\n"));
 }
 
-/// The invoice over 100.00 EUR is paid now.
+/// The change that pays the invoice of 100.00 EUR.
 pub(super) fn paid_in_full(paid_at: i64) -> InvoiceChange {
     InvoiceChange {
         status: Some(InvoiceStatus::Paid),
@@ -140,7 +139,7 @@ pub(super) fn paid_in_full(paid_at: i64) -> InvoiceChange {
     }
 }
 
-/// The invoice over 100.00 EUR is paid in part now.
+/// The change that pays a part of the invoice of 100.00 EUR.
 pub(super) fn paid_in_part(cents: i64) -> InvoiceChange {
     InvoiceChange {
         status: Some(InvoiceStatus::Partial),

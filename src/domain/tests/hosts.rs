@@ -1,5 +1,5 @@
-//! What hosts do differently: columns that are missing, amounts that cannot be
-//! read, payments in two rows, gratuities, triggers that came first.
+//! Differences between applications: missing columns, amounts that cannot be read, payments in two rows, gratuities,
+//! triggers that changed the invoice first.
 
 use super::builders::{
     RECEIVED_AT, World, booked, currency, eur, invoice, never, received, row, rules, updated, world,
@@ -94,7 +94,7 @@ fn a_payment_in_two_rows_counts_once() {
 }
 
 #[test]
-fn rows_that_stand_already_are_compared_and_not_corrected() {
+fn existing_rows_are_compared_and_not_corrected() {
     let paid = received(&["pi_1"], 100_00);
     let settled = |row| world(invoice("Paid").settled()).with_row(row);
     let mut null = by_card();
@@ -144,7 +144,7 @@ fn rows_that_stand_already_are_compared_and_not_corrected() {
 }
 
 #[test]
-fn gratuity_is_judged_before_it_is_believed() {
+fn the_gratuity_is_checked() {
     let sent = |unit| {
         let mut world = world(invoice("Sent"));
         world.rules.gratuity_unit = unit;
@@ -306,7 +306,7 @@ fn the_amount_paid_never_falls() {
 }
 
 #[test]
-fn amounts_that_cannot_be_read_are_reported_and_nothing_is_touched() {
+fn unreadable_amounts_are_reported_and_nothing_is_changed() {
     let paid = received(&["pi_1"], 100_00);
     let books_only = |name, change: fn(&mut Invoice)| {
         let mut invoice = invoice("Sent");
@@ -375,7 +375,7 @@ fn amounts_that_cannot_be_read_are_reported_and_nothing_is_touched() {
 }
 
 #[test]
-fn with_an_unreadable_currency_no_open_issue_is_over() {
+fn an_unreadable_currency_resolves_no_issue() {
     let mut world = world(invoice("Sent"));
     world.invoice.currency = Err("Taler".into());
     let plan = world.reconcile(&[Evidence::Payment(received(&["pi_1"], 100_00))]);
@@ -387,7 +387,7 @@ fn with_an_unreadable_currency_no_open_issue_is_over() {
 }
 
 #[test]
-fn evidence_twice_is_evidence_once() {
+fn repeated_evidence_counts_once() {
     let paid = received(&["cs_live_1", "pi_1"], 100_00);
     check(vec![
         case(
@@ -419,7 +419,7 @@ fn a_trigger_that_set_the_status_first_does_not_hide_a_fresh_booking() {
 }
 
 #[test]
-fn words_are_what_the_settings_say() {
+fn status_words_are_those_of_the_settings() {
     let rules = rules();
     assert_eq!(rules.invoice_words.class("Paid"), InvoiceStatus::Paid);
     assert_eq!(rules.invoice_words.class("paid"), InvoiceStatus::Open);

@@ -1,6 +1,6 @@
-//! What is decided, shown case by case and for anything at all.
+//! Tests of decisions, by cases and by properties.
 
-// Cents stand apart, as people read them: 100_00.
+// Cents are separated, as people read them: 100_00.
 #![allow(clippy::inconsistent_digit_grouping)]
 
 mod amounts;

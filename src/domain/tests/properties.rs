@@ -1,7 +1,7 @@
-//! What holds for any invoice, any rows, any evidence and any settings.
+//! Properties that hold for any invoice, rows, evidence and settings.
 //!
-//! The worlds are hostile but possible: a session has one intent, ids of one
-//! payment come together, and the words of the settings differ.
+//! The generated worlds are unusual but possible: a session has one intent, ids of one payment occur together, and
+//! the words of the settings differ.
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -17,11 +17,10 @@ use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::Plan;
 use crate::domain::rules::{Memory, OtherInvoices, Remembered, Rules};
 
-/// How many Stripe payments a world has.
+/// The number of Stripe payments in a world.
 const PAYMENTS: usize = 3;
 
-/// The ids of a world's payments: one known by all three, one without a
-/// session, and one paid without an intent.
+/// The ids of a world's payments: one has all three, one has no session, and one was paid without an intent.
 fn all_ids(payment: usize) -> PaymentIds {
     let id = |prefix: &str| Some(format!("{prefix}_{payment}"));
     PaymentIds {
@@ -31,7 +30,7 @@ fn all_ids(payment: usize) -> PaymentIds {
     }
 }
 
-/// Mostly small and round, so that sums meet totals; sometimes anything.
+/// Mostly small round amounts, so that sums equal totals; sometimes any amount.
 fn amounts() -> impl Strategy<Value = i64> {
     prop_oneof![
         12 => (-2_i64..=10).prop_map(|tens| tens * 10_00),
@@ -101,8 +100,7 @@ fn invoices() -> impl Strategy<Value = Invoice> {
     )
 }
 
-/// The ids of a row: of no payment, or of one, perhaps with the session of
-/// another, which the host has copied.
+/// The ids of a row: of no payment, or of one, sometimes with the copied session of another.
 fn row_ids() -> impl Strategy<Value = PaymentIds> {
     (0..=PAYMENTS, any::<[bool; 2]>()).prop_map(|(payment, [session_alone, copied])| {
         if payment == PAYMENTS {
@@ -178,8 +176,8 @@ fn gratuities() -> impl Strategy<Value = Gratuity> {
     prop_oneof![
         4 => Just(Gratuity::None),
         1 => amounts().prop_map(Gratuity::Tip),
-        2 => text.clone().prop_map(Gratuity::Said),
-        1 => (text.clone(), text).prop_map(|(a, b)| Gratuity::Said(a).merge(Gratuity::Said(b))),
+        2 => text.clone().prop_map(Gratuity::Text),
+        1 => (text.clone(), text).prop_map(|(a, b)| Gratuity::Text(a).merge(Gratuity::Text(b))),
     ]
 }
 
@@ -275,20 +273,20 @@ fn worlds() -> impl Strategy<Value = World> {
     )
 }
 
-/// A plan whose changes to rows stand in an order of their own.
+/// Sorts a plan's changes to rows.
 fn sorted(mut plan: Plan) -> Plan {
     plan.payments.sort_by_key(|change| format!("{change:?}"));
     plan
 }
 
-/// The rows that stand for the payment, refunds that a host books as rows apart.
+/// Returns the rows of the payment, without rows that book refunds.
 fn rows_of<'a>(ids: &PaymentIds, rows: &'a [PaymentRow]) -> Vec<&'a PaymentRow> {
     rows.iter()
         .filter(|row| row.amount_minor() >= 0 && row.ids.same_payment(ids))
         .collect()
 }
 
-/// What an issue says, without what only tells how the host looked before.
+/// Returns an issue's kind, severity and object, without text that depends on the state before.
 fn issues_of(plan: &Plan) -> Vec<String> {
     plan.issues
         .iter()
@@ -304,7 +302,7 @@ proptest! {
     })]
 
     #[test]
-    fn what_was_applied_is_not_decided_again(world in worlds(), evidence in evidence()) {
+    fn an_applied_plan_is_not_made_again(world in worlds(), evidence in evidence()) {
         let plan = world.reconcile(&evidence);
         let after = world.apply(&plan);
         let again = after.reconcile(&evidence);
@@ -331,7 +329,7 @@ proptest! {
     }
 
     #[test]
-    fn the_machine_only_raises(world in worlds(), evidence in evidence()) {
+    fn amounts_and_status_never_fall(world in worlds(), evidence in evidence()) {
         let plan = world.reconcile(&evidence);
         let after = world.apply(&plan);
         let (was, is) = (&world.invoice, &after.invoice);
@@ -356,7 +354,7 @@ proptest! {
     }
 
     #[test]
-    fn no_row_is_lost_and_no_money_in_one_changed(world in worlds(), evidence in evidence()) {
+    fn no_row_is_deleted_and_no_booked_amount_changes(world in worlds(), evidence in evidence()) {
         let after = world.apply(&world.reconcile(&evidence));
         prop_assert!(after.rows.len() >= world.rows.len());
         for (was, is) in world.rows.iter().zip(&after.rows) {
@@ -382,7 +380,7 @@ proptest! {
     }
 
     #[test]
-    fn received_money_is_in_the_books_or_somebody_hears_of_it(
+    fn received_money_is_booked_or_reported(
         world in worlds(),
         evidence in evidence(),
     ) {
@@ -396,14 +394,14 @@ proptest! {
             let reported = plan.issues.iter().any(|issue| {
                 issue.object.as_deref().is_none_or(|object| payment.ids.contains(object))
             });
-            // It is asked about again: its session was not read.
+            // The payment is looked up again, because its session was not read.
             let asked_again = payment.lacks_session() && plan.unread.is_some();
             prop_assert!(booked || reported || asked_again, "{:?} went unnoticed: {plan:#?}", payment.ids);
         }
     }
 
     #[test]
-    fn what_is_withheld_or_went_back_raises_nothing(
+    fn refunded_or_disputed_money_does_not_raise_the_invoice(
         world in worlds(),
         refunded in any::<bool>(),
         cents in 1_i64..=1_000_00,
@@ -420,7 +418,7 @@ proptest! {
     }
 
     #[test]
-    fn a_plain_payment_settles_a_plain_invoice(cents in 1_i64..=i64::MAX, order in any::<bool>()) {
+    fn two_payments_of_the_total_settle_the_invoice(cents in 1_i64..=i64::MAX, order in any::<bool>()) {
         let mut world = world(invoice("Sent").with_total(cents));
         let (first, second) = (cents / 2, cents - cents / 2);
         let mut evidence: Vec<_> = [("pi_1", first), ("pi_2", second)]
@@ -438,7 +436,7 @@ proptest! {
     }
 
     #[test]
-    fn money_survives_every_scale(minor in any::<i64>(), code in "[a-z]{3}", listed in select(LISTED.to_vec())) {
+    fn money_converts_to_every_unit_and_back(minor in any::<i64>(), code in "[a-z]{3}", listed in select(LISTED.to_vec())) {
         for currency in [currency(&code), currency(listed)] {
             let money = Money::new(minor, currency);
             for unit in [AmountUnit::Major, AmountUnit::Minor, AmountUnit::Stripe] {
@@ -452,7 +450,7 @@ proptest! {
     }
 
     #[test]
-    fn host_amounts_survive_every_scale(whole in any::<i64>(), listed in select(LISTED.to_vec())) {
+    fn column_amounts_convert_to_money_and_back(whole in any::<i64>(), listed in select(LISTED.to_vec())) {
         let currency = currency(listed);
         for unit in [AmountUnit::Major, AmountUnit::Minor, AmountUnit::Stripe] {
             if let Ok(money) = Money::from_units(&whole.to_string(), unit, currency) {

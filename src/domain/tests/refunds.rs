@@ -1,5 +1,4 @@
-//! Money that goes back, or may: refunds and disputes, known from Stripe, from memory
-//! and by the host's own rows.
+//! Refunds and disputes, known from Stripe, from memory and from the application's own rows.
 
 use super::builders::{RECEIVED_AT, World, booked, eur, invoice, received, row, updated, world};
 use super::harness::{case, check, paid_in_full, paid_in_part};
@@ -20,7 +19,7 @@ fn by_card() -> PaymentRow {
     row("row-1", "Paid", 100_00, &["pi_1"])
 }
 
-/// The world after Stripe said each of these, one after the other.
+/// Returns the world after Stripe gave these answers, one after the other.
 fn history(mut world: World, said: &[StripePayment]) -> World {
     for payment in said {
         let plan = world.reconcile(&[Evidence::Payment(payment.clone())]);
@@ -186,7 +185,7 @@ fn disputes_are_marked_and_reported_by_their_severity() {
             status: Some(Paid),
             ..updated("row-1", &won)
         })
-        // Until the row says so.
+        // Until the row is updated.
         .leaves_undecided(&[Disputed]),
         case(
             "disputed, no word for it",
@@ -224,7 +223,7 @@ fn disputes_are_marked_and_reported_by_their_severity() {
 }
 
 #[test]
-fn a_refund_that_fails_or_is_canceled_leaves_no_trace() {
+fn a_failed_or_canceled_refund_is_undone() {
     let paid = received(&["pi_1"], 100_00);
     for refund in [40_00, 100_00] {
         let refunded = paid.clone().with_refund(refund);
@@ -258,7 +257,7 @@ fn a_refund_that_fails_or_is_canceled_leaves_no_trace() {
 }
 
 #[test]
-fn a_refund_that_grows_is_followed_and_the_invoice_never_set_back() {
+fn a_growing_refund_updates_the_row_and_not_the_invoice() {
     let paid = received(&["pi_1"], 100_00);
     let after = history(
         world(invoice("Sent")),
@@ -274,7 +273,7 @@ fn a_refund_that_grows_is_followed_and_the_invoice_never_set_back() {
 }
 
 #[test]
-fn a_dispute_is_followed_to_its_end() {
+fn a_dispute_updates_the_row_until_it_ends() {
     let disputed = |status| received(&["pi_1"], 100_00).with_dispute(status);
     let open = history(world(invoice("Sent")), &[disputed("needs_response")]);
     assert_eq!(first_row(&open).0, DisputedRow);
@@ -290,7 +289,7 @@ fn a_dispute_is_followed_to_its_end() {
 }
 
 #[test]
-fn a_refund_that_failed_is_known_as_long_as_the_row_does_not_say_so() {
+fn a_failed_refund_is_remembered_until_the_row_is_updated() {
     let paid = received(&["pi_1"], 100_00);
     for (row, refund) in [
         (row("row-1", "Refunded", 100_00, &["pi_1"]), 100_00),
@@ -309,7 +308,7 @@ fn a_refund_that_failed_is_known_as_long_as_the_row_does_not_say_so() {
             );
             assert!(plan.undecided.contains(&PartiallyRefunded));
             assert_eq!(plan.learned.0["pi_1"].refunded, refund);
-            // It could not be written; only what was learned is kept.
+            // The plan was not applied; only what was learned is stored.
             held_back.memory.0.extend(plan.learned.0.clone());
         }
         let written = held_back.apply(&held_back.reconcile(&failed));
@@ -321,7 +320,7 @@ fn a_refund_that_failed_is_known_as_long_as_the_row_does_not_say_so() {
 }
 
 #[test]
-fn an_answer_without_its_charge_takes_nothing_back() {
+fn an_answer_without_a_charge_keeps_refunds_and_disputes() {
     let mut silent = received(&["pi_1"], 100_00);
     silent.tells_returns = false;
     let refunded = world(invoice("Sent")).remembering("pi_1", 100_00, 40_00);
@@ -333,7 +332,7 @@ fn an_answer_without_its_charge_takes_nothing_back() {
 }
 
 #[test]
-fn an_answer_is_outdated_by_what_was_asked_later() {
+fn an_answer_is_outdated_by_a_later_request() {
     let known = world(invoice("Sent")).remembering("pi_1", 100_00, 0).memory;
     let mut answer = received(&["pi_1"], 100_00);
     for (as_of, is_outdated) in [(-1, true), (0, false), (1, false)] {
@@ -346,7 +345,7 @@ fn an_answer_is_outdated_by_what_was_asked_later() {
 }
 
 #[test]
-fn memory_holds_back_what_no_column_says() {
+fn memory_replaces_a_missing_refund_column() {
     let sent = || world(invoice("Sent")).with_row(by_card());
     check(vec![
         case(
@@ -395,7 +394,7 @@ fn memory_holds_back_what_no_column_says() {
 }
 
 #[test]
-fn refunds_that_a_host_books_as_rows_count_once() {
+fn refunds_booked_as_rows_count_once() {
     let reversal = |cents: i64, word: &str, ids: &[&str]| row("back", word, -cents, ids);
     let sent = || world(invoice("Sent")).with_row(by_card());
     let refunded = received(&["pi_1"], 100_00).with_refund(40_00);

@@ -29,7 +29,7 @@ fn open(kind: IssueKind, object: Option<&str>, evidence: Value) -> OpenIssue {
     }
 }
 
-/// A pass in which Stripe answered about these payments, and found nothing.
+/// A pass with Stripe's answers about these payments and no issues.
 fn pass(judged: &[&str]) -> Plan {
     Plan {
         judged: judged.iter().map(|id| (*id).to_owned()).collect(),
@@ -38,7 +38,7 @@ fn pass(judged: &[&str]) -> Plan {
 }
 
 #[test]
-fn each_kind_ends_by_the_facts_that_it_rests_on_and_by_no_others() {
+fn each_kind_ends_only_by_the_facts_it_depends_on() {
     use IssueKind::*;
     let wanted = json!({ "attempted": [["pi_1"]] });
     let undone = json!({ "stripe_payments": [["pi_1"]] });
@@ -47,7 +47,7 @@ fn each_kind_ends_by_the_facts_that_it_rests_on_and_by_no_others() {
             PaidWithoutPayment | Overpaid => (None, json!({}), true, true),
             DuplicatePayment => (Some("pi_1"), json!({}), true, true),
             ApplyFailed | OverriddenByTrigger => (None, wanted.clone(), false, true),
-            // The answer alone does not make the repair again.
+            // The answer alone does not restore the repair.
             RepairUndone => (Some("pi_1"), undone.clone(), false, false),
             StripeUnreachable | Misconfigured | WebhooksFailing | EventFailing => {
                 (None, json!({}), false, false)
@@ -74,7 +74,7 @@ fn each_kind_ends_by_the_facts_that_it_rests_on_and_by_no_others() {
 }
 
 #[test]
-fn what_could_not_be_written_is_over_once_each_payment_is_settled() {
+fn a_failed_write_is_resolved_when_each_payment_is_settled() {
     let both = json!({ "attempted": [["pi_1", "cs_1"], ["pi_2"]] });
     let issue = open(IssueKind::ApplyFailed, None, both);
     let end = |plan: &Plan| ending(&issue, &invoice(), plan);
@@ -92,7 +92,7 @@ fn what_could_not_be_written_is_over_once_each_payment_is_settled() {
 }
 
 #[test]
-fn an_undone_repair_is_over_once_it_stands_in_the_books() {
+fn an_undone_repair_is_resolved_when_it_is_booked_again() {
     let undone = json!({ "stripe_payments": [["pi_1", "cs_1"]] });
     let issue = open(IssueKind::RepairUndone, Some("pi_1"), undone);
     let mut plan = pass(&["pi_1"]);

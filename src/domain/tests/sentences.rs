@@ -1,11 +1,11 @@
-//! What a bookkeeper reads.
+//! The sentences that bookkeepers read.
 
 use super::builders::{World, currency, invoice, missing, never, received, row, stripe, world};
 use crate::domain::evidence::{Evidence, Gratuity, PaymentState, StripePayment};
 use crate::domain::invoice::Field;
 use crate::domain::money::Money;
 
-/// The summary of the only issue.
+/// Returns the summary of the only issue.
 fn sentence(world: World, evidence: &[Evidence]) -> String {
     let summaries: Vec<String> = world
         .reconcile(evidence)
@@ -119,7 +119,7 @@ fn issues_are_sentences() {
 }
 
 #[test]
-fn an_invoice_without_a_number_is_called_by_its_id() {
+fn an_invoice_without_a_number_is_named_by_its_id() {
     let mut nameless = invoice("Paid").settled().storing(&[]);
     nameless.number = None;
     let text = sentence(world(nameless), &[]);
@@ -127,7 +127,7 @@ fn an_invoice_without_a_number_is_called_by_its_id() {
 }
 
 #[test]
-fn issues_of_one_kind_about_one_object_are_told_together() {
+fn issues_of_one_kind_about_one_object_are_merged() {
     let mut first = row("a", "Paid", 0, &[]);
     first.amount = Field::Unreadable("\"ten\" is not a number".into());
     let mut second = first.clone();
@@ -149,7 +149,7 @@ fn issues_of_one_kind_about_one_object_are_told_together() {
 }
 
 #[test]
-fn why_nothing_was_done_is_said_too() {
+fn reasons_for_doing_nothing_are_given() {
     let plan = world(invoice("Sent")).reconcile(&said(never(&["pi_1"], "canceled")));
     assert_eq!(plan.reasons, ["pi_1: was never paid (canceled)"]);
 }

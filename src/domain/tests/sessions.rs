@@ -1,4 +1,4 @@
-//! Intents whose checkout session was not read, and rows that wait by a session.
+//! Intents whose checkout session was not read, and pending rows that store only a session.
 
 use super::builders::{RECEIVED_AT, booked, eur, invoice, received, row, stripe, updated, world};
 use super::harness::{case, check, paid_in_full};
@@ -25,7 +25,7 @@ fn nothing_is_booked_before_the_session_is_read() {
 }
 
 #[test]
-fn a_booked_row_follows_its_refund_without_its_session_and_its_amount_is_not_judged() {
+fn a_booked_row_is_refunded_without_its_session_and_its_amount_is_undecided() {
     let refunded = received(&["pi_1"], 110_00)
         .without_session_read()
         .with_refund(110_00);
@@ -47,7 +47,7 @@ fn a_booked_row_follows_its_refund_without_its_session_and_its_amount_is_not_jud
 }
 
 #[test]
-fn an_intent_takes_over_what_its_session_says_and_keeps_its_own_money() {
+fn a_joined_session_adds_references_and_keeps_the_intents_amount() {
     let intent = received(&["pi_1"], 100_00).without_session_read();
     let session = received(&["cs_live_1", "pi_1"], 110_00)
         .with_gratuity("10.00")
@@ -55,13 +55,13 @@ fn an_intent_takes_over_what_its_session_says_and_keeps_its_own_money() {
     let joined = intent.with_session(session);
     assert_eq!(joined.session_side, SessionSide::Read);
     assert_eq!(joined.ids.session.as_deref(), Some("cs_live_1"));
-    assert_eq!(joined.gratuity, Gratuity::Said("10.00".to_owned()));
+    assert_eq!(joined.gratuity, Gratuity::Text("10.00".to_owned()));
     assert_eq!(joined.invoice_references, ["7"]);
     assert_eq!(joined.state, PaymentState::Received(eur(100_00)));
 }
 
 #[test]
-fn a_row_that_waits_for_one_payment_keeps_no_other_away() {
+fn a_pending_row_does_not_block_another_payment() {
     let waits = |id: &str, cents| row(id, "Pending", cents, &[&format!("cs_live_{id}")]);
     let lone = received(&["pi_1"], 100_00);
     let deposit = received(&["pi_1"], 40_00).with_refund(40_00);

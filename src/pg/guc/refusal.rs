@@ -7,7 +7,7 @@ use std::ptr;
 use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
-/// Why a value is not taken. Constant texts, so that no value can get into them.
+/// Why a value is refused. The texts are constants, so that they cannot contain the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     /// Follows the setting's name: `parameter "x" ` + reason.
@@ -18,8 +18,7 @@ pub(crate) struct Refusal {
     pub(crate) hides_statement: bool,
 }
 
-/// A refusal's texts as guc.c expects them: in ErrorContext, as
-/// `format_elog_string` in elog.c leaves them.
+/// The texts of a refusal as guc.c expects them: allocated in ErrorContext, as by `format_elog_string` in elog.c.
 #[derive(Clone, Copy)]
 pub(super) struct Texts {
     message: *mut c_char,
@@ -32,15 +31,15 @@ impl Texts {
         let name = setting.to_string_lossy();
         let message = format!("parameter \"{name}\" {}", refusal.reason);
         Self {
-            message: in_error_context(&CString::new(message).unwrap_or_default()),
-            detail: in_error_context(refusal.detail),
-            hint: in_error_context(refusal.hint),
+            message: copy_to_error_context(&CString::new(message).unwrap_or_default()),
+            detail: copy_to_error_context(refusal.detail),
+            hint: copy_to_error_context(refusal.hint),
         }
     }
 
-    /// For guc.c, which reports them at the level that fits the value's source.
-    pub(super) fn hand_over(self) {
-        // SAFETY: the places that the macros GUC_check_errmsg and so on write to.
+    /// Passes the texts to guc.c, which reports them at the level that fits the value's source.
+    pub(super) fn pass_to_guc(self) {
+        // SAFETY: writes the variables that the macros GUC_check_errmsg and so on write.
         unsafe {
             pg_sys::GUC_check_errcode(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE as c_int);
             pg_sys::GUC_check_errmsg_string = self.message;
@@ -50,20 +49,18 @@ impl Texts {
     }
 }
 
-fn in_error_context(text: &CStr) -> *mut c_char {
+fn copy_to_error_context(text: &CStr) -> *mut c_char {
     // SAFETY: copies a C string into a context that lives as long as the process.
     unsafe { pg_sys::MemoryContextStrdup(pg_sys::ErrorContext, text.as_ptr()) }
 }
 
-/// Raises the refusal with `errhidestmt`, so that the STATEMENT line of the
-/// server's log does not repeat the value. Nor does the CONTEXT line, which
-/// quotes the statement where it runs inside a function.
+/// Raises the refusal with `errhidestmt` and `errhidecontext`, so that neither the STATEMENT line of the server's log
+/// nor the CONTEXT line, which quotes a statement that runs inside a function, repeats the value.
 ///
-/// pgrx cannot hide statements, and keeps these functions of elog.h to itself.
+/// Declares these functions of elog.h itself, because pgrx does not export them.
 ///
 /// # Safety
-/// It leaves by longjmp: no frame above up to PostgreSQL's may have destructors
-/// pending. Called by the check hook only.
+/// Leaves by longjmp: no Rust frame up to PostgreSQL's may have pending destructors. Called by the check hook only.
 pub(super) unsafe fn raise_without_statement(texts: &Texts) -> ! {
     unsafe extern "C-unwind" {
         fn errstart(level: c_int, domain: *const c_char) -> bool;
@@ -76,8 +73,7 @@ pub(super) unsafe fn raise_without_statement(texts: &Texts) -> ! {
         fn errfinish(file: *const c_char, line: c_int, function: *const c_char);
     }
     const TEXT: *const c_char = c"%s".as_ptr();
-    // SAFETY: the sequence that ereport(ERROR, …) expands to; all texts are C
-    // strings and go through "%s".
+    // SAFETY: the calls that ereport(ERROR, …) expands to; all texts are C strings and are formatted with "%s".
     unsafe {
         errstart(pg_sys::PGERROR as c_int, ptr::null());
         errcode(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE as c_int);

@@ -6,25 +6,24 @@ use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 use crate::pg::identity::as_table_owner;
 use crate::pg::{Problem, in_subtransaction, sql};
 
-/// The text stored under `name`.
+/// Returns the text stored under `name`.
 ///
-/// Anybody who may create a schema can make one that is called `vault`, with a view in it
-/// that runs what they like and answers what they like. So the view has to belong to the
-/// extension, which only a superuser can have made; and it is read with the rights of its own
-/// owner, who needs nobody's, and no more of them than any code in it has anyway.
+/// Any role that may create a schema could create one named `vault` with a view in it that runs and returns what that
+/// role likes. So the view must belong to the extension supabase_vault, which only a superuser can have installed,
+/// and it is read with the rights of its own owner, which gives code in it no more rights than it has anyway.
 pub(super) fn read(name: &str, setting: &str) -> Result<String, Problem> {
-    let place = format!("Parameter \"{setting}\" leads to secret \"{name}\" of the vault.");
-    let Some(owner) = vaults_owner() else {
+    let reference = format!("Parameter \"{setting}\" leads to secret \"{name}\" of the vault.");
+    let Some(owner) = vault_owner() else {
         return Err(Problem::new(
             PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             "there is no vault in this database",
         )
         .detail(format!(
-            "{place} The view vault.decrypted_secrets of the extension supabase_vault is not there; another of that name is not read."
+            "{reference} The view vault.decrypted_secrets of the extension supabase_vault is not there; another of that name is not read."
         ))
         .hint("Install it with create extension supabase_vault, or use file:/absolute/path."));
     };
-    // Alone, so that a caller may report the failure and go on.
+    // In a subtransaction, so that a caller may report the failure and continue.
     let read = || as_table_owner(owner, || decrypted_secret(name));
     match in_subtransaction(read) {
         Ok(Some(secret)) => Ok(secret),
@@ -32,7 +31,7 @@ pub(super) fn read(name: &str, setting: &str) -> Result<String, Problem> {
             PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             "there is no such secret in the vault",
         )
-        .detail(place)
+        .detail(reference)
         .hint("Store it with vault.create_secret(secret, name).")),
         Err(problem) if problem.is(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE) => {
             Err(Problem::new(
@@ -40,23 +39,23 @@ pub(super) fn read(name: &str, setting: &str) -> Result<String, Problem> {
                 "the vault may not be read",
             )
             .detail(format!(
-                "{place} The owner of vault.decrypted_secrets has no right to what is behind it."
+                "{reference} The owner of vault.decrypted_secrets has no right to what is behind it."
             )))
         }
-        // The vault's own message could quote what it failed to decrypt.
+        // The error does not include the vault's own message, which could quote what it failed to decrypt.
         Err(problem) => Err(Problem::new(
             PgSqlErrorCode::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
             "the vault could not decrypt the secret",
         )
         .detail(format!(
-            "{place} It failed with SQLSTATE {}.",
+            "{reference} It failed with SQLSTATE {}.",
             problem.sqlstate_text()
         ))),
     }
 }
 
-/// Who owns the extension's view; `None` where there is no such view.
-fn vaults_owner() -> Option<pg_sys::Oid> {
+/// Returns the owner of the extension's view, or `None` if there is no such view.
+fn vault_owner() -> Option<pg_sys::Oid> {
     sql::fetch_one(
         "select pg_catalog.to_jsonb(c.relowner::pg_catalog.int8)
         from pg_catalog.pg_extension as e

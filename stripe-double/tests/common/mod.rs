@@ -1,6 +1,6 @@
-//! What all tests ask the double with.
+//! HTTP requests for all tests.
 
-// each test file is a program of its own and uses a part of this
+// Every test file is a program of its own and uses a part of this module.
 #![allow(dead_code)]
 
 use serde_json::Value;
@@ -29,12 +29,12 @@ impl Answered {
         self.body["error"][field].as_str().unwrap_or_default()
     }
 
-    /// The ids of a list's objects, in order.
+    /// Returns the ids of a list's objects, in order.
     pub fn ids(&self) -> Vec<String> {
         strings(&self.body["data"], "id")
     }
 
-    /// The types of a list's events, in order.
+    /// Returns the types of a list's events, in order.
     pub fn types(&self) -> Vec<String> {
         strings(&self.body["data"], "type")
     }
@@ -67,7 +67,7 @@ pub fn agent() -> Agent {
     Agent::new_with_config(config)
 }
 
-/// Asks with the test mode's key.
+/// Sends a GET with the test mode's key.
 pub fn get(double: &Double, path: &str) -> Answered {
     get_with(
         double,
@@ -124,7 +124,7 @@ fn read(mut answer: ureq::http::Response<ureq::Body>) -> Result<Answered, ureq::
     })
 }
 
-/// A bare connection over which a GET was sent.
+/// Sends a GET over a plain TCP connection and returns the connection.
 pub fn raw_get(double: &Double, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", double.port())).expect("it connects");
     let head =
@@ -135,7 +135,7 @@ pub fn raw_get(double: &Double, path: &str) -> TcpStream {
     stream
 }
 
-/// All that is sent until the other side closes.
+/// Reads until the other side closes.
 pub fn read_all(mut stream: TcpStream) -> std::io::Result<Vec<u8>> {
     let mut all = Vec::new();
     stream.read_to_end(&mut all)?;

@@ -1,4 +1,4 @@
-//! Refunds and disputes, and what they do to their charge.
+//! Refunds and disputes, and their effect on the charge.
 
 mod common;
 
@@ -41,7 +41,7 @@ fn refunds_count_until_they_fail_or_are_canceled() {
 
 #[test]
 #[should_panic(expected = "cannot be refunded of 1000 left")]
-fn more_than_was_captured_cannot_be_refunded() {
+fn a_refund_cannot_exceed_the_captured_amount() {
     let double = start();
     double
         .checkout(Checkout::new(1_000, "usd"))
@@ -50,7 +50,7 @@ fn more_than_was_captured_cannot_be_refunded() {
 }
 
 #[test]
-fn a_disputed_charge_stays_disputed_whatever_comes_of_it() {
+fn a_charge_stays_disputed_after_the_dispute() {
     let double = start();
     let paid = double.checkout(Checkout::new(5_000, "usd")).pay();
     assert_eq!(charge(&double, &paid.charge_id())["disputed"], false);
@@ -68,7 +68,7 @@ fn a_disputed_charge_stays_disputed_whatever_comes_of_it() {
 }
 
 #[test]
-fn an_inquiry_takes_no_money() {
+fn an_inquiry_withdraws_no_money() {
     let double = start();
     let paid = double.checkout(Checkout::new(5_000, "usd")).pay();
     let inquiry = paid.dispute(Dispute::new("warning_needs_response"));
