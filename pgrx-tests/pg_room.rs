@@ -10,6 +10,8 @@ mod tests {
     use pgrx::pg_sys::errcodes::PgSqlErrorCode;
     use pgrx::prelude::*;
 
+    use crate::host::admin::AdminCheck;
+    use crate::host::settings::Settings;
     use crate::pg::identity::{as_table_owner, current_role_name, outer_role};
     use crate::pg::{
         Problem, Step, Stop, in_subtransaction, run_on_threads, sql, start_on_threads,
@@ -291,6 +293,33 @@ mod tests {
     fn hear_of_a_change() {
         // SAFETY: on the backend's thread; PostgreSQL only compares it with what it was.
         unsafe { pg_sys::SharedInvalidMessageCounter += 1 };
+    }
+
+    #[pg_test]
+    fn a_check_of_admins_that_was_replaced_since_it_was_looked_up_is_not_called() {
+        run(
+            "create role checks_owner; create role checks_attacker superuser;
+            create schema checks; grant usage on schema checks to public;
+            create function checks.is_admin() returns boolean language sql as 'select true';
+            alter function checks.is_admin() owner to checks_owner;
+            update invoice_sync.settings set rpc_admin_check = 'checks.is_admin'",
+        );
+        let settings = Settings::load().expect("there are some");
+        let check = AdminCheck::find(&settings).expect("it is there");
+        assert!(check.says_yes(&settings));
+
+        run("drop function checks.is_admin();
+            create function checks.is_admin() returns boolean language plpgsql as
+                $$ begin raise 'it ran as %', current_user; end $$;
+            alter function checks.is_admin() owner to checks_attacker");
+        let asked = in_subtransaction(|| Ok(check.says_yes(&settings)));
+
+        let problem = asked.expect_err("it is another one");
+        assert_eq!(problem.sqlstate_text(), "55000", "{problem}");
+        assert_eq!(
+            problem.message(),
+            "function checks.is_admin() is not the one that was looked up"
+        );
     }
 
     #[pg_test]

@@ -53,7 +53,7 @@ impl AdminCheck {
 
     /// Asks it, with the rights of its owner. Fails with 55000 where the name is another function's, or another
     /// owner's, at the moment of the call.
-    fn says_yes(&self, settings: &Settings) -> bool {
+    pub(crate) fn says_yes(&self, settings: &Settings) -> bool {
         let question = format!("select to_jsonb({}())", self.name);
         let answer = while_checked(self.is_as_it_was(settings), || {
             as_table_owner(self.owner.into(), || sql::fetch_one(&question, &[]))

@@ -22,7 +22,7 @@ const TABLES: &str = "
     grant usage on schema app to {owner};
     update invoice_sync.settings set invoices_table = 'app.invoices', payments_table = 'app.payments'";
 
-/// The same tables, of the attacker's, which tell who runs their triggers.
+/// The same tables, of the attacker's, which tell who runs their triggers, indexes and policies (while a statement is planned).
 const OTHERS: &str = "
     grant usage on schema app to public;
     create table app.invoices (like {old}.invoices including all);
@@ -37,7 +37,11 @@ const OTHERS: &str = "
     create trigger tell before insert or update on app.invoices for each row execute function app.tell();
     create trigger tell before insert or update on app.payments for each row execute function app.tell();
     create index on app.invoices (app.told(customer));
-    create index on app.payments (app.told(payment_name))";
+    create index on app.payments (app.told(payment_name));
+    create policy tell on app.invoices using (app.told('x') = 'x');
+    create policy tell on app.payments using (app.told('x') = 'x');
+    alter table app.invoices enable row level security;
+    alter table app.payments enable row level security";
 
 /// A row to read, once they have their names; what the attacker ran does not count.
 const ROW: &str = "

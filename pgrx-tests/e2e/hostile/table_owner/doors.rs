@@ -162,7 +162,7 @@ impl Caller {
         };
         session
             .batch_execute(
-                "prepare callers as select 1; listen callers; set \"callers.own\" = 'as it was'",
+                "do 'begin end'; prepare callers as select 1; listen callers; set \"callers.own\" = 'as it was'",
             )
             .expect("anybody may");
         session
