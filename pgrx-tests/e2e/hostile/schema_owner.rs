@@ -15,6 +15,16 @@ const TABLES: &str = "
     drop table public.payments, public.invoices;
     create table witness (name text);
     grant insert, select on witness to public;
+    create sequence strangers;
+    grant usage on sequence strangers to public;
+    create function note() returns void language plpgsql as $$
+    begin
+        insert into public.witness values (current_user);
+        if current_user <> '{attacker}' then
+            -- Stays, whatever is rolled back.
+            perform pg_catalog.nextval('public.strangers');
+        end if;
+    end $$;
     alter table app.invoices owner to {owner};
     alter table app.payments owner to {owner};
     alter schema app owner to {attacker};
@@ -29,9 +39,9 @@ const OTHERS: &str = "
     create table app.payments (like {old}.payments including all);
     grant all on app.invoices, app.payments to public;
     create function app.tell() returns trigger language plpgsql as $$
-    begin insert into public.witness values (current_user); return new; end $$;
+    begin perform public.note(); return new; end $$;
     create function app.tell_volatile() returns void language plpgsql as $$
-    begin insert into public.witness values (current_user); end $$;
+    begin perform public.note(); end $$;
     create function app.told(what text) returns text immutable language plpgsql as $$
     begin perform app.tell_volatile(); return what; end $$;
     create trigger tell before insert or update on app.invoices for each row execute function app.tell();
@@ -179,6 +189,11 @@ pub(super) fn no_stranger_ran(scene: &mut Scene, place: &str) {
         "select distinct name from witness where name <> '{attacker}'"
     ));
     assert!(strangers.is_empty(), "{place}: ran as {strangers:?}");
+    assert_eq!(
+        scene.shop.text("select is_called from strangers"),
+        Some("false".into()),
+        "{place}: ran as a stranger, and was rolled back"
+    );
     assert_eq!(
         scene
             .shop

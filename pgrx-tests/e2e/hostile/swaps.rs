@@ -228,7 +228,7 @@ const CHECKS: &str = "
     create function checks.is_admin() returns boolean language sql as 'select true';
     alter function checks.is_admin() owner to {owner};
     create function others.is_admin() returns boolean language plpgsql as $$
-    begin insert into public.witness values (current_user); return true; end $$;
+    begin perform public.note(); return true; end $$;
     alter function others.is_admin() owner to {attacker};
     alter schema checks owner to {attacker}; alter schema others owner to {attacker};
     grant usage on schema checks, others to public;

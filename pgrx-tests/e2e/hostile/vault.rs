@@ -170,10 +170,11 @@ fn the_extensions_vault_is_read_as_its_views_owner_whoever_calls() {
 fn a_vault_view_beside_the_extension_is_not_taken_for_its_own() {
     offer_vault();
     let mut shop = Shop::open();
-    shop.execute(
+    shop.execute(&format!(
         "create schema vault; create extension supabase_vault;
-        alter extension supabase_vault drop view vault.decrypted_secrets",
-    );
+        insert into vault.secrets values ('stripe_key', '{KEY}');
+        alter extension supabase_vault drop view vault.decrypted_secrets"
+    ));
     shop.configure("stripe_api_key", "vault:stripe_key");
     let report = shop.sweep();
     assert_eq!(report["error"]["sqlstate"], "42704", "{report:#}");
