@@ -278,8 +278,6 @@ mod tests {
                 2,
                 "before the statement is prepared, whenever it changed"
             );
-            sql::execute("select", &[]);
-            assert_eq!(times(), 2);
             hear_of_a_change();
             while_checked(|| (), || sql::execute("select", &[]));
             assert_eq!(times(), 3, "those around it, too");
@@ -314,11 +312,10 @@ mod tests {
             alter function checks.is_admin() owner to checks_attacker");
         let asked = in_subtransaction(|| Ok(check.says_yes(&settings)));
 
-        let problem = asked.expect_err("it is another one");
-        assert_eq!(problem.sqlstate_text(), "55000", "{problem}");
-        assert_eq!(
-            problem.message(),
-            "function checks.is_admin() is not the one that was looked up"
+        let told = asked.expect_err("it is another one").to_string();
+        assert!(
+            told.ends_with("is not the one that was looked up (SQLSTATE 55000)"),
+            "{told}"
         );
     }
 

@@ -34,7 +34,12 @@ fn every_test_that_the_page_names_exists() {
             Some((module, "")) => tests.iter().any(|(path, _)| path.ends_with(module)),
             Some((module, test)) => tests.iter().any(|(path, text)| {
                 path.ends_with(&format!("::{module}"))
-                    && text.contains(&format!("#[test]\nfn {test}()"))
+                    && [
+                        format!("#[test]\nfn {test}()"),
+                        format!("#[pg_test]\n    fn {test}()"),
+                    ]
+                    .iter()
+                    .any(|declared| text.contains(declared))
             }),
             None => false,
         };
