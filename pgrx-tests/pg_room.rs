@@ -300,6 +300,7 @@ mod tests {
             create schema checks; grant usage on schema checks to public;
             create function checks.is_admin() returns boolean language sql as 'select true';
             alter function checks.is_admin() owner to checks_owner;
+            set local session_replication_role = replica;
             update invoice_sync.settings set rpc_admin_check = 'checks.is_admin'",
         );
         let settings = Settings::load().expect("there are some");

@@ -6,6 +6,7 @@ use std::ffi::CString;
 use pgrx::pg_sys;
 
 use super::portals::Portals;
+use super::temporary::Temporary;
 
 /// Runs `work` with the rights of a table's owner, as PostgreSQL itself runs an owner's
 /// code in maintenance (REFRESH MATERIALIZED VIEW, CREATE INDEX): a security-restricted
@@ -13,7 +14,7 @@ use super::portals::Portals;
 /// not hide rows from it. SET ROLE and the like are forbidden meanwhile, and so is what
 /// would outlive the statement as somebody else: cursors WITH HOLD, prepared statements,
 /// LISTEN, temporary objects, deferred triggers. What was done to settings ends here, and
-/// other cursors that were opened are closed.
+/// other cursors that were opened are closed; temporary objects of any kind are an error.
 ///
 /// The former identity is restored when this returns and when it unwinds.
 pub(crate) fn as_table_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) -> T {
@@ -21,7 +22,8 @@ pub(crate) fn as_table_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) ->
         | pg_sys::SECURITY_RESTRICTED_OPERATION
         | pg_sys::SECURITY_NOFORCE_RLS;
     let former = Identity::now();
-    keeping_settings(|| {
+    let temporary = Temporary::now();
+    let result = keeping_settings(|| {
         let _restored_on_drop = RestoreIdentity(former);
         Identity {
             user: owner,
@@ -32,7 +34,9 @@ pub(crate) fn as_table_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) ->
         let result = work();
         cursors.close_others();
         result
-    })
+    });
+    temporary.refuse_others();
+    result
 }
 
 /// Runs `work` as in a SECURITY DEFINER function of `definer`. For this extension's own code only.

@@ -13,6 +13,7 @@ mod shared;
 pub(crate) mod sql;
 mod stop;
 mod subtransaction;
+mod temporary;
 mod transactions;
 pub(crate) mod triggers;
 mod workers;

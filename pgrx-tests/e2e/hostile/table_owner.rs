@@ -148,6 +148,8 @@ const TRACES: &str = "
             where relnamespace = pg_catalog.pg_my_temp_schema()
         union all select 'temporary function ' || proname from pg_catalog.pg_proc
             where pronamespace = pg_catalog.pg_my_temp_schema()
+        union all select 'temporary type ' || typname from pg_catalog.pg_type
+            where typnamespace = pg_catalog.pg_my_temp_schema() and typrelid = 0
         union all select 'advisory lock' from pg_catalog.pg_locks
             where locktype = 'advisory' and pid = pg_catalog.pg_backend_pid()
         -- Those of the extension are there once its library is loaded, and only a superuser sets them.
@@ -216,7 +218,8 @@ fn try_all(name: &str, doors: &[Door]) -> usize {
                     !scene.attacker_is_superuser(),
                     "{place}: the attacker is superuser"
                 );
-                let is_rolled_back = refused || attack.starts_with("set constraints");
+                let is_rolled_back =
+                    refused || attack.starts_with("set constraints") || attack.contains("pg_temp");
                 assert!(
                     scene.fired() || is_rolled_back || !door.fires(),
                     "{place}: no hook was called"

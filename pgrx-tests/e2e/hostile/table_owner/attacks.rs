@@ -93,7 +93,7 @@ pub const HOOKS: &str = "
 pub const ADVISORY_LOCK: &str = "advisory lock of the session";
 
 /// By name, in PL/pgSQL.
-pub const ATTACKS: [(&str, &str); 48] = [
+pub const ATTACKS: [(&str, &str); 49] = [
     ("the payload itself", "perform hostile.evil();"),
     (
         "cursor",
@@ -163,6 +163,10 @@ pub const ATTACKS: [(&str, &str); 48] = [
     (
         "temporary view that shadows ours",
         "execute 'create temporary view invoices as select hostile.evil() as id';",
+    ),
+    (
+        "temporary domain that shadows a type",
+        "execute 'create domain pg_temp.text as pg_catalog.text check (hostile.evil() = 1)';",
     ),
     (
         "temporary function",
