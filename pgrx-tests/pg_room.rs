@@ -268,7 +268,6 @@ mod tests {
         };
         let times = || compared.load(Ordering::Relaxed);
         while_checked(check, || {
-            assert_eq!(times(), 1, "at once");
             sql::execute("select", &[]);
             assert_eq!(times(), 1, "nothing has changed");
             hear_of_a_change();
@@ -282,9 +281,6 @@ mod tests {
             while_checked(|| (), || sql::execute("select", &[]));
             assert_eq!(times(), 3, "those around it, too");
         });
-        hear_of_a_change();
-        sql::execute("select", &[]);
-        assert_eq!(times(), 3, "it is in use no more");
     }
 
     /// As if another session had changed the catalogs.
@@ -334,7 +330,6 @@ mod tests {
             Spi::get_one("select string_agg(name, ' ') from pg_cursors where name <> ''")
                 .expect("they can be listed");
         assert_eq!(cursors.as_deref(), Some("callers"));
-        run("close callers");
     }
 
     fn oid_of_role(name: &str) -> pg_sys::Oid {

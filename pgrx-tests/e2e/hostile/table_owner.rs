@@ -197,7 +197,9 @@ fn try_all(name: &str, doors: &[Door]) -> usize {
                 scene.arm(&attack.replace("{attacker}", &scene.roles.attacker));
                 let mut session = caller.session(&scene);
                 let place = format!("{what}, {door:?}, {caller:?}");
-                let left = (what == ADVISORY_LOCK).then_some("found advisory lock");
+                let lock = Some("found advisory lock");
+                let in_transaction = lock.filter(|_| what.starts_with("advisory lock"));
+                let left = lock.filter(|_| what == ADVISORY_LOCK);
                 let outside = traces(&mut session);
                 if door.is_in_transactions() {
                     caller.begin(&mut session, &scene.roles);
@@ -205,7 +207,14 @@ fn try_all(name: &str, doors: &[Door]) -> usize {
                 let before = traces(&mut session);
                 let refused = caller.call(&mut session, &calls, &place);
                 if !refused {
-                    must_be_as_before(&mut session, &before, left, &place);
+                    must_be_as_before(
+                        &mut session,
+                        &before,
+                        in_transaction
+                            .filter(|_| door.is_in_transactions())
+                            .or(left),
+                        &place,
+                    );
                 }
                 session
                     .batch_execute(if refused { "rollback" } else { "commit" })
