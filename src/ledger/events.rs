@@ -293,10 +293,18 @@ where e.state = 'pending' and e.attempts > 0
   and e.received_at <= timestamptz 'epoch' + p.as_of * interval '1 microsecond'";
 
 /// The ids among these (`[{"id": …, "as_of": …}]`, microseconds since 1970) of payments
-/// with events that failed before they were asked about.
+/// that were asked about after an event of theirs failed, or could not be read.
 pub(crate) fn stuck(asked: &Value) -> BTreeSet<String> {
-    let rows: Vec<[Option<String>; 1]> =
-        sql::fetch_texts(&format!("select p.id {STUCK}"), &[Some(&asked.to_string())]);
+    let statement = format!(
+        "select p.id {STUCK}
+        union
+        select p.id
+        from jsonb_to_recordset($1::jsonb) p (id text, as_of bigint)
+        join invoice_sync.issue x on x.evidence -> 'ids' ? p.id
+        where x.kind = 'event_failing' and x.state <> 'resolved'
+          and x.first_seen <= timestamptz 'epoch' + p.as_of * interval '1 microsecond'"
+    );
+    let rows: Vec<[Option<String>; 1]> = sql::fetch_texts(&statement, &[Some(&asked.to_string())]);
     rows.into_iter().flatten().flatten().collect()
 }
 
