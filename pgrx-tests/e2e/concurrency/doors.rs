@@ -303,7 +303,7 @@ impl Arena {
     /// round, and by the feed else. Gives the rows before the doors met, and what the
     /// books are to say.
     fn in_flight(&mut self, sale: &Sale, news: News, round: usize) -> (replay::Rows, Vec<String>) {
-        let (is_booked, by_webhook) = (round % 2 == 1, round / 2 % 2 == 0);
+        let (is_booked, by_webhook) = (round % 2 == 1, round % 4 < 2);
         let before = replay::rows(&mut self.shop);
         if is_booked {
             self.shop.sync(&sale.invoice);
