@@ -263,7 +263,12 @@ impl Arena {
             }
             Scene::InFlight(news) => self.in_flight(&sale, news, round),
         };
-        assert_eq!(self.books(), wanted, "{how}");
+        let found = self.books();
+        assert!(
+            found == wanted,
+            "{how}: {found:#?}, and not {wanted:#?}\n{}",
+            replay::told(&mut self.shop).join("\n")
+        );
         if !self.pair.contains(&Door::Handler) {
             replay::assert_explains(&mut self.shop, before, &how);
         }
