@@ -93,10 +93,13 @@ impl Memory {
     }
 
     /// Whether an answer is older than what is known of its payment: it must not undo
-    /// what came since.
+    /// what came since. One that was on its way at the same time may be older, though it was
+    /// asked for later: it takes back nothing.
     pub(crate) fn outdates(&self, payment: &StripePayment) -> bool {
-        self.of(&payment.ids)
-            .is_some_and(|known| known.as_of > payment.as_of)
+        self.of(&payment.ids).is_some_and(|known| {
+            known.as_of > payment.as_of
+                || known.seen_at > payment.as_of && known.is_taken_back_by(payment)
+        })
     }
 
     /// Keeps what came last of one payment.
@@ -143,9 +146,19 @@ impl OtherInvoices {
 pub(crate) struct Remembered {
     /// When the answer was asked for, microseconds since 1970.
     pub(crate) as_of: i64,
+    /// When it was acted on: it may tell of all that happened before that.
+    pub(crate) seen_at: i64,
     /// Stripe's smallest unit.
     pub(crate) received: i64,
     /// Stripe's smallest unit.
     pub(crate) refunded: i64,
     pub(crate) dispute: Option<Dispute>,
+}
+
+impl Remembered {
+    /// Whether an answer says that less went back.
+    fn is_taken_back_by(&self, payment: &StripePayment) -> bool {
+        payment.tells_returns
+            && (payment.refunded < self.refunded || payment.dispute < self.dispute)
+    }
 }
