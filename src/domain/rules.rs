@@ -92,9 +92,12 @@ impl Memory {
     }
 
     /// Returns whether an answer is older than what is known about its payment. Such an answer must not be used.
+    /// One that was on its way at the same time may be older although it was asked for later: it takes back nothing.
     pub(crate) fn outdates(&self, payment: &StripePayment) -> bool {
-        self.of(&payment.ids)
-            .is_some_and(|known| known.as_of > payment.as_of)
+        self.of(&payment.ids).is_some_and(|known| {
+            known.as_of > payment.as_of
+                || known.seen_at > payment.as_of && known.is_taken_back_by(payment)
+        })
     }
 
     /// Stores an entry unless a newer one is known.
@@ -141,9 +144,19 @@ impl OtherInvoices {
 pub(crate) struct Remembered {
     /// When the answer was requested, in microseconds since 1970.
     pub(crate) as_of: i64,
+    /// When it was acted on, in microseconds since 1970: it may say all that happened before that.
+    pub(crate) seen_at: i64,
     /// In Stripe's smallest unit.
     pub(crate) received: i64,
     /// In Stripe's smallest unit.
     pub(crate) refunded: i64,
     pub(crate) dispute: Option<Dispute>,
+}
+
+impl Remembered {
+    /// Whether an answer says that less went back.
+    fn is_taken_back_by(&self, payment: &StripePayment) -> bool {
+        payment.tells_returns
+            && (payment.refunded < self.refunded || payment.dispute < self.dispute)
+    }
 }

@@ -49,7 +49,7 @@ pub(super) fn booked_in(mapping: &Mapping, range: &Range, last: Option<&str>) ->
             };
             let bound = |key: &str| {
                 let key = pgrx::spi::quote_literal(key);
-                format!("{key}::{}", invoices.id.type_name)
+                format!("{key}::{}", of.type_name)
             };
             let from = after.map_or_else(String::new, |after| {
                 format!("p.{} > {} and", of.quoted, bound(after))

@@ -26,6 +26,7 @@ struct Row {
     refunded: i64,
     dispute: Option<String>,
     as_of: i64,
+    seen_at: i64,
 }
 
 impl Row {
@@ -37,6 +38,7 @@ impl Row {
     fn remembered(&self) -> Remembered {
         Remembered {
             as_of: self.as_of,
+            seen_at: self.seen_at,
             received: self.received,
             refunded: self.refunded,
             dispute: self.dispute.as_deref().map(Dispute::from_status),
@@ -63,7 +65,9 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
             'charge_id', m.charge_id, 'received', m.received, 'refunded', m.refunded,
             'dispute', m.dispute,
             'as_of', case when m.as_of <= clock_timestamp()
-                          then (extract(epoch from m.as_of) * 1000000)::bigint else 0 end)
+                          then (extract(epoch from m.as_of) * 1000000)::bigint else 0 end,
+            'seen_at', case when m.seen_at <= clock_timestamp()
+                            then (extract(epoch from m.seen_at) * 1000000)::bigint else 0 end)
         from invoice_sync.stripe_payment m
         where m.invoice_id = any ($1::text[]) or m.id = any ($2::text[])
            or m.session_id = any ($2::text[]) or m.charge_id = any ($2::text[])",

@@ -21,6 +21,19 @@ pub fn rows(shop: &mut Shop) -> Rows {
         .collect()
 }
 
+/// What the ledger and the inbox tell, for people.
+pub fn told(shop: &mut Shop) -> Vec<String> {
+    let told = shop.texts(
+        "select format('%s %s: %s %s %s -> %s by %s', c.id, r.kind, c.action, c.table_name, c.before, c.after,
+                       c.evidence)
+        from invoice_sync.change c join invoice_sync.run r on r.id = c.run_id
+        union all
+        (select format('%s %s: %s', e.type, e.state, e.result)
+         from invoice_sync.event e order by e.received_at desc limit 8)",
+    );
+    told.into_iter().flatten().collect()
+}
+
 /// Replays the ledger from `before` on.
 pub fn assert_explains(shop: &mut Shop, before: Rows, how: &str) {
     let changes =

@@ -160,6 +160,7 @@ impl Draft {
         let ids = &receipt.payment.ids;
         let remembered = Remembered {
             as_of: receipt.payment.as_of,
+            seen_at: receipt.payment.as_of,
             received: receipt.received.minor,
             refunded: receipt.refunded.minor,
             dispute: receipt.dispute.clone(),

@@ -294,6 +294,7 @@ impl World {
     pub(super) fn remembering(mut self, id: &str, received: i64, refunded: i64) -> Self {
         let known = Remembered {
             as_of: 0,
+            seen_at: 0,
             received,
             refunded,
             dispute: None,
@@ -305,6 +306,7 @@ impl World {
     pub(super) fn remembering_dispute(mut self, id: &str, status: &str) -> Self {
         let known = Remembered {
             as_of: 0,
+            seen_at: 0,
             received: 100_00,
             refunded: 0,
             dispute: Some(Dispute::from_status(status)),

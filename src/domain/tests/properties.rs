@@ -146,6 +146,7 @@ fn memories() -> impl Strategy<Value = Memory> {
             };
             let known = Remembered {
                 as_of: 0,
+                seen_at: 0,
                 received: received.max(0),
                 refunded: refunded.max(0),
                 dispute,

@@ -12,6 +12,7 @@ use crate::domain::payment::PaymentStatus::{
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::PaymentUpdate;
 use crate::domain::recheck::Recheck;
+use crate::domain::rules::{Memory, Remembered};
 
 const DAYS: Recheck = Recheck::After(6 * 60 * 60);
 
@@ -440,4 +441,41 @@ fn refunds_booked_as_rows_count_once() {
                 .with_row(reversal(100_00, "Paid", &["pi_1"])),
         ),
     ]);
+}
+
+#[test]
+fn an_answer_that_was_on_its_way_at_the_same_time_takes_nothing_back() {
+    // Asked for at 10, acted on at 30.
+    let known = |refunded| {
+        let mut memory = Memory::default();
+        memory.0.insert(
+            "pi_1".into(),
+            Remembered {
+                as_of: 10,
+                seen_at: 30,
+                received: 100_00,
+                refunded,
+                dispute: None,
+            },
+        );
+        memory
+    };
+    let answer = |as_of, refunded| {
+        let mut answer = received(&["pi_1"], 100_00).with_refund(refunded);
+        answer.as_of = as_of;
+        answer
+    };
+    for (as_of, before, says, is_outdated) in [
+        (20, 100_00, 0, true),
+        (20, 100_00, 100_00, false),
+        (20, 0, 100_00, false),
+        (30, 100_00, 0, false),
+        (9, 100_00, 100_00, true),
+    ] {
+        assert_eq!(
+            known(before).outdates(&answer(as_of, says)),
+            is_outdated,
+            "asked at {as_of}: {says} after {before}"
+        );
+    }
 }
