@@ -14,6 +14,7 @@ mod hostile;
 mod install;
 mod issues;
 mod limits;
+mod lives;
 mod lone_intents;
 mod money_cases;
 mod monitoring;

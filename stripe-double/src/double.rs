@@ -162,6 +162,11 @@ impl Double {
         self.with(|store| store.clock.advance(seconds));
     }
 
+    /// Lets time pass without the clock: everything that has happened is so many seconds older.
+    pub fn age(&self, seconds: i64) {
+        self.with(|store| store.age(seconds));
+    }
+
     /// Waited before each answer from now on.
     pub fn set_latency(&self, latency: Duration) {
         lock(&self.shared.limits).latency = latency;

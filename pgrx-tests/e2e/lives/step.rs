@@ -1,0 +1,154 @@
+//! The steps of a life, as data: what a purchase, an invoice or a run is, a step says by numbers
+//! that mean the same in whatever part of the life is played.
+
+/// Which of the shop's invoices.
+pub type Bill = usize;
+
+/// Which of the shop's purchases: the number of the step that made it.
+pub type Sale = usize;
+
+/// One thing that happens. Amounts in cents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A checkout session is opened.
+    Checkout {
+        sale: Sale,
+        bill: Bill,
+        amount: i64,
+        gratuity: i64,
+        names: Names,
+        stored: bool,
+        /// The application makes a payment row that waits for it.
+        pending: bool,
+    },
+    /// A payment intent is made without a session, and paid.
+    Intent {
+        sale: Sale,
+        bill: Bill,
+        amount: i64,
+        gratuity: i64,
+        named: bool,
+        stored: bool,
+    },
+    Pay(Sale),
+    Expire(Sale),
+    Refund {
+        sale: Sale,
+        /// Nothing: all that is left.
+        amount: Option<i64>,
+        pending: bool,
+    },
+    /// The refund that was made last comes to this status.
+    RefundBecomes(Sale, &'static str),
+    Dispute(Sale),
+    /// The dispute that was opened last comes to this status.
+    DisputeBecomes(Sale, &'static str),
+
+    /// The application's own webhook handler books the payment.
+    Handler {
+        sale: Sale,
+        /// It looks first whether the payment is booked.
+        careful: bool,
+    },
+    MarkPaid(Bill),
+    Cash {
+        bill: Bill,
+        amount: i64,
+        /// The invoice's amounts follow.
+        told: bool,
+    },
+    Cancel(Bill),
+    Delete(Bill),
+    Total {
+        bill: Bill,
+        amount: i64,
+    },
+    /// An invoice stores the ids of a purchase, whosever that is.
+    Store {
+        bill: Bill,
+        sale: Sale,
+    },
+
+    /// So many webhooks that wait come.
+    Deliver {
+        count: usize,
+        order: Order,
+        twice: bool,
+    },
+    /// So many webhooks that wait never come.
+    Lose(usize),
+    /// One that came already comes again.
+    Again(usize),
+    /// Whether a webhook asks Stripe.
+    Fetching(bool),
+
+    Door(Door),
+    /// Two doors at the same moment.
+    Together(Door, Door),
+    /// A door's answers from Stripe are held back while something else happens.
+    Held {
+        door: Door,
+        meanwhile: Vec<Step>,
+    },
+    /// Doors while the application has an invoice locked.
+    Locked {
+        bill: Bill,
+        doors: Vec<Door>,
+    },
+    /// A door whose session is terminated while Stripe's answers are held back.
+    Killed(Door),
+    /// What a run changed is put back; how many runs back, of those that changed something.
+    Undo(usize),
+    /// A person decides about an open issue: which one, and which of its actions.
+    Resolve {
+        issue: usize,
+        action: usize,
+    },
+    Acknowledge(usize),
+
+    /// Stripe is in trouble for so many requests.
+    Trouble(Trouble, u64),
+    /// So many seconds go by.
+    Time(i64),
+    /// All is well, all has come, and nothing is left to do.
+    Rest,
+}
+
+/// Where metadata names the invoice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    Session,
+    Intent,
+    Both,
+    Nowhere,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    AsTheyHappened,
+    Backwards,
+    Shuffled(u64),
+}
+
+/// A way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    RunSweep,
+    Sweep,
+    DrySweep,
+    Button(Bill),
+    DryButton(Bill),
+    Backfill,
+    /// The webhook that waits longest, or so many after it.
+    Webhook(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    Error500,
+    RateLimited,
+    Reset,
+    Truncated,
+    Slow,
+    Outage,
+}
