@@ -121,11 +121,17 @@ impl Double {
     /// All events of all modes and accounts, oldest first, seen yet in the list or not: what Stripe would
     /// post to a webhook.
     pub fn events(&self) -> Vec<Value> {
+        self.events_after(0)
+    }
+
+    /// The same without so many, the oldest.
+    pub fn events_after(&self, known: usize) -> Vec<Value> {
         self.with(|store| {
             let ids = store
                 .places(Kind::Event)
                 .into_iter()
-                .flat_map(|places| places.values());
+                .flat_map(|places| places.values())
+                .skip(known);
             let events = ids.filter_map(|id| store.get(id));
             events.map(|event| Value::Object(event.render())).collect()
         })

@@ -166,7 +166,7 @@ impl World<'_> {
                     let start = &start;
                     scope.spawn(move || {
                         start.wait();
-                        call.make(&mut session)
+                        (call.make(&mut session), session)
                     })
                 })
                 .collect();
@@ -175,7 +175,8 @@ impl World<'_> {
                 .map(|call| call.join().expect("no panic"))
                 .collect()
         });
-        for (call, outcome) in calls.iter().zip(outcomes) {
+        for (call, (outcome, session)) in calls.iter().zip(outcomes) {
+            self.spare.push(session);
             self.accept(call, outcome)?;
         }
         self.played += 1;
@@ -196,7 +197,6 @@ impl World<'_> {
         };
         self.hold_answers();
         let mut session = self.session();
-        let stripe = self.stripe.url();
         let (outcome, happened) = std::thread::scope(|scope| {
             let running = scope.spawn(|| call.make(&mut session));
             wait_until("an answer is held, or none was asked for", || {
@@ -210,7 +210,7 @@ impl World<'_> {
             self.stripe.release_held();
             (running.join().expect("no panic"), happened)
         });
-        drop(stripe);
+        self.spare.push(session);
         happened?;
         self.played += 1;
         self.accept(&call, outcome)
@@ -234,7 +234,9 @@ impl World<'_> {
         self.execute("reset lock_timeout");
         application
             .batch_execute("rollback")
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.to_string())?;
+        self.spare.push(application);
+        Ok(())
     }
 
     fn kill(&mut self, door: Door) -> Result<(), String> {

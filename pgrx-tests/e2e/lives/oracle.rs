@@ -326,7 +326,9 @@ impl World<'_> {
                 continue;
             };
             let (received, refunded) = self.received(purchase);
-            counted.insert(purchase.handle.clone(), row.amount.min(received - refunded));
+            // A refund takes from what pays the invoice first, from the gratuity last.
+            let left = received.min(row.amount) - refunded;
+            counted.insert(purchase.handle.clone(), left.max(0));
         }
         let counted: i64 = counted.values().sum();
         let mut wrong = Vec::new();

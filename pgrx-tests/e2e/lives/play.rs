@@ -100,8 +100,7 @@ impl World<'_> {
 
     /// Notes what Stripe has to tell since.
     pub fn hear(&mut self) {
-        let mut events = self.stripe.events();
-        let new = events.split_off(self.events_seen);
+        let new = self.stripe.events_after(self.events_seen);
         self.events_seen += new.len();
         let told = new.into_iter().filter(|event| {
             let kind = event["type"].as_str().unwrap_or_default();

@@ -60,7 +60,7 @@ impl World<'_> {
         let mut before = Vec::new();
         for _ in 0..PATIENCE {
             self.make_due();
-            self.sweep()?;
+            self.sweep_until_nothing_is_due()?;
             let after = self.state();
             if after == before {
                 return Ok(());
@@ -76,18 +76,35 @@ impl World<'_> {
         ))
     }
 
-    /// The host's rows, the issues that were ever opened, and the mails.
+    /// Of two answers that were asked for at the same moment, the one that comes second may
+    /// be the older one, and is asked for again by the next sweep.
+    fn sweep_until_nothing_is_due(&mut self) -> Result<(), String> {
+        for _ in 0..PATIENCE {
+            self.sweep()?;
+            if self.due().is_empty() {
+                return Ok(());
+            }
+        }
+        Err(format!(
+            "after {PATIENCE} sweeps Stripe is still asked about; {:?}",
+            self.due()
+        ))
+    }
+
+    /// The host's rows, the issues that were ever opened, and the mails. What would be
+    /// written if an undone repair were made again is said by each pass as far as it looked.
     fn state(&mut self) -> State {
         self.texts(
             "select 'invoice ' || t from invoices t union all select 'payment ' || t from payments t
             union all
             select format('issue %s %s of %s about %s is %s: %s', id, kind, coalesce(invoice_number, '-'),
-                          coalesce(object, '-'), state, invoice_sync.facts_that_matter(evidence))
+                          coalesce(object, '-'), state, invoice_sync.facts_that_matter(evidence)
+                              - case kind when 'repair_undone' then '{wanted,came_since}' else '{}' end::text[])
             from invoice_sync.issue
             union all
             select format('mail %s %s', id, subject) from invoice_sync.alert
             union all
-            select format('event %s %s %s', type, intent_id, state) from invoice_sync.event where state = 'pending'
+            select format('event %s %s %s: %s', type, intent_id, state, result) from invoice_sync.event where state = 'pending'
             order by 1",
         )
     }
@@ -134,18 +151,19 @@ impl World<'_> {
     /// A sweep with nothing new asks one question; and no door changes anything.
     fn judge_quiet(&mut self) -> Result<(), String> {
         let wanted = self.state();
+        let due = self.due();
         self.stripe.reset_requests();
         self.sweep()?;
-        let asked = self.stripe.counts_by_path();
-        let asked: Vec<String> = asked
+        let asked = self.stripe.requests();
+        let asked: Vec<&str> = asked
             .iter()
-            .filter(|(path, _)| !path.ends_with("/emails"))
-            .map(|(path, times)| format!("{path} {times}"))
+            .map(|request| &*request.path)
+            .filter(|path: &&str| !path.ends_with("/emails"))
             .collect();
-        if asked != ["GET /v1/events 1"] {
-            return Err(format!("a quiet sweep asked {asked:?}"));
+        if asked != ["/v1/events"] {
+            return Err(format!("a quiet sweep asked; {asked:?}; due: {due:?}"));
         }
-        self.expect_unchanged(&wanted, "a quiet sweep")?;
+        self.expect_no_change(&wanted, "a quiet sweep")?;
         for bill in 0..self.bills.len() {
             if self.bills[bill].deleted {
                 continue;
@@ -154,27 +172,39 @@ impl World<'_> {
             self.db
                 .query_one(&format!("select invoice_sync.sync_invoice('{id}')"), &[])
                 .map_err(|error| format!("the button: {}", tell(&error)))?;
-            self.expect_unchanged(&wanted, &format!("the button of invoice {bill}"))?;
+            self.expect_no_change(&wanted, &format!("the button of invoice {bill}"))?;
         }
         self.db
             .batch_execute("call invoice_sync.backfill(now() - interval '20 days')")
             .map_err(|error| format!("backfill: {}", tell(&error)))?;
-        self.expect_unchanged(&wanted, "a backfill")?;
+        // What it does not finish at once is in line for the next sweep.
+        let is_event = |line: &String| line.starts_with("event ");
+        let mut found = self.state();
+        found.retain(|line| !is_event(line));
+        expect_unchanged(&wanted, &found, "a backfill")?;
         self.make_due();
         self.sweep()?;
-        self.expect_unchanged(&wanted, "a sweep after the backfill")
+        self.expect_no_change(&wanted, "a sweep after the backfill")
     }
 
-    fn expect_unchanged(&mut self, wanted: &State, by: &str) -> Result<(), String> {
-        let found = self.state();
-        if found == *wanted {
-            return Ok(());
-        }
-        Err(format!(
-            "nothing was left to do, and {by} changed something: {}",
-            difference(wanted, &found)
-        ))
+    /// The invoices that the next sweep asks Stripe about.
+    fn due(&mut self) -> Vec<String> {
+        self.texts("select invoice_id from invoice_sync.invoice_check where next_check_at <= now()")
     }
+
+    fn expect_no_change(&mut self, wanted: &State, by: &str) -> Result<(), String> {
+        expect_unchanged(wanted, &self.state(), by)
+    }
+}
+
+fn expect_unchanged(wanted: &State, found: &State, by: &str) -> Result<(), String> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(format!(
+        "nothing was left to do, and {by} changed something: {}",
+        difference(wanted, found)
+    ))
 }
 
 fn difference(before: &State, after: &State) -> String {

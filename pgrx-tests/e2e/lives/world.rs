@@ -109,6 +109,8 @@ pub struct World<'a> {
     pub host: &'a Host,
     pub stripe: Double,
     pub db: Client,
+    /// Sessions that nobody uses at the moment.
+    pub spare: Vec<Client>,
     pub database: String,
     pub bills: Vec<Known>,
     pub sales: BTreeMap<Sale, Purchase>,
@@ -179,6 +181,7 @@ impl<'a> World<'a> {
             host,
             stripe,
             db,
+            spare: Vec::new(),
             database,
             bills,
             sales: BTreeMap::new(),
@@ -194,9 +197,10 @@ impl<'a> World<'a> {
         world
     }
 
-    /// Another session in the shop's database.
-    pub fn session(&self) -> Client {
-        self.ground.server.connect(&self.database, "postgres")
+    /// Another session in the shop's database. Who has done with it gives it back.
+    pub fn session(&mut self) -> Client {
+        let connect = || self.ground.server.connect(&self.database, "postgres");
+        self.spare.pop().unwrap_or_else(connect)
     }
 
     /// An amount as the tables have it, in SQL.
