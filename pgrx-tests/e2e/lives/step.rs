@@ -152,3 +152,61 @@ pub enum Trouble {
     Slow,
     Outage,
 }
+
+impl Step {
+    /// The purchase that begins with it.
+    pub fn begins(&self) -> Option<Sale> {
+        match self {
+            Self::Checkout { sale, .. } | Self::Intent { sale, .. } => Some(*sale),
+            _ => None,
+        }
+    }
+
+    /// The invoices that it is about.
+    pub fn bills(&self) -> Vec<Bill> {
+        match self {
+            Self::Checkout { bill, .. }
+            | Self::Intent { bill, .. }
+            | Self::MarkPaid(bill)
+            | Self::Cash { bill, .. }
+            | Self::Cancel(bill)
+            | Self::Delete(bill)
+            | Self::Total { bill, .. }
+            | Self::Store { bill, .. }
+            | Self::Locked { bill, .. } => vec![*bill],
+            Self::Door(door) | Self::Killed(door) => door.bill().into_iter().collect(),
+            Self::Together(one, other) => {
+                [one.bill(), other.bill()].into_iter().flatten().collect()
+            }
+            Self::Held { door, .. } => door.bill().into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The purchases that it is about.
+    pub fn sales(&self) -> Vec<Sale> {
+        match self {
+            Self::Checkout { sale, .. }
+            | Self::Intent { sale, .. }
+            | Self::Pay(sale)
+            | Self::Expire(sale)
+            | Self::Refund { sale, .. }
+            | Self::RefundBecomes(sale, _)
+            | Self::Dispute(sale)
+            | Self::DisputeBecomes(sale, _)
+            | Self::Handler { sale, .. }
+            | Self::Store { sale, .. } => vec![*sale],
+            Self::Held { meanwhile, .. } => meanwhile.iter().flat_map(Self::sales).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Door {
+    fn bill(self) -> Option<Bill> {
+        match self {
+            Self::Button(bill) | Self::DryButton(bill) => Some(bill),
+            _ => None,
+        }
+    }
+}
