@@ -44,8 +44,9 @@ build: ## builds all, and puts the extension into the private PostgreSQL
 	@.ci/step "building the extension (first time: 1 to 4 minutes)" .ci/stage
 
 .PHONY: lint
-lint: ## checks the form of Rust, shell and SQL
+lint: ## checks the form of Rust, shell and SQL, and who imports whom
 	@.ci/step "checking Rust (first time: 1 to 2 minutes)" .ci/lint rust
+	@.ci/step "checking who imports whom" .ci/lint imports
 	@.ci/step "checking shell scripts" .ci/lint shell
 	@.ci/step "checking SQL" .ci/lint sql
 

@@ -1,6 +1,5 @@
-//! One exchange over HTTP with a service that is trusted with a secret: what the
-//! clients of Stripe and Resend have in common. Knows no PostgreSQL, so it may
-//! run on threads of its own.
+//! One HTTP exchange with a service that gets a secret, for the clients of Stripe and Resend. Knows no
+//! PostgreSQL, so it may run on threads.
 
 use std::time::Duration;
 

@@ -3,15 +3,18 @@
 
 mod alert;
 mod api;
+mod apply;
 mod domain;
 mod host;
 mod http;
 mod ledger;
 mod operate;
 mod pg;
+mod run;
+mod select;
 mod settings;
 mod stripe;
-mod sweep;
+mod stripe_access;
 
 ::pgrx::pg_module_magic!(name, version);
 

@@ -1,4 +1,4 @@
-//! The settings (GUCs). All are superuser-only, to read and to set.
+//! The settings (GUCs). Only superusers read and set them.
 //!
 //! The accessors are for the backend's own thread; what threads need is copied
 //! out before they start.
@@ -8,7 +8,6 @@ mod reference;
 mod secret;
 mod text;
 
-use std::ffi::CString;
 use std::time::Duration;
 
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
@@ -146,9 +145,4 @@ pub(crate) fn requests_per_second(livemode: Option<bool>) -> u32 {
         _ if livemode == Some(true) => LIVE_REQUESTS_PER_SECOND,
         _ => TEST_REQUESTS_PER_SECOND,
     }
-}
-
-/// A text setting's static, with its default.
-const fn text_variable(default: Option<&'static std::ffi::CStr>) -> GucSetting<Option<CString>> {
-    GucSetting::<Option<CString>>::new(default)
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use stripe_double::{Action, Checkout, Dispute, Double, Fault, Intent, Purchase, Refund};
 
 use super::super::client::Connection;
-use super::super::desk::Question;
-use super::super::gather::{Gathered, Gathering, Planned};
+use super::super::fetch::{Fetched, Fetching, Planned};
+use super::super::lookups::Question;
 use super::super::objects::Reading;
 use super::super::retrieve::retrieve;
 use super::{AMPLE, client, connection, double};
@@ -27,18 +27,18 @@ fn question(about: usize, ids: &[String]) -> Question {
     }
 }
 
-fn start(double: &Double, questions: Vec<Question>) -> Gathering {
+fn start(double: &Double, questions: Vec<Question>) -> Fetching {
     let deadline = Instant::now() + AMPLE;
-    Gathering::start(questions, connection(double), Reading::default(), deadline)
+    Fetching::start(questions, connection(double), Reading::default(), deadline)
         .expect("threads start")
 }
 
-fn gather(double: &Double, questions: Vec<Question>) -> Gathered {
+fn fetch(double: &Double, questions: Vec<Question>) -> Fetched {
     double.reset_requests();
-    let gathered = start(double, questions).collect(Running::next_without_server);
+    let fetched = start(double, questions).collect(Running::next_without_server);
     let asked = u64::try_from(double.requests().len()).expect("few");
-    assert_eq!(gathered.cost.requests, asked, "each is counted");
-    gathered
+    assert_eq!(fetched.cost.requests, asked, "each is counted");
+    fetched
 }
 
 /// Sales of every fate, a minute apart.
@@ -67,12 +67,12 @@ fn by_session(sold: &[Purchase]) -> Vec<Question> {
         .collect()
 }
 
-fn planned(gathered: &Gathered) -> (u64, u64, u64) {
+fn planned(fetched: &Fetched) -> (u64, u64, u64) {
     let Planned {
         list_pages,
         from_lists,
         singles,
-    } = gathered.cost.planned;
+    } = fetched.cost.planned;
     (list_pages, from_lists, singles)
 }
 
@@ -96,10 +96,10 @@ fn a_page_answers_as_a_retrieval_would() {
     let double = double();
     let sold = sales(&double, 60);
     sold[4].refund(Refund::of(700));
-    let gathered = gather(&double, by_session(&sold));
+    let fetched = fetch(&double, by_session(&sold));
 
-    assert_eq!(planned(&gathered), (1, 60, 0));
-    for (finding, sale) in gathered.findings.iter().zip(&sold) {
+    assert_eq!(planned(&fetched), (1, 60, 0));
+    for (finding, sale) in fetched.findings.iter().zip(&sold) {
         let evidence = finding.evidence.as_ref().expect("it is answered");
         let [Evidence::Payment(payment)] = evidence.as_slice() else {
             panic!("expected one payment, not {evidence:?}");
@@ -122,10 +122,10 @@ fn a_thousand_of_which_300_are_paid_cost_ten_requests() {
         })
         .collect();
 
-    let gathered = gather(&double, by_session(&sold));
+    let fetched = fetch(&double, by_session(&sold));
 
-    assert_eq!(planned(&gathered), (10, 1_000, 0));
-    let paid = gathered.findings.iter().filter(|finding| {
+    assert_eq!(planned(&fetched), (10, 1_000, 0));
+    let paid = fetched.findings.iter().filter(|finding| {
         matches!(finding.evidence.as_deref(), Ok([Evidence::Payment(payment)])
             if matches!(payment.state, PaymentState::Received(_)))
     });
@@ -142,9 +142,9 @@ fn sessions_of_known_age_are_found_where_they_are() {
         question.created = Some(BEGUN + 60 * n);
     }
 
-    let gathered = gather(&double, questions);
+    let fetched = fetch(&double, questions);
 
-    assert_eq!(planned(&gathered), (1, 30, 0));
+    assert_eq!(planned(&fetched), (1, 30, 0));
     let seen = double.requests().remove(0);
     let newest = (BEGUN + 60 * 229).to_string();
     assert_eq!(seen.param("created[lte]"), Some(newest));
@@ -171,11 +171,11 @@ fn a_session_answers_for_its_intent_and_other_intents_have_a_list_of_their_own()
             question(n, &ids)
         });
 
-    let gathered = gather(&double, questions.collect());
+    let fetched = fetch(&double, questions.collect());
 
     // The third page proves that no intent of the second came by a session.
-    assert_eq!(planned(&gathered), (3, 30, 0));
-    for (n, finding) in gathered.findings.iter().enumerate() {
+    assert_eq!(planned(&fetched), (3, 30, 0));
+    for (n, finding) in fetched.findings.iter().enumerate() {
         let expected = if n < 10 { 1 } else { 2 };
         assert_eq!(finding.evidence.as_ref().map(Vec::len), Ok(expected));
     }
@@ -188,10 +188,10 @@ fn a_dispute_is_asked_for_as_after_a_retrieval() {
     let sold: Vec<Purchase> = (0..20).map(pay).collect();
     sold[7].dispute(Dispute::new("needs_response"));
 
-    let gathered = gather(&double, by_session(&sold));
+    let fetched = fetch(&double, by_session(&sold));
 
-    assert_eq!(gathered.cost.requests, 2);
-    let evidence = gathered.findings[7]
+    assert_eq!(fetched.cost.requests, 2);
+    let evidence = fetched.findings[7]
         .evidence
         .clone()
         .expect("it is answered");
@@ -213,13 +213,10 @@ fn what_is_on_no_page_is_asked_for_by_itself() {
     let odd = ["cs_test_gone", "pi_gone", elsewhere.as_str(), "no id"];
     questions.extend((20..).zip(odd).map(|(n, id)| question(n, &[id.to_owned()])));
 
-    let gathered = gather(&double, questions);
+    let fetched = fetch(&double, questions);
 
-    assert_eq!(
-        gathered.cost.requests, 3,
-        "a page, and two that are missing"
-    );
-    let found: Vec<&Evidence> = gathered.findings[20..]
+    assert_eq!(fetched.cost.requests, 3, "a page, and two that are missing");
+    let found: Vec<&Evidence> = fetched.findings[20..]
         .iter()
         .flat_map(|finding| finding.evidence.as_ref().expect("it is answered"))
         .collect();
@@ -244,10 +241,10 @@ fn an_object_that_is_not_understood_spoils_no_other() {
     double.remove_field(&sold[3].session_id(), "payment_status");
     double.remove_field(&sold[8].session_id(), "created");
 
-    let gathered = gather(&double, by_session(&sold));
+    let fetched = fetch(&double, by_session(&sold));
 
-    assert_eq!(planned(&gathered), (1, 18, 2));
-    for (n, finding) in gathered.findings.iter().enumerate() {
+    assert_eq!(planned(&fetched), (1, 18, 2));
+    for (n, finding) in fetched.findings.iter().enumerate() {
         assert_eq!(
             finding.evidence.is_ok(),
             n != 3 && n != 8,
@@ -267,11 +264,11 @@ fn without_lists_everything_is_asked_for_by_itself() {
         let sold = sales(&double, 210);
         double.fault(Fault::new(action.clone()).on_path("/v1/checkout/sessions"));
 
-        let gathered = gather(&double, by_session(&sold));
+        let fetched = fetch(&double, by_session(&sold));
 
-        assert_eq!(planned(&gathered), (1, 0, 210), "{action:?}");
+        assert_eq!(planned(&fetched), (1, 0, 210), "{action:?}");
         assert!(
-            gathered
+            fetched
                 .findings
                 .iter()
                 .all(|finding| finding.evidence.is_ok())
@@ -286,17 +283,17 @@ fn one_object_answers_all_who_ask_for_it() {
     let mut questions = by_session(&sold);
     questions.push(question(15, &[sold[2].session_id(), sold[4].session_id()]));
 
-    let gathered = gather(&double, questions);
+    let fetched = fetch(&double, questions);
 
-    assert_eq!(planned(&gathered), (1, 15, 0));
-    let both = gathered.findings[15]
+    assert_eq!(planned(&fetched), (1, 15, 0));
+    let both = fetched.findings[15]
         .evidence
         .as_ref()
         .expect("it is answered");
     assert_eq!(both.len(), 2);
     assert_eq!(
         both[..1],
-        gathered.findings[2].evidence.as_ref().unwrap()[..]
+        fetched.findings[2].evidence.as_ref().unwrap()[..]
     );
 }
 
@@ -325,7 +322,7 @@ fn a_gathering_is_never_far_ahead_of_who_takes_its_findings_and_ends_when_droppe
         ..connection(&double)
     };
     let deadline = Instant::now() + AMPLE;
-    let mut gathering = Gathering::start(
+    let mut gathering = Fetching::start(
         by_session(&first),
         one_at_a_time,
         Reading::default(),

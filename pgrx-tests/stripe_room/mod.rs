@@ -5,7 +5,7 @@ mod charges;
 mod client;
 mod client_answers;
 mod events;
-mod gather;
+mod fetch;
 mod http_date;
 mod limiter;
 mod lists;

@@ -1,4 +1,4 @@
-//! One issue that is told of, and its words.
+//! One issue in an alert, and its text.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,12 +21,12 @@ const AMOUNTS: [(&str, &str); 9] = [
     ("refunded", "Refunded"),
 ];
 
-/// Why an issue is told of.
+/// Why an issue is in an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Occasion {
     New,
-    /// It is worse than what was told, or about other sums.
+    /// It is worse than in the last alert, or about other sums.
     Changed,
     Reminder,
     Resolved,
@@ -41,7 +41,7 @@ pub(super) enum Severity {
     Notice,
 }
 
-/// One issue that is told of.
+/// One issue in an alert.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Entry {
     pub(super) issue: i64,

@@ -1,4 +1,4 @@
-//! HTML of which every piece is either written here, in the program, or escaped.
+//! HTML built from literals of the program and escaped text, and from nothing else.
 
 /// A piece of HTML. Markup can only be what stands in the program's own text
 /// (`&'static str`); whatever comes from outside goes in through [`Html::text`].

@@ -1,11 +1,11 @@
-//! An alert as people read it: subject, HTML and plain text.
+//! The subject, HTML and plain text of an alert.
 
 use super::entry::{Entry, Occasion, Severity, counted, shortened};
 use super::html::visible;
 use super::page::Page;
 use super::settings::AlertSettings;
 
-/// So many issues are told in full; a mail is no report.
+/// So many issues are described in full; a mail is no report.
 const MAX_IN_FULL: usize = 50;
 
 /// In characters. Longer subjects are cut by mail programs anyway.
@@ -20,7 +20,7 @@ pub(super) struct Mail {
 }
 
 /// Writes the mail; `database` names the books it is about. The entries come in
-/// the order in which they are told.
+/// the order in which they are listed.
 pub(super) fn compose(entries: &[Entry], settings: &AlertSettings, database: &str) -> Mail {
     let headline = headline(entries);
     let shown = &entries[..entries.len().min(MAX_IN_FULL)];

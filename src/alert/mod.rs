@@ -1,5 +1,5 @@
-//! What people are told of issues: rendered and put into the outbox at the end
-//! of a run, in its transaction; sent through Resend after that was committed.
+//! Alerts: rendered into the outbox in the transaction that found the issues, and sent through Resend
+//! after it was committed.
 
 mod entry;
 mod html;

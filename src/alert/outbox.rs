@@ -1,5 +1,4 @@
-//! The outbox (`invoice_sync.alert`): what is told is written down in the
-//! transaction of the run that found it, and sent after that was committed.
+//! The outbox (`invoice_sync.alert`): which issues are new to whom, the alerts about them, and their delivery.
 
 use std::fmt::Write;
 
@@ -10,11 +9,11 @@ use sha2::{Digest, Sha256};
 
 use super::entry::{Entry, Occasion};
 use super::mail::{Mail, compose};
-use super::send::{Delivery, Letter, Outlook};
+use super::send::{Delivery, Outlook, QueuedMail};
 use super::settings::{AlertSettings, Notify};
 use crate::pg::{Problem, in_subtransaction, sql};
 
-/// What listeners (`listen invoice_sync_issues`) are told by, too.
+/// The channel of `listen invoice_sync_issues`.
 const CHANNEL: &str = "invoice_sync_issues";
 
 /// PostgreSQL takes less than 8000 bytes.
@@ -37,19 +36,19 @@ const MAX_BACKOFF: u32 = 6 * 60;
 const BACKOFF_FOR_PERSON: u32 = 60;
 
 /// Writes what the run has to tell into the outbox and tells the listeners, both
-/// in this transaction: what is rolled back was never told.
+/// in this transaction: what is rolled back was never sent.
 ///
 /// The mail is written whole, here, and its words are never changed: Resend refuses
-/// one idempotency key with two contents. What cannot be told, for whatever reason,
+/// one idempotency key with two contents. What cannot be rendered or stored, for whatever reason,
 /// gives a WARNING and is left to the next run: the books come first.
 pub(crate) fn digest(run: i64) {
-    let mut told = in_subtransaction(|| try_digest(run));
-    if matches!(&told, Err(problem) if problem.is(PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION)) {
-        // Another run told of the same issues at the same moment: of the others, then.
-        told = in_subtransaction(|| try_digest(run));
+    let mut outcome = in_subtransaction(|| try_digest(run));
+    if matches!(&outcome, Err(problem) if problem.is(PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION)) {
+        // Another run put the same issues into an alert at the same moment: only the others, then.
+        outcome = in_subtransaction(|| try_digest(run));
     }
-    if let Err(problem) = told {
-        pgrx::warning!("issues of run {run} could not be told: {problem}");
+    if let Err(problem) = outcome {
+        pgrx::warning!("no alert about the issues of run {run} could be written: {problem}");
     }
 }
 
@@ -77,7 +76,7 @@ fn try_digest(run: i64) -> Result<(), Problem> {
 /// only what they are counted by.
 fn entries(run: i64) -> Result<Vec<Entry>, Problem> {
     let rows = sql::fetch(
-        "with told as (
+        "with alerted as (
             select x.*, e.occasion,
                    row_number() over (
                        order by array_position(array['new', 'changed', 'reminder', 'resolved'], e.occasion),
@@ -93,7 +92,7 @@ fn entries(run: i64) -> Result<Vec<Entry>, Problem> {
             'summary', case when t.place <= $2::int then t.summary else '' end,
             'evidence', case when t.place <= $2::int then t.evidence end,
             'since', to_char(t.first_seen at time zone s.time_zone, 'YYYY-MM-DD HH24:MI'))
-        from told t
+        from alerted t
         cross join invoice_sync.settings s
         order by t.place",
         &[Some(&run.to_string()), Some(&MAX_DETAILED.to_string())],
@@ -146,7 +145,7 @@ fn put(run: i64, mail: &Mail, settings: &AlertSettings, entries: &[Entry]) -> i6
         ],
     );
     let alert = row.and_then(|id| id.as_i64()).unwrap_or_default();
-    let told: Vec<Value> = entries
+    let listed: Vec<Value> = entries
         .iter()
         .map(|entry| json!({ "issue_id": entry.issue, "occasion": entry.occasion }))
         .collect();
@@ -158,7 +157,7 @@ fn put(run: i64, mail: &Mail, settings: &AlertSettings, entries: &[Entry]) -> i6
         join invoice_sync.issue x on x.id = t.issue_id",
         &[
             Some(&alert.to_string()),
-            Some(&Value::from(told).to_string()),
+            Some(&Value::from(listed).to_string()),
         ],
     );
     if entries
@@ -197,7 +196,7 @@ fn payload(alert: i64, run: i64, entries: &[Entry], in_json: impl Fn(&Entry) -> 
         let those = entries.iter().filter(|entry| entry.occasion == occasion);
         those.count()
     };
-    let told = |shown: usize| {
+    let text_of = |shown: usize| {
         let issues: Vec<Value> = entries[..shown].iter().map(&in_json).collect();
         json!({
             "alert": alert,
@@ -213,7 +212,7 @@ fn payload(alert: i64, run: i64, entries: &[Entry], in_json: impl Fn(&Entry) -> 
     };
     (0..=entries.len().min(MAX_DETAILED))
         .rev()
-        .map(told)
+        .map(text_of)
         .find(|text| text.len() <= MAX_PAYLOAD)
         .unwrap_or_else(|| "{}".to_owned())
 }
@@ -226,7 +225,7 @@ fn payload(alert: i64, run: i64, entries: &[Entry], in_json: impl Fn(&Entry) -> 
 /// Resend forgets a key after 24 hours. A letter is sent again all the same: for
 /// it to arrive twice, Resend would have to have taken it, its answer to have been
 /// lost, and no later try to have had an answer for a whole day.
-pub(crate) fn take_due() -> Result<Vec<Letter>, Problem> {
+pub(crate) fn take_due() -> Result<Vec<QueuedMail>, Problem> {
     sql::execute("select invoice_sync.readdress_alerts()", &[]);
     let rows = sql::fetch(
         "update invoice_sync.alert a
@@ -249,7 +248,7 @@ pub(crate) fn take_due() -> Result<Vec<Letter>, Problem> {
             'subject', subject, 'html', html, 'text', body)",
         &[Some(&MAX_LETTERS.to_string()), Some(&LEASE.to_string())],
     );
-    let mut letters: Vec<Letter> = parsed(rows)?;
+    let mut letters: Vec<QueuedMail> = parsed(rows)?;
     letters.sort_by_key(|letter| letter.id);
     Ok(letters)
 }

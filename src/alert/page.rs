@@ -1,5 +1,4 @@
-//! The two forms of a mail: HTML for mail programs as they are (tables, inline
-//! styles, nothing that is fetched), and plain text.
+//! The layout of a mail, as HTML (tables and inline styles, nothing to fetch) and as plain text.
 
 use super::entry::{Entry, Occasion, Severity};
 use super::html::{Html, visible};

@@ -1,4 +1,4 @@
-//! Resend's `POST /emails`. No SQL: letters in, what became of them out.
+//! Sends queued mails by Resend's `POST /emails`. Knows no SQL.
 //! Source: <https://resend.com/docs/api-reference/emails/send-email>.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +31,7 @@ pub(crate) struct Connection {
 
 /// A mail as it was put into the outbox.
 #[derive(Deserialize)]
-pub(crate) struct Letter {
+pub(crate) struct QueuedMail {
     pub(crate) id: i64,
     pub(crate) idempotency_key: String,
     pub(crate) from: String,
@@ -82,12 +82,12 @@ pub(crate) fn connection() -> Result<Option<Connection>, Problem> {
 ///
 /// Fails with 53000 where no thread could be started.
 pub(crate) fn deliver(
-    letters: Vec<Letter>,
+    letters: Vec<QueuedMail>,
     connection: Connection,
     deadline: Instant,
 ) -> Result<Vec<(i64, Delivery)>, Problem> {
     let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
-    let office = PostOffice {
+    let office = Sender {
         agent: http::agent(&connection.base, 1),
         connection,
         deadline,
@@ -104,7 +104,7 @@ pub(crate) fn deliver(
 }
 
 /// What the letters of one call share. They come one by one.
-struct PostOffice {
+struct Sender {
     agent: Agent,
     connection: Connection,
     deadline: Instant,
@@ -114,8 +114,8 @@ struct PostOffice {
     is_closed: AtomicBool,
 }
 
-impl PostOffice {
-    fn take(&self, letter: &Letter, stop: &Stop) -> Delivery {
+impl Sender {
+    fn take(&self, letter: &QueuedMail, stop: &Stop) -> Delivery {
         let pause = match self.is_fresh.swap(false, Ordering::Relaxed) {
             true => Duration::ZERO,
             false => BETWEEN_LETTERS,
@@ -135,7 +135,7 @@ impl PostOffice {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    fn post(&self, letter: &Letter) -> Result<Response<Body>, ureq::Error> {
+    fn post(&self, letter: &QueuedMail) -> Result<Response<Body>, ureq::Error> {
         let connection = &self.connection;
         // The same for the same letter, byte for byte.
         let contents = json!({

@@ -1,4 +1,4 @@
-//! The choices about alerts, from the row of `invoice_sync.settings`.
+//! The alert settings, from the row of `invoice_sync.settings`.
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! `send_alerts`.
+//! The SQL function `send_alerts`.
 
 use pgrx::JsonB;
 use pgrx::prelude::*;

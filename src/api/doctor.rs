@@ -1,4 +1,4 @@
-//! `doctor`, `missing_indexes`, and what the view `status` needs.
+//! The SQL functions `doctor` and `missing_indexes`, and those that the view `status` calls.
 
 use pgrx::prelude::*;
 

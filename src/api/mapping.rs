@@ -1,4 +1,4 @@
-//! Checking the settings, and proposing them.
+//! The SQL functions that check the settings and propose them.
 
 use pgrx::prelude::*;
 use pgrx::{JsonB, PgRelation};

@@ -1,5 +1,5 @@
-//! The SQL surface: thin functions, one file a theme. Here, and only here, a
-//! problem becomes an error of PostgreSQL's.
+//! The SQL functions, thin, one file a subject. Only here does a [`Problem`](crate::pg::Problem) become an
+//! error of PostgreSQL.
 
 mod alerts;
 mod doctor;

@@ -1,4 +1,4 @@
-//! What some of the views are made of.
+//! The SQL functions that the monitoring views call.
 
 use pgrx::prelude::*;
 

@@ -1,5 +1,4 @@
-//! What a person does about it: `resolve_issue`, `acknowledge_issue`,
-//! `snooze_issue`, `undo`, `undo_change`.
+//! The SQL functions `resolve_issue`, `acknowledge_issue`, `snooze_issue`, `undo` and `undo_change`.
 
 use pgrx::JsonB;
 use pgrx::datum::TimestampWithTimeZone;
@@ -9,7 +8,7 @@ use serde_json::Value;
 use super::rpc::{admitted, decided};
 use super::sync::mode;
 use crate::domain::issue::IssueKind;
-use crate::ledger::desk;
+use crate::ledger::decisions;
 use crate::operate::actions::{Action, actions_of};
 use crate::operate::resolve::{self, Decision};
 use crate::operate::undo as undoing;
@@ -75,7 +74,7 @@ fn resolve_issue(
 #[pg_extern(security_definer, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn acknowledge_issue(id: Option<i64>, note: default!(Option<&str>, "null")) {
-    decided(|| desk::acknowledge(given(id, "the issue's number")?, note));
+    decided(|| decisions::acknowledge(given(id, "the issue's number")?, note));
 }
 
 #[pg_extern(security_definer, parallel_unsafe)]
@@ -86,7 +85,7 @@ fn snooze_issue(
     note: default!(Option<&str>, "null"),
 ) {
     let until = until.map(|until| until.to_iso_string());
-    decided(|| desk::snooze(given(id, "the issue's number")?, until.as_deref(), note));
+    decided(|| decisions::snooze(given(id, "the issue's number")?, until.as_deref(), note));
 }
 
 #[pg_extern(security_definer, parallel_unsafe)]

@@ -1,5 +1,4 @@
-//! Callers through an RPC gateway: let in where they are admins, and answered with
-//! the HTTP statuses that users of an API expect.
+//! Callers through an RPC gateway: the check that they are admins, and the HTTP status of an error.
 
 use pgrx::prelude::*;
 use serde_json::json;

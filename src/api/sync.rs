@@ -1,4 +1,4 @@
-//! `sweep` and `sync_invoice`.
+//! The SQL functions `sweep`, `sync_invoice`, `run_sweep` and `backfill`.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,14 @@ use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::prelude::*;
 
 use super::rpc::admitted;
+use crate::apply::context::Mode;
 use crate::host::admin::require_admin;
 use crate::host::settings::invalid;
 use crate::pg::{LOCK_PATIENCE, Problem, Transactions, with_lock_patience};
-use crate::sweep::backfill;
-use crate::sweep::one;
-use crate::sweep::run::{self, Batch};
-use crate::sweep::treatment::Mode;
+use crate::run::backfill;
+use crate::run::sweep;
+use crate::run::sweep::Batch;
+use crate::run::sync_invoice;
 
 pub(super) fn mode(dry_run: bool) -> Mode {
     if dry_run { Mode::DryRun } else { Mode::Write }
@@ -29,7 +30,7 @@ fn sweep(
     JsonB(admitted(|| {
         let batch = batch(max_invoices, max_duration)?;
         with_lock_patience(LOCK_PATIENCE, || {
-            run::sweep(batch, mode(dry_run), Transactions::CALLERS)
+            sweep::sweep(batch, mode(dry_run), Transactions::CALLERS)
         })
     }))
 }
@@ -41,13 +42,13 @@ language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 fn run_sweep(max_duration: Option<Interval>, fcinfo: pg_sys::FunctionCallInfo) {
     let run = max_duration.map_or(Ok(RUN), duration).and_then(|duration| {
         let batch = Batch {
-            size: run::BATCH,
+            size: sweep::BATCH,
             duration,
         };
         let deadline = Instant::now() + duration;
         Transactions::own(fcinfo, |own| {
             require_admin()?;
-            let answer = run::sweep(batch, Mode::Write, own)?;
+            let answer = sweep::sweep(batch, Mode::Write, own)?;
             backfill::go_on(own, deadline)?;
             Ok(answer)
         })
@@ -108,5 +109,5 @@ fn sync_invoice(invoice_id: Option<&str>, dry_run: default!(bool, false)) -> Jso
             "the invoice's id is null",
         )
     });
-    JsonB(admitted(|| one::sync_invoice(id?, mode(dry_run))))
+    JsonB(admitted(|| sync_invoice::sync_invoice(id?, mode(dry_run))))
 }

@@ -1,9 +1,10 @@
-//! The door for Stripe's webhooks.
+//! The SQL function `handle_webhook`.
 
 use pgrx::JsonB;
 use pgrx::prelude::*;
 
-use crate::sweep::webhook::{self, Refusal};
+use crate::run::webhook;
+use crate::run::webhook::Refusal;
 
 #[pg_extern(security_definer, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]

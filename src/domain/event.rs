@@ -1,4 +1,4 @@
-//! An event of Stripe's: something happened to an object.
+//! An event of Stripe.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! What Stripe says: one finding for each object that was asked for.
+//! Evidence: what Stripe's answer says of one object that was asked for.
 
 use std::collections::BTreeMap;
 
@@ -221,7 +221,7 @@ impl StripePayment {
         self
     }
 
-    /// Two answers about one payment as one; the order does not matter.
+    /// Two answers about one payment as one; in any order.
     fn merge(mut self, mut other: Self) -> Self {
         if other.state.order() > self.state.order() {
             std::mem::swap(&mut self, &mut other);
@@ -270,7 +270,7 @@ pub(crate) fn merge_payments<'a>(
         })
         .collect();
     payments.sort_by(|a, b| {
-        (a.ids.gathering_order(), a.state.order()).cmp(&(b.ids.gathering_order(), b.state.order()))
+        (a.ids.grouping_order(), a.state.order()).cmp(&(b.ids.grouping_order(), b.state.order()))
     });
     for payment in payments {
         match merged

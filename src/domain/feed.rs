@@ -1,5 +1,5 @@
-//! Where the reading of Stripe's feed of events stands, and what to ask for
-//! next: a machine without clock, SQL or HTTP.
+//! The position in Stripe's list of events, and the next page to ask for: a state machine without clock, SQL or
+//! HTTP.
 //!
 //! Stripe keeps events for 30 days and lists them the newest first; from a known
 //! event on it also lists those that are newer, page by page. Events come into
@@ -43,7 +43,7 @@ pub(crate) struct Mark {
     pub(crate) created: i64,
 }
 
-/// A stretch that is read from its newest event on.
+/// A range of events that is read from its newest event on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Backlog {
     /// The event that was read last; `None`: the feed's newest is the next one.
@@ -70,14 +70,14 @@ pub(crate) struct Gap {
 
 /// One reading of the feed.
 #[derive(Clone, Debug)]
-pub(crate) struct Course {
+pub(crate) struct FeedRead {
     place: Place,
     /// While it goes forward: the newest event that it has come to.
     forward: Option<String>,
     gap: Option<Gap>,
 }
 
-impl Course {
+impl FeedRead {
     /// Goes on from `place`, at `now`.
     pub(crate) fn from(place: Place, now: i64) -> Self {
         let mut course = Self {

@@ -1,8 +1,8 @@
-//! Which Stripe object is meant: ids, and when two of them are one payment.
+//! Ids of Stripe objects, and whether two of them are of one payment.
 
 use std::fmt;
 
-/// What an id names, told by its prefix.
+/// The kind of object that an id names, by its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ObjectKind {
     CheckoutSession,
@@ -137,7 +137,7 @@ impl PaymentIds {
 
     /// The order in which to gather what is one payment: those that name more
     /// come first, so that those that name less find them.
-    pub(crate) fn gathering_order(&self) -> impl Ord {
+    pub(crate) fn grouping_order(&self) -> impl Ord {
         (
             self.intent.is_none(),
             self.intent.as_deref(),

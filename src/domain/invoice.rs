@@ -1,4 +1,4 @@
-//! An invoice as the host's tables tell it.
+//! An invoice, as its row says.
 
 use super::money::{Currency, Money};
 

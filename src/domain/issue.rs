@@ -1,4 +1,4 @@
-//! What a person has to look at.
+//! Issues: their kinds, severities and texts.
 
 use serde_json::Value;
 

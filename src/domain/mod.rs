@@ -1,4 +1,4 @@
-//! The rules of the product, pure: no database, no HTTP, no clock.
+//! The rules of the product as pure functions: no database, no HTTP, no clock.
 //!
 //! Evidence from Stripe and the facts of one invoice go in, a plan comes out
 //! ([`reconcile`]); everything else here is the vocabulary for saying that.

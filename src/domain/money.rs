@@ -1,4 +1,4 @@
-//! Money: an integer amount and its currency. Never a float, never a guess.
+//! Amounts: integers in the smallest unit of a currency, and exact conversion between units.
 //!
 //! Two scales meet here. Stripe counts in its own smallest unit, which is not
 //! always the one of ISO 4217 (ISK and UGX are sent times 100 although they

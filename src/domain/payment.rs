@@ -1,4 +1,4 @@
-//! A payment row as the host's tables tell it.
+//! A payment row, as the application stores it.
 
 use super::identity::PaymentIds;
 use super::invoice::Field;

@@ -1,4 +1,4 @@
-//! What is to be done about one invoice, and why.
+//! The plan: which changes are made for one invoice, which issues are raised, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! When Stripe is to be asked about an invoice again.
+//! When Stripe is asked about an invoice again.
 
 /// The next question to Stripe, as far as this pass can tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,4 +1,4 @@
-//! The one place where it is decided what to do about an invoice.
+//! Decides what is done about one invoice.
 //!
 //! [`reconcile`] is pure and total: the facts of one invoice and what Stripe
 //! says go in, a [`Plan`] comes out, for any input. It only raises: the amount
@@ -22,7 +22,7 @@ use super::money::{Currency, Money};
 use super::payment::PaymentRow;
 use super::plan::Plan;
 use super::recheck::{HELD, Recheck};
-use super::rules::{Elsewhere, Memory, Remembered, Rules};
+use super::rules::{Memory, OtherInvoices, Remembered, Rules};
 
 /// What the database says about one invoice, read under one lock.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) memory: &'a Memory,
     /// Other invoices in whose books one of the evidence's payments is, by what
     /// people call them.
-    pub(crate) elsewhere: &'a Elsewhere,
+    pub(crate) other_invoices: &'a OtherInvoices,
     /// Whether the host's payments have a column for the refunded amount.
     pub(crate) has_refunded_column: bool,
     /// A payment of this invoice was written a moment ago, under the same lock.
@@ -289,7 +289,7 @@ impl Draft {
 
     fn finish(mut self) -> Plan {
         self.issues
-            .sort_by_cached_key(|issue| (issue.kind, issue.object.clone(), told(issue)));
+            .sort_by_cached_key(|issue| (issue.kind, issue.object.clone(), wording(issue)));
         self.issues.dedup();
         // One issue for one kind and object: the first, and the others in its words.
         self.issues.dedup_by(|later, first| {
@@ -312,7 +312,7 @@ impl Draft {
 }
 
 /// All that an issue says, for an order that depends on nothing else.
-fn told(issue: &Issue) -> (String, String) {
+fn wording(issue: &Issue) -> (String, String) {
     (issue.summary.clone(), issue.evidence.to_string())
 }
 

@@ -1,4 +1,4 @@
-//! When an open issue is over: a pass resolves only what it looked at.
+//! Decides whether an open issue ends: only a pass that looked at the facts it rests on resolves it.
 //!
 //! Each kind rests on some facts: the rows alone, what Stripe says of one payment, or
 //! an attempt to write. A pass that did not look at those says nothing about the issue.

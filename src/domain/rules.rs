@@ -1,4 +1,4 @@
-//! The choices of a database that bear on a decision.
+//! The settings that a decision depends on, and what is remembered of payments.
 
 use std::collections::BTreeMap;
 
@@ -111,9 +111,9 @@ impl Memory {
 /// Payments that are in the books of other invoices: by each of their ids, the
 /// invoice.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Elsewhere(pub(crate) BTreeMap<String, String>);
+pub(crate) struct OtherInvoices(pub(crate) BTreeMap<String, String>);
 
-impl Elsewhere {
+impl OtherInvoices {
     /// The invoice that has this payment.
     pub(crate) fn invoice_of(&self, ids: &PaymentIds) -> Option<&str> {
         ids.lookup()

@@ -1,4 +1,4 @@
-//! Who is an admin: a function of the user's choice says it of RPC callers.
+//! The check that an RPC caller is an admin, by the function in `settings.rpc_admin_check`.
 
 use pgrx::prelude::PgSqlErrorCode;
 use serde::Deserialize;

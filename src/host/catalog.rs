@@ -1,4 +1,4 @@
-//! What PostgreSQL's catalogs say about a table of the host's.
+//! A table of the application in PostgreSQL's catalogs: columns, types, keys.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Constraints and triggers that wait for the end of a transaction unless they are told otherwise.
+//! Makes deferred constraints of the application immediate while its tables are written.
 //!
 //! Whoever writes in a table owner's name may leave nothing for later, when it would run as somebody else:
 //! PostgreSQL refuses it. So they are made immediate before each writing, and put back after it.

@@ -1,4 +1,4 @@
-//! The invoices that Stripe payments are for.
+//! Finds the invoices that Stripe payments are for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::pg::{Relation, sql};
 
 /// By what the invoices of a payment are found.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Traces<'a> {
+pub(crate) struct InvoiceKeys<'a> {
     pub(crate) ids: &'a PaymentIds,
     /// Invoices that the payment names, by id or number.
     pub(crate) references: &'a [String],
@@ -21,8 +21,8 @@ pub(crate) struct Traces<'a> {
 /// For each payment the ids, as text, of the invoices that store one of its ids,
 /// themselves or in their payments, or for which the ledger has seen it; where
 /// there is none, of those that it names.
-pub(crate) fn invoices_of(mapping: &Mapping, payments: &[Traces]) -> Vec<BTreeSet<String>> {
-    let ids_of = |traces: &Traces| traces.ids.each().map(str::to_owned).collect();
+pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<BTreeSet<String>> {
+    let ids_of = |keys: &InvoiceKeys| keys.ids.each().map(str::to_owned).collect();
     let groups: Vec<Vec<String>> = payments.iter().map(ids_of).collect();
     let mut found = vec![BTreeSet::new(); payments.len()];
     for (table, statement) in linked_statements(mapping) {
@@ -33,14 +33,14 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[Traces]) -> Vec<BTreeSe
     let mut unlinked = found.iter_mut().zip(payments);
     let unlinked: Vec<_> = unlinked
         .by_ref()
-        .filter(|(found, traces)| found.is_empty() && !traces.references.is_empty())
+        .filter(|(found, keys)| found.is_empty() && !keys.references.is_empty())
         .collect();
     if unlinked.is_empty() {
         return found;
     }
     let names: Vec<Vec<String>> = unlinked
         .iter()
-        .map(|(_, traces)| traces.references.to_vec())
+        .map(|(_, keys)| keys.references.to_vec())
         .collect();
     let table = Some(&mapping.invoices.relation);
     let named = run(&named_statement(mapping), table, &names);

@@ -1,5 +1,4 @@
-//! Indexes that the host's tables lack. None is ever made here: it is said which,
-//! and by what statement.
+//! Indexes that the application's tables lack, with the statements that create them; none is created here.
 
 use serde::Deserialize;
 use serde_json::{Value, json};

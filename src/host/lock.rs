@@ -1,4 +1,4 @@
-//! Locking invoices and their payments, and reading what is locked.
+//! Locks invoices and their payments, and reads the locked rows.
 
 use std::collections::BTreeMap;
 
@@ -84,8 +84,8 @@ fn lock_invoices(
     mut known: Readings,
 ) -> Result<(Readings, Former), Problem> {
     let invoices = &mapping.invoices;
-    let told = format!("t.{}::text, row_to_json(t)::text", invoices.id.quoted);
-    let statement = statement(&told, &invoices.table, &invoices.id, patience);
+    let selected = format!("t.{}::text, row_to_json(t)::text", invoices.id.quoted);
+    let statement = statement(&selected, &invoices.table, &invoices.id, patience);
     let locked: Vec<Vec<[Text; 2]>> =
         reading_as(&invoices.relation, || sql::fetch_each(&statement, ids));
     let (mut readings, mut former) = (Readings::new(), Former::new());
@@ -116,8 +116,8 @@ fn lock_payments(
     readings: &mut Readings,
 ) -> Result<(), Problem> {
     let payments = &mapping.payments;
-    let told = format!("t.{}::text", payments.id.quoted);
-    let statement = statement(&told, &payments.table, &payments.invoice, patience);
+    let selected = format!("t.{}::text", payments.id.quoted);
+    let statement = statement(&selected, &payments.table, &payments.invoice, patience);
     let locked: Vec<Vec<[Text; 1]>> =
         reading_as(&payments.relation, || sql::fetch_each(&statement, ids));
     let mut again = all_of(readings);
@@ -149,9 +149,9 @@ fn written_meanwhile(invoice: &str) -> Problem {
 /// Locks the rows of `table` whose `key` is the parameter, and tells something of each, as
 /// it is once it is locked: PostgreSQL evaluates it anew where somebody else changed the
 /// row meanwhile (EvalPlanQual).
-fn statement(told: &str, table: &str, key: &Mapped, patience: Patience) -> String {
+fn statement(selected: &str, table: &str, key: &Mapped, patience: Patience) -> String {
     format!(
-        "select {told} from {table} t where t.{key} = $1::{key_type} {clause}",
+        "select {selected} from {table} t where t.{key} = $1::{key_type} {clause}",
         key = key.quoted,
         key_type = key.type_name,
         clause = patience.clause(),

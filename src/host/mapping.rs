@@ -1,5 +1,4 @@
-//! The settings, held against the catalogs: names that exist, with types that
-//! will do, quoted for SQL.
+//! The mapping: the settings checked against the catalogs, with names quoted for SQL.
 
 use std::collections::BTreeMap;
 

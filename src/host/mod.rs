@@ -1,25 +1,23 @@
-//! The application's tables: which they are, what stands in them, how they
-//! are locked and written. Nothing here knows Stripe.
+//! The application's tables: mapping, reading, locking, writing. Nothing here knows Stripe.
 
 pub(crate) mod admin;
+pub(crate) mod candidates;
 pub(crate) mod catalog;
 pub(crate) mod deferred;
-pub(crate) mod elsewhere;
 pub(crate) mod find;
 pub(crate) mod indexes;
 pub(crate) mod lock;
 pub(crate) mod mapping;
 pub(crate) mod monitor;
+pub(crate) mod other_invoices;
 pub(crate) mod owner;
-mod part;
 pub(crate) mod propose;
-pub(crate) mod reach;
 pub(crate) mod read;
 pub(crate) mod restore;
 pub(crate) mod row;
+pub(crate) mod scan;
 pub(crate) mod settings;
-pub(crate) mod sieve;
+pub(crate) mod side_effects;
 pub(crate) mod source;
-pub(crate) mod stretch;
 pub(crate) mod words;
 pub(crate) mod write;

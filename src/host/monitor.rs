@@ -1,4 +1,4 @@
-//! The two questions that people asked of their tables by hand.
+//! The queries of the views `paid_without_payment` and `stripe_without_payment`.
 
 use std::collections::BTreeSet;
 

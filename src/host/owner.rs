@@ -1,4 +1,4 @@
-//! Whoever owns a table of the host's reads and writes it, whoever called.
+//! Runs statements on the application's tables as the tables' owner.
 
 use super::deferred::{check_at_once, defer_again};
 use super::mapping::Mapping;

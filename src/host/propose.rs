@@ -1,9 +1,8 @@
-//! Reads the database and proposes the settings: which tables, which columns,
-//! which words. Nothing is written, and what cannot be told is left empty.
+//! Proposes the settings from the catalogs and the data: tables, columns, status words. Writes nothing.
 
 mod columns;
-mod landscape;
 mod names;
+mod relations;
 mod tables;
 mod values;
 mod words;
@@ -12,12 +11,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use self::columns::{INVOICE, PAYMENT, Wish};
-use self::landscape::Landscape;
+use self::columns::{INVOICE, PAYMENT, WantedColumn};
 use self::names::Choice;
 use self::words::{StatusWords, Vocabulary};
 use super::catalog::{Column, Table};
 use super::settings::Settings;
+use crate::host::propose::relations::Relations;
 use crate::pg::{Problem, sql};
 
 /// One setting: what it is, what it might be, and why.
@@ -43,49 +42,49 @@ pub(crate) fn propose(
         Value::Object(row) => row,
         _ => Map::new(),
     };
-    let landscape = Landscape::load()?;
-    let pair = landscape.pair(invoices, payments)?;
-    let mut sheet = Sheet {
+    let relations = Relations::load()?;
+    let pair = relations.pair(invoices, payments)?;
+    let mut sheet = Proposals {
         current,
         rows: Vec::new(),
     };
 
     let (table, why) = &pair.invoices;
     sheet.put("invoices_table", Some(table.name.clone().into()), why);
-    let id = landscape.key_of(table);
+    let id = relations.key_of(table);
     sheet.put_column("invoice_id_column", id.clone());
     sheet.put_columns(table, id, &INVOICE);
     let invoices = table;
 
     let (table, why) = &pair.payments;
     sheet.put("payments_table", Some(table.name.clone().into()), why);
-    let id = landscape.key_of(table);
+    let id = relations.key_of(table);
     sheet.put_column("payment_id_column", id.clone());
-    let link = landscape.link_between(table, invoices);
+    let link = relations.link_between(table, invoices);
     sheet.put_column("payment_invoice_column", link.clone());
     let payment_columns = sheet.put_columns(table, id.into_iter().chain(link), &PAYMENT);
     let payments = table;
 
     sheet.put_values(values::propose(
-        &landscape,
+        &relations,
         invoices,
         payments,
         &payment_columns,
         sheet.current.get("payment_values"),
     ));
-    sheet.put_words(&landscape, invoices, &words::INVOICE);
-    sheet.put_words(&landscape, payments, &words::PAYMENT);
+    sheet.put_words(&relations, invoices, &words::INVOICE);
+    sheet.put_words(&relations, payments, &words::PAYMENT);
     sheet.put_unit(invoices, payments);
     Ok(sheet.rows)
 }
 
 /// The proposals so far.
-struct Sheet {
+struct Proposals {
     current: Map<String, Value>,
     rows: Vec<Proposal>,
 }
 
-impl Sheet {
+impl Proposals {
     fn put(&mut self, setting: &str, proposed: Option<Value>, reason: &str) {
         self.rows.push(Proposal {
             setting: setting.to_owned(),
@@ -98,7 +97,7 @@ impl Sheet {
     fn put_column(&mut self, setting: &str, choice: Option<Choice>) {
         match choice {
             Some((column, reason)) => self.put(setting, Some(column.into()), &reason),
-            None => self.put(setting, None, "no column can be told to be this"),
+            None => self.put(setting, None, "no column is recognized as this"),
         }
     }
 
@@ -107,7 +106,7 @@ impl Sheet {
         &mut self,
         table: &Table,
         in_use: impl IntoIterator<Item = Choice>,
-        wishes: &[Wish],
+        wishes: &[WantedColumn],
     ) -> BTreeSet<String> {
         let mut in_use: BTreeSet<String> = in_use.into_iter().map(|(name, _)| name).collect();
         // What is set and fits stays, so it is nobody else's.
@@ -146,11 +145,11 @@ impl Sheet {
         }
     }
 
-    fn put_words(&mut self, landscape: &Landscape, table: &Table, words: &StatusWords) {
+    fn put_words(&mut self, relations: &Relations, table: &Table, words: &StatusWords) {
         let column = self.proposed(words.column_setting);
         let vocabulary = column
             .and_then(|name| Some((name, table.columns.get(name)?)))
-            .map(|(name, column)| Vocabulary::of(landscape, table, name, column));
+            .map(|(name, column)| Vocabulary::of(relations, table, name, column));
         for meaning in words.meanings {
             let current = self.current.get(meaning.setting).unwrap_or(&Value::Null);
             let (proposed, reason) = match &vocabulary {

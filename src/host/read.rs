@@ -1,4 +1,4 @@
-//! Reading invoices and their payments, with a lock or without.
+//! Reads invoices and their payments, with a lock or without.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,12 +8,12 @@ use serde_json::json;
 
 use super::mapping::{Invoices, Mapped, Mapping, Payments};
 use super::owner::reading_as;
-use super::reach::Reach;
 use super::row::Row;
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, Invoice};
 use crate::domain::money::{Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
+use crate::host::side_effects::SideEffects;
 use crate::pg::{Problem, sql};
 
 /// An invoice and its payments, as one reading found them.
@@ -59,9 +59,9 @@ pub(super) fn all_of(readings: &mut Readings) -> Vec<&mut Reading> {
 pub(crate) fn read_again(
     mapping: &Mapping,
     readings: &mut [&mut Reading],
-    reach: Reach,
+    reach: SideEffects,
 ) -> Result<(), Problem> {
-    if reach != Reach::Payments {
+    if reach != SideEffects::Payments {
         let ids: Vec<&str> = readings.iter().map(|r| r.invoice.id.as_str()).collect();
         let mut found = read_invoices(mapping, &ids)?;
         for reading in &mut *readings {
@@ -69,7 +69,7 @@ pub(crate) fn read_again(
             (reading.invoice, reading.invoice_row) = (now.invoice, now.invoice_row);
         }
     }
-    if reach != Reach::Invoices {
+    if reach != SideEffects::Invoices {
         read_payments(mapping, readings)?;
     }
     Ok(())

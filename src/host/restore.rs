@@ -1,5 +1,4 @@
-//! Rows written as a whole, whatever columns they have: put back as they were,
-//! or changed as a person decided.
+//! Writes whole rows: as they were before a change, or as a person decided.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +14,12 @@ use crate::pg::{Problem, Relation, sql};
 
 /// Which of the application's two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Spot {
+pub(crate) enum HostTable {
     Payment,
     Invoice,
 }
 
-impl Spot {
+impl HostTable {
     /// By the table's quoted name; `None` where the settings name other tables.
     pub(crate) fn of(mapping: &Mapping, table: &str) -> Option<Self> {
         [Self::Payment, Self::Invoice]
@@ -72,7 +71,7 @@ impl Spot {
 /// One row of an invoice's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    pub(crate) spot: Spot,
+    pub(crate) spot: HostTable,
     /// The row's primary key, as text.
     pub(crate) row: String,
 }
@@ -83,11 +82,11 @@ pub(crate) type Rows = BTreeMap<Place, Value>;
 /// The rows of a reading. Fails with 54001 where one cannot be read as a whole.
 pub(crate) fn rows_of(reading: &Reading) -> Result<Rows, Problem> {
     let payments = reading.payments.iter().map(|payment| Place {
-        spot: Spot::Payment,
+        spot: HostTable::Payment,
         row: payment.id.clone(),
     });
     let invoice = Place {
-        spot: Spot::Invoice,
+        spot: HostTable::Invoice,
         row: reading.invoice.id.clone(),
     };
     payments
@@ -169,7 +168,7 @@ pub(crate) fn amounts(
 /// what a type does not take.
 pub(crate) fn typed(
     mapping: &Mapping,
-    spot: Spot,
+    spot: HostTable,
     values: &Map<String, Value>,
 ) -> Map<String, Value> {
     let statement = format!(
@@ -190,7 +189,7 @@ pub(crate) fn typed(
 }
 
 /// Inserts a row that was there before, with its key, as its table's owner.
-pub(crate) fn insert_row(mapping: &Mapping, spot: Spot, values: &Map<String, Value>) {
+pub(crate) fn insert_row(mapping: &Mapping, spot: HostTable, values: &Map<String, Value>) {
     let table = spot.table(mapping);
     let list = values
         .keys()
@@ -208,7 +207,7 @@ pub(crate) fn insert_row(mapping: &Mapping, spot: Spot, values: &Map<String, Val
 }
 
 fn run(mapping: &Mapping, invoice: &str, place: &Place, statement: &str, json: Option<&str>) {
-    let of_invoice = (place.spot == Spot::Payment).then_some(invoice);
+    let of_invoice = (place.spot == HostTable::Payment).then_some(invoice);
     let params: Vec<Option<&str>> = [json, Some(&place.row), of_invoice]
         .into_iter()
         .filter(Option::is_some)
@@ -220,7 +219,7 @@ fn run(mapping: &Mapping, invoice: &str, place: &Place, statement: &str, json: O
 
 /// The columns that PostgreSQL computes from the row's others: they follow by
 /// themselves and cannot be written.
-pub(crate) fn generated_columns(mapping: &Mapping, spot: Spot) -> Vec<String> {
+pub(crate) fn generated_columns(mapping: &Mapping, spot: HostTable) -> Vec<String> {
     sql::fetch(
         "select to_jsonb(attname) from pg_attribute
         where attrelid = $1::regclass and attgenerated <> '' and not attisdropped",

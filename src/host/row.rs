@@ -1,4 +1,4 @@
-//! A row of the host's, whatever columns it has.
+//! A row of any table, as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The row of choices, as it stands in the table `invoice_sync.settings`.
+//! The row of `invoice_sync.settings`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Where a further column of a new payment gets its value from.
+//! The source of a value for a further column of a new payment (`settings.payment_values`).
 
 use std::collections::BTreeMap;
 

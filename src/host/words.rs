@@ -1,4 +1,4 @@
-//! Which words the application has for the status of an invoice.
+//! Whether a word is a status of the application's invoices, by settings, catalogs and data.
 
 use super::mapping::Mapping;
 use super::owner::reading_as;

@@ -1,6 +1,5 @@
-//! Writing payments and invoices, as many at once as there are. Values travel as
-//! JSON and PostgreSQL turns them into whatever types the columns have
-//! (`jsonb_populate_recordset`).
+//! Inserts and updates payments and invoices, many in one statement. Values travel as JSON, and PostgreSQL
+//! casts them to the types of the columns (`jsonb_populate_recordset`).
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;

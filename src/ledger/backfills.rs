@@ -1,4 +1,4 @@
-//! How far backfills have come.
+//! The progress of backfills.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -135,7 +135,7 @@ pub(crate) fn advance(part: &Part, progress: &Progress) {
 
 /// Stripe does not know the object any more that was read last: goes on from its
 /// time instead.
-pub(crate) fn go_on_by_time(part: &Part) {
+pub(crate) fn resume_by_time(part: &Part) {
     sql::execute(
         "update invoice_sync.backfill set after_id = null, until = coalesce(reached, until) where id = $1::bigint",
         &[Some(&part.id.to_string())],

@@ -1,5 +1,4 @@
-//! Stripe's allocation of read requests: what a month has used, and what a sweep
-//! may spend on asking of its own accord.
+//! The monthly budget of read requests to Stripe, and what a sweep may spend of it.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,7 +27,7 @@ pub(crate) struct Usage {
 }
 
 /// Counts requests, once and for all: what becomes of the transaction does not
-/// matter. Not where nothing may be written.
+/// count. Not where nothing may be written.
 pub(crate) fn count(requests: u64) {
     sql::execute(
         "select count(nextval('invoice_sync.stripe_read')) from generate_series(1, $1::bigint)

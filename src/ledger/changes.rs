@@ -1,4 +1,4 @@
-//! A row for each change to a row of the host's.
+//! Changes to the application's rows (`invoice_sync.change`).
 
 use serde_json::{Value, json};
 
@@ -45,14 +45,14 @@ impl Change {
             "table": self.table,
             "row": self.row,
             "action": self.action(),
-            "before": self.before.as_deref().map(told),
-            "after": self.after.as_deref().map(told),
+            "before": self.before.as_deref().map(as_value),
+            "after": self.after.as_deref().map(as_value),
         })
     }
 }
 
-/// What is nested deeper than can be read is told as text.
-fn told(columns: &str) -> Value {
+/// What is nested deeper than can be read becomes a text.
+fn as_value(columns: &str) -> Value {
     serde_json::from_str(columns).unwrap_or_else(|_| Value::from(columns))
 }
 

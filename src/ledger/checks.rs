@@ -1,4 +1,4 @@
-//! When Stripe is to be asked about an invoice again.
+//! When Stripe is asked about an invoice next (`invoice_sync.invoice_check`).
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,7 @@ pub(crate) fn begin(invoices: &[String]) {
 }
 
 /// Notes that these are due until Stripe is asked about them, though not now.
-pub(crate) fn owe(invoices: &[String]) {
+pub(crate) fn mark_due(invoices: &[String]) {
     if invoices.is_empty() {
         return;
     }

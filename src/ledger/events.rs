@@ -1,5 +1,4 @@
-//! The inbox: Stripe's events, whatever way they came. An event counts as
-//! received once it is here, and as done only after it was acted on.
+//! The inbox of Stripe's events (`invoice_sync.event`). An event is done only after it was acted on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,12 +12,12 @@ use crate::pg::sql;
 
 /// How an event came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Channel {
     Webhook,
     Feed,
 }
 
-impl Way {
+impl Channel {
     fn column(self) -> &'static str {
         match self {
             Self::Webhook => "webhook_at",
@@ -29,7 +28,7 @@ impl Way {
 
 /// What is to become of an event that has just come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Disposition {
     /// To be acted on.
     Pending,
     /// Kept, and nothing more: of another type, mode or account.
@@ -65,22 +64,22 @@ struct RawWaiting {
     created: Option<i64>,
 }
 
-/// Stores events, or notes that they came this way too. Answers with the ids of
+/// Stores events, or notes that they came by this channel too. Answers with the ids of
 /// those that wait to be acted on: one that was acted on before does not, and one that
 /// was ignored does where it is ours by now. A
 /// concurrent delivery of the same event waits here until the other's transaction
 /// ends.
-pub(crate) fn receive(events: &[(&Event, Fate)], way: Way) -> BTreeSet<String> {
+pub(crate) fn receive(events: &[(&Event, Disposition)], channel: Channel) -> BTreeSet<String> {
     // An event that is listed twice is one event.
     let documents: BTreeMap<&str, Value> = events
         .iter()
-        .map(|(event, fate)| (event.id.as_str(), document(event, *fate)))
+        .map(|(event, disposition)| (event.id.as_str(), document(event, *disposition)))
         .collect();
     let statement = format!(
         "with stored as (
             insert into invoice_sync.event as e (
                 id, type, livemode, account, session_id, intent_id, charge_id, snapshot, state,
-                created, received_at, {way})
+                created, received_at, {channel})
             select n.id, n.type, n.livemode, n.account, n.session_id, n.intent_id, n.charge_id,
                    n.snapshot, n.state,
                    to_timestamp(n.created), clock_timestamp(), clock_timestamp()
@@ -89,12 +88,12 @@ pub(crate) fn receive(events: &[(&Event, Fate)], way: Way) -> BTreeSet<String> {
                 intent_id text, charge_id text, snapshot jsonb, state text, created float8)
             order by n.id
             on conflict (id) do update
-            set {way} = coalesce(e.{way}, excluded.{way}),
+            set {channel} = coalesce(e.{channel}, excluded.{channel}),
                 state = case when e.state = 'ignored' then excluded.state else e.state end
             returning id, state
         )
         select to_jsonb(id) from stored where state = 'pending'",
-        way = way.column(),
+        channel = channel.column(),
     );
     let documents = Value::from_iter(documents.into_values());
     sql::fetch(&statement, &[Some(&documents.to_string())])
@@ -103,7 +102,7 @@ pub(crate) fn receive(events: &[(&Event, Fate)], way: Way) -> BTreeSet<String> {
         .collect()
 }
 
-fn document(event: &Event, fate: Fate) -> Value {
+fn document(event: &Event, disposition: Disposition) -> Value {
     json!({
         "id": event.id,
         "type": event.kind,
@@ -114,9 +113,9 @@ fn document(event: &Event, fate: Fate) -> Value {
         "charge_id": event.ids.charge,
         "snapshot": event.snapshot,
         "created": event.created,
-        "state": match fate {
-            Fate::Pending => "pending",
-            Fate::Ignored => "ignored",
+        "state": match disposition {
+            Disposition::Pending => "pending",
+            Disposition::Ignored => "ignored",
         },
     })
 }
@@ -137,7 +136,7 @@ pub(crate) struct Entry<'a> {
 }
 
 /// Puts what a backfill did not finish in line with the events that wait.
-pub(crate) fn put_in_line(backfill: i64, entries: &[Entry]) {
+pub(crate) fn enqueue(backfill: i64, entries: &[Entry]) {
     if entries.is_empty() {
         return;
     }
@@ -215,7 +214,7 @@ pub(crate) fn waiting(limit: usize, now: f64) -> Vec<Waiting> {
 /// does it themselves: nobody waits for an event who may hold its invoice. A failed
 /// one comes again after 1, 2, 4 … minutes, at most a day. Answers with those that
 /// have failed `limit` times.
-pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Hopeless> {
+pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<FailingEvent> {
     let documents = verdicts.iter().flat_map(|(events, verdict)| {
         let (state, result) = match verdict {
             Verdict::Done(result) => ("done", result),
@@ -261,7 +260,7 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Hope
 
 /// An event that was tried too often.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Hopeless {
+pub(crate) struct FailingEvent {
     pub(crate) id: String,
     #[serde(rename = "type")]
     pub(crate) kind: String,

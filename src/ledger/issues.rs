@@ -1,5 +1,4 @@
-//! Issues that live: opened once, refreshed while they last, resolved by
-//! themselves when the facts agree.
+//! Issues (`invoice_sync.issue`): opened once, refreshed while they last, resolved when the facts agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +19,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) number: Option<&'a str>,
 }
 
-/// Whether somebody decided on these very facts: then nobody is told of them.
+/// Whether somebody decided on these very facts: then no alert is due.
 pub(crate) fn is_settled(subject: Subject, issue: &Issue) -> bool {
     sql::fetch_one(
         "select to_jsonb(invoice_sync.is_settled($1, $2, $3, $4::jsonb))",
@@ -87,8 +86,8 @@ pub(crate) fn raise(run: i64, issues: &[(Subject, &Issue)]) {
 }
 
 /// What was resolved by itself within a day, and is found again with the same facts, was
-/// not over: it is the same issue, and nobody is told twice. It is another one where
-/// people were told that it is over.
+/// not over: it is the same issue, and there is no second alert. It is another one where
+/// an alert said that it is over.
 fn reopen(run: i64, rows: &str) {
     sql::execute(
         "update invoice_sync.issue x
@@ -134,9 +133,9 @@ pub(crate) fn resolve_others(run: i64, judged: &[Judged]) {
     }
     let (mut over, mut narrowed) = (Vec::new(), Vec::new());
     for Judged { invoice, plan } in judged {
-        for filed in open.get(&invoice.id).into_iter().flatten() {
-            let version = json!({ "id": filed.id, "times_seen": filed.times_seen });
-            match ending(&filed.issue, invoice, plan) {
+        for stored in open.get(&invoice.id).into_iter().flatten() {
+            let version = json!({ "id": stored.id, "times_seen": stored.times_seen });
+            match ending(&stored.issue, invoice, plan) {
                 Ending::Stays => {}
                 Ending::Over => over.push(version),
                 Ending::StaysFor(payments) => {
@@ -386,9 +385,9 @@ pub(crate) struct Held {
 
 /// Repairs that are left to people, by invoice and kind of issue.
 #[derive(Debug, Default)]
-pub(crate) struct Holds(BTreeMap<(String, String), Vec<Held>>);
+pub(crate) struct HeldRepairs(BTreeMap<(String, String), Vec<Held>>);
 
-impl Holds {
+impl HeldRepairs {
     /// The invoice's issues of that kind that are open or settled, the latest first.
     pub(crate) fn of(&self, invoice: &str, kind: IssueKind) -> &[Held] {
         let key = (invoice.to_owned(), kind.as_str().to_owned());
@@ -397,7 +396,7 @@ impl Holds {
 }
 
 /// What is left to people of these invoices.
-pub(crate) fn held(invoices: &[&str]) -> Holds {
+pub(crate) fn held(invoices: &[&str]) -> HeldRepairs {
     #[derive(Deserialize)]
     struct Row {
         invoice: String,
@@ -416,7 +415,7 @@ pub(crate) fn held(invoices: &[&str]) -> Holds {
         order by x.id desc",
         &[Some(&json!(invoices).to_string())],
     );
-    let mut holds = Holds::default();
+    let mut holds = HeldRepairs::default();
     for row in rows
         .into_iter()
         .filter_map(|row| serde_json::from_value::<Row>(row).ok())

@@ -1,4 +1,4 @@
-//! What is old and settled is forgotten, a slice with each sweep.
+//! Deletes what is old and settled, some rows with each sweep.
 //!
 //! Never what is open: an event to be acted on, an issue that is not resolved, an
 //! alert that is to be sent, a run that is under way, and no run that anything kept
@@ -22,7 +22,7 @@ where id = any (array(
     limit $1::bigint))";
 
 /// Those that were sent, taken over by another, or are nobody's to send; while one
-/// of its issues is open, an alert says that somebody was told.
+/// of its issues is open, an alert shows that somebody was alerted.
 const ALERTS: &str = "
 with old as (
     select a.id
@@ -41,7 +41,7 @@ with old as (
 )
 delete from invoice_sync.alert where id = any (array(select id from old))";
 
-/// A kept alert keeps its issues; what a person decided for good is not told again,
+/// A kept alert keeps its issues; what a person decided for good is in no alert again,
 /// and is kept for that.
 const ISSUES: &str = "
 delete from invoice_sync.issue

@@ -1,4 +1,4 @@
-//! A row for each run.
+//! Runs (`invoice_sync.run`).
 
 use std::time::Duration;
 

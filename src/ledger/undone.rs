@@ -1,4 +1,4 @@
-//! What a run changed, for putting it back, and what was put back.
+//! The changes of a run that is undone, and their marks once they are.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -91,7 +91,7 @@ pub(crate) fn note(run: i64, undone: &[&Recorded], made: &[Change]) {
     );
     stand_again(&ids);
     // Stripe is asked again: what the books lack now is to be seen.
-    checks::owe(std::slice::from_ref(&first.invoice_id));
+    checks::mark_due(std::slice::from_ref(&first.invoice_id));
 }
 
 /// What these changes had put back stands again; what that had put back is put
@@ -125,7 +125,7 @@ fn stand_again(changes: &[i64]) {
 /// Takes back what a run of `resolve_issue` decided: the issue is open again,
 /// and so is one that nothing but its own words could bring up a second time.
 /// Answers with the number of such decisions.
-pub(crate) fn take_decisions_back(own_run: i64, run: i64) -> usize {
+pub(crate) fn revert_decisions(own_run: i64, run: i64) -> usize {
     let decided = "last_run = $1::bigint and resolution is not null and state = 'resolved'";
     let opened = sql::fetch(
         &format!(
@@ -154,7 +154,7 @@ pub(crate) fn take_decisions_back(own_run: i64, run: i64) -> usize {
 
 /// Closes what `undo_run` opened about the invoice (`repair_undone`): the repairs
 /// that it undid stand again.
-pub(crate) fn repair_stands_again(run: i64, undo_run: i64, invoice: &str) {
+pub(crate) fn repair_is_restored(run: i64, undo_run: i64, invoice: &str) {
     sql::execute(
         "update invoice_sync.issue
         set state = 'resolved', resolved_at = now(), resolved_by = $4, resolution = 'undo',

@@ -1,4 +1,4 @@
-//! Which actions a kind of issue allows: the one place that says so.
+//! The actions that a kind of issue allows.
 
 use crate::domain::issue::IssueKind;
 
@@ -60,10 +60,10 @@ impl Action {
                 "The money is gone: it no longer counts for the invoice, whose status becomes the one that you name or, where a part is left, your word for that."
             }
             Self::AcceptPaidElsewhere => {
-                "It was paid outside Stripe: nothing is changed, and you are not told of it again."
+                "It was paid outside Stripe: nothing is changed, and you are not alerted about it again."
             }
             Self::AcceptAmount => {
-                "The amounts are right as they are: nothing is changed, and you are not told of them again."
+                "The amounts are right as they are: nothing is changed, and you are not alerted about them again."
             }
             Self::LinkRow => {
                 "The payment recorded by hand is this one: Stripe's id is written into its row."
@@ -74,15 +74,15 @@ impl Action {
             }
             Self::RepairAgain => "Try the repair again, now.",
             Self::KeepAsIs => {
-                "Leave it as it is: this repair is not made, and you are not told of it again."
+                "Leave it as it is: this repair is not made, and you are not alerted about it again."
             }
             Self::Ignore => {
-                "Nothing has to be done: you are not told of it again while it stays as it is."
+                "Nothing has to be done: you are not alerted about it again while it stays as it is."
             }
         }
     }
 
-    /// What it has to be told.
+    /// The arguments that it requires.
     pub(crate) fn argument(self) -> Option<Argument> {
         let argument = |name, is_required| Some(Argument { name, is_required });
         match self {

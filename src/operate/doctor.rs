@@ -1,5 +1,4 @@
-//! Whether all is in place: a row for each thing that is needed, and for each
-//! that is not there what to do about it, ready for pasting.
+//! Checks the installation: one row for each requirement, with a hint that fixes what fails.
 //!
 //! A line of a hint that begins with `$ ` is for a shell on the server; all others
 //! are for psql.
@@ -101,13 +100,13 @@ pub(crate) fn examine() -> Vec<Check> {
 fn failed(name: &str, problem: &Problem) -> Check {
     Check::bad(
         name,
-        told(problem),
+        described(problem),
         "select * from invoice_sync.doctor() where not ok;",
     )
 }
 
 /// An error in one line.
-fn told(problem: &Problem) -> String {
+fn described(problem: &Problem) -> String {
     match problem.detail_text() {
         Some(detail) => format!("{problem}. {detail}"),
         None => problem.to_string(),

@@ -1,18 +1,15 @@
-//! What a person does about it: resolve an issue, undo a repair,
-//! look whether all is in place.
+//! What operators call: resolve an issue, undo a run, check the installation.
 
 pub(crate) mod actions;
-mod deeds;
 pub(crate) mod doctor;
-mod putback;
 pub(crate) mod resolve;
 pub(crate) mod undo;
 
+use crate::apply::context::Mode;
 use crate::host::lock::{Patience, read_locked};
 use crate::host::mapping::Mapping;
 use crate::host::read::{Reading, Readings, read_one};
 use crate::pg::Problem;
-use crate::sweep::treatment::Mode;
 
 /// The invoice and its payments; locked, unless nothing is to be written.
 /// `None` where there is none.

@@ -1,13 +1,21 @@
-//! `resolve_issue`: a person decides about an issue, and it is done and written down.
+//! `resolve_issue`: carries out what a person decided about an issue, and records it.
 
 mod facts;
+mod writes;
 
 use pgrx::prelude::PgSqlErrorCode;
 use serde_json::{Value, json};
 
 use super::actions::{Action, actions_of};
-use super::deeds::{Deed, Situation, not_now};
 use super::read_for;
+use crate::apply::batch::differences;
+use crate::apply::case::{Case as Subject, are_outdated, judge};
+use crate::apply::context::{Context, Mode, OnOverride};
+use crate::apply::holdback;
+use crate::apply::invoices::apply;
+use crate::apply::outcome::describe;
+use crate::apply::report::Report;
+use crate::apply::report::record::digest;
 use crate::domain::evidence::Evidence;
 use crate::domain::identity::PaymentIds;
 use crate::domain::issue::IssueKind;
@@ -16,22 +24,16 @@ use crate::host::mapping::Mapping;
 use crate::host::read::Reading;
 use crate::host::settings::{Settings, invalid};
 use crate::ledger::changes::{self, Change, Entry};
-use crate::ledger::desk::{self, Filed, Resolution};
+use crate::ledger::decisions;
+use crate::ledger::decisions::{Resolution, StoredIssue};
 use crate::ledger::events::Verdict;
 use crate::ledger::issues::{self, Held};
 use crate::ledger::runs::Kind;
 use crate::ledger::undone;
+use crate::operate::resolve::writes::{Write, WriteFacts, not_now};
 use crate::pg::{Problem, in_subtransaction};
-use crate::sweep::apply::apply;
-use crate::sweep::case::{Case as Subject, are_outdated, judge};
-use crate::sweep::hold;
-use crate::sweep::one::{Answer, all_ids, ask};
-use crate::sweep::outcome::describe;
-use crate::sweep::report::Report;
-use crate::sweep::report::record::digest;
-use crate::sweep::together::differences;
-use crate::sweep::treatment::{Insistence, Mode, Treatment};
-use crate::sweep::turn::require_fresh_snapshots;
+use crate::run::run_lock::require_fresh_snapshots;
+use crate::run::sync_invoice::{Answer, all_ids, ask};
 
 /// What a person decided.
 pub(crate) struct Decision<'a> {
@@ -53,7 +55,7 @@ pub(crate) fn resolve_issue(decision: &Decision) -> Result<Value, Problem> {
     if decision.mode == Mode::Write {
         require_fresh_snapshots()?;
     }
-    let issue = desk::open_issue(decision.issue, false)?;
+    let issue = decisions::open_issue(decision.issue, false)?;
     let action = fitting(&issue, decision.action)?;
     let (mapping, settings) = Mapping::load()?;
     let case = Case {
@@ -71,7 +73,7 @@ pub(crate) fn resolve_issue(decision: &Decision) -> Result<Value, Problem> {
 }
 
 /// The action of that name. Fails with 22023 where the issue does not allow it.
-fn fitting(issue: &Filed, name: &str) -> Result<Action, Problem> {
+fn fitting(issue: &StoredIssue, name: &str) -> Result<Action, Problem> {
     let allowed = issue.kind().map_or(&[] as &[Action], actions_of);
     let found = allowed.iter().find(|action| action.as_str() == name);
     found.copied().ok_or_else(|| {
@@ -92,15 +94,15 @@ fn fitting(issue: &Filed, name: &str) -> Result<Action, Problem> {
 
 struct Case<'a> {
     decision: &'a Decision<'a>,
-    issue: Filed,
+    issue: StoredIssue,
     action: Action,
     mapping: &'a Mapping,
     settings: &'a Settings,
 }
 
 impl Case<'_> {
-    /// Nothing changes but what is told. Judged by the rows alone; what only
-    /// Stripe can tell is told again when it is found to be otherwise.
+    /// Nothing changes but the issue. Judged by the rows alone; what only
+    /// Stripe can tell is raised again when it is found to be otherwise.
     fn settle(&self) -> Result<Value, Problem> {
         let mode = self.decision.mode;
         let reading = match &self.issue.invoice_id {
@@ -109,7 +111,7 @@ impl Case<'_> {
         };
         self.must_be_as_seen()?;
         if let Some(reading) = &reading {
-            let plan = judge(&self.treatment(None, mode)?, reading, &[]);
+            let plan = judge(&self.context(None, mode)?, reading, &[]);
             self.must_still_stand(&plan, !self.rests_on_stripe(&plan))?;
         }
         let report = Report::open(Kind::ResolveIssue, mode);
@@ -140,11 +142,11 @@ impl Case<'_> {
         }
     }
 
-    /// The invoice is locked and judged; the deed is done where the issue still
+    /// The invoice is locked and judged; the write is done where the issue still
     /// stands as it was, and the invoice judged again.
     fn act_on(&self, invoice: &str, answer: &Answer) -> Result<Value, Problem> {
         fire_callers();
-        let treatment = self.treatment(answer.livemode, Mode::Write)?;
+        let context = self.context(answer.livemode, Mode::Write)?;
         let said = answer.evidence.as_deref();
         let before = self.read(invoice, Mode::Write)?;
         self.must_be_as_seen()?;
@@ -154,7 +156,7 @@ impl Case<'_> {
                 .hint("Decide again."));
         }
         let evidence = self.decided_on(invoice, said.unwrap_or_default());
-        let plan = judge(&treatment, &before, &evidence);
+        let plan = judge(&context, &before, &evidence);
         match self.action {
             Action::RepairAgain => self.must_be_what_was_undone(&plan)?,
             Action::LinkPayment => {
@@ -163,8 +165,8 @@ impl Case<'_> {
             }
             _ => self.must_still_stand(&plan, true)?,
         }
-        let deed = Situation {
-            treatment: &treatment,
+        let write = WriteFacts {
+            context: &context,
             reading: &before,
             evidence: &evidence,
             plan: &plan,
@@ -173,27 +175,27 @@ impl Case<'_> {
             status: self.argument("status"),
             new_word: self.decision.arguments.get("new_word") == Some(&Value::Bool(true)),
         }
-        .deed(self.action)?;
-        let told = if deed.is_nothing() {
+        .write(self.action)?;
+        let done = if write.is_nothing() {
             describe(&plan)
         } else {
-            deed.describe()
+            write.describe()
         };
 
         let mut report = Report::open(Kind::ResolveIssue, Mode::Write);
         report.count_requests(answer.requests, answer.retries);
         let run = report.run().unwrap_or_default();
-        self.carry_out(run, &deed, &before, &treatment, &evidence)?;
+        self.carry_out(run, &write, &before, &context, &evidence)?;
         if self.is_about_undone() {
             // What holds the machine back has to go before it tries.
-            desk::resolve(self.issue.id, self.resolution(run));
-            desk::lift_undone(invoice, &self.issue.evidence);
+            decisions::resolve(self.issue.id, self.resolution(run));
+            decisions::end_undone(invoice, &self.issue.evidence);
         }
         let again = Subject {
             invoice,
             evidence: said.map(|_| evidence.as_slice()),
         };
-        let verdicts = apply(&treatment, &[again], &mut report)?;
+        let verdicts = apply(&context, &[again], &mut report)?;
         let changes = undone::changes_of_run(run);
         let must_write = self.action == Action::LinkPayment || self.is_about_undone();
         if must_write && changes.is_empty() && !plan.changes_nothing() {
@@ -204,13 +206,13 @@ impl Case<'_> {
             }));
         }
         if self.action == Action::LinkPayment {
-            self.look_again_where_it_was_found(invoice, &treatment, said, &mut report)?;
+            self.look_again_where_it_was_found(invoice, &context, said, &mut report)?;
         }
-        desk::sign_changes(run, &self.signature());
+        decisions::sign_changes(run, &self.signature());
         let mut changes = undone::changes_of_run(run);
         changes.reverse();
         let changes = changes.into_iter().map(Change::from).collect();
-        Ok(self.close(report, changes, told))
+        Ok(self.close(report, changes, done))
     }
 
     /// Whether a repair is released that somebody undid.
@@ -221,19 +223,19 @@ impl Case<'_> {
     fn carry_out(
         &self,
         run: i64,
-        deed: &Deed,
+        write: &Write,
         before: &Reading,
-        treatment: &Treatment,
+        context: &Context,
         evidence: &[Evidence],
     ) -> Result<(), Problem> {
-        if deed.is_nothing() {
+        if write.is_nothing() {
             return Ok(());
         }
-        deed.carry_out(self.mapping, before)?;
+        write.carry_out(self.mapping, before)?;
         let after = self.read(&before.invoice.id, Mode::Write)?;
-        deed.must_have_stayed(&after)?;
-        let next = judge(treatment, &after, evidence);
-        if let (Deed::Invoice(_), Some(_)) = (deed, &next.invoice) {
+        write.must_have_stayed(&after)?;
+        let next = judge(context, &after, evidence);
+        if let (Write::Invoice(_), Some(_)) = (write, &next.invoice) {
             return Err(not_now("it would not stay so")
                 .detail(format!(
                     "By what the payments say, the next sweep would do: {}.",
@@ -242,7 +244,7 @@ impl Case<'_> {
                 .hint("Change the payments first."));
         }
         let mut said = json!({ "decided": true });
-        if let (Deed::Insert(_), Value::Object(stripe)) = (deed, digest(evidence))
+        if let (Write::Insert(_), Value::Object(stripe)) = (write, digest(evidence))
             && let Some(said) = said.as_object_mut()
         {
             said.extend(stripe);
@@ -260,7 +262,7 @@ impl Case<'_> {
     fn look_again_where_it_was_found(
         &self,
         booked_for: &str,
-        treatment: &Treatment,
+        context: &Context,
         said: Option<&[Evidence]>,
         report: &mut Report,
     ) -> Result<(), Problem> {
@@ -276,33 +278,33 @@ impl Case<'_> {
             invoice: other,
             evidence: said,
         };
-        apply(treatment, &[again], report).map(|_| ())
+        apply(context, &[again], report).map(|_| ())
     }
 
     /// Ends the run, and the issue where it is over or the person's word ends it.
-    fn close(&self, report: Report, changes: Vec<Change>, told: String) -> Value {
+    fn close(&self, report: Report, changes: Vec<Change>, done: String) -> Value {
         let dry_run = self.decision.mode == Mode::DryRun;
         let mut resolved = self.action.settles_what_is_left() || dry_run;
         if let Some(run) = report.run() {
-            resolved |= !desk::is_open(self.issue.id);
+            resolved |= !decisions::is_open(self.issue.id);
             if resolved {
-                desk::resolve(self.issue.id, self.resolution(run));
+                decisions::resolve(self.issue.id, self.resolution(run));
             }
         }
         let run = report.run().filter(|_| !dry_run);
         report.close();
         let id = self.issue.id;
-        let done = if told.is_empty() {
+        let done = if done.is_empty() {
             "nothing is written".to_owned()
         } else {
-            told
+            done
         };
         let message = if dry_run {
             format!("Nothing was done. It would be: {done}.")
         } else if resolved {
             format!("Issue {id} is resolved: {done}.")
         } else {
-            let summary = desk::open_issue(id, false).map(|issue| issue.summary);
+            let summary = decisions::open_issue(id, false).map(|issue| issue.summary);
             format!("Issue {id} still stands: {}", summary.unwrap_or_default())
         };
         json!({
@@ -363,16 +365,16 @@ impl Case<'_> {
         })
     }
 
-    fn treatment(&self, livemode: Option<bool>, mode: Mode) -> Result<Treatment<'_>, Problem> {
+    fn context(&self, livemode: Option<bool>, mode: Mode) -> Result<Context<'_>, Problem> {
         let decided = self.action == Action::LinkPayment || self.is_about_undone();
-        Ok(Treatment {
+        Ok(Context {
             mapping: self.mapping,
             rules: self.settings.rules(livemode)?,
             mode,
-            insistence: if decided {
-                Insistence::Decided
+            on_override: if decided {
+                OnOverride::Decided
             } else {
-                Insistence::Again
+                OnOverride::Again
             },
         })
     }
@@ -386,7 +388,7 @@ impl Case<'_> {
             Action::LinkPayment => {
                 let holds = issues::held(&[invoice]);
                 let mut evidence =
-                    hold::without_others(&holds, invoice, said, |_, ids| ids.contains(object));
+                    holdback::without_others(&holds, invoice, said, |_, ids| ids.contains(object));
                 for finding in &mut evidence {
                     if let Evidence::Payment(payment) = finding
                         && payment.ids.contains(object)
@@ -400,7 +402,7 @@ impl Case<'_> {
                 let holds = issues::held(&[invoice]);
                 let released =
                     |held: &Held, ids: &PaymentIds| held.id == self.issue.id && held.is_of(ids);
-                hold::without_others(&holds, invoice, said, released)
+                holdback::without_others(&holds, invoice, said, released)
             }
             _ => said.to_vec(),
         }

@@ -1,4 +1,6 @@
-//! Undo: what a run changed is put back, where nobody changed it since.
+//! `undo`: restores the rows that a run changed, where nobody changed them since.
+
+mod invoice;
 
 use std::collections::BTreeMap;
 
@@ -6,27 +8,27 @@ use pgrx::prelude::PgSqlErrorCode;
 use serde_json::{Value, json};
 
 use super::actions::Action;
-use super::putback::{Desk, PutBack};
 use crate::domain::identity::PaymentIds;
 use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::host::read::Reading;
-use crate::ledger::memory;
 use crate::ledger::runs::{self, Kind, State, Totals};
+use crate::ledger::stripe_payments;
 use crate::ledger::undone::{self, Recorded};
+use crate::operate::undo::invoice::{UndoContext, UndoneInvoice};
 use crate::pg::Problem;
 
-use crate::sweep::case::judge;
-use crate::sweep::hold;
-use crate::sweep::treatment::{Insistence, Mode, Treatment};
-use crate::sweep::turn::require_fresh_snapshots;
+use crate::apply::case::judge;
+use crate::apply::context::{Context, Mode, OnOverride};
+use crate::apply::holdback;
+use crate::run::run_lock::require_fresh_snapshots;
 
 /// Puts back what a run changed: each invoice as a whole, in a subtransaction
 /// of its own. Fails with P0002 for an unknown run.
 pub(crate) fn undo(run: i64, mode: Mode) -> Result<Value, Problem> {
     let kind = undone::kind_of_run(run)
         .ok_or_else(|| unknown(format!("there is no run with the number {run}")))?;
-    put_back(run, &kind, &undone::changes_of_run(run), mode)
+    undo_invoice(run, &kind, &undone::changes_of_run(run), mode)
 }
 
 /// Puts a single change back. Fails with P0002 for an unknown one.
@@ -34,10 +36,10 @@ pub(crate) fn undo_change(id: i64, mode: Mode) -> Result<Value, Problem> {
     let change = undone::change(id)
         .ok_or_else(|| unknown(format!("there is no change with the number {id}")))?;
     let kind = undone::kind_of_run(change.run_id).unwrap_or_default();
-    put_back(change.run_id, &kind, std::slice::from_ref(&change), mode)
+    undo_invoice(change.run_id, &kind, std::slice::from_ref(&change), mode)
 }
 
-fn put_back(run: i64, kind: &str, changes: &[Recorded], mode: Mode) -> Result<Value, Problem> {
+fn undo_invoice(run: i64, kind: &str, changes: &[Recorded], mode: Mode) -> Result<Value, Problem> {
     if mode == Mode::Write {
         require_fresh_snapshots()?;
     }
@@ -45,13 +47,13 @@ fn put_back(run: i64, kind: &str, changes: &[Recorded], mode: Mode) -> Result<Va
     if mode == Mode::Write {
         fire_callers();
     }
-    let treatment = Treatment {
+    let context = Context {
         mapping: &mapping,
         rules: settings.rules(None)?,
         mode,
-        insistence: Insistence::Once,
+        on_override: OnOverride::Once,
     };
-    let desk = Desk::new(&mapping, mode);
+    let undo_context = UndoContext::new(&mapping, mode);
     let mut undo = Undo {
         own_run: (mode == Mode::Write).then(|| runs::open(Kind::Undo)),
         run,
@@ -65,8 +67,8 @@ fn put_back(run: i64, kind: &str, changes: &[Recorded], mode: Mode) -> Result<Va
     };
     for of_invoice in by_invoice(changes) {
         let invoice = &of_invoice[0].invoice_id;
-        match desk.put_back(&of_invoice) {
-            Ok(done) => undo.note(&treatment, &of_invoice, done),
+        match undo_context.undo_invoice(&of_invoice) {
+            Ok(done) => undo.note(&context, &of_invoice, done),
             Err(left) => undo.left.push(left.to_json(invoice)),
         }
     }
@@ -77,11 +79,11 @@ fn put_back(run: i64, kind: &str, changes: &[Recorded], mode: Mode) -> Result<Va
         .own_run
         .filter(|_| undo.kind == Undone::Decision && !stands)
     {
-        undo.lifted = undone::take_decisions_back(own_run, run);
+        undo.lifted = undone::revert_decisions(own_run, run);
     }
     for (reading, ids) in std::mem::take(&mut undo.held_back) {
         let own_run = undo.own_run.unwrap_or_default();
-        hold::open(own_run, run, &treatment, &reading, &ids);
+        holdback::open(own_run, run, &context, &reading, &ids);
     }
     Ok(undo.close())
 }
@@ -152,7 +154,7 @@ struct Undo {
 }
 
 impl Undo {
-    fn note(&mut self, treatment: &Treatment, undone: &[&Recorded], done: PutBack) {
+    fn note(&mut self, context: &Context, undone: &[&Recorded], done: UndoneInvoice) {
         let invoice = &done.reading.invoice;
         let changes: Vec<Value> = done.changes.iter().map(|c| c.to_json()).collect();
         self.undone.push(json!({
@@ -163,14 +165,14 @@ impl Undo {
             return;
         };
         undone::note(own_run, undone, &done.changes);
-        memory::follow_rows(&invoice.id, &done.reading.payments);
+        stripe_payments::follow_rows(&invoice.id, &done.reading.payments);
         if self.kind == Undone::Undo {
-            return undone::repair_stands_again(own_run, self.run, &invoice.id);
+            return undone::repair_is_restored(own_run, self.run, &invoice.id);
         }
         let linked: Vec<&Recorded> = undone.iter().copied().filter(|c| is_link(c)).collect();
         if !linked.is_empty() {
-            let ids = stripe_payments(treatment.mapping, &linked, &done.reading);
-            memory::forget(&invoice.id, &ids);
+            let ids = stripe_payments(context.mapping, &linked, &done.reading);
+            stripe_payments::forget(&invoice.id, &ids);
         }
         // What the machine wrote it would write again, were it not held back. What
         // a person did it does not do by itself.
@@ -179,8 +181,8 @@ impl Undo {
             .copied()
             .filter(|change| self.kind == Undone::Repairs || is_machines(change))
             .collect();
-        let ids = stripe_payments(treatment.mapping, &machines, &done.reading);
-        let would_come_again = || !judge(treatment, &done.reading, &[]).changes_nothing();
+        let ids = stripe_payments(context.mapping, &machines, &done.reading);
+        let would_come_again = || !judge(context, &done.reading, &[]).changes_nothing();
         if self.kind == Undone::Repairs
             || !ids.is_empty()
             || !machines.is_empty() && would_come_again()
@@ -228,7 +230,7 @@ impl Undo {
             parts.push(format!("Put {} invoices back.", self.undone.len()));
         }
         if !self.left.is_empty() {
-            parts.push(format!("Left {} as they are.", self.left.len()));
+            parts.push(format!("NotUndone {} as they are.", self.left.len()));
         }
         if self.lifted > 0 {
             parts.push(format!("Took {} decisions back.", self.lifted));

@@ -1,4 +1,4 @@
-//! The end of a backend: threads are stopped before anything that they use goes away.
+//! Stops threads before the end of a backend takes away what they use.
 //!
 //! A backend may end without unwinding: FATAL (terminated, a fast shutdown) goes from
 //! wherever it is raised to `proc_exit`, so no destructor runs. What runs is
@@ -15,7 +15,7 @@
 use std::sync::{Condvar, Mutex, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-use super::workers::{StopState, unpoisoned};
+use super::stop::{StopState, unpoisoned};
 
 /// So long the end of a backend waits for its threads.
 const PATIENCE: Duration = Duration::from_millis(100);

@@ -1,5 +1,4 @@
-//! Text settings with rules: what PostgreSQL asks before it takes a value and
-//! before it shows one. pgrx registers the hooks; writing them is left to us.
+//! Text settings (GUCs) with check and show hooks, which pgrx does not wrap.
 
 mod refusal;
 

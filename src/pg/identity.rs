@@ -1,4 +1,4 @@
-//! Who is acting: as whom statements on the host's tables run, and who asked.
+//! The roles of a session: who called, and as whom statements run.
 
 use core::ffi::{CStr, c_int};
 

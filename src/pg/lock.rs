@@ -1,4 +1,4 @@
-//! Locks of this extension's own that nobody else can take.
+//! Heavyweight locks of this extension that no SQL command can take.
 //!
 //! Heavyweight locks of PostgreSQL like any other: seen in `pg_locks` (with the locktype
 //! `object`), known to the deadlock detector, bound by `lock_timeout`. Any role may take

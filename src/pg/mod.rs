@@ -1,5 +1,5 @@
-//! The ground: what this extension needs from PostgreSQL's backend that pgrx
-//! does not wrap. All unsafe code lives here, behind safe functions.
+//! What this extension needs from PostgreSQL's backend that pgrx does not wrap. All unsafe code is here, behind safe
+//! functions.
 
 mod ending;
 pub(crate) mod guc;
@@ -10,6 +10,7 @@ mod relation;
 mod server_log;
 mod shared;
 pub(crate) mod sql;
+mod stop;
 mod subtransaction;
 mod transactions;
 mod triggers;
@@ -18,12 +19,11 @@ mod workers;
 pub(crate) use problem::{Problem, keep_backtraces_out};
 pub(crate) use relation::{Relation, while_checked};
 pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number};
+pub(crate) use stop::{Stop, unpoisoned};
 pub(crate) use subtransaction::{in_subtransaction, in_subtransaction_of_a_run};
 pub(crate) use transactions::{LOCK_PATIENCE, Transactions, with_lock_patience};
 pub(crate) use triggers::Postponed;
-pub(crate) use workers::{
-    Running, Step, Stop, run_on_threads, start_on_threads, waited_for_threads,
-};
+pub(crate) use workers::{Running, Step, run_on_threads, start_on_threads, waited_for_threads};
 
 /// For long work of our own between two calls of PostgreSQL: where the statement was
 /// cancelled or timed out, or the server shuts down, it ends here.

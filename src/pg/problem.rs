@@ -1,5 +1,4 @@
-//! An error as PostgreSQL knows it: an SQLSTATE, a message, what to do about
-//! it. Everything that can fail for a reason a person should read returns this.
+//! An error with SQLSTATE, message, detail and hint, as a value.
 
 use core::ffi::{c_int, c_void};
 use std::cell::UnsafeCell;

@@ -1,4 +1,4 @@
-//! What was looked up by name: compared with what it was before it is used again, and a table locked before that.
+//! A table looked up by name, compared with what it was and locked before each use.
 
 use std::cell::RefCell;
 use std::ffi::CString;

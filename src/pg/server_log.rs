@@ -1,5 +1,4 @@
-//! Keeps an error out of the server's log that the client gets all the same: where
-//! strangers cause it, the log would be theirs to fill.
+//! Keeps an error that strangers cause out of the server's log; the client gets it all the same.
 
 use core::ffi::CStr;
 use std::sync::Mutex;

@@ -1,5 +1,5 @@
-//! Numbers that all backends of a database share, without the library having to
-//! be preloaded: a small segment of dynamic shared memory.
+//! Numbers that all backends of a database share, in a small segment of dynamic shared memory, without
+//! preloading the library.
 //!
 //! Its handle is published in the sequence `invoice_sync.limiter_segment`, which
 //! is seen at once, whoever commits or rolls back. Beside the handle stands what

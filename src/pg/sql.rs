@@ -1,4 +1,4 @@
-//! Statements: text parameters in, one JSON document per row out, or texts.
+//! Statements: text parameters in, JSON documents or texts out.
 //!
 //! That is all the SQL this extension needs from Rust, whatever types the
 //! host's columns have: PostgreSQL casts, both ways. Every statement takes a
@@ -39,7 +39,7 @@ pub(crate) fn fetch_each<const N: usize>(
     statement: &str,
     values: &[&str],
 ) -> Vec<Vec<[Option<String>; N]>> {
-    told(Spi::connect_mut(|client| {
+    checked(Spi::connect_mut(|client| {
         let types = [PgBuiltInOids::TEXTOID.oid()];
         let prepared = relation::prepared(|| client.prepare_mut(statement, &types))?;
         values
@@ -116,7 +116,7 @@ fn run<T>(
     params: &[Option<&str>],
     read: impl FnOnce(SpiTupleTable) -> SpiResult<T>,
 ) -> T {
-    told(Spi::connect_mut(|client| {
+    checked(Spi::connect_mut(|client| {
         // Here, so that they go with the connection.
         let params: Vec<DatumWithOid> = params
             .iter()
@@ -127,7 +127,7 @@ fn run<T>(
 }
 
 /// While tables are in use that must be those that were looked up, the statement is prepared
-/// first, so that what its names mean can be told.
+/// first, so that the meaning of its names can be checked.
 fn update<T>(
     client: &mut SpiClient<'_>,
     statement: &str,
@@ -160,7 +160,7 @@ fn run_with_rows<'a, T: Default, const N: usize>(
     if columns.first().is_none_or(Vec::is_empty) {
         return T::default();
     }
-    told(Spi::connect_mut(|client| {
+    checked(Spi::connect_mut(|client| {
         let columns = columns.map(DatumWithOid::from);
         let first = first.iter().map(|text| DatumWithOid::from(*text));
         let params: Vec<DatumWithOid> = first.chain(columns).collect();
@@ -189,7 +189,7 @@ fn texts<const N: usize>(table: SpiTupleTable) -> SpiResult<Vec<[Option<String>;
         .collect()
 }
 
-fn told<T>(outcome: SpiResult<T>) -> T {
+fn checked<T>(outcome: SpiResult<T>) -> T {
     outcome.unwrap_or_else(|error| {
         // A status of SPI itself: our mistake, never the user's.
         internal(format!(

@@ -1,4 +1,4 @@
-//! Work that fails alone: one invoice's error must not undo its neighbours.
+//! Runs work in a subtransaction, and returns its error as a value.
 
 use core::ffi::{CStr, c_char, c_void};
 use std::panic::AssertUnwindSafe;
@@ -39,7 +39,7 @@ fn attempt<T>(
     work: impl FnOnce() -> Result<T, Problem>,
     goes_on: impl FnOnce(&CaughtError) -> bool,
 ) -> Result<T, Problem> {
-    let surroundings = Surroundings::now();
+    let surroundings = SavedState::now();
     begin(&surroundings);
 
     let watch = ErrorWatch::start();
@@ -68,12 +68,12 @@ fn attempt<T>(
 
 /// What a subtransaction moves and its end does not put back by itself. (The
 /// user identity it does put back: `AbortSubTransaction` in xact.c.)
-struct Surroundings {
+struct SavedState {
     memory_context: pg_sys::MemoryContext,
     resource_owner: pg_sys::ResourceOwner,
 }
 
-impl Surroundings {
+impl SavedState {
     fn now() -> Self {
         // SAFETY: plain reads of the backend's globals, on the backend's thread.
         unsafe {
@@ -85,7 +85,7 @@ impl Surroundings {
     }
 }
 
-fn begin(surroundings: &Surroundings) {
+fn begin(surroundings: &SavedState) {
     // SAFETY: an unnamed internal subtransaction may begin wherever a
     // transaction is in progress; else PostgreSQL raises an error. `work` runs
     // in the caller's memory context, so what it returns outlives the rollback.
@@ -95,7 +95,7 @@ fn begin(surroundings: &Surroundings) {
     }
 }
 
-fn release(surroundings: &Surroundings) {
+fn release(surroundings: &SavedState) {
     // SAFETY: pairs with `begin`; the saved context and owner belong to the
     // surrounding transaction and are alive.
     unsafe {
@@ -105,7 +105,7 @@ fn release(surroundings: &Surroundings) {
     }
 }
 
-fn roll_back(surroundings: &Surroundings) {
+fn roll_back(surroundings: &SavedState) {
     // SAFETY: as in `release`. SPI connections that `work` left open are closed
     // by the rollback itself (AtEOSubXact_SPI), outer ones stay.
     unsafe {
@@ -157,7 +157,7 @@ fn log_panic(caught: &CaughtError) {
 
 /// The caught error together with what the watch saw of it. An error raised in
 /// Rust never passes the watch, so an older sighting must not be mistaken for it.
-fn describe(caught: &CaughtError, last_error: Option<Sighting>) -> Problem {
+fn describe(caught: &CaughtError, last_error: Option<ErrorDetails>) -> Problem {
     let problem = Problem::from(caught);
     match (caught, last_error) {
         (CaughtError::PostgresError(report), Some(seen))
@@ -171,7 +171,7 @@ fn describe(caught: &CaughtError, last_error: Option<Sighting>) -> Problem {
 }
 
 /// What pgrx does not copy from an error of PostgreSQL.
-struct Sighting {
+struct ErrorDetails {
     packed_sqlstate: i32,
     message: String,
     place: Place,
@@ -185,7 +185,7 @@ struct ErrorWatch(*mut WatchState);
 struct WatchState {
     link: pg_sys::ErrorContextCallback,
     memory_context: pg_sys::MemoryContext,
-    last_error: Option<Sighting>,
+    last_error: Option<ErrorDetails>,
 }
 
 impl ErrorWatch {
@@ -208,11 +208,11 @@ impl ErrorWatch {
         }
     }
 
-    fn stop(mut self) -> Option<Sighting> {
+    fn stop(mut self) -> Option<ErrorDetails> {
         self.unlink()
     }
 
-    fn unlink(&mut self) -> Option<Sighting> {
+    fn unlink(&mut self) -> Option<ErrorDetails> {
         if self.0.is_null() {
             return None;
         }
@@ -249,7 +249,7 @@ unsafe extern "C-unwind" fn note_error(state: *mut c_void) {
         pg_sys::CurrentMemoryContext = (*state).memory_context;
         let error = pg_sys::CopyErrorData();
         if (*error).elevel >= pg_sys::PGERROR as i32 {
-            (*state).last_error = Some(Sighting {
+            (*state).last_error = Some(ErrorDetails {
                 packed_sqlstate: (*error).sqlerrcode,
                 message: text_at((*error).message).unwrap_or_default(),
                 place: Place {

@@ -1,5 +1,4 @@
-//! Transactions of our own: a procedure that commits in between, and holds
-//! neither snapshot nor lock while it waits for somebody else.
+//! Transactions of a procedure that commits, so that neither snapshot nor lock is held while it waits.
 
 use std::time::Duration;
 

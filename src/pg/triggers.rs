@@ -1,5 +1,4 @@
-//! AFTER triggers of several statements, fired together: what PostgreSQL does for a statement whose parts are
-//! statements (a foreign key's cascade), for two that we write one after the other.
+//! Fires the AFTER triggers of several statements together, as PostgreSQL does for the statements of a cascade.
 
 use std::cell::Cell;
 use std::ffi::CString;

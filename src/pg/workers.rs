@@ -1,4 +1,4 @@
-//! Concurrent work on threads that never touch PostgreSQL.
+//! Runs jobs on threads that never touch PostgreSQL.
 //!
 //! PostgreSQL's backend is one thread, its signal handlers included. So every
 //! signal is masked before a thread is spawned (a thread inherits the mask), the
@@ -9,15 +9,16 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
 use super::ending::{self, Live, MOST_THREADS};
 use super::problem::Problem;
+use super::stop::{Stop, unpoisoned};
 
 /// The longest wait between two looks for interrupts: cancel, statement_timeout
 /// and shutdown take effect well within 100 ms.
@@ -90,7 +91,7 @@ where
     let set_on_drop = StopOnDrop(stop.clone());
     ending::stop_at_the_end(Arc::downgrade(&stop.0));
     let (portions, arrivals) = sync_channel(limit);
-    let crew = Arc::new(Crew {
+    let crew = Arc::new(SharedWork {
         queue: Mutex::new(Queue {
             jobs: jobs.into(),
             at_work: 0,
@@ -186,61 +187,6 @@ impl<R> Running<R> {
     }
 }
 
-/// A token that tells threads to end. Clones share one state.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Stop(Arc<StopState>);
-
-#[derive(Debug, Default)]
-pub(super) struct StopState {
-    is_set: AtomicBool,
-    lock: Mutex<()>,
-    changed: Condvar,
-}
-
-impl StopState {
-    pub(super) fn set(&self) {
-        let _guard = unpoisoned(self.lock.lock());
-        self.is_set.store(true, Ordering::Release);
-        self.changed.notify_all();
-    }
-}
-
-impl Stop {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    /// Whether the work is no longer wanted.
-    pub(crate) fn is_set(&self) -> bool {
-        self.0.is_set.load(Ordering::Acquire)
-    }
-
-    /// Ends every [`Stop::sleep`] and lets no thread take another job.
-    pub(crate) fn set(&self) {
-        self.0.set();
-    }
-
-    /// Waits for `duration`, or less where stopped. True where the whole time
-    /// passed, false where the work is to end.
-    pub(crate) fn sleep(&self, duration: Duration) -> bool {
-        self.sleep_while(duration, || true);
-        !self.is_set()
-    }
-
-    /// Waits until [`Stop::rouse`] finds `condition` ended, at most for `duration`.
-    fn sleep_while(&self, duration: Duration, condition: impl Fn() -> bool) {
-        let guard = unpoisoned(self.0.lock.lock());
-        let asleep = |(): &mut ()| !self.is_set() && condition();
-        let _ = unpoisoned(self.0.changed.wait_timeout_while(guard, duration, asleep));
-    }
-
-    /// Lets sleepers look at their condition again.
-    fn rouse(&self) {
-        let _guard = unpoisoned(self.0.lock.lock());
-        self.0.changed.notify_all();
-    }
-}
-
 struct StopOnDrop(Stop);
 
 impl Drop for StopOnDrop {
@@ -250,7 +196,7 @@ impl Drop for StopOnDrop {
 }
 
 /// What the threads of one call share.
-struct Crew<J, W> {
+struct SharedWork<J, W> {
     queue: Mutex<Queue<J>>,
     work: W,
     stop: Stop,
@@ -270,7 +216,7 @@ impl<J> Queue<J> {
     }
 }
 
-impl<J, W> Crew<J, W> {
+impl<J, W> SharedWork<J, W> {
     /// Waits for a job; `None` where none will come.
     fn next_job(&self) -> Option<J> {
         loop {
@@ -296,7 +242,7 @@ impl<J, W> Crew<J, W> {
         queue.jobs.extend(followers);
         queue.at_work -= 1;
         drop(queue);
-        self.stop.rouse();
+        self.stop.wake();
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue<J>> {
@@ -326,7 +272,7 @@ impl<J, W> Crew<J, W> {
 
 /// Starts up to `wanted` threads. Fewer will do; none will not.
 fn spawn_threads<J, R, W>(
-    crew: &Arc<Crew<J, W>>,
+    crew: &Arc<SharedWork<J, W>>,
     wanted: usize,
     portions: &SyncSender<Option<R>>,
 ) -> Result<(), Problem>
@@ -417,9 +363,4 @@ impl Drop for AllSignalsMasked {
             );
         }
     }
-}
-
-/// A panic elsewhere leaves these locks' data whole: they guard single steps.
-pub(super) fn unpoisoned<T>(locked: Result<T, PoisonError<T>>) -> T {
-    locked.unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The rule for base URLs: the place that gets the API key must be the right one.
+//! The rule for base URLs: https, or a loopback address; no user name, query or fragment.
 
 use std::net::{IpAddr, Ipv6Addr};
 

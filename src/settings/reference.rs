@@ -1,4 +1,4 @@
-//! Secrets are given by reference: `file:/path`, `vault:name`, or as they are.
+//! References to secrets: `file:/path`, `vault:name`, or the secret itself.
 
 mod file;
 mod vault;

@@ -1,4 +1,4 @@
-//! A secret in memory: it does not print itself, and is wiped when dropped.
+//! A secret in memory: never printed, and wiped when dropped.
 
 use std::fmt;
 use std::hint::black_box;

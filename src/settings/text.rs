@@ -1,11 +1,11 @@
-//! The text settings: their names, their defaults and the rule each one obeys.
+//! The text settings: names, defaults and rules.
 
 use core::ffi::CStr;
 use std::ffi::CString;
 
 use pgrx::GucSetting;
 
-use super::{base_url, reference, text_variable};
+use super::{base_url, reference};
 use crate::pg::guc::{Arrival, Refusal, TextSetting};
 
 /// Defines one type per setting, so that each has a check hook of its own.
@@ -114,4 +114,9 @@ fn judge_account(value: &str, _arrival: Arrival) -> Result<(), Refusal> {
         hint: c"Leave it empty for the account of the API key.",
         hides_statement: false,
     })
+}
+
+/// A text setting's static, with its default.
+const fn text_variable(default: Option<&'static std::ffi::CStr>) -> GucSetting<Option<CString>> {
+    GucSetting::<Option<CString>>::new(default)
 }

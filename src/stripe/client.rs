@@ -1,4 +1,4 @@
-//! GET requests to Stripe's API: one question, its retries, its answer.
+//! GET requests to Stripe's API, with retries and rate limit.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};

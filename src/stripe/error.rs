@@ -1,4 +1,4 @@
-//! What can go wrong with a request to Stripe.
+//! Errors of requests to Stripe.
 
 use std::fmt;
 

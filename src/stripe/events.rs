@@ -1,4 +1,4 @@
-//! Stripe's events: which matter, what they are about, and the feed of them.
+//! Stripe's events: the types that are acted on, the objects that they are about, and pages of the list.
 //!
 //! Source: <https://docs.stripe.com/api/events>.
 
@@ -129,7 +129,7 @@ impl Page {
     }
 }
 
-/// Asks for one page of the events that matter. Fails with
+/// Asks for one page of the events that are acted on. Fails with
 /// [`StripeError::CursorGone`] where Stripe no longer keeps the event to go on from.
 pub(crate) fn read_page(
     client: &Client,

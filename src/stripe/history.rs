@@ -1,5 +1,4 @@
-//! All payments of a stretch of time, by the pages of a list, from its newest
-//! object back.
+//! Reads all payments of a range of time from a list, page by page, from the newest back.
 
 use std::time::Instant;
 
@@ -8,7 +7,6 @@ use serde_json::Value;
 use super::client::{Client, Connection};
 use super::error::StripeError;
 use super::events::ids_of;
-use super::gather::read_found;
 use super::lists::{List, Page, read_page};
 use super::objects::Reading;
 use super::planner::Start;
@@ -16,25 +14,26 @@ use super::retrieve::disputes;
 use crate::domain::evidence::{PaymentState, StripePayment};
 use crate::domain::identity::PaymentIds;
 use crate::pg::{Problem, Running, Step, Stop, start_on_threads};
+use crate::stripe::fetch::read_found;
 
 /// Which list is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Book {
+pub(crate) enum HistoryList {
     /// Of payments.
     Payments(List),
     /// Of what happens to payments: charges, refunds, disputes, at this path.
-    Traces(&'static str),
+    References(&'static str),
 }
 
-impl Book {
+impl HistoryList {
     /// By the name of Stripe's type, in the plural; what is not known is intents,
     /// which every payment has.
     pub(crate) fn named(name: &str) -> Self {
         match name {
             "checkout_sessions" => Self::Payments(List::Sessions),
-            "charges" => Self::Traces("/v1/charges"),
-            "refunds" => Self::Traces("/v1/refunds"),
-            "disputes" => Self::Traces("/v1/disputes"),
+            "charges" => Self::References("/v1/charges"),
+            "refunds" => Self::References("/v1/refunds"),
+            "disputes" => Self::References("/v1/disputes"),
             _ => Self::Payments(List::Intents),
         }
     }
@@ -42,15 +41,15 @@ impl Book {
     fn read_page(self, client: &Client, start: &Start, stop: &Stop) -> Result<Page, StripeError> {
         match self {
             Self::Payments(list) => list.read_page(client, start, stop),
-            Self::Traces(path) => read_page(client, path, None, start, stop),
+            Self::References(path) => read_page(client, path, None, start, stop),
         }
     }
 }
 
 /// What is read.
 #[derive(Clone, Debug)]
-pub(crate) struct Stretch {
-    pub(crate) book: Book,
+pub(crate) struct TimeRange {
+    pub(crate) book: HistoryList,
     /// Seconds since 1970, both inclusive.
     pub(crate) since: i64,
     pub(crate) until: i64,
@@ -60,14 +59,14 @@ pub(crate) struct Stretch {
 
 /// A page's worth.
 #[derive(Debug)]
-pub(crate) struct Chapter {
+pub(crate) struct HistoryPage {
     /// Those for which money was received.
     pub(crate) payments: Vec<StripePayment>,
     /// Of a list of sessions: the intents of all of them, paid or not.
     pub(crate) intents_of_sessions: Vec<String>,
     /// What tells of payments, and of which payments.
-    pub(crate) traces: Vec<Trace>,
-    /// Objects of the stretch that stood on the page.
+    pub(crate) references: Vec<PaymentReference>,
+    /// Objects of the range that stood on the page.
     pub(crate) objects: u64,
     /// The oldest object, and when it was made; `None` on an empty page.
     pub(crate) last: Option<(String, i64)>,
@@ -78,7 +77,7 @@ pub(crate) struct Chapter {
 
 /// An object that tells of a payment and is not evidence itself.
 #[derive(Clone, Debug)]
-pub(crate) struct Trace {
+pub(crate) struct PaymentReference {
     pub(crate) object: String,
     pub(crate) ids: PaymentIds,
     pub(crate) created: Option<i64>,
@@ -89,40 +88,40 @@ pub(crate) struct Trace {
     pub(crate) is_charge: bool,
 }
 
-/// A stretch that is being read: while one chapter is worked on, the next is on
+/// A range that is being read: while one page is worked on, the next is on
 /// its way.
 pub(crate) struct History {
-    running: Running<Result<Chapter, StripeError>>,
+    running: Running<Result<HistoryPage, StripeError>>,
     client: std::sync::Arc<Client>,
 }
 
 impl History {
     /// Begins to read. Fails with 53000 where no thread can be started.
     pub(crate) fn start(
-        stretch: Stretch,
+        range: TimeRange,
         connection: Connection,
         reading: Reading,
         deadline: Instant,
     ) -> Result<Self, Problem> {
         let client = std::sync::Arc::new(Client::new(connection, deadline));
         let asked = std::sync::Arc::clone(&client);
-        let first = match &stretch.after {
+        let first = match &range.after {
             Some(id) => Start::After(id.clone()),
-            None => Start::At(stretch.until),
+            None => Start::At(range.until),
         };
         let running = start_on_threads(vec![first], 1, deadline, move |start, stop| {
-            let chapter = stretch.read(&asked, &start, &reading, stop);
-            let next = chapter.as_ref().ok().and_then(Chapter::next);
+            let history_page = range.read(&asked, &start, &reading, stop);
+            let next = history_page.as_ref().ok().and_then(HistoryPage::next);
             Step {
-                portion: chapter,
+                portion: history_page,
                 then: next.into_iter().collect(),
             }
         })?;
         Ok(Self { running, client })
     }
 
-    /// Waits for the next chapter, interruptibly; `None` at the end.
-    pub(crate) fn next(&mut self) -> Option<Result<Chapter, StripeError>> {
+    /// Waits for the next page, interruptibly; `None` at the end.
+    pub(crate) fn next(&mut self) -> Option<Result<HistoryPage, StripeError>> {
         self.running.next()
     }
 
@@ -132,50 +131,52 @@ impl History {
     }
 }
 
-impl Stretch {
+impl TimeRange {
     fn read(
         &self,
         client: &Client,
         start: &Start,
         reading: &Reading,
         stop: &Stop,
-    ) -> Result<Chapter, StripeError> {
+    ) -> Result<HistoryPage, StripeError> {
         let page = self.book.read_page(client, start, stop)?;
         let contents = page.contents();
         let last = contents.objects.last().cloned();
         let is_over = last.as_ref().is_none_or(|(_, made)| *made < self.since);
-        let mut chapter = Chapter {
+        let mut history_page = HistoryPage {
             payments: Vec::new(),
             intents_of_sessions: Vec::new(),
-            traces: Vec::new(),
+            references: Vec::new(),
             objects: 0,
             is_last: is_over || !contents.has_more,
             last,
             time: contents.time(),
         };
         for object in &page.objects {
-            if self.book == Book::Payments(List::Sessions) {
+            if self.book == HistoryList::Payments(List::Sessions) {
                 let intent = ids_of(object).intent;
                 let expanded = || Some(object.pointer("/payment_intent/id")?.as_str()?.to_owned());
-                chapter.intents_of_sessions.extend(intent.or_else(expanded));
+                history_page
+                    .intents_of_sessions
+                    .extend(intent.or_else(expanded));
             }
             let made = object.get("created").and_then(Value::as_i64);
             if made.is_some_and(|made| made < self.since) {
                 continue;
             }
-            chapter.objects += 1;
+            history_page.objects += 1;
             match self.book {
-                Book::Payments(_) => {
-                    chapter.take(object, &page, client, reading, stop)?;
+                HistoryList::Payments(_) => {
+                    history_page.take(object, &page, client, reading, stop)?;
                 }
-                Book::Traces(_) => chapter.take_trace(object, None),
+                HistoryList::References(_) => history_page.take_trace(object, None),
             }
         }
-        Ok(chapter)
+        Ok(history_page)
     }
 }
 
-impl Chapter {
+impl HistoryPage {
     fn take(
         &mut self,
         object: &Value,
@@ -208,7 +209,7 @@ impl Chapter {
             return;
         }
         let flag = object.get("livemode").and_then(Value::as_bool);
-        self.traces.push(Trace {
+        self.references.push(PaymentReference {
             object: text("id").unwrap_or("an object without an id").to_owned(),
             ids: ids_of(object),
             created: object.get("created").and_then(Value::as_i64),

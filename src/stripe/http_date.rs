@@ -1,4 +1,4 @@
-//! The header `Date`.
+//! Parses the HTTP header `Date`.
 //!
 //! Source: <https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7>. Senders must
 //! use one form, `Sun, 06 Nov 1994 08:49:37 GMT`; nothing else is read.

@@ -1,4 +1,4 @@
-//! Requests per second, as Stripe limits them.
+//! The limit of requests per second, shared by all sessions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

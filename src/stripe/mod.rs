@@ -1,16 +1,15 @@
-//! Stripe's side: HTTP, retries, and the one place where its JSON becomes
-//! evidence of the domain. Nothing here knows SQL or a backend's memory, so
-//! all of it may run on threads of its own.
+//! Stripe's API: requests, retries, and the conversion of its JSON into evidence. Nothing here knows SQL, so all
+//! of it may run on threads.
 
 pub(crate) mod client;
-pub(crate) mod desk;
 pub(crate) mod error;
 pub(crate) mod events;
-pub(crate) mod gather;
+pub(crate) mod fetch;
 pub(crate) mod history;
 mod http_date;
 pub(crate) mod limiter;
 pub(crate) mod lists;
+pub(crate) mod lookups;
 pub(crate) mod objects;
 pub(crate) mod planner;
 pub(crate) mod probe;

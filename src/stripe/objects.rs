@@ -1,4 +1,4 @@
-//! Stripe's JSON becomes evidence, here and nowhere else.
+//! Converts Stripe's JSON into evidence.
 //!
 //! A field that the documentation promises and that is missing, or of another
 //! type, is an error; an unknown status is not (it is reported as such).
@@ -27,7 +27,7 @@ pub(crate) struct Reading {
 
 /// A session, its intent and the latest charge, as far as they are there.
 #[derive(Clone, Copy, Default)]
-struct Trio<'a> {
+struct PaymentObjects<'a> {
     session: Option<&'a Value>,
     intent: Option<&'a Value>,
     charge: Option<&'a Value>,
@@ -42,7 +42,7 @@ pub(crate) fn read_session(
 ) -> Result<StripePayment, StripeError> {
     expect_object(session, "checkout.session")?;
     let intent = expanded(session, "payment_intent")?;
-    let trio = Trio {
+    let trio = PaymentObjects {
         session: Some(session),
         intent,
         charge: intent.map(latest_charge).transpose()?.flatten(),
@@ -62,7 +62,7 @@ pub(crate) fn read_intent(
     request_id: Option<String>,
 ) -> Result<StripePayment, StripeError> {
     expect_object(intent, "payment_intent")?;
-    let trio = Trio {
+    let trio = PaymentObjects {
         session: None,
         intent: Some(intent),
         charge: latest_charge(intent)?,
@@ -78,9 +78,9 @@ pub(crate) fn read_charge(
     request_id: Option<String>,
 ) -> Result<StripePayment, StripeError> {
     expect_object(charge, "charge")?;
-    let trio = Trio {
+    let trio = PaymentObjects {
         charge: Some(charge),
-        ..Trio::default()
+        ..PaymentObjects::default()
     };
     let state = match text(charge, "status")? {
         "succeeded" if !flag(charge, "captured")? => {
@@ -177,7 +177,7 @@ pub(crate) fn is_disputed(answer: &Value) -> Result<bool, StripeError> {
 }
 
 fn assemble(
-    trio: Trio,
+    trio: PaymentObjects,
     state: PaymentState,
     reading: &Reading,
     request_id: Option<String>,
@@ -307,7 +307,7 @@ fn expanded<'a>(object: &'a Value, field: &str) -> Result<Option<&'a Value>, Str
     }
 }
 
-fn gratuity(trio: Trio, reading: &Reading) -> Gratuity {
+fn gratuity(trio: PaymentObjects, reading: &Reading) -> Gratuity {
     let Some(key) = &reading.gratuity_key else {
         return Gratuity::None;
     };
@@ -317,7 +317,7 @@ fn gratuity(trio: Trio, reading: &Reading) -> Gratuity {
         .fold(Gratuity::None, Gratuity::merge)
 }
 
-fn invoice_references(trio: Trio, reading: &Reading) -> Vec<String> {
+fn invoice_references(trio: PaymentObjects, reading: &Reading) -> Vec<String> {
     let named = reading.invoice_key.iter();
     let client = trio.session.filter(|_| reading.client_reference);
     let mut references: Vec<String> = named
@@ -332,7 +332,7 @@ fn invoice_references(trio: Trio, reading: &Reading) -> Vec<String> {
 }
 
 /// The metadata of session and intent under one key. The charge only repeats the intent's.
-fn metadata<'a>(trio: Trio<'a>, key: &'a str) -> impl Iterator<Item = &'a str> {
+fn metadata<'a>(trio: PaymentObjects<'a>, key: &'a str) -> impl Iterator<Item = &'a str> {
     let own = trio.intent.is_none() && trio.session.is_none();
     [trio.intent, trio.session, trio.charge.filter(|_| own)]
         .into_iter()
@@ -341,7 +341,7 @@ fn metadata<'a>(trio: Trio<'a>, key: &'a str) -> impl Iterator<Item = &'a str> {
 }
 
 /// A value by its path: the object's name, then its fields.
-fn attribute(trio: Trio, path: &str) -> Option<String> {
+fn attribute(trio: PaymentObjects, path: &str) -> Option<String> {
     let (head, rest) = path.split_once('.')?;
     if head == "metadata" {
         return metadata(trio, rest).next().map(str::to_owned);

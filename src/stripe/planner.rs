@@ -1,5 +1,4 @@
-//! Which pages of a list are worth asking for, instead of one request for each
-//! object: a pure state machine that knows no HTTP.
+//! Plans which pages of a list are fetched instead of single objects: a pure state machine.
 //!
 //! Lists run from the newest object to the oldest, 100 to a page. The planner
 //! sends out *walks*; each asks for a page, and goes on as long as its pages

@@ -1,5 +1,4 @@
-//! Whether Stripe answers, and what the key may read: one small request for each
-//! kind of object that is needed.
+//! Checks that Stripe answers and what the key may read, with one small request for each kind of object.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! Questions about single objects.
+//! Retrieves single objects.
 
 use super::client::Client;
 use super::error::StripeError;
@@ -20,7 +20,7 @@ pub(crate) fn retrieve(
     if is_of_other_mode(id, client.livemode()) {
         return Ok(Evidence::OtherMode {
             id: id.clone(),
-            message: "told by the id's own prefix".to_owned(),
+            message: "recognized by the prefix of its id".to_owned(),
         });
     }
     match ask(client, id, reading, stop) {

@@ -1,8 +1,8 @@
-//! Whether and when a request is tried again: a pure function.
+//! Whether and when a request is retried: a pure function.
 //!
 //! The rules are those of Stripe's official clients (`_shouldRetry` and
 //! `_getSleepTimeInMS` in stripe-node's `RequestSender.ts`), with one
-//! difference: a 429 is retried without being told to, within the limits.
+//! difference: a 429 is retried without `Stripe-Should-Retry`, within the limits.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ pub(crate) fn next(ending: Ending, attempt: u32, jitter: f64, time_left: Duratio
 
 fn is_transient(ending: Ending) -> bool {
     match (ending.should_retry, ending.status) {
-        (Some(told), _) => told,
+        (Some(advised), _) => advised,
         (None, None) => true,
         (None, Some(status)) => status == 409 || status == 429 || status >= 500,
     }

@@ -1,4 +1,4 @@
-//! The checkout sessions of payments that were read by their intents.
+//! Looks up the checkout sessions of payment intents.
 //!
 //! Source: <https://docs.stripe.com/api/checkout/sessions/list>.
 

@@ -1,4 +1,4 @@
-//! The signature of a webhook: whether Stripe, and nobody else, sent this body.
+//! Verifies the signature of a webhook.
 //!
 //! Source: <https://docs.stripe.com/webhooks#verify-manually>. The header is
 //! `t=<unix>,v1=<hex>[,v1=<hex>…][,v0=…]`; the signed text is `{t}.{raw body}`;
@@ -30,7 +30,7 @@ pub(crate) const PIECE_BYTES: usize = 64 * 1024;
 /// The length of an HMAC-SHA256.
 const DIGEST_BYTES: usize = 32;
 
-/// Why a signature was not accepted. For the operator; a stranger is told nothing.
+/// Why a signature was not accepted. For the server log; the caller gets no reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rejection {
     /// There is no header.

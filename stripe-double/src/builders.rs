@@ -285,3 +285,6 @@ impl Dispute {
         self
     }
 }
+
+/// What a session's intent, or an intent's first charge, will be.
+pub(crate) type Plan = Box<Intent>;

@@ -2,12 +2,14 @@
 
 use crate::answer::Answer;
 use crate::control;
+use crate::control_actions::PREFIX;
 use crate::errors::ApiError;
-use crate::faults::Action;
+use crate::faults::{Action, Befallen};
 use crate::http::{Incoming, Request, Unread};
+use crate::lock::lock;
 use crate::resend;
 use crate::routes;
-use crate::server::{Shared, lock};
+use crate::state::Shared;
 use serde_json::json;
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
@@ -31,7 +33,7 @@ pub(crate) fn serve(shared: &Shared, stream: Arc<TcpStream>, number: u64) {
                 return;
             }
         };
-        let goes_on = if request.path.starts_with(control::PREFIX) {
+        let goes_on = if request.path.starts_with(PREFIX) {
             let answer = control::answer(shared, &request);
             send(&stream, &answer, request.keep_alive)
         } else {
@@ -65,7 +67,7 @@ fn take(shared: &Shared, stream: &TcpStream, number: u64, request: &Request) -> 
         answered(answer.status);
         return send(stream, &answer, request.keep_alive);
     };
-    if let Some(answer) = fault.answer(shared, request) {
+    if let Some(answer) = answer_of(&fault, shared, request) {
         answered(answer.status);
         return send(stream, &answer, request.keep_alive);
     }
@@ -112,7 +114,7 @@ fn take(shared: &Shared, stream: &TcpStream, number: u64, request: &Request) -> 
             answered(answer.status);
             trickle(shared, stream, &answer, piece, pause, request.keep_alive)
         }
-        // CloseBeforeAnswer, and what `answer` has taken care of
+        // CloseBeforeAnswer, and what `answer_of` has taken care of
         _ => Ok(false),
     }
 }
@@ -130,9 +132,43 @@ fn admit(shared: &Shared, request: &Request, in_flight: usize) -> Result<(), Api
 
 fn respond(shared: &Shared, request: &Request) -> Answer {
     match request.path.as_str() {
-        resend::PATH => resend::answer(shared, request),
+        resend::PATH => resend::answer(&shared.store, &shared.outbox, request),
         _ => routes::answer(shared, request),
     }
+}
+
+/// The whole answer, if the fault lies in what is answered and not in how it is sent.
+fn answer_of(fault: &Befallen, shared: &Shared, request: &Request) -> Option<Answer> {
+    let mut answer = match &fault.action {
+        Action::RateLimited => refuse(shared, request, ApiError::rate_limited(None)),
+        Action::LockTimeout => refuse(shared, request, ApiError::lock_timeout()),
+        Action::Status(status) => refuse(shared, request, ApiError::server(*status)),
+        Action::Html(status) => {
+            let page = "<html><head><title>Error</title></head><body>Error</body></html>\n";
+            Answer::raw(*status, "text/html; charset=utf-8", page.into())
+        }
+        Action::InvalidJson => Answer::raw(
+            200,
+            "application/json",
+            br#"{"object": "list", "data": ["#.into(),
+        ),
+        Action::Redirect(url) => Answer::raw(302, "text/plain", Vec::new()).with("Location", url),
+        _ => return None,
+    };
+    if let Some(value) = &fault.should_retry {
+        answer = answer.with("Stripe-Should-Retry", value);
+    }
+    if let Some(seconds) = fault.retry_after {
+        answer = answer.with("Retry-After", seconds.to_string());
+    }
+    Some(answer)
+}
+
+fn refuse(shared: &Shared, request: &Request, error: ApiError) -> Answer {
+    if request.path == resend::PATH {
+        return resend::refuse(error.status);
+    }
+    routes::refuse(shared, request, error)
 }
 
 fn send(mut stream: &TcpStream, answer: &Answer, keep_alive: bool) -> io::Result<GoesOn> {

@@ -36,15 +36,14 @@
 //! `object`; how often: `times` (1 if not given), `nth` or `always`; headers: `should_retry`, `retry_after`.
 
 use crate::answer::Answer;
-use crate::control_actions;
+use crate::control_actions::{self, PREFIX, one_or_all, unknown};
 use crate::http::Request;
+use crate::lock::lock;
 use crate::outcome;
 use crate::params::decode;
-use crate::server::{Shared, lock};
+use crate::state::Shared;
 use crate::store::{Refusal, Store};
 use serde_json::{Value, json};
-
-pub(crate) const PREFIX: &str = "/_double/";
 
 pub(crate) fn answer(shared: &Shared, request: &Request) -> Answer {
     match resolve(shared, request) {
@@ -89,13 +88,6 @@ fn resolve(shared: &Shared, request: &Request) -> Result<Value, Refusal> {
     }
 }
 
-pub(crate) fn unknown(method: &str, path: &str) -> Refusal {
-    Refusal {
-        status: 404,
-        message: format!("the control door knows no {method} {PREFIX}{path}"),
-    }
-}
-
 fn object(shared: &Shared, request: &Request, id: &str) -> Result<Value, Refusal> {
     let mut store = lock(&shared.store);
     match request.method.as_str() {
@@ -124,23 +116,4 @@ fn body_of(request: &Request) -> Result<Value, Refusal> {
     }
     let body = serde_json::from_slice(&request.body);
     body.map_err(|error| Refusal::invalid(format!("the body is no JSON: {error}")))
-}
-
-/// Does the same with one value or with each of an array; stops at the first that is refused.
-pub(crate) fn one_or_all(
-    body: &Value,
-    mut act: impl FnMut(&Value) -> Result<Value, Refusal>,
-) -> Result<Value, Refusal> {
-    let Value::Array(all) = body else {
-        return act(body);
-    };
-    let mut data = Vec::with_capacity(all.len());
-    for (index, one) in all.iter().enumerate() {
-        let done = act(one).map_err(|refusal| Refusal {
-            message: format!("[{index}]: {}", refusal.message),
-            ..refusal
-        })?;
-        data.push(done);
-    }
-    Ok(json!({ "data": data }))
 }

@@ -2,16 +2,19 @@
 
 use crate::clock::Clock;
 use crate::config::EventDelay;
-use crate::control::{one_or_all, unknown};
 use crate::faults;
 use crate::journal::Seen;
 use crate::limits::RateLimit;
+use crate::lock::lock;
 use crate::objects::Kind;
 use crate::outcome::{self, Wish};
-use crate::server::{Shared, lock};
+use crate::state::Shared;
 use crate::store::{Refusal, Store};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
+
+/// Where the control door is.
+pub(crate) const PREFIX: &str = "/_double/";
 
 /// Answers a GET.
 pub(crate) fn read(shared: &Shared, path: &str) -> Result<Value, Refusal> {
@@ -167,4 +170,30 @@ pub(crate) fn act(store: &mut Store, body: &Value) -> Result<Value, Refusal> {
     let mut answer = outcome::parts(store, &id);
     answer["id"] = made.unwrap_or(id).into();
     Ok(answer)
+}
+
+pub(crate) fn unknown(method: &str, path: &str) -> Refusal {
+    Refusal {
+        status: 404,
+        message: format!("the control door knows no {method} {PREFIX}{path}"),
+    }
+}
+
+/// Does the same with one value or with each of an array; stops at the first that is refused.
+pub(crate) fn one_or_all(
+    body: &Value,
+    mut act: impl FnMut(&Value) -> Result<Value, Refusal>,
+) -> Result<Value, Refusal> {
+    let Value::Array(all) = body else {
+        return act(body);
+    };
+    let mut data = Vec::with_capacity(all.len());
+    for (index, one) in all.iter().enumerate() {
+        let done = act(one).map_err(|refusal| Refusal {
+            message: format!("[{index}]: {}", refusal.message),
+            ..refusal
+        })?;
+        data.push(done);
+    }
+    Ok(json!({ "data": data }))
 }

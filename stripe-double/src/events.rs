@@ -3,45 +3,14 @@
 use crate::config::EventDelay;
 use crate::fields::Fields;
 use crate::objects::Kind;
+use crate::snapshot::{Snapshot, Visible};
 use crate::store::{Record, Store};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Events older than this are gone, as at Stripe: 30 days in seconds.
 pub(crate) const RETENTION_SECONDS: i64 = 30 * 24 * 3600;
-
-/// The object of an event as it was when the event happened.
-#[derive(Clone, Debug)]
-pub(crate) struct Snapshot {
-    kind: Kind,
-    fields: Arc<Fields>,
-    previous: Option<Value>,
-}
-
-impl Snapshot {
-    pub(crate) fn fields_mut(&mut self) -> &mut Fields {
-        Arc::make_mut(&mut self.fields)
-    }
-
-    pub(crate) fn render(&self) -> Value {
-        let mut data = json!({ "object": self.kind.render(&self.fields) });
-        if let Some(previous) = &self.previous {
-            data["previous_attributes"] = previous.clone();
-        }
-        data
-    }
-}
-
-/// From when on an object stands in lists.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Visible {
-    Now,
-    From(Instant),
-    /// From the list request of this number on.
-    AfterLists(u64),
-    Held,
-}
 
 /// Types that tell nothing which another event does not tell better.
 const NOISE: [&str; 9] = [

@@ -1,12 +1,7 @@
 //! Faults on demand: which request goes wrong, and how.
 
-use crate::answer::Answer;
-use crate::errors::ApiError;
 use crate::http::Request;
 use crate::params::Params;
-use crate::resend;
-use crate::routes;
-use crate::server::Shared;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -157,8 +152,8 @@ impl Fault {
 #[derive(Debug)]
 pub(crate) struct Befallen {
     pub(crate) action: Action,
-    should_retry: Option<String>,
-    retry_after: Option<u64>,
+    pub(crate) should_retry: Option<String>,
+    pub(crate) retry_after: Option<u64>,
 }
 
 /// The rules in the order they were given.
@@ -213,44 +208,6 @@ impl Faults {
         });
         struck
     }
-}
-
-impl Befallen {
-    /// The whole answer, if the fault lies in what is answered and not in how it is sent.
-    pub(crate) fn answer(&self, shared: &Shared, request: &Request) -> Option<Answer> {
-        let mut answer = match &self.action {
-            Action::RateLimited => refuse(shared, request, ApiError::rate_limited(None)),
-            Action::LockTimeout => refuse(shared, request, ApiError::lock_timeout()),
-            Action::Status(status) => refuse(shared, request, ApiError::server(*status)),
-            Action::Html(status) => {
-                let page = "<html><head><title>Error</title></head><body>Error</body></html>\n";
-                Answer::raw(*status, "text/html; charset=utf-8", page.into())
-            }
-            Action::InvalidJson => Answer::raw(
-                200,
-                "application/json",
-                br#"{"object": "list", "data": ["#.into(),
-            ),
-            Action::Redirect(url) => {
-                Answer::raw(302, "text/plain", Vec::new()).with("Location", url)
-            }
-            _ => return None,
-        };
-        if let Some(value) = &self.should_retry {
-            answer = answer.with("Stripe-Should-Retry", value);
-        }
-        if let Some(seconds) = self.retry_after {
-            answer = answer.with("Retry-After", seconds.to_string());
-        }
-        Some(answer)
-    }
-}
-
-fn refuse(shared: &Shared, request: &Request, error: ApiError) -> Answer {
-    if request.path == resend::PATH {
-        return resend::refuse(error.status);
-    }
-    routes::refuse(shared, request, error)
 }
 
 /// Reads a rule as the control door takes it.

@@ -1,7 +1,8 @@
 //! A session or an intent in a test's hand.
 
 use crate::builders::{Dispute, Refund};
-use crate::server::{Shared, lock};
+use crate::lock::lock;
+use crate::state::Shared;
 use crate::store::{Refusal, Store};
 use std::sync::Arc;
 

@@ -3,9 +3,11 @@
 use crate::answer::Answer;
 use crate::auth::bearer;
 use crate::http::Request;
-use crate::server::{Shared, lock};
+use crate::lock::lock;
+use crate::store::Store;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use std::sync::Mutex;
 
 pub(crate) const PATH: &str = "/emails";
 
@@ -110,7 +112,7 @@ fn read_mail(body: &[u8]) -> Result<Map<String, Value>, Refused> {
 }
 
 /// Answers a request to `/emails`.
-pub(crate) fn answer(shared: &Shared, request: &Request) -> Answer {
+pub(crate) fn answer(store: &Mutex<Store>, outbox: &Mutex<Outbox>, request: &Request) -> Answer {
     if request.method != "POST" {
         return tell(
             405,
@@ -119,10 +121,10 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Answer {
         );
     }
     let (now, new_id) = {
-        let mut store = lock(&shared.store);
+        let mut store = lock(store);
         (store.clock.now(), store.ids.uuid())
     };
-    match lock(&shared.outbox).take(request, now, new_id) {
+    match lock(outbox).take(request, now, new_id) {
         Ok(id) => Answer::json(200, &json!({ "id": id })),
         Err(Refused(status, name, message)) => tell(status, name, &message),
     }

@@ -7,9 +7,10 @@ use crate::errors::ApiError;
 use crate::expand::Expansion;
 use crate::http::Request;
 use crate::lists;
+use crate::lock::lock;
 use crate::objects::{self, Kind};
 use crate::params::{Params, decode};
-use crate::server::{Shared, lock};
+use crate::state::Shared;
 use crate::store::Store;
 use serde_json::Value;
 

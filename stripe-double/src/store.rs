@@ -1,12 +1,12 @@
 //! Everything the double knows, behind one lock.
 
+use crate::builders::Plan;
 use crate::clock::Clock;
 use crate::config::{Config, EventDelay};
-use crate::events::{Snapshot, Visible};
 use crate::fields::Fields;
 use crate::ids::Ids;
 use crate::objects::Kind;
-use crate::unconfirmed::Plan;
+use crate::snapshot::{Snapshot, Visible};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;

@@ -1,18 +1,15 @@
 //! Sessions and intents before anyone pays, and what becomes of them when nobody does.
 
 use crate::builders::{Checkout, Intent};
-use crate::events::Visible;
 use crate::fields::Fields;
 use crate::objects::Kind;
+use crate::snapshot::Visible;
 use crate::store::{Record, Refusal, Store};
 use serde_json::Value;
 use std::sync::Arc;
 
 /// A session is open for 24 hours unless it says otherwise.
 const SESSION_SECONDS: i64 = 24 * 3600;
-
-/// What a session's intent, or an intent's first charge, will be.
-pub(crate) type Plan = Box<Intent>;
 
 /// A session, an intent, or both, that an operation is about.
 #[derive(Clone, Debug)]

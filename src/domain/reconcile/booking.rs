@@ -1,4 +1,4 @@
-//! How a payment that Stripe received comes into the payment rows.
+//! Books a received payment: inserts its row, or updates the row that stands for it.
 
 use serde_json::json;
 
@@ -70,7 +70,7 @@ impl Draft {
 
     /// One payment is in the books of one invoice.
     fn is_booked_elsewhere(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
-        let Some(other) = facts.elsewhere.invoice_of(&receipt.payment.ids) else {
+        let Some(other) = facts.other_invoices.invoice_of(&receipt.payment.ids) else {
             return false;
         };
         self.issues.push(
@@ -292,7 +292,7 @@ fn unknown_word(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Issue {
         IssueKind::AmountMismatch,
         Severity::Warning,
         format!(
-            "Stripe received {} by {} for invoice {}, but it is recorded with the status \"{}\", whose meaning invoice_sync was not told; it was left as it is.",
+            "Stripe received {} by {} for invoice {}, but it is recorded with the status \"{}\", which no setting gives a meaning; it was left as it is.",
             receipt.received,
             receipt.key().unwrap_or("a payment"),
             facts.invoice.label(),

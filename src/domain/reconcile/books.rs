@@ -1,4 +1,4 @@
-//! What the payment rows add up to.
+//! Sums of payment rows, each Stripe payment counted once.
 
 use std::collections::BTreeMap;
 
@@ -109,7 +109,7 @@ fn went_back(row: &PaymentRow) -> bool {
     is_reversal(row) && row.was_received()
 }
 
-/// One refund may be told three times, by other rows, by Stripe and by the row
+/// One refund may be known three times, by other rows, by Stripe and by the row
 /// itself: the most of it counts, not the sum.
 fn secured_by(row: &PaymentRow, reversed: i64, known: &BTreeMap<String, Remembered>) -> i64 {
     let amount = row.amount_minor();
@@ -148,7 +148,7 @@ pub(crate) fn remembered_for<'k>(
 pub(crate) fn groups(rows: &[PaymentRow]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group> = Vec::new();
     let mut ordered: Vec<&PaymentRow> = rows.iter().collect();
-    ordered.sort_by_key(|&row| (is_reversal(row), row.ids.gathering_order(), &row.id));
+    ordered.sort_by_key(|&row| (is_reversal(row), row.ids.grouping_order(), &row.id));
     for row in ordered {
         let home = groups.iter_mut().find(|group| {
             group

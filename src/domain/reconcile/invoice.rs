@@ -1,4 +1,4 @@
-//! What the payment rows mean for the invoice itself.
+//! Decides what the payment rows mean for the invoice row.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What one Stripe payment says, and whether it is this invoice's money.
+//! Judges one Stripe payment: whether it is money of this invoice, refunded or disputed.
 
 use serde_json::json;
 

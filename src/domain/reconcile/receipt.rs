@@ -1,4 +1,4 @@
-//! A payment that Stripe received for an invoice.
+//! A received payment, split into amount, gratuity and refunded amount.
 
 use crate::domain::evidence::{Dispute, StripePayment};
 use crate::domain::money::Money;

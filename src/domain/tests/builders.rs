@@ -15,7 +15,7 @@ use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::{NewPayment, PaymentChange, PaymentUpdate, Plan};
 use crate::domain::reconcile::{Facts, reconcile};
-use crate::domain::rules::{Elsewhere, InvoiceWords, Memory, PaymentWords, Remembered, Rules};
+use crate::domain::rules::{InvoiceWords, Memory, OtherInvoices, PaymentWords, Remembered, Rules};
 
 /// When the builders' payments were received.
 pub(super) const RECEIVED_AT: i64 = 1_700_000_000;
@@ -235,7 +235,7 @@ pub(super) struct World {
     pub(super) has_gratuity_column: bool,
     pub(super) has_refunded_column: bool,
     pub(super) just_booked: bool,
-    pub(super) elsewhere: Elsewhere,
+    pub(super) other_invoices: OtherInvoices,
 }
 
 pub(super) fn world(invoice: Invoice) -> World {
@@ -247,14 +247,14 @@ pub(super) fn world(invoice: Invoice) -> World {
         has_gratuity_column: true,
         has_refunded_column: true,
         just_booked: false,
-        elsewhere: Elsewhere::default(),
+        other_invoices: OtherInvoices::default(),
     }
 }
 
 impl World {
     /// The payment is in the books of another invoice.
     pub(super) fn booked_elsewhere(mut self, id: &str, invoice: &str) -> Self {
-        self.elsewhere.0.insert(id.into(), invoice.into());
+        self.other_invoices.0.insert(id.into(), invoice.into());
         self
     }
 
@@ -309,7 +309,7 @@ impl World {
             invoice: &self.invoice,
             rows: &self.rows,
             memory: &self.memory,
-            elsewhere: &self.elsewhere,
+            other_invoices: &self.other_invoices,
             has_refunded_column: self.has_refunded_column,
             just_booked: self.just_booked,
             now: NOW,

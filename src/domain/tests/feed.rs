@@ -4,20 +4,20 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use crate::domain::feed::{Course, FIRST_LOOK, KEPT, Mark, OVERLAP, Place, Request};
+use crate::domain::feed::{FIRST_LOOK, FeedRead, KEPT, Mark, OVERLAP, Place, Request};
 
 const PAGE: usize = 3;
 const START: i64 = 1_800_000_000;
 
 /// An event: when it happened, and how much later Stripe lists it.
 #[derive(Clone, Debug)]
-struct Told {
+struct Listed {
     created: i64,
     delay: i64,
 }
 
 /// Stripe's list at a time: the newest first, and of one second in any order.
-fn listed(events: &[Told], now: i64) -> Vec<Mark> {
+fn listed(events: &[Listed], now: i64) -> Vec<Mark> {
     let mut marks: Vec<Mark> = events
         .iter()
         .enumerate()
@@ -57,14 +57,14 @@ fn page(all: &[Mark], request: &Request) -> Option<(Vec<Mark>, bool)> {
 /// Reads until the end, or until `breaks_after` pages; answers with how many pages it took.
 fn read(
     place: &mut Place,
-    events: &[Told],
+    events: &[Listed],
     now: i64,
     breaks_after: Option<usize>,
     seen: &mut BTreeSet<String>,
 ) -> usize {
     let all = listed(events, now);
     let former = place.clone();
-    let mut course = Course::from(place.clone(), now);
+    let mut course = FeedRead::from(place.clone(), now);
     let mut pages = 0;
     while let Some(request) = course.next() {
         if breaks_after == Some(pages) {
@@ -84,11 +84,11 @@ fn read(
     pages
 }
 
-fn events() -> impl Strategy<Value = Vec<Told>> {
+fn events() -> impl Strategy<Value = Vec<Listed>> {
     // Few seconds, so that many are shared; delays up to ten minutes.
     prop::collection::vec((0..4000_i64, 0..600_i64), 0..60).prop_map(|raw| {
         raw.into_iter()
-            .map(|(at, delay)| Told {
+            .map(|(at, delay)| Listed {
                 created: START + at / 7 * 7,
                 delay,
             })
@@ -117,9 +117,9 @@ proptest! {
     }
 }
 
-fn burst(count: i64, at: i64) -> Vec<Told> {
+fn burst(count: i64, at: i64) -> Vec<Listed> {
     (0..count)
-        .map(|n| Told {
+        .map(|n| Listed {
             created: at + n,
             delay: 0,
         })
@@ -167,10 +167,10 @@ fn what_nobody_read_for_longer_than_stripe_keeps_it_is_told() {
         ..Place::default()
     };
     let now = START + KEPT + 10 * 24 * 60 * 60;
-    let gap = Course::from(place.clone(), now)
+    let gap = FeedRead::from(place.clone(), now)
         .gap()
         .expect("there is one");
     assert_eq!(gap.since, START - OVERLAP);
     assert!(gap.until > START + 9 * 24 * 60 * 60 && gap.until < now - KEPT + 2 * 60 * 60);
-    assert_eq!(Course::from(place, START + FIRST_LOOK).gap(), None);
+    assert_eq!(FeedRead::from(place, START + FIRST_LOOK).gap(), None);
 }

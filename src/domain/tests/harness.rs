@@ -1,4 +1,4 @@
-//! How a case is told and held against the plan.
+//! How a case is written down and compared with the plan.
 
 use super::builders::{World, eur};
 use crate::domain::evidence::{Evidence, StripePayment};

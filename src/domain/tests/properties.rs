@@ -1,7 +1,7 @@
 //! What holds for any invoice, any rows, any evidence and any settings.
 //!
 //! The worlds are hostile but possible: a session has one intent, ids of one
-//! payment are told together, and the words of the settings differ.
+//! payment come together, and the words of the settings differ.
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -15,7 +15,7 @@ use crate::domain::invoice::{Field, Invoice, InvoiceStatus};
 use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::Plan;
-use crate::domain::rules::{Elsewhere, Memory, Remembered, Rules};
+use crate::domain::rules::{Memory, OtherInvoices, Remembered, Rules};
 
 /// How many Stripe payments a world has.
 const PAYMENTS: usize = 3;
@@ -256,7 +256,7 @@ fn worlds() -> impl Strategy<Value = World> {
                     ..row
                 };
                 World {
-                    elsewhere: Elsewhere::default(),
+                    other_invoices: OtherInvoices::default(),
                     invoice: Invoice {
                         status: rules.invoice_words.class(&invoice.status_word),
                         ..invoice.clone()
@@ -287,7 +287,7 @@ fn rows_of<'a>(ids: &PaymentIds, rows: &'a [PaymentRow]) -> Vec<&'a PaymentRow> 
 }
 
 /// What an issue says, without what only tells how the host looked before.
-fn told(plan: &Plan) -> Vec<String> {
+fn issues_of(plan: &Plan) -> Vec<String> {
     plan.issues
         .iter()
         .map(|issue| format!("{:?} {:?} {:?}", issue.kind, issue.severity, issue.object))
@@ -307,7 +307,7 @@ proptest! {
         let after = world.apply(&plan);
         let again = after.reconcile(&evidence);
         prop_assert!(again.changes_nothing(), "{plan:#?}\n{after:#?}\nthen {again:#?}");
-        prop_assert_eq!(told(&again), told(&plan), "the issues stay");
+        prop_assert_eq!(issues_of(&again), issues_of(&plan), "the issues stay");
         let locally = after.reconcile(&[]);
         prop_assert!(locally.changes_nothing(), "{plan:#?}\n{after:#?}\nthen locally {locally:#?}");
     }

@@ -1,4 +1,4 @@
-//! Money that goes back, or may: refunds and disputes, told by Stripe, by memory
+//! Money that goes back, or may: refunds and disputes, known from Stripe, from memory
 //! and by the host's own rows.
 
 use super::builders::{RECEIVED_AT, World, booked, eur, invoice, received, row, updated, world};
@@ -303,7 +303,10 @@ fn a_refund_that_failed_is_known_as_long_as_the_row_does_not_say_so() {
         for _ in 0..2 {
             let plan = held_back.reconcile(&failed);
             assert_eq!(plan.payments.len(), 1, "the row is set right");
-            assert!(plan.undecided.contains(&Refunded), "until then it is told");
+            assert!(
+                plan.undecided.contains(&Refunded),
+                "until then it stays open"
+            );
             assert!(plan.undecided.contains(&PartiallyRefunded));
             assert_eq!(plan.learned.0["pi_1"].refunded, refund);
             // It could not be written; only what was learned is kept.

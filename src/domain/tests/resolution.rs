@@ -29,7 +29,7 @@ fn open(kind: IssueKind, object: Option<&str>, evidence: Value) -> OpenIssue {
     }
 }
 
-/// A pass that was told of these payments by Stripe, and found nothing.
+/// A pass in which Stripe answered about these payments, and found nothing.
 fn pass(judged: &[&str]) -> Plan {
     Plan {
         judged: judged.iter().map(|id| (*id).to_owned()).collect(),

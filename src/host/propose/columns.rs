@@ -1,4 +1,4 @@
-//! Which column is what, by its name and type.
+//! Proposes columns by their names and types.
 
 use std::collections::BTreeSet;
 
@@ -7,15 +7,15 @@ use crate::host::catalog::{Column, Role, Table};
 
 /// A setting that wants a column, and the names that such columns have, the
 /// likeliest first.
-pub(super) struct Wish {
+pub(super) struct WantedColumn {
     pub(super) setting: &'static str,
     role: Role,
     is_written: bool,
     names: &'static [&'static str],
 }
 
-const fn read(setting: &'static str, role: Role, names: &'static [&'static str]) -> Wish {
-    Wish {
+const fn read(setting: &'static str, role: Role, names: &'static [&'static str]) -> WantedColumn {
+    WantedColumn {
         setting,
         role,
         is_written: false,
@@ -23,8 +23,12 @@ const fn read(setting: &'static str, role: Role, names: &'static [&'static str])
     }
 }
 
-const fn written(setting: &'static str, role: Role, names: &'static [&'static str]) -> Wish {
-    Wish {
+const fn written(
+    setting: &'static str,
+    role: Role,
+    names: &'static [&'static str],
+) -> WantedColumn {
+    WantedColumn {
         setting,
         role,
         is_written: true,
@@ -57,7 +61,7 @@ const INTENT: &[&str] = &[
     "charge_id",
 ];
 
-pub(super) const INVOICE: [Wish; 9] = [
+pub(super) const INVOICE: [WantedColumn; 9] = [
     read(
         "invoice_number_column",
         Role::Key,
@@ -165,7 +169,7 @@ pub(super) const INVOICE: [Wish; 9] = [
     written("invoice_intent_column", Role::Text, INTENT),
 ];
 
-pub(super) const PAYMENT: [Wish; 7] = [
+pub(super) const PAYMENT: [WantedColumn; 7] = [
     written(
         "payment_status_column",
         Role::Word,
@@ -224,7 +228,7 @@ pub(super) const PAYMENT: [Wish; 7] = [
     written("payment_intent_column", Role::Text, INTENT),
 ];
 
-impl Wish {
+impl WantedColumn {
     pub(super) fn is_for_stripe_id(&self) -> bool {
         matches!(self.role, Role::Text)
     }

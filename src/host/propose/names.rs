@@ -1,4 +1,4 @@
-//! Names of columns, and which of them was chosen.
+//! A proposed column name and the reason for it.
 
 /// A column and why it was chosen.
 pub(super) type Choice = (String, String);

@@ -1,13 +1,13 @@
-//! Which two tables hold the invoices and the payments.
+//! Proposes the tables of invoices and payments.
 
 use std::cmp::Reverse;
 
 use pgrx::prelude::PgSqlErrorCode;
 
-use super::columns::{INVOICE, PAYMENT, Wish};
-use super::landscape::Landscape;
+use super::columns::{INVOICE, PAYMENT, WantedColumn};
 use super::names::squash;
 use crate::host::catalog::Table;
+use crate::host::propose::relations::Relations;
 use crate::pg::Problem;
 
 /// Both tables, each with the reason why it was chosen.
@@ -18,7 +18,7 @@ pub(super) struct Pair {
 
 const HOW_TO_NAME_THEM: &str = "Name them: select * from invoice_sync.propose_mapping('your.invoices', 'your.payments'), and the same with adopt_mapping.";
 
-impl Landscape {
+impl Relations {
     /// Finds those that were not given.
     pub(super) fn pair(
         &self,
@@ -160,7 +160,7 @@ struct Score {
 }
 
 impl Score {
-    fn of(table: &Table, name: i32, wishes: &[Wish]) -> Self {
+    fn of(table: &Table, name: i32, wishes: &[WantedColumn]) -> Self {
         Self {
             name,
             columns: fitting(table, wishes) * 3,
@@ -196,14 +196,14 @@ impl Score {
 }
 
 /// How many wishes the table could fulfil.
-fn fitting(table: &Table, wishes: &[Wish]) -> i32 {
+fn fitting(table: &Table, wishes: &[WantedColumn]) -> i32 {
     wishes
         .iter()
         .map(|wish| i32::from(wish.find(table, &[].into()).is_some()))
         .sum()
 }
 
-fn has_stripe_id(table: &Table, wishes: &[Wish]) -> bool {
+fn has_stripe_id(table: &Table, wishes: &[WantedColumn]) -> bool {
     wishes
         .iter()
         .filter(|wish| wish.is_for_stripe_id())
@@ -241,7 +241,7 @@ fn none_found(what: &str, beside: Option<&Table>) -> Problem {
 fn several_fit(what: &str, one: &Table, other: &Table) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_TOO_MANY_ROWS,
-        format!("which table holds the {what} cannot be told"),
+        format!("no table is recognized as the one that holds the {what}"),
     )
     .detail(format!("{} and {} look alike.", one.name, other.name))
     .hint(HOW_TO_NAME_THEM)

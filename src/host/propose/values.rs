@@ -1,18 +1,18 @@
-//! What the further columns of a new payment get: those that must have a value.
+//! Proposes values for further columns of a new payment that must not be null.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::landscape::Landscape;
 use super::names::squash;
 use crate::host::catalog::{Column, Role, Table};
+use crate::host::propose::relations::Relations;
 use crate::host::source::Source;
 
 /// A proposal for `payment_values`.
 pub(super) struct Proposed {
     pub(super) values: Value,
-    /// Columns for which no value could be told, and why.
+    /// Columns for which no value was found, and why.
     pub(super) lacking: Vec<(String, String)>,
     added: Vec<String>,
 }
@@ -21,7 +21,7 @@ impl Proposed {
     pub(super) fn reason(&self) -> String {
         match (self.added.as_slice(), self.lacking.len()) {
             ([], 0) => "no other column needs a value".to_owned(),
-            ([], _) => "some columns need a value that cannot be told; see below".to_owned(),
+            ([], _) => "some columns need a value that was not found; see below".to_owned(),
             (added, _) => format!("NOT NULL and without a default: {}", added.join(", ")),
         }
     }
@@ -29,7 +29,7 @@ impl Proposed {
 
 /// Keeps what is set and fits, and adds what a new row could not do without.
 pub(super) fn propose(
-    landscape: &Landscape,
+    relations: &Relations,
     invoices: &Table,
     payments: &Table,
     mapped: &BTreeSet<String>,
@@ -48,7 +48,7 @@ pub(super) fn propose(
             values.insert(name.clone(), source.clone());
         }
     }
-    let key = landscape.key_of(payments).map(|(key, _)| key);
+    let key = relations.key_of(payments).map(|(key, _)| key);
     for (name, column) in payments.columns.iter().filter(|(_, c)| c.must_be_given) {
         if values.contains_key(name) || (mapped.contains(name) && key.as_ref() != Some(name)) {
             continue;
@@ -58,7 +58,7 @@ pub(super) fn propose(
         } else if is_written_once(name, column) {
             let reason = "NOT NULL: give the column a default, now() for example";
             lacking.push((name.clone(), reason.to_owned()));
-        } else if let Some(source) = from_invoice(landscape, invoices, payments, name, column)
+        } else if let Some(source) = from_invoice(relations, invoices, payments, name, column)
             .or_else(|| usual(name, column))
         {
             values.insert(name.clone(), source);
@@ -102,13 +102,13 @@ fn is_written_once(name: &str, column: &Column) -> bool {
 
 /// The invoice's column of the same name and type, or the one that refers to the same row.
 fn from_invoice(
-    landscape: &Landscape,
+    relations: &Relations,
     invoices: &Table,
     payments: &Table,
     name: &str,
     column: &Column,
 ) -> Option<Value> {
-    let key = landscape.key_of(invoices).map(|(key, _)| key);
+    let key = relations.key_of(invoices).map(|(key, _)| key);
     let namesake = invoices.columns.iter().find(|(theirs, other)| {
         squash(theirs) == squash(name)
             && other.type_name == column.type_name
@@ -116,7 +116,7 @@ fn from_invoice(
     });
     namesake
         .map(|(theirs, _)| theirs.as_str())
-        .or_else(|| landscape.twin(payments, name, invoices))
+        .or_else(|| relations.twin(payments, name, invoices))
         .map(|theirs| json!({ "invoice": theirs }))
 }
 

@@ -1,11 +1,11 @@
-//! Which of the host's status words means what.
+//! Proposes what the status words mean.
 
 use serde_json::Value;
 
-use super::landscape::Landscape;
 use super::names::squash;
 use crate::host::catalog::{Column, Table};
 use crate::host::owner::reading_as;
+use crate::host::propose::relations::Relations;
 use crate::pg::sql;
 
 /// A setting that names a status, or several.
@@ -146,7 +146,7 @@ pub(super) struct Vocabulary {
 }
 
 impl Vocabulary {
-    pub(super) fn of(landscape: &Landscape, table: &Table, name: &str, column: &Column) -> Self {
+    pub(super) fn of(relations: &Relations, table: &Table, name: &str, column: &Column) -> Self {
         let closed = |words| Self {
             words,
             is_closed: true,
@@ -155,7 +155,7 @@ impl Vocabulary {
             closed(labels.clone())
         } else if column.base == "bool" {
             closed(vec!["true".to_owned(), "false".to_owned()])
-        } else if let Some(allowed) = landscape.allowed_words(table, name) {
+        } else if let Some(allowed) = relations.allowed_words(table, name) {
             closed(allowed)
         } else {
             Self {

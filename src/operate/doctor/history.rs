@@ -1,4 +1,4 @@
-//! What has happened so far: sweeps, webhooks, alerts; and the time zone.
+//! Checks the last sweeps, webhooks and alerts, and the time zone.
 
 use serde_json::Value;
 

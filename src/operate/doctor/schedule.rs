@@ -1,8 +1,8 @@
-//! pg_cron and its job, here or in another database of the server.
+//! Checks pg_cron and its job, here or in another database of the server.
 
 use serde_json::Value;
 
-use super::{Check, database, text, told};
+use super::{Check, database, described, text};
 use crate::pg::{Problem, in_subtransaction, sql};
 
 /// The job as pg_cron has it, for [`super::history`] as well.
@@ -165,7 +165,7 @@ fn unseen(place: &str, why: &Problem) -> Check {
           where kind = 'sweep' and cause = 'cron' and started_at > now() - interval '1 day'
           order by id desc limit 1)",
     );
-    let why = told(why);
+    let why = described(why);
     Check::judged(
         "schedule",
         !by_cron.is_empty(),

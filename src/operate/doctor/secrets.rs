@@ -1,4 +1,4 @@
-//! The secrets: there, readable by us and by nobody else. None is in any answer.
+//! Checks the secrets: set, readable by the server and by nobody else. No answer contains one.
 
 use pgrx::prelude::PgSqlErrorCode;
 use serde_json::Value;
@@ -56,7 +56,7 @@ fn judge(
             format!("the setting {setting} is not set"),
             place_statement(setting),
         ),
-        Err(problem) => Check::bad(name, super::told(&problem), mend(setting, &problem)),
+        Err(problem) => Check::bad(name, super::described(&problem), mend(setting, &problem)),
     }
 }
 

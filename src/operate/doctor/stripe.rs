@@ -1,4 +1,4 @@
-//! Whether Stripe can be asked, and says what is needed.
+//! Checks that Stripe answers and that the key may read what is needed.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::pg::{Problem, in_subtransaction, sql};
 use crate::settings;
 use crate::stripe::error::StripeError;
 use crate::stripe::probe::{Reply, Seen, probe};
-use crate::sweep::connect;
+use crate::stripe_access;
 
 /// For all requests together.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const SAMPLE: u32 = 1000;
 
 /// Nothing is said where there is no key to ask with: that is another check's.
 pub(super) fn look() -> Result<Vec<Check>, Problem> {
-    let Ok(Some(connection)) = in_subtransaction(connect::connection) else {
+    let Ok(Some(connection)) = in_subtransaction(stripe_access::connection) else {
         return Ok(Vec::new());
     };
     let livemode = connection.key.livemode();
@@ -121,7 +121,7 @@ fn permission(reply: &Reply) -> Check {
     }
 }
 
-/// `None` where no answer told the time.
+/// `None` where no answer has a date.
 fn clock(replies: &[Reply]) -> Option<Check> {
     let ahead = seen(replies).find_map(|seen| seen.ahead)?;
     let detail = match ahead {

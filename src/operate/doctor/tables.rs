@@ -1,9 +1,8 @@
-//! The application's tables: as the settings say, quick to look things up in,
-//! and ready to be written.
+//! Checks the application's tables: as the settings say, indexed, and writable.
 
 use serde_json::{Value, json};
 
-use super::{Check, told};
+use super::{Check, described};
 use crate::host::indexes;
 use crate::host::mapping::Mapping;
 use crate::pg::{Problem, in_subtransaction, sql};
@@ -14,7 +13,7 @@ pub(super) fn look() -> Result<Vec<Check>, Problem> {
         Err(problem) => {
             return Ok(vec![Check::bad(
                 "settings",
-                told(&problem),
+                described(&problem),
                 "select * from invoice_sync.propose_mapping();\nselect invoice_sync.adopt_mapping();",
             )]);
         }

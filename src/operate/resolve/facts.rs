@@ -1,16 +1,16 @@
-//! Whether the facts are still those that a person decided on.
+//! Checks that the facts are still those that a person decided on.
 
 use serde_json::Value;
 
 use super::Case;
+use crate::apply::context::Mode;
+use crate::apply::holdback;
 use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
 use crate::domain::issue::IssueKind;
 use crate::domain::plan::{PaymentChange, Plan};
-use crate::ledger::{desk, issues};
-use crate::operate::deeds::not_now;
+use crate::ledger::{decisions, issues};
+use crate::operate::resolve::writes::not_now;
 use crate::pg::Problem;
-use crate::sweep::hold;
-use crate::sweep::treatment::Mode;
 
 impl Case<'_> {
     /// The issue itself, once the invoice is locked: fails with 55000 where it has
@@ -18,7 +18,7 @@ impl Case<'_> {
     /// has seen. In a write it stays locked, so what is settled is what was compared.
     pub(super) fn must_be_as_seen(&self) -> Result<(), Problem> {
         let locked = self.decision.mode == Mode::Write;
-        let now = desk::open_issue(self.issue.id, locked)?;
+        let now = decisions::open_issue(self.issue.id, locked)?;
         let given = self.decision.arguments.get("seen");
         let seen = given.filter(|given| !given.is_null());
         for seen in seen.into_iter().chain([&self.issue.evidence]) {
@@ -50,7 +50,7 @@ impl Case<'_> {
         if !self.is_about_undone() {
             return Ok(());
         }
-        match hold::beyond(&self.issue.evidence, plan) {
+        match holdback::beyond(&self.issue.evidence, plan) {
             Some(more) => Err(self.moved(&format!("it would also be: {more}."))),
             None => Ok(()),
         }
@@ -59,7 +59,7 @@ impl Case<'_> {
     /// Fails with 55000 where Stripe has another sum now than the issue tells of.
     pub(super) fn must_be_what_was_received(&self, evidence: &[Evidence]) -> Result<(), Problem> {
         let object = self.issue.object.as_deref().unwrap_or_default();
-        let told = self.issue.evidence.get("received").and_then(Value::as_str);
+        let done = self.issue.evidence.get("received").and_then(Value::as_str);
         let now = merge_payments(evidence).into_iter().find_map(|payment| {
             let received = match payment.state {
                 PaymentState::Received(money) => money.to_string(),
@@ -67,7 +67,7 @@ impl Case<'_> {
             };
             payment.ids.contains(object).then_some(received)
         });
-        if told.is_none() || told == now.as_deref() {
+        if done.is_none() || done == now.as_deref() {
             return Ok(());
         }
         Err(self.moved(&format!(

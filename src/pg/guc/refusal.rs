@@ -1,4 +1,4 @@
-//! Telling why a value is not taken, without repeating the value.
+//! The error of a setting whose value is refused, without the value.
 
 use core::ffi::{CStr, c_char, c_int};
 use std::ffi::CString;

@@ -1,4 +1,4 @@
-//! `file:/path`: a secret in a file that only the server's user may read.
+//! A secret in a file that only the server's user may read.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};

@@ -1,5 +1,4 @@
-//! `vault:name`: a secret in Supabase Vault (extension `supabase_vault`), which
-//! keeps it encrypted in the database.
+//! A secret in Supabase Vault (extension `supabase_vault`).
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;

@@ -1,0 +1,272 @@
+//! Many questions at once.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use stripe_double::{Action, Checkout, Config, Double, Fault, Purchase};
+
+use super::super::client::Connection;
+use super::super::error::StripeError;
+use super::super::fetch::{Cost, Fetched, Fetching, Planned};
+use super::super::lookups::Question;
+use super::super::objects::Reading;
+use super::{AMPLE, connection, double};
+use crate::domain::evidence::Evidence;
+use crate::pg::Running;
+use crate::settings::Secret;
+
+/// What [`super::super::fetch::fetch`] does, but for looking at interrupts.
+fn fetch(questions: Vec<Question>, connection: Connection) -> Fetched {
+    gather_until(Instant::now() + AMPLE, questions, connection)
+}
+
+fn gather_until(deadline: Instant, questions: Vec<Question>, connection: Connection) -> Fetched {
+    Fetching::start(questions, connection, Reading::default(), deadline)
+        .expect("threads start")
+        .collect(Running::next_without_server)
+}
+
+fn at_once(double: &Double, concurrency: usize) -> Connection {
+    Connection {
+        concurrency,
+        ..connection(double)
+    }
+}
+
+fn question<I: Into<String>>(invoice: impl ToString, ids: impl IntoIterator<Item = I>) -> Question {
+    Question {
+        about: invoice.to_string(),
+        ids: ids.into_iter().map(Into::into).collect(),
+        created: None,
+        sessionless: BTreeSet::new(),
+    }
+}
+
+fn sell(double: &Double, count: usize) -> Vec<Purchase> {
+    (0..count)
+        .map(|_| double.checkout(Checkout::new(5_000, "usd")).pay())
+        .collect()
+}
+
+/// So many newer sessions that a list's first page shows nothing else.
+fn bury(double: &Double) {
+    for _ in 0..100 {
+        double.checkout(Checkout::new(100, "usd"));
+    }
+}
+
+fn by_session(sold: &[Purchase]) -> Vec<Question> {
+    sold.iter()
+        .enumerate()
+        .map(|(n, sale)| question(n, [sale.session_id()]))
+        .collect()
+}
+
+fn cost(list_pages: u64, from_lists: u64, singles: u64) -> Cost {
+    Cost {
+        requests: list_pages + singles,
+        retries: 0,
+        planned: Planned {
+            list_pages,
+            from_lists,
+            singles,
+        },
+        fatal: None,
+    }
+}
+
+/// How many findings were not asked for.
+fn not_asked(fetched: &Fetched) -> usize {
+    fetched
+        .findings
+        .iter()
+        .filter(|finding| finding.evidence == Err(StripeError::NotAsked))
+        .count()
+}
+
+#[test]
+fn findings_come_in_the_order_of_the_questions_and_within_the_limit() {
+    let double = Double::start(Config {
+        latency: Duration::from_millis(15),
+        ..Config::default()
+    })
+    .expect("the stand-in starts");
+    let sold = sell(&double, 24);
+    bury(&double);
+
+    let fetched = fetch(by_session(&sold), at_once(&double, 3));
+
+    for (n, (finding, sale)) in fetched.findings.iter().zip(&sold).enumerate() {
+        assert_eq!(finding.about, n.to_string());
+        match finding.evidence.as_deref() {
+            Ok([Evidence::Payment(payment)]) => {
+                assert_eq!(payment.ids.session, Some(sale.session_id()));
+            }
+            other => panic!("invoice {n}: expected its payment, not {other:?}"),
+        }
+    }
+    assert_eq!(fetched.findings.len(), 24);
+    assert_eq!(
+        fetched.cost,
+        cost(1, 0, 24),
+        "a page in vain, and one by one"
+    );
+    assert_eq!(double.peak_in_flight(), 3, "as many at once as allowed");
+    assert!(double.connections() <= 3, "connections are used again");
+}
+
+#[test]
+fn the_intent_of_an_answered_session_costs_nothing() {
+    let double = double();
+    let sold = sell(&double, 1).remove(0);
+    let ids = [sold.session_id(), sold.intent_id(), sold.charge_id()];
+
+    let fetched = fetch(vec![question("1", ids)], at_once(&double, 1));
+
+    assert_eq!(fetched.cost.requests, 1);
+    assert_eq!(fetched.findings[0].evidence.as_ref().map(Vec::len), Ok(1));
+}
+
+#[test]
+fn what_is_no_id_is_told_and_the_rest_is_asked() {
+    let double = double();
+    let sold = sell(&double, 2);
+    let ids = [
+        "in_123".to_owned(),
+        sold[0].session_id(),
+        "cs_test_missing".to_owned(),
+        sold[1].intent_id(),
+    ];
+
+    let fetched = fetch(vec![question("1", ids)], at_once(&double, 2));
+
+    let evidence = fetched.findings[0].evidence.as_ref().expect("all is known");
+    assert!(matches!(&evidence[0], Evidence::NotAnId { text } if text == "in_123"));
+    assert!(matches!(&evidence[1], Evidence::Payment(_)));
+    assert!(matches!(&evidence[2], Evidence::Missing { .. }));
+    assert!(matches!(&evidence[3], Evidence::Payment(_)));
+    // One more looks for the session of the intent.
+    assert_eq!(fetched.cost.requests, 4);
+}
+
+#[test]
+fn a_rejected_key_costs_no_more_requests_than_run_at_once() {
+    let double = double();
+    let sold = sell(&double, 9);
+    for limit in [1, 4] {
+        double.reset_requests();
+        let connection = Connection {
+            key: Secret::for_tests("sk_test_revoked"),
+            ..at_once(&double, limit)
+        };
+
+        let fetched = fetch(by_session(&sold), connection);
+
+        let asked = double.requests().len();
+        assert!(
+            (1..=limit).contains(&asked),
+            "{asked} requests at {limit} at once"
+        );
+        assert_eq!(not_asked(&fetched), 9 - asked);
+        assert!(
+            matches!(fetched.cost.fatal, Some(StripeError::RejectedKey { .. })),
+            "{:?}",
+            fetched.cost.fatal
+        );
+    }
+}
+
+/// Refuses at once, so that no test waits for retries.
+fn outage() -> Fault {
+    Fault::new(Action::Status(503)).should_retry("false")
+}
+
+#[test]
+fn five_unreachable_in_a_row_end_the_round() {
+    let double = double();
+    let sold = sell(&double, 20);
+    double.fault(outage().always());
+
+    let fetched = fetch(by_session(&sold), at_once(&double, 1));
+
+    assert_eq!(fetched.cost.requests, 5);
+    assert_eq!(
+        fetched.cost.planned.list_pages, 1,
+        "one of them was a list's"
+    );
+    assert_eq!(not_asked(&fetched), 16);
+    assert!(
+        matches!(fetched.cost.fatal, Some(StripeError::Unreachable { .. })),
+        "{:?}",
+        fetched.cost.fatal
+    );
+}
+
+#[test]
+fn failures_with_answers_between_them_do_not_end_the_round() {
+    let double = double();
+    let sold = sell(&double, 20);
+    bury(&double);
+    for sale in sold.iter().enumerate().filter(|(n, _)| n % 5 != 4) {
+        double.fault(outage().on_object(sale.1.session_id()).always());
+    }
+
+    let fetched = fetch(by_session(&sold), at_once(&double, 1));
+
+    assert_eq!(fetched.cost.fatal, None);
+    assert_eq!(fetched.cost.requests, 21);
+    let known = fetched
+        .findings
+        .iter()
+        .filter(|finding| finding.evidence.is_ok());
+    assert_eq!(known.count(), 4, "each fifth was answered");
+}
+
+#[test]
+fn an_answer_that_is_not_understood_concerns_its_invoice_alone() {
+    let double = double();
+    let sold = sell(&double, 12);
+    for sale in &sold[..10] {
+        double.remove_field(&sale.intent_id(), "status");
+    }
+
+    let fetched = fetch(by_session(&sold), at_once(&double, 1));
+
+    assert_eq!(fetched.cost.fatal, None);
+    let errors = fetched
+        .findings
+        .iter()
+        .filter(|finding| matches!(finding.evidence, Err(StripeError::Malformed { .. })));
+    assert_eq!(errors.count(), 10);
+    assert!(fetched.findings[11].evidence.is_ok());
+}
+
+#[test]
+fn half_an_answer_is_none() {
+    let double = double();
+    let sold = sell(&double, 2);
+    double.fault(outage().on_object(sold[1].intent_id()));
+    let both = question("1", [sold[0].session_id(), sold[1].intent_id()]);
+
+    let fetched = fetch(vec![both], at_once(&double, 1));
+
+    assert!(
+        matches!(
+            fetched.findings[0].evidence,
+            Err(StripeError::Unreachable { .. })
+        ),
+        "nothing is decided on a part: {:?}",
+        fetched.findings[0].evidence
+    );
+}
+
+#[test]
+fn nothing_is_asked_once_the_time_is_up() {
+    let double = double();
+    let sold = sell(&double, 6);
+
+    let fetched = gather_until(Instant::now(), by_session(&sold), at_once(&double, 2));
+
+    assert_eq!(not_asked(&fetched), 6);
+    assert_eq!((fetched.cost.requests, double.requests().len()), (0, 0));
+}

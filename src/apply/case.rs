@@ -1,0 +1,268 @@
+//! One invoice with the evidence about it, and the decision on both.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::apply::context::Context;
+use crate::domain::evidence::Evidence;
+use crate::domain::identity::PaymentIds;
+use crate::domain::plan::{PaymentChange, Plan};
+use crate::domain::recheck::Recheck;
+use crate::domain::reconcile::{Facts, reconcile, reconcile_unwritten};
+use crate::domain::rules::{Memory, OtherInvoices};
+use crate::host::other_invoices::{Claim, other_invoices};
+use crate::host::read::{Reading, read};
+use crate::host::write::now;
+use crate::ledger::stripe_payments;
+use crate::pg::Problem;
+
+/// An invoice, and what Stripe said about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case<'a> {
+    /// The invoice's id, as the database writes it.
+    pub(crate) invoice: &'a str,
+    /// `None` where Stripe was not asked.
+    pub(crate) evidence: Option<&'a [Evidence]>,
+}
+
+impl Case<'_> {
+    /// Every id of a payment that this invoice may be about to book.
+    fn payment_ids(&self) -> impl Iterator<Item = &str> {
+        let found = self.evidence.unwrap_or_default();
+        found.iter().flat_map(Evidence::payment_ids)
+    }
+}
+
+/// A case with its place among all that are treated.
+pub(crate) type IndexedCase<'a> = (usize, Case<'a>);
+
+/// Parts cases that do not bear on each other from those that come after one
+/// about the same invoice or the same payment: what was written for the first
+/// decides about them.
+pub(crate) fn split_conflicting<'a>(
+    cases: &[IndexedCase<'a>],
+) -> (Vec<IndexedCase<'a>>, Vec<IndexedCase<'a>>) {
+    let mut invoices = BTreeSet::new();
+    let mut payments = BTreeSet::new();
+    cases.iter().partition(|(_, case)| {
+        let ids: Vec<&str> = case.payment_ids().collect();
+        let is_first = invoices.insert(case.invoice);
+        let claims_first = !ids.iter().any(|id| payments.contains(id));
+        payments.extend(ids);
+        is_first && claims_first
+    })
+}
+
+/// Whether the payments in the books stood there before this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Booked {
+    Before,
+    JustNow,
+}
+
+/// A case with what bears on its decision. Once its invoice is locked, what is remembered
+/// is read anew.
+#[derive(Clone, Debug)]
+pub(crate) struct RecalledCase<'a> {
+    pub(crate) place: usize,
+    pub(crate) case: Case<'a>,
+    memory: Memory,
+    other_invoices: OtherInvoices,
+}
+
+impl<'a> RecalledCase<'a> {
+    /// As if no other invoice's books were of concern.
+    fn new(place: usize, case: Case<'a>, memories: &mut BTreeMap<String, Memory>) -> Self {
+        Self {
+            place,
+            case,
+            memory: memories.remove(case.invoice).unwrap_or_default(),
+            other_invoices: OtherInvoices::default(),
+        }
+    }
+
+    /// Notes in whose books its payments are; gives whether that says more than was known.
+    pub(crate) fn note_other_invoices(&mut self, found: OtherInvoices) -> bool {
+        let is_new = found
+            .0
+            .iter()
+            .any(|it| self.other_invoices.0.get(it.0) != Some(it.1));
+        self.other_invoices.0.extend(found.0);
+        is_new
+    }
+
+    pub(crate) fn decide(&self, context: &Context, reading: &Reading, booked: Booked) -> Plan {
+        let facts = self.facts(context, reading, booked);
+        let evidence = self.evidence().unwrap_or_default();
+        self.asking_again(reconcile(&facts, &evidence, &context.rules))
+    }
+
+    /// The same where it is not written.
+    pub(crate) fn decide_unwritten(&self, context: &Context, reading: &Reading) -> Plan {
+        let facts = self.facts(context, reading, Booked::Before);
+        let evidence = self.evidence().unwrap_or_default();
+        self.asking_again(reconcile_unwritten(&facts, &evidence, &context.rules))
+    }
+
+    fn facts<'f>(&'f self, context: &Context, reading: &'f Reading, booked: Booked) -> Facts<'f> {
+        Facts {
+            invoice: &reading.invoice,
+            rows: &reading.payments,
+            memory: &self.memory,
+            other_invoices: &self.other_invoices,
+            has_refunded_column: context.mapping.payments.refunded.is_some(),
+            just_booked: booked == Booked::JustNow,
+            now: now(),
+        }
+    }
+
+    /// Where something has to be asked again, the next sweep does.
+    fn asking_again(&self, mut plan: Plan) -> Plan {
+        if self.is_outdated() {
+            plan.recheck = Recheck::NextSweep;
+        }
+        plan
+    }
+
+    /// What Stripe said, but for what is older than what is known by now: it has to be
+    /// asked again.
+    pub(crate) fn evidence(&self) -> Option<Cow<'a, [Evidence]>> {
+        let said = self.case.evidence?;
+        if !self.is_outdated() {
+            return Some(Cow::Borrowed(said));
+        }
+        let holds = said.iter().filter(|finding| !self.outdates(finding));
+        Some(holds.cloned().collect())
+    }
+
+    pub(crate) fn is_outdated(&self) -> bool {
+        let said = self.case.evidence.unwrap_or_default();
+        said.iter().any(|finding| self.outdates(finding))
+    }
+
+    fn outdates(&self, finding: &Evidence) -> bool {
+        matches!(finding, Evidence::Payment(payment) if self.memory.outdates(payment))
+    }
+
+    /// Takes over what is remembered by now; gives whether that is something else.
+    pub(crate) fn update_memory(&mut self, memories: &mut BTreeMap<String, Memory>) -> bool {
+        let now = memories.remove(self.case.invoice).unwrap_or_default();
+        let before = std::mem::replace(&mut self.memory, now);
+        before != self.memory
+    }
+}
+
+/// A case as it was found, and what was first decided about it.
+#[derive(Clone, Debug)]
+pub(crate) struct DecidedCase<'a> {
+    pub(crate) recalled: RecalledCase<'a>,
+    pub(crate) reading: Reading,
+    pub(crate) plan: Plan,
+}
+
+impl<'a> DecidedCase<'a> {
+    fn new(context: &Context, recalled: RecalledCase<'a>, reading: Reading) -> Self {
+        Self {
+            plan: recalled.decide(context, &reading, Booked::Before),
+            recalled,
+            reading,
+        }
+    }
+
+    /// What was decided, where it is not written.
+    pub(crate) fn unwritten(&self, context: &Context) -> Plan {
+        self.recalled.decide_unwritten(context, &self.reading)
+    }
+}
+
+/// The payments that a plan books.
+pub(crate) fn claims(plan: &Plan) -> Vec<PaymentIds> {
+    let changes = plan.payments.iter();
+    changes
+        .filter_map(|change| match change {
+            PaymentChange::Insert(payment) => Some(payment.ids.clone()),
+            PaymentChange::Update(_) => None,
+        })
+        .collect()
+}
+
+/// Reads what there is about these invoices, without a lock, and decides; one
+/// that is gone is left out.
+pub(crate) fn open<'a>(
+    context: &Context,
+    cases: &[IndexedCase<'a>],
+) -> Result<Vec<DecidedCase<'a>>, Problem> {
+    let ids: Vec<&str> = cases.iter().map(|(_, case)| case.invoice).collect();
+    let mut readings = read(context.mapping, &ids)?;
+    let mut memories = recall(cases.iter().map(|(_, case)| *case));
+    let mut decided: Vec<DecidedCase> = cases
+        .iter()
+        .filter_map(|(place, case)| {
+            let reading = readings.remove(case.invoice)?;
+            let recalled = RecalledCase::new(*place, *case, &mut memories);
+            Some(DecidedCase::new(context, recalled, reading))
+        })
+        .collect();
+    look_into_other_invoices(context, &mut decided);
+    Ok(decided)
+}
+
+/// What is remembered of these cases by now.
+pub(crate) fn recall<'a>(cases: impl IntoIterator<Item = Case<'a>>) -> BTreeMap<String, Memory> {
+    let cases = cases.into_iter();
+    let cases = cases.map(|case| (case.invoice, case.evidence.unwrap_or_default()));
+    stripe_payments::recall(&cases.collect::<Vec<_>>())
+}
+
+/// Whether something newer is known by now than what Stripe said.
+pub(crate) fn are_outdated(invoice: &str, evidence: &[Evidence]) -> bool {
+    let case = Case {
+        invoice,
+        evidence: Some(evidence),
+    };
+    RecalledCase::new(0, case, &mut recall([case])).is_outdated()
+}
+
+/// What is to be done about an invoice as it was read; nothing is written.
+pub(crate) fn judge(context: &Context, reading: &Reading, evidence: &[Evidence]) -> Plan {
+    let id = reading.invoice.id.as_str();
+    let case = Case {
+        invoice: id,
+        evidence: Some(evidence),
+    };
+    let recalled = RecalledCase::new(0, case, &mut recall([case]));
+    let mut decided = DecidedCase::new(context, recalled, reading.clone());
+    look_into_other_invoices(context, std::slice::from_mut(&mut decided));
+    decided.plan
+}
+
+/// Other invoices' books are looked into only for what would be booked.
+fn look_into_other_invoices(context: &Context, decided: &mut [DecidedCase]) {
+    let claiming: Vec<(&mut DecidedCase, Vec<PaymentIds>)> = decided
+        .iter_mut()
+        .map(|decided| {
+            let payments = claims(&decided.plan);
+            (decided, payments)
+        })
+        .filter(|(_, payments)| !payments.is_empty())
+        .collect();
+    if claiming.is_empty() {
+        return;
+    }
+    let claims: Vec<Claim> = claiming
+        .iter()
+        .map(|(decided, payments)| Claim {
+            invoice: decided.recalled.case.invoice,
+            payments,
+        })
+        .collect();
+    let found = other_invoices(context.mapping, &claims);
+    for ((decided, _), found) in claiming.into_iter().zip(found) {
+        if !found.0.is_empty() {
+            decided.recalled.other_invoices = found;
+            decided.plan = decided
+                .recalled
+                .decide(context, &decided.reading, Booked::Before);
+        }
+    }
+}

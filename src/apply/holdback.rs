@@ -1,0 +1,246 @@
+//! Repairs that are held back, because a trigger overrode them or a person undid them.
+
+use serde_json::{Value, json};
+
+use crate::apply::case::judge;
+use crate::apply::context::{Context, OnOverride};
+use crate::apply::outcome::{describe, overridden, wanted};
+use crate::domain::evidence::Evidence;
+use crate::domain::identity::PaymentIds;
+use crate::domain::invoice::Invoice;
+use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::plan::{PaymentChange, Plan};
+use crate::domain::recheck::HELD;
+use crate::host::read::Reading;
+use crate::ledger::issues::{self, Held, HeldRepairs, Subject};
+
+/// The plan without what it would change, where that is a person's affair: as the
+/// invoice stands ([`reconcile_unwritten`](crate::domain::reconcile::reconcile_unwritten)),
+/// with the issues that say so, unless a person has settled this very plan.
+///
+/// What somebody undid is never done again without their word, whoever asks;
+/// while such an issue is open, nothing of the invoice is written. What a trigger
+/// overrode is tried again where a person asks for it.
+pub(crate) fn held_back_plan(
+    holds: &HeldRepairs,
+    on_override: OnOverride,
+    invoice: &Invoice,
+    plan: &Plan,
+    as_it_stands: impl FnOnce() -> Plan,
+) -> Option<Plan> {
+    let undone = holds.of(&invoice.id, IssueKind::RepairUndone);
+    let issues = if undone.is_empty() || on_override == OnOverride::Decided {
+        let held = holds
+            .of(&invoice.id, IssueKind::OverriddenByTrigger)
+            .first()?;
+        let is_news = held.evidence.get("wanted") != Some(&wanted(plan));
+        if on_override != OnOverride::Once || is_news {
+            return None;
+        }
+        vec![overridden(invoice, plan)]
+    } else {
+        undone_issues(invoice, undone, plan)
+    };
+    let mut left = as_it_stands();
+    left.issues.extend(issues);
+    left.recheck = left.recheck.sooner(HELD);
+    left.payments.clear();
+    left.invoice = None;
+    Some(left)
+}
+
+/// One issue for each undone repair that the plan would make again. What nobody
+/// has decided about yet is reported with the latest of them.
+fn undone_issues(invoice: &Invoice, undone: &[Held], plan: &Plan) -> Vec<Issue> {
+    let open: Vec<&Held> = undone.iter().filter(|held| held.open).collect();
+    let Some(latest) = open.first().copied() else {
+        if is_given_up(undone, plan) {
+            return Vec::new();
+        }
+        let all_others = part(plan, |ids| !undone[1..].iter().any(|held| held.is_of(ids)));
+        return vec![still_undone(invoice, &undone[0], &all_others)];
+    };
+    let mut issues: Vec<Issue> = open
+        .iter()
+        .filter_map(|held| {
+            let is_latest = held.id == latest.id;
+            let its = part(plan, |ids| {
+                held.is_of(ids) || is_latest && !undone.iter().any(|other| other.is_of(ids))
+            });
+            let alone = held.payments().is_empty() && plan.invoice.is_some();
+            (alone || !its.payments.is_empty()).then(|| still_undone(invoice, held, &its))
+        })
+        .collect();
+    if issues.is_empty() {
+        issues.push(still_undone(invoice, latest, &part(plan, |_| false)));
+    }
+    issues
+}
+
+/// The plan with some of its payments.
+fn part(plan: &Plan, takes: impl Fn(&PaymentIds) -> bool) -> Plan {
+    let mut part = plan.clone();
+    part.payments.retain(|change| takes(change.ids()));
+    part
+}
+
+/// What Stripe said, without the payments that other undone repairs of the invoice
+/// are about: a person's word for one repair is none for them.
+pub(crate) fn without_others(
+    holds: &HeldRepairs,
+    invoice: &str,
+    evidence: &[Evidence],
+    released: impl Fn(&Held, &PaymentIds) -> bool,
+) -> Vec<Evidence> {
+    let undone = holds.of(invoice, IssueKind::RepairUndone);
+    let is_held = |ids: &PaymentIds| {
+        undone.iter().any(|held| held.is_of(ids)) && !undone.iter().any(|held| released(held, ids))
+    };
+    evidence
+        .iter()
+        .filter(|finding| !matches!(finding, Evidence::Payment(payment) if is_held(&payment.ids)))
+        .cloned()
+        .collect()
+}
+
+/// What the plan would write of payments that an undone repair was not about.
+pub(crate) fn beyond(held: &Value, plan: &Plan) -> Option<String> {
+    let known = known_payments(held);
+    let beyond = Plan {
+        invoice: None,
+        ..part(plan, |ids| !is_known(&known, ids))
+    };
+    (!beyond.payments.is_empty()).then(|| describe(&beyond))
+}
+
+/// Opens the issue that keeps an undone repair undone. `ids` are those of the
+/// Stripe payments whose rows were put back.
+pub(crate) fn open(
+    run: i64,
+    undone_run: i64,
+    context: &Context,
+    reading: &Reading,
+    ids: &[PaymentIds],
+) {
+    let plan = judge(context, reading, &[]);
+    let held = Held {
+        id: 0,
+        open: true,
+        object: ids.first().and_then(PaymentIds::key).map(str::to_owned),
+        evidence: json!({
+            "undone_run": undone_run,
+            "undo_run": run,
+            "stripe_payments": ids.iter().map(all).collect::<Vec<_>>(),
+        }),
+    };
+    let invoice = &reading.invoice;
+    let subject = Subject {
+        invoice: Some(&invoice.id),
+        number: invoice.number.as_deref(),
+    };
+    issues::raise(run, &[(subject, &still_undone(invoice, &held, &plan))]);
+}
+
+/// The issue about an undone repair, refreshed: what would be written now. Money
+/// that came since is kept from the books by it, too, and then it is a warning.
+fn still_undone(invoice: &Invoice, held: &Held, plan: &Plan) -> Issue {
+    let mut evidence = held.evidence.clone();
+    let known = held.payments();
+    let came_since = field(&evidence, "came_since");
+    let unknown = plan
+        .payments
+        .iter()
+        .map(PaymentChange::ids)
+        .filter(|ids| !is_known(&known, ids));
+    let unknown: Vec<Value> = unknown.map(all).collect();
+    let waits: Vec<Value> = plan
+        .payments
+        .iter()
+        .map(PaymentChange::ids)
+        .filter(|ids| is_known(&came_since, ids))
+        .map(all)
+        .chain(unknown.iter().cloned())
+        .collect();
+    let severity = if waits.is_empty() {
+        Severity::Notice
+    } else {
+        Severity::Warning
+    };
+    let and_new = if waits.is_empty() {
+        ""
+    } else {
+        " Money that came since waits for that, too."
+    };
+    evidence["stripe_payments"] = known.into_iter().chain(unknown).collect();
+    if !waits.is_empty() {
+        evidence["came_since"] = waits.into();
+    } else if let Some(fields) = evidence.as_object_mut() {
+        fields.remove("came_since");
+    }
+    evidence["wanted"] = wanted(plan);
+    let done = describe(plan);
+    let would = if done.is_empty() {
+        String::new()
+    } else {
+        format!(" As things stand, that would be: {done}.")
+    };
+    Issue::new(
+        IssueKind::RepairUndone,
+        severity,
+        format!(
+            "A repair of invoice {} was undone, and is not made again until somebody says so.{and_new}{would}",
+            invoice.label()
+        ),
+    )
+    .about(held.object.as_deref())
+    .with_evidence(evidence)
+}
+
+/// Whether a plan is no other than what somebody decided not to have.
+fn is_given_up(settled: &[Held], plan: &Plan) -> bool {
+    if plan.payments.is_empty() {
+        let wanted = wanted(plan);
+        return settled
+            .iter()
+            .any(|held| held.evidence.pointer("/wanted/invoice") == wanted.get("invoice"));
+    }
+    plan.payments
+        .iter()
+        .all(|change| settled.iter().any(|held| held.is_of(change.ids())))
+}
+
+impl Held {
+    /// Each with all of its ids.
+    fn payments(&self) -> Vec<Value> {
+        known_payments(&self.evidence)
+    }
+
+    /// Whether the repair was one of this payment.
+    pub(crate) fn is_of(&self, ids: &PaymentIds) -> bool {
+        is_known(&self.payments(), ids)
+    }
+}
+
+fn known_payments(evidence: &Value) -> Vec<Value> {
+    field(evidence, "stripe_payments")
+}
+
+fn field(evidence: &Value, name: &str) -> Vec<Value> {
+    let list = evidence.get(name).and_then(Value::as_array);
+    list.cloned().unwrap_or_default()
+}
+
+fn is_known(known: &[Value], ids: &PaymentIds) -> bool {
+    let ids = all(ids);
+    let own = ids.as_array().into_iter().flatten();
+    own.into_iter().any(|id| {
+        known
+            .iter()
+            .filter_map(Value::as_array)
+            .any(|of| of.contains(id))
+    })
+}
+
+fn all(ids: &PaymentIds) -> Value {
+    ids.each().collect()
+}

@@ -1,0 +1,12 @@
+//! How evidence becomes rows: decided, written in batches, recorded and reported.
+
+pub(crate) mod batch;
+pub(crate) mod case;
+pub(crate) mod contention;
+pub(crate) mod context;
+pub(crate) mod holdback;
+pub(crate) mod invoices;
+pub(crate) mod outcome;
+pub(crate) mod payment_locks;
+pub(crate) mod payments;
+pub(crate) mod report;

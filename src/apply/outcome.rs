@@ -1,0 +1,241 @@
+//! The outcome of one invoice, and its text in reports.
+
+use serde_json::{Value, json};
+
+use crate::domain::invoice::{Invoice, InvoiceStatus};
+use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::payment::PaymentStatus;
+use crate::domain::plan::{PaymentChange, Plan};
+use crate::domain::recheck::{HELD, Recheck};
+use crate::domain::resolution::{ATTEMPTED, attempted};
+use crate::ledger::changes::Change;
+use crate::ledger::events::Verdict;
+use crate::pg::Problem;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) invoice: Invoice,
+    /// What was to be done, as first decided.
+    pub(crate) intended: Plan,
+    /// What holds in the end: its issues, its next check.
+    pub(crate) plan: Plan,
+    /// Empty in a dry run.
+    pub(crate) changes: Vec<Change>,
+    /// Why it has to be tried again, where that is nobody's mistake.
+    pub(crate) postponed: Option<String>,
+}
+
+impl Outcome {
+    pub(crate) fn untouched(invoice: Invoice, plan: Plan) -> Self {
+        Self {
+            invoice,
+            intended: plan.clone(),
+            plan,
+            changes: Vec::new(),
+            postponed: None,
+        }
+    }
+
+    /// What was written, as it was read back; what is still to be done then is
+    /// what a trigger of the host's did not let stay.
+    pub(crate) fn written(
+        invoice: Invoice,
+        intended: Plan,
+        mut plan: Plan,
+        changes: Vec<Change>,
+    ) -> Self {
+        if !plan.changes_nothing() {
+            plan.issues.push(overridden(&invoice, &plan));
+            plan.recheck = plan.recheck.sooner(HELD);
+        }
+        Self {
+            invoice,
+            intended,
+            plan,
+            changes,
+            postponed: None,
+        }
+    }
+
+    /// What the host refused: nothing of this invoice is written, and an issue says so.
+    pub(crate) fn refused(invoice: Invoice, mut plan: Plan, problem: &Problem) -> Self {
+        plan.issues.push(
+            Issue::new(
+                IssueKind::ApplyFailed,
+                Severity::Critical,
+                format!(
+                    "Invoice {} could not be repaired; the database refused: {}.",
+                    invoice.label(),
+                    problem.message()
+                ),
+            )
+            .with_evidence(json!({
+                "sqlstate": problem.sqlstate_text(),
+                "message": problem.message(),
+                "detail": problem.detail_text(),
+                "hint": problem.hint_text(),
+                "constraint": problem.constraint(),
+                "schema": problem.schema(),
+                "table": problem.table(),
+                "column": problem.column(),
+                "wanted": wanted(&plan),
+                (ATTEMPTED): attempted(&plan),
+            })),
+        );
+        plan.recheck = Recheck::NextSweep;
+        let intended = Plan {
+            payments: Vec::new(),
+            invoice: None,
+            ..plan.clone()
+        };
+        Self {
+            invoice,
+            intended,
+            plan,
+            changes: Vec::new(),
+            postponed: None,
+        }
+    }
+
+    /// Somebody else was at the same rows: no issue, only another try.
+    pub(crate) fn postponed(invoice: Invoice, mut plan: Plan, why: &str) -> Self {
+        plan.payments.clear();
+        plan.invoice = None;
+        plan.recheck = Recheck::NextSweep;
+        Self {
+            postponed: Some(why.to_owned()),
+            ..Self::untouched(invoice, plan)
+        }
+    }
+
+    /// Something that Stripe said of it was too old to be acted on.
+    pub(crate) fn asked_again(mut self) -> Self {
+        self.plan.recheck = Recheck::NextSweep;
+        self.postponed
+            .get_or_insert_with(|| "something newer is known than what Stripe answered".to_owned());
+        self
+    }
+
+    /// Why it is to be tried again; `None` where it is done.
+    fn failure(&self) -> Option<&str> {
+        let refused = || {
+            let issues = &self.plan.issues;
+            let issue = issues.iter().find(|i| i.kind == IssueKind::ApplyFailed)?;
+            Some(issue.summary.as_str())
+        };
+        let unread = || self.plan.unread.as_deref();
+        self.postponed.as_deref().or_else(refused).or_else(unread)
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.failure().is_none()
+    }
+
+    /// For the events that were the reason to look.
+    pub(crate) fn verdict(&self) -> Verdict {
+        if let Some(why) = self.failure() {
+            return Verdict::Again(why.to_owned());
+        }
+        let what = describe(&self.intended);
+        let label = self.invoice.label();
+        Verdict::Done(if what.is_empty() {
+            format!("invoice {label}: nothing to do")
+        } else {
+            format!("invoice {label}: {what}")
+        })
+    }
+}
+
+/// `plan` is what would still have to be written.
+pub(crate) fn overridden(invoice: &Invoice, plan: &Plan) -> Issue {
+    Issue::new(
+        IssueKind::OverriddenByTrigger,
+        Severity::Warning,
+        format!(
+            "The repair of invoice {} did not stay: a trigger of your own database changed it. Still to be done: {}.",
+            invoice.label(),
+            describe(plan)
+        ),
+    )
+    .with_evidence(json!({
+        "wanted": wanted(plan),
+        (ATTEMPTED): attempted(plan),
+        "found": {
+            "status": invoice.status_word,
+            "amount_paid": invoice.amount_paid.value().map(|money| money.to_string()),
+            "balance": invoice.balance.value().map(|money| money.to_string()),
+        },
+    }))
+}
+
+/// A plan's changes as JSON: the same for the same changes, whenever decided.
+pub(crate) fn wanted(plan: &Plan) -> Value {
+    let payments: Vec<Value> = plan
+        .payments
+        .iter()
+        .map(|change| match change {
+            PaymentChange::Insert(new) => json!({
+                "insert": new.ids.key(),
+                "amount": new.amount.to_string(),
+                "status": format!("{:?}", new.status),
+            }),
+            PaymentChange::Update(update) => json!({
+                "update": update.row,
+                "amount": update.amount.map(|money| money.to_string()),
+                "refunded": update.refunded.map(|money| money.to_string()),
+                "status": update.status.map(|status| format!("{status:?}")),
+            }),
+        })
+        .collect();
+    let invoice = plan.invoice.as_ref().map(|change| {
+        json!({
+            "status": change.status.map(|status| format!("{status:?}")),
+            "amount_paid": change.amount_paid.map(|money| money.to_string()),
+            "balance": change.balance.map(|money| money.to_string()),
+        })
+    });
+    json!({ "payments": payments, "invoice": invoice })
+}
+
+/// A plan in words: what it changes.
+pub(crate) fn describe(plan: &Plan) -> String {
+    let mut parts: Vec<String> = plan.payments.iter().map(describe_payment).collect();
+    if let Some(change) = &plan.invoice {
+        parts.extend(change.status.map(|status| match status {
+            InvoiceStatus::Paid => "invoice set to paid".to_owned(),
+            InvoiceStatus::Partial => "invoice set to paid in part".to_owned(),
+            InvoiceStatus::Open | InvoiceStatus::Closed => "invoice's status set".to_owned(),
+        }));
+        parts.extend(
+            change
+                .amount_paid
+                .map(|money| format!("amount paid set to {money}")),
+        );
+        parts.extend(
+            change
+                .balance
+                .map(|money| format!("balance set to {money}")),
+        );
+        parts.extend(change.paid_at.map(|_| "date of payment set".to_owned()));
+    }
+    parts.join("; ")
+}
+
+fn describe_payment(change: &PaymentChange) -> String {
+    match change {
+        PaymentChange::Insert(new) => format!(
+            "payment {} of {} recorded",
+            new.ids.key().unwrap_or_default(),
+            new.amount
+        ),
+        PaymentChange::Update(update) => {
+            let what = match update.status {
+                Some(PaymentStatus::Paid) => "set to paid",
+                Some(PaymentStatus::Refunded) => "set to refunded",
+                Some(PaymentStatus::Disputed) => "set to disputed",
+                Some(PaymentStatus::Pending | PaymentStatus::Other) | None => "corrected",
+            };
+            format!("payment {} {what}", update.ids.key().unwrap_or_default())
+        }
+    }
+}

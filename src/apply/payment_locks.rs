@@ -1,0 +1,59 @@
+//! Locks on Stripe payments: whoever books a payment holds its lock, whatever the invoice.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::identity::PaymentIds;
+use crate::host::lock::Patience;
+use crate::ledger::runs;
+use crate::pg::lock::{Purpose, lock_transaction, room, try_lock_transaction};
+
+/// The locks that payments are spread over: all ids of all payments share them, so that
+/// one transaction never takes more than an eighth of what the server has room for.
+/// Who shares one by chance waits for a moment, no more. Every session finds the same.
+fn slots() -> u32 {
+    (room() / 8).clamp(16, 4096)
+}
+
+/// The locks of a payment: one for each of its ids, because others may know only one.
+fn slots_of(ids: &PaymentIds, slots: u32) -> BTreeSet<u32> {
+    ids.each().map(|id| slot(id, slots)).collect()
+}
+
+fn slot(id: &str, slots: u32) -> u32 {
+    let digest = Sha256::digest(id.as_bytes());
+    u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) % slots
+}
+
+/// Locks the payments of each of these claims until the (sub)transaction ends; tells
+/// which were to be had. In one order for all, so that no two wait for each other.
+pub(crate) fn lock_payments(claims: &[Vec<PaymentIds>], patience: Patience) -> Vec<bool> {
+    let slots = slots();
+    let wanted: Vec<BTreeSet<u32>> = claims
+        .iter()
+        .map(|payments| {
+            let of_each = payments.iter().flat_map(|ids| slots_of(ids, slots));
+            of_each.collect()
+        })
+        .collect();
+    let all: BTreeSet<u32> = wanted.iter().flatten().copied().collect();
+    if all.is_empty() {
+        return vec![true; claims.len()];
+    }
+    let class = runs::lock_class();
+    let mut had = BTreeSet::new();
+    for slot in all {
+        let is_had = match patience {
+            Patience::Wait => {
+                lock_transaction(class, slot, Purpose::Payment);
+                true
+            }
+            Patience::Skip => try_lock_transaction(class, slot, Purpose::Payment),
+        };
+        if is_had {
+            had.insert(slot);
+        }
+    }
+    wanted.iter().map(|slots| slots.is_subset(&had)).collect()
+}

@@ -1,0 +1,134 @@
+//! Records outcomes in the ledger: changes, issues, checks and what Stripe said.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::apply::case::RecalledCase;
+use crate::apply::outcome::Outcome;
+use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
+use crate::domain::invoice::Invoice;
+use crate::domain::payment::PaymentStatus;
+use crate::domain::plan::PaymentChange;
+use crate::ledger::issues::{self, Judged, Subject};
+use crate::ledger::{changes, checks, stripe_payments};
+use crate::pg::Problem;
+
+/// What came of an invoice, and what Stripe said about it: `None` where it was
+/// not asked.
+pub(crate) struct Settled<'a> {
+    pub(crate) outcome: Outcome,
+    evidence: Option<Cow<'a, [Evidence]>>,
+}
+
+impl<'a> Settled<'a> {
+    /// By the evidence that it was decided on; what was too old for that is asked again.
+    pub(crate) fn of(recalled: &RecalledCase<'a>, outcome: Outcome) -> Self {
+        let evidence = recalled.evidence();
+        let outcome = if recalled.is_outdated() {
+            outcome.asked_again()
+        } else {
+            outcome
+        };
+        Self { outcome, evidence }
+    }
+}
+
+pub(super) fn subject(invoice: &Invoice) -> Subject<'_> {
+    Subject {
+        invoice: Some(&invoice.id),
+        number: invoice.number.as_deref(),
+    }
+}
+
+/// Into the ledger, a statement for each of its tables.
+/// The memory first: with its row of a payment, whoever acts on an older answer waits
+/// or fails.
+pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<(), Problem> {
+    let mut entries = Vec::new();
+    let mut found = Vec::new();
+    let mut judged = Vec::new();
+    let mut lessons = Vec::new();
+    let mut checks = Vec::new();
+    for Settled { outcome, evidence } in settled {
+        let evidence = evidence.as_deref();
+        let (invoice, plan) = (&outcome.invoice, &outcome.plan);
+        if !outcome.changes.is_empty() {
+            entries.push(changes::Entry {
+                invoice: &invoice.id,
+                changes: &outcome.changes,
+                evidence: explained(outcome, evidence.unwrap_or_default()),
+            });
+        }
+        found.extend(plan.issues.iter().map(|issue| (subject(invoice), issue)));
+        judged.push(Judged { invoice, plan });
+        if let Some(evidence) = evidence {
+            lessons.push(stripe_payments::ReceivedPayments {
+                invoice: &invoice.id,
+                evidence,
+                learned: &plan.learned,
+            });
+            checks.push((invoice, plan.recheck));
+        }
+    }
+    stripe_payments::note(&lessons)?;
+    changes::record(run, &entries);
+    issues::raise(run, &found);
+    issues::resolve_others(run, &judged);
+    issues::resolve_claimed(run, &claimed(settled));
+    checks::note(&checks);
+    Ok(())
+}
+
+/// The ids of payments that an invoice has taken as its own, one way or another.
+fn claimed<'s>(settled: &[&'s Settled]) -> BTreeSet<&'s str> {
+    settled
+        .iter()
+        .filter(|of| of.outcome.is_done())
+        .flat_map(|of| of.evidence.as_deref().unwrap_or_default())
+        .flat_map(Evidence::payment_ids)
+        .collect()
+}
+
+/// What Stripe said, and for which rows it confirmed the payment that they waited for.
+fn explained(outcome: &Outcome, evidence: &[Evidence]) -> Value {
+    let mut explained = digest(evidence);
+    let confirmed: Vec<Value> = outcome
+        .intended
+        .payments
+        .iter()
+        .filter_map(|change| match change {
+            PaymentChange::Update(update) if update.status == Some(PaymentStatus::Paid) => {
+                // Payments come before the invoice, which may have the same number.
+                let change = outcome.changes.iter().find(|c| c.row == update.row)?;
+                Some(json!({
+                    "table_name": change.table, "row_id": change.row, "payment": update.ids.key(),
+                }))
+            }
+            _ => None,
+        })
+        .collect();
+    if !confirmed.is_empty() {
+        explained["confirmed"] = confirmed.into();
+    }
+    explained
+}
+
+/// What Stripe said, as far as a change has to be explained by it.
+pub(crate) fn digest(evidence: &[Evidence]) -> Value {
+    let payments = merge_payments(evidence);
+    let received = payments.iter().filter_map(|payment| match payment.state {
+        PaymentState::Received(money) => Some(json!({
+            "session": payment.ids.session,
+            "payment_intent": payment.ids.intent,
+            "charge": payment.ids.charge,
+            "received": money.minor,
+            "refunded": payment.refunded,
+            "currency": money.currency.code(),
+            "request_id": payment.request_id,
+        })),
+        _ => None,
+    });
+    json!({ "stripe": received.collect::<Vec<_>>() })
+}

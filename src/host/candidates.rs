@@ -1,0 +1,364 @@
+//! Preselects invoices in SQL, by their rows and those of their payments; `reconcile` decides.
+//!
+//! Each table is read as its owner. Where one owner has both, one statement does it;
+//! else the invoices are read first, and judged where the payments are read.
+
+use serde_json::json;
+
+use crate::host::mapping::{Mapped, Mapping};
+use crate::host::owner::reading_as;
+use crate::host::scan::range::{NO_EXTENT, Range, ScannedTable, has_no_payment};
+use crate::pg::sql;
+
+/// A preselected invoice.
+#[derive(Clone, Debug)]
+pub(crate) struct CandidateRow {
+    /// The invoice's id, as text.
+    pub(crate) invoice: String,
+    /// Where it stands in the range of the tables that was looked through.
+    pub(crate) place: String,
+    pub(crate) session: Option<String>,
+    pub(crate) intent: Option<String>,
+    /// The ids of payments that still wait for their money or that name a session
+    /// without its intent (it might be the invoice's).
+    pub(crate) open_ids: Vec<String>,
+    /// Its ids have no money in the books yet, or it is in question: Stripe may have
+    /// to be asked.
+    pub(crate) is_unsettled: bool,
+    /// Its own rows do not agree.
+    pub(crate) is_suspect: bool,
+}
+
+/// What was found in a range of the host's tables.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// In the order of their places.
+    pub(super) candidates: Vec<CandidateRow>,
+    /// How many rows were looked through.
+    pub(super) rows: usize,
+    /// The last place; `None` where there was none.
+    pub(super) last: Option<String>,
+}
+
+/// Preselects among these invoices. Those `in_question`, a JSON array of
+/// ids, are unsettled whatever their rows say.
+pub(crate) fn among(
+    mapping: &Mapping,
+    invoices: &[String],
+    in_question: &str,
+) -> Vec<CandidateRow> {
+    let wanted = json!(invoices).to_string();
+    scan_range(mapping, &Range::Named(&wanted), in_question).candidates
+}
+
+/// Looks through a range.
+pub(super) fn scan_range(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
+    let mut found = if mapping.invoices.relation.owner == mapping.payments.relation.owner {
+        in_one(mapping, range, in_question)
+    } else {
+        one_by_one(mapping, range, in_question)
+    };
+    if let Range::Blocks { blocks, .. } = range {
+        let statement = blocks.rows(mapping);
+        let rows: Vec<[Text; 1]> = reading_as(blocks.of.relation(mapping), || {
+            sql::fetch_texts(&statement, &[])
+        });
+        found.rows = rows.first().map_or(0, |[rows]| number(rows));
+    }
+    found
+}
+
+type Text = Option<String>;
+
+/// By the order of the columns in [`judgement`].
+type Judged = [Text; 8];
+
+/// By the order of the columns in [`invoices_statement`].
+type Facts = [Text; 9];
+
+/// One statement for both tables, as the owner of both.
+fn in_one(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
+    let facts = format!(
+        "select {} {}",
+        facts(mapping, range),
+        range.invoices(mapping)
+    );
+    let statement = judgement(mapping, range, &facts, range.extent(), range.order());
+    let judged: Vec<Judged> = mapping.payments.relation.in_use(|| {
+        reading_as(&mapping.invoices.relation, || {
+            sql::fetch_texts(&statement, &[Some(in_question), range.param()])
+        })
+    });
+    let (rows, last) = match judged.first() {
+        Some([rows, last, ..]) => (number(rows), last.clone()),
+        None => (0, None),
+    };
+    Found {
+        candidates: judged.into_iter().filter_map(candidate).collect(),
+        rows,
+        last,
+    }
+}
+
+/// The invoices as their owner, then the payments as theirs.
+fn one_by_one(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
+    let (invoices, payments) = (&mapping.invoices.relation, &mapping.payments.relation);
+    let statement = invoices_statement(mapping, range);
+    let facts: Vec<Facts> = match range {
+        Range::Blocks { blocks, basis } if blocks.of == ScannedTable::Payments => {
+            let written = format!(
+                "select w.key::text, w.place::text from ({}) w where w.key is not null",
+                blocks.written_payments(mapping, *basis)
+            );
+            let written: Vec<[Text; 2]> = reading_as(payments, || sql::fetch_texts(&written, &[]));
+            reading_as(invoices, || {
+                sql::fetch_for_rows(
+                    &statement,
+                    &[in_question],
+                    written.iter().map(sql::borrowed),
+                )
+            })
+        }
+        _ => reading_as(invoices, || {
+            sql::fetch_texts(&statement, &[Some(in_question), range.param()])
+        }),
+    };
+    let rows = facts.len();
+    let last = facts.last().and_then(|[_, place, ..]| place.clone());
+    let as_read = facts_as_read(mapping);
+    let statement = judgement(mapping, range, &as_read, NO_EXTENT, "number");
+    let judged: Vec<Judged> = reading_as(payments, || {
+        sql::fetch_for_rows(&statement, &[in_question], facts.iter().map(sql::borrowed))
+    });
+    Found {
+        candidates: judged.into_iter().filter_map(candidate).collect(),
+        rows,
+        last,
+    }
+}
+
+/// `None` for the row that only tells how far the range goes.
+fn candidate(judged: Judged) -> Option<CandidateRow> {
+    let [
+        _rows,
+        _last,
+        invoice,
+        place,
+        session,
+        intent,
+        open_ids,
+        verdict,
+    ] = judged;
+    let verdict = verdict?;
+    Some(CandidateRow {
+        invoice: invoice?,
+        place: place?,
+        session,
+        intent,
+        open_ids: open_ids
+            .and_then(|ids| serde_json::from_str(&ids).ok())
+            .unwrap_or_default(),
+        is_unsettled: verdict != SUSPECT,
+        is_suspect: verdict != UNSETTLED,
+    })
+}
+
+/// One of two verdicts; who has both has another word.
+const UNSETTLED: &str = "unsettled";
+const SUSPECT: &str = "suspect";
+
+fn number(text: &Text) -> usize {
+    let text = text.as_deref().unwrap_or_default();
+    text.parse().unwrap_or_default()
+}
+
+/// The columns of an invoice `i` that are held against its payments.
+fn facts(mapping: &Mapping, range: &Range) -> String {
+    let invoices = &mapping.invoices;
+    format!(
+        "i.{id} as key, i.{id}::text as id, {place} as place, {session} as session, {intent} as intent,
+         i.{status}::text as status, i.{total}::numeric as total, {stated} as stated, {balance} as balance",
+        id = invoices.id.quoted,
+        place = range.place(mapping),
+        session = trimmed("i", invoices.session.as_ref()),
+        intent = trimmed("i", invoices.intent.as_ref()),
+        status = invoices.status.quoted,
+        total = invoices.total.quoted,
+        stated = invoices.amount_paid.as_ref().map_or_else(
+            || "null::numeric".to_owned(),
+            |column| format!("coalesce(i.{}::numeric, 0)", column.quoted),
+        ),
+        balance = invoices.balance.as_ref().map_or_else(
+            || "0::numeric".to_owned(),
+            |column| format!("i.{}::numeric", column.quoted),
+        ),
+    )
+}
+
+/// The facts of a range's invoices, for who may read the invoices alone.
+fn invoices_statement(mapping: &Mapping, range: &Range) -> String {
+    format!(
+        "select f.id, f.place::text, f.session, f.intent, f.status, f.total::text, f.stated::text,
+                f.balance::text, f.is_certain::text
+        from (select {facts}, {is_certain} as is_certain {invoices}) f
+        order by f.{order}",
+        facts = facts(mapping, range),
+        is_certain = range.is_certain(),
+        invoices = range.invoices_alone(mapping),
+        order = range.order(),
+    )
+}
+
+/// The facts that [`invoices_statement`] read, for who may read the payments alone.
+fn facts_as_read(mapping: &Mapping) -> String {
+    let key = mapping.payments.invoice.key_or_null("f.id");
+    format!(
+        "select {key} as key, f.id, f.place, f.session, f.intent, f.status, f.total::numeric as total,
+                f.stated::numeric as stated, f.balance::numeric as balance, f.number
+        from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                    $9::text[], $10::text[])
+             with ordinality f (id, place, session, intent, status, total, stated, balance, is_certain, number)
+        where f.is_certain::boolean or {unpaid}",
+        unpaid = has_no_payment(mapping, &key),
+    )
+}
+
+/// Holds the facts of invoices against their payments. Amounts are compared in the
+/// host's own unit, whatever that is.
+fn judgement(mapping: &Mapping, range: &Range, facts: &str, extent: &str, order: &str) -> String {
+    let payments = &mapping.payments;
+    format!(
+        "with range as materialized (
+            {facts}
+        ),
+        paid as (
+            select p.{payment_invoice} as invoice_key, {said}
+            from {payments_table} p
+            where {payments_chosen}
+            group by 1
+        ),
+        book as (
+            select t.*, coalesce(p.secured, 0) as secured, coalesce(p.received, 0) as received,
+                   coalesce(p.receipts, 0) as receipts, coalesce(p.doubled, false) as doubled,
+                   array_remove(p.pending_ids || p.lone_ids, '') as open_ids,
+                   not array_remove(array[t.session, t.intent], null) <@ coalesce(p.received_ids, '{{}}')
+                   or coalesce(p.pending, 0) > 0
+                   or t.id in (select jsonb_array_elements_text($1::jsonb)) as is_unsettled
+            from range t
+            left join paid p on p.invoice_key = t.key
+        ),
+        judged as (
+            select b.*,
+                   coalesce(b.status <> all ({closed_words})
+                       and ((b.status = {paid_word} and b.receipts = 0 and b.total > 0)
+                            or (b.status = {paid_word} and b.received < b.total)
+                            or b.stated <> b.secured and (b.stated > b.received or b.stated < b.secured)
+                            or (b.secured >= b.total and b.total > 0
+                                and (b.status <> {paid_word} or b.balance is distinct from 0))
+                            or b.secured > b.total
+                            or b.total is null
+                            or b.doubled), false) as suspect
+            from book b
+            -- Kept apart, so that each is judged once.
+            offset 0
+        )
+        select a.rows, a.last, j.id, j.place::text, j.session, j.intent,
+               nullif(to_json(j.open_ids)::text, '[]'),
+               case when not j.suspect then '{UNSETTLED}' when not j.is_unsettled then '{SUSPECT}' else 'both' end
+        from (select {extent}) a
+        left join judged j on j.is_unsettled or j.suspect
+        order by j.{order}",
+        payments_chosen = range.payments(mapping),
+        payment_invoice = payments.invoice.quoted,
+        payments_table = payments.table,
+        said = payments_said(mapping),
+        closed_words = literals(&mapping.invoice_words.closed),
+        paid_word = pgrx::spi::quote_literal(&mapping.invoice_words.paid),
+    )
+}
+
+/// Aggregates over the payments `p` of one invoice.
+fn payments_said(mapping: &Mapping) -> String {
+    let payments = &mapping.payments;
+    let amount = format!("p.{}::numeric", payments.amount.quoted);
+    let refunded = payments.refunded.as_ref().map_or_else(
+        || "0".to_owned(),
+        |column| format!("coalesce(p.{}::numeric, 0)", column.quoted),
+    );
+    let is_one_of = |words: &[String]| match &payments.status {
+        Some(status) => format!("p.{}::text = any ({})", status.quoted, literals(words)),
+        None => "true".to_owned(),
+    };
+    let counts = is_one_of(std::slice::from_ref(&mapping.payment_words.paid));
+    let was_received = is_one_of(&received_words(mapping));
+    let is_pending = match &payments.status {
+        Some(_) => is_one_of(&mapping.payment_words.pending),
+        None => "false".to_owned(),
+    };
+    let columns: Vec<&Mapped> = [&payments.session, &payments.intent]
+        .into_iter()
+        .flatten()
+        .collect();
+    // Every id of the rows that fulfil a condition.
+    let ids_where = |condition: &str| {
+        columns
+            .iter()
+            .map(|column| {
+                format!(
+                    "array_remove(array_agg(p.{}::text) filter (where {condition}), null)",
+                    column.quoted
+                )
+            })
+            .collect::<Vec<_>>()
+            .join(" || ")
+    };
+    let lone_ids = match (&payments.session, &payments.intent) {
+        (Some(session), Some(intent)) => format!(
+            "array_remove(array_agg(p.{}::text) filter (where coalesce(p.{}, '') = ''), null)",
+            session.quoted, intent.quoted
+        ),
+        _ => ids_where("true"),
+    };
+    let first_id = [&payments.intent, &payments.session]
+        .into_iter()
+        .flatten()
+        .map(|column| format!("nullif(p.{}, '')", column.quoted))
+        .collect::<Vec<_>>()
+        .join(", ");
+    format!(
+        "sum({amount} - {refunded}) filter (where {counts}) as secured,
+        sum({amount}) filter (where {was_received}) as received,
+        count(*) filter (where {was_received}) as receipts,
+        count(*) filter (where {is_pending} and coalesce({first_id}) is not null) as pending,
+        count(coalesce({first_id})) > count(distinct coalesce({first_id})) as doubled,
+        {received_ids} as received_ids, {pending_ids} as pending_ids, {lone_ids} as lone_ids",
+        received_ids = ids_where(&was_received),
+        pending_ids = ids_where(&is_pending),
+    )
+}
+
+/// The words of rows by which money came in once.
+fn received_words(mapping: &Mapping) -> Vec<String> {
+    let words = &mapping.payment_words;
+    [
+        Some(&words.paid),
+        words.refunded.as_ref(),
+        words.disputed.as_ref(),
+    ]
+    .into_iter()
+    .flatten()
+    .cloned()
+    .collect()
+}
+
+fn trimmed(alias: &str, column: Option<&Mapped>) -> String {
+    column.map_or_else(
+        || "null::text".to_owned(),
+        |column| format!("nullif(btrim({alias}.{}::text), '')", column.quoted),
+    )
+}
+
+fn literals(words: &[String]) -> String {
+    let quoted: Vec<String> = words.iter().map(pgrx::spi::quote_literal).collect();
+    format!("array[{}]::text[]", quoted.join(", "))
+}

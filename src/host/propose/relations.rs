@@ -1,0 +1,185 @@
+//! The database's tables, keys and constraints, as the proposals see them.
+
+use serde::Deserialize;
+
+use crate::host::catalog::{Role, Table, not_understood};
+use crate::host::propose::names::{Choice, squash};
+use crate::pg::{Problem, sql};
+
+/// The database's tables, as far as they may be meant, and how they hang together.
+pub(super) struct Relations {
+    pub(super) tables: Vec<Table>,
+    constraints: Vec<Constraint>,
+}
+
+/// A primary key, foreign key or check constraint.
+#[derive(Clone, Debug, Deserialize)]
+struct Constraint {
+    table: u32,
+    kind: Kind,
+    columns: Vec<String>,
+    target: u32,
+    target_columns: Vec<String>,
+    /// The texts in a check constraint that lists what is allowed.
+    literals: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+enum Kind {
+    #[serde(rename = "p")]
+    PrimaryKey,
+    #[serde(rename = "f")]
+    ForeignKey,
+    #[serde(rename = "c")]
+    Check,
+}
+
+const CANDIDATES: &str = "
+where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
+  and n.nspname not in ('pg_catalog', 'information_schema', 'invoice_sync')
+  and not exists (select from pg_depend d
+                  where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')";
+
+const CONSTRAINTS: &str = r#"
+select jsonb_build_object(
+    'table', o.conrelid::bigint,
+    'kind', o.contype,
+    'columns', (select coalesce(jsonb_agg(a.attname order by k.place), '[]')
+                from unnest(o.conkey) with ordinality k (number, place)
+                join pg_attribute a on a.attrelid = o.conrelid and a.attnum = k.number),
+    'target', o.confrelid::bigint,
+    'target_columns', (select coalesce(jsonb_agg(a.attname order by k.place), '[]')
+                       from unnest(o.confkey) with ordinality k (number, place)
+                       join pg_attribute a on a.attrelid = o.confrelid and a.attnum = k.number),
+    'literals', case when o.contype = 'c' and pg_get_constraintdef(o.oid) ~ '= ANY' then (
+        select coalesce(jsonb_agg(replace(m.texts[1], '''''', '''') order by m.place), '[]')
+        from regexp_matches(pg_get_constraintdef(o.oid), '''((?:[^'']|'''')*)''', 'g')
+             with ordinality m (texts, place)) else '[]' end)
+from pg_constraint o
+where o.conrelid <> 0 and o.contype in ('p', 'f', 'c')
+order by o.conrelid, o.conname
+"#;
+
+impl Relations {
+    pub(super) fn load() -> Result<Self, Problem> {
+        let constraints = sql::fetch(CONSTRAINTS, &[])
+            .into_iter()
+            .map(serde_json::from_value)
+            .collect::<Result<_, _>>()
+            .map_err(not_understood)?;
+        Ok(Self {
+            tables: Table::find(CANDIDATES, &[])?,
+            constraints,
+        })
+    }
+
+    /// The column that is the key: alone in the primary key, or named like one.
+    pub(super) fn key_of(&self, table: &Table) -> Option<Choice> {
+        let primary = self.of(table, Kind::PrimaryKey).next();
+        let fits = |name: &str| {
+            table
+                .columns
+                .get(name)
+                .is_some_and(|c| Role::Key.accepts(c))
+        };
+        match primary.map(|key| key.columns.as_slice()) {
+            Some([only]) if fits(only) => Some((only.clone(), "the primary key".to_owned())),
+            Some(several) => several
+                .iter()
+                .find(|name| squash(name) == "id" && fits(name))
+                .map(|name| (name.clone(), "part of the primary key".to_owned())),
+            None => table
+                .columns
+                .keys()
+                .find(|name| squash(name) == "id" && fits(name))
+                .map(|name| {
+                    (
+                        name.clone(),
+                        "by its name; there is no primary key".to_owned(),
+                    )
+                }),
+        }
+    }
+
+    /// The column of `payments` that names the invoice.
+    pub(super) fn link_between(&self, payments: &Table, invoices: &Table) -> Option<Choice> {
+        let (key, _) = self.key_of(invoices)?;
+        let foreign_key = self
+            .foreign_keys(payments, invoices.oid)
+            .find(|(_, target)| *target == key)
+            .map(|(column, _)| (column.to_owned(), format!("refers to {}", invoices.name)));
+        foreign_key.or_else(|| {
+            let key_type = invoices.columns.get(&key)?;
+            let singular = invoices.bare_name.trim_end_matches(['s', 'S']);
+            [
+                "invoice_id",
+                "invoice",
+                "invoice_uuid",
+                "bill_id",
+                "order_id",
+            ]
+            .into_iter()
+            .map(str::to_owned)
+            .chain([format!("{singular}_id"), singular.to_owned()])
+            .find_map(|wanted| {
+                payments.columns.iter().find(|(name, column)| {
+                    squash(name) == squash(&wanted)
+                        && Role::Key.accepts(column)
+                        && column.key_family() == key_type.key_family()
+                })
+            })
+            .map(|(name, _)| {
+                let reason = "by its name and type; there is no foreign key";
+                (name.clone(), reason.to_owned())
+            })
+        })
+    }
+
+    /// The table's foreign keys of one column to `target`: the column and the one it refers to.
+    pub(super) fn foreign_keys<'a>(
+        &'a self,
+        table: &'a Table,
+        target: u32,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.of(table, Kind::ForeignKey)
+            .filter(move |key| key.target == target)
+            .filter_map(
+                |key| match (key.columns.as_slice(), key.target_columns.as_slice()) {
+                    ([column], [referred]) => Some((column.as_str(), referred.as_str())),
+                    _ => None,
+                },
+            )
+    }
+
+    /// The column of `other` that refers to the same row as this one does.
+    pub(super) fn twin<'a>(
+        &'a self,
+        table: &Table,
+        column: &str,
+        other: &'a Table,
+    ) -> Option<&'a str> {
+        let mine = self
+            .of(table, Kind::ForeignKey)
+            .find(|key| key.columns == [column])?;
+        let mut twins = self
+            .of(other, Kind::ForeignKey)
+            .filter(|key| key.target == mine.target && key.target_columns == mine.target_columns);
+        match (twins.next()?.columns.as_slice(), twins.next()) {
+            ([only], None) => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The texts that a check constraint on this column alone allows.
+    pub(super) fn allowed_words(&self, table: &Table, column: &str) -> Option<Vec<String>> {
+        self.of(table, Kind::Check)
+            .find(|check| check.columns == [column] && check.literals.len() > 1)
+            .map(|check| check.literals.clone())
+    }
+
+    fn of<'a>(&'a self, table: &'a Table, kind: Kind) -> impl Iterator<Item = &'a Constraint> {
+        self.constraints
+            .iter()
+            .filter(move |constraint| constraint.table == table.oid && constraint.kind == kind)
+    }
+}

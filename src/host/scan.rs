@@ -1,0 +1,186 @@
+//! Scans all invoices, one range at a time, for candidates.
+//!
+//! Plain tables are read as they lie in their files: first the invoices, then the
+//! payments, block after block, which is many times cheaper than by a random primary
+//! key. What no transaction has written since the last round is passed over. Others
+//! (partitioned, distributed over several machines) are read by primary key, all of them.
+
+pub(super) mod range;
+
+use serde::Deserialize;
+
+use crate::host::candidates::{CandidateRow, scan_range};
+use crate::host::mapping::Mapping;
+use crate::host::scan::range::{BlockRange, Range, ScannedTable};
+use crate::pg::sql;
+
+/// What a range holds.
+#[derive(Debug, Default)]
+pub(crate) struct ScannedRange {
+    /// Each with the place right after it, in their order.
+    pub(crate) candidates: Vec<CandidateRow>,
+    /// How many rows were looked through.
+    pub(crate) rows: usize,
+    /// Where the next one begins; `None` at the end.
+    pub(crate) next: Option<String>,
+}
+
+/// How the tables lie.
+#[derive(Debug)]
+pub(crate) enum ScanMethod {
+    ByKey,
+    ByBlocks { invoices: File, payments: File },
+}
+
+/// A table's file, as far as it is known.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct File {
+    is_plain: bool,
+    /// How long it is now.
+    blocks: u64,
+    /// Rows in a block, on an average.
+    density: f64,
+}
+
+/// With Citus, tables may be empty here and their rows elsewhere.
+const FILES: &str = "
+    select jsonb_build_object(
+        'is_plain', c.relkind = 'r' and a.amname = 'heap'
+                    and to_regclass('pg_catalog.pg_dist_partition') is null,
+        'blocks', pg_relation_size(c.oid) / current_setting('block_size')::bigint,
+        'density', case when c.relpages > 0 then greatest(c.reltuples / c.relpages, 1) else 50 end)
+    from unnest(array[$1, $2]::regclass[]) with ordinality as t (oid, place)
+    join pg_class c on c.oid = t.oid
+    left join pg_am a on a.oid = c.relam
+    order by t.place";
+
+impl ScanMethod {
+    pub(crate) fn through(mapping: &Mapping) -> Self {
+        let tables = [&mapping.invoices.table, &mapping.payments.table];
+        let files: Vec<File> = sql::fetch(FILES, &tables.map(|table| Some(table.as_str())))
+            .into_iter()
+            .filter_map(|row| serde_json::from_value(row).ok())
+            .collect();
+        match files[..] {
+            [invoices, payments] if invoices.is_plain && payments.is_plain => {
+                Self::ByBlocks { invoices, payments }
+            }
+            _ => Self::ByKey,
+        }
+    }
+
+    /// Looks through about `rows` rows, from `place` on. What no transaction from `basis`
+    /// on has written is passed over. Invoices `in_question`, a JSON array of ids, are
+    /// unsettled whatever their rows say.
+    pub(crate) fn next_range(
+        &self,
+        mapping: &Mapping,
+        place: Option<&str>,
+        rows: usize,
+        basis: Option<u64>,
+        in_question: &str,
+    ) -> ScannedRange {
+        match self {
+            Self::ByKey => by_key(mapping, place, rows, in_question),
+            Self::ByBlocks { invoices, payments } => {
+                let place = place.and_then(Place::parse).unwrap_or(Place::BEGINNING);
+                let file = match place.table {
+                    ScannedTable::Invoices => invoices,
+                    ScannedTable::Payments => payments,
+                };
+                by_blocks(mapping, &place, *file, rows, basis, in_question)
+            }
+        }
+    }
+}
+
+fn by_key(mapping: &Mapping, after: Option<&str>, rows: usize, in_question: &str) -> ScannedRange {
+    let found = scan_range(mapping, &Range::Keys { after, rows }, in_question);
+    let is_over = found.rows < rows;
+    ScannedRange {
+        rows: found.rows,
+        next: found.last.filter(|_| !is_over),
+        candidates: found.candidates,
+    }
+}
+
+/// A place in one of the files: everything before it was looked through.
+#[derive(Debug)]
+struct Place {
+    table: ScannedTable,
+    block: u64,
+    /// The row in the block that was looked at last; 0: none yet.
+    row: u64,
+}
+
+impl Place {
+    const BEGINNING: Self = Self::at(ScannedTable::Invoices, 0);
+
+    const fn at(table: ScannedTable, block: u64) -> Self {
+        Self {
+            table,
+            block,
+            row: 0,
+        }
+    }
+
+    /// `invoices (480,12)`.
+    fn parse(text: &str) -> Option<Self> {
+        let (table, tid) = text.split_once(' ')?;
+        let (block, row) = tid.strip_prefix('(')?.strip_suffix(')')?.split_once(',')?;
+        Some(Self {
+            table: match table {
+                "invoices" => ScannedTable::Invoices,
+                "payments" => ScannedTable::Payments,
+                _ => return None,
+            },
+            block: block.parse().ok()?,
+            row: row.parse().ok()?,
+        })
+    }
+
+    /// As it is parsed.
+    fn text(&self) -> String {
+        format!("{} ({},{})", self.table.name(), self.block, self.row)
+    }
+}
+
+fn by_blocks(
+    mapping: &Mapping,
+    place: &Place,
+    file: File,
+    rows: usize,
+    basis: Option<u64>,
+    in_question: &str,
+) -> ScannedRange {
+    let blocks = (rows as f64 / file.density).ceil().max(1.0) as u64;
+    let end = (place.block + blocks).min(file.blocks);
+    let is_over = end >= file.blocks;
+    let next = match (place.table, is_over) {
+        (table, false) => Some(Place::at(table, end)),
+        // Where all invoices are looked at, so are all payments.
+        (ScannedTable::Invoices, true) => basis.map(|_| Place::at(ScannedTable::Payments, 0)),
+        (ScannedTable::Payments, true) => None,
+    };
+    let range = ScannedRange {
+        next: next.map(|next| next.text()),
+        ..ScannedRange::default()
+    };
+    if place.block >= file.blocks {
+        return range;
+    }
+    let blocks = BlockRange {
+        of: place.table,
+        after: (place.block, place.row),
+        end,
+    };
+    let mut found = scan_range(mapping, &Range::Blocks { blocks, basis }, in_question);
+    for candidate in &mut found.candidates {
+        candidate.place = format!("{} {}", place.table.name(), candidate.place);
+    }
+    ScannedRange {
+        candidates: found.candidates,
+        rows: found.rows,
+        ..range
+    }
+}

@@ -1,0 +1,246 @@
+//! What Stripe last said of each payment (`invoice_sync.stripe_payment`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::domain::evidence::{
+    Dispute, Evidence, PaymentState, SessionSide, StripePayment, merge_payments,
+};
+use crate::domain::identity::PaymentIds;
+use crate::domain::payment::{PaymentRow, PaymentStatus};
+use crate::domain::rules::{Memory, Remembered};
+use crate::pg::{Problem, sql};
+
+#[derive(Deserialize)]
+struct Row {
+    invoice_id: String,
+    session_id: Option<String>,
+    intent_id: Option<String>,
+    charge_id: Option<String>,
+    received: i64,
+    refunded: i64,
+    dispute: Option<String>,
+    as_of: i64,
+}
+
+impl Row {
+    fn ids(&self) -> impl Iterator<Item = &String> {
+        let ids = [&self.session_id, &self.intent_id, &self.charge_id];
+        ids.into_iter().flatten()
+    }
+
+    fn remembered(&self) -> Remembered {
+        Remembered {
+            as_of: self.as_of,
+            received: self.received,
+            refunded: self.refunded,
+            dispute: self.dispute.as_deref().map(Dispute::from_status),
+        }
+    }
+}
+
+/// What earlier runs knew of the payments of these invoices, and of those that the
+/// evidence beside them is about, whatever invoice they were looked at for; by
+/// invoice, the latest of each payment.
+pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> {
+    let mut asking: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (invoice, evidence) in cases {
+        for id in evidence.iter().flat_map(Evidence::payment_ids) {
+            asking.entry(id).or_default().push(invoice);
+        }
+    }
+    let invoices: BTreeSet<&str> = cases.iter().map(|(invoice, _)| *invoice).collect();
+    let rows = sql::fetch(
+        // By indexes: where there is an intent, the row's id is the intent's. A moment
+        // that is yet to come is that of a clock that was set back since.
+        "select jsonb_build_object(
+            'invoice_id', m.invoice_id, 'session_id', m.session_id, 'intent_id', m.intent_id,
+            'charge_id', m.charge_id, 'received', m.received, 'refunded', m.refunded,
+            'dispute', m.dispute,
+            'as_of', case when m.as_of <= clock_timestamp()
+                          then (extract(epoch from m.as_of) * 1000000)::bigint else 0 end)
+        from invoice_sync.stripe_payment m
+        where m.invoice_id = any ($1::text[]) or m.id = any ($2::text[])
+           or m.session_id = any ($2::text[]) or m.charge_id = any ($2::text[])",
+        &[
+            Some(&sql::array(invoices.iter().copied())),
+            Some(&sql::array(asking.keys().copied())),
+        ],
+    );
+    let mut memories: BTreeMap<String, Memory> = BTreeMap::new();
+    for row in rows {
+        let Ok(row) = serde_json::from_value::<Row>(row) else {
+            continue;
+        };
+        let asked_for = row.ids().filter_map(|id| asking.get(id.as_str())).flatten();
+        let own = invoices.get(row.invoice_id.as_str());
+        for invoice in own.into_iter().chain(asked_for) {
+            let memory = memories.entry((*invoice).to_owned()).or_default();
+            for id in row.ids() {
+                memory.keep_latest(id.clone(), row.remembered());
+            }
+        }
+    }
+    memories
+}
+
+/// Notes that rows were put back which say that more of their payments went back than is
+/// remembered: memory tells that a word of theirs is Stripe's, see [`ReceivedPayments`].
+pub(crate) fn follow_rows(invoice: &str, rows: &[PaymentRow]) {
+    let rows = rows.iter().filter_map(|row| {
+        let refunded = match row.status {
+            PaymentStatus::Refunded => i64::MAX,
+            _ => row.refunded_minor(),
+        };
+        let id = row.ids.key().filter(|_| refunded > 0)?;
+        Some([id.to_owned(), refunded.to_string()].map(Some))
+    });
+    let rows: Vec<[Option<String>; 2]> = rows.collect();
+    sql::execute_rows(
+        "update invoice_sync.stripe_payment m
+        set refunded = greatest(m.refunded, least(m.received, r.refunded::bigint))
+        from unnest($2, $3) r (id, refunded)
+        where m.invoice_id = $1 and r.id in (m.id, m.session_id, m.charge_id)",
+        &[invoice],
+        rows.iter().map(sql::borrowed),
+    );
+}
+
+/// By which session each of these intents came, `None`: by none; those of which that is
+/// not known are left out.
+pub(crate) fn sessions_of<'a>(
+    intents: impl Iterator<Item = &'a str>,
+) -> BTreeMap<String, Option<String>> {
+    let intents: Vec<&str> = intents.collect();
+    if intents.is_empty() {
+        return BTreeMap::new();
+    }
+    let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
+        "select m.id, max(m.session_id)
+        from invoice_sync.stripe_payment m
+        where m.id in (select jsonb_array_elements_text($1::jsonb))
+          and (m.session_id is not null or m.sessionless)
+        group by m.id",
+        &[Some(&json!(intents).to_string())],
+    );
+    rows.into_iter()
+        .filter_map(|[intent, session]| Some((intent?, session)))
+        .collect()
+}
+
+/// Forgets that these payments were ever looked at for an invoice: the word of the
+/// person who linked them is taken back.
+pub(crate) fn forget(invoice: &str, payments: &[PaymentIds]) {
+    let keys: Vec<&str> = payments.iter().filter_map(PaymentIds::key).collect();
+    sql::execute(
+        "delete from invoice_sync.stripe_payment
+        where invoice_id = $1 and id in (select jsonb_array_elements_text($2::jsonb))",
+        &[Some(invoice), Some(&json!(keys).to_string())],
+    );
+}
+
+/// What Stripe says of the money that it received for an invoice.
+pub(crate) struct ReceivedPayments<'a> {
+    pub(crate) invoice: &'a str,
+    pub(crate) evidence: &'a [Evidence],
+    /// As far as the plan accepted it. It says no less of refunds than a row that
+    /// followed an earlier answer.
+    pub(crate) learned: &'a Memory,
+}
+
+/// Notes lessons, each about another invoice. Memory never goes back in time: fails with
+/// 40001 where a newer answer was acted on meanwhile, and then nothing that rests on
+/// the older one must stay.
+pub(crate) fn note(lessons: &[ReceivedPayments]) -> Result<(), Problem> {
+    let mut rows = BTreeMap::new();
+    for lesson in lessons {
+        for payment in merge_payments(lesson.evidence) {
+            let (PaymentState::Received(money), Some(key)) = (&payment.state, payment.ids.key())
+            else {
+                continue;
+            };
+            let Some(learned) = lesson.learned.0.get(key) else {
+                continue;
+            };
+            let row = [
+                Some(key.to_owned()),
+                Some(lesson.invoice.to_owned()),
+                payment.ids.session.clone(),
+                payment.ids.intent.clone(),
+                payment.ids.charge.clone(),
+                Some(money.currency.code().to_owned()),
+                Some(learned.received.to_string()),
+                Some(learned.refunded.to_string()),
+                learned
+                    .dispute
+                    .as_ref()
+                    .map(|dispute| dispute.as_status().to_owned()),
+                payment.request_id.clone(),
+                payment.received_at.map(|at| at.to_string()),
+                Some(payment.as_of.to_string()),
+                Some(sql::boolean(is_sessionless(&payment)).to_owned()),
+            ];
+            rows.insert((lesson.invoice, key.to_owned()), row);
+        }
+    }
+    sql::execute_rows(
+        "insert into invoice_sync.stripe_payment (
+            id, invoice_id, session_id, intent_id, charge_id, currency, received, refunded,
+            dispute, request_id, received_at, as_of, sessionless, seen_at)
+        select m.id, m.invoice_id, m.session_id, m.intent_id, m.charge_id, m.currency,
+               m.received::bigint, m.refunded::bigint, m.dispute, m.request_id,
+               to_timestamp(m.received_at::float8),
+               timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond',
+               m.sessionless::boolean, clock_timestamp()
+        from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) m (
+            id, invoice_id, session_id, intent_id, charge_id, currency,
+            received, refunded, dispute, request_id, received_at, as_of, sessionless)
+        order by m.invoice_id, m.id
+        on conflict (invoice_id, id) do update
+        set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
+            intent_id = coalesce(excluded.intent_id, stripe_payment.intent_id),
+            charge_id = coalesce(excluded.charge_id, stripe_payment.charge_id),
+            currency = excluded.currency,
+            received = excluded.received,
+            refunded = excluded.refunded,
+            dispute = excluded.dispute,
+            request_id = excluded.request_id,
+            received_at = excluded.received_at,
+            as_of = excluded.as_of,
+            sessionless = excluded.sessionless or stripe_payment.sessionless,
+            seen_at = excluded.seen_at
+        where stripe_payment.as_of <= excluded.as_of
+           or stripe_payment.as_of > clock_timestamp()",
+        &[],
+        rows.values().map(sql::borrowed),
+    );
+    let said = rows
+        .values()
+        .map(|row| [row[0].as_deref(), row[11].as_deref()]);
+    let newer: Vec<[Option<String>; 1]> = sql::fetch_for_rows(
+        "select m.id
+        from unnest($1, $2) n (id, as_of)
+        join invoice_sync.stripe_payment m on m.id = n.id
+        where m.as_of > timestamptz 'epoch' + n.as_of::bigint * interval '1 microsecond'
+          and m.as_of <= clock_timestamp()
+        limit 1",
+        &[],
+        said,
+    );
+    if newer.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+        "a newer answer of Stripe's was acted on at the same moment",
+    ))
+}
+
+/// Whether Stripe says that an intent came by no session.
+fn is_sessionless(payment: &StripePayment) -> bool {
+    let ids = &payment.ids;
+    payment.session_side == SessionSide::Read && ids.session.is_none() && ids.intent.is_some()
+}

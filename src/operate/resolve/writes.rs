@@ -1,0 +1,281 @@
+//! The writes of an action to the application's rows: planned first, so that a dry run can show them.
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde_json::{Map, Value};
+
+use crate::apply::case::judge;
+use crate::apply::context::Context;
+use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
+use crate::domain::identity::PaymentIds;
+use crate::domain::invoice::InvoiceStatus;
+use crate::domain::money::Money;
+use crate::domain::plan::{NewPayment, PaymentChange, PaymentUpdate, Plan};
+use crate::host::mapping::Mapping;
+use crate::host::read::Reading;
+use crate::host::restore::{self, HostTable, Place};
+use crate::host::settings::invalid;
+use crate::host::{words, write};
+use crate::operate::actions::Action;
+use crate::pg::{Problem, in_subtransaction};
+
+/// What is written before the machine looks at the invoice again.
+#[derive(Debug)]
+pub(super) enum Write {
+    /// Nothing: the machine does what there is to do.
+    Nothing,
+    /// Columns of the invoice, as its table has their types.
+    Invoice(Map<String, Value>),
+    /// A payment that Stripe received, although a row like it is there.
+    Insert(Box<NewPayment>),
+    /// Stripe's ids for a row that has none.
+    Link(Box<PaymentUpdate>),
+}
+
+/// On what a write is decided.
+pub(super) struct WriteFacts<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) reading: &'a Reading,
+    pub(super) evidence: &'a [Evidence],
+    /// What the machine makes of it.
+    pub(super) plan: &'a Plan,
+    /// The evidence of the issue.
+    pub(super) facts: &'a Value,
+    /// The Stripe object that it is about.
+    pub(super) object: Option<&'a str>,
+    /// The status that the person named.
+    pub(super) status: Option<&'a str>,
+    /// They say that it is a word that no invoice had before.
+    pub(super) new_word: bool,
+}
+
+impl WriteFacts<'_> {
+    /// What the action comes to. Fails with 22023 for arguments that do not
+    /// fit and with 55000 where nothing is to be done.
+    pub(super) fn write(&self, action: Action) -> Result<Write, Problem> {
+        let paid = self.plan.secured;
+        match action {
+            Action::SetStatus => self.invoice(None, Some(self.given_status()?)),
+            Action::RevertToUnpaid => {
+                let word = self.given_status()?;
+                if self.mapping().invoice_words.class(word) != InvoiceStatus::Open {
+                    return Err(invalid(format!(
+                        "\"{word}\" is not the status of an unpaid invoice"
+                    )));
+                }
+                self.invoice(paid, Some(word))
+            }
+            Action::FollowPayments => self.invoice(paid, self.status_for(paid)?),
+            Action::MarkRefunded => {
+                let dispute = self.facts.get("dispute_status").and_then(Value::as_str);
+                if dispute.is_some_and(|status| status != "lost") {
+                    return Err(not_now("the dispute is not decided yet")
+                        .detail("The money may come back."));
+                }
+                self.invoice(paid, self.status_for(paid)?)
+            }
+            Action::BookAnyway => self.insert(),
+            Action::LinkRow => self.link(),
+            _ => Ok(Write::Nothing),
+        }
+    }
+
+    fn mapping(&self) -> &Mapping {
+        self.context.mapping
+    }
+
+    fn given_status(&self) -> Result<&str, Problem> {
+        self.status.ok_or_else(|| {
+            invalid("the action needs a status".to_owned())
+                .hint("Such as: arguments => '{\"status\": \"Sent\"}'.")
+        })
+    }
+
+    /// The word for an invoice of which so much is paid; `None` leaves it.
+    fn status_for(&self, paid: Option<Money>) -> Result<Option<&str>, Problem> {
+        let words = &self.mapping().invoice_words;
+        let total = self.reading.invoice.total.value();
+        let (paid, total) = (minor(paid), minor(total));
+        if paid >= total {
+            return Ok(self.status);
+        }
+        let word = match self.status {
+            None if paid > 0 => words.partial.as_deref(),
+            given => given,
+        };
+        match word {
+            Some(word) if words.class(word) == InvoiceStatus::Paid => Err(invalid(format!(
+                "\"{word}\" would say that the invoice is paid"
+            ))),
+            None => self.given_status().map(Some),
+            word => Ok(word),
+        }
+    }
+
+    fn invoice(&self, paid: Option<Money>, status: Option<&str>) -> Result<Write, Problem> {
+        let mapping = self.mapping();
+        let values = restore::amounts(mapping, self.reading, paid, status)?;
+        let typed = in_subtransaction(|| Ok(restore::typed(mapping, HostTable::Invoice, &values)))
+            .map_err(|problem| {
+                invalid("the columns do not take these values".to_owned())
+                    .detail(problem.to_string())
+            })?;
+        if let Some(word) = status.filter(|_| !self.new_word) {
+            must_be_known(mapping, word)?;
+        }
+        let columns = self.reading.invoice_row.columns();
+        let same = |(column, value): (&String, &Value)| columns.get(column).as_ref() == Some(value);
+        if typed.iter().all(same) {
+            return Err(not_now("nothing would change").detail("The invoice says so already."));
+        }
+        Ok(Write::Invoice(typed))
+    }
+
+    /// The payment as it would be booked if the row like it were not there.
+    fn insert(&self) -> Result<Write, Problem> {
+        let twin = self.facts.get("row").and_then(Value::as_str);
+        let mut without = self.reading.clone();
+        let keep: Vec<bool> = without
+            .payments
+            .iter()
+            .map(|row| Some(row.id.as_str()) != twin)
+            .collect();
+        let mut kept = keep.iter();
+        without.payments.retain(|_| kept.next() == Some(&true));
+        let mut kept = keep.iter();
+        without.payment_rows.retain(|_| kept.next() == Some(&true));
+        judge(self.context, &without, self.evidence)
+            .payments
+            .into_iter()
+            .find_map(|change| match change {
+                PaymentChange::Insert(new) if new.ids.key() == self.object => {
+                    Some(Write::Insert(Box::new(new)))
+                }
+                _ => None,
+            })
+            .ok_or_else(|| {
+                not_now("the payment cannot be recorded").detail(self.plan.reasons.join("; "))
+            })
+    }
+
+    fn link(&self) -> Result<Write, Problem> {
+        let row = self
+            .facts
+            .get("row")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let ids = received(self.evidence, self.object)
+            .ok_or_else(|| not_now("Stripe does not know the payment any more"))?;
+        Ok(Write::Link(Box::new(PaymentUpdate {
+            row: row.to_owned(),
+            ids: ids.clone(),
+            status: None,
+            amount: None,
+            gratuity: None,
+            refunded: None,
+            missing_ids: ids,
+            received_at: None,
+            request_id: None,
+        })))
+    }
+}
+
+impl Write {
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
+    /// In words.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Nothing => String::new(),
+            Self::Invoice(values) => {
+                let parts: Vec<String> = values
+                    .iter()
+                    .map(|(column, value)| format!("{column} set to {value}"))
+                    .collect();
+                parts.join("; ")
+            }
+            Self::Insert(new) => format!(
+                "payment {} of {} recorded",
+                new.ids.key().unwrap_or_default(),
+                new.amount
+            ),
+            Self::Link(update) => format!(
+                "the id {} written into row {}",
+                update.ids.key().unwrap_or_default(),
+                update.row
+            ),
+        }
+    }
+
+    /// Under the invoice's lock, as the tables' owners.
+    pub(super) fn carry_out(&self, mapping: &Mapping, reading: &Reading) -> Result<(), Problem> {
+        match self {
+            Self::Nothing => return Ok(()),
+            Self::Invoice(values) => {
+                let place = Place {
+                    spot: HostTable::Invoice,
+                    row: reading.invoice.id.clone(),
+                };
+                restore::update_row(mapping, &reading.invoice.id, &place, values);
+            }
+            Self::Insert(new) => write::insert_payments(mapping, &[(reading, new)])?,
+            Self::Link(update) => write::update_payments(mapping, &[(reading, update)])?,
+        }
+        Ok(())
+    }
+
+    /// Fails with 55000 where the application's triggers made something else of it.
+    pub(super) fn must_have_stayed(&self, after: &Reading) -> Result<(), Problem> {
+        let Self::Invoice(values) = self else {
+            return Ok(());
+        };
+        let columns = after.invoice_row.columns();
+        let other = values
+            .iter()
+            .find(|(column, value)| columns.get(column).as_ref() != Some(value));
+        other.map_or(Ok(()), |(column, wanted)| {
+            let found = columns.get(column).unwrap_or_default();
+            Err(
+                not_now("a trigger of the database changed what was written")
+                    .detail(format!("{column} was to be {wanted}, and became {found}.")),
+            )
+        })
+    }
+}
+
+/// The ids of a payment that Stripe received, by one of them.
+fn received(evidence: &[Evidence], object: Option<&str>) -> Option<PaymentIds> {
+    let object = object?;
+    merge_payments(evidence)
+        .into_iter()
+        .find(|payment| {
+            payment.ids.contains(object) && matches!(payment.state, PaymentState::Received(_))
+        })
+        .map(|payment| payment.ids)
+}
+
+/// A slip of the pen is no status: fails with 22023 for a word that nothing in the
+/// database knows.
+fn must_be_known(mapping: &Mapping, word: &str) -> Result<(), Problem> {
+    if words::is_invoice_status(mapping, word) {
+        return Ok(());
+    }
+    Err(invalid(format!("no invoice has the status \"{word}\""))
+        .detail("Neither the settings nor a constraint or default of the table name it.")
+        .hint(format!(
+            "If it is one of yours all the same: arguments => '{{\"status\": \"{word}\", \"new_word\": true}}'."
+        )))
+}
+
+fn minor(money: Option<Money>) -> i64 {
+    money.map_or(0, |money| money.minor)
+}
+
+/// 55000: not as things are.
+pub(super) fn not_now(message: &str) -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        message,
+    )
+}

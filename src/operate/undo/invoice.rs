@@ -1,0 +1,335 @@
+//! Undoes the changes of one invoice, as a whole or not at all.
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde_json::{Map, Value, json};
+
+use crate::apply::batch::{change, differences};
+use crate::apply::context::Mode;
+use crate::host::mapping::Mapping;
+use crate::host::owner::{Firing, may_wait};
+use crate::host::read::Reading;
+use crate::host::restore::{self, Dependent, HostTable, Place, Rows, rows_of};
+use crate::host::row::Row;
+use crate::ledger::changes::Change;
+use crate::ledger::undone::Recorded;
+use crate::operate::read_for;
+use crate::pg::{Problem, in_subtransaction};
+
+/// What does not change while a run is undone.
+pub(super) struct UndoContext<'a> {
+    pub(super) mapping: &'a Mapping,
+    pub(super) mode: Mode,
+    /// Columns that PostgreSQL computes, by table.
+    generated: [(HostTable, Vec<String>); 2],
+    dependents: Vec<Dependent>,
+}
+
+/// One invoice, put back.
+pub(super) struct UndoneInvoice {
+    pub(super) reading: Reading,
+    /// In a dry run, what would be changed.
+    pub(super) changes: Vec<Change>,
+    /// Columns of no concern to this extension that the application's triggers
+    /// left otherwise than they were, such as `updated_at`.
+    pub(super) differences: Vec<Value>,
+}
+
+/// Why an invoice was left as it is, and the row that is in the way.
+#[derive(Debug)]
+pub(super) struct NotUndone {
+    table: String,
+    row: String,
+    pub(super) why: String,
+}
+
+impl NotUndone {
+    /// For the answer.
+    pub(super) fn to_json(&self, invoice: &str) -> Value {
+        json!({ "invoiceId": invoice, "table": self.table, "row": self.row, "why": self.why })
+    }
+
+    pub(super) fn at(change: &Recorded, why: String) -> Self {
+        Self {
+            table: change.table_name.clone(),
+            row: change.row_id.clone(),
+            why,
+        }
+    }
+}
+
+impl<'a> UndoContext<'a> {
+    pub(super) fn new(mapping: &'a Mapping, mode: Mode) -> Self {
+        let generated = |spot| (spot, restore::generated_columns(mapping, spot));
+        Self {
+            mapping,
+            mode,
+            generated: [HostTable::Payment, HostTable::Invoice].map(generated),
+            dependents: Dependent::of_payments(mapping),
+        }
+    }
+
+    /// Puts the rows of one invoice's changes, the newest first, back to what
+    /// they were, where nobody changed them since, under the invoice's lock.
+    /// What the host refuses, or makes otherwise, is rolled back.
+    pub(super) fn undo_invoice(&self, changes: &[&Recorded]) -> Result<UndoneInvoice, NotUndone> {
+        let newest = changes[0];
+        let undo_invoice = |firing| {
+            let mut left = None;
+            let attempt = in_subtransaction(|| {
+                self.attempt(newest, changes, firing).map_err(|why| {
+                    left = Some(why);
+                    rolled_back()
+                })
+            });
+            attempt.map_err(|problem| {
+                left.unwrap_or_else(|| {
+                    NotUndone::at(newest, format!("the database refused: {problem}"))
+                })
+            })
+        };
+        let done = undo_invoice(Firing::AtOnce);
+        // A constraint that is deferred may hold only when payments and invoice are written.
+        if done.is_err() && self.mode == Mode::Write && may_wait(self.mapping) {
+            return undo_invoice(Firing::AtTheEnd).or(done);
+        }
+        done
+    }
+
+    fn attempt(
+        &self,
+        newest: &Recorded,
+        changes: &[&Recorded],
+        firing: Firing,
+    ) -> Result<UndoneInvoice, NotUndone> {
+        let invoice = newest.invoice_id.as_str();
+        let before = self.read(newest)?;
+        let rows_of = |reading: &Reading| {
+            rows_of(reading).map_err(|problem| NotUndone::at(newest, problem.to_string()))
+        };
+        let present = rows_of(&before)?;
+        let wanted = self.as_it_was(&present, changes)?;
+        self.nothing_else_hangs_on_it(&present, &wanted)?;
+        if self.mode == Mode::DryRun {
+            return Ok(UndoneInvoice {
+                changes: self.between(&present, &wanted),
+                reading: before,
+                differences: Vec::new(),
+            });
+        }
+        let of_payments = firing.hold_back();
+        self.write(invoice, HostTable::Payment, &present, &wanted);
+        // Triggers of the payments may change the invoice;
+        // what it was has the last word.
+        let meanwhile = rows_of(&self.read(newest)?)?;
+        let of_invoices = firing.hold_back();
+        self.write(invoice, HostTable::Invoice, &meanwhile, &wanted);
+        of_invoices.fire(self.mapping, &self.mapping.invoices.relation);
+        of_payments.fire(self.mapping, &self.mapping.payments.relation);
+        let after = self.read(newest)?;
+        Ok(UndoneInvoice {
+            differences: self.compare(&wanted, &rows_of(&after)?)?,
+            changes: differences(self.mapping, &before, &after),
+            reading: after,
+        })
+    }
+
+    fn read(&self, change: &Recorded) -> Result<Reading, NotUndone> {
+        read_for(self.mode, self.mapping, &change.invoice_id)
+            .map_err(|problem| NotUndone::at(change, problem.to_string()))?
+            .ok_or_else(|| NotUndone::at(change, "the invoice is not there any more".to_owned()))
+    }
+
+    /// The invoice's rows as they were before the changes.
+    fn as_it_was(&self, present: &Rows, changes: &[&Recorded]) -> Result<Rows, NotUndone> {
+        let mut rows = present.clone();
+        for change in changes {
+            let spot = HostTable::of(self.mapping, &change.table_name).ok_or_else(|| {
+                NotUndone::at(change, "the settings name other tables now".to_owned())
+            })?;
+            let place = Place {
+                spot,
+                row: change.row_id.clone(),
+            };
+            let now = rows.get(&place);
+            if let Some(why) = changed_since(change, now) {
+                return Err(NotUndone::at(change, why));
+            }
+            match (&change.before, now) {
+                (None, _) => {
+                    rows.remove(&place);
+                }
+                (Some(before), now) => {
+                    let row = overlaid(now, before);
+                    rows.insert(place, row);
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// A payment is not removed where that would change rows of a third table.
+    fn nothing_else_hangs_on_it(&self, present: &Rows, wanted: &Rows) -> Result<(), NotUndone> {
+        for (place, row) in present {
+            if wanted.contains_key(place) {
+                continue;
+            }
+            let dependent = self.dependents.iter().find(|d| d.refers_to(row));
+            if let Some(dependent) = dependent {
+                return Err(self.left(
+                    place,
+                    format!(
+                        "rows of {} refer to it, and would be changed with it",
+                        dependent.table
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be written is what differs: rows to remove, to change, to
+    /// insert, in this order, because a new one may need an old one's key.
+    fn write(&self, invoice: &str, spot: HostTable, present: &Rows, wanted: &Rows) {
+        let of_table = |rows: &'_ Rows| -> Vec<Place> {
+            rows.keys()
+                .filter(|place| place.spot == spot)
+                .cloned()
+                .collect()
+        };
+        for place in of_table(present) {
+            if !wanted.contains_key(&place) {
+                restore::delete_row(self.mapping, invoice, &place);
+            }
+        }
+        let (old, new): (Vec<_>, Vec<_>) = of_table(wanted)
+            .into_iter()
+            .partition(|place| present.contains_key(place));
+        for place in &old {
+            let values = self.writable(spot, differing(&present[place], &wanted[place]));
+            restore::update_row(self.mapping, invoice, place, &values);
+        }
+        for place in &new {
+            let values = self.writable(spot, object(&wanted[place]));
+            restore::insert_row(self.mapping, spot, &values);
+        }
+    }
+
+    /// Without the columns that PostgreSQL computes.
+    fn writable(&self, spot: HostTable, mut values: Map<String, Value>) -> Map<String, Value> {
+        for (_, columns) in self.generated.iter().filter(|(of, _)| *of == spot) {
+            values.retain(|column, _| !columns.contains(column));
+        }
+        values
+    }
+
+    /// Read back, every row must be what it was. A column that this extension
+    /// neither reads nor writes may differ, because a trigger that stamps each
+    /// update is no reason to leave money wrong; that is reported, not hidden.
+    fn compare(&self, wanted: &Rows, found: &Rows) -> Result<Vec<Value>, NotUndone> {
+        let mut differences = Vec::new();
+        if let Some(place) = found.keys().find(|place| !wanted.contains_key(place)) {
+            return Err(self.left(
+                place,
+                "a trigger of the database keeps or adds it".to_owned(),
+            ));
+        }
+        for (place, wanted) in wanted {
+            let Some(found) = found.get(place) else {
+                return Err(self.left(place, "a trigger of the database removes it".to_owned()));
+            };
+            for (column, value) in differing(found, wanted) {
+                if place.spot.uses(self.mapping, &column) {
+                    let became = &found[&column];
+                    return Err(self.left(
+                        place,
+                        format!(
+                            "a trigger of the database makes {column} {became} where it was {value}"
+                        ),
+                    ));
+                }
+                differences.push(json!({
+                    "table": place.spot.table(self.mapping),
+                    "row": place.row,
+                    "column": column,
+                    "was": value,
+                    "is": found[&column],
+                }));
+            }
+        }
+        Ok(differences)
+    }
+
+    /// What a dry run tells.
+    fn between(&self, present: &Rows, wanted: &Rows) -> Vec<Change> {
+        let new = wanted.keys().filter(|place| !present.contains_key(place));
+        let row = |rows: &Rows, place: &Place| rows.get(place).map(Row::from);
+        present
+            .keys()
+            .chain(new)
+            .filter_map(|place| {
+                let (before, after) = (row(present, place), row(wanted, place));
+                let table = place.spot.table(self.mapping);
+                change(table, &place.row, before.as_ref(), after.as_ref())
+            })
+            .collect()
+    }
+
+    fn left(&self, place: &Place, why: String) -> NotUndone {
+        NotUndone {
+            table: place.spot.table(self.mapping).to_owned(),
+            row: place.row.clone(),
+            why,
+        }
+    }
+}
+
+/// Only rolls a subtransaction back; nobody sees it.
+fn rolled_back() -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "the invoice was left as it is",
+    )
+}
+
+/// Why a row is not as the change left it.
+fn changed_since(change: &Recorded, now: Option<&Value>) -> Option<String> {
+    match (&change.after, now) {
+        (None, None) => None,
+        (None, Some(_)) => Some("it was removed, and is there again".to_owned()),
+        (Some(_), None) => Some("it is not there any more".to_owned()),
+        (Some(after), Some(now)) => {
+            let is_new = change.before.is_none();
+            let of_now = now.as_object().filter(|_| is_new);
+            let columns = after.as_object().into_iter().chain(of_now);
+            let column = columns
+                .flat_map(Map::keys)
+                .find(|column| after.get(column.as_str()) != now.get(column.as_str()))?;
+            let show = |row: &Value| {
+                row.get(column.as_str())
+                    .map_or("not there".to_owned(), Value::to_string)
+            };
+            Some(format!(
+                "somebody changed it since: {column} is {}, and was {}",
+                show(now),
+                show(after)
+            ))
+        }
+    }
+}
+
+fn overlaid(row: Option<&Value>, columns: &Value) -> Value {
+    let mut row = row.map(object).unwrap_or_default();
+    row.extend(object(columns));
+    Value::Object(row)
+}
+
+/// The columns of `wanted` that `found` has otherwise.
+fn differing(found: &Value, wanted: &Value) -> Map<String, Value> {
+    let mut columns = object(wanted);
+    columns.retain(|column, value| found.get(column) != Some(value));
+    columns
+}
+
+fn object(row: &Value) -> Map<String, Value> {
+    row.as_object().cloned().unwrap_or_default()
+}

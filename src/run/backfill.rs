@@ -1,0 +1,352 @@
+//! A backfill: reads every payment of a time from Stripe's lists, for the first install and for time that the
+//! feed of events no longer covers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::apply::context::{Context, Mode, OnOverride};
+use crate::apply::payments::{PaymentEvidence, act};
+use crate::apply::report::Report;
+use crate::domain::evidence::{Evidence, StripePayment};
+use crate::host::mapping::Mapping;
+use crate::host::settings::{Settings, invalid};
+use crate::ledger::backfills::{self, Part, Progress};
+use crate::ledger::budget;
+use crate::ledger::events::{self, Entry, Verdict};
+use crate::ledger::runs::{self, Kind};
+use crate::pg::{Problem, Transactions, run_on_threads};
+use crate::run::run_lock::{RunLock, require_fresh_snapshots};
+use crate::select::sessions::{SeenSessions, recall_sessions};
+use crate::stripe::client::{Client, Connection};
+use crate::stripe::error::StripeError;
+use crate::stripe::history::{History, HistoryList, HistoryPage, TimeRange};
+use crate::stripe::sessions::{join_sessions, with_session};
+use crate::stripe_access;
+
+/// The progress is reported to the caller so often.
+const NEWS: Duration = Duration::from_secs(2);
+
+/// Works off what is asked for now, `since` and `until` as PostgreSQL reads
+/// timestamps, and what is left of earlier requests.
+///
+/// Fails with 22023 where there is nothing to do, 55000 where another backfill is
+/// under way or no key is set, and as `sync_invoice` does where Stripe cannot be
+/// asked; calling it again goes on from there.
+pub(crate) fn backfill(
+    since: Option<&str>,
+    until: Option<&str>,
+    transactions: Transactions,
+) -> Result<(), Problem> {
+    // Longer than any backfill.
+    let deadline = Instant::now() + Duration::from_secs(30 * 24 * 60 * 60);
+    require_fresh_snapshots()?;
+    let _turn = RunLock::of_backfills(transactions).ok_or_else(another_runs)?;
+    if let Some(since) = since
+        && !backfills::request(since, until)
+    {
+        return Err(invalid("since must be before until".to_owned()));
+    }
+    if backfills::next().is_none() {
+        return Err(
+            invalid("nothing is left to do of earlier backfills".to_owned())
+                .hint("Say since when: call invoice_sync.backfill('2026-01-01');"),
+        );
+    }
+    // Whoever asks for it wants it, whatever the month's budget says.
+    work(transactions, deadline, usize::MAX)
+}
+
+/// Goes on with what is left of earlier requests until `deadline`, where nobody
+/// else does, as far as the month's budget of requests allows.
+pub(crate) fn go_on(transactions: Transactions, deadline: Instant) -> Result<(), Problem> {
+    if backfills::next().is_none() || Instant::now() >= deadline {
+        return Ok(());
+    }
+    let budget = Settings::load()?.monthly_read_budget;
+    let pages = budget.map_or(usize::MAX, |budget| budget::usage(budget).allowance());
+    match RunLock::of_backfills(transactions) {
+        Some(_turn) if pages > 0 => work(transactions, deadline, pages),
+        _ => Ok(()),
+    }
+}
+
+fn work(transactions: Transactions, deadline: Instant, pages: usize) -> Result<(), Problem> {
+    let (mapping, settings) = Mapping::load()?;
+    let connection = stripe_access::connection()?.ok_or_else(stripe_access::missing_key)?;
+    runs::close_abandoned(Kind::Backfill);
+    let mut backfill = Backfill {
+        context: Context {
+            mapping: &mapping,
+            rules: settings.rules(connection.key.livemode())?,
+            mode: Mode::Write,
+            on_override: OnOverride::Once,
+        },
+        settings: &settings,
+        connection,
+        transactions,
+        deadline,
+        pages,
+        report: Report::open(Kind::Backfill, Mode::Write).without_details(),
+        seen: SeenSessions::default(),
+        told_at: Instant::now(),
+    };
+    let outcome = backfill.work_off();
+    if let Err(problem) = &outcome {
+        backfill.report.fail(problem.clone());
+    }
+    backfill.report.close();
+    transactions.commit();
+    outcome
+}
+
+struct Backfill<'a> {
+    context: Context<'a>,
+    settings: &'a Settings,
+    connection: Connection,
+    transactions: Transactions,
+    deadline: Instant,
+    /// How many may still be read.
+    pages: usize,
+    report: Report,
+    /// The sessions of the part that was read last.
+    seen: SeenSessions,
+    /// When the caller last had news.
+    told_at: Instant,
+}
+
+impl Backfill<'_> {
+    fn work_off(&mut self) -> Result<(), Problem> {
+        while let Some(part) = backfills::next().filter(|_| self.may_go_on()) {
+            match self.read(&part)? {
+                Ok(()) => {}
+                Err(StripeError::CursorGone { .. }) if part.after_id.is_some() => {
+                    backfills::resume_by_time(&part);
+                }
+                Err(error) => {
+                    return Err(stripe_access::problem(&error)
+                        .hint("What was done is kept: call invoice_sync.backfill() to go on."));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.pages > 0 && Instant::now() < self.deadline
+    }
+
+    fn read(&mut self, part: &Part) -> Result<Result<(), StripeError>, Problem> {
+        let is_of_sessions = part.list == "checkout_sessions";
+        if is_of_sessions {
+            // A part that goes on saw only some of them: what is read now is not all.
+            let since = if part.reached.is_none() {
+                part.since
+            } else {
+                i64::MAX
+            };
+            self.seen = SeenSessions::of(since, part.until);
+        }
+        let range = TimeRange {
+            book: HistoryList::named(&part.list),
+            since: part.since,
+            until: part.until,
+            after: part.after_id.clone(),
+        };
+        let reading = stripe_access::reading(self.settings, self.context.mapping);
+        let connection = self.connection.clone();
+        let mut history = History::start(range, connection, reading, self.deadline)?;
+        let (mut objects, mut repaired) = (part.objects, part.repaired);
+        let begun = Instant::now();
+        let outcome = loop {
+            let page_begun = Instant::now();
+            let mut history_page = match self.transactions.wait(|| history.next()) {
+                Some(Ok(history_page)) => history_page,
+                Some(Err(error)) => break Err(error),
+                None => break Ok(()),
+            };
+            if let Err(error) = self.read_sessions(&mut history_page)? {
+                break Err(error);
+            }
+            if is_of_sessions {
+                self.seen.note(&history_page);
+            }
+            stripe_access::count_reads();
+            self.pages = self.pages.saturating_sub(1);
+            let fixed_before = self.report.fixed();
+            self.work_on(part, &history_page)?;
+            let fixed = self.report.fixed() - fixed_before;
+            objects += history_page.objects;
+            repaired += fixed;
+            backfills::advance(
+                part,
+                &Progress {
+                    last: history_page.last.as_ref(),
+                    objects: history_page.objects,
+                    payments: history_page.payments.len(),
+                    repaired: fixed,
+                    seconds: page_begun.elapsed().as_secs_f64(),
+                    is_last: history_page.is_last,
+                },
+            );
+            self.report.save();
+            if self.told_at.elapsed() >= NEWS || history_page.is_last {
+                self.told_at = Instant::now();
+                tell(part, &history_page, objects, repaired, begun.elapsed());
+            }
+            if self.pages == 0 {
+                break Ok(());
+            }
+        };
+        let (requests, retries) = history.requests();
+        self.report.count_requests(requests, retries);
+        Ok(outcome)
+    }
+
+    /// Acts on the payments of a page. What could not be finished is put in line with
+    /// the events that wait: sweeps try it again, and say what stays hopeless.
+    fn work_on(&mut self, part: &Part, history_page: &HistoryPage) -> Result<(), Problem> {
+        let evidence: Vec<[Evidence; 1]> = history_page
+            .payments
+            .iter()
+            .map(|payment| [Evidence::Payment(payment.clone())])
+            .collect();
+        let payments: Vec<PaymentEvidence> = evidence
+            .iter()
+            .map(|evidence| PaymentEvidence {
+                evidence,
+                // The invoice that it names had all the time to come.
+                waited: i64::MAX,
+            })
+            .collect();
+        let verdicts = act(
+            self.transactions,
+            &self.context,
+            &payments,
+            &mut self.report,
+        )?;
+        let unfinished = history_page.payments.iter().zip(&verdicts);
+        let unfinished: Vec<(&StripePayment, &str)> = unfinished
+            .filter_map(|(payment, verdict)| match verdict {
+                Verdict::Again(why) => Some((payment, why.as_str())),
+                Verdict::Done(_) => None,
+            })
+            .collect();
+        let unfinished = unfinished.iter().map(|(payment, why)| Entry {
+            object: payment.ids.key().unwrap_or_default(),
+            ids: &payment.ids,
+            created: None,
+            livemode: payment.livemode.unwrap_or_default(),
+            why: Some(why),
+            unless_known: false,
+        });
+        let references = history_page
+            .references
+            .iter()
+            .filter(|reference| !reference.ids.is_empty());
+        let references = references.map(|reference| Entry {
+            object: &reference.object,
+            ids: &reference.ids,
+            created: reference.created,
+            livemode: reference.livemode,
+            why: reference.unreadable.as_deref(),
+            unless_known: reference.is_charge,
+        });
+        events::enqueue(part.id, &unfinished.chain(references).collect::<Vec<_>>());
+        for reference in &history_page.references {
+            if let Some(why) = &reference.unreadable {
+                let what = format!("{}: {why}", reference.object);
+                self.report.note_stripe_error(None, &what);
+            }
+        }
+        Ok(())
+    }
+
+    /// The sessions of the intents of a page: as remembered, by pages of the list of
+    /// sessions, or one by one.
+    fn read_sessions(
+        &mut self,
+        history_page: &mut HistoryPage,
+    ) -> Result<Result<(), StripeError>, Problem> {
+        recall_sessions(history_page.payments.iter_mut());
+        self.seen.judge(history_page);
+        let unread = |payment: &StripePayment| {
+            // One whose session is remembered is in the books, or has its issue.
+            payment.lacks_session() && payment.ids.session.is_none()
+        };
+        let payments = std::mem::take(&mut history_page.payments).into_iter();
+        let (open, known): (Vec<_>, Vec<_>) = payments.partition(unread);
+        history_page.payments = known;
+        let Some(time) = history_page.time.filter(|_| !open.is_empty()) else {
+            history_page.payments.extend(open);
+            return Ok(Ok(()));
+        };
+        let client = Arc::new(Client::new(self.connection.clone(), self.deadline));
+        let reading = stripe_access::reading(self.settings, self.context.mapping);
+        let (limit, deadline) = (self.connection.concurrency, self.deadline);
+        let (asked, wanted) = (Arc::clone(&client), reading.clone());
+        let joined = self.transactions.wait(|| {
+            run_on_threads(vec![open], 1, deadline, move |mut open, stop| {
+                let payments = open.iter_mut();
+                let pages = join_sessions(&asked, payments, time, &wanted, stop);
+                pages.map(|_| open)
+            })
+        })?;
+        let open = match joined.into_iter().flatten().next() {
+            Some(Ok(open)) => open,
+            Some(Err(error)) => return Ok(Err(error)),
+            None => return Ok(Err(StripeError::NotAsked)),
+        };
+        let asked = Arc::clone(&client);
+        let complete = self.transactions.wait(|| {
+            run_on_threads(open, limit, deadline, move |payment, stop| {
+                with_session(&asked, payment, &reading, stop)
+            })
+        })?;
+        self.report
+            .count_requests(client.requests(), client.retries());
+        for payment in complete {
+            match payment.unwrap_or(Err(StripeError::NotAsked)) {
+                Ok(payment) => history_page.payments.push(payment),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// How far it is, to whoever called. Stripe's lists do not tell how long they are: the
+/// whole is what it comes to if the rest of the time has as many.
+fn tell(part: &Part, history_page: &HistoryPage, objects: u64, repaired: u64, took: Duration) {
+    let reached = history_page
+        .last
+        .as_ref()
+        .map_or(part.since, |(_, made)| *made);
+    let from = part.reached.unwrap_or(part.until);
+    let time = (part.until - part.since).max(1) as f64;
+    let done = (part.until - reached.max(part.since)) as f64 / time;
+    let done = if history_page.is_last { 1.0 } else { done };
+    let done_now = (from - reached.max(part.since)) as f64 / time;
+    let seconds = took.as_secs_f64().max(0.001);
+    let left = if done_now > 0.0 {
+        seconds / done_now * (1.0 - done)
+    } else {
+        0.0
+    };
+    let about = if history_page.is_last { "" } else { "about " };
+    let whole = objects as f64 / done.max(f64::EPSILON);
+    pgrx::notice!(
+        "{}: {objects} read of {about}{whole:.0}, {:.0} % of the time; {repaired} invoices repaired, {:.0} a second, about {:.0} s left",
+        part.list,
+        done * 100.0,
+        (objects - part.objects) as f64 / seconds,
+        left
+    );
+}
+
+fn another_runs() -> Problem {
+    Problem::new(
+        pgrx::prelude::PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "another backfill is under way in this database",
+    )
+    .hint("Watch it: select * from invoice_sync.progress;")
+}

@@ -1,0 +1,58 @@
+//! The lock of a run: one sweep and one backfill at a time, and fresh snapshots.
+
+use pgrx::prelude::PgSqlErrorCode;
+
+use crate::ledger::runs;
+use crate::pg::lock::{Purpose, SessionLock, try_lock_transaction};
+use crate::pg::{Problem, Transactions, identity};
+
+/// One sweep at a time per database, and one backfill beside it.
+pub(crate) enum RunLock {
+    /// Nothing is written.
+    NotNeeded,
+    /// Until the caller's transaction ends.
+    OfTheTransaction,
+    /// Until dropped.
+    OfTheSession(#[expect(dead_code, reason = "held, never looked at")] SessionLock),
+    /// Somebody else's.
+    Others,
+}
+
+impl RunLock {
+    /// `None` where another backfill is under way.
+    pub(crate) fn of_backfills(transactions: Transactions) -> Option<Self> {
+        match Self::take(transactions, Purpose::Backfill) {
+            Self::Others => None,
+            turn => Some(turn),
+        }
+    }
+
+    pub(crate) fn of_sweeps(transactions: Transactions) -> Self {
+        Self::take(transactions, Purpose::Sweep)
+    }
+
+    fn take(transactions: Transactions, purpose: Purpose) -> Self {
+        let class = runs::lock_class();
+        if transactions.are_own() {
+            SessionLock::try_take(class, purpose).map_or(Self::Others, Self::OfTheSession)
+        } else if try_lock_transaction(class, 0, purpose) {
+            Self::OfTheTransaction
+        } else {
+            Self::Others
+        }
+    }
+}
+
+/// What was read before a lock was waited for must not decide afterwards.
+/// Fails with 0A000 in REPEATABLE READ and SERIALIZABLE.
+pub(crate) fn require_fresh_snapshots() -> Result<(), Problem> {
+    if !identity::transaction_keeps_one_snapshot() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        "invoices cannot be repaired in a transaction that keeps one snapshot",
+    )
+    .detail("A payment that somebody else writes at the same moment would not be seen.")
+    .hint("Use READ COMMITTED, or dry_run."))
+}

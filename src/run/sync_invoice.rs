@@ -1,0 +1,139 @@
+//! `sync_invoice`: asks Stripe about one invoice now.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde_json::Value;
+
+use crate::apply::case::Case;
+use crate::apply::context::{Context, Mode, OnOverride};
+use crate::apply::invoices::apply;
+use crate::apply::report::Report;
+use crate::domain::evidence::Evidence;
+use crate::host::deferred::fire_callers;
+use crate::host::mapping::Mapping;
+use crate::host::read::{Reading, read_one};
+use crate::host::settings::Settings;
+use crate::ledger::runs::Kind;
+use crate::pg::Problem;
+use crate::run::run_lock::require_fresh_snapshots;
+use crate::select::sessions::with_known_sessions;
+use crate::stripe::fetch::fetch;
+use crate::stripe::lookups::Question;
+use crate::stripe_access;
+
+/// A person waits, and a gateway's time-out is near: the whole of Stripe's
+/// part, retries included.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Synchronizes the invoice whose id is written `id`.
+///
+/// Fails with P0002 for an unknown invoice, 55000 without a key, 28000 for one
+/// that Stripe rejects, 08006 where Stripe cannot be reached, 08P01 where its
+/// answer cannot be used; nothing is changed then.
+pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
+    if mode == Mode::Write {
+        require_fresh_snapshots()?;
+    }
+    let (mapping, settings) = Mapping::load()?;
+    if mode == Mode::Write {
+        fire_callers();
+    }
+    let reading = read_one(&mapping, id)?.ok_or_else(|| unknown(id))?;
+    let mut report = Report::open(Kind::SyncInvoice, mode);
+    let answer = ask(&mapping, &settings, &reading.invoice.id, all_ids(&reading));
+    if mode == Mode::Write {
+        stripe_access::count_reads();
+    }
+    let answer = answer?;
+    report.count_requests(answer.requests, answer.retries);
+    let context = Context {
+        mapping: &mapping,
+        rules: settings.rules(answer.livemode)?,
+        mode,
+        on_override: OnOverride::Again,
+    };
+    let case = Case {
+        invoice: &reading.invoice.id,
+        evidence: answer.evidence.as_deref(),
+    };
+    let verdicts = apply(&context, &[case], &mut report)?;
+    if verdicts.iter().all(Option::is_none) {
+        return Err(unknown(id));
+    }
+    Ok(report.close())
+}
+
+/// What Stripe said about one invoice.
+#[derive(Default)]
+pub(crate) struct Answer {
+    /// `None` where there was nothing to ask about.
+    pub(crate) evidence: Option<Vec<Evidence>>,
+    /// The mode of the key.
+    pub(crate) livemode: Option<bool>,
+    pub(crate) requests: u64,
+    pub(crate) retries: u64,
+}
+
+/// Asks Stripe about an invoice's ids, within a person's patience; fails as
+/// [`sync_invoice`] does.
+pub(crate) fn ask(
+    mapping: &Mapping,
+    settings: &Settings,
+    invoice: &str,
+    ids: Vec<String>,
+) -> Result<Answer, Problem> {
+    if ids.is_empty() {
+        return Ok(Answer::default());
+    }
+    let connection = stripe_access::connection()?.ok_or_else(stripe_access::missing_key)?;
+    let livemode = connection.key.livemode();
+    let question = Question {
+        about: invoice.to_owned(),
+        ids,
+        created: None,
+        sessionless: BTreeSet::new(),
+    };
+    let wanted = stripe_access::reading(settings, mapping);
+    let fetched = fetch(
+        with_known_sessions(vec![question]),
+        connection,
+        wanted,
+        Instant::now() + PATIENCE,
+    )?;
+    let mut evidence = None;
+    for finding in fetched.findings {
+        evidence = Some(
+            finding
+                .evidence
+                .map_err(|error| stripe_access::problem(&error))?,
+        );
+    }
+    Ok(Answer {
+        evidence,
+        livemode,
+        requests: fetched.cost.requests,
+        retries: fetched.cost.retries,
+    })
+}
+
+/// The invoice's ids and those of its payments: a refund of what was booked
+/// long ago is looked for as well.
+pub(crate) fn all_ids(reading: &Reading) -> Vec<String> {
+    let mut ids = reading.invoice.stored_ids.clone();
+    for row in &reading.payments {
+        if !ids.iter().any(|id| row.ids.contains(id)) {
+            ids.extend(row.ids.each().next().map(str::to_owned));
+        }
+    }
+    ids
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+        format!("there is no invoice with the id \"{id}\""),
+    )
+    .hint("The id is the invoice's primary key, not its number.")
+}

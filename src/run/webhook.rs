@@ -1,0 +1,294 @@
+//! A webhook: verified, stored, and acted on within a budget of time.
+//!
+//! Verified, then stored, then acted on within a budget of time. What was
+//! stored is safe: Stripe may get a 200, and a sweep does the rest.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use pgrx::prelude::PgSqlErrorCode;
+use serde_json::{Value, json};
+
+use crate::apply::context::{Context, Mode, OnOverride};
+use crate::apply::payments::{PaymentEvidence, act};
+use crate::apply::report::Report;
+use crate::domain::event::Event;
+use crate::domain::evidence::Evidence;
+use crate::host::deferred::fire_callers;
+use crate::host::mapping::Mapping;
+use crate::host::settings::Settings;
+use crate::host::write::now;
+use crate::ledger::events::{self, Channel, Disposition, Verdict};
+use crate::ledger::runs::Kind;
+use crate::pg::{
+    Problem, Transactions, check_for_interrupts, in_subtransaction, in_subtransaction_of_a_run,
+    with_lock_patience,
+};
+use crate::run::log_limit::{ENDINGS, REFUSALS};
+use crate::run::run_lock::require_fresh_snapshots;
+use crate::select::inbox::EventScope;
+use crate::select::sessions::{recall_sessions, with_known_sessions};
+use crate::settings::{self, Secret};
+use crate::stripe::events::read_event;
+use crate::stripe::fetch::{Cost, fetch};
+use crate::stripe::lookups::Question;
+use crate::stripe::objects::read_snapshot;
+use crate::stripe::signature::{Rejection, verify};
+use crate::stripe_access;
+
+/// Takes a webhook in. `body` is what Stripe posted, byte for byte;
+/// `signature` its header `Stripe-Signature`.
+///
+/// Fails with 22023 (which an RPC gateway answers with 400) for a body that
+/// Stripe did not sign, saying no more than that; with 55000 without a secret;
+/// with 58000 where the event cannot be stored (500 for both: Stripe tries again).
+/// Where this returns and the transaction commits, the event is stored.
+pub(crate) fn receive(body: &[u8], signature: Option<&str>) -> Result<Value, Refusal> {
+    let secrets = settings::stripe_webhook_secrets().map_err(|problem| {
+        refuse(unavailable(), || {
+            format!("no secret can be read: {problem}")
+        })
+    })?;
+    if secrets.is_empty() {
+        let why = || "invoice_sync.stripe_webhook_secret is not set".to_owned();
+        return Err(refuse(unavailable(), why));
+    }
+    let exposed = secrets.iter().map(Secret::expose);
+    if let Err(rejection) = verify(body, signature, exposed, now(), check_for_interrupts) {
+        return Err(refuse(refused(), || explain(rejection, &secrets)));
+    }
+    Ok(take_in(body)?)
+}
+
+/// A webhook that was not taken.
+pub(crate) enum Refusal {
+    /// The server's log has it as it has every error.
+    Logged(Problem),
+    /// One of too many: whoever can reach the webhook must not fill the log.
+    Unlogged(Problem),
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Logged(problem)
+    }
+}
+
+/// `why` is for the server's log, as long as it takes some.
+fn refuse(problem: Problem, why: impl FnOnce() -> String) -> Refusal {
+    let Some(left_out) = REFUSALS.take() else {
+        return Refusal::Unlogged(problem);
+    };
+    let and_before = match left_out {
+        0 => String::new(),
+        _ => format!(" (and {left_out} more before it, not logged)"),
+    };
+    log(&format!("a webhook was refused: {}{and_before}", why()));
+    Refusal::Logged(problem)
+}
+
+/// What to do with a body that Stripe signed.
+fn take_in(body: &[u8]) -> Result<Value, Problem> {
+    require_fresh_snapshots()?;
+    fire_callers();
+    let event = serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|event| read_event(&event).ok())
+        .ok_or_else(not_understood)?;
+    let own = EventScope {
+        livemode: settings::stripe_api_key()
+            .ok()
+            .flatten()
+            .and_then(|key| key.livemode()),
+        account: settings::stripe_account(),
+    };
+    let disposition = own.disposition(&event);
+    let result = with_lock_patience(budget(), || {
+        store(&event, disposition).map(|waits| match (disposition, waits) {
+            (Disposition::Ignored, _) => "ignored",
+            (Disposition::Pending, false) => "seen before",
+            (Disposition::Pending, true) => process(&event, &own),
+        })
+    })?;
+    Ok(json!({ "received": true, "event": event.id, "result": result }))
+}
+
+/// How long a delivery may take, and wait for a lock: one of the application's must
+/// not cost Stripe its answer. With settings that cannot be read, the event is
+/// stored all the same.
+fn budget() -> Duration {
+    Settings::load().map_or(Duration::from_secs(2), |settings| settings.webhook_budget())
+}
+
+/// Whatever the reason: an RPC gateway answers 58000 with 500, and Stripe comes again.
+fn store(event: &Event, disposition: Disposition) -> Result<bool, Problem> {
+    let store = || Ok(!events::receive(&[(event, disposition)], Channel::Webhook).is_empty());
+    in_subtransaction(store).map_err(|problem| {
+        log(&format!(
+            "the event {} could not be stored: {problem}",
+            event.id
+        ));
+        not_stored()
+    })
+}
+
+/// So long a lock is waited for though the budget is spent: most are held for less.
+const LEAST_PATIENCE: Duration = Duration::from_millis(50);
+
+/// Acts on the event, and whatever goes wrong leaves it to the next sweep.
+fn process(event: &Event, own: &EventScope) -> &'static str {
+    let verdict = in_subtransaction_of_a_run(|| decide_and_apply(event, own))
+        .unwrap_or_else(|problem| Verdict::Again(problem.to_string()));
+    // Of what fails again and again, a sweep makes an issue.
+    events::settle(&[(std::slice::from_ref(&event.id), &verdict)], i32::MAX);
+    match verdict {
+        Verdict::Done(_) => "processed",
+        Verdict::Again(_) => "stored, to be processed later",
+    }
+}
+
+fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem> {
+    let (mapping, settings) = Mapping::load()?;
+    let deadline = Instant::now() + settings.webhook_budget();
+    let mut cost = Cost::default();
+    let evidence = match fetch_evidence(event, own, &mapping, &settings, deadline, &mut cost)? {
+        Ok(evidence) => evidence,
+        Err(later) => return Ok(Verdict::Again(later)),
+    };
+    let context = Context {
+        mapping: &mapping,
+        rules: settings.rules(own.livemode)?,
+        mode: Mode::Write,
+        on_override: OnOverride::Once,
+    };
+    let mut report = Report::open(Kind::Webhook, Mode::Write);
+    report.count_requests(cost.requests, cost.retries);
+    let payment = PaymentEvidence {
+        evidence: &evidence,
+        waited: 0,
+    };
+    // A delivery of the same event waits for this one with the patience of a whole budget, and
+    // there may be several locks to wait for: what is left bounds each of them.
+    let left = deadline.saturating_duration_since(Instant::now());
+    let verdict = with_lock_patience((left / 2).max(LEAST_PATIENCE), || {
+        act(Transactions::CALLERS, &context, &[payment], &mut report)
+    })?
+    .pop();
+    if let Some(Verdict::Done(_)) = &verdict {
+        report.resolve_event_issues(&[&event.id]);
+    }
+    report.close();
+    Ok(verdict.unwrap_or_else(|| Verdict::Again("it was not acted on".to_owned())))
+}
+
+/// What Stripe says now, or where no request may be made, what the event says.
+/// The inner error says why a later run has to look.
+fn fetch_evidence(
+    event: &Event,
+    own: &EventScope,
+    mapping: &Mapping,
+    settings: &Settings,
+    deadline: Instant,
+    cost: &mut Cost,
+) -> Result<Result<Vec<Evidence>, String>, Problem> {
+    let ids = &event.ids;
+    let Some(money) = ids.session.as_deref().or(ids.key()) else {
+        return Ok(Err("it is about no payment".to_owned()));
+    };
+    let reading = stripe_access::reading(settings, mapping);
+    if !settings.stripe_fetch_on_webhook {
+        if !own.vouches_for(event) {
+            return Ok(Err(
+                "it does not say that it is of this mode and account".to_owned()
+            ));
+        }
+        let Ok(Some(mut payment)) = read_snapshot(&event.snapshot, event.created, &reading) else {
+            return Ok(Err("the event alone does not tell enough".to_owned()));
+        };
+        recall_sessions(std::iter::once(&mut payment));
+        if payment.lacks_session() && payment.ids.session.is_none() {
+            return Ok(Err(
+                "the checkout session of this payment was not read".to_owned()
+            ));
+        }
+        return Ok(Ok(vec![Evidence::Payment(payment)]));
+    }
+    let Some(connection) = stripe_access::connection()? else {
+        return Ok(Err("no Stripe API key is set".to_owned()));
+    };
+    let question = Question {
+        about: event.id.clone(),
+        ids: vec![money.to_owned()],
+        created: None,
+        sessionless: BTreeSet::new(),
+    };
+    let questions = with_known_sessions(vec![question]);
+    let fetched = fetch(questions, connection, reading, deadline)?;
+    stripe_access::count_reads();
+    *cost = fetched.cost;
+    let finding = fetched.findings.into_iter().next();
+    Ok(finding
+        .map(|finding| finding.evidence.map_err(|error| error.to_string()))
+        .unwrap_or_else(|| Err("Stripe was not asked".to_owned())))
+}
+
+/// Why a signature was not accepted: to the server's log, never to the caller. Which
+/// secrets were tried, by their last four characters, helps to find a wrong one; and
+/// because strangers can have it written, it is, once an hour.
+fn explain(rejection: Rejection, secrets: &[Secret]) -> String {
+    match rejection {
+        Rejection::Missing => "it has no Stripe-Signature header".to_owned(),
+        Rejection::TooLarge => {
+            "its body or its Stripe-Signature header is larger than any of Stripe's".to_owned()
+        }
+        Rejection::Malformed => "its Stripe-Signature header is not of Stripe's form".to_owned(),
+        Rejection::NoKnownScheme => "its Stripe-Signature header has no v1".to_owned(),
+        Rejection::NoMatch => format!(
+            "none of the {} signed this body: it is the secret of another endpoint or mode, or the body was changed on the way",
+            tried(secrets)
+        ),
+        Rejection::Stale { seconds } => {
+            format!("it is {seconds} s old by its own time; a difference of clocks?")
+        }
+    }
+}
+
+fn tried(secrets: &[Secret]) -> String {
+    if ENDINGS.take().is_none() {
+        return format!("{} secrets", secrets.len());
+    }
+    let endings = secrets.iter().map(|secret| format!("…{}", secret.ending()));
+    format!("secrets ({})", endings.collect::<Vec<_>>().join(", "))
+}
+
+fn log(message: &str) {
+    pgrx::log!("invoice_sync: {message}");
+}
+
+fn refused() -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        "the signature was not accepted",
+    )
+}
+
+fn not_understood() -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        "the body is not an event",
+    )
+}
+
+fn not_stored() -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_SYSTEM_ERROR,
+        "the event could not be stored",
+    )
+}
+
+fn unavailable() -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "webhooks are not accepted here",
+    )
+}

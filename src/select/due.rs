@@ -1,0 +1,303 @@
+//! Selects the work of a sweep: events, invoices that are due or have an open issue, and the next range of the scan.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::apply::contention::skip_if_locked;
+use crate::apply::context::Mode;
+use crate::domain::identity::PaymentIds;
+use crate::host::find::{InvoiceKeys, invoices_of};
+use crate::host::mapping::Mapping;
+use crate::host::scan::ScanMethod;
+use crate::ledger::events::{self, Waiting};
+use crate::ledger::scan_rounds;
+use crate::ledger::scan_rounds::Round;
+use crate::ledger::{checks, issues};
+use crate::pg::Problem;
+use crate::select::candidates::{Candidate, CandidateFilter};
+
+/// How many rows are looked through by one statement, and by one run: at least, and
+/// where more are owed.
+const ROWS: std::ops::RangeInclusive<usize> = 1_000..=10_000;
+
+/// So much money without an invoice is looked through for one by a run.
+const MOST_UNCLAIMED: usize = 1_000;
+
+/// Owed rows that are not worth another range: blocks do not hold so many to the row.
+const A_FEW: f64 = 100.0;
+
+/// Looks for work, batch after batch of one run, and never twice for the same.
+pub(crate) struct WorkSelection<'a> {
+    mapping: &'a Mapping,
+    mode: Mode,
+    /// When the run began, seconds since 1970.
+    now: f64,
+    /// How long it may look through invoices that nothing brought up.
+    budget: Duration,
+    /// How many invoices Stripe may still be asked about that no event is about.
+    checks: usize,
+    issues_are_taken: bool,
+    /// The way through all invoices, as far as it was kept, and how far it is now.
+    round: Round,
+    scan: ScanMethod,
+    place: Option<String>,
+    /// Rows still to be looked through in this run, however long it takes.
+    owed: f64,
+    /// Rows that were looked through since the place was last kept.
+    passed: Option<usize>,
+    way_is_over: bool,
+}
+
+/// A batch of work.
+#[derive(Default)]
+pub(crate) struct SelectedWork {
+    /// With the invoice that refers to the payment, where that is known already.
+    pub(crate) events: Vec<(Waiting, Option<String>)>,
+    pub(crate) invoices: Vec<Candidate>,
+}
+
+impl SelectedWork {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.invoices.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.events.len() + self.invoices.len()
+    }
+
+    /// Leaves as many questions in it as may be put; gives the invoices of those that
+    /// are put, and of those that are not: a later run asks about them, and they are
+    /// judged by their own rows meanwhile.
+    fn save(&mut self, checks: &mut usize) -> (Vec<String>, Vec<String>) {
+        let (mut asked, mut not_asked) = (Vec::new(), Vec::new());
+        for candidate in &mut self.invoices {
+            if candidate.ids.is_empty() {
+                continue;
+            }
+            if *checks > 0 {
+                *checks -= 1;
+                asked.push(candidate.invoice.clone());
+            } else {
+                candidate.ids.clear();
+                not_asked.push(candidate.invoice.clone());
+            }
+        }
+        (asked, not_asked)
+    }
+
+    /// Leaves nothing in it twice: an event asks the same as its invoice would. Gives
+    /// those invoices.
+    fn join(&mut self) -> Vec<String> {
+        let mut told_of = Vec::new();
+        let mut askers: BTreeMap<String, &mut Option<String>> = self
+            .events
+            .iter_mut()
+            .map(|(waiting, invoice)| (waiting.money.to_string(), invoice))
+            .collect();
+        let mut seen = BTreeSet::new();
+        self.invoices.retain(|candidate| {
+            let is_new = seen.insert(candidate.invoice.clone());
+            let asked = candidate.ids.iter().all(|id| askers.contains_key(id));
+            let to_ask = asked && !candidate.ids.is_empty();
+            for id in candidate.ids.iter().filter(|_| to_ask) {
+                if let Some(invoice) = askers.get_mut(id) {
+                    **invoice = Some(candidate.invoice.clone());
+                }
+            }
+            if to_ask {
+                told_of.push(candidate.invoice.clone());
+            }
+            is_new && !to_ask
+        });
+        told_of
+    }
+}
+
+impl<'a> WorkSelection<'a> {
+    /// `now` is when the run began; what becomes due later is the next run's.
+    pub(crate) fn new(
+        mapping: &'a Mapping,
+        mode: Mode,
+        now: f64,
+        budget: Duration,
+        checks: usize,
+    ) -> Self {
+        let round = scan_rounds::current(&mapping.invoices.table, &mapping.payments.table);
+        Self {
+            mapping,
+            mode,
+            now,
+            budget,
+            checks,
+            issues_are_taken: false,
+            place: round.place.clone(),
+            owed: round.owed.max(*ROWS.start() as f64),
+            round,
+            scan: ScanMethod::through(mapping),
+            passed: None,
+            way_is_over: false,
+        }
+    }
+
+    /// The next batch, of about `limit` things to look at; empty at the end.
+    /// In a dry run events are left alone.
+    pub(crate) fn next(&mut self, limit: usize) -> Result<SelectedWork, Problem> {
+        let mut chosen = SelectedWork::default();
+        if self.mode == Mode::Write {
+            let waiting = events::waiting(limit, self.now);
+            chosen.events = waiting.into_iter().map(|it| (it, None)).collect();
+        }
+        let judge = CandidateFilter::new(self.now);
+        self.take_due(&judge, limit, &mut chosen)?;
+        self.take_issues(&judge, limit, &mut chosen);
+        self.go_on(&judge, limit, &mut chosen);
+
+        let mut owed = chosen.join();
+        let (asked, not_asked) = chosen.save(&mut self.checks);
+        // Where the event cannot be acted on, the invoice is due.
+        owed.extend(not_asked);
+        if self.mode == Mode::Write {
+            skip_if_locked(|| {
+                checks::begin(&asked);
+                checks::mark_due(&owed);
+            })?;
+        }
+        Ok(chosen)
+    }
+
+    /// Notes how far it has come on the way through all invoices, once they are
+    /// treated: a run that is ended before that leaves them to the next one.
+    pub(crate) fn keep_place(&mut self) {
+        if let Some(rows) = self.passed.take().filter(|_| self.mode == Mode::Write) {
+            self.round.advance(self.place.as_deref(), rows);
+        }
+    }
+
+    fn take_due(
+        &self,
+        judge: &CandidateFilter,
+        limit: usize,
+        chosen: &mut SelectedWork,
+    ) -> Result<(), Problem> {
+        let limit = limit.saturating_sub(chosen.len()).min(self.checks);
+        let due = checks::due(limit, self.now);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let found = judge.among(self.mapping, &due);
+        let still: BTreeSet<&str> = found
+            .iter()
+            .filter(|it| !it.ids.is_empty())
+            .map(|it| it.invoice.as_str())
+            .collect();
+        if self.mode == Mode::Write {
+            let settled = due.iter().map(String::as_str);
+            let settled: Vec<&str> = settled.filter(|id| !still.contains(id)).collect();
+            skip_if_locked(|| checks::end(&settled))?;
+        }
+        chosen.invoices.extend(found);
+        Ok(())
+    }
+
+    /// Invoices with an open issue are judged anew by every run, for it may be over.
+    fn take_issues(&mut self, judge: &CandidateFilter, limit: usize, chosen: &mut SelectedWork) {
+        if std::mem::replace(&mut self.issues_are_taken, true) {
+            return;
+        }
+        self.take_claimed(judge, chosen);
+        let invoices = issues::open_invoices(limit.saturating_sub(chosen.len()));
+        if invoices.is_empty() {
+            return;
+        }
+        chosen.invoices.extend(judge.among(self.mapping, &invoices));
+        let judged_alone = invoices.into_iter().map(|invoice| Candidate {
+            invoice,
+            ids: Vec::new(),
+        });
+        chosen.invoices.extend(judged_alone);
+    }
+
+    /// Money that named an invoice that was not there, for those that are by now:
+    /// Stripe is asked about it for them, beside what it is asked anyway.
+    fn take_claimed(&self, judge: &CandidateFilter, chosen: &mut SelectedWork) {
+        let unclaimed = issues::unclaimed(MOST_UNCLAIMED);
+        if unclaimed.is_empty() {
+            return;
+        }
+        let ids: Vec<PaymentIds> = unclaimed
+            .iter()
+            .map(|money| PaymentIds::from_columns([Some(money.object.as_str())]))
+            .collect();
+        let keys = ids.iter().zip(&unclaimed).map(|(ids, money)| InvoiceKeys {
+            ids,
+            references: &money.names,
+        });
+        let found = invoices_of(self.mapping, &keys.collect::<Vec<_>>());
+        let mut claims: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut still: Vec<&str> = Vec::new();
+        for (money, invoices) in unclaimed.iter().zip(found) {
+            if invoices.is_empty() {
+                still.push(&money.object);
+            }
+            for invoice in invoices {
+                claims
+                    .entry(invoice)
+                    .or_default()
+                    .push(money.object.clone());
+            }
+        }
+        if self.mode == Mode::Write && !still.is_empty() {
+            issues::refresh_unclaimed(&still);
+        }
+        let invoices: Vec<String> = claims.keys().cloned().collect();
+        for candidate in judge.among(self.mapping, &invoices) {
+            let more = claims.entry(candidate.invoice).or_default();
+            more.extend(candidate.ids);
+        }
+        let claiming = claims
+            .into_iter()
+            .map(|(invoice, ids)| Candidate { invoice, ids });
+        chosen.invoices.splice(..0, claiming);
+    }
+
+    /// A range further on the way through all invoices: as far as the budget of
+    /// time goes, as far as it must be for the round to end in time, and on while
+    /// there are invoices that nobody has asked about.
+    fn go_on(&mut self, judge: &CandidateFilter, limit: usize, chosen: &mut SelectedWork) {
+        while !self.way_is_over && chosen.len() < limit {
+            let begun = Instant::now();
+            let size = (self.owed.ceil() as usize).clamp(*ROWS.start(), *ROWS.end());
+            let range = self.scan.next_range(
+                self.mapping,
+                self.place.as_deref(),
+                size,
+                self.round.basis,
+                &judge.invoices_in_question,
+            );
+            let room = limit - chosen.len();
+            let mut found = judge.candidates(range.candidates);
+            let (mut next, mut rows) = (range.next, range.rows);
+            if found.len() > room {
+                found.truncate(room);
+                next = found.last().map(|(place, _)| place.clone());
+                // Fewer than that, and counted again with the next range.
+                rows = 0;
+            }
+            let found = found.into_iter().map(|(_, candidate)| candidate);
+            let already = chosen.invoices.len();
+            chosen.invoices.extend(found);
+            let has_new = self.checks > 0
+                && chosen.invoices[already..]
+                    .iter()
+                    .any(|candidate| !candidate.ids.is_empty());
+            self.owed -= rows as f64;
+            self.way_is_over = next.is_none();
+            self.place = next;
+            self.passed = Some(self.passed.unwrap_or_default() + rows);
+            self.budget = self.budget.saturating_sub(begun.elapsed());
+            if self.budget.is_zero() && self.owed < A_FEW && !has_new {
+                self.way_is_over = true;
+            }
+        }
+    }
+}

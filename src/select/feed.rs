@@ -1,0 +1,151 @@
+//! Reads Stripe's list of events into the inbox.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::apply::contention::retry_on_contention;
+use crate::apply::report::Report;
+use crate::domain::feed::{FeedRead, Request};
+use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::host::write::now;
+use crate::ledger::backfills;
+use crate::ledger::events::{self, Channel};
+use crate::pg::{Problem, Running, Step, Stop, Transactions, start_on_threads};
+use crate::select::inbox::EventScope;
+use crate::stripe::client::{Client, Connection};
+use crate::stripe::error::StripeError;
+use crate::stripe::events::{Page, Unreadable, read_page};
+
+/// Reads the feed to its end, a page at a time; its place moves on when a page is
+/// kept. An error ends it, and the next run goes on from there: Stripe's, or
+/// where somebody else keeps an event locked.
+pub(crate) fn follow(
+    transactions: Transactions,
+    connection: Connection,
+    own: &EventScope,
+    deadline: Instant,
+    report: &mut Report,
+) -> Result<Result<(), StripeError>, Problem> {
+    let whose = own.name();
+    let former = events::feed_place(&whose);
+    let mut course = FeedRead::from(former.clone(), now());
+    if let Some(gap) = course.gap() {
+        report.note_gap(gap);
+    }
+    let client = Arc::new(Client::new(connection, deadline));
+    let mut outcome = Ok(Ok(()));
+    let mut asked = ask(&client, course.next(), deadline)?;
+    while let Some(mut asking) = asked.take() {
+        match transactions.wait(|| asking.next()) {
+            Some(Ok(page)) => {
+                course.take(
+                    &page.marks,
+                    page.has_more,
+                    page.stripe_time.unwrap_or_else(now),
+                );
+                // While this page is kept, the next one is on its way.
+                asked = ask(&client, course.next(), deadline)?;
+                let received: Vec<_> = page
+                    .events
+                    .iter()
+                    .map(|it| (it, own.disposition(it)))
+                    .collect();
+                let stored = retry_on_contention(|| {
+                    events::receive(&received, Channel::Feed);
+                    Ok(())
+                });
+                if let Err(problem) = stored {
+                    outcome = Err(problem);
+                    break;
+                }
+                pass_over(&page.unreadable, report);
+            }
+            Some(Err(StripeError::CursorGone { .. })) => {
+                course.event_is_gone(now());
+                asked = ask(&client, course.next(), deadline)?;
+            }
+            Some(Err(error)) => {
+                outcome = Ok(Err(error));
+                break;
+            }
+            None => {
+                outcome = Ok(Err(StripeError::NotAsked));
+                break;
+            }
+        }
+        events::keep_feed_place(&whose, &course.place_to_keep(&former));
+    }
+    if let Some(mut asking) = asked {
+        // Nobody needs it any more, but it counts.
+        transactions.wait(|| asking.next());
+    }
+    report.count_requests(client.requests(), client.retries());
+    if let Some(gap) = course.gap() {
+        let is_read = matches!(outcome, Ok(Ok(())));
+        backfills::request_gap(gap, if is_read { 0 } else { WORTH_LISTING });
+    }
+    outcome
+}
+
+/// A page that is being asked for.
+type Asked = Running<Result<Page, StripeError>>;
+
+fn ask(
+    client: &Arc<Client>,
+    request: Option<Request>,
+    deadline: Instant,
+) -> Result<Option<Asked>, Problem> {
+    let client = Arc::clone(client);
+    let read = move |request, stop: &Stop| Step {
+        portion: read_page(&client, &request, stop),
+        then: Vec::new(),
+    };
+    request
+        .map(|request| start_on_threads(vec![request], 1, deadline, read))
+        .transpose()
+}
+
+/// While the feed cannot be read, the gap grows; so much more of it is worth lists of
+/// its own, in seconds.
+const WORTH_LISTING: i64 = 24 * 60 * 60;
+
+/// One event that is not as it should be must not keep all others away.
+fn pass_over(unreadable: &[Unreadable], report: &mut Report) {
+    for Unreadable { id, why } in unreadable {
+        report.note_stripe_error(None, &format!("{id}: {why}"));
+        report.add_general_issue(
+            &Issue::new(
+                IssueKind::EventFailing,
+                Severity::Warning,
+                format!("Stripe's event {id} cannot be read and was passed over: {why}."),
+            )
+            .about(Some(id))
+            .with_evidence(json!({ "event": id, "why": why })),
+        );
+    }
+}
+
+/// Opens or resolves `webhooks_failing`: Stripe had events for us, and in a day
+/// not one came by webhook.
+pub(crate) fn watch_webhooks(report: &mut Report) {
+    let Some(missed) = events::missed_deliveries() else {
+        report.resolve_general_issue(IssueKind::WebhooksFailing);
+        return;
+    };
+    report.add_general_issue(
+        &Issue::new(
+            IssueKind::WebhooksFailing,
+            Severity::Warning,
+            format!(
+                "Stripe had {} events in the last day, and none of them came by webhook. Stripe disables an endpoint that fails for days.",
+                missed.events
+            ),
+        )
+        .with_evidence(json!({
+            "events": missed.events,
+            "last_delivery": missed.last_delivery,
+        })),
+    );
+}

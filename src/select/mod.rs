@@ -1,0 +1,7 @@
+//! Which events, invoices and payments a run looks at.
+
+pub(crate) mod candidates;
+pub(crate) mod due;
+pub(crate) mod feed;
+pub(crate) mod inbox;
+pub(crate) mod sessions;

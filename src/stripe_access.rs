@@ -1,0 +1,101 @@
+//! The connection to Stripe that the settings describe, and its errors as users see them.
+
+use pgrx::prelude::PgSqlErrorCode;
+
+use crate::host::mapping::Mapping;
+use crate::host::settings::Settings;
+use crate::ledger::budget;
+use crate::pg::{Problem, shared_number};
+use crate::settings;
+use crate::stripe::client::{Connection, take_not_counted};
+use crate::stripe::error::StripeError;
+use crate::stripe::limiter::{Limiter, line_of};
+use crate::stripe::objects::Reading;
+
+/// How to reach Stripe; `None` where no key is set. Fails where a key is set
+/// but cannot be read (see [`settings::stripe_api_key`]).
+pub(crate) fn connection() -> Result<Option<Connection>, Problem> {
+    let Some(key) = settings::stripe_api_key()? else {
+        return Ok(None);
+    };
+    let livemode = key.livemode();
+    let (base, account) = (settings::stripe_api_base(), settings::stripe_account());
+    let line = line_of(&base, &key, account.as_deref());
+    Ok(Some(Connection {
+        base,
+        version: settings::stripe_api_version(),
+        account,
+        timeout: settings::http_timeout(),
+        limiter: Limiter::new(settings::requests_per_second(livemode), shared_number(line)),
+        concurrency: settings::http_concurrency(),
+        key,
+    }))
+}
+
+/// Counts for the month what this backend has asked since it was last counted: what
+/// was asked stays asked, whatever becomes of the transaction.
+pub(crate) fn count_reads() {
+    let requests = take_not_counted();
+    if requests > 0 {
+        budget::count(requests);
+    }
+}
+
+/// What to look for in Stripe's answers, beside the money.
+pub(crate) fn reading(settings: &Settings, mapping: &Mapping) -> Reading {
+    Reading {
+        gratuity_key: settings.gratuity_key.clone(),
+        invoice_key: settings.invoice_reference_key.clone(),
+        client_reference: settings.client_reference_names_invoice,
+        attributes: mapping.stripe_paths(),
+    }
+}
+
+/// 55000: nothing is called without a key.
+pub(crate) fn missing_key() -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "no Stripe API key is set",
+    )
+    .detail("Stripe was not called.")
+    .hint("As a superuser: load 'invoice_sync'; alter system set invoice_sync.stripe_api_key = 'file:/path/to/key'; select pg_reload_conf();")
+}
+
+/// A failed question as an error: 28000 for the key, 08006 where Stripe cannot
+/// be reached (which an RPC gateway answers with 503), 08P01 for an answer that
+/// was not understood.
+pub(crate) fn problem(error: &StripeError) -> Problem {
+    match error {
+        StripeError::RejectedKey { message } => Problem::new(
+            PgSqlErrorCode::ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+            "Stripe rejects the API key",
+        )
+        .detail(message.clone())
+        .hint("Set invoice_sync.stripe_api_key to a key of this account that is not revoked."),
+        StripeError::Forbidden { message } => Problem::new(
+            PgSqlErrorCode::ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+            "the Stripe API key lacks a permission",
+        )
+        .detail(message.clone())
+        .hint("Give the restricted key read access to Checkout Sessions, PaymentIntents, Charges and Disputes."),
+        StripeError::Unreachable { what } => Problem::new(
+            PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
+            "Stripe cannot be reached",
+        )
+        .detail(what.clone())
+        .hint("Nothing was changed. Try again later; the next sweep does."),
+        StripeError::NotAsked => Problem::new(
+            PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
+            "Stripe did not answer in time",
+        )
+        .hint("Nothing was changed. Try again later; the next sweep does."),
+        StripeError::Refused { .. }
+        | StripeError::Malformed { .. }
+        | StripeError::NoSuchObject { .. }
+        | StripeError::CursorGone { .. } => Problem::new(
+            PgSqlErrorCode::ERRCODE_PROTOCOL_VIOLATION,
+            "Stripe's answer cannot be used",
+        )
+        .detail(error.to_string()),
+    }
+}
