@@ -31,6 +31,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) rows: &'a [PaymentRow],
     /// What earlier runs knew of this invoice's Stripe payments.
     pub(crate) memory: &'a Memory,
+    /// Payments whose repair somebody undid, each with its ids.
+    pub(crate) undone: &'a [Vec<String>],
     /// Other invoices in whose books one of the evidence's payments is, by what
     /// people call them.
     pub(crate) other_invoices: &'a OtherInvoices,
@@ -161,6 +163,7 @@ impl Draft {
         let secured = books::secured(&after, &self.known);
         self.plan.secured = Some(Money::new(secured, currency));
         self.note_unasked_ids(&after, facts.invoice);
+        self.note_undone(&after, facts);
         self.note_duplicates(&after, facts.invoice);
         self.note_unreadable_rows(&after, facts.invoice);
         if facts.invoice.status == InvoiceStatus::Closed {
@@ -221,6 +224,15 @@ impl Draft {
         if unasked {
             self.conclude_nothing_from_absence();
             self.recheck = Recheck::NextSweep;
+        }
+    }
+
+    /// What somebody took out of the books is no money that is missing there, whether this
+    /// pass sees it or not: the issue about the undone repair tells of it.
+    fn note_undone(&mut self, after: &[PaymentRow], facts: &Facts) {
+        let is_missing = |ids: &Vec<String>| !ids.iter().any(|id| books::has_received(after, id));
+        if facts.undone.iter().any(is_missing) {
+            self.conclude_nothing_from_absence();
         }
     }
 

@@ -1,6 +1,7 @@
 //! A rest: Stripe is well, every webhook that will come has come, sweeps go on until nothing
 //! changes; then the books are judged, and whatever door is used, nothing changes any more.
 
+use super::step::Bill;
 use super::watch::Who;
 use super::world::World;
 use crate::harness::tell;
@@ -21,6 +22,7 @@ impl World<'_> {
         }
         // What is told only after an hour is told now.
         self.time(2 * 60 * 60);
+        self.ask_about_cancelled()?;
         self.settle()?;
         self.watch(Who::Machine)?;
         let wrong = self.judge_books();
@@ -54,6 +56,28 @@ impl World<'_> {
             update invoice_sync.invoice_check set next_check_at = now() where next_check_at is not null;
             update invoice_sync.alert set next_attempt_at = now() where sent_at is null",
         );
+    }
+
+    /// Money that came before its invoice was cancelled is told of when Stripe is asked about
+    /// it next, which no sweep does of itself.
+    fn ask_about_cancelled(&mut self) -> Result<(), String> {
+        let cancelled: Vec<Bill> = (0..self.bills.len())
+            .filter(|bill| self.bills[*bill].cancelled && !self.bills[*bill].deleted)
+            .collect();
+        for bill in cancelled {
+            self.press_button(bill)?;
+        }
+        Ok(())
+    }
+
+    fn press_button(&mut self, bill: Bill) -> Result<(), String> {
+        let id = self.bills[bill].id.clone();
+        let pressed = self
+            .db
+            .query_one(&format!("select invoice_sync.sync_invoice('{id}')"), &[]);
+        pressed
+            .map(drop)
+            .map_err(|error| format!("the button: {}", tell(&error)))
     }
 
     fn settle(&mut self) -> Result<(), String> {
@@ -168,10 +192,7 @@ impl World<'_> {
             if self.bills[bill].deleted {
                 continue;
             }
-            let id = self.bills[bill].id.clone();
-            self.db
-                .query_one(&format!("select invoice_sync.sync_invoice('{id}')"), &[])
-                .map_err(|error| format!("the button: {}", tell(&error)))?;
+            self.press_button(bill)?;
             self.expect_no_change(&wanted, &format!("the button of invoice {bill}"))?;
         }
         self.db

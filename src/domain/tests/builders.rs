@@ -231,6 +231,7 @@ pub(super) struct World {
     pub(super) invoice: Invoice,
     pub(super) rows: Vec<PaymentRow>,
     pub(super) memory: Memory,
+    pub(super) undone: Vec<Vec<String>>,
     pub(super) rules: Rules,
     pub(super) has_gratuity_column: bool,
     pub(super) has_refunded_column: bool,
@@ -243,6 +244,7 @@ pub(super) fn world(invoice: Invoice) -> World {
         invoice,
         rows: Vec::new(),
         memory: Memory::default(),
+        undone: Vec::new(),
         rules: rules(),
         has_gratuity_column: true,
         has_refunded_column: true,
@@ -252,6 +254,12 @@ pub(super) fn world(invoice: Invoice) -> World {
 }
 
 impl World {
+    /// Somebody undid the repair of this payment.
+    pub(super) fn undone(mut self, id: &str) -> Self {
+        self.undone.push(vec![id.into()]);
+        self
+    }
+
     /// The payment is in the books of another invoice.
     pub(super) fn booked_elsewhere(mut self, id: &str, invoice: &str) -> Self {
         self.other_invoices.0.insert(id.into(), invoice.into());
@@ -309,6 +317,7 @@ impl World {
             invoice: &self.invoice,
             rows: &self.rows,
             memory: &self.memory,
+            undone: &self.undone,
             other_invoices: &self.other_invoices,
             has_refunded_column: self.has_refunded_column,
             just_booked: self.just_booked,

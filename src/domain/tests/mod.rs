@@ -14,3 +14,4 @@ mod properties;
 mod refunds;
 mod sentences;
 mod sessions;
+mod undone;
