@@ -54,23 +54,10 @@ fn first_seed() -> u64 {
 fn live(ground: &Ground, host: &Host, steps: &[Step]) -> Result<(), (usize, String)> {
     let mut at = 0;
     let lived = catch_unwind(AssertUnwindSafe(|| {
-        let t = Instant::now();
         let mut world = World::begin(ground, host);
-        if std::env::var("LIVES_TIMING").is_ok() {
-            eprintln!("TIME BEGIN {}", t.elapsed().as_micros());
-        }
         for (number, step) in steps.iter().enumerate() {
             at = number;
-            let t = Instant::now();
             world.play(step)?;
-            if std::env::var("LIVES_TIMING").is_ok() {
-                let n = format!("{step:?}");
-                eprintln!(
-                    "TIME {} {}",
-                    n.split(|c: char| !c.is_alphanumeric()).next().unwrap(),
-                    t.elapsed().as_micros()
-                );
-            }
         }
         Ok(())
     }));

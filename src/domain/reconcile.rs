@@ -149,10 +149,11 @@ impl Draft {
             self.note_dispute(receipt, facts);
             self.book(receipt, facts, rules);
         }
-        let is_left = outlook == Outlook::Unwritten && !self.plan.payments.is_empty();
-        let after = if is_left {
-            // There is money, though not in the books.
-            self.conclude_nothing_from_absence();
+        let after = if outlook == Outlook::Unwritten {
+            if books::bring_money(facts.rows, &self.plan.payments) {
+                // There is money, though not in the books.
+                self.conclude_nothing_from_absence();
+            }
             facts.rows.to_vec()
         } else {
             books::project(facts.rows, &self.plan.payments)
