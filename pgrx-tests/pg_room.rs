@@ -11,7 +11,10 @@ mod tests {
     use pgrx::prelude::*;
 
     use crate::pg::identity::{as_table_owner, current_role_name, outer_role};
-    use crate::pg::{Problem, Step, Stop, in_subtransaction, run_on_threads, start_on_threads};
+    use crate::pg::{
+        Problem, Step, Stop, in_subtransaction, run_on_threads, sql, start_on_threads,
+        while_checked,
+    };
 
     const SOON: Duration = Duration::from_secs(20);
 
@@ -251,6 +254,61 @@ mod tests {
             "42501",
             "as in a SECURITY DEFINER function"
         );
+    }
+
+    #[pg_test]
+    fn what_is_in_use_is_compared_once_more_after_each_change_of_the_catalogs() {
+        let compared = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&compared);
+        let check = move || {
+            // As some checks do, by a statement of its own.
+            sql::execute("select", &[]);
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        let times = || compared.load(Ordering::Relaxed);
+        while_checked(check, || {
+            assert_eq!(times(), 1, "at once");
+            sql::execute("select", &[]);
+            assert_eq!(times(), 1, "nothing has changed");
+            hear_of_a_change();
+            sql::execute("select", &[]);
+            assert_eq!(
+                times(),
+                2,
+                "before the statement is prepared, whenever it changed"
+            );
+            sql::execute("select", &[]);
+            assert_eq!(times(), 2);
+            hear_of_a_change();
+            while_checked(|| (), || sql::execute("select", &[]));
+            assert_eq!(times(), 3, "those around it, too");
+        });
+        hear_of_a_change();
+        sql::execute("select", &[]);
+        assert_eq!(times(), 3, "it is in use no more");
+    }
+
+    /// As if another session had changed the catalogs.
+    fn hear_of_a_change() {
+        // SAFETY: on the backend's thread; PostgreSQL only compares it with what it was.
+        unsafe { pg_sys::SharedInvalidMessageCounter += 1 };
+    }
+
+    #[pg_test]
+    fn cursors_that_the_owner_opens_end_with_the_work_and_the_callers_stay() {
+        run("declare callers cursor for select 1");
+        let owner = oid_of_role("postgres");
+        as_table_owner(owner, || {
+            run("declare left_open cursor for select 1");
+            let closed = attempt("do $$ declare c refcursor := 'callers'; begin close c; end $$");
+            assert!(closed.is_err(), "it cannot close the caller's");
+            assert_eq!(count("pg_cursors where name <> ''"), 2);
+        });
+        let cursors: Option<String> =
+            Spi::get_one("select string_agg(name, ' ') from pg_cursors where name <> ''")
+                .expect("they can be listed");
+        assert_eq!(cursors.as_deref(), Some("callers"));
+        run("close callers");
     }
 
     fn oid_of_role(name: &str) -> pg_sys::Oid {

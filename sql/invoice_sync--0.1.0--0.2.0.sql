@@ -64,6 +64,9 @@ $$;
 comment on function with_earlier_attempts(jsonb, jsonb) is
     'An issue''s evidence with the payments that it named before and that were not tried again: they are still not written';
 
+-- Events that failed are found by their payments.
+create index event_failed on event (id) where state = 'pending' and attempts > 0;
+
 -- Nothing is anybody's who was not given access (to stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void
 language plpgsql

@@ -379,6 +379,7 @@ create table event (
     check ((state = 'done') = (processed_at is not null))
 );
 create index on event (next_attempt_at) where state = 'pending';
+create index event_failed on event (id) where state = 'pending' and attempts > 0;
 create index on event (received_at);
 create index on event (created);
 create index on event (webhook_at) where webhook_at is not null;

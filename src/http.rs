@@ -7,6 +7,7 @@ use serde_json::Value;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
+use crate::json;
 use crate::settings::Secret;
 
 /// An answer is some kilobytes; a full page of a list some hundreds.
@@ -83,7 +84,7 @@ pub(crate) fn read(
         headers,
     };
     if reply.header("content-type").is_some_and(is_json) {
-        reply.json = serde_json::from_str(&masked(text, key)).ok();
+        reply.json = json::parse(&masked(text, key)).ok();
     }
     Ok(reply)
 }

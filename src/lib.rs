@@ -7,6 +7,7 @@ mod apply;
 mod domain;
 mod host;
 mod http;
+mod json;
 mod ledger;
 mod operate;
 mod pg;

@@ -14,7 +14,7 @@ use crate::harness::Shop;
 const RESEND_KEY: &str = "re_double";
 
 /// A shop whose alerts are mailed to two people.
-fn shop() -> Shop {
+pub fn shop() -> Shop {
     let mut shop = Shop::open();
     shop.use_secret("resend_api_key", RESEND_KEY);
     let base = shop.stripe.url();

@@ -2,8 +2,10 @@
 //! handler, which books the same payment at the same moment.
 
 mod ages;
+mod claims;
 mod doors;
 mod races;
+mod replay;
 
 use std::time::Duration;
 

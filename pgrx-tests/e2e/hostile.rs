@@ -6,6 +6,7 @@ mod locks;
 mod page;
 mod rpc_callers;
 mod schema_owner;
+mod swaps;
 mod table_owner;
 mod unknown_mode;
 mod vault;

@@ -3,9 +3,13 @@
 
 mod actions;
 mod desk;
+mod doors;
 mod endings;
+mod events;
+mod handed_over;
 mod lasting;
 mod refusals;
+mod silence;
 mod stories;
 mod variants;
 

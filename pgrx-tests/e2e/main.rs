@@ -11,6 +11,7 @@ mod errors;
 mod gateway;
 mod harness;
 mod hostile;
+mod in_the_wild;
 mod install;
 mod issues;
 mod limits;

@@ -320,6 +320,30 @@ fn the_gratuity_is_read_from_session_and_intent() {
 }
 
 #[test]
+fn the_tip_of_a_terminal_counts_where_metadata_says_nothing() {
+    let tipped = |tip, metadata| {
+        let session = with(
+            session(),
+            "/payment_intent/amount_details",
+            json!({ "tip": tip }),
+        );
+        let session = with(session, "/payment_intent/metadata", metadata);
+        read_session(&session, &reading(), None).unwrap().gratuity
+    };
+    assert_eq!(
+        tipped(json!({ "amount": 500 }), json!({})),
+        Gratuity::Tip(500)
+    );
+    assert_eq!(tipped(json!({}), json!({})), Gratuity::None);
+    assert_eq!(tipped(json!({ "amount": 0 }), json!({})), Gratuity::None);
+    let said = Gratuity::Said("7".to_owned());
+    assert_eq!(
+        tipped(json!({ "amount": 500 }), json!({ "tip": "7" })),
+        said
+    );
+}
+
+#[test]
 fn a_charge_repeats_its_intent_and_is_not_asked_beside_it() {
     let session = with(
         session(),

@@ -4,6 +4,7 @@ use pgrx::prelude::*;
 use serde_json::json;
 
 use crate::host::admin;
+use crate::host::deferred::waiting_again_afterwards;
 use crate::pg::Problem;
 use crate::pg::identity::is_http_request;
 
@@ -27,8 +28,10 @@ pub(super) fn decided<T>(work: impl FnOnce() -> Result<T, Problem>) -> T {
 }
 
 fn if_admin<T>(work: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
-    admin::require_admin()?;
-    work()
+    waiting_again_afterwards(|| {
+        admin::require_admin()?;
+        work()
+    })
 }
 
 /// The value, or the end of the statement. What is not as it must be (55000) is

@@ -3,6 +3,7 @@
 use pgrx::JsonB;
 use pgrx::prelude::*;
 
+use crate::host::deferred::waiting_again_afterwards;
 use crate::run::webhook;
 use crate::run::webhook::Refusal;
 
@@ -11,7 +12,8 @@ use crate::run::webhook::Refusal;
 fn receive_webhook(body: Option<&[u8]>, signature: Option<&str>) -> JsonB {
     // The signature is the key: whoever calls need not be an admin. And Stripe goes
     // by the gateway's own statuses.
-    let received = webhook::receive(body.unwrap_or_default(), signature);
+    let received =
+        waiting_again_afterwards(|| webhook::receive(body.unwrap_or_default(), signature));
     JsonB(received.unwrap_or_else(|refusal| match refusal {
         Refusal::Logged(problem) => problem.raise(),
         Refusal::Unlogged(problem) => problem.raise_unlogged(),

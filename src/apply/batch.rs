@@ -21,7 +21,7 @@ use crate::host::side_effects;
 use crate::host::side_effects::SideEffects;
 use crate::host::write;
 use crate::ledger::changes::Change;
-use crate::ledger::issues;
+use crate::ledger::held_repairs;
 use crate::pg::Problem;
 
 /// One invoice on its way.
@@ -109,7 +109,7 @@ fn lock_cases<'a>(
         })
     });
     let held = claim_payments(context, held.collect(), patience);
-    let holds = issues::held(&ids);
+    let holds = held_repairs::held(&ids);
     let is_left = |held: &LockedCase| {
         let invoice = &held.before.invoice;
         let plan = &held.intended;
@@ -129,13 +129,14 @@ fn claim_payments<'a>(
     mut held: Vec<LockedCase<'a>>,
     patience: Patience,
 ) -> Vec<LockedCase<'a>> {
-    let payments: Vec<_> = held.iter().map(|held| claims(&held.intended)).collect();
+    let claims = |held: &LockedCase| claims(&held.before, &held.intended);
+    let payments: Vec<_> = held.iter().map(claims).collect();
     let mut had = lock_payments(&payments, patience).into_iter();
     held.retain(|_| had.next() == Some(true));
     let claiming: Vec<(&mut LockedCase, Vec<_>)> = held
         .iter_mut()
         .map(|held| {
-            let payments = claims(&held.intended);
+            let payments = claims(held);
             (held, payments)
         })
         .filter(|(_, payments)| !payments.is_empty())

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::apply::context::Context;
 use crate::domain::evidence::Evidence;
 use crate::domain::identity::PaymentIds;
+use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::Recheck;
 use crate::domain::reconcile::{Facts, reconcile, reconcile_unwritten};
@@ -13,7 +14,7 @@ use crate::domain::rules::{Memory, OtherInvoices};
 use crate::host::other_invoices::{Claim, other_invoices};
 use crate::host::read::{Reading, read};
 use crate::host::write::now;
-use crate::ledger::{issues, stripe_payments};
+use crate::ledger::{held_repairs, stripe_payments};
 use crate::pg::Problem;
 
 /// An invoice, and what Stripe said about it.
@@ -23,6 +24,8 @@ pub(crate) struct Case<'a> {
     pub(crate) invoice: &'a str,
     /// `None` where Stripe was not asked.
     pub(crate) evidence: Option<&'a [Evidence]>,
+    /// What was asked for only because open issues of the invoice are about it.
+    pub(crate) in_question: &'a [String],
 }
 
 impl Case<'_> {
@@ -119,6 +122,7 @@ impl<'a> RecalledCase<'a> {
             memory: &self.known.memory,
             undone: &self.known.undone,
             other_invoices: &self.other_invoices,
+            in_question: self.case.in_question,
             has_refunded_column: context.mapping.payments.refunded.is_some(),
             just_booked: booked == Booked::JustNow,
             now: now(),
@@ -178,19 +182,39 @@ impl<'a> DecidedCase<'a> {
         }
     }
 
+    /// The ids of the payments in its books, but for those that wait; where Stripe was
+    /// asked, of those that it told of.
+    pub(crate) fn booked_ids(&self) -> impl Iterator<Item = &str> {
+        let rows = self.reading.payments.iter();
+        let evidence = self.recalled.case.evidence;
+        let is_told_of = move |row: &PaymentRow| {
+            evidence.is_none_or(|said| {
+                said.iter().any(|finding| {
+                    matches!(finding, Evidence::Payment(it) if it.ids.same_payment(&row.ids))
+                })
+            })
+        };
+        rows.filter(move |row| row.status != PaymentStatus::Pending && is_told_of(row))
+            .flat_map(|row| row.ids.each())
+    }
+
     /// What was decided, where it is not written.
     pub(crate) fn unwritten(&self, context: &Context) -> Plan {
         self.recalled.decide_unwritten(context, &self.reading)
     }
 }
 
-/// The payments that a plan books.
-pub(crate) fn claims(plan: &Plan) -> Vec<PaymentIds> {
+/// The payments that a plan books: those that it inserts, and those whose row waited.
+pub(crate) fn claims(reading: &Reading, plan: &Plan) -> Vec<PaymentIds> {
+    let waits = |row: &str| {
+        let mut rows = reading.payments.iter();
+        rows.any(|it| it.id == row && it.status == PaymentStatus::Pending)
+    };
     let changes = plan.payments.iter();
     changes
         .filter_map(|change| match change {
             PaymentChange::Insert(payment) => Some(payment.ids.clone()),
-            PaymentChange::Update(_) => None,
+            PaymentChange::Update(update) => waits(&update.row).then(|| update.ids.clone()),
         })
         .collect()
 }
@@ -226,7 +250,7 @@ pub(crate) fn recall<'a>(cases: impl IntoIterator<Item = Case<'a>>) -> BTreeMap<
     for (invoice, memory) in stripe_payments::recall(&cases) {
         known.entry(invoice).or_default().memory = memory;
     }
-    for (invoice, payments) in issues::undone_payments(&invoices) {
+    for (invoice, payments) in held_repairs::undone_payments(&invoices) {
         known.entry(invoice).or_default().undone = payments;
     }
     known
@@ -237,6 +261,7 @@ pub(crate) fn are_outdated(invoice: &str, evidence: &[Evidence]) -> bool {
     let case = Case {
         invoice,
         evidence: Some(evidence),
+        in_question: &[],
     };
     RecalledCase::new(0, case, &mut recall([case])).is_outdated()
 }
@@ -247,6 +272,7 @@ pub(crate) fn judge(context: &Context, reading: &Reading, evidence: &[Evidence])
     let case = Case {
         invoice: id,
         evidence: Some(evidence),
+        in_question: &[],
     };
     let recalled = RecalledCase::new(0, case, &mut recall([case]));
     let mut decided = DecidedCase::new(context, recalled, reading.clone());
@@ -259,7 +285,7 @@ fn look_into_other_invoices(context: &Context, decided: &mut [DecidedCase]) {
     let claiming: Vec<(&mut DecidedCase, Vec<PaymentIds>)> = decided
         .iter_mut()
         .map(|decided| {
-            let payments = claims(&decided.plan);
+            let payments = claims(&decided.reading, &decided.plan);
             (decided, payments)
         })
         .filter(|(_, payments)| !payments.is_empty())

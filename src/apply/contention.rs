@@ -49,7 +49,7 @@ pub(crate) fn locked_by_others(problem: &Problem) -> bool {
 }
 
 /// What may as well be left undone where others are at the same rows.
-pub(crate) fn skip_if_locked(work: impl Fn()) -> Result<(), Problem> {
+pub(crate) fn skip_if_locked(mut work: impl FnMut()) -> Result<(), Problem> {
     let done = retry_on_contention(|| {
         work();
         Ok(())

@@ -12,7 +12,8 @@ use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::HELD;
 use crate::host::read::Reading;
-use crate::ledger::issues::{self, Held, HeldRepairs, Subject};
+use crate::ledger::held_repairs::{Held, HeldRepairs};
+use crate::ledger::issues::{self, Subject};
 
 /// The plan without what it would change, where that is a person's affair: as the
 /// invoice stands ([`reconcile_unwritten`](crate::domain::reconcile::reconcile_unwritten)),

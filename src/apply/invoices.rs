@@ -13,12 +13,13 @@ use crate::apply::holdback::held_back_plan;
 use crate::apply::outcome::Outcome;
 use crate::apply::report::Report;
 use crate::apply::report::record::Settled;
+use crate::apply::shared_payment::look_for;
 use crate::domain::invoice::Invoice;
 use crate::domain::plan::Plan;
 use crate::host::lock::Patience;
 use crate::host::owner::{Firing, may_wait};
 use crate::ledger::events::Verdict;
-use crate::ledger::issues;
+use crate::ledger::held_repairs;
 use crate::pg::{Problem, Transactions, in_subtransaction};
 
 /// So many invoices are written together at the most.
@@ -53,10 +54,13 @@ pub(crate) fn apply_in(
         report,
         verdicts: vec![None; cases.len()],
         patience: Patience::Wait,
+        booked: BTreeSet::new(),
     };
     let cases: Vec<IndexedCase> = cases.iter().copied().enumerate().collect();
     for chunk in cases.chunks(CHUNK) {
         pass.process(chunk)?;
+        let booked = std::mem::take(&mut pass.booked);
+        look_for(transactions, context.mapping, &booked, pass.report)?;
     }
     Ok(pass.verdicts)
 }
@@ -69,6 +73,9 @@ struct Pass<'a> {
     /// Whether an invoice that somebody else has is waited for; once it was in
     /// vain, no more.
     patience: Patience,
+    /// The ids of payments that stood in the books before: they may stand in those of
+    /// other invoices as well.
+    booked: BTreeSet<String>,
 }
 
 impl Pass<'_> {
@@ -87,6 +94,8 @@ impl Pass<'_> {
     fn process_one_by_one(&mut self, cases: &[IndexedCase]) -> Result<(), Problem> {
         self.transactions.commit();
         let decided = open(self.context, cases)?;
+        let booked = decided.iter().flat_map(DecidedCase::booked_ids);
+        self.booked.extend(booked.map(str::to_owned));
         let found: BTreeSet<usize> = decided
             .iter()
             .map(|decided| decided.recalled.place)
@@ -135,7 +144,7 @@ impl Pass<'_> {
             .iter()
             .map(|decided| decided.recalled.case.invoice)
             .collect();
-        let holds = issues::held(&ids);
+        let holds = held_repairs::held(&ids);
         for mut decided in wanting {
             let invoice = &decided.reading.invoice;
             let on_override = self.context.on_override;

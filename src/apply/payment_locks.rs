@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
+use crate::domain::evidence::Evidence;
 use crate::domain::identity::PaymentIds;
 use crate::host::lock::Patience;
 use crate::ledger::runs;
@@ -24,6 +25,15 @@ fn slots_of(ids: &PaymentIds, slots: u32) -> BTreeSet<u32> {
 fn slot(id: &str, slots: u32) -> u32 {
     let digest = Sha256::digest(id.as_bytes());
     u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) % slots
+}
+
+/// Locks all payments that Stripe told of, as [`lock_payments`] does.
+pub(crate) fn lock_payments_of(evidence: &[Evidence]) {
+    let payments = evidence.iter().filter_map(|finding| match finding {
+        Evidence::Payment(payment) => Some(payment.ids.clone()),
+        _ => None,
+    });
+    lock_payments(&[payments.collect()], Patience::Wait);
 }
 
 /// Locks the payments of each of these claims until the (sub)transaction ends; tells

@@ -6,34 +6,20 @@ use serde_json::json;
 
 use crate::apply::case::Case;
 use crate::apply::contention::{is_contention, retry_on_contention};
-use crate::apply::context::Context;
+use crate::apply::context::{Context, Mode};
 use crate::apply::invoices::apply_in;
+use crate::apply::payment_evidence::PaymentEvidence;
 use crate::apply::report::Report;
+use crate::apply::superseded;
 use crate::domain::evidence::{Evidence, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::money::Money;
 use crate::host::find::{InvoiceKeys, invoices_of};
 use crate::ledger::events::Verdict;
 use crate::pg::{Problem, Transactions};
 
 /// So long an event waits for the application to commit the invoice that it names.
 const GRACE_SECONDS: i64 = 60 * 60;
-
-/// What Stripe says of one payment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PaymentEvidence<'a> {
-    pub(crate) evidence: &'a [Evidence],
-    /// Seconds since it was first heard of.
-    pub(crate) waited: i64,
-}
-
-impl<'a> PaymentEvidence<'a> {
-    fn payment(&self) -> Option<&'a StripePayment> {
-        self.evidence.iter().find_map(|finding| match finding {
-            Evidence::Payment(payment) => Some(payment),
-            _ => None,
-        })
-    }
-}
 
 /// Acts on what Stripe says of these payments: on the invoices that they are
 /// for, where there are some.
@@ -51,45 +37,97 @@ pub(crate) fn act(
             link.iter().map(|invoice| Case {
                 invoice,
                 evidence: Some(said.evidence),
+                in_question: &[],
             })
         })
         .collect();
     let mut outcomes = apply_in(transactions, context, &cases, report)?.into_iter();
     let mut unlinked = BTreeMap::new();
+    let mut told_of = Vec::new();
     let mut verdicts = Vec::new();
     for (place, (link, said)) in links.iter().zip(payments).enumerate() {
         let of_invoices: Vec<Verdict> = outcomes.by_ref().take(link.len()).flatten().collect();
-        verdicts.push(match said.payment() {
-            None => Verdict::Done("Stripe has no such object any more".to_owned()),
-            Some(payment) if link.is_empty() => {
-                let (verdict, issue) = judge_unlinked(payment, said.waited);
-                unlinked.extend(issue.map(|issue| (issue.object.clone(), (place, issue))));
-                verdict
-            }
-            Some(_) => verdict(of_invoices),
-        });
+        let Some(payment) = said.payment() else {
+            verdicts.push(Verdict::Done(
+                "Stripe has no such object any more".to_owned(),
+            ));
+            continue;
+        };
+        let (verdict, somebody_knows) = if link.is_empty() {
+            let judged = judge_unlinked(payment, said);
+            let somebody_knows = judged.issue.is_some() || received(payment).is_none();
+            let issue = judged.issue;
+            unlinked.extend(issue.map(|issue| (issue.object.clone(), (place, issue))));
+            (judged.verdict, somebody_knows)
+        } else {
+            let somebody_knows = !of_invoices.is_empty();
+            (verdict(of_invoices), somebody_knows)
+        };
+        if somebody_knows && matches!(verdict, Verdict::Done(_)) && !payment.lacks_session() {
+            told_of.push((payment, link));
+        }
+        verdicts.push(verdict);
     }
-    raise_unlinked(transactions, &unlinked, &mut verdicts, report)?;
+    conclude(transactions, &unlinked, &told_of, &mut verdicts, report)?;
     Ok(verdicts)
+}
+
+/// After these cases were treated: acts on payments that their invoices let go, and on
+/// those whose events could not be acted on, as if they had been asked about by themselves.
+pub(crate) fn follow_up(
+    transactions: Transactions,
+    context: &Context,
+    cases: &[Case],
+    report: &mut Report,
+) -> Result<(), Problem> {
+    let mut payments = report.take_disowned();
+    if context.mode == Mode::Write {
+        let said = cases
+            .iter()
+            .flat_map(|case| case.evidence.unwrap_or_default());
+        payments.extend(superseded::stuck(said));
+    }
+    let evidence: BTreeMap<Option<String>, [Evidence; 1]> = payments
+        .into_iter()
+        .map(|payment| {
+            let key = payment.ids.key().map(str::to_owned);
+            (key, [Evidence::Payment(payment)])
+        })
+        .collect();
+    if evidence.is_empty() {
+        return Ok(());
+    }
+    let said: Vec<PaymentEvidence> = evidence
+        .values()
+        .map(|it| PaymentEvidence::at_last(it))
+        .collect();
+    let verdicts = act(transactions, context, &said, report)?;
+    superseded::supersede(&said, &verdicts, report)
 }
 
 /// Issues about money that no invoice claims, each with the place of its verdict, by
 /// the object: in the order that everybody keeps to.
 type Unlinked = BTreeMap<Option<String>, (usize, Issue)>;
 
-fn raise_unlinked(
+/// Raises what no invoice tells of, and ends what was said of these payments by invoices
+/// that they are not linked to any more: at once, so that there is always somebody who
+/// tells of the money, and one only.
+fn conclude(
     transactions: Transactions,
     unlinked: &Unlinked,
+    told_of: &[(&StripePayment, &BTreeSet<String>)],
     verdicts: &mut [Verdict],
     report: &mut Report,
 ) -> Result<(), Problem> {
-    if unlinked.is_empty() {
+    let over = report.find_let_go(told_of);
+    if unlinked.is_empty() && over.is_empty() {
         return Ok(());
     }
     transactions.commit();
     let issues: Vec<&Issue> = unlinked.values().map(|(_, issue)| issue).collect();
     let raised = retry_on_contention(|| {
         report.add_general_issues(&issues);
+        report.resolve_let_go(&over);
         Ok(())
     });
     match raised {
@@ -115,15 +153,17 @@ fn verdict(of_invoices: Vec<Verdict>) -> Verdict {
 }
 
 /// The invoices that each payment is for.
-fn link(context: &Context, payments: &[PaymentEvidence]) -> Vec<BTreeSet<String>> {
+fn link(context: &Context, evidence: &[PaymentEvidence]) -> Vec<BTreeSet<String>> {
     let payments: Vec<Option<&StripePayment>> =
-        payments.iter().map(PaymentEvidence::payment).collect();
+        evidence.iter().map(PaymentEvidence::payment).collect();
     let keys: Vec<InvoiceKeys> = payments
         .iter()
-        .flatten()
-        .map(|payment| InvoiceKeys {
+        .zip(evidence)
+        .filter_map(|(payment, said)| Some(((*payment)?, said)))
+        .map(|(payment, said)| InvoiceKeys {
             ids: &payment.ids,
             references: &payment.invoice_references,
+            but_for: said.former.map(|former| former.invoice),
         })
         .collect();
     let mut found = invoices_of(context.mapping, &keys).into_iter();
@@ -133,25 +173,45 @@ fn link(context: &Context, payments: &[PaymentEvidence]) -> Vec<BTreeSet<String>
         .collect()
 }
 
-/// Money that no invoice claims: not ours, unless it says otherwise.
-fn judge_unlinked(payment: &StripePayment, waited: i64) -> (Verdict, Option<Issue>) {
-    let done = |why: &str| (Verdict::Done(why.to_owned()), None);
-    let PaymentState::Received(money) = payment.state else {
+/// What is to be done about money that no invoice claims.
+struct Judged {
+    verdict: Verdict,
+    issue: Option<Issue>,
+}
+
+/// Money that no invoice claims: not ours, unless it says otherwise, or an invoice said
+/// of it.
+fn judge_unlinked(payment: &StripePayment, said: &PaymentEvidence) -> Judged {
+    let alone = |verdict| Judged {
+        verdict,
+        issue: None,
+    };
+    let done = |why: &str| alone(Verdict::Done(why.to_owned()));
+    let Some(money) = received(payment) else {
         return done("nothing received, and no invoice refers to it");
     };
     if payment.lacks_session() {
         let why = "its checkout session, which may name an invoice, was not read";
-        return (Verdict::Again(why.to_owned()), None);
-    }
-    if payment.invoice_references.is_empty() {
-        return done("names no invoice");
-    }
-    let named = payment.invoice_references.join(", ");
-    if waited < GRACE_SECONDS {
-        let why = format!("there is no invoice {named} yet");
-        return (Verdict::Again(why), None);
+        return alone(Verdict::Again(why.to_owned()));
     }
     let key = payment.ids.key();
+    let mut evidence = json!({
+        "id": key,
+        "received": money.to_string(),
+        "names_invoice": payment.invoice_references,
+    });
+    let named = match said.former {
+        _ if !payment.invoice_references.is_empty() => payment.invoice_references.join(", "),
+        Some(former) => {
+            evidence["was_for_invoice"] = former.label.into();
+            former.label.to_owned()
+        }
+        None => return done("names no invoice"),
+    };
+    if said.waited < GRACE_SECONDS {
+        let why = format!("there is no invoice {named} yet");
+        return alone(Verdict::Again(why));
+    }
     let issue = Issue::new(
         IssueKind::UnlinkedPayment,
         Severity::Warning,
@@ -161,11 +221,16 @@ fn judge_unlinked(payment: &StripePayment, waited: i64) -> (Verdict, Option<Issu
         ),
     )
     .about(key)
-    .with_evidence(json!({
-        "id": key,
-        "received": money.to_string(),
-        "names_invoice": payment.invoice_references,
-    }));
-    let why = format!("there is no invoice {named}");
-    (Verdict::Done(why), Some(issue))
+    .with_evidence(evidence);
+    Judged {
+        verdict: Verdict::Done(format!("there is no invoice {named}")),
+        issue: Some(issue),
+    }
+}
+
+fn received(payment: &StripePayment) -> Option<Money> {
+    match payment.state {
+        PaymentState::Received(money) => Some(money),
+        _ => None,
+    }
 }

@@ -2,7 +2,7 @@
 
 pub(crate) mod record;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -11,14 +11,17 @@ use crate::alert::outbox;
 use crate::apply::context::Mode;
 use crate::apply::outcome::{Outcome, describe};
 use crate::apply::report::record::{Settled, subject, write_down};
+use crate::domain::evidence::StripePayment;
 use crate::domain::feed::Gap;
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::ledger::budget::Usage;
 use crate::ledger::changes::Change;
 use crate::ledger::checks;
 use crate::ledger::issues::{self, Subject};
+use crate::ledger::payment_issues::{self, AboutPayment};
 use crate::ledger::runs::{self, Kind, State, Totals};
 use crate::pg::{Problem, waited_for_threads};
+use crate::stripe::error::Asked;
 use crate::stripe::fetch::Planned;
 use crate::stripe_access;
 
@@ -29,18 +32,19 @@ const NOBODY: Subject = Subject {
 };
 
 /// Why a run is not whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// Stripe could not be asked, or not about everything.
-    Stripe,
+    /// Stripe could not be asked, or not about everything: for what it gave no answer
+    /// yet, nothing where there was no key to ask with.
+    Stripe(Vec<String>),
     /// The settings do not fit the database.
     Settings,
 }
 
 impl Failure {
     fn issue(self, problem: &Problem) -> Issue {
-        let (kind, summary) = match self {
-            Self::Stripe => (
+        let (kind, summary) = match &self {
+            Self::Stripe(_) => (
                 IssueKind::StripeUnreachable,
                 "Stripe could not be asked, so payments may be missing from the books",
             ),
@@ -49,17 +53,23 @@ impl Failure {
                 "Stripe is not asked about payments, because the settings of invoice_sync do not fit the database",
             ),
         };
+        let mut evidence = json!({
+            "sqlstate": problem.sqlstate_text(),
+            "message": problem.message(),
+            "detail": problem.detail_text(),
+            "hint": problem.hint_text(),
+        });
+        if let Self::Stripe(unanswered) = self
+            && !unanswered.is_empty()
+        {
+            evidence["unanswered"] = unanswered.into();
+        }
         Issue::new(
             kind,
             Severity::Critical,
             format!("{summary}: {}.", problem.message()),
         )
-        .with_evidence(json!({
-            "sqlstate": problem.sqlstate_text(),
-            "message": problem.message(),
-            "detail": problem.detail_text(),
-            "hint": problem.hint_text(),
-        }))
+        .with_evidence(evidence)
     }
 }
 
@@ -97,6 +107,8 @@ pub(crate) struct Report {
     /// What was found, for a dry run; else the ledger says what stands.
     issues: Vec<Value>,
     errors: Vec<Value>,
+    /// Payments that an invoice was asked about and has nothing to do with any more.
+    disowned: Vec<StripePayment>,
     problem: Option<Problem>,
     /// How long this backend had waited for answers when the run began.
     had_waited: Duration,
@@ -115,6 +127,7 @@ impl Report {
             fixed: Vec::new(),
             issues: Vec::new(),
             errors: Vec::new(),
+            disowned: Vec::new(),
             problem: None,
             had_waited: waited_for_threads(),
         }
@@ -195,6 +208,37 @@ impl Report {
         }
     }
 
+    /// What invoices say of these payments that are not linked to them, each payment with
+    /// the invoices that it is linked to.
+    pub(crate) fn find_let_go(
+        &self,
+        told_of: &[(&StripePayment, &BTreeSet<String>)],
+    ) -> Vec<AboutPayment> {
+        if self.run.is_none() {
+            return Vec::new();
+        }
+        let mut linked: BTreeMap<&str, &BTreeSet<String>> = BTreeMap::new();
+        for (payment, link) in told_of {
+            linked.extend(payment.ids.each().map(|id| (id, *link)));
+        }
+        let mut found = payment_issues::about_payments(&linked.keys().copied().collect());
+        found.retain(|issue| !linked[issue.object.as_str()].contains(&issue.invoice_id));
+        found
+    }
+
+    /// What they said is over.
+    pub(crate) fn resolve_let_go(&self, issues: &[AboutPayment]) {
+        if let Some(run) = self.run {
+            payment_issues::resolve_about_payments(run, issues);
+        }
+    }
+
+    /// Payments that were let go since this was last asked: they are to be judged by
+    /// themselves.
+    pub(crate) fn take_disowned(&mut self) -> Vec<StripePayment> {
+        std::mem::take(&mut self.disowned)
+    }
+
     /// What an issue of no invoice in particular said is over.
     pub(crate) fn resolve_general_issue(&self, kind: IssueKind) {
         if let Some(run) = self.run {
@@ -202,10 +246,43 @@ impl Report {
         }
     }
 
+    /// Stripe answered for these; what was said of others stays.
+    pub(crate) fn resolve_outage(&self, answered: &BTreeSet<Asked>) {
+        if let Some(run) = self.run.filter(|_| !answered.is_empty()) {
+            issues::resolve_outage(run, &names(answered));
+        }
+    }
+
+    /// For what Stripe gives no answer, now or since it was last told of.
+    pub(crate) fn unanswered(&self, asked: Asked, answered: &BTreeSet<Asked>) -> Vec<String> {
+        let mut unanswered = issues::unanswered();
+        unanswered.retain(|before| !names(answered).contains(&before.as_str()));
+        if !unanswered.iter().any(|before| before == asked.as_str()) {
+            unanswered.push(asked.as_str().to_owned());
+        }
+        unanswered.sort_unstable();
+        unanswered
+    }
+
+    /// What was said of webhooks that fail is over, where one came since.
+    pub(crate) fn resolve_webhooks_failing(&self) {
+        if let Some(run) = self.run {
+            issues::resolve_webhooks_failing(run);
+        }
+    }
+
     /// What was said of events that failed is over for these.
     pub(crate) fn resolve_event_issues(&self, events: &[&String]) {
         if let Some(run) = self.run.filter(|_| !events.is_empty()) {
-            issues::resolve_events(run, events);
+            payment_issues::resolve_events(run, events);
+        }
+    }
+
+    /// What was said of events that could not be read is over for payments that were looked
+    /// at since.
+    pub(crate) fn resolve_unread_events(&self, asked: &Value) {
+        if let Some(run) = self.run {
+            payment_issues::resolve_unread_events(run, asked);
         }
     }
 
@@ -233,8 +310,9 @@ impl Report {
         {
             write_down(run, &settled)?;
         }
-        for Settled { outcome, .. } in settled {
-            self.tell(outcome);
+        for settled in settled {
+            self.disowned.extend(settled.disowned());
+            self.tell(&settled.outcome);
         }
         Ok(())
     }
@@ -337,6 +415,10 @@ impl Report {
             "message": message,
         })
     }
+}
+
+fn names(asked: &BTreeSet<Asked>) -> Vec<&'static str> {
+    asked.iter().map(|asked| asked.as_str()).collect()
 }
 
 /// An issue that was found, for the answer of a dry run.

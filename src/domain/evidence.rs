@@ -119,12 +119,14 @@ impl PaymentState {
     }
 }
 
-/// The gratuity that metadata speaks of.
+/// The gratuity that metadata, or a terminal, speaks of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Gratuity {
     None,
     /// The metadata's text.
     Said(String),
+    /// A tip that Stripe itself knows of (a terminal's), in its smallest unit; metadata goes before it.
+    Tip(i64),
     /// Session and intent contradict each other.
     Contradictory(String, String),
 }
@@ -132,18 +134,30 @@ pub(crate) enum Gratuity {
 impl Gratuity {
     /// One word out of two sources, in whatever order sources are merged.
     pub(crate) fn merge(self, other: Self) -> Self {
+        let tips = [self.tip(), other.tip()];
         let mut texts: Vec<String> = self.texts().chain(other.texts()).collect();
         texts.sort();
         match (texts.pop(), texts.into_iter().next()) {
-            (None, _) => Self::None,
+            (None, _) => tips
+                .into_iter()
+                .flatten()
+                .max()
+                .map_or(Self::None, Self::Tip),
             (Some(last), Some(first)) if first != last => Self::Contradictory(first, last),
             (Some(text), _) => Self::Said(text),
         }
     }
 
+    fn tip(&self) -> Option<i64> {
+        match self {
+            Self::Tip(minor) => Some(*minor),
+            _ => None,
+        }
+    }
+
     fn texts(self) -> impl Iterator<Item = String> {
         let (first, second) = match self {
-            Self::None => (None, None),
+            Self::None | Self::Tip(_) => (None, None),
             Self::Said(text) => (Some(text), None),
             Self::Contradictory(a, b) => (Some(a), Some(b)),
         };

@@ -69,6 +69,23 @@ impl Invoice {
     /// Whether a Stripe object that names an invoice by `reference` means this one.
     pub(crate) fn answers_to(&self, reference: &str) -> bool {
         let reference = reference.trim();
-        reference.eq_ignore_ascii_case(&self.id) || self.number.as_deref() == Some(reference)
+        same_key(reference, &self.id) || self.number.as_deref() == Some(reference)
     }
+}
+
+/// Whether two texts are the same key: of a uuid the hexadecimal digits count, of a number its value.
+fn same_key(one: &str, other: &str) -> bool {
+    let digits_of_uuid = |text: &str| {
+        let text = text
+            .strip_prefix('{')
+            .and_then(|text| text.strip_suffix('}'))
+            .unwrap_or(text);
+        let digits: String = text.chars().filter(|letter| *letter != '-').collect();
+        let is_uuid = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_uuid.then(|| digits.to_ascii_lowercase())
+    };
+    let value = |text: &str| text.parse::<i128>().ok();
+    one.eq_ignore_ascii_case(other)
+        || digits_of_uuid(one).is_some_and(|digits| Some(digits) == digits_of_uuid(other))
+        || value(one).is_some_and(|value_of_one| Some(value_of_one) == value(other))
 }

@@ -17,6 +17,7 @@ pub(crate) mod recheck;
 pub(crate) mod reconcile;
 pub(crate) mod resolution;
 pub(crate) mod rules;
+pub(crate) mod shared_payment;
 
 #[cfg(test)]
 mod tests;

@@ -184,6 +184,23 @@ impl Money {
             .map_err(|_| AmountError::OutOfRange(text.to_owned()))
     }
 
+    /// Reads a decimal text that counts in `unit`, rounded to what can be paid: half a unit away from zero.
+    pub(crate) fn rounded_from_units(
+        text: &str,
+        unit: AmountUnit,
+        currency: Currency,
+    ) -> Result<Self, AmountError> {
+        let text = text.trim();
+        let out_of_range = || AmountError::OutOfRange(text.to_owned());
+        let shift = currency.stripe_exponent() as i32 - unit.exponent(currency) as i32;
+        let minor = Decimal::parse(text)?
+            .shifted(shift)
+            .and_then(|decimal| decimal.rounded())
+            .ok_or_else(out_of_range)?;
+        let minor = i64::try_from(minor).map_err(|_| out_of_range())?;
+        Ok(Self { minor, currency })
+    }
+
     /// The decimal text of this amount in `unit`; whole units only where the
     /// unit has no decimals.
     pub(crate) fn to_units(self, unit: AmountUnit) -> Result<String, AmountError> {
@@ -282,6 +299,18 @@ impl Decimal {
     fn to_integer(&self) -> Option<i128> {
         let divisor = 10_i128.checked_pow(self.scale)?;
         (self.digits % divisor == 0).then_some(self.digits / divisor)
+    }
+
+    /// The nearest whole number; from halfway, the one farther from zero.
+    fn rounded(&self) -> Option<i128> {
+        let divisor = 10_i128.checked_pow(self.scale)?;
+        let rest = self.digits % divisor;
+        let away = if rest.abs() >= divisor - rest.abs() && rest != 0 {
+            rest.signum()
+        } else {
+            0
+        };
+        Some(self.digits / divisor + away)
     }
 
     /// As text with `wanted` decimals, or as many more as exactness asks for.

@@ -34,6 +34,13 @@ pub(crate) struct PaymentRow {
     pub(crate) paid_at: Option<i64>,
 }
 
+impl PaymentStatus {
+    /// Whether money came in once, wherever it is now.
+    pub(crate) fn was_received(self) -> bool {
+        matches!(self, Self::Paid | Self::Refunded | Self::Disputed)
+    }
+}
+
 impl PaymentRow {
     /// The amount, or 0 where there is none to be read (which is an issue of its own).
     pub(crate) fn amount_minor(&self) -> i64 {
@@ -47,9 +54,6 @@ impl PaymentRow {
 
     /// Whether money came in by this row once, wherever it is now.
     pub(crate) fn was_received(&self) -> bool {
-        matches!(
-            self.status,
-            PaymentStatus::Paid | PaymentStatus::Refunded | PaymentStatus::Disputed
-        )
+        self.status.was_received()
     }
 }

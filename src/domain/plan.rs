@@ -25,6 +25,9 @@ pub(crate) struct Plan {
     pub(crate) judged: BTreeSet<String>,
     /// Of these, the ids of payments of which Stripe's answer was not understood.
     pub(crate) unclear: BTreeSet<String>,
+    /// Ids of payments that this invoice has nothing to do with any more: they were asked
+    /// about because issues of it name them. They are judged by themselves.
+    pub(crate) disowned: BTreeSet<String>,
     /// Ids of payments whose money the rows say was received, as they stand.
     pub(crate) booked: BTreeSet<String>,
     /// What was decided and is not written after all.

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use self::receipt::Receipt;
 use super::evidence::{Evidence, merge_payments};
+use super::identity::PaymentIds;
 use super::invoice::{Field, Invoice, InvoiceStatus};
 use super::issue::{Issue, IssueKind, Severity};
 use super::money::{Currency, Money};
@@ -36,12 +37,30 @@ pub(crate) struct Facts<'a> {
     /// Other invoices in whose books one of the evidence's payments is, by what
     /// people call them.
     pub(crate) other_invoices: &'a OtherInvoices,
+    /// What of the evidence was asked for only because open issues of the invoice are
+    /// about it.
+    pub(crate) in_question: &'a [String],
     /// Whether the host's payments have a column for the refunded amount.
     pub(crate) has_refunded_column: bool,
     /// A payment of this invoice was written a moment ago, under the same lock.
     pub(crate) just_booked: bool,
     /// Seconds since 1970.
     pub(crate) now: i64,
+}
+
+impl Facts<'_> {
+    /// Whether the invoice or one of its rows refers to this payment.
+    fn refer_to(&self, ids: &PaymentIds) -> bool {
+        let mut stored = self.invoice.stored_ids.iter();
+        stored.any(|id| ids.contains(id.trim()))
+            || self.rows.iter().any(|row| row.ids.same_payment(ids))
+    }
+
+    /// Whether a payment was asked for because an issue names it, and nothing of the
+    /// invoice refers to it any more.
+    fn is_let_go(&self, ids: &PaymentIds) -> bool {
+        self.in_question.iter().any(|id| ids.contains(id)) && !self.refer_to(ids)
+    }
 }
 
 /// Decides. `evidence` holds one finding for each object that was asked for,
@@ -145,6 +164,9 @@ impl Draft {
             .filter_map(|payment| self.judge_payment(payment, currency, facts, rules))
             .collect();
         for receipt in &receipts {
+            if self.is_booked_elsewhere(receipt, facts) {
+                continue;
+            }
             self.note_refund(receipt, facts);
             self.note_dispute(receipt, facts);
             self.book(receipt, facts, rules);

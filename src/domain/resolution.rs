@@ -35,6 +35,28 @@ pub(crate) enum Ending {
 /// each with all of its ids.
 pub(crate) const ATTEMPTED: &str = "attempted";
 
+/// Kinds that say of a payment what it is to its invoice, or what became of it. Where the
+/// payment is not the invoice's any more, they are over once its money is told of by
+/// somebody else.
+pub(crate) const ABOUT_A_PAYMENT: [IssueKind; 9] = [
+    IssueKind::AmountMismatch,
+    IssueKind::CurrencyMismatch,
+    IssueKind::PossibleDuplicate,
+    IssueKind::LivemodeMismatch,
+    IssueKind::UnknownStatus,
+    IssueKind::Refunded,
+    IssueKind::PartiallyRefunded,
+    IssueKind::Disputed,
+    IssueKind::UnlinkedPayment,
+];
+
+/// Kinds that keep money from the books: they do not end with their invoice.
+pub(crate) const ABOUT_MONEY_NOT_BOOKED: [IssueKind; 3] = [
+    IssueKind::CurrencyMismatch,
+    IssueKind::PossibleDuplicate,
+    IssueKind::UnlinkedPayment,
+];
+
 /// What the plan would write of payments, each with all of its ids.
 pub(crate) fn attempted(plan: &Plan) -> Value {
     let payments = plan.payments.iter();

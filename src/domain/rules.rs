@@ -119,17 +119,33 @@ impl Memory {
     }
 }
 
-/// Payments that are in the books of other invoices: by each of their ids, the
-/// invoice.
+/// Payments that are in the books of other invoices, by the id that stands for each.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct OtherInvoices(pub(crate) BTreeMap<String, String>);
+pub(crate) struct OtherInvoices(pub(crate) BTreeMap<String, OtherBooks>);
+
+/// What the books of another invoice say of a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OtherBooks {
+    /// What people call the invoice.
+    pub(crate) invoice: String,
+    /// Whether they say that the money came; else a row waits for it, or has a word that
+    /// nobody explained.
+    pub(crate) was_received: bool,
+}
 
 impl OtherInvoices {
-    /// The invoice that has this payment.
-    pub(crate) fn invoice_of(&self, ids: &PaymentIds) -> Option<&str> {
-        ids.lookup()
-            .find_map(|id| self.0.get(id))
-            .map(String::as_str)
+    /// The other books that have this payment.
+    pub(crate) fn of(&self, ids: &PaymentIds) -> Option<&OtherBooks> {
+        ids.lookup().find_map(|id| self.0.get(id))
+    }
+
+    /// Takes in another one: where several have it, one that received the money counts.
+    pub(crate) fn note(&mut self, key: &str, books: OtherBooks) {
+        let order = |books: &OtherBooks| (!books.was_received, books.invoice.clone());
+        let known = self.0.get(key);
+        if known.is_none_or(|known| order(&books) < order(known)) {
+            self.0.insert(key.to_owned(), books);
+        }
     }
 }
 

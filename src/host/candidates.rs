@@ -7,7 +7,9 @@ use serde_json::json;
 
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
+use crate::host::received::{is_one_of, literals, were_received};
 use crate::host::scan::range::{NO_EXTENT, Range, ScannedTable, has_no_payment};
+use crate::host::shared_payment::booked_in;
 use crate::pg::sql;
 
 /// A preselected invoice.
@@ -38,6 +40,8 @@ pub(super) struct Found {
     pub(super) rows: usize,
     /// The last place; `None` where there was none.
     pub(super) last: Option<String>,
+    /// The ids of payments that may have come into other books, too.
+    pub(super) booked: Vec<String>,
 }
 
 /// Preselects among these invoices. Those `in_question`, a JSON array of
@@ -65,6 +69,7 @@ pub(super) fn scan_range(mapping: &Mapping, range: &Range, in_question: &str) ->
         });
         found.rows = rows.first().map_or(0, |[rows]| number(rows));
     }
+    found.booked = booked_in(mapping, range, found.last.as_deref());
     found
 }
 
@@ -97,6 +102,7 @@ fn in_one(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
         candidates: judged.into_iter().filter_map(candidate).collect(),
         rows,
         last,
+        booked: Vec::new(),
     }
 }
 
@@ -134,6 +140,7 @@ fn one_by_one(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
         candidates: judged.into_iter().filter_map(candidate).collect(),
         rows,
         last,
+        booked: Vec::new(),
     }
 }
 
@@ -285,12 +292,9 @@ fn payments_said(mapping: &Mapping) -> String {
         || "0".to_owned(),
         |column| format!("coalesce(p.{}::numeric, 0)", column.quoted),
     );
-    let is_one_of = |words: &[String]| match &payments.status {
-        Some(status) => format!("p.{}::text = any ({})", status.quoted, literals(words)),
-        None => "true".to_owned(),
-    };
+    let is_one_of = |words: &[String]| is_one_of(mapping, words);
     let counts = is_one_of(std::slice::from_ref(&mapping.payment_words.paid));
-    let was_received = is_one_of(&received_words(mapping));
+    let was_received = were_received(mapping);
     let is_pending = match &payments.status {
         Some(_) => is_one_of(&mapping.payment_words.pending),
         None => "false".to_owned(),
@@ -337,28 +341,9 @@ fn payments_said(mapping: &Mapping) -> String {
     )
 }
 
-/// The words of rows by which money came in once.
-fn received_words(mapping: &Mapping) -> Vec<String> {
-    let words = &mapping.payment_words;
-    [
-        Some(&words.paid),
-        words.refunded.as_ref(),
-        words.disputed.as_ref(),
-    ]
-    .into_iter()
-    .flatten()
-    .cloned()
-    .collect()
-}
-
 fn trimmed(alias: &str, column: Option<&Mapped>) -> String {
     column.map_or_else(
         || "null::text".to_owned(),
         |column| format!("nullif(btrim({alias}.{}::text), '')", column.quoted),
     )
-}
-
-fn literals(words: &[String]) -> String {
-    let quoted: Vec<String> = words.iter().map(pgrx::spi::quote_literal).collect();
-    format!("array[{}]::text[]", quoted.join(", "))
 }

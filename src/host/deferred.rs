@@ -1,11 +1,11 @@
 //! Makes deferred constraints of the application immediate while its tables are written.
 //!
 //! Whoever writes in a table owner's name may leave nothing for later, when it would run as somebody else:
-//! PostgreSQL refuses it. So they are made immediate before each writing, and put back after it.
+//! PostgreSQL refuses it. So they are made immediate before each writing, and put back when the caller goes on.
 
 use serde::Deserialize;
 
-use crate::pg::{identity, sql};
+use crate::pg::{identity, sql, triggers};
 
 /// Those of one owner's tables.
 #[derive(Deserialize)]
@@ -32,15 +32,24 @@ from (
 group by owner
 ";
 
-/// All at once: what is violated is an error of the statement that writes.
-pub(super) fn check_at_once() {
-    sql::execute("set constraints all immediate", &[]);
+/// Does a call's whole `work` in the caller's transaction: what is immediate because of it waits again afterwards. In a
+/// transaction of our own nobody comes after us, and its end forgets it.
+pub(crate) fn waiting_again_afterwards<T>(work: impl FnOnce() -> T) -> T {
+    // What an earlier call has left ended with its transaction.
+    triggers::set_immediate(false);
+    let result = work();
+    if triggers::are_immediate() {
+        // Nothing waits; a trigger may have said that something should.
+        identity::as_outer_role(triggers::make_immediate);
+        defer_again();
+    }
+    result
 }
 
 /// Puts those that are deferred by themselves back to it, for the rest of the transaction. No code runs for
 /// it; the names are found with the rights of their tables' owners. What was set by SET CONSTRAINTS before
 /// is not known any more.
-pub(super) fn defer_again() {
+fn defer_again() {
     // Most databases have none, and this is planned in no time.
     if sql::fetch_one(
         "select to_jsonb(true) from pg_constraint where condeferred limit 1",
@@ -70,12 +79,8 @@ pub(crate) fn fire_callers() {
     identity::keeping_settings(|| {
         identity::as_outer_role(|| {
             // The one that the session began with: that of the moment is this function's own.
-            sql::execute(
-                "select pg_catalog.set_config('search_path', $1, true)",
-                &[Some(&identity::search_path_of_the_session())],
-            );
-            check_at_once();
+            identity::set_search_path(&identity::search_path_of_the_session());
+            triggers::make_immediate();
         });
     });
-    defer_again();
 }

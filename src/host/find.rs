@@ -16,6 +16,8 @@ pub(crate) struct InvoiceKeys<'a> {
     pub(crate) ids: &'a PaymentIds,
     /// Invoices that the payment names, by id or number.
     pub(crate) references: &'a [String],
+    /// An invoice that is gone, though rows or the ledger may still know it.
+    pub(crate) but_for: Option<&'a str>,
 }
 
 /// For each payment the ids, as text, of the invoices that store one of its ids,
@@ -29,6 +31,9 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<BT
         for (all, found) in found.iter_mut().zip(run(&statement, table, &groups)) {
             all.extend(found);
         }
+    }
+    for (found, keys) in found.iter_mut().zip(payments) {
+        found.retain(|invoice| keys.but_for != Some(invoice.as_str()));
     }
     let mut unlinked = found.iter_mut().zip(payments);
     let unlinked: Vec<_> = unlinked
@@ -48,6 +53,27 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<BT
         *found = named;
     }
     found
+}
+
+/// Which of these invoices, ids as text, are there.
+pub(crate) fn those_there(mapping: &Mapping, invoices: &BTreeSet<&str>) -> BTreeSet<String> {
+    if invoices.is_empty() {
+        return BTreeSet::new();
+    }
+    let id = &mapping.invoices.id;
+    let statement = format!(
+        "select i.{column}::text
+        from jsonb_array_elements_text($1::jsonb) r
+        join {table} i on i.{column} = {key}",
+        column = id.quoted,
+        table = mapping.invoices.table,
+        key = id.key_or_null("r.value"),
+    );
+    let wanted = json!(invoices).to_string();
+    let rows: Vec<[Option<String>; 1]> = reading_as(&mapping.invoices.relation, || {
+        sql::fetch_texts(&statement, &[Some(&wanted)])
+    });
+    rows.into_iter().filter_map(|[id]| id).collect()
 }
 
 #[derive(Deserialize)]

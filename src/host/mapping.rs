@@ -1,6 +1,7 @@
 //! The mapping: the settings checked against the catalogs, with names quoted for SQL.
 
 use std::collections::BTreeMap;
+use std::ffi::CString;
 
 use pgrx::prelude::PgSqlErrorCode;
 
@@ -38,10 +39,11 @@ impl Mapped {
             )
         };
         match self.base.as_str() {
-            "uuid" => format!(
-                "case when {text} ~ '^[0-9A-Fa-f]{{8}}(-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}}$'
-                    then {cast} end"
-            ),
+            // As `uuid_in` takes it: a hyphen after any four digits, and braces around all.
+            "uuid" => {
+                let digits = "([0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}";
+                format!(r"case when {text} ~ '^({digits}|\{{{digits}\}})$' then {cast} end")
+            }
             "int2" => within(i16::MIN.into(), i16::MAX.into()),
             "int4" => within(i32::MIN.into(), i32::MAX.into()),
             "int8" => within(i64::MIN, i64::MAX),
@@ -61,7 +63,7 @@ pub(crate) struct Mapping {
     pub(crate) unit: AmountUnit,
     pub(crate) time_zone: String,
     /// While the tables are written, for the host's triggers.
-    pub(crate) search_path: String,
+    pub(crate) search_path: CString,
 }
 
 #[derive(Clone, Debug)]
@@ -191,6 +193,8 @@ impl Mapping {
                 invoices_table.schema, payments_table.schema
             )
         });
+        let search_path = CString::new(search_path)
+            .map_err(|_| invalid("host_search_path has a NUL in it".to_owned()))?;
         Ok(Self {
             invoices,
             payments,

@@ -1,11 +1,13 @@
-//! Finds payments that are booked for other invoices.
+//! Finds payments by their ids in the books of any invoice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::domain::identity::PaymentIds;
-use crate::domain::rules::OtherInvoices;
+use crate::domain::payment::PaymentStatus;
+use crate::domain::rules::{OtherBooks, OtherInvoices};
+use crate::domain::shared_payment::BookedRow;
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
 use crate::host::read::text_of;
@@ -19,42 +21,25 @@ pub(crate) struct Claim<'a> {
 }
 
 /// In whose books, other than those of the invoice that claims them, these
-/// payments are: for each claim, by the id that stands for a payment, what
-/// people call the invoice.
+/// payments are, for each claim.
 pub(crate) fn other_invoices(mapping: &Mapping, claims: &[Claim]) -> Vec<OtherInvoices> {
-    let ids: Vec<&str> = claims
+    let ids = claims
         .iter()
         .flat_map(|claim| claim.payments)
-        .flat_map(PaymentIds::each)
-        .collect();
-    let ids = json!(ids).to_string();
-    let columns = [&mapping.payments.session, &mapping.payments.intent];
-    let mut booked: Vec<Booked> = columns
-        .into_iter()
-        .flatten()
-        .flat_map(|column| {
-            let statement = other_invoices_statement(mapping, column);
-            reading_as(&mapping.payments.relation, || {
-                sql::fetch(&statement, &[Some(&ids)])
-            })
-        })
-        .map(|row| Booked::from_row(&row))
-        .collect();
-    let labels = labels(mapping, &booked);
-    booked.retain_mut(|booked| match labels.get(&booked.invoice) {
-        Some(label) => {
-            booked.label.clone_from(label);
-            true
-        }
-        None => false,
-    });
+        .flat_map(PaymentIds::each);
+    let booked = booked(mapping, ids);
     let of_claim = |claim: &Claim| {
         let mut found = OtherInvoices::default();
-        for theirs in booked.iter().filter(|b| b.invoice != claim.invoice) {
+        let others = booked.iter().filter(|b| b.invoice != claim.invoice);
+        for theirs in others.filter(|b| !b.is_reversal()) {
             let same = claim.payments.iter();
             let same = same.filter(|ids| ids.same_payment(&theirs.ids));
             for key in same.filter_map(PaymentIds::key) {
-                found.0.insert(key.to_owned(), theirs.label.clone());
+                let books = OtherBooks {
+                    invoice: theirs.label.clone(),
+                    was_received: theirs.status.was_received(),
+                };
+                found.note(key, books);
             }
         }
         found
@@ -62,28 +47,41 @@ pub(crate) fn other_invoices(mapping: &Mapping, claims: &[Claim]) -> Vec<OtherIn
     claims.iter().map(of_claim).collect()
 }
 
-/// A payment in the books.
-struct Booked {
-    ids: PaymentIds,
-    invoice: String,
-    /// What people call the invoice.
-    label: String,
+/// The rows that have one of these ids, each once, of invoices that are there.
+pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) -> Vec<BookedRow> {
+    let ids: BTreeSet<&str> = ids.collect();
+    let Some(statement) = statement(mapping).filter(|_| !ids.is_empty()) else {
+        return Vec::new();
+    };
+    let rows: Vec<[Option<String>; 7]> = reading_as(&mapping.payments.relation, || {
+        sql::fetch_texts(&statement, &[Some(&json!(ids).to_string())])
+    });
+    let labels = labels(mapping, &rows);
+    let rows = rows.into_iter().filter_map(|raw| {
+        let [row, invoice, status, session, intent, amount, gratuity] = raw;
+        let invoice = invoice?;
+        let status = match (&mapping.payments.status, status) {
+            (Some(_), word) => mapping.payment_words.class(&word.unwrap_or_default()),
+            (None, _) => PaymentStatus::Paid,
+        };
+        let row = BookedRow {
+            row: row?,
+            label: labels.get(&invoice)?.clone(),
+            invoice,
+            status,
+            ids: PaymentIds::from_columns([session.as_deref(), intent.as_deref()]),
+            amount,
+            gratuity,
+        };
+        Some((row.row.clone(), row))
+    });
+    let rows: BTreeMap<String, BookedRow> = rows.collect();
+    rows.into_values().collect()
 }
 
-impl Booked {
-    fn from_row(row: &Value) -> Self {
-        let text = |field: &str| row.get(field).and_then(Value::as_str);
-        Self {
-            ids: PaymentIds::from_columns([text("session"), text("intent")]),
-            invoice: text("invoice").unwrap_or_default().to_owned(),
-            label: String::new(),
-        }
-    }
-}
-
-/// What people call these invoices, those that are there.
-fn labels(mapping: &Mapping, booked: &[Booked]) -> BTreeMap<String, String> {
-    if booked.is_empty() {
+/// What people call the invoices of these rows, those that are there.
+fn labels(mapping: &Mapping, rows: &[[Option<String>; 7]]) -> BTreeMap<String, String> {
+    if rows.is_empty() {
         return BTreeMap::new();
     }
     let invoices = &mapping.invoices;
@@ -97,7 +95,7 @@ fn labels(mapping: &Mapping, booked: &[Booked]) -> BTreeMap<String, String> {
         number = text_of("i", invoices.number.as_ref()),
         table = invoices.table,
     );
-    let ids: Vec<&String> = booked.iter().map(|booked| &booked.invoice).collect();
+    let ids: BTreeSet<&String> = rows.iter().filter_map(|row| row[1].as_ref()).collect();
     let found = reading_as(&invoices.relation, || {
         sql::fetch(&statement, &[Some(&json!(ids).to_string())])
     });
@@ -107,16 +105,26 @@ fn labels(mapping: &Mapping, booked: &[Booked]) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn other_invoices_statement(mapping: &Mapping, column: &Mapped) -> String {
+/// One statement; each column has a range of its own, which its index serves.
+fn statement(mapping: &Mapping) -> Option<String> {
     let payments = &mapping.payments;
-    format!(
-        "select jsonb_build_object('session', {session}, 'intent', {intent}, 'invoice', p.{of}::text)
-        from {payments_table} p
-        where p.{column} in (select jsonb_array_elements_text($1::jsonb)) and p.{of} is not null",
-        session = text_of("p", payments.session.as_ref()),
-        intent = text_of("p", payments.intent.as_ref()),
-        column = column.quoted,
-        payments_table = payments.table,
-        of = payments.invoice.quoted,
-    )
+    let columns = [&payments.session, &payments.intent];
+    let by_column = |column: &Mapped| {
+        format!(
+            "select p.{id}::text, p.{of}::text, {status}, {session}, {intent}, p.{amount}::text, {gratuity}
+            from {table} p
+            where p.{column} in (select jsonb_array_elements_text($1::jsonb)) and p.{of} is not null",
+            id = payments.id.quoted,
+            of = payments.invoice.quoted,
+            status = text_of("p", payments.status.as_ref()),
+            session = text_of("p", payments.session.as_ref()),
+            intent = text_of("p", payments.intent.as_ref()),
+            amount = payments.amount.quoted,
+            gratuity = text_of("p", payments.gratuity.as_ref()),
+            table = payments.table,
+            column = column.quoted,
+        )
+    };
+    let parts: Vec<String> = columns.into_iter().flatten().map(by_column).collect();
+    (!parts.is_empty()).then(|| parts.join(" union all "))
 }

@@ -1,26 +1,24 @@
 //! Runs statements on the application's tables as the tables' owner.
 
-use super::deferred::{check_at_once, defer_again};
 use super::mapping::Mapping;
-use crate::pg::{Postponed, Relation, identity, sql};
+use crate::pg::{Postponed, Relation, identity, sql, triggers};
 
 /// Writes to a table as its owner, with the host's search path: its triggers run as they
 /// do for the application, and row level security hides nothing.
 ///
 /// Constraints are checked at once, as nothing may be left for the end of the transaction:
-/// PostgreSQL would run it as somebody else. Afterwards those that are deferred by
-/// themselves are so again.
+/// PostgreSQL would run it as somebody else. They wait again when the caller goes on
+/// (`host::deferred`).
 ///
 /// Where triggers are held back ([`Firing`]), they fire as the owner, too.
 pub(super) fn as_owner(mapping: &Mapping, table: &Relation, work: impl FnOnce()) {
     table.in_use(|| {
         identity::as_table_owner(table.owner.into(), || {
-            check_at_once();
-            set_search_path(&mapping.search_path);
+            triggers::make_immediate();
+            identity::set_search_path(&mapping.search_path);
             work();
         });
     });
-    defer_again();
 }
 
 /// When the AFTER triggers of payments and invoices that are written one after the other fire.
@@ -68,12 +66,4 @@ pub(crate) fn may_wait(mapping: &Mapping) -> bool {
 /// is planned. What such code did to settings ends here.
 pub(crate) fn reading_as<T>(table: &Relation, work: impl FnOnce() -> T) -> T {
     table.in_use(|| identity::as_table_owner(table.owner.into(), work))
-}
-
-/// Named with its schema: the host's code may have put others first.
-fn set_search_path(path: &str) {
-    sql::execute(
-        "select pg_catalog.set_config('search_path', $1, true)",
-        &[Some(path)],
-    );
 }

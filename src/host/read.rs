@@ -11,7 +11,7 @@ use super::owner::reading_as;
 use super::row::Row;
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, Invoice};
-use crate::domain::money::{Currency, Money};
+use crate::domain::money::{AmountError, Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::host::side_effects::SideEffects;
 use crate::pg::{Problem, sql};
@@ -254,9 +254,9 @@ fn as_reading(mapping: &Mapping, raw: RawInvoice) -> Result<(String, Reading), P
         number: non_blank(&number).map(str::to_owned),
         status: mapping.invoice_words.class(&word),
         status_word: word,
-        total: amount(mapping, true, &total, &currency),
-        amount_paid: amount(mapping, has_amount_paid, &amount_paid, &currency),
-        balance: amount(mapping, invoices.balance.is_some(), &balance, &currency),
+        total: payable(mapping, true, &total, &currency),
+        amount_paid: payable(mapping, has_amount_paid, &amount_paid, &currency),
+        balance: payable(mapping, invoices.balance.is_some(), &balance, &currency),
         paid_at: match paid.as_deref() {
             None => Field::Unmapped,
             Some("true") => Field::Value(()),
@@ -336,10 +336,33 @@ fn amount(
     text: &Option<String>,
     currency: &Result<Currency, String>,
 ) -> Field<Money> {
+    field(is_mapped, text, currency, |text, currency| {
+        Money::from_units(text, mapping.unit, currency)
+    })
+}
+
+/// An amount of an invoice, rounded to what can be paid: nobody pays a fraction of the smallest unit.
+fn payable(
+    mapping: &Mapping,
+    is_mapped: bool,
+    text: &Option<String>,
+    currency: &Result<Currency, String>,
+) -> Field<Money> {
+    field(is_mapped, text, currency, |text, currency| {
+        Money::rounded_from_units(text, mapping.unit, currency)
+    })
+}
+
+fn field(
+    is_mapped: bool,
+    text: &Option<String>,
+    currency: &Result<Currency, String>,
+    read: impl Fn(&str, Currency) -> Result<Money, AmountError>,
+) -> Field<Money> {
     match (is_mapped, text, currency) {
         (false, _, _) => Field::Unmapped,
         (true, None, _) => Field::Null,
-        (true, Some(text), Ok(currency)) => Money::from_units(text, mapping.unit, *currency)
+        (true, Some(text), Ok(currency)) => read(text, *currency)
             .map_or_else(|error| Field::Unreadable(error.to_string()), Field::Value),
         (true, Some(text), Err(code)) => Field::Unreadable(format!("{text} in \"{code}\"")),
     }

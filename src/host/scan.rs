@@ -23,6 +23,8 @@ pub(crate) struct ScannedRange {
     pub(crate) rows: usize,
     /// Where the next one begins; `None` at the end.
     pub(crate) next: Option<String>,
+    /// The ids of payments in it that may have come into other books, too.
+    pub(crate) booked: Vec<String>,
 }
 
 /// How the tables lie.
@@ -101,6 +103,7 @@ fn by_key(mapping: &Mapping, after: Option<&str>, rows: usize, in_question: &str
         rows: found.rows,
         next: found.last.filter(|_| !is_over),
         candidates: found.candidates,
+        booked: found.booked,
     }
 }
 
@@ -181,6 +184,7 @@ fn by_blocks(
     ScannedRange {
         candidates: found.candidates,
         rows: found.rows,
+        booked: found.booked,
         ..range
     }
 }

@@ -168,6 +168,12 @@ pub(crate) fn enqueue(backfill: i64, entries: &[Entry]) {
             snapshot jsonb, why text, unless_known boolean)
         where not (n.unless_known and exists (
             select from invoice_sync.stripe_payment m where m.id = coalesce(n.intent_id, n.charge_id)))
+          -- What failed already waits for its next turn.
+          and not (n.why is not null and exists (
+              select from invoice_sync.event e
+              where e.state = 'pending' and e.attempts > 0
+                and coalesce(e.intent_id, e.session_id, e.charge_id)
+                    = coalesce(n.intent_id, n.session_id, n.charge_id)))
         order by n.id
         on conflict do nothing",
         &[Some(&Value::from_iter(documents.into_values()).to_string())],
@@ -256,6 +262,62 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Fail
     .into_iter()
     .filter_map(|row| serde_json::from_value(row).ok())
     .collect()
+}
+
+/// The events that wait, by the payment that they are about.
+pub(crate) fn pending_of(objects: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut pending: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    if objects.is_empty() {
+        return pending;
+    }
+    let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
+        "select coalesce(e.intent_id, e.session_id, e.charge_id), e.id
+        from invoice_sync.event e
+        where e.state = 'pending'
+          and coalesce(e.intent_id, e.session_id, e.charge_id) = any ($1::text[])",
+        &[Some(&sql::array(objects.iter().copied()))],
+    );
+    for row in rows {
+        if let [Some(object), Some(event)] = row {
+            pending.entry(object).or_default().insert(event);
+        }
+    }
+    pending
+}
+
+/// Which events failed before and were received before one of their ids was asked about.
+const STUCK: &str = "
+from jsonb_to_recordset($1::jsonb) p (id text, as_of bigint)
+join invoice_sync.event e on p.id in (e.session_id, e.intent_id, e.charge_id)
+where e.state = 'pending' and e.attempts > 0
+  and e.received_at <= timestamptz 'epoch' + p.as_of * interval '1 microsecond'";
+
+/// The ids among these (`[{"id": …, "as_of": …}]`, microseconds since 1970) of payments
+/// with events that failed before they were asked about.
+pub(crate) fn stuck(asked: &Value) -> BTreeSet<String> {
+    let rows: Vec<[Option<String>; 1]> =
+        sql::fetch_texts(&format!("select p.id {STUCK}"), &[Some(&asked.to_string())]);
+    rows.into_iter().flatten().flatten().collect()
+}
+
+/// Notes that those events are done, but for what somebody else has in hand; answers with
+/// their ids.
+pub(crate) fn supersede(asked: &Value) -> Vec<String> {
+    let statement = format!(
+        "with mine as (
+            select x.id from invoice_sync.event x
+            where x.state = 'pending' and x.id in (select e.id {STUCK})
+            for update skip locked
+        )
+        update invoice_sync.event e
+        set state = 'done', processed_at = clock_timestamp(),
+            result = 'what Stripe said of it later was acted on'
+        from mine
+        where e.id = mine.id
+        returning e.id"
+    );
+    let rows: Vec<[Option<String>; 1]> = sql::fetch_texts(&statement, &[Some(&asked.to_string())]);
+    rows.into_iter().flatten().flatten().collect()
 }
 
 /// An event that was tried too often.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::domain::invoice::Invoice;
 use crate::domain::issue::{Issue, IssueKind};
 use crate::domain::plan::Plan;
-use crate::domain::resolution::{Ending, OpenIssue, ending};
+use crate::domain::resolution::{ABOUT_MONEY_NOT_BOOKED, Ending, OpenIssue, ending};
 use crate::pg::sql;
 
 /// Whom the issues of one pass are about.
@@ -144,15 +144,7 @@ pub(crate) fn resolve_others(run: i64, judged: &[Judged]) {
             }
         }
     }
-    if !over.is_empty() {
-        sql::execute(
-            "update invoice_sync.issue x
-            set state = 'resolved', resolved_at = now(), last_run = $1::bigint
-            from jsonb_to_recordset($2::jsonb) o (id bigint, times_seen integer)
-            where x.id = o.id and x.times_seen = o.times_seen and x.state <> 'resolved'",
-            &[Some(&run.to_string()), Some(&Value::from(over).to_string())],
-        );
-    }
+    resolve_versions(run, over);
     if !narrowed.is_empty() {
         sql::execute(
             "update invoice_sync.issue x
@@ -253,89 +245,74 @@ pub(crate) fn resolve_general(run: i64, kind: IssueKind) {
     );
 }
 
-/// Resolves the issues of invoices that are not there any more.
+/// For what Stripe gave no answer, as the open issue tells; an issue that does not tell is
+/// over with any answer.
+pub(crate) fn unanswered() -> Vec<String> {
+    sql::fetch_one(
+        "select evidence -> 'unanswered' from invoice_sync.issue
+        where invoice_id is null and kind = 'stripe_unreachable' and state <> 'resolved'",
+        &[],
+    )
+    .and_then(|kinds| serde_json::from_value(kinds).ok())
+    .unwrap_or_default()
+}
+
+/// Notes for what Stripe answered; where that is all that it gave no answer for, it can be
+/// reached again.
+pub(crate) fn resolve_outage(run: i64, answered: &[&str]) {
+    sql::execute(
+        "with heard as (
+            select id, coalesce(evidence -> 'unanswered', '[]') - $2::text[] as unanswered
+            from invoice_sync.issue
+            where invoice_id is null and kind = 'stripe_unreachable' and state <> 'resolved'
+        )
+        update invoice_sync.issue x
+        set state = case h.unanswered when '[]' then 'resolved' else x.state end,
+            resolved_at = case h.unanswered when '[]' then now() end,
+            evidence = case h.unanswered when '[]' then x.evidence
+                            else x.evidence || jsonb_build_object('unanswered', h.unanswered) end,
+            last_run = case h.unanswered when '[]' then $1::bigint else x.last_run end
+        from heard h
+        where x.id = h.id and x.state <> 'resolved'",
+        &[
+            Some(&run.to_string()),
+            Some(&sql::array(answered.iter().copied())),
+        ],
+    );
+}
+
+/// Resolves what was said of webhooks that fail where one came since.
+pub(crate) fn resolve_webhooks_failing(run: i64) {
+    sql::execute(
+        "update invoice_sync.issue x
+        set state = 'resolved', resolved_at = now(), last_run = $1::bigint
+        where x.invoice_id is null and x.kind = 'webhooks_failing' and x.state <> 'resolved'
+          and exists (
+              select from invoice_sync.event e
+              where e.webhook_at > (x.evidence ->> 'last_delivery')::timestamptz)",
+        &[Some(&run.to_string())],
+    );
+}
+
+/// Resolves the issues of invoices that are not there any more, but for those about money
+/// that nobody has booked ([`told_by_invoices`]): they stay until somebody else tells of it.
 pub(crate) fn resolve_gone(run: i64, invoices: &[&str]) {
     sql::execute(
         "update invoice_sync.issue
         set state = 'resolved', resolved_at = now(), last_run = $1::bigint
         where coalesce(invoice_id, '') in (select jsonb_array_elements_text($2::jsonb))
-          and state <> 'resolved'",
-        &[Some(&run.to_string()), Some(&json!(invoices).to_string())],
+          and state <> 'resolved'
+          and not (kind = any ($3::text[]) and coalesce(object, '') ~ '^(cs|pi|ch|py)_')",
+        &[
+            Some(&run.to_string()),
+            Some(&json!(invoices).to_string()),
+            Some(&kinds(&ABOUT_MONEY_NOT_BOOKED)),
+        ],
     );
 }
 
-/// Money that names an invoice that was not there: its id, and the names.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Unclaimed {
-    pub(crate) object: String,
-    pub(crate) names: Vec<String>,
-}
-
-/// Open issues about money that no invoice claims, the oldest first.
-pub(crate) fn unclaimed(limit: usize) -> Vec<Unclaimed> {
-    sql::fetch(
-        "select jsonb_build_object('object', object, 'names', evidence -> 'names_invoice')
-        from invoice_sync.issue
-        where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'
-        order by last_seen, id
-        limit $1::bigint",
-        &[Some(&limit.to_string())],
-    )
-    .into_iter()
-    .filter_map(|row| serde_json::from_value(row).ok())
-    .collect()
-}
-
-/// Notes that these still have no invoice.
-pub(crate) fn refresh_unclaimed(objects: &[&str]) {
-    sql::execute(
-        "update invoice_sync.issue set last_seen = now(), times_seen = times_seen + 1
-        where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'
-          and object in (select jsonb_array_elements_text($1::jsonb))",
-        &[Some(&json!(objects).to_string())],
-    );
-}
-
-/// Resolves what was said of payments without an invoice for those that one has now.
-pub(crate) fn resolve_claimed(run: i64, objects: &BTreeSet<&str>) {
-    if objects.is_empty() {
-        return;
-    }
-    let unclaimed: Vec<[Option<String>; 1]> = sql::fetch_texts(
-        "select object from invoice_sync.issue
-        where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'",
-        &[],
-    );
-    let unclaimed = unclaimed.into_iter().flat_map(|[object]| object);
-    let claimed: Vec<String> = unclaimed
-        .filter(|it| objects.contains(it.as_str()))
-        .collect();
-    if claimed.is_empty() {
-        return;
-    }
-    sql::execute(
-        "update invoice_sync.issue
-        set state = 'resolved', resolved_at = now(), last_run = $1::bigint
-        where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'
-          and object in (select jsonb_array_elements_text($2::jsonb))",
-        &[Some(&run.to_string()), Some(&json!(claimed).to_string())],
-    );
-}
-
-/// Resolves the issues about events that were acted on in the end.
-pub(crate) fn resolve_events(run: i64, events: &[&String]) {
-    sql::execute(
-        "update invoice_sync.issue
-        set state = 'resolved', resolved_at = now(), last_run = $1::bigint
-        where kind = 'event_failing' and state <> 'resolved'
-          and exists (select from jsonb_array_elements_text(evidence -> 'failing') f (id)
-                      where $2::jsonb ? f.id)
-          and not exists (
-              select from jsonb_array_elements_text(evidence -> 'failing') f (id)
-              join invoice_sync.event e on e.id = f.id
-              where e.state = 'pending' and not $2::jsonb ? f.id)",
-        &[Some(&run.to_string()), Some(&json!(events).to_string())],
-    );
+pub(super) fn kinds(kinds: &[IssueKind]) -> String {
+    sql::array(kinds.iter().map(|kind| kind.as_str()))
 }
 
 /// Invoices with an open issue, the one that was looked at longest ago first.
@@ -354,14 +331,15 @@ pub(crate) fn open_invoices(limit: usize) -> Vec<String> {
     .collect()
 }
 
-/// What of Stripe's open issues are about, by invoice.
-pub(crate) fn objects_in_question() -> BTreeMap<String, Vec<String>> {
+/// What of Stripe's open issues are about, by invoice; `None`: of all of them.
+pub(crate) fn objects_in_question(invoice: Option<&str>) -> BTreeMap<String, Vec<String>> {
     let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
         "select distinct invoice_id, object
         from invoice_sync.issue
         where state <> 'resolved' and invoice_id is not null and object ~ '^(cs|pi|ch|py)_'
+          and ($1::text is null or invoice_id = $1)
         order by 1, 2",
-        &[],
+        &[invoice],
     );
     let mut objects: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in rows {
@@ -372,83 +350,15 @@ pub(crate) fn objects_in_question() -> BTreeMap<String, Vec<String>> {
     objects
 }
 
-/// A repair that is left to a person, as the issue about it tells.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Held {
-    /// The issue's number.
-    pub(crate) id: i64,
-    /// False where a person settled it: the repair is not to be made.
-    pub(crate) open: bool,
-    pub(crate) object: Option<String>,
-    pub(crate) evidence: Value,
-}
-
-/// Repairs that are left to people, by invoice and kind of issue.
-#[derive(Debug, Default)]
-pub(crate) struct HeldRepairs(BTreeMap<(String, String), Vec<Held>>);
-
-impl HeldRepairs {
-    /// The invoice's issues of that kind that are open or settled, the latest first.
-    pub(crate) fn of(&self, invoice: &str, kind: IssueKind) -> &[Held] {
-        let key = (invoice.to_owned(), kind.as_str().to_owned());
-        self.0.get(&key).map_or(&[], Vec::as_slice)
+pub(super) fn resolve_versions(run: i64, over: Vec<Value>) {
+    if over.is_empty() {
+        return;
     }
-}
-
-/// The payments of these invoices whose repair somebody undid, and nobody has allowed
-/// since, each with its ids.
-pub(crate) fn undone_payments(invoices: &[&str]) -> BTreeMap<String, Vec<Vec<String>>> {
-    #[derive(Deserialize)]
-    struct Row {
-        invoice: String,
-        ids: Vec<String>,
-    }
-    let rows = sql::fetch(
-        "select jsonb_build_object('invoice', x.invoice_id, 'ids', p.ids)
-        from invoice_sync.issue x
-        cross join lateral jsonb_array_elements(x.evidence -> 'stripe_payments') p (ids)
-        where coalesce(x.invoice_id, '') in (select jsonb_array_elements_text($1::jsonb))
-          and x.kind = 'repair_undone'
-          and (x.state <> 'resolved' or x.settled is not null)
-        order by x.id",
-        &[Some(&json!(invoices).to_string())],
+    sql::execute(
+        "update invoice_sync.issue x
+        set state = 'resolved', resolved_at = now(), last_run = $1::bigint
+        from jsonb_to_recordset($2::jsonb) o (id bigint, times_seen integer)
+        where x.id = o.id and x.times_seen = o.times_seen and x.state <> 'resolved'",
+        &[Some(&run.to_string()), Some(&Value::from(over).to_string())],
     );
-    let mut undone: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
-    for row in rows {
-        if let Ok(row) = serde_json::from_value::<Row>(row) {
-            undone.entry(row.invoice).or_default().push(row.ids);
-        }
-    }
-    undone
-}
-
-/// What is left to people of these invoices.
-pub(crate) fn held(invoices: &[&str]) -> HeldRepairs {
-    #[derive(Deserialize)]
-    struct Row {
-        invoice: String,
-        kind: String,
-        held: Held,
-    }
-    let rows = sql::fetch(
-        "select jsonb_build_object(
-            'invoice', x.invoice_id, 'kind', x.kind, 'held', jsonb_build_object(
-                'id', x.id, 'open', x.state <> 'resolved', 'object', x.object,
-                'evidence', x.evidence))
-        from invoice_sync.issue x
-        where coalesce(x.invoice_id, '') in (select jsonb_array_elements_text($1::jsonb))
-          and x.kind in ('overridden_by_trigger', 'repair_undone')
-          and (x.state <> 'resolved' or x.settled is not null)
-        order by x.id desc",
-        &[Some(&json!(invoices).to_string())],
-    );
-    let mut holds = HeldRepairs::default();
-    for row in rows
-        .into_iter()
-        .filter_map(|row| serde_json::from_value::<Row>(row).ok())
-    {
-        let of_kind = holds.0.entry((row.invoice, row.kind)).or_default();
-        of_kind.push(row.held);
-    }
-    holds
 }

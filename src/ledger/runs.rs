@@ -5,7 +5,7 @@ use std::time::Duration;
 use pgrx::pg_sys::Oid;
 use serde_json::{Value, json};
 
-use crate::pg::{identity, sql};
+use crate::pg::{identity, oid_of, sql};
 
 /// What started a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,14 +54,9 @@ pub(crate) struct Totals {
     pub(crate) remark: Option<String>,
 }
 
-/// The class of the locks under which runs, and payments, are one at a time.
+/// The class of the locks under which runs, and payments, are one at a time: the table of runs.
 pub(crate) fn lock_class() -> Oid {
-    sql::fetch_one(
-        "select to_jsonb('invoice_sync.run'::regclass::oid::bigint)",
-        &[],
-    )
-    .and_then(|class| u32::try_from(class.as_u64()?).ok())
-    .map_or(Oid::INVALID, Oid::from)
+    oid_of(c"invoice_sync", c"run")
 }
 
 /// The time, in seconds since 1970.

@@ -10,8 +10,10 @@ use crate::domain::evidence::{
     Dispute, Evidence, PaymentState, SessionSide, StripePayment, merge_payments,
 };
 use crate::domain::identity::PaymentIds;
+use crate::domain::money::{Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::rules::{Memory, Remembered};
+use crate::domain::shared_payment::KnownPayment;
 use crate::pg::{Problem, sql};
 
 #[derive(Deserialize)]
@@ -93,6 +95,44 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
         }
     }
     memories
+}
+
+/// What is remembered of the payments with these ids: each once, with all ids that it is
+/// known by, and what Stripe said last.
+pub(crate) fn known(ids: &BTreeSet<String>) -> Vec<KnownPayment> {
+    let rows: Vec<[Option<String>; 5]> = sql::fetch_texts(
+        "select m.session_id, m.intent_id, m.charge_id, m.currency, m.received::text
+        from invoice_sync.stripe_payment m
+        where m.id = any ($1::text[]) or m.session_id = any ($1::text[]) or m.charge_id = any ($1::text[])
+        order by m.as_of desc, m.invoice_id, m.id",
+        &[Some(&sql::array(ids.iter().map(String::as_str)))],
+    );
+    let mut payments: Vec<KnownPayment> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for [session, intent, charge, currency, received] in rows {
+        let ids = PaymentIds {
+            session,
+            intent,
+            charge,
+        };
+        let (Some(currency), Some(received)) = (
+            currency.as_deref().and_then(Currency::parse),
+            received.and_then(|received| received.parse().ok()),
+        ) else {
+            continue;
+        };
+        let place = ids.lookup().find_map(|id| places.get(id)).copied();
+        let place = place.unwrap_or(payments.len());
+        places.extend(ids.each().map(|id| (id.to_owned(), place)));
+        match payments.get_mut(place) {
+            Some(payment) => payment.ids.complete_from(&ids),
+            None => payments.push(KnownPayment {
+                ids,
+                received: Money::new(received, currency),
+            }),
+        }
+    }
+    payments
 }
 
 /// Notes that rows were put back which say that more of their payments went back than is

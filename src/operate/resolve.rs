@@ -14,6 +14,7 @@ use crate::apply::context::{Context, Mode, OnOverride};
 use crate::apply::holdback;
 use crate::apply::invoices::apply;
 use crate::apply::outcome::describe;
+use crate::apply::payment_locks::lock_payments_of;
 use crate::apply::report::Report;
 use crate::apply::report::record::digest;
 use crate::domain::evidence::Evidence;
@@ -27,7 +28,7 @@ use crate::ledger::changes::{self, Change, Entry};
 use crate::ledger::decisions;
 use crate::ledger::decisions::{Resolution, StoredIssue};
 use crate::ledger::events::Verdict;
-use crate::ledger::issues::{self, Held};
+use crate::ledger::held_repairs::{self, Held};
 use crate::ledger::runs::Kind;
 use crate::ledger::undone;
 use crate::operate::resolve::writes::{Write, WriteFacts, not_now};
@@ -154,6 +155,7 @@ impl Case<'_> {
         let context = self.context(answer.livemode, Mode::Write)?;
         let said = answer.evidence.as_deref();
         let before = self.read(invoice, Mode::Write)?;
+        lock_payments_of(said.unwrap_or_default());
         self.must_be_as_seen()?;
         if are_outdated(invoice, said.unwrap_or_default()) {
             return Err(not_now("the facts have moved")
@@ -199,6 +201,7 @@ impl Case<'_> {
         let again = Subject {
             invoice,
             evidence: said.map(|_| evidence.as_slice()),
+            in_question: &[],
         };
         let verdicts = apply(&context, &[again], &mut report)?;
         let changes = undone::changes_of_run(run);
@@ -282,6 +285,7 @@ impl Case<'_> {
         let again = Subject {
             invoice: other,
             evidence: said,
+            in_question: self.issue.object.as_slice(),
         };
         apply(context, &[again], report).map(|_| ())
     }
@@ -391,7 +395,7 @@ impl Case<'_> {
         let object = self.issue.object.as_deref().unwrap_or_default();
         match self.action {
             Action::LinkPayment => {
-                let holds = issues::held(&[invoice]);
+                let holds = held_repairs::held(&[invoice]);
                 let mut evidence =
                     holdback::without_others(&holds, invoice, said, |_, ids| ids.contains(object));
                 for finding in &mut evidence {
@@ -404,7 +408,7 @@ impl Case<'_> {
                 evidence
             }
             Action::RepairAgain if self.is_about_undone() => {
-                let holds = issues::held(&[invoice]);
+                let holds = held_repairs::held(&[invoice]);
                 let released =
                     |held: &Held, ids: &PaymentIds| held.id == self.issue.id && held.is_of(ids);
                 holdback::without_others(&holds, invoice, said, released)

@@ -230,7 +230,7 @@ impl Undo {
             parts.push(format!("Put {} invoices back.", self.undone.len()));
         }
         if !self.left.is_empty() {
-            parts.push(format!("NotUndone {} as they are.", self.left.len()));
+            parts.push(format!("Left {} as they are.", self.left.len()));
         }
         if self.lifted > 0 {
             parts.push(format!("Took {} decisions back.", self.lifted));

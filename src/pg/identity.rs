@@ -1,15 +1,19 @@
 //! The roles of a session: who called, and as whom statements run.
 
 use core::ffi::{CStr, c_int};
+use std::ffi::CString;
 
 use pgrx::pg_sys;
+
+use super::portals::Portals;
 
 /// Runs `work` with the rights of a table's owner, as PostgreSQL itself runs an owner's
 /// code in maintenance (REFRESH MATERIALIZED VIEW, CREATE INDEX): a security-restricted
 /// operation. The owner may always read and write the table, and its own row security does
 /// not hide rows from it. SET ROLE and the like are forbidden meanwhile, and so is what
 /// would outlive the statement as somebody else: cursors WITH HOLD, prepared statements,
-/// LISTEN, temporary objects, deferred triggers. What was done to settings ends here.
+/// LISTEN, temporary objects, deferred triggers. What was done to settings ends here, and
+/// other cursors that were opened are closed.
 ///
 /// The former identity is back when this returns and when it unwinds.
 pub(crate) fn as_table_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) -> T {
@@ -24,7 +28,10 @@ pub(crate) fn as_table_owner<T>(owner: pg_sys::Oid, work: impl FnOnce() -> T) ->
             security_context: former.security_context | RESTRICTED as c_int,
         }
         .assume();
-        work()
+        let cursors = Portals::keep();
+        let result = work();
+        cursors.close_others();
+        result
     })
 }
 
@@ -54,14 +61,40 @@ pub(crate) fn as_outer_role<T>(work: impl FnOnce() -> T) -> T {
 /// (`index_build` in index.c): who owns a table has no say in what the caller's next
 /// statements mean.
 pub(crate) fn keeping_settings<T>(work: impl FnOnce() -> T) -> T {
-    const COMMIT: bool = false;
-    // SAFETY: opens a level that is closed below; where `work` unwinds, the end of the
-    // (sub)transaction closes it.
-    let level = unsafe { pg_sys::NewGUCNestLevel() };
-    let result = work();
-    // SAFETY: closes that level, and those above it if there are any.
-    unsafe { pg_sys::AtEOXact_GUC(COMMIT, level) };
-    result
+    // SAFETY: opens a level, which is closed when this is dropped.
+    let _put_back_on_drop = SettingsLevel(unsafe { pg_sys::NewGUCNestLevel() });
+    work()
+}
+
+struct SettingsLevel(c_int);
+
+impl Drop for SettingsLevel {
+    fn drop(&mut self) {
+        const COMMIT: bool = false;
+        // SAFETY: closes that level, and those above it if there are any. While an error unwinds this does
+        // what the end of the (sub)transaction is about to do.
+        unsafe { pg_sys::AtEOXact_GUC(COMMIT, self.0) };
+    }
+}
+
+/// `set local search_path`, without a statement.
+pub(crate) fn set_search_path(path: &CStr) {
+    const CHANGE: bool = true;
+    const RAISE: c_int = 0;
+    const IS_RELOAD: bool = false;
+    // SAFETY: as `set_config_by_name` in guc.c calls it; a path that cannot be read is an error that unwinds.
+    unsafe {
+        pg_sys::set_config_option(
+            c"search_path".as_ptr(),
+            path.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_LOCAL,
+            CHANGE,
+            RAISE,
+            IS_RELOAD,
+        );
+    }
 }
 
 /// The role that runs the session, after SET ROLE and before any SECURITY
@@ -91,11 +124,10 @@ pub(crate) fn is_http_request() -> bool {
 }
 
 /// The search path that RESET would give: that of the session, its role or its database.
-pub(crate) fn search_path_of_the_session() -> String {
+pub(crate) fn search_path_of_the_session() -> CString {
     // SAFETY: the setting exists; the text stays until the configuration is read again, and is copied.
     unsafe { CStr::from_ptr(pg_sys::GetConfigOptionResetString(c"search_path".as_ptr())) }
-        .to_string_lossy()
-        .into_owned()
+        .to_owned()
 }
 
 /// Whether this setting, which anybody may make up, has a value.

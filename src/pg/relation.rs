@@ -1,7 +1,7 @@
 //! A table looked up by name, compared with what it was and locked before each use.
 
-use std::cell::RefCell;
-use std::ffi::CString;
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, CString};
 use std::rc::Rc;
 
 use pgrx::pg_sys;
@@ -28,6 +28,9 @@ const REPLACED: &str = "a table is not the one that was looked up: ";
 thread_local! {
     /// Checks of what the statements of this moment name.
     static IN_USE: RefCell<Vec<Rc<dyn Fn()>>> = const { RefCell::new(Vec::new()) };
+
+    /// How often the catalogs had changed when all of these were made last.
+    static CHECKED_AT: Cell<u64> = const { Cell::new(0) };
 }
 
 impl Relation {
@@ -58,15 +61,11 @@ impl Relation {
         ) else {
             return false;
         };
-        const MISSING_IS_FINE: bool = true;
+        if oid_of(&schema, &name).to_u32() != self.oid {
+            return false;
+        }
         // SAFETY: on the backend's thread, in a transaction; the tuple is read before it is released.
         unsafe {
-            let namespace = pg_sys::get_namespace_oid(schema.as_ptr(), MISSING_IS_FINE);
-            if namespace == pg_sys::InvalidOid
-                || pg_sys::get_relname_relid(name.as_ptr(), namespace).to_u32() != self.oid
-            {
-                return false;
-            }
             let tuple = pg_sys::SearchSysCache1(
                 pg_sys::SysCacheIdentifier::RELOID as i32,
                 pg_sys::Oid::from(self.oid).into(),
@@ -89,11 +88,31 @@ impl Relation {
     }
 }
 
+/// What the name means now, by the caches of the catalogs alone, which follow every change of them; `InvalidOid` where
+/// there is none.
+pub(crate) fn oid_of(schema: &CStr, name: &CStr) -> pg_sys::Oid {
+    const MISSING_IS_FINE: bool = true;
+    // SAFETY: on the backend's thread, in a transaction; both are C strings.
+    unsafe {
+        match pg_sys::get_namespace_oid(schema.as_ptr(), MISSING_IS_FINE) {
+            pg_sys::InvalidOid => pg_sys::InvalidOid,
+            namespace => pg_sys::get_relname_relid(name.as_ptr(), namespace),
+        }
+    }
+}
+
 /// Does `work`, whose statements name something that was looked up: `check` raises an error where that is another one
 /// now. It is made at once, and again where the catalogs change before a statement is prepared.
 pub(crate) fn while_checked<T>(check: impl Fn() + 'static, work: impl FnOnce() -> T) -> T {
+    let seen = changes_of_catalogs();
     check();
-    IN_USE.with_borrow_mut(|checks| checks.push(Rc::new(check)));
+    IN_USE.with_borrow_mut(|checks| {
+        // Those around it were made at an earlier count, which holds for this one, too.
+        if checks.is_empty() {
+            CHECKED_AT.set(seen);
+        }
+        checks.push(Rc::new(check));
+    });
     let _ended = Ended;
     work()
 }
@@ -106,20 +125,42 @@ impl Drop for Ended {
     }
 }
 
-/// Prepares a statement; again where the catalogs changed since its tables were compared. Renaming a schema
-/// takes no lock that one could wait for, so the count of changes tells (as in `RangeVarGetRelidExtended`).
+/// Prepares a statement, once what is in use was compared after the last change of the catalogs; again where they change
+/// meanwhile. Renaming a schema takes no lock that one could wait for, so the count of changes tells (as in
+/// `RangeVarGetRelidExtended`).
 pub(super) fn prepared<T>(mut prepare: impl FnMut() -> T) -> T {
     let checks = IN_USE.with_borrow(Clone::clone);
+    if checks.is_empty() {
+        return prepare();
+    }
     loop {
-        // SAFETY: a plain read of the backend's state.
-        let before = unsafe { pg_sys::SharedInvalidMessageCounter };
+        let seen = changes_of_catalogs();
+        if seen != CHECKED_AT.get() {
+            // A check may run statements of its own, which name nothing of the host's.
+            let _aside = Aside(IN_USE.take());
+            checks.iter().for_each(|check| check());
+            CHECKED_AT.set(seen);
+        }
         let statement = prepare();
-        // SAFETY: as above.
-        if checks.is_empty() || before == unsafe { pg_sys::SharedInvalidMessageCounter } {
+        if seen == changes_of_catalogs() {
             return statement;
         }
-        checks.iter().for_each(|check| check());
     }
+}
+
+/// What is in use, laid aside until this is dropped.
+struct Aside(Vec<Rc<dyn Fn()>>);
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        IN_USE.set(std::mem::take(&mut self.0));
+    }
+}
+
+/// How many changes of the catalogs this session has heard of.
+fn changes_of_catalogs() -> u64 {
+    // SAFETY: a plain read of the backend's state.
+    unsafe { pg_sys::SharedInvalidMessageCounter }
 }
 
 /// Whether a statement may be prepared anew because of tables in use.

@@ -10,6 +10,7 @@ use pgrx::{PgTryBuilder, pg_guard, pg_sys};
 
 use super::problem::{Place, Problem};
 use super::relation::is_replaced;
+use super::triggers;
 
 /// Runs `work` in a subtransaction, the way PL/pgSQL runs a block with an
 /// EXCEPTION clause (`exec_stmt_block` in pl_exec.c).
@@ -33,6 +34,20 @@ pub(crate) fn in_subtransaction_of_a_run<T>(
     work: impl FnOnce() -> Result<T, Problem>,
 ) -> Result<T, Problem> {
     attempt(work, ends_the_statement)
+}
+
+/// Does `work`, and gives back the error of a table that is not the one that the run began with; any other goes on. That
+/// one was raised in Rust and passed nothing but Rust: the transaction is as sound as before.
+pub(super) fn catching_the_end_of_a_run<T>(
+    work: impl FnOnce() -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    catch_errors(work).unwrap_or_else(|caught| {
+        if ends_the_run(&caught) {
+            Err(Problem::from(&*caught))
+        } else {
+            caught.rethrow()
+        }
+    })
 }
 
 fn attempt<T>(
@@ -71,6 +86,8 @@ fn attempt<T>(
 struct SavedState {
     memory_context: pg_sys::MemoryContext,
     resource_owner: pg_sys::ResourceOwner,
+    /// Whether constraints had been made immediate.
+    immediate: bool,
 }
 
 impl SavedState {
@@ -80,6 +97,7 @@ impl SavedState {
             Self {
                 memory_context: pg_sys::CurrentMemoryContext,
                 resource_owner: pg_sys::CurrentResourceOwner,
+                immediate: triggers::are_immediate(),
             }
         }
     }
@@ -113,6 +131,8 @@ fn roll_back(surroundings: &SavedState) {
         pg_sys::CurrentMemoryContext = surroundings.memory_context;
         pg_sys::CurrentResourceOwner = surroundings.resource_owner;
     }
+    // `AfterTriggerEndSubXact` has put its own state back, too.
+    triggers::set_immediate(surroundings.immediate);
 }
 
 fn catch_errors<T>(work: impl FnOnce() -> T) -> Result<T, Box<CaughtError>> {

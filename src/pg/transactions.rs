@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::identity::Identity;
 use super::problem::Problem;
 use super::sql;
+use super::subtransaction::catching_the_end_of_a_run;
 
 /// Whose transactions some work is done in.
 #[derive(Clone, Copy)]
@@ -71,6 +72,19 @@ impl Transactions {
     /// Ends the transaction and begins another, where they are our own.
     pub(crate) fn commit(self) {
         self.wait(|| ());
+    }
+
+    /// Does `work`. Where they are our own, a table that was replaced is an error that is returned, and not raised, so that
+    /// it can be written down at once how the run ended; what was done until then may be committed.
+    pub(crate) fn until_a_table_is_replaced<T>(
+        self,
+        work: impl FnOnce() -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        if self.are_own() {
+            catching_the_end_of_a_run(work)
+        } else {
+            work()
+        }
     }
 
     /// Does `work`, which touches no table: between two transactions where they

@@ -1,4 +1,5 @@
-//! Fires the AFTER triggers of several statements together, as PostgreSQL does for the statements of a cascade.
+//! Fires AFTER triggers: those of several statements together, as PostgreSQL does for the statements of a
+//! cascade, and deferred ones at once.
 
 use std::cell::Cell;
 use std::ffi::CString;
@@ -13,6 +14,32 @@ use super::problem::Problem;
 thread_local! {
     /// How many levels are open that hold triggers back.
     static LEVELS: Cell<u32> = const { Cell::new(0) };
+
+    /// See [`are_immediate`].
+    static IMMEDIATE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// `set constraints all immediate`: fires what waits for the commit, with the rights of the moment, and lets nothing wait
+/// from here on. What is violated is an error.
+pub(crate) fn make_immediate() {
+    IMMEDIATE.set(true);
+    let mut all_immediate = pg_sys::ConstraintsSetStmt {
+        type_: pg_sys::NodeTag::T_ConstraintsSetStmt,
+        constraints: ptr::null_mut(),
+        deferred: false,
+    };
+    // SAFETY: what the statement does (`standard_ProcessUtility`), in a transaction; no list of names stands for all.
+    unsafe { pg_sys::AfterTriggerSetState(&raw mut all_immediate) };
+}
+
+/// Whether [`make_immediate`] was called since [`set_immediate`] last said otherwise. As PostgreSQL's own state, this one
+/// ends with the subtransaction that is rolled back.
+pub(crate) fn are_immediate() -> bool {
+    IMMEDIATE.get()
+}
+
+pub(crate) fn set_immediate(immediate: bool) {
+    IMMEDIATE.set(immediate);
 }
 
 /// A level that holds back the AFTER triggers of what [`super::sql::write`] writes, until [`Postponed::fire`]. An error

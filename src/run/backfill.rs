@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::apply::context::{Context, Mode, OnOverride};
-use crate::apply::payments::{PaymentEvidence, act};
+use crate::apply::payment_evidence::PaymentEvidence;
+use crate::apply::payments::act;
 use crate::apply::report::Report;
+use crate::apply::superseded;
 use crate::domain::evidence::{Evidence, StripePayment};
 use crate::host::mapping::Mapping;
 use crate::host::settings::{Settings, invalid};
@@ -90,7 +92,7 @@ fn work(transactions: Transactions, deadline: Instant, pages: usize) -> Result<(
         seen: SeenSessions::default(),
         told_at: Instant::now(),
     };
-    let outcome = backfill.work_off();
+    let outcome = transactions.until_a_table_is_replaced(|| backfill.work_off());
     if let Err(problem) = &outcome {
         backfill.report.fail(problem.clone());
     }
@@ -212,11 +214,7 @@ impl Backfill<'_> {
             .collect();
         let payments: Vec<PaymentEvidence> = evidence
             .iter()
-            .map(|evidence| PaymentEvidence {
-                evidence,
-                // The invoice that it names had all the time to come.
-                waited: i64::MAX,
-            })
+            .map(|evidence| PaymentEvidence::at_last(evidence))
             .collect();
         let verdicts = act(
             self.transactions,
@@ -224,6 +222,7 @@ impl Backfill<'_> {
             &payments,
             &mut self.report,
         )?;
+        superseded::supersede(&payments, &verdicts, &mut self.report)?;
         let unfinished = history_page.payments.iter().zip(&verdicts);
         let unfinished: Vec<(&StripePayment, &str)> = unfinished
             .filter_map(|(payment, verdict)| match verdict {

@@ -9,14 +9,16 @@ use serde_json::Value;
 use crate::apply::case::Case;
 use crate::apply::context::{Context, Mode, OnOverride};
 use crate::apply::invoices::apply;
+use crate::apply::payments::follow_up;
 use crate::apply::report::Report;
 use crate::domain::evidence::Evidence;
 use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::host::read::{Reading, read_one};
 use crate::host::settings::Settings;
+use crate::ledger::issues;
 use crate::ledger::runs::Kind;
-use crate::pg::Problem;
+use crate::pg::{Problem, Transactions};
 use crate::run::run_lock::require_fresh_snapshots;
 use crate::select::sessions::with_known_sessions;
 use crate::stripe::fetch::fetch;
@@ -42,7 +44,12 @@ pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
     }
     let reading = read_one(&mapping, id)?.ok_or_else(|| unknown(id))?;
     let mut report = Report::open(Kind::SyncInvoice, mode);
-    let answer = ask(&mapping, &settings, &reading.invoice.id, all_ids(&reading));
+    let mut ids = all_ids(&reading);
+    let in_question = issues::objects_in_question(Some(&reading.invoice.id));
+    let in_question = in_question.into_values().flatten();
+    let in_question: Vec<String> = in_question.filter(|id| !ids.contains(id)).collect();
+    ids.extend(in_question.iter().cloned());
+    let answer = ask(&mapping, &settings, &reading.invoice.id, ids);
     if mode == Mode::Write {
         stripe_access::count_reads();
     }
@@ -57,11 +64,13 @@ pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
     let case = Case {
         invoice: &reading.invoice.id,
         evidence: answer.evidence.as_deref(),
+        in_question: &in_question,
     };
     let verdicts = apply(&context, &[case], &mut report)?;
     if verdicts.iter().all(Option::is_none) {
         return Err(unknown(id));
     }
+    follow_up(Transactions::CALLERS, &context, &[case], &mut report)?;
     Ok(report.close())
 }
 

@@ -10,8 +10,10 @@ use pgrx::prelude::PgSqlErrorCode;
 use serde_json::{Value, json};
 
 use crate::apply::context::{Context, Mode, OnOverride};
-use crate::apply::payments::{PaymentEvidence, act};
+use crate::apply::payment_evidence::PaymentEvidence;
+use crate::apply::payments::act;
 use crate::apply::report::Report;
+use crate::apply::superseded;
 use crate::domain::event::Event;
 use crate::domain::evidence::Evidence;
 use crate::host::deferred::fire_callers;
@@ -91,8 +93,9 @@ fn refuse(problem: Problem, why: impl FnOnce() -> String) -> Refusal {
 fn take_in(body: &[u8]) -> Result<Value, Problem> {
     require_fresh_snapshots()?;
     fire_callers();
-    let event = serde_json::from_slice::<Value>(body)
+    let event = std::str::from_utf8(body)
         .ok()
+        .and_then(|text| crate::json::parse(text).ok())
         .and_then(|event| read_event(&event).ok())
         .ok_or_else(not_understood)?;
     let own = EventScope {
@@ -166,12 +169,15 @@ fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem>
     let payment = PaymentEvidence {
         evidence: &evidence,
         waited: 0,
+        former: None,
     };
     // A delivery of the same event waits for this one with the patience of a whole budget, and
     // there may be several locks to wait for: what is left bounds each of them.
     let left = deadline.saturating_duration_since(Instant::now());
     let verdict = with_lock_patience((left / 2).max(LEAST_PATIENCE), || {
-        act(Transactions::CALLERS, &context, &[payment], &mut report)
+        let verdicts = act(Transactions::CALLERS, &context, &[payment], &mut report)?;
+        superseded::supersede(&[payment], &verdicts, &mut report)?;
+        Ok::<_, Problem>(verdicts)
     })?
     .pop();
     if let Some(Verdict::Done(_)) = &verdict {

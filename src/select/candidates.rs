@@ -20,6 +20,19 @@ pub(crate) struct Candidate {
     /// without its intent (it might be the invoice's), then those that issues are
     /// about. Empty where its own rows do not agree, and Stripe is not to be asked.
     pub(crate) ids: Vec<String>,
+    /// Those of them that only issues are about.
+    pub(crate) in_question: Vec<String>,
+}
+
+impl Candidate {
+    /// One that Stripe is not asked about.
+    pub(crate) fn by_its_rows(invoice: String) -> Self {
+        Self {
+            invoice,
+            ids: Vec::new(),
+            in_question: Vec::new(),
+        }
+    }
 }
 
 /// Tells candidates from others.
@@ -39,7 +52,7 @@ pub(crate) struct CandidateFilter {
 impl CandidateFilter {
     /// With the issues that are open now, and what is due at `now` (seconds since 1970).
     pub(crate) fn new(now: f64) -> Self {
-        let in_question = issues::objects_in_question();
+        let in_question = issues::objects_in_question(None);
         Self {
             now,
             invoices_in_question: json!(in_question.keys().collect::<Vec<_>>()).to_string(),
@@ -63,26 +76,34 @@ impl CandidateFilter {
         let to_be_asked = checks::to_be_asked(unsettled, self.now);
         rows.into_iter()
             .filter_map(|it| {
-                let ids = if to_be_asked.contains(&it.invoice) {
-                    self.ids_of(&it)
+                let candidate = if to_be_asked.contains(&it.invoice) {
+                    self.asking(&it)
                 } else if it.is_suspect {
-                    Vec::new()
+                    Candidate::by_its_rows(it.invoice)
                 } else {
                     return None;
                 };
-                let invoice = it.invoice;
-                Some((it.place, Candidate { invoice, ids }))
+                Some((it.place, candidate))
             })
             .collect()
     }
 
-    fn ids_of(&self, row: &CandidateRow) -> Vec<String> {
+    fn asking(&self, row: &CandidateRow) -> Candidate {
         let mut ids = stored_ids(&row.session, &row.intent);
         ids.extend(row.open_ids.iter().cloned());
         let in_question = self.in_question.get(&row.invoice);
-        ids.extend(in_question.into_iter().flatten().cloned());
+        let in_question = in_question.into_iter().flatten();
+        let in_question: Vec<String> = in_question
+            .filter(|id| !ids.contains(id))
+            .cloned()
+            .collect();
+        ids.extend(in_question.iter().cloned());
         let mut seen = BTreeSet::new();
         ids.retain(|id| seen.insert(id.clone()));
-        ids
+        Candidate {
+            invoice: row.invoice.clone(),
+            ids,
+            in_question,
+        }
     }
 }

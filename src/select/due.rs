@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use crate::apply::contention::skip_if_locked;
 use crate::apply::context::Mode;
+use crate::apply::orphans::{Orphan, orphans};
 use crate::domain::identity::PaymentIds;
-use crate::host::find::{InvoiceKeys, invoices_of};
+use crate::host::find::{InvoiceKeys, invoices_of, those_there};
 use crate::host::mapping::Mapping;
 use crate::host::scan::ScanMethod;
 use crate::ledger::events::{self, Waiting};
 use crate::ledger::scan_rounds;
 use crate::ledger::scan_rounds::Round;
-use crate::ledger::{checks, issues};
+use crate::ledger::{checks, issues, payment_issues, shared_payments};
 use crate::pg::Problem;
 use crate::select::candidates::{Candidate, CandidateFilter};
 
@@ -20,7 +21,8 @@ use crate::select::candidates::{Candidate, CandidateFilter};
 /// where more are owed.
 const ROWS: std::ops::RangeInclusive<usize> = 1_000..=10_000;
 
-/// So much money without an invoice is looked through for one by a run.
+/// So much money without an invoice is looked through for one by a run, and so much that
+/// several have.
 const MOST_UNCLAIMED: usize = 1_000;
 
 /// Owed rows that are not worth another range: blocks do not hold so many to the row.
@@ -54,11 +56,14 @@ pub(crate) struct SelectedWork {
     /// With the invoice that refers to the payment, where that is known already.
     pub(crate) events: Vec<(Waiting, Option<String>)>,
     pub(crate) invoices: Vec<Candidate>,
+    pub(crate) orphans: Vec<Orphan>,
+    /// The ids of payments that may be in the books of several invoices.
+    pub(crate) booked: BTreeSet<String>,
 }
 
 impl SelectedWork {
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.invoices.is_empty()
+        self.events.is_empty() && self.invoices.is_empty() && self.orphans.is_empty()
     }
 
     fn len(&self) -> usize {
@@ -205,22 +210,21 @@ impl<'a> WorkSelection<'a> {
             return;
         }
         self.take_claimed(judge, chosen);
+        chosen.orphans = orphans(self.mapping, MOST_UNCLAIMED);
+        chosen.booked.extend(shared_payments::open(MOST_UNCLAIMED));
         let invoices = issues::open_invoices(limit.saturating_sub(chosen.len()));
         if invoices.is_empty() {
             return;
         }
         chosen.invoices.extend(judge.among(self.mapping, &invoices));
-        let judged_alone = invoices.into_iter().map(|invoice| Candidate {
-            invoice,
-            ids: Vec::new(),
-        });
+        let judged_alone = invoices.into_iter().map(Candidate::by_its_rows);
         chosen.invoices.extend(judged_alone);
     }
 
     /// Money that named an invoice that was not there, for those that are by now:
     /// Stripe is asked about it for them, beside what it is asked anyway.
     fn take_claimed(&self, judge: &CandidateFilter, chosen: &mut SelectedWork) {
-        let unclaimed = issues::unclaimed(MOST_UNCLAIMED);
+        let unclaimed = payment_issues::unclaimed(MOST_UNCLAIMED);
         if unclaimed.is_empty() {
             return;
         }
@@ -231,8 +235,17 @@ impl<'a> WorkSelection<'a> {
         let keys = ids.iter().zip(&unclaimed).map(|(ids, money)| InvoiceKeys {
             ids,
             references: &money.names,
+            but_for: None,
         });
-        let found = invoices_of(self.mapping, &keys.collect::<Vec<_>>());
+        let mut found = invoices_of(self.mapping, &keys.collect::<Vec<_>>());
+        // The ledger knows invoices that are gone, too.
+        let there = those_there(
+            self.mapping,
+            &found.iter().flatten().map(String::as_str).collect(),
+        );
+        for invoices in &mut found {
+            invoices.retain(|invoice| there.contains(invoice));
+        }
         let mut claims: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut still: Vec<&str> = Vec::new();
         for (money, invoices) in unclaimed.iter().zip(found) {
@@ -247,16 +260,20 @@ impl<'a> WorkSelection<'a> {
             }
         }
         if self.mode == Mode::Write && !still.is_empty() {
-            issues::refresh_unclaimed(&still);
+            payment_issues::refresh_unclaimed(&still);
         }
         let invoices: Vec<String> = claims.keys().cloned().collect();
+        let mut in_question: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for candidate in judge.among(self.mapping, &invoices) {
+            in_question.insert(candidate.invoice.clone(), candidate.in_question);
             let more = claims.entry(candidate.invoice).or_default();
             more.extend(candidate.ids);
         }
-        let claiming = claims
-            .into_iter()
-            .map(|(invoice, ids)| Candidate { invoice, ids });
+        let claiming = claims.into_iter().map(|(invoice, ids)| Candidate {
+            in_question: in_question.remove(&invoice).unwrap_or_default(),
+            invoice,
+            ids,
+        });
         chosen.invoices.splice(..0, claiming);
     }
 
@@ -274,6 +291,7 @@ impl<'a> WorkSelection<'a> {
                 self.round.basis,
                 &judge.invoices_in_question,
             );
+            chosen.booked.extend(range.booked);
             let room = limit - chosen.len();
             let mut found = judge.candidates(range.candidates);
             let (mut next, mut rows) = (range.next, range.rows);

@@ -12,6 +12,7 @@ use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::host::write::now;
 use crate::ledger::backfills;
 use crate::ledger::events::{self, Channel};
+use crate::ledger::payment_issues;
 use crate::pg::{Problem, Running, Step, Stop, Transactions, start_on_threads};
 use crate::select::inbox::EventScope;
 use crate::stripe::client::{Client, Connection};
@@ -113,8 +114,12 @@ const WORTH_LISTING: i64 = 24 * 60 * 60;
 
 /// One event that is not as it should be must not keep all others away.
 fn pass_over(unreadable: &[Unreadable], report: &mut Report) {
-    for Unreadable { id, why } in unreadable {
+    for Unreadable { id, why, ids } in unreadable {
         report.note_stripe_error(None, &format!("{id}: {why}"));
+        // It is listed for a while: what is over is not told of again.
+        if payment_issues::is_over(IssueKind::EventFailing, id) {
+            continue;
+        }
         report.add_general_issue(
             &Issue::new(
                 IssueKind::EventFailing,
@@ -122,16 +127,20 @@ fn pass_over(unreadable: &[Unreadable], report: &mut Report) {
                 format!("Stripe's event {id} cannot be read and was passed over: {why}."),
             )
             .about(Some(id))
-            .with_evidence(json!({ "event": id, "why": why })),
+            .with_evidence(json!({
+                "event": id,
+                "ids": ids.each().collect::<Vec<_>>(),
+                "why": why,
+            })),
         );
     }
 }
 
 /// Opens or resolves `webhooks_failing`: Stripe had events for us, and in a day
-/// not one came by webhook.
+/// not one came by webhook. It is over when one comes, and not because it is quiet.
 pub(crate) fn watch_webhooks(report: &mut Report) {
     let Some(missed) = events::missed_deliveries() else {
-        report.resolve_general_issue(IssueKind::WebhooksFailing);
+        report.resolve_webhooks_failing();
         return;
     };
     report.add_general_issue(

@@ -6,6 +6,7 @@ use crate::apply::report::Report;
 use crate::domain::event::Event;
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::ledger::events::{self, Disposition, Verdict};
+use crate::ledger::payment_issues;
 use crate::stripe::client::Connection;
 use crate::stripe::events::matters;
 
@@ -65,13 +66,16 @@ pub(crate) fn settle(settled: &[(&[String], &Verdict)], report: &mut Report) {
     // One issue for a payment, whose events fail together.
     hopeless.sort_by(|a, b| a.object.cmp(&b.object));
     hopeless.dedup_by(|a, b| a.object == b.object);
+    let objects: Vec<&str> = hopeless.iter().map(|it| it.object.as_str()).collect();
+    let mut pending = events::pending_of(&objects);
     for event in hopeless {
-        let mut failing: Vec<&String> = settled
-            .iter()
-            .filter(|(events, _)| events.contains(&event.id))
-            .flat_map(|(events, _)| *events)
-            .collect();
-        failing.sort_unstable();
+        // All of them, whichever was tried now: the same events are the same facts.
+        let mut failing = pending.remove(&event.object).unwrap_or_default();
+        let given_up = payment_issues::given_up_events(&event.object);
+        if failing.is_subset(&given_up) {
+            continue;
+        }
+        failing.insert(event.id);
         report.add_general_issue(
             &Issue::new(
                 IssueKind::EventFailing,

@@ -60,3 +60,21 @@ impl fmt::Display for StripeError {
         }
     }
 }
+
+/// What Stripe was asked for: that it answers one says nothing of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Asked {
+    /// The feed.
+    Events,
+    /// Sessions, intents, charges.
+    Objects,
+}
+
+impl Asked {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Objects => "objects",
+        }
+    }
+}

@@ -107,6 +107,8 @@ pub(crate) struct Page {
 pub(crate) struct Unreadable {
     pub(crate) id: String,
     pub(crate) why: String,
+    /// The payment that it is about, where that can be told all the same.
+    pub(crate) ids: PaymentIds,
 }
 
 impl Page {
@@ -124,6 +126,9 @@ impl Page {
             Err(error) => self.unreadable.push(Unreadable {
                 id: id.unwrap_or("an event without an id").to_owned(),
                 why: error.to_string(),
+                ids: object
+                    .pointer("/data/object")
+                    .map_or_else(PaymentIds::default, ids_of),
             }),
         }
     }

@@ -307,14 +307,19 @@ fn expanded<'a>(object: &'a Value, field: &str) -> Result<Option<&'a Value>, Str
     }
 }
 
+/// Metadata goes before the tip of a terminal.
+/// Source: <https://docs.stripe.com/terminal/features/collecting-tips/overview>.
 fn gratuity(trio: PaymentObjects, reading: &Reading) -> Gratuity {
-    let Some(key) = &reading.gratuity_key else {
-        return Gratuity::None;
-    };
-    metadata(trio, key)
+    let tip = trio
+        .intent
+        .and_then(|intent| intent.pointer("/amount_details/tip/amount")?.as_i64())
+        .filter(|tip| *tip != 0)
+        .map_or(Gratuity::None, Gratuity::Tip);
+    let keys = reading.gratuity_key.iter();
+    keys.flat_map(|key| metadata(trio, key))
         .map(|said| Gratuity::Said(said.trim().to_owned()))
         .filter(|said| *said != Gratuity::Said(String::new()))
-        .fold(Gratuity::None, Gratuity::merge)
+        .fold(tip, Gratuity::merge)
 }
 
 fn invoice_references(trio: PaymentObjects, reading: &Reading) -> Vec<String> {

@@ -178,6 +178,12 @@ impl Shop {
         self.rows(&sql).iter().map(|row| row.get(0)).collect()
     }
 
+    /// So much time passes for all that the extension has noted: it is that much older.
+    pub fn age(&mut self, seconds: i64) {
+        self.execute(include_str!("age.sql"));
+        self.execute(&format!("call pg_temp.age({seconds})"));
+    }
+
     /// The error of a statement that must fail.
     pub fn error(&mut self, sql: &str) -> SqlError {
         match self.db.batch_execute(sql) {

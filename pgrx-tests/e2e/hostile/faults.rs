@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::sale::Sale;
 use crate::harness::sender::deliver_signed;
-use crate::harness::server::refusal;
+use crate::harness::server::{Server, refusal};
 use crate::harness::{Shop, SqlError, wait_until};
 
 /// A trigger that raises for one invoice.
@@ -48,9 +48,24 @@ fn a_trigger_that_raises_what_only_postgresql_should_stops_its_own_invoice_alone
     }
 }
 
+/// pgrx puts a backtrace into the DETAIL of errors where the environment asks for it, and this server's does: it hands
+/// its own on to each session.
+fn must_ask_for_backtraces() {
+    let pid_file = Server::main().data.join("postmaster.pid");
+    let pid_file = std::fs::read_to_string(pid_file).expect("the server runs");
+    let id = pid_file.lines().next().expect("it has a number");
+    let environment = std::fs::read(format!("/proc/{id}/environ")).expect("it is of our user");
+    let mut variables = environment.split(|byte| *byte == 0);
+    assert!(
+        variables.any(|variable| variable == b"RUST_BACKTRACE=1"),
+        "without it no error would have a backtrace, whatever the code does"
+    );
+}
+
 #[test]
 fn a_genuine_cancel_and_a_genuine_timeout_end_the_run_and_show_nothing_of_rust() {
     let mut shop = Shop::open();
+    must_ask_for_backtraces();
     raises(&mut shop, "INV-1", "perform pg_sleep(60)");
     Sale::many(&mut shop, 3);
     let clean = |error: &SqlError| {
@@ -89,6 +104,7 @@ fn a_genuine_cancel_and_a_genuine_timeout_end_the_run_and_show_nothing_of_rust()
 #[test]
 fn a_timeout_that_ends_a_webhook_shows_nothing_of_rust() {
     let mut shop = Shop::with_webhooks();
+    must_ask_for_backtraces();
     Sale::unbooked(&mut shop, "INV-1");
     let body = shop
         .stripe
@@ -156,5 +172,25 @@ fn what_the_caller_left_for_the_commit_runs_as_the_caller_and_constraints_wait_a
     assert_eq!(
         shop.text("select count(*) from payments").as_deref(),
         Some("1")
+    );
+}
+
+#[test]
+fn what_a_trigger_says_of_constraints_does_not_hold_for_the_callers_next_statements() {
+    let mut shop = Shop::open();
+    shop.execute(
+        "create table unique_at_once (it integer unique deferrable);
+        create function defer_all() returns trigger language plpgsql as $$
+        begin set constraints all deferred; return new; end $$;
+        create trigger defer_all before update on invoices for each row execute function defer_all()",
+    );
+    Sale::unbooked(&mut shop, "INV-1");
+
+    shop.execute("begin; select invoice_sync.sweep()");
+    let error = refusal(&mut shop.db, "insert into unique_at_once values (1), (1)");
+
+    assert_eq!(
+        error.sqlstate, "23505",
+        "at once, not at the commit: {error:?}"
     );
 }

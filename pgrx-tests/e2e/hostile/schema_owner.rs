@@ -37,43 +37,72 @@ const OTHERS: &str = "
     create trigger tell before insert or update on app.invoices for each row execute function app.tell();
     create trigger tell before insert or update on app.payments for each row execute function app.tell();
     create index on app.invoices (app.told(customer));
-    create index on app.payments (app.told(payment_name));
+    create index on app.payments (app.told(payment_name))";
+
+/// A row to read, once they have their names; what the attacker ran does not count.
+const ROW: &str = "
     insert into app.invoices (invoice_number, customer, invoice_status, total_amount, balance_due)
         values ('EVIL', 'Ada', 'Sent', 125, 125);
     truncate public.witness";
 
+/// Makes the others beside the application's tables.
+pub(super) fn others_beside() -> String {
+    let others = OTHERS
+        .replace("{old}", "app_itself")
+        .replace("app.", "evil.");
+    let others = others.replace("schema app", "schema evil");
+    // What functions call is found when they run.
+    let others = others.replace("perform evil.", "perform app.");
+    format!(
+        "create schema evil; {}",
+        others.replace("app_itself.", "app.")
+    )
+}
+
+/// Gives them the names of the application's, without a lock of any table.
+pub(super) fn rename_schemas() -> String {
+    format!("begin; alter schema app rename to old; alter schema evil rename to app; {ROW}; commit")
+}
+
+/// How the last run ended, once it did.
+pub(super) const LAST_RUN: &str = "
+    select case when finished_at is null then 'goes on' when success then 'succeeded'
+               else 'failed with ' || (error ->> 'sqlstate') end
+    from invoice_sync.run order by id desc limit 1";
+
 /// Tables dropped, where nobody holds a lock on them, and tables moved away with their schema, for
 /// which no lock is needed.
 #[derive(Clone, Copy, Debug)]
-enum Swap {
+pub(super) enum Swap {
     Tables,
     Schema,
 }
 
 impl Swap {
-    fn statements(self) -> String {
+    /// To be committed.
+    pub(super) fn statements(self) -> String {
         match self {
             Self::Tables => format!(
                 "begin; create schema old; create table old.invoices (like app.invoices including all);
                 create table old.payments (like app.payments including all);
-                drop table app.payments, app.invoices; {}; commit",
+                drop table app.payments, app.invoices; {}; {ROW}",
                 OTHERS.replace("{old}", "old")
             ),
             Self::Schema => format!(
-                "begin; alter schema app rename to old; create schema app; {}; commit",
+                "begin; alter schema app rename to old; create schema app; {}; {ROW}",
                 OTHERS.replace("{old}", "old")
             ),
         }
     }
 }
 
-struct Scene {
-    shop: Shop,
-    attacker: String,
-    invoice: String,
+pub(super) struct Scene {
+    pub(super) shop: Shop,
+    pub(super) attacker: String,
+    pub(super) invoice: String,
 }
 
-fn scene() -> Scene {
+pub(super) fn scene() -> Scene {
     let mut shop = Shop::open();
     shop.use_secret("stripe_webhook_secret", SECRET);
     let attacker = format!("schema_attacker_of_{}", shop.name());
@@ -103,6 +132,21 @@ fn scene() -> Scene {
     }
 }
 
+impl Scene {
+    /// The call of the webhook that was lost.
+    pub(super) fn webhook(&self) -> String {
+        let mut events = self.shop.stripe.events().into_iter();
+        let body = events
+            .find(|event| event["type"] == "checkout.session.completed")
+            .expect("a session was completed")
+            .to_string();
+        format!(
+            "select invoice_sync.handle_webhook($body${body}$body$, '{}')",
+            signature(SECRET, now(), &body)
+        )
+    }
+}
+
 /// Calls, swaps once Stripe is being waited for, and gives what became of the call.
 fn call_and_swap(scene: &mut Scene, call: &str, swap: Swap) -> Result<(), SqlError> {
     let before = scene.shop.stripe.requests().len();
@@ -118,13 +162,14 @@ fn call_and_swap(scene: &mut Scene, call: &str, swap: Swap) -> Result<(), SqlErr
     wait_until("Stripe is asked", || stripe.requests().len() > before);
     let mut attacker = connect_as(scene.shop.name(), &scene.attacker);
     attacker
-        .batch_execute(&swap.statements())
+        .batch_execute(&format!("{}; commit", swap.statements()))
         .unwrap_or_else(|error| panic!("{swap:?}: {}", crate::harness::tell(&error)));
     scene.shop.stripe.set_latency(Duration::ZERO);
     caller.join().expect("the caller lives")
 }
 
-fn no_stranger_ran(scene: &mut Scene, place: &str) {
+/// Nobody but the attacker ran their code, and nothing is in their tables.
+pub(super) fn no_stranger_ran(scene: &mut Scene, place: &str) {
     let attacker = scene.attacker.clone();
     let strangers = scene.shop.texts(&format!(
         "select distinct name from witness where name <> '{attacker}'"
@@ -158,6 +203,11 @@ fn tables_swapped_while_stripe_is_waited_for_end_the_run() {
                 "{place}: {error:?}"
             );
             no_stranger_ran(&mut scene, &place);
+            assert_eq!(
+                scene.shop.texts(LAST_RUN),
+                [Some("failed with 55000".to_owned())],
+                "{place}: it says at once how it ended"
+            );
         }
     }
 }
@@ -177,18 +227,7 @@ fn a_schema_renamed_while_stripe_is_waited_for_ends_what_is_done_in_the_callers_
     no_stranger_ran(&mut scene, "button");
 
     let mut scene = self::scene();
-    let body = scene
-        .shop
-        .stripe
-        .events()
-        .into_iter()
-        .find(|event| event["type"] == "checkout.session.completed")
-        .expect("a session was completed")
-        .to_string();
-    let webhook = format!(
-        "select invoice_sync.handle_webhook($body${body}$body$, '{}')",
-        signature(SECRET, now(), &body)
-    );
+    let webhook = scene.webhook();
     call_and_swap(&mut scene, &webhook, Swap::Schema).expect("the event is stored");
     no_stranger_ran(&mut scene, "webhook");
     assert_eq!(

@@ -7,8 +7,9 @@ mod doors;
 use postgres::{Client, SimpleQueryMessage};
 use stripe_double::{Config, Double, Key};
 
-use self::attacks::{ATTACKS, HOOKS};
+use self::attacks::{ADVISORY_LOCK, ATTACKS, HOOKS};
 use self::doors::{Caller, DOORS, Door};
+use crate::harness::books::differences;
 use crate::harness::sender::SECRET;
 use crate::harness::{DEFAULT_TABLES, KEY, Shop, connect_as, tell};
 
@@ -137,19 +138,25 @@ impl Scene {
     }
 }
 
-/// What of a session an attack may have changed: each must be empty.
+/// All that a session has, and that code which ran in it may have left, changed or taken away.
 const TRACES: &str = "
     select what from (
-        select 'cursor ' || name from pg_catalog.pg_cursors where name like 'evil%'
+        select 'cursor ' || name from pg_catalog.pg_cursors
         union all select 'prepared statement ' || name from pg_catalog.pg_prepared_statements
         union all select 'channel ' || c from pg_catalog.pg_listening_channels() c
         union all select 'temporary object ' || relname from pg_catalog.pg_class
             where relnamespace = pg_catalog.pg_my_temp_schema()
-        union all select 'setting ' || name || ' ' || setting from pg_catalog.pg_settings
-            where (name, setting) in (('search_path', 'evil'), ('application_name', 'evil'),
-                ('session_replication_role', 'replica'), ('row_security', 'off'))
-        union all select 'role ' || current_user where current_user <> session_user
-    ) t (what)";
+        union all select 'temporary function ' || proname from pg_catalog.pg_proc
+            where pronamespace = pg_catalog.pg_my_temp_schema()
+        union all select 'advisory lock' from pg_catalog.pg_locks
+            where locktype = 'advisory' and pid = pg_catalog.pg_backend_pid()
+        -- Those of the extension are there once its library is loaded, and only a superuser sets them.
+        union all select concat_ws(' ', 'setting', name, setting) from pg_catalog.pg_settings
+            where name not like 'invoice\\_sync.%'
+        union all select concat_ws(' ', 'setting', name, nullif(pg_catalog.current_setting(name, true), ''))
+            from unnest(array['role', 'session_authorization', 'evil.made_up', 'callers.own', 'request.jwt.claims']) name
+        union all select 'role ' || current_user || ' of ' || session_user
+    ) t (what) order by what";
 
 fn traces(session: &mut Client) -> Vec<String> {
     session
@@ -161,6 +168,14 @@ fn traces(session: &mut Client) -> Vec<String> {
             _ => None,
         })
         .collect()
+}
+
+/// What of the session is otherwise than it was, but for the one thing that an attack is known to leave.
+fn must_be_as_before(session: &mut Client, before: &[String], left: Option<&str>, place: &str) {
+    let after = traces(session);
+    let mut changed = differences(&after, before);
+    changed.retain(|it| Some(it.as_str()) != left);
+    assert!(changed.is_empty(), "{place}: in the session: {changed:?}");
 }
 
 /// Tries each attack through these doors, by every caller who is let in; gives how many were tried.
@@ -180,9 +195,20 @@ fn try_all(name: &str, doors: &[Door]) -> usize {
                 scene.arm(&attack.replace("{attacker}", &scene.roles.attacker));
                 let mut session = caller.session(&scene);
                 let place = format!("{what}, {door:?}, {caller:?}");
-                let refused = caller.call(&mut session, &scene.roles, &calls, &place);
-                let left = traces(&mut session);
-                assert!(left.is_empty(), "{place}: left in the session: {left:?}");
+                let left = (what == ADVISORY_LOCK).then_some("found advisory lock");
+                let outside = traces(&mut session);
+                if door.is_in_transactions() {
+                    caller.begin(&mut session, &scene.roles);
+                }
+                let before = traces(&mut session);
+                let refused = caller.call(&mut session, &calls, &place);
+                if !refused {
+                    must_be_as_before(&mut session, &before, left, &place);
+                }
+                session
+                    .batch_execute(if refused { "rollback" } else { "commit" })
+                    .unwrap_or_else(|error| panic!("{place}: {}", tell(&error)));
+                must_be_as_before(&mut session, &outside, left, &place);
                 drop(session);
                 let strangers = scene.strangers();
                 assert!(strangers.is_empty(), "{place}: ran as {strangers:?}");

@@ -32,8 +32,21 @@ fn offer_vault() {
         "supabase_vault--0.1.sql",
         "create table secrets (name text, secret text);
         revoke all on secrets from public;
-        create function note_reader(text) returns text language plpgsql as
-            $$ begin perform set_config('vault.reader', current_user, false); return $1; end $$;
+        create table readers (name text, is_superuser boolean, may_become_others boolean);
+        grant insert on readers to public;
+        create function note_reader(text) returns text language plpgsql as $$
+        declare
+            escaped boolean := true;
+        begin
+            begin
+                execute 'set role postgres';
+                reset role;
+            exception when others then escaped := false;
+            end;
+            insert into vault.readers select current_user, rolsuper, escaped from pg_catalog.pg_roles where rolname = current_user;
+            perform pg_catalog.set_config('search_path', 'evil', false);
+            return $1;
+        end $$;
         create view decrypted_secrets as
             select name, vault.note_reader(secret) as decrypted_secret from secrets;",
     );
@@ -112,18 +125,40 @@ fn the_extensions_vault_is_read_as_its_views_owner_whoever_calls() {
         .expect("an operator sweeps");
     assert_eq!(report["error"], serde_json::Value::Null, "{report:#}");
     assert!(!shop.stripe.requests().is_empty(), "with the vault's key");
-
-    // The view's own code runs with its owner's rights; what it sets ends with it.
-    shop.execute(
-        "create function vault.reader_is() returns text language plpgsql as $$ begin
-            raise 'read as %', current_user using errcode = 'P0042'; end $$;
-        create or replace view vault.decrypted_secrets as
-            select 'stripe_webhook'::text as name, vault.reader_is() as decrypted_secret",
+    // Whoever calls, by whatever door.
+    shop.sweep();
+    shop.execute("call invoice_sync.run_sweep()");
+    shop.execute("select from invoice_sync.doctor()");
+    let error = deliver_signed(&mut shop.db, "{}", &signature(SECRET, now(), "{}"))
+        .expect_err("it is no event");
+    assert_eq!(
+        error.message, "the body is not an event",
+        "with the vault's secret"
     );
-    let log_before = Server::main().log_text().len();
-    assert!(deliver_signed(&mut shop.db, "{}", &signature(SECRET, now(), "{}")).is_err());
-    let log = Server::main().log_text()[log_before..].to_owned();
-    assert!(!log.contains("read as postgres"), "{log}");
+    let readers = "select format('%s, superuser %s, may become others %s', name, is_superuser, may_become_others)
+        from vault.readers";
+    let all = shop.texts(readers);
+    let expected = format!("{owner}, superuser f, may become others f");
+    assert!(all.len() >= 5, "{all:?}");
+    assert!(
+        all.iter()
+            .all(|reader| reader.as_deref() == Some(expected.as_str())),
+        "the code of the vault runs as the owner of its view and nobody else: {all:?}"
+    );
+    assert_eq!(
+        shop.text("select current_setting('search_path')")
+            .as_deref(),
+        Some("\"$user\", public"),
+        "what it sets ends with it"
+    );
+
+    // What its owner may not do is not done, though the extension's owner might.
+    shop.execute(&format!(
+        "revoke usage on schema vault from {owner}; truncate vault.readers"
+    ));
+    let report = shop.sweep();
+    assert_eq!(report["error"]["sqlstate"], "42501", "{report:#}");
+    assert_eq!(shop.texts(readers), Vec::<Option<String>>::new());
     drop(session);
     shop.execute(&format!(
         "drop extension supabase_vault cascade; drop owned by {owner}, {operator} cascade;

@@ -1,9 +1,10 @@
-//! One fact is one issue, told once, for as long as it lasts: two days of sweeps, with
-//! Stripe asked by every other of them.
+//! One fact is one issue, told once, for as long as it lasts: two days of sweeps, one an
+//! hour, each of which meets what has become due by then.
 
 use stripe_double::Checkout;
 
 use super::look;
+use crate::alerts::shop;
 use crate::harness::Shop;
 use crate::harness::sale::Sale;
 
@@ -19,16 +20,32 @@ fn history(shop: &mut Shop) -> Vec<String> {
     .collect()
 }
 
-/// Two days pass, a sweep each hour; Stripe is asked about everything
-/// that is open by every fourth, and by those between about what is due.
-fn two_days(shop: &mut Shop) {
-    for sweep in 0..48 {
-        if sweep % 4 == 0 {
-            look(shop);
-        } else {
-            shop.sweep();
-        }
+/// A shop whose people are reminded every day.
+fn shop_with_reminders() -> Shop {
+    let mut shop = shop();
+    shop.execute("update invoice_sync.settings set alert_reminder_after = '1 day'");
+    shop
+}
+
+/// A sweep, and its number.
+fn last_run(shop: &mut Shop) -> String {
+    sweep(shop);
+    let run = shop.text("select max(id) from invoice_sync.run");
+    run.expect("it is written down")
+}
+
+fn sweep(shop: &mut Shop) {
+    shop.execute("call invoice_sync.run_sweep()");
+}
+
+/// Two days pass, a sweep each hour. Gives how many mails were sent meanwhile.
+fn two_days(shop: &mut Shop) -> usize {
+    let before = shop.stripe.emails().len();
+    for _ in 0..48 {
+        shop.age(60 * 60);
+        sweep(shop);
     }
+    shop.stripe.emails().len() - before
 }
 
 fn refuse(shop: &mut Shop, intent: &str) {
@@ -47,17 +64,18 @@ fn another(shop: &Shop, number: &str) -> String {
 
 #[test]
 fn too_much_by_the_rows_stays_one_issue_while_more_of_it_was_undone() {
-    let mut shop = Shop::open();
+    let mut shop = shop_with_reminders();
     Sale::unbooked(&mut shop, "INV-1");
-    shop.sweep();
+    sweep(&mut shop);
     shop.execute(
         "insert into payments (invoice_id, payment_name, payment_status, total_amount)
         select id, 'Cash', 'Paid', 50 from invoices",
     );
     another(&shop, "INV-1");
-    let booked = shop.sweep()["runId"].clone();
+    let booked = last_run(&mut shop);
     shop.json(&format!("invoice_sync.undo({booked})"));
-    two_days(&mut shop);
+    let mails = two_days(&mut shop);
+    assert_eq!(mails, 2, "{:?}", history(&mut shop));
     assert_eq!(
         history(&mut shop),
         ["overpaid open 2", "repair_undone open 0"]
@@ -66,12 +84,13 @@ fn too_much_by_the_rows_stays_one_issue_while_more_of_it_was_undone() {
 
 #[test]
 fn a_refusal_is_one_issue_while_other_payments_come() {
-    let mut shop = Shop::open();
+    let mut shop = shop_with_reminders();
     let sale = Sale::unbooked(&mut shop, "INV-1");
     refuse(&mut shop, &sale.intent);
-    shop.sweep();
+    sweep(&mut shop);
     another(&shop, "INV-1");
-    two_days(&mut shop);
+    let mails = two_days(&mut shop);
+    assert_eq!(mails, 2, "{:?}", history(&mut shop));
     assert_eq!(
         history(&mut shop),
         ["apply_failed open 1", "event_failing open 1"]
@@ -88,9 +107,9 @@ fn a_refusal_is_one_issue_while_other_payments_come() {
 
 #[test]
 fn an_undone_repair_stays_undone_whatever_is_in_its_way_for_a_while() {
-    let mut shop = Shop::open();
+    let mut shop = shop_with_reminders();
     Sale::unbooked(&mut shop, "INV-1");
-    let run = shop.sweep()["runId"].clone();
+    let run = last_run(&mut shop);
     shop.json(&format!("invoice_sync.undo({run})"));
     look(&mut shop);
     // Cash of the same amount: the payment might be this one, and is not wanted now.
@@ -101,7 +120,8 @@ fn an_undone_repair_stays_undone_whatever_is_in_its_way_for_a_while() {
     look(&mut shop);
     shop.execute("delete from payments");
     shop.execute("update invoices set invoice_status = 'Sent', amount_paid = 0, balance_due = 100");
-    two_days(&mut shop);
+    let mails = two_days(&mut shop);
+    assert_eq!(mails, 2, "{:?}", history(&mut shop));
     assert_eq!(shop.text("select count(*) from payments"), Some("0".into()));
     let undone = history(&mut shop);
     let undone: Vec<_> = undone

@@ -326,9 +326,8 @@ impl World<'_> {
                 continue;
             };
             let (received, refunded) = self.received(purchase);
-            // A refund takes from what pays the invoice first, from the gratuity last.
-            let left = received.min(row.amount) - refunded;
-            counted.insert(purchase.handle.clone(), left.max(0));
+            // A refund takes from the gratuity first.
+            counted.insert(purchase.handle.clone(), row.amount.min(received - refunded));
         }
         let counted: i64 = counted.values().sum();
         let mut wrong = Vec::new();

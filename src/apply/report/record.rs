@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::apply::case::RecalledCase;
 use crate::apply::outcome::Outcome;
-use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
+use crate::domain::evidence::{Evidence, PaymentState, StripePayment, merge_payments};
 use crate::domain::invoice::Invoice;
 use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::PaymentChange;
 use crate::ledger::issues::{self, Judged, Subject};
-use crate::ledger::{changes, checks, stripe_payments};
+use crate::ledger::{changes, checks, payment_issues, stripe_payments};
 use crate::pg::Problem;
 
 /// What came of an invoice, and what Stripe said about it: `None` where it was
@@ -32,6 +32,14 @@ impl<'a> Settled<'a> {
             outcome
         };
         Self { outcome, evidence }
+    }
+
+    /// The payments that the invoice has nothing to do with any more.
+    pub(super) fn disowned(&self) -> impl Iterator<Item = StripePayment> {
+        let disowned = &self.outcome.plan.disowned;
+        let evidence = self.evidence.as_deref().filter(|_| !disowned.is_empty());
+        let payments = merge_payments(evidence.unwrap_or_default()).into_iter();
+        payments.filter(|payment| payment.ids.each().any(|id| disowned.contains(id)))
     }
 }
 
@@ -76,7 +84,7 @@ pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<(), Problem> 
     changes::record(run, &entries);
     issues::raise(run, &found);
     issues::resolve_others(run, &judged);
-    issues::resolve_claimed(run, &claimed(settled));
+    payment_issues::resolve_claimed(run, &claimed(settled));
     checks::note(&checks);
     Ok(())
 }
@@ -86,8 +94,11 @@ fn claimed<'s>(settled: &[&'s Settled]) -> BTreeSet<&'s str> {
     settled
         .iter()
         .filter(|of| of.outcome.is_done())
-        .flat_map(|of| of.evidence.as_deref().unwrap_or_default())
-        .flat_map(Evidence::payment_ids)
+        .flat_map(|of| {
+            let evidence = of.evidence.as_deref().unwrap_or_default().iter();
+            let ids = evidence.flat_map(Evidence::payment_ids);
+            ids.filter(|id| !of.outcome.plan.disowned.contains(*id))
+        })
         .collect()
 }
 

@@ -21,11 +21,10 @@ impl Draft {
             .iter()
             .filter(|row| row.amount_minor() >= 0 && row.ids.same_payment(&receipt.payment.ids))
             .collect();
-        match matching.as_slice() {
-            [] => self.insert(receipt, facts, rules),
-            [row] => self.update(row, receipt, facts, rules),
-            // Raised as an issue for all duplicates, with evidence or without.
-            _ => {}
+        if matching.is_empty() {
+            self.insert(receipt, facts, rules);
+        } else if let Some(row) = row_of(&matching, receipt) {
+            self.update(row, receipt, facts, rules);
         }
         if facts.invoice.status == InvoiceStatus::Closed && !receipt.wholly_refunded() {
             self.issues.push(
@@ -51,7 +50,6 @@ impl Draft {
 
     fn insert(&mut self, receipt: &Receipt, facts: &Facts, rules: &Rules) {
         if self.refund_would_go_unsaid(receipt, facts, rules)
-            || self.is_booked_elsewhere(receipt, facts)
             || self.may_be_booked_without_id(receipt, facts)
         {
             return;
@@ -68,27 +66,58 @@ impl Draft {
         }));
     }
 
-    /// One payment is in the books of one invoice.
-    fn is_booked_elsewhere(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
-        let Some(other) = facts.other_invoices.invoice_of(&receipt.payment.ids) else {
+    /// One payment is in the books of one invoice: where another has it, nothing of it is
+    /// this one's. A row that waits for it there goes before an invoice that has none, unless
+    /// the payment itself names this one; and of two that wait, the first to be confirmed.
+    pub(super) fn is_booked_elsewhere(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
+        let ids = &receipt.payment.ids;
+        let Some(other) = facts.other_invoices.of(ids) else {
             return false;
+        };
+        let mut own = facts
+            .rows
+            .iter()
+            .filter(|row| row.amount_minor() >= 0 && row.ids.same_payment(ids));
+        let mut references = receipt.payment.invoice_references.iter();
+        let is_named = references.any(|name| facts.invoice.answers_to(name));
+        let is_ours = if other.was_received {
+            own.any(PaymentRow::was_received)
+        } else {
+            own.next().is_some() || is_named
+        };
+        if is_ours {
+            return false;
+        }
+        if !facts.refer_to(ids) && !is_named {
+            self.reason(format!(
+                "{}: it is in the books of invoice {}, and this one does not refer to it",
+                receipt.key().unwrap_or("a payment"),
+                other.invoice
+            ));
+            return true;
+        }
+        let how = if other.was_received {
+            "it is booked for invoice"
+        } else {
+            "a payment waits for it at invoice"
         };
         self.issues.push(
             Issue::new(
                 IssueKind::UnlinkedPayment,
                 Severity::Warning,
                 format!(
-                    "Stripe received {} by {}, which invoice {} refers to; but it is booked for invoice {other} already.",
+                    "Stripe received {} by {}, which invoice {} refers to; but {how} {} already.",
                     receipt.received,
                     receipt.key().unwrap_or("a payment"),
                     facts.invoice.label(),
+                    other.invoice,
                 ),
             )
             .about(receipt.key())
             .with_evidence(json!({
                 "id": receipt.key(),
                 "received": receipt.received.to_string(),
-                "booked_for_invoice": other,
+                "booked_for_invoice": other.invoice,
             })),
         );
         true
@@ -254,6 +283,24 @@ impl Draft {
             })),
         );
     }
+}
+
+/// Which of several rows for this payment follows it, in whatever order they are read:
+/// the one by which the money came, else one that waits for it. Where several say that it
+/// came, none is touched. That there are several is an issue, with evidence or without.
+fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentRow> {
+    let of = |test: fn(&PaymentRow) -> bool| rows.iter().copied().filter(move |row| test(row));
+    let mut received = of(PaymentRow::was_received);
+    if let Some(row) = received.next() {
+        return received.next().is_none().then_some(row);
+    }
+    let fit = |row: &&PaymentRow| {
+        let has_intent = row.ids.intent.is_some();
+        let has_amount = row.amount == Field::Value(receipt.base());
+        (!has_intent, !has_amount, row.id.clone())
+    };
+    let waiting = of(|row| row.status == PaymentStatus::Pending).min_by_key(fit);
+    waiting.or_else(|| rows.first().copied().filter(|_| rows.len() == 1))
 }
 
 /// A row that waited for this money becomes what Stripe says.

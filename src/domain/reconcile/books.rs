@@ -134,7 +134,11 @@ fn secured_by(row: &PaymentRow, reversed: i64, known: &BTreeMap<String, Remember
     }
     let refunded = remembered.map_or(0, |payment| payment.refunded);
     let back = reversed.max(refunded).max(row.refunded_minor());
-    amount.saturating_sub(back).max(0)
+    // What goes back is taken from a gratuity, too: the amount counts as far as what stays covers it.
+    let gratuity = row.gratuity.value().map_or(0, |money| money.minor.max(0));
+    let received = remembered.map_or(0, |payment| payment.received);
+    let came = amount.saturating_add(gratuity).max(received);
+    came.saturating_sub(back).clamp(0, amount)
 }
 
 /// How much of its payment, of which `received` came, went back by the row itself.

@@ -8,7 +8,7 @@ use crate::domain::evidence::{Dispute, Gratuity, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::payment::PaymentStatus;
-use crate::domain::recheck::Recheck;
+use crate::domain::recheck::{HELD, Recheck};
 use crate::domain::rules::{Remembered, Rules};
 
 impl Draft {
@@ -26,6 +26,10 @@ impl Draft {
         let name = key.unwrap_or("a payment");
         let references = &payment.invoice_references;
         let is_named = references.iter().any(|r| facts.invoice.answers_to(r));
+        if !is_named && facts.is_let_go(&payment.ids) {
+            self.disown(payment, name);
+            return None;
+        }
         if let (Some(ours), Some(theirs)) = (rules.livemode, payment.livemode)
             && ours != theirs
         {
@@ -125,6 +129,16 @@ impl Draft {
         Some(receipt)
     }
 
+    /// What issues say of it ends with whoever tells of the money from now on.
+    fn disown(&mut self, payment: &StripePayment, name: &str) {
+        self.reason(format!("{name}: the invoice does not refer to it any more"));
+        for id in payment.ids.each() {
+            self.plan.judged.remove(id);
+            self.plan.disowned.insert(id.to_owned());
+        }
+        self.recheck = self.recheck.sooner(HELD);
+    }
+
     /// The session may name the invoice, or a part of the money as a gratuity.
     fn leave_until_session_is_read(&mut self, payment: &StripePayment, name: &str) {
         let why = format!("{name}: not enough is known, its checkout session was not read");
@@ -190,11 +204,16 @@ impl Draft {
         facts: &Facts,
     ) -> Money {
         let none = Money::new(0, received.currency);
+        let outside = |money| format!("{money} does not lie between 0 and the {received} received");
         let problem = match &payment.gratuity {
             Gratuity::None => return none,
+            Gratuity::Tip(minor) => match Money::new(*minor, received.currency) {
+                money if (0..=received.minor).contains(&money.minor) => return money,
+                money => outside(money),
+            },
             Gratuity::Said(text) => match Money::from_units(text, unit, received.currency) {
                 Ok(money) if (0..=received.minor).contains(&money.minor) => return money,
-                Ok(money) => format!("{money} does not lie between 0 and the {received} received"),
+                Ok(money) => outside(money),
                 Err(error) => error.to_string(),
             },
             Gratuity::Contradictory(a, b) => {

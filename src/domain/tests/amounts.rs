@@ -145,3 +145,24 @@ fn money_reads_well() {
         assert_eq!(Money::new(minor, currency(code)).to_string(), text);
     }
 }
+
+#[test]
+fn what_is_owed_is_rounded_to_what_can_be_paid() {
+    let rounded = |text: &str, unit, code| {
+        Money::rounded_from_units(text, unit, currency(code)).map(|money| money.minor)
+    };
+    for (text, unit, code, minor) in [
+        ("2473.2965", Major, "usd", 2473_30),
+        ("2473.2949", Major, "usd", 2473_29),
+        ("0.005", Major, "eur", 1),
+        ("-0.005", Major, "eur", -1),
+        ("0.0049999", Major, "eur", 0),
+        ("99.5", Major, "jpy", 100),
+        ("1250.4", Minor, "eur", 12_50),
+        ("12.50", Major, "eur", 12_50),
+    ] {
+        assert_eq!(rounded(text, unit, code), Ok(minor), "{text} {code}");
+    }
+    assert!(rounded("NaN", Major, "eur").is_err());
+    assert!(rounded(&"9".repeat(36), Major, "eur").is_err());
+}

@@ -15,7 +15,9 @@ use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::{NewPayment, PaymentChange, PaymentUpdate, Plan};
 use crate::domain::reconcile::{Facts, reconcile};
-use crate::domain::rules::{InvoiceWords, Memory, OtherInvoices, PaymentWords, Remembered, Rules};
+use crate::domain::rules::{
+    InvoiceWords, Memory, OtherBooks, OtherInvoices, PaymentWords, Remembered, Rules,
+};
 
 /// When the builders' payments were received.
 pub(super) const RECEIVED_AT: i64 = 1_700_000_000;
@@ -237,6 +239,7 @@ pub(super) struct World {
     pub(super) has_refunded_column: bool,
     pub(super) just_booked: bool,
     pub(super) other_invoices: OtherInvoices,
+    pub(super) in_question: Vec<String>,
 }
 
 pub(super) fn world(invoice: Invoice) -> World {
@@ -250,6 +253,7 @@ pub(super) fn world(invoice: Invoice) -> World {
         has_refunded_column: true,
         just_booked: false,
         other_invoices: OtherInvoices::default(),
+        in_question: Vec::new(),
     }
 }
 
@@ -261,8 +265,32 @@ impl World {
     }
 
     /// The payment is in the books of another invoice.
+    /// An open issue of the invoice is about this object.
+    pub(super) fn in_question(mut self, id: &str) -> Self {
+        self.in_question.push(id.into());
+        self
+    }
+
     pub(super) fn booked_elsewhere(mut self, id: &str, invoice: &str) -> Self {
-        self.other_invoices.0.insert(id.into(), invoice.into());
+        self.other_invoices.note(
+            id,
+            OtherBooks {
+                invoice: invoice.into(),
+                was_received: true,
+            },
+        );
+        self
+    }
+
+    /// A row of another invoice waits for the payment.
+    pub(super) fn awaited_elsewhere(mut self, id: &str, invoice: &str) -> Self {
+        self.other_invoices.note(
+            id,
+            OtherBooks {
+                invoice: invoice.into(),
+                was_received: false,
+            },
+        );
         self
     }
 
@@ -319,6 +347,7 @@ impl World {
             memory: &self.memory,
             undone: &self.undone,
             other_invoices: &self.other_invoices,
+            in_question: &self.in_question,
             has_refunded_column: self.has_refunded_column,
             just_booked: self.just_booked,
             now: NOW,

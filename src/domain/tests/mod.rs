@@ -12,6 +12,7 @@ mod harness;
 mod hosts;
 mod properties;
 mod refunds;
+mod rivals;
 mod sentences;
 mod sessions;
 mod undone;

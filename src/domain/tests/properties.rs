@@ -177,6 +177,7 @@ fn gratuities() -> impl Strategy<Value = Gratuity> {
     let text = select(vec!["0", "10", "10.00", "1000", "-1", "a lot", ""]).prop_map(str::to_owned);
     prop_oneof![
         4 => Just(Gratuity::None),
+        1 => amounts().prop_map(Gratuity::Tip),
         2 => text.clone().prop_map(Gratuity::Said),
         1 => (text.clone(), text).prop_map(|(a, b)| Gratuity::Said(a).merge(Gratuity::Said(b))),
     ]
@@ -257,6 +258,7 @@ fn worlds() -> impl Strategy<Value = World> {
                 };
                 World {
                     other_invoices: OtherInvoices::default(),
+                    in_question: Vec::new(),
                     invoice: Invoice {
                         status: rules.invoice_words.class(&invoice.status_word),
                         ..invoice.clone()

@@ -72,15 +72,32 @@ impl BlockRange {
         mapping: &Mapping,
         basis: Option<u64>,
     ) -> String {
-        let written = basis.map_or_else(|| "true".to_owned(), |basis| is_written_since("p", basis));
         format!(
             "select p.{invoice} as key, min(p.ctid) as place
             from {table} p
-            where {holds} and {written}
+            where {written}
             group by 1",
             invoice = mapping.payments.invoice.quoted,
             table = mapping.payments.table,
-            holds = self.holds("p"),
+            written = self.written("p", basis),
+        )
+    }
+
+    /// Whether a row lies in it and was written.
+    pub(in crate::host) fn written(&self, alias: &str, basis: Option<u64>) -> String {
+        let holds = self.holds(alias);
+        match basis {
+            Some(basis) => format!("{holds} and {}", is_written_since(alias, basis)),
+            None => holds,
+        }
+    }
+
+    /// The keys of the invoices that lie in it.
+    pub(in crate::host) fn keys(&self, mapping: &Mapping) -> String {
+        let (invoices, holds) = (&mapping.invoices, self.holds("i"));
+        format!(
+            "select i.{}::text from {} i where {holds}",
+            invoices.id.quoted, invoices.table
         )
     }
 

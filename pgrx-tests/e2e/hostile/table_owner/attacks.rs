@@ -89,9 +89,53 @@ pub const HOOKS: &str = "
     create trigger before_row before update on hostile.receipts
         for each row execute function hostile.attack_trigger();";
 
+/// Leaves a lock that any role may take, and no code.
+pub const ADVISORY_LOCK: &str = "advisory lock of the session";
+
 /// By name, in PL/pgSQL.
-pub const ATTACKS: [(&str, &str); 38] = [
+pub const ATTACKS: [(&str, &str); 48] = [
     ("the payload itself", "perform hostile.evil();"),
+    (
+        "cursor",
+        "execute 'declare evil cursor for select hostile.evil()';",
+    ),
+    (
+        "cursor variable left open",
+        "declare c refcursor := 'evil'; begin open c for select hostile.evil(); end;",
+    ),
+    (
+        "cursor without a name left open",
+        "declare c refcursor; begin open c for select hostile.evil(); end;",
+    ),
+    (
+        "cursor of the caller's closed, and another of its name opened",
+        "declare c refcursor := 'callers'; begin close c; open c for select hostile.evil(); end;",
+    ),
+    (
+        "cursor of the caller's closed",
+        "declare c refcursor := 'callers'; begin close c; end; perform hostile.evil();",
+    ),
+    (
+        "what the caller prepared and listens to",
+        "begin execute 'deallocate all'; exception when others then null; end; execute 'unlisten *';",
+    ),
+    (
+        "set_config of a made-up setting",
+        "perform pg_catalog.set_config('evil.made_up', 'evil', false); perform hostile.evil();",
+    ),
+    (
+        "set_config of a setting of the caller's",
+        "perform pg_catalog.set_config('callers.own', 'evil', false); perform hostile.evil();",
+    ),
+    (
+        "set_config of who is signed in",
+        "perform pg_catalog.set_config('request.jwt.claims', '{\"role\": \"service_role\"}', false);
+        perform hostile.evil();",
+    ),
+    (
+        ADVISORY_LOCK,
+        "perform pg_catalog.pg_advisory_lock(77); perform hostile.evil();",
+    ),
     (
         "cursor with hold",
         "execute 'declare evil cursor with hold for select hostile.evil()';",

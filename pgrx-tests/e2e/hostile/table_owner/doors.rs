@@ -39,7 +39,12 @@ pub const DOORS: &[Door] = &[
 impl Door {
     /// `run_sweep` cannot be called in a transaction.
     pub fn is_open_to(self, caller: Caller) -> bool {
-        self != Self::RunSweep || caller != Caller::Gateway
+        self.is_in_transactions() || caller != Caller::Gateway
+    }
+
+    /// Whether it can be called in a transaction of the caller's.
+    pub fn is_in_transactions(self) -> bool {
+        self != Self::RunSweep
     }
 
     /// Whether there is always code of the owner's to be called.
@@ -148,42 +153,51 @@ pub enum Caller {
 impl Caller {
     pub const ALL: [Self; 3] = [Self::Superuser, Self::Operator, Self::Gateway];
 
+    /// With things of the caller's own in it, which nobody else should touch.
     pub fn session(self, scene: &Scene) -> Client {
-        match self {
+        let mut session = match self {
             Self::Superuser => scene.shop.connect(),
             Self::Operator => connect_as(scene.shop.name(), &scene.roles.operator),
             Self::Gateway => connect_as(scene.shop.name(), &scene.roles.gateway),
-        }
+        };
+        session
+            .batch_execute(
+                "prepare callers as select 1; listen callers; set \"callers.own\" = 'as it was'",
+            )
+            .expect("anybody may");
+        session
     }
 
-    /// Calls, and commits; gives whether PostgreSQL refused what the attack had left, which may cost the caller
-    /// an error, but no more.
-    pub fn call(self, session: &mut Client, roles: &Roles, call: &str, place: &str) -> bool {
-        let done = match self {
-            Self::Superuser | Self::Operator => session.batch_execute(call),
-            Self::Gateway => session.batch_execute(&format!(
+    /// Begins a transaction; an operator does without.
+    pub fn begin(self, session: &mut Client, roles: &Roles) {
+        let begin = match self {
+            Self::Operator => return,
+            Self::Superuser => "begin".to_owned(),
+            Self::Gateway => format!(
                 "begin;
                 set local role {operator};
-                select pg_catalog.set_config('request.jwt.claims', '{{\"role\": \"service_role\"}}', true);
-                {call};
-                commit",
+                select pg_catalog.set_config('request.jwt.claims', '{{\"role\": \"service_role\"}}', true)",
                 operator = roles.operator
-            )),
+            ),
         };
-        match done {
-            Ok(()) => false,
-            Err(error) => {
-                let message = tell(&error);
-                assert!(
-                    message.contains("within security-restricted operation"),
-                    "{place}: {call}: {message}"
-                );
-                // Gateways roll back.
-                session
-                    .batch_execute("rollback")
-                    .expect("the session lives");
-                true
-            }
-        }
+        session
+            .batch_execute(&format!(
+                "{begin}; declare callers cursor for select n from generate_series(1, 3) n"
+            ))
+            .expect("anybody may");
+    }
+
+    /// Gives whether PostgreSQL refused what the attack had left, which may cost the caller
+    /// an error, but no more.
+    pub fn call(self, session: &mut Client, call: &str, place: &str) -> bool {
+        let Err(error) = session.batch_execute(call) else {
+            return false;
+        };
+        let message = tell(&error);
+        assert!(
+            message.contains("within security-restricted operation"),
+            "{place}: {call}: {message}"
+        );
+        true
     }
 }

@@ -1,0 +1,274 @@
+//! Money that an invoice refers to no longer: told of by somebody at every moment, and
+//! by one alone.
+
+use stripe_double::{Checkout, Intent};
+
+use super::look;
+use crate::harness::Shop;
+use crate::harness::sender::deliver;
+
+/// Through what somebody comes upon the money or the invoice.
+const DOORS: [&str; 4] = ["sweep", "run_sweep", "backfill", "button"];
+
+fn pass_through(shop: &mut Shop, door: &str) {
+    shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
+    match door {
+        "sweep" => {
+            shop.sweep();
+        }
+        "run_sweep" => shop.execute("call invoice_sync.run_sweep()"),
+        "backfill" => shop.execute("call invoice_sync.backfill(now() - interval '1 day')"),
+        "button" => {
+            if let Some(id) = shop.text("select id from invoices where invoice_number = 'INV-1'") {
+                shop.sync(&id);
+            }
+        }
+        other => panic!("no such door: {other}"),
+    }
+}
+
+/// `kind invoice` of all that is open; of the money, exactly one at any moment.
+fn told(shop: &mut Shop) -> Vec<String> {
+    shop.open_issues()
+}
+
+fn invoice(shop: &mut Shop, number: &str, id: &str) {
+    shop.execute(&format!(
+        "insert into invoices (invoice_number, customer, invoice_status, total_amount, stripe_session_id)
+        values ('{number}', 'Ada', 'Sent', 100, nullif('{id}', ''))"
+    ));
+}
+
+/// `INV-1` stores the session of a payment that names the invoice `INV-2`.
+fn misplaced(shop: &mut Shop) -> String {
+    let named = Checkout::new(10_000, "usd").metadata("invoice_id", "INV-2");
+    let paid = shop.stripe.checkout(named).pay();
+    invoice(shop, "INV-1", &paid.session_id());
+    look(shop);
+    assert_eq!(told(shop), ["unlinked_payment INV-1"]);
+    paid.intent_id()
+}
+
+/// Whatever looks at it again, three times: nothing changes, and nobody is told more.
+fn stays(shop: &mut Shop, wanted: &[&str]) {
+    look(shop);
+    let count = "select format('%s %s', (select count(*) from invoice_sync.issue),
+        (select count(*) from invoice_sync.alert_issue))";
+    let before = shop.text(count);
+    for _ in 0..3 {
+        for door in DOORS {
+            pass_through(shop, door);
+            assert_eq!(told(shop), wanted, "{door}");
+        }
+        look(shop);
+        assert_eq!(told(shop), wanted);
+    }
+    assert_eq!(shop.text(count), before, "no other issue, and no mail");
+}
+
+const BOOKS: &str = "select concat_ws(' ', string_agg(concat_ws(' ', invoice_number, invoice_status), ', ' order by invoice_number),
+    (select count(*) from payments)) from invoices";
+
+#[test]
+fn once_the_invoice_refers_to_it_no_longer_it_is_money_without_an_invoice() {
+    for door in DOORS {
+        let mut shop = Shop::open();
+        misplaced(&mut shop);
+        shop.execute("update invoices set stripe_session_id = null");
+        pass_through(&mut shop, door);
+        assert_eq!(told(&mut shop), ["unlinked_payment -"], "{door}");
+        stays(&mut shop, &["unlinked_payment -"]);
+
+        // And back, if the id is written again.
+        shop.execute("update invoices set stripe_session_id = (select session_id from invoice_sync.event where session_id is not null limit 1)");
+        look(&mut shop);
+        assert_eq!(told(&mut shop), ["unlinked_payment INV-1"], "{door}");
+        stays(&mut shop, &["unlinked_payment INV-1"]);
+    }
+}
+
+#[test]
+fn where_another_invoice_takes_the_place_of_the_id_it_is_the_same() {
+    for door in DOORS {
+        let mut shop = Shop::open();
+        misplaced(&mut shop);
+        let own = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+        shop.execute(&format!(
+            "update invoices set stripe_session_id = '{}'",
+            own.session_id()
+        ));
+        pass_through(&mut shop, door);
+        assert_eq!(told(&mut shop), ["unlinked_payment -"], "{door}");
+        stays(&mut shop, &["unlinked_payment -"]);
+        assert_eq!(shop.text(BOOKS), Some("INV-1 Paid 1".into()), "{door}");
+    }
+}
+
+#[test]
+fn the_invoice_that_it_names_books_it() {
+    for door in DOORS {
+        let mut shop = Shop::open();
+        misplaced(&mut shop);
+        invoice(&mut shop, "INV-2", "");
+        stays(&mut shop, &["unlinked_payment INV-1"]);
+        shop.execute("update invoices set stripe_session_id = null");
+        pass_through(&mut shop, door);
+        assert_eq!(told(&mut shop), [""; 0], "{door}");
+        let booked = "INV-1 Sent, INV-2 Paid 1";
+        assert_eq!(shop.text(BOOKS).as_deref(), Some(booked), "{door}");
+        stays(&mut shop, &[]);
+        assert_eq!(shop.text(BOOKS).as_deref(), Some(booked), "{door}");
+    }
+}
+
+#[test]
+fn of_an_invoice_that_is_deleted_it_is_money_without_an_invoice() {
+    for door in ["sweep", "run_sweep", "backfill"] {
+        let mut shop = Shop::open();
+        misplaced(&mut shop);
+        shop.execute("delete from invoices");
+        pass_through(&mut shop, door);
+        assert_eq!(told(&mut shop), ["unlinked_payment -"], "{door}");
+        stays(&mut shop, &["unlinked_payment -"]);
+    }
+}
+
+#[test]
+fn money_that_names_nobody_is_told_of_after_its_invoice_was_deleted() {
+    for kind in [
+        "unlinked_payment",
+        "currency_mismatch",
+        "possible_duplicate",
+    ] {
+        let mut shop = Shop::open();
+        let paid = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+        invoice(&mut shop, "INV-1", &paid.session_id());
+        shop.execute(match kind {
+            "unlinked_payment" => "update invoices set invoice_status = 'Cancelled'",
+            "currency_mismatch" => "update invoices set currency = 'eur'",
+            _ => {
+                "insert into payments (invoice_id, payment_name, payment_status, total_amount)
+                select id, 'by hand', 'Paid', 100 from invoices"
+            }
+        });
+        look(&mut shop);
+        assert_eq!(told(&mut shop), [format!("{kind} INV-1")]);
+        shop.execute("delete from payments; delete from invoices");
+        pass_through(&mut shop, "backfill");
+        assert_eq!(
+            told(&mut shop),
+            [format!("{kind} INV-1")],
+            "the list names nobody"
+        );
+        pass_through(&mut shop, "run_sweep");
+        assert_eq!(told(&mut shop), ["unlinked_payment -"], "{kind}");
+        let summary = shop
+            .text("select summary from invoice_sync.open_issues")
+            .unwrap_or_default();
+        assert!(
+            summary.contains("for the invoice INV-1, which does not exist"),
+            "{summary}"
+        );
+        stays(&mut shop, &["unlinked_payment -"]);
+        shop.stripe.reset_requests();
+        shop.execute("call invoice_sync.run_sweep()");
+        assert_eq!(
+            shop.stripe.count_of("/v1/"),
+            1,
+            "{kind}: nothing is asked again"
+        );
+
+        // Another invoice of that number is not known to be the one that it was for.
+        invoice(&mut shop, "INV-1", "");
+        stays(&mut shop, &["unlinked_payment -"]);
+        shop.execute(&format!(
+            "update invoices set stripe_session_id = '{}'",
+            paid.session_id()
+        ));
+        look(&mut shop);
+        assert_eq!(told(&mut shop), [""; 0], "{kind}");
+        assert_eq!(shop.text(BOOKS), Some("INV-1 Paid 1".into()), "{kind}");
+    }
+}
+
+#[test]
+fn what_is_booked_for_another_invoice_is_nothing_to_tell_once_the_id_is_gone() {
+    for door in ["sweep", "run_sweep", "backfill", "button"] {
+        for name in ["", "INV-2"] {
+            let mut shop = Shop::open();
+            let checkout = Checkout::new(10_000, "usd").metadata("invoice_id", name);
+            let paid = shop.stripe.checkout(checkout).pay();
+            invoice(&mut shop, "INV-2", &paid.session_id());
+            look(&mut shop);
+            invoice(&mut shop, "INV-1", &paid.session_id());
+            look(&mut shop);
+            assert_eq!(told(&mut shop), ["unlinked_payment INV-1"], "{door} {name}");
+            stays(&mut shop, &["unlinked_payment INV-1"]);
+            shop.execute(
+                "update invoices set stripe_session_id = null where invoice_number = 'INV-1'",
+            );
+            pass_through(&mut shop, door);
+            assert_eq!(told(&mut shop), [""; 0], "{door} {name}");
+            stays(&mut shop, &[]);
+        }
+    }
+}
+
+#[test]
+fn a_webhook_leaves_it_where_it_is_until_somebody_else_tells_of_it() {
+    let mut shop = Shop::with_webhooks();
+    let intent = misplaced(&mut shop);
+    shop.execute("update invoices set stripe_session_id = null");
+    shop.stripe.emit("payment_intent.succeeded", &intent);
+    let event = shop.stripe.events().pop().expect("it was emitted");
+    let answer = deliver(&mut shop.db, &event.to_string()).expect("it is taken");
+    assert_eq!(
+        answer["result"], "stored, to be processed later",
+        "INV-2 may come yet"
+    );
+    for _ in 0..3 {
+        assert_eq!(told(&mut shop), ["unlinked_payment INV-1"]);
+        look(&mut shop);
+    }
+    shop.age(2 * 60 * 60);
+    look(&mut shop);
+    assert_eq!(told(&mut shop), ["unlinked_payment -"]);
+    stays(&mut shop, &["unlinked_payment -"]);
+}
+
+#[test]
+fn while_stripe_cannot_be_asked_the_invoice_tells_of_it() {
+    let mut shop = Shop::open();
+    misplaced(&mut shop);
+    let url = shop.stripe.url();
+    shop.execute("delete from invoices");
+    shop.configure("stripe_api_base", "http://127.0.0.1:9");
+    look(&mut shop);
+    assert_eq!(
+        told(&mut shop),
+        ["stripe_unreachable -", "unlinked_payment INV-1"]
+    );
+    shop.configure("stripe_api_base", &url);
+    look(&mut shop);
+    assert_eq!(told(&mut shop), ["unlinked_payment -"]);
+}
+
+#[test]
+fn another_payment_of_the_invoice_ends_nothing() {
+    let mut shop = Shop::with_webhooks();
+    misplaced(&mut shop);
+    shop.execute("update invoices set stripe_session_id = null");
+    let own = Intent::new(4_000, "usd").metadata("invoice_id", "INV-1");
+    shop.stripe.intent(own).pay();
+    shop.deliver_all(&["payment_intent.succeeded"]);
+    assert_eq!(shop.text(BOOKS), Some("INV-1 Partial 1".into()));
+    assert_eq!(told(&mut shop), ["unlinked_payment INV-1"]);
+    let dry = shop.json("invoice_sync.sweep(dry_run => true)");
+    assert_eq!(
+        dry["details"]["issues"][0]["invoiceId"],
+        serde_json::Value::Null,
+        "{dry}"
+    );
+    look(&mut shop);
+    assert_eq!(told(&mut shop), ["unlinked_payment -"]);
+}

@@ -1,0 +1,67 @@
+//! Events that could not be read or acted on, and whose payments were asked about since.
+
+use serde_json::{Value, json};
+
+use super::contention::skip_if_locked;
+use super::payment_evidence::PaymentEvidence;
+use super::report::Report;
+use crate::domain::evidence::{Evidence, StripePayment};
+use crate::ledger::events::{self, Verdict};
+use crate::ledger::payment_issues;
+use crate::pg::Problem;
+
+/// Of what Stripe said, the payments of which an event could not be read or acted on
+/// before they were asked about.
+pub(crate) fn stuck<'a>(said: impl Iterator<Item = &'a Evidence>) -> Vec<StripePayment> {
+    let whole: Vec<&StripePayment> = said.filter_map(whole).collect();
+    if whole.is_empty() {
+        return Vec::new();
+    }
+    let asked = asked(whole.iter().copied());
+    let mut stuck = events::stuck(&asked);
+    stuck.extend(payment_issues::unread_events(&asked));
+    let payments = whole.into_iter();
+    let payments = payments.filter(|it| it.ids.each().any(|id| stuck.contains(id)));
+    payments.cloned().collect()
+}
+
+/// Events of payments that were acted on by what Stripe said after the events came are
+/// done, whatever kept them from it.
+pub(crate) fn supersede(
+    payments: &[PaymentEvidence],
+    verdicts: &[Verdict],
+    report: &mut Report,
+) -> Result<(), Problem> {
+    let done = payments.iter().zip(verdicts);
+    let done = done.filter(|(_, verdict)| matches!(verdict, Verdict::Done(_)));
+    let mut done = done
+        .flat_map(|(payment, _)| payment.evidence)
+        .filter_map(whole)
+        .peekable();
+    if done.peek().is_none() {
+        return Ok(());
+    }
+    let asked = asked(done);
+    skip_if_locked(|| {
+        let events = events::supersede(&asked);
+        report.resolve_event_issues(&events.iter().collect::<Vec<_>>());
+        report.resolve_unread_events(&asked);
+    })
+}
+
+/// A payment of which the answer has all that an event of it may say.
+fn whole(finding: &Evidence) -> Option<&StripePayment> {
+    match finding {
+        Evidence::Payment(payment) => {
+            (payment.tells_returns && !payment.lacks_session()).then_some(payment)
+        }
+        _ => None,
+    }
+}
+
+/// Each id of these payments, and when it was asked for.
+fn asked<'a>(payments: impl Iterator<Item = &'a StripePayment>) -> Value {
+    let ids = payments.flat_map(|payment| payment.ids.each().map(|id| (id, payment.as_of)));
+    ids.map(|(id, as_of)| json!({ "id": id, "as_of": as_of }))
+        .collect()
+}

@@ -1,0 +1,195 @@
+//! One Stripe payment in the books of several invoices: whether they count more than came.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::identity::PaymentIds;
+use super::issue::{Issue, IssueKind, Severity};
+use super::money::{AmountUnit, Currency, Money};
+use super::payment::PaymentStatus;
+
+/// A payment row, of whatever invoice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BookedRow {
+    /// The row's primary key, as text.
+    pub(crate) row: String,
+    /// The invoice's primary key, as text.
+    pub(crate) invoice: String,
+    /// What people call the invoice.
+    pub(crate) label: String,
+    pub(crate) status: PaymentStatus,
+    pub(crate) ids: PaymentIds,
+    /// As the columns tell them.
+    pub(crate) amount: Option<String>,
+    pub(crate) gratuity: Option<String>,
+}
+
+impl BookedRow {
+    /// A row of less than nothing, by which a host books a refund.
+    pub(crate) fn is_reversal(&self) -> bool {
+        let amount = self.amount.as_deref().unwrap_or_default();
+        amount.trim_start().starts_with('-')
+    }
+
+    fn says_received(&self) -> bool {
+        self.status.was_received() && !self.is_reversal()
+    }
+
+    /// With its gratuity, which is a part of what Stripe received; what cannot be read is
+    /// an issue of the row's own invoice.
+    fn whole(&self, terms: &Terms, currency: Currency) -> i64 {
+        let texts = [&self.amount, &self.gratuity].into_iter().flatten();
+        texts
+            .filter_map(|text| Money::from_units(text, terms.unit, currency).ok())
+            .fold(0, |sum, money| sum.saturating_add(money.minor))
+    }
+}
+
+/// What is remembered of a payment that Stripe received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KnownPayment {
+    pub(crate) ids: PaymentIds,
+    pub(crate) received: Money,
+}
+
+/// How the rows' amounts are to be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) unit: AmountUnit,
+    /// Where nothing is known of the payment.
+    pub(crate) currency: Currency,
+}
+
+/// A payment that is counted more than once.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Overbooked {
+    pub(crate) ids: PaymentIds,
+    pub(crate) issue: Issue,
+}
+
+/// The payments of which the rows of several invoices together count more than came. One
+/// payment may be shared by invoices: where it is not known how much came, only rows of
+/// the same amount are taken for the same money.
+pub(crate) fn overbooked(
+    rows: &[BookedRow],
+    known: &[KnownPayment],
+    terms: &Terms,
+) -> Vec<Overbooked> {
+    let payments = payments(rows, known);
+    let overbooked = payments.iter();
+    overbooked
+        .filter_map(|payment| payment.overbooked(known, terms))
+        .collect()
+}
+
+/// The rows of one payment.
+struct Payment<'a> {
+    ids: PaymentIds,
+    rows: Vec<&'a BookedRow>,
+}
+
+/// Rows by payment, whatever order they came in: what a row does not name of its payment,
+/// memory does.
+fn payments<'a>(rows: &'a [BookedRow], known: &[KnownPayment]) -> Vec<Payment<'a>> {
+    let mut completed: Vec<(PaymentIds, &BookedRow)> = rows
+        .iter()
+        .filter(|row| row.says_received() && !row.ids.is_empty())
+        .map(|row| (completed(&row.ids, known), row))
+        .collect();
+    completed.sort_by(|(a, one), (b, other)| {
+        (a.grouping_order(), &one.row).cmp(&(b.grouping_order(), &other.row))
+    });
+    let mut payments: Vec<Payment> = Vec::new();
+    for (ids, row) in completed {
+        match payments.iter_mut().find(|it| it.ids.same_payment(&ids)) {
+            Some(payment) => {
+                payment.ids.complete_from(&ids);
+                payment.rows.push(row);
+            }
+            None => payments.push(Payment {
+                ids,
+                rows: vec![row],
+            }),
+        }
+    }
+    payments
+}
+
+fn completed(ids: &PaymentIds, known: &[KnownPayment]) -> PaymentIds {
+    let mut ids = ids.clone();
+    if let Some(known) = known.iter().find(|known| known.ids.same_payment(&ids)) {
+        ids.complete_from(&known.ids);
+    }
+    ids
+}
+
+impl Payment<'_> {
+    fn overbooked(&self, known: &[KnownPayment], terms: &Terms) -> Option<Overbooked> {
+        let received = known.iter().find(|it| it.ids.same_payment(&self.ids));
+        let received = received.map(|known| known.received);
+        let currency = received.map_or(terms.currency, |money| money.currency);
+        // Several rows of one invoice are its own affair: they count once.
+        let mut by_invoice: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        for row in &self.rows {
+            let counted = by_invoice.entry((&row.label, &row.invoice)).or_default();
+            *counted = (*counted).max(row.whole(terms, currency));
+        }
+        if by_invoice.len() < 2 {
+            return None;
+        }
+        let sum: i128 = by_invoice.values().copied().map(i128::from).sum();
+        let is_too_much = match received {
+            Some(received) => sum > i128::from(received.minor),
+            None => {
+                let mut amounts: Vec<&i64> = by_invoice.values().collect();
+                amounts.sort();
+                amounts.windows(2).any(|pair| pair[0] == pair[1])
+            }
+        };
+        is_too_much.then(|| self.told(&by_invoice, received, currency))
+    }
+
+    fn told(
+        &self,
+        by_invoice: &BTreeMap<(&str, &str), i64>,
+        received: Option<Money>,
+        currency: Currency,
+    ) -> Overbooked {
+        let parts = by_invoice.iter();
+        let parts = parts.map(|((label, invoice), counted)| {
+            (*label, *invoice, Money::new(*counted, currency).to_string())
+        });
+        let told: Vec<String> = parts
+            .clone()
+            .map(|(label, _, amount)| format!("invoice {label} ({amount})"))
+            .collect();
+        let invoices: Value = parts
+            .map(|(label, invoice, amount)| json!({ "invoice": label, "invoice_id": invoice, "amount": amount }))
+            .collect();
+        let key = self.ids.key().unwrap_or_default();
+        let came = received.map_or_else(String::new, |money| format!(" of {money}"));
+        let issue = Issue::new(
+            IssueKind::DuplicatePayment,
+            Severity::Warning,
+            format!(
+                "The one Stripe payment {key}{came} is recorded for several invoices: {}. Together they count more than came.",
+                told.join(", ")
+            ),
+        )
+        .about(Some(key))
+        .with_evidence(json!({
+            "stripe_payment": key,
+            "invoices": invoices,
+            "stripe_says": received.map(|money| format!("received {money}")),
+        }));
+        Overbooked {
+            ids: self.ids.clone(),
+            issue,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/shared_payment.rs"]
+mod tests;

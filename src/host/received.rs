@@ -1,0 +1,35 @@
+//! SQL conditions on whether a payment row says that its money was received.
+
+use super::mapping::Mapping;
+
+/// Whether money came in once by payments `p`.
+pub(super) fn were_received(mapping: &Mapping) -> String {
+    is_one_of(mapping, &received_words(mapping))
+}
+
+/// The words of rows by which money came in once.
+pub(super) fn received_words(mapping: &Mapping) -> Vec<String> {
+    let words = &mapping.payment_words;
+    [
+        Some(&words.paid),
+        words.refunded.as_ref(),
+        words.disputed.as_ref(),
+    ]
+    .into_iter()
+    .flatten()
+    .cloned()
+    .collect()
+}
+
+/// Whether payments `p` have one of these words; without a column for it, they have.
+pub(super) fn is_one_of(mapping: &Mapping, words: &[String]) -> String {
+    match &mapping.payments.status {
+        Some(status) => format!("p.{}::text = any ({})", status.quoted, literals(words)),
+        None => "true".to_owned(),
+    }
+}
+
+pub(super) fn literals(words: &[String]) -> String {
+    let quoted: Vec<String> = words.iter().map(pgrx::spi::quote_literal).collect();
+    format!("array[{}]::text[]", quoted.join(", "))
+}

@@ -1,0 +1,149 @@
+//! Stripe payments that are in the books of more than one invoice, found by their ids.
+
+use serde_json::{Value, json};
+
+use super::indexes;
+use super::mapping::{Mapped, Mapping};
+use super::owner::reading_as;
+use super::received::were_received;
+use super::scan::range::{Range, ScannedTable};
+use crate::pg::{Relation, sql};
+
+/// So many ids are looked up in any table.
+const FEW_IDS: usize = 1_000;
+
+/// More ids are looked up by a column without an index only where there are no more rows.
+const FEW_ROWS: f64 = 100_000.0;
+
+/// The ids of payments that were received for the invoices of a range and may have come
+/// into other books since they were last looked up there: those of rows that were written.
+/// `last` is the range's last place.
+pub(super) fn booked_in(mapping: &Mapping, range: &Range, last: Option<&str>) -> Vec<String> {
+    let (invoices, payments) = (&mapping.invoices, &mapping.payments);
+    let of = &payments.invoice;
+    match range {
+        Range::Named(_) => Vec::new(),
+        Range::Blocks { blocks, basis } if blocks.of == ScannedTable::Payments => {
+            ids_where(mapping, &blocks.written("p", *basis), None)
+        }
+        // The rows of their payments are looked through by themselves.
+        Range::Blocks { basis: Some(_), .. } => Vec::new(),
+        Range::Blocks {
+            blocks,
+            basis: None,
+        } => {
+            let keys = blocks.keys(mapping);
+            let keys: Vec<[Option<String>; 1]> =
+                reading_as(&invoices.relation, || sql::fetch_texts(&keys, &[]));
+            let keys: Vec<String> = keys.into_iter().flat_map(|[key]| key).collect();
+            let condition = format!(
+                "p.{} = any (array(select {} from jsonb_array_elements_text($1::jsonb) w))",
+                of.quoted,
+                of.key_or_null("w.value"),
+            );
+            ids_where(mapping, &condition, Some(&json!(keys).to_string()))
+        }
+        Range::Keys { after, .. } => {
+            let Some(last) = last else {
+                return Vec::new();
+            };
+            let bound = |key: &str| {
+                let key = pgrx::spi::quote_literal(key);
+                format!("{key}::{}", invoices.id.type_name)
+            };
+            let from = after.map_or_else(String::new, |after| {
+                format!("p.{} > {} and", of.quoted, bound(after))
+            });
+            let condition = format!("{from} p.{} <= {}", of.quoted, bound(last));
+            ids_where(mapping, &condition, None)
+        }
+    }
+}
+
+fn ids_where(mapping: &Mapping, condition: &str, param: Option<&str>) -> Vec<String> {
+    let payments = &mapping.payments;
+    let values: Vec<String> = columns(mapping)
+        .map(|column| format!("(p.{}::text)", column.quoted))
+        .collect();
+    if values.is_empty() {
+        return Vec::new();
+    }
+    let statement = format!(
+        "select distinct v.id
+        from {table} p
+        cross join lateral (values {values}) v (id)
+        where v.id <> '' and {received} and {condition}",
+        table = payments.table,
+        values = values.join(", "),
+        received = were_received(mapping),
+    );
+    let params: Vec<Option<&str>> = param.into_iter().map(Some).collect();
+    let ids: Vec<[Option<String>; 1]> =
+        reading_as(&payments.relation, || sql::fetch_texts(&statement, &params));
+    ids.into_iter().flat_map(|[id]| id).collect()
+}
+
+/// ScannedTable these ids, each with the key of its payment, the keys of payments that were
+/// received for more than one invoice, as far as the rows tell it.
+pub(crate) fn of_several_invoices(mapping: &Mapping, ids: &[(&str, &str)]) -> Vec<String> {
+    let payments = &mapping.payments;
+    let parts: Vec<String> = serving_columns(mapping, ids.len())
+        .map(|column| {
+            format!(
+                "select w.key, p.{of}::text
+                from unnest($1::text[], $2::text[]) w (id, key)
+                join {table} p on p.{column} = w.id
+                where p.{of} is not null and {received}",
+                of = payments.invoice.quoted,
+                table = payments.table,
+                column = column.quoted,
+                received = were_received(mapping),
+            )
+        })
+        .collect();
+    if parts.is_empty() || ids.is_empty() {
+        return Vec::new();
+    }
+    let statement = format!(
+        "select t.key from ({}) t (key, invoice)
+        group by t.key having min(t.invoice) <> max(t.invoice)",
+        parts.join(" union all ")
+    );
+    let rows = ids.iter().map(|(id, key)| [Some(*id), Some(*key)]);
+    let keys: Vec<[Option<String>; 1]> = reading_as(&payments.relation, || {
+        sql::fetch_for_rows(&statement, &[], rows)
+    });
+    keys.into_iter().flat_map(|[key]| key).collect()
+}
+
+fn columns(mapping: &Mapping) -> impl Iterator<Item = &Mapped> {
+    let payments = &mapping.payments;
+    [&payments.session, &payments.intent].into_iter().flatten()
+}
+
+/// The columns by which so many ids are looked up: the whole of a large table is not read
+/// for each range of it.
+fn serving_columns(mapping: &Mapping, ids: usize) -> impl Iterator<Item = &Mapped> {
+    let payments = &mapping.payments;
+    let missing = if ids > FEW_IDS && rows_of(&payments.relation) > FEW_ROWS {
+        indexes::missing(mapping).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    columns(mapping).filter(move |column| {
+        let mut missing = missing.iter();
+        !missing.any(|it| it.table == payments.table && it.column == column.name)
+    })
+}
+
+/// How many rows the server takes a table to have.
+fn rows_of(relation: &Relation) -> f64 {
+    let oid = relation.oid.to_string();
+    sql::fetch_one(
+        "select to_jsonb(c.reltuples) from pg_class c where c.oid = $1::oid",
+        &[Some(&oid)],
+    )
+    .as_ref()
+    .and_then(Value::as_f64)
+    .unwrap_or_default()
+}

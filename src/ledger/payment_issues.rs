@@ -1,0 +1,205 @@
+//! Issues found by the payment or event that they are about, whatever their invoice.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::issues::{kinds, resolve_versions};
+use crate::domain::issue::IssueKind;
+use crate::domain::resolution::{ABOUT_A_PAYMENT, ABOUT_MONEY_NOT_BOOKED};
+use crate::pg::sql;
+
+/// Money that is not in the books, and the invoice whose issue tells of it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ToldByInvoice {
+    pub(crate) object: String,
+    pub(crate) invoice: String,
+    /// What people call the invoice.
+    pub(crate) label: String,
+}
+
+/// Open issues of invoices about money that is not in the books, the one that was looked
+/// at longest ago first.
+pub(crate) fn told_by_invoices(limit: usize) -> Vec<ToldByInvoice> {
+    sql::fetch(
+        "select jsonb_build_object(
+            'object', object, 'invoice', invoice_id, 'label', coalesce(invoice_number, invoice_id))
+        from invoice_sync.issue
+        where invoice_id is not null and state <> 'resolved' and kind = any ($2::text[])
+          and object ~ '^(cs|pi|ch|py)_'
+        order by last_seen, id
+        limit $1::bigint",
+        &[
+            Some(&limit.to_string()),
+            Some(&kinds(&ABOUT_MONEY_NOT_BOOKED)),
+        ],
+    )
+    .into_iter()
+    .filter_map(|row| serde_json::from_value(row).ok())
+    .collect()
+}
+
+/// An open issue of an invoice about a payment.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct AboutPayment {
+    pub(crate) id: i64,
+    pub(crate) times_seen: i64,
+    pub(crate) invoice_id: String,
+    pub(crate) object: String,
+}
+
+/// The open issues of invoices that say something of these objects as payments.
+pub(crate) fn about_payments(objects: &BTreeSet<&str>) -> Vec<AboutPayment> {
+    if objects.is_empty() {
+        return Vec::new();
+    }
+    sql::fetch(
+        "select to_jsonb(x) from (
+            select id, times_seen, invoice_id, object
+            from invoice_sync.issue
+            where state <> 'resolved' and invoice_id is not null and kind = any ($2::text[])
+              and object in (select jsonb_array_elements_text($1::jsonb))
+        ) x
+        order by x.id",
+        &[
+            Some(&json!(objects).to_string()),
+            Some(&kinds(&ABOUT_A_PAYMENT)),
+        ],
+    )
+    .into_iter()
+    .filter_map(|row| serde_json::from_value(row).ok())
+    .collect()
+}
+
+/// Resolves these, as they were read.
+pub(crate) fn resolve_about_payments(run: i64, issues: &[AboutPayment]) {
+    let versions = issues.iter();
+    let versions = versions.map(|it| json!({ "id": it.id, "times_seen": it.times_seen }));
+    resolve_versions(run, versions.collect());
+}
+
+/// Money that names an invoice that was not there: its id, and the names.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Unclaimed {
+    pub(crate) object: String,
+    pub(crate) names: Vec<String>,
+}
+
+/// Open issues about money that no invoice claims, the oldest first.
+pub(crate) fn unclaimed(limit: usize) -> Vec<Unclaimed> {
+    sql::fetch(
+        "select jsonb_build_object('object', object, 'names', evidence -> 'names_invoice')
+        from invoice_sync.issue
+        where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'
+        order by last_seen, id
+        limit $1::bigint",
+        &[Some(&limit.to_string())],
+    )
+    .into_iter()
+    .filter_map(|row| serde_json::from_value(row).ok())
+    .collect()
+}
+
+/// Notes that these still have no invoice.
+pub(crate) fn refresh_unclaimed(objects: &[&str]) {
+    sql::execute(
+        "update invoice_sync.issue set last_seen = now(), times_seen = times_seen + 1
+        where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'
+          and object in (select jsonb_array_elements_text($1::jsonb))",
+        &[Some(&json!(objects).to_string())],
+    );
+}
+
+/// Resolves what was said of payments without an invoice for those that one has now.
+pub(crate) fn resolve_claimed(run: i64, objects: &BTreeSet<&str>) {
+    if objects.is_empty() {
+        return;
+    }
+    let unclaimed: Vec<[Option<String>; 1]> = sql::fetch_texts(
+        "select object from invoice_sync.issue
+        where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'",
+        &[],
+    );
+    let unclaimed = unclaimed.into_iter().flat_map(|[object]| object);
+    let claimed: Vec<String> = unclaimed
+        .filter(|it| objects.contains(it.as_str()))
+        .collect();
+    if claimed.is_empty() {
+        return;
+    }
+    sql::execute(
+        "update invoice_sync.issue
+        set state = 'resolved', resolved_at = now(), last_run = $1::bigint
+        where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'
+          and object in (select jsonb_array_elements_text($2::jsonb))",
+        &[Some(&run.to_string()), Some(&json!(claimed).to_string())],
+    );
+}
+
+/// Resolves the issues about events that were acted on in the end.
+pub(crate) fn resolve_events(run: i64, events: &[&String]) {
+    sql::execute(
+        "update invoice_sync.issue
+        set state = 'resolved', resolved_at = now(), last_run = $1::bigint
+        where kind = 'event_failing' and state <> 'resolved'
+          and ($2::jsonb ? (evidence ->> 'event') or exists (select from jsonb_array_elements_text(evidence -> 'failing') f (id)
+                      where $2::jsonb ? f.id))
+          and not exists (
+              select from jsonb_array_elements_text(evidence -> 'failing') f (id)
+              join invoice_sync.event e on e.id = f.id
+              where e.state = 'pending' and not $2::jsonb ? f.id)",
+        &[Some(&run.to_string()), Some(&json!(events).to_string())],
+    );
+}
+
+/// Whether an issue of that kind about that object, and no invoice, was there and is over.
+pub(crate) fn is_over(kind: IssueKind, object: &str) -> bool {
+    sql::fetch_one(
+        "select to_jsonb(coalesce(bool_and(state = 'resolved'), false))
+        from invoice_sync.issue
+        where coalesce(invoice_id, '') = '' and kind = $1 and coalesce(object, '') = $2",
+        &[Some(kind.as_str()), Some(object)],
+    ) == Some(Value::Bool(true))
+}
+
+/// Payments of these, each with when it was asked for (microseconds since 1970), that an
+/// issue is about because an event could not be read before that.
+pub(crate) fn unread_events(payments: &Value) -> BTreeSet<String> {
+    let rows: Vec<[Option<String>; 1]> =
+        sql::fetch_texts(UNREAD_EVENTS, &[Some(&payments.to_string())]);
+    rows.into_iter().flatten().flatten().collect()
+}
+
+const UNREAD_EVENTS: &str = "
+select p.id
+from jsonb_to_recordset($1::jsonb) p (id text, as_of bigint)
+join invoice_sync.issue x on x.evidence -> 'ids' ? p.id
+where x.kind = 'event_failing' and x.state <> 'resolved'
+  and x.first_seen <= timestamptz 'epoch' + p.as_of * interval '1 microsecond'";
+
+/// Resolves the issues about events that could not be read, where their payments were
+/// looked at since.
+pub(crate) fn resolve_unread_events(run: i64, payments: &Value) {
+    sql::execute(
+        "update invoice_sync.issue
+        set state = 'resolved', resolved_at = now(), last_run = $2::bigint
+        where kind = 'event_failing' and state <> 'resolved' and exists (
+            select from jsonb_to_recordset($1::jsonb) p (id text, as_of bigint)
+            where evidence -> 'ids' ? p.id
+              and first_seen <= timestamptz 'epoch' + p.as_of * interval '1 microsecond')",
+        &[Some(&payments.to_string()), Some(&run.to_string())],
+    );
+}
+
+/// The events that people gave up, by what issues about them are about.
+pub(crate) fn given_up_events(object: &str) -> BTreeSet<String> {
+    let rows: Vec<[Option<String>; 1]> = sql::fetch_texts(
+        "select f.id
+        from invoice_sync.issue x, jsonb_array_elements_text(x.settled -> 'failing') f (id)
+        where coalesce(x.invoice_id, '') = '' and x.kind = 'event_failing' and x.settled is not null
+          and x.object = $1",
+        &[Some(object)],
+    );
+    rows.into_iter().flatten().flatten().collect()
+}

@@ -1,0 +1,285 @@
+//! Asks Stripe about a batch of a sweep, and acts on the answers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Instant;
+
+use super::Sweep;
+use crate::apply::case::Case;
+use crate::apply::context::Mode;
+use crate::apply::invoices::{CHUNK, apply_in};
+use crate::apply::orphans::Orphan;
+use crate::apply::payment_evidence::{Former, PaymentEvidence};
+use crate::apply::payments::{act, follow_up};
+use crate::apply::report::Report;
+use crate::domain::evidence::Evidence;
+use crate::ledger::events::{Verdict, Waiting};
+use crate::pg::Problem;
+use crate::run::outage::Outage;
+use crate::select::candidates::Candidate;
+use crate::select::due::SelectedWork;
+use crate::select::inbox;
+use crate::select::sessions::with_known_sessions;
+use crate::stripe::client::Connection;
+use crate::stripe::error::{Asked, StripeError};
+use crate::stripe::fetch::{Fetching, Finding};
+use crate::stripe::lookups::Question;
+use crate::stripe_access;
+
+/// How many answers are waited for before they are acted on, in one transaction: a
+/// slow Stripe must not keep what it has said from the books.
+const PORTION: usize = 200;
+
+/// What an answer is wanted for.
+enum Requester {
+    /// And the invoice, where it is known.
+    Event(Waiting, Option<String>),
+    /// And what of it only its issues are about.
+    Invoice(String, Vec<String>),
+    Orphan(Orphan),
+}
+
+impl Sweep<'_> {
+    /// Asks Stripe about a batch and acts on what it says; what it need not be
+    /// asked about is judged by its own rows: gives whether there was time for all of
+    /// these.
+    pub(super) fn process_selected(
+        &self,
+        chosen: SelectedWork,
+        connection: &Connection,
+        outage: &mut Outage,
+        report: &mut Report,
+    ) -> Result<bool, Problem> {
+        let mut cases = Cases::new();
+        let mut askers = HashMap::new();
+        let mut questions = Vec::new();
+        let mut ask = |asker, ids, created| {
+            let about = askers.len().to_string();
+            askers.insert(about.clone(), asker);
+            questions.push(Question {
+                about,
+                ids,
+                created,
+                sessionless: BTreeSet::new(),
+            });
+        };
+        for (waiting, invoice) in chosen.events {
+            let (ids, created) = (vec![waiting.money.to_string()], waiting.created);
+            ask(Requester::Event(waiting, invoice), ids, created);
+        }
+        for candidate in chosen.invoices {
+            if candidate.ids.is_empty() {
+                cases.insert(candidate.invoice, Known::default());
+            } else {
+                let asker = Requester::Invoice(candidate.invoice, candidate.in_question);
+                ask(asker, candidate.ids, None);
+            }
+        }
+        for orphan in chosen.orphans {
+            let ids = vec![orphan.money.to_string()];
+            ask(Requester::Orphan(orphan), ids, None);
+        }
+        let mut gathering = Fetching::start(
+            with_known_sessions(questions),
+            connection.clone(),
+            self.reading.clone(),
+            self.questions_until,
+        )?;
+        // The first portion brings along what nobody has to be asked about. While
+        // one is written, the next answers are on their way.
+        // In the caller's transaction nothing is written before all is answered: what
+        // is locked there stays locked.
+        let size = if self.transactions.are_own() {
+            PORTION
+        } else {
+            usize::MAX
+        };
+        let mut all_judged = true;
+        loop {
+            let portion = self
+                .transactions
+                .wait(|| next_portion(&mut gathering, size));
+            let is_last = portion.len() < size;
+            if self.context.mode == Mode::Write {
+                stripe_access::count_reads();
+            }
+            outage.note(&portion);
+            let cases = std::mem::take(&mut cases);
+            all_judged &= self.act_on(portion, &mut askers, cases, report)?;
+            if is_last || Instant::now() >= self.deadline {
+                break;
+            }
+        }
+        let cost = gathering.cost();
+        report.count_requests(cost.requests, cost.retries);
+        report.count_planned(cost.planned);
+        outage.was_asked |= cost.requests > 0;
+        let fatal = cost.fatal.map(|error| (Asked::Objects, error));
+        outage.fatal = outage.fatal.take().or(fatal);
+        Ok(all_judged)
+    }
+
+    /// Acts on what Stripe has answered, and on `cases` beside it; gives whether there
+    /// was time for all of them.
+    fn act_on(
+        &self,
+        findings: Vec<Finding>,
+        askers: &mut HashMap<String, Requester>,
+        mut cases: Cases,
+        report: &mut Report,
+    ) -> Result<bool, Problem> {
+        let mut answered_events = Vec::new();
+        let mut orphans = Vec::new();
+        let mut failed = Vec::new();
+        for finding in findings {
+            let Some(asker) = askers.remove(&finding.about) else {
+                continue;
+            };
+            match (asker, finding.evidence) {
+                (Requester::Invoice(invoice, in_question), Ok(evidence)) => {
+                    let evidence = Some(evidence);
+                    let known = Known {
+                        evidence,
+                        in_question,
+                    };
+                    cases.insert(invoice, known);
+                }
+                (Requester::Event(waiting, _), Ok(evidence)) => {
+                    answered_events.push((waiting, evidence))
+                }
+                (Requester::Orphan(orphan), Ok(evidence)) => orphans.push((orphan, evidence)),
+                // Its turn comes with the next sweep; it is nobody's mistake.
+                (_, Err(StripeError::NotAsked)) => {}
+                (Requester::Orphan(_), Err(error)) => {
+                    report.note_stripe_error(None, &error.to_string());
+                }
+                (Requester::Invoice(invoice, _), Err(error)) => {
+                    report.note_stripe_error(Some(&invoice), &error.to_string());
+                }
+                (Requester::Event(waiting, invoice), Err(error)) => {
+                    report.note_stripe_error(invoice.as_deref(), &error.to_string());
+                    failed.push((waiting.events, Verdict::Again(error.to_string())));
+                }
+            }
+        }
+        self.act_on_events(answered_events, failed, report)?;
+        self.act_on_orphans(&orphans, report)?;
+        self.transactions.commit();
+        self.judge(&cases, report)
+    }
+
+    /// Acts on what Stripe says now of the payments that events are about.
+    fn act_on_events(
+        &self,
+        answered: Vec<(Waiting, Vec<Evidence>)>,
+        failed: Vec<(Vec<String>, Verdict)>,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        let payments: Vec<PaymentEvidence> = answered
+            .iter()
+            .map(|(waiting, evidence)| PaymentEvidence {
+                evidence,
+                waited: waiting.waited,
+                former: None,
+            })
+            .collect();
+        let mut verdicts = Vec::new();
+        for chunk in payments.chunks(CHUNK) {
+            if Instant::now() >= self.deadline {
+                break;
+            }
+            verdicts.extend(act(self.transactions, &self.context, chunk, report)?);
+        }
+        let acted = answered.iter().zip(&verdicts);
+        let settled: Vec<(&[String], &Verdict)> = acted
+            .map(|((waiting, _), verdict)| (waiting.events.as_slice(), verdict))
+            .chain(
+                failed
+                    .iter()
+                    .map(|(events, verdict)| (&events[..], verdict)),
+            )
+            .collect();
+        inbox::settle(&settled, report);
+        Ok(())
+    }
+
+    /// Acts on payments that only issues of deleted invoices are about.
+    fn act_on_orphans(
+        &self,
+        answered: &[(Orphan, Vec<Evidence>)],
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        let payments: Vec<PaymentEvidence> = answered
+            .iter()
+            .map(|(orphan, evidence)| PaymentEvidence {
+                former: Some(Former {
+                    invoice: &orphan.invoice,
+                    label: &orphan.label,
+                }),
+                ..PaymentEvidence::at_last(evidence)
+            })
+            .collect();
+        act(self.transactions, &self.context, &payments, report).map(|_| ())
+    }
+
+    /// Judges invoices by their rows alone; gives whether there was time for all of them.
+    pub(super) fn judge_by_rows(
+        &self,
+        candidates: Vec<Candidate>,
+        report: &mut Report,
+    ) -> Result<bool, Problem> {
+        let known = candidates
+            .into_iter()
+            .map(|it| (it.invoice, Known::default()));
+        self.judge(&known.collect(), report)
+    }
+
+    /// Judges invoices by what Stripe says of them, or by their rows alone; gives
+    /// whether there was time for all of them.
+    fn judge(&self, cases: &Cases, report: &mut Report) -> Result<bool, Problem> {
+        let cases: Vec<Case> = cases
+            .iter()
+            .map(|(invoice, known)| Case {
+                invoice,
+                evidence: known.evidence.as_deref(),
+                in_question: &known.in_question,
+            })
+            .collect();
+        for chunk in cases.chunks(CHUNK) {
+            if Instant::now() >= self.deadline {
+                return Ok(false);
+            }
+            apply_in(self.transactions, &self.context, chunk, report)?;
+            follow_up(self.transactions, &self.context, chunk, report)?;
+        }
+        Ok(true)
+    }
+}
+
+/// What is known of each invoice.
+type Cases = BTreeMap<String, Known>;
+
+#[derive(Default)]
+struct Known {
+    /// `None` where Stripe was not asked.
+    evidence: Option<Vec<Evidence>>,
+    /// What was asked for only because open issues of the invoice are about it.
+    in_question: Vec<String>,
+}
+
+/// So many answers, and those that are there already, as many as are written together;
+/// or the last of them.
+fn next_portion(gathering: &mut Fetching, size: usize) -> Vec<Finding> {
+    let mut portion = Vec::new();
+    while portion.len() < size {
+        match gathering.next() {
+            Some(findings) => portion.extend(findings),
+            None => return portion,
+        }
+    }
+    while portion.len() < CHUNK
+        && let Some(findings) = gathering.at_hand()
+    {
+        portion.extend(findings);
+    }
+    portion
+}
