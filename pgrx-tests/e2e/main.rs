@@ -15,6 +15,7 @@ mod in_the_wild;
 mod install;
 mod issues;
 mod limits;
+mod lives;
 mod lone_intents;
 mod money_cases;
 mod monitoring;

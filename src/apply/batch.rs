@@ -90,11 +90,11 @@ fn lock_cases<'a>(
     let of_locked = parts
         .iter()
         .filter(|(recalled, _)| locked.contains_key(recalled.case.invoice));
-    let mut memories = recall(of_locked.map(|(recalled, _)| recalled.case));
+    let mut known_now = recall(of_locked.map(|(recalled, _)| recalled.case));
     let held = parts.into_iter().filter_map(|(mut recalled, plan)| {
         let now = locked.remove(recalled.case.invoice)?;
         let before = now.reading;
-        let has_learned = recalled.update_memory(&mut memories);
+        let has_learned = recalled.update_known(&mut known_now);
         let intended = if now.is_as_known && !has_learned {
             plan
         } else {

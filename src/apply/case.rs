@@ -14,7 +14,7 @@ use crate::domain::rules::{Memory, OtherInvoices};
 use crate::host::other_invoices::{Claim, other_invoices};
 use crate::host::read::{Reading, read};
 use crate::host::write::now;
-use crate::ledger::stripe_payments;
+use crate::ledger::{held_repairs, stripe_payments};
 use crate::pg::Problem;
 
 /// An invoice, and what Stripe said about it.
@@ -63,23 +63,31 @@ pub(crate) enum Booked {
     JustNow,
 }
 
+/// What earlier runs noted of an invoice.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Known {
+    memory: Memory,
+    /// Payments whose repair somebody undid, each with its ids.
+    undone: Vec<Vec<String>>,
+}
+
 /// A case with what bears on its decision. Once its invoice is locked, what is remembered
 /// is read anew.
 #[derive(Clone, Debug)]
 pub(crate) struct RecalledCase<'a> {
     pub(crate) place: usize,
     pub(crate) case: Case<'a>,
-    memory: Memory,
+    known: Known,
     other_invoices: OtherInvoices,
 }
 
 impl<'a> RecalledCase<'a> {
     /// As if no other invoice's books were of concern.
-    fn new(place: usize, case: Case<'a>, memories: &mut BTreeMap<String, Memory>) -> Self {
+    fn new(place: usize, case: Case<'a>, known: &mut BTreeMap<String, Known>) -> Self {
         Self {
             place,
             case,
-            memory: memories.remove(case.invoice).unwrap_or_default(),
+            known: known.remove(case.invoice).unwrap_or_default(),
             other_invoices: OtherInvoices::default(),
         }
     }
@@ -111,7 +119,8 @@ impl<'a> RecalledCase<'a> {
         Facts {
             invoice: &reading.invoice,
             rows: &reading.payments,
-            memory: &self.memory,
+            memory: &self.known.memory,
+            undone: &self.known.undone,
             other_invoices: &self.other_invoices,
             in_question: self.case.in_question,
             has_refunded_column: context.mapping.payments.refunded.is_some(),
@@ -145,14 +154,14 @@ impl<'a> RecalledCase<'a> {
     }
 
     fn outdates(&self, finding: &Evidence) -> bool {
-        matches!(finding, Evidence::Payment(payment) if self.memory.outdates(payment))
+        matches!(finding, Evidence::Payment(payment) if self.known.memory.outdates(payment))
     }
 
     /// Takes over what is remembered by now; gives whether that is something else.
-    pub(crate) fn update_memory(&mut self, memories: &mut BTreeMap<String, Memory>) -> bool {
-        let now = memories.remove(self.case.invoice).unwrap_or_default();
-        let before = std::mem::replace(&mut self.memory, now);
-        before != self.memory
+    pub(crate) fn update_known(&mut self, known: &mut BTreeMap<String, Known>) -> bool {
+        let now = known.remove(self.case.invoice).unwrap_or_default();
+        let before = std::mem::replace(&mut self.known, now);
+        before != self.known
     }
 }
 
@@ -218,12 +227,12 @@ pub(crate) fn open<'a>(
 ) -> Result<Vec<DecidedCase<'a>>, Problem> {
     let ids: Vec<&str> = cases.iter().map(|(_, case)| case.invoice).collect();
     let mut readings = read(context.mapping, &ids)?;
-    let mut memories = recall(cases.iter().map(|(_, case)| *case));
+    let mut known = recall(cases.iter().map(|(_, case)| *case));
     let mut decided: Vec<DecidedCase> = cases
         .iter()
         .filter_map(|(place, case)| {
             let reading = readings.remove(case.invoice)?;
-            let recalled = RecalledCase::new(*place, *case, &mut memories);
+            let recalled = RecalledCase::new(*place, *case, &mut known);
             Some(DecidedCase::new(context, recalled, reading))
         })
         .collect();
@@ -231,11 +240,20 @@ pub(crate) fn open<'a>(
     Ok(decided)
 }
 
-/// What is remembered of these cases by now.
-pub(crate) fn recall<'a>(cases: impl IntoIterator<Item = Case<'a>>) -> BTreeMap<String, Memory> {
+/// What is known of these cases by now.
+pub(crate) fn recall<'a>(cases: impl IntoIterator<Item = Case<'a>>) -> BTreeMap<String, Known> {
     let cases = cases.into_iter();
     let cases = cases.map(|case| (case.invoice, case.evidence.unwrap_or_default()));
-    stripe_payments::recall(&cases.collect::<Vec<_>>())
+    let cases: Vec<_> = cases.collect();
+    let invoices: Vec<&str> = cases.iter().map(|(invoice, _)| *invoice).collect();
+    let mut known: BTreeMap<String, Known> = BTreeMap::new();
+    for (invoice, memory) in stripe_payments::recall(&cases) {
+        known.entry(invoice).or_default().memory = memory;
+    }
+    for (invoice, payments) in held_repairs::undone_payments(&invoices) {
+        known.entry(invoice).or_default().undone = payments;
+    }
+    known
 }
 
 /// Whether something newer is known by now than what Stripe said.

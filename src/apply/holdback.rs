@@ -222,6 +222,13 @@ impl Held {
     }
 }
 
+/// By an id each, the payments that an undone repair keeps from the books: an invoice
+/// need not refer to them.
+pub(crate) fn ids_held(evidence: &Value) -> impl Iterator<Item = String> {
+    let payments = known_payments(evidence).into_iter();
+    payments.filter_map(|ids| Some(ids.get(0)?.as_str()?.to_owned()))
+}
+
 fn known_payments(evidence: &Value) -> Vec<Value> {
     field(evidence, "stripe_payments")
 }

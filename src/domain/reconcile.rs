@@ -32,6 +32,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) rows: &'a [PaymentRow],
     /// What earlier runs learned about this invoice's Stripe payments.
     pub(crate) memory: &'a Memory,
+    /// Payments whose repair somebody undid, each with its ids.
+    pub(crate) undone: &'a [Vec<String>],
     /// Other invoices that have one of the evidence's payments in their books, by the name that people use.
     pub(crate) other_invoices: &'a OtherInvoices,
     /// What of the evidence was asked for only because open issues of the invoice are
@@ -168,10 +170,11 @@ impl Draft {
             self.note_dispute(receipt, facts);
             self.book(receipt, facts, rules);
         }
-        let is_unwritten = application == Application::NotApplied && !self.plan.payments.is_empty();
-        let after = if is_unwritten {
-            // Money was received, but it is not booked.
-            self.conclude_nothing_from_absence();
+        let after = if application == Application::NotApplied {
+            if books::bring_money(facts.rows, &self.plan.payments) {
+                // Money was received, but it is not booked.
+                self.conclude_nothing_from_absence();
+            }
             facts.rows.to_vec()
         } else {
             books::project(facts.rows, &self.plan.payments)
@@ -182,6 +185,7 @@ impl Draft {
         let secured = books::secured(&after, &self.known);
         self.plan.secured = Some(Money::new(secured, currency));
         self.note_unasked_ids(&after, facts.invoice);
+        self.note_undone(&after, facts);
         self.note_duplicates(&after, facts.invoice);
         self.note_unreadable_rows(&after, facts.invoice);
         if facts.invoice.status == InvoiceStatus::Closed {
@@ -241,6 +245,15 @@ impl Draft {
         if unasked {
             self.conclude_nothing_from_absence();
             self.recheck = Recheck::NextSweep;
+        }
+    }
+
+    /// What somebody took out of the books is no money that is missing there, whether this
+    /// pass sees it or not: the issue about the undone repair tells of it.
+    fn note_undone(&mut self, after: &[PaymentRow], facts: &Facts) {
+        let is_missing = |ids: &Vec<String>| !ids.iter().any(|id| books::has_received(after, id));
+        if facts.undone.iter().any(is_missing) {
+            self.conclude_nothing_from_absence();
         }
     }
 

@@ -107,6 +107,17 @@ impl Memory {
             self.0.insert(id, remembered);
         }
     }
+
+    /// Keeps what an invoice was told itself of the refunds of one payment, where that is
+    /// more than was heard for another invoice since: its row may still say so, and
+    /// memory is what tells that this word may be taken back.
+    pub(crate) fn keep_refunds_of_own(&mut self, id: &str, own: &Remembered) {
+        if let Some(known) = self.0.get_mut(id)
+            && own.refunded > known.refunded
+        {
+            (known.received, known.refunded) = (own.received, own.refunded);
+        }
+    }
 }
 
 /// Payments that are in the books of other invoices, by the id that stands for each.

@@ -31,6 +31,33 @@ impl HeldRepairs {
     }
 }
 
+/// The payments of these invoices whose repair somebody undid, and nobody has allowed
+/// since, each with its ids.
+pub(crate) fn undone_payments(invoices: &[&str]) -> BTreeMap<String, Vec<Vec<String>>> {
+    #[derive(Deserialize)]
+    struct Row {
+        invoice: String,
+        ids: Vec<String>,
+    }
+    let rows = sql::fetch(
+        "select jsonb_build_object('invoice', x.invoice_id, 'ids', p.ids)
+        from invoice_sync.issue x
+        cross join lateral jsonb_array_elements(x.evidence -> 'stripe_payments') p (ids)
+        where coalesce(x.invoice_id, '') in (select jsonb_array_elements_text($1::jsonb))
+          and x.kind = 'repair_undone'
+          and (x.state <> 'resolved' or x.settled is not null)
+        order by x.id",
+        &[Some(&json!(invoices).to_string())],
+    );
+    let mut undone: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
+    for row in rows {
+        if let Ok(row) = serde_json::from_value::<Row>(row) {
+            undone.entry(row.invoice).or_default().push(row.ids);
+        }
+    }
+    undone
+}
+
 /// What is left to people of these invoices.
 pub(crate) fn held(invoices: &[&str]) -> HeldRepairs {
     #[derive(Deserialize)]

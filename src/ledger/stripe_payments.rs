@@ -76,17 +76,25 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
             Some(&sql::array(asking.keys().copied())),
         ],
     );
+    let rows: Vec<Row> = rows
+        .into_iter()
+        .filter_map(|row| serde_json::from_value(row).ok())
+        .collect();
     let mut memories: BTreeMap<String, Memory> = BTreeMap::new();
-    for row in rows {
-        let Ok(row) = serde_json::from_value::<Row>(row) else {
-            continue;
-        };
+    for row in &rows {
         let asked_for = row.ids().filter_map(|id| asking.get(id.as_str())).flatten();
         let own = invoices.get(row.invoice_id.as_str());
         for invoice in own.into_iter().chain(asked_for) {
             let memory = memories.entry((*invoice).to_owned()).or_default();
             for id in row.ids() {
                 memory.keep_latest(id.clone(), row.remembered());
+            }
+        }
+    }
+    for row in &rows {
+        if let Some(memory) = memories.get_mut(&row.invoice_id) {
+            for id in row.ids() {
+                memory.keep_refunds_of_own(id, &row.remembered());
             }
         }
     }

@@ -126,7 +126,12 @@ impl Case<'_> {
         let reading = self.read(invoice, Mode::DryRun)?;
         let invoice = reading.invoice.id.as_str();
         let mut ids = all_ids(&reading);
-        ids.extend(self.issue.object.clone().filter(|id| !ids.contains(id)));
+        let about = self.issue.object.iter().cloned();
+        for id in about.chain(holdback::ids_held(&self.issue.evidence)) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
         let answer = ask(self.mapping, self.settings, invoice, ids)?;
         if self.decision.mode == Mode::Write {
             return self.act_on(invoice, &answer);

@@ -123,11 +123,17 @@ impl Double {
     /// Returns all events of all modes and accounts, the oldest first, including those that are not listed yet: what
     /// Stripe posts to a webhook.
     pub fn events(&self) -> Vec<Value> {
+        self.events_after(0)
+    }
+
+    /// The same without so many, the oldest.
+    pub fn events_after(&self, known: usize) -> Vec<Value> {
         self.with(|store| {
             let ids = store
                 .places(Kind::Event)
                 .into_iter()
-                .flat_map(|places| places.values());
+                .flat_map(|places| places.values())
+                .skip(known);
             let events = ids.filter_map(|id| store.get(id));
             events.map(|event| Value::Object(event.render())).collect()
         })
@@ -162,6 +168,11 @@ impl Double {
     /// Moves the clock forward; it stays running or fixed.
     pub fn advance_clock(&self, seconds: i64) {
         self.with(|store| store.clock.advance(seconds));
+    }
+
+    /// Lets time pass without the clock: everything that has happened is so many seconds older.
+    pub fn age(&self, seconds: i64) {
+        self.with(|store| store.age(seconds));
     }
 
     /// Sets the delay before each answer.

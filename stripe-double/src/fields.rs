@@ -34,6 +34,12 @@ impl Fields {
         Some(value.as_ref())
     }
 
+    /// The fields that have a value.
+    pub(crate) fn each_mut(&mut self) -> impl Iterator<Item = (&str, &mut Value)> {
+        let fields = self.0.iter_mut();
+        fields.filter_map(|(name, value)| Some((&**name, value.as_mut()?)))
+    }
+
     /// Writes the fields into a copy of the template.
     pub(crate) fn write_over(&self, object: &mut Map<String, Value>) {
         for (name, value) in &self.0 {

@@ -15,6 +15,10 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    pub(crate) fn fields_mut(&mut self) -> &mut Fields {
+        Arc::make_mut(&mut self.fields)
+    }
+
     pub(crate) fn render(&self) -> Value {
         let mut data = json!({ "object": self.kind.render(&self.fields) });
         if let Some(previous) = &self.previous {

@@ -205,6 +205,22 @@ impl Store {
         Ok(())
     }
 
+    /// Makes everything so many seconds older.
+    pub(crate) fn age(&mut self, seconds: i64) {
+        let mut records = std::mem::take(&mut self.records);
+        self.places.clear();
+        self.links.clear();
+        for (id, record) in &mut records {
+            record.place.0 -= seconds;
+            make_older(Arc::make_mut(&mut record.fields), seconds);
+            if let Some(snapshot) = &mut record.snapshot {
+                make_older(snapshot.fields_mut(), seconds);
+            }
+            self.index(record.kind, id, (record.place, links_of(record)));
+        }
+        self.records = records;
+    }
+
     /// Returns the positions of all objects of a kind, the oldest first.
     pub(crate) fn places(&self, kind: Kind) -> Option<&BTreeMap<Place, String>> {
         self.places.get(&kind)
@@ -254,6 +270,36 @@ impl Store {
                 }
             }
         }
+    }
+}
+
+/// Fields that hold a time, in unix seconds.
+const TIMES: [&str; 4] = ["created", "expires_at", "due_by", "available_on"];
+
+fn make_older(fields: &mut Fields, seconds: i64) {
+    for (name, value) in fields.each_mut() {
+        make_value_older(name, value, seconds);
+    }
+}
+
+fn make_value_older(name: &str, value: &mut Value, seconds: i64) {
+    match value {
+        Value::Number(number) if TIMES.contains(&name) => {
+            if let Some(at) = number.as_i64() {
+                *value = (at - seconds).into();
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                make_value_older(name, item, seconds);
+            }
+        }
+        Value::Object(object) => {
+            for (name, value) in object {
+                make_value_older(name, value, seconds);
+            }
+        }
+        _ => {}
     }
 }
 

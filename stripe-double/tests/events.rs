@@ -278,3 +278,23 @@ fn operations_can_be_in_the_past() {
     let charge = double.object(&paid.charge_id()).unwrap();
     assert_eq!(charge["created"], 1_600_000_100);
 }
+
+#[test]
+fn what_has_happened_can_be_made_older() {
+    let double = start();
+    let intent = double.intent(Intent::new(100, "usd")).pay().intent_id();
+    let day = 24 * 60 * 60;
+    let created = |id: &str| {
+        let object = double.object(id).expect("it is there");
+        object["created"].as_i64().expect("a time")
+    };
+    let before = (created(&intent), double.events().len());
+    double.age(day);
+    assert_eq!((created(&intent) + day, double.events().len()), before);
+    let event = &double.events()[0];
+    assert_eq!(event["created"], event["data"]["object"]["created"]);
+    let since = format!("/v1/events?created[gte]={}", before.0);
+    assert_eq!(get(&double, &since).ids(), Vec::<String>::new());
+    double.age(30 * day);
+    assert_eq!(get(&double, "/v1/events").ids(), Vec::<String>::new());
+}

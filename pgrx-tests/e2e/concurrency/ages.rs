@@ -244,6 +244,23 @@ fn a_refund_that_failed_is_not_forgotten_while_somebody_has_the_row() {
 }
 
 #[test]
+fn a_refund_that_failed_is_not_forgotten_while_another_invoice_is_told_of_it() {
+    let mut shop = Shop::open();
+    let sale = failed_refund(&mut shop);
+    shop.execute(&format!(
+        "update invoices set stripe_payment_intent = '{intent}';
+        insert into invoices (invoice_number, customer, invoice_status, total_amount, stripe_payment_intent)
+        values ('INV-2', 'Bob', 'Sent', 100, '{intent}')",
+        intent = sale.intent
+    ));
+    let other = shop.text("select id from invoices where invoice_number = 'INV-2'");
+    shop.sync(&other.expect("it is there"));
+    shop.sync(&sale.invoice);
+    let status = shop.text("select payment_status from payments");
+    assert_eq!(status.as_deref(), Some("Paid"));
+}
+
+#[test]
 fn a_refund_that_failed_is_not_forgotten_while_a_trigger_is_in_the_way() {
     for body in [
         "raise exception 'not now'",

@@ -17,6 +17,11 @@ impl Dice {
             seed.parse().expect("INVOICE_SYNC_SEED is a number")
         });
         println!("to have this again: INVOICE_SYNC_SEED={seed}");
+        Self::of(seed)
+    }
+
+    /// With this seed.
+    pub fn of(seed: u64) -> Self {
         Self { seed, state: seed }
     }
 

@@ -283,6 +283,27 @@ fn money_that_came_since_is_not_repaired_again_unseen() {
 }
 
 #[test]
+fn money_that_came_since_and_that_the_invoice_does_not_store_is_repaired_again_with_it() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.sweep();
+    undo_last(&mut shop, "sweep");
+    let later = Checkout::new(2_500, "usd").metadata("invoice_id", &*sale.invoice);
+    let later = shop.stripe.checkout(later).pay();
+    shop.execute("call invoice_sync.run_sweep()");
+    assert_eq!(booked(&mut shop), [""; 0], "it is held back, too");
+
+    let issue = open_issue(&mut shop, "repair_undone", None);
+    resolve(&mut shop, issue, "repair_again");
+
+    let mut both = [sale.intent.clone(), later.intent_id()];
+    let mut found = booked(&mut shop);
+    both.sort();
+    found.sort();
+    assert_eq!(found, both);
+}
+
+#[test]
 fn a_decision_that_wrote_nothing_is_to_be_made_again_once_it_is_taken_back() {
     let mut shop = Shop::open();
     shop.execute(

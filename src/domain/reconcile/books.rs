@@ -26,6 +26,17 @@ pub(crate) fn project(rows: &[PaymentRow], changes: &[PaymentChange]) -> Vec<Pay
     after
 }
 
+/// Whether the changes put money into the books that no row says was received.
+pub(crate) fn bring_money(rows: &[PaymentRow], changes: &[PaymentChange]) -> bool {
+    changes.iter().any(|change| match change {
+        PaymentChange::Insert(_) => true,
+        PaymentChange::Update(update) => {
+            let mut received = rows.iter().filter(|row| row.was_received());
+            !received.any(|row| row.id == update.row)
+        }
+    })
+}
+
 fn as_row(payment: &NewPayment, ordinal: usize) -> PaymentRow {
     PaymentRow {
         id: format!("(new {ordinal})"),

@@ -232,6 +232,7 @@ pub(super) struct World {
     pub(super) invoice: Invoice,
     pub(super) rows: Vec<PaymentRow>,
     pub(super) memory: Memory,
+    pub(super) undone: Vec<Vec<String>>,
     pub(super) rules: Rules,
     pub(super) has_gratuity_column: bool,
     pub(super) has_refunded_column: bool,
@@ -245,6 +246,7 @@ pub(super) fn world(invoice: Invoice) -> World {
         invoice,
         rows: Vec::new(),
         memory: Memory::default(),
+        undone: Vec::new(),
         rules: rules(),
         has_gratuity_column: true,
         has_refunded_column: true,
@@ -255,6 +257,12 @@ pub(super) fn world(invoice: Invoice) -> World {
 }
 
 impl World {
+    /// Somebody undid the repair of this payment.
+    pub(super) fn undone(mut self, id: &str) -> Self {
+        self.undone.push(vec![id.into()]);
+        self
+    }
+
     /// The payment is in the books of another invoice.
     /// An open issue of the invoice is about this object.
     pub(super) fn in_question(mut self, id: &str) -> Self {
@@ -338,6 +346,7 @@ impl World {
             invoice: &self.invoice,
             rows: &self.rows,
             memory: &self.memory,
+            undone: &self.undone,
             other_invoices: &self.other_invoices,
             in_question: &self.in_question,
             has_refunded_column: self.has_refunded_column,

@@ -15,3 +15,4 @@ mod refunds;
 mod rivals;
 mod sentences;
 mod sessions;
+mod undone;

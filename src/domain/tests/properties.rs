@@ -264,6 +264,7 @@ fn worlds() -> impl Strategy<Value = World> {
                     },
                     rows: rows.into_iter().map(class_of).collect(),
                     memory: memory.clone(),
+                    undone: Vec::new(),
                     rules: rules.clone(),
                     has_gratuity_column: gratuity,
                     has_refunded_column: refunded,

@@ -1,0 +1,59 @@
+//! What is concluded while a repair is undone.
+
+use super::builders::{World, invoice, received, row, world};
+use crate::domain::evidence::Evidence;
+use crate::domain::issue::IssueKind::{self, AmountMismatch, Disputed, PaidWithoutPayment};
+use crate::domain::reconcile::reconcile_unwritten;
+
+#[test]
+fn what_somebody_took_out_of_the_books_is_not_missed_there() {
+    let paid = || world(invoice("Paid").with_paid(100_00).storing(&[]));
+    let deposit = || row("1", "Paid", 40_00, &["pi_1"]);
+    let both = [PaidWithoutPayment, AmountMismatch];
+    let cases: [(&str, World, &[IssueKind], &[IssueKind]); 5] = [
+        ("all is missing", paid(), &[PaidWithoutPayment], &[]),
+        ("all was taken out", paid().undone("pi_1"), &[], &both),
+        (
+            "a part is missing",
+            paid().with_row(deposit()),
+            &[AmountMismatch],
+            &[],
+        ),
+        (
+            "a part was taken out",
+            paid().with_row(deposit()).undone("pi_2"),
+            &[],
+            &both,
+        ),
+        (
+            "it is there again",
+            paid().with_row(deposit()).undone("pi_1"),
+            &[AmountMismatch],
+            &[],
+        ),
+    ];
+    for (name, world, found, undecided) in cases {
+        let plan = world.reconcile(&[]);
+        let kinds: Vec<IssueKind> = plan.issues.iter().map(|issue| issue.kind).collect();
+        assert_eq!(kinds, found, "{name}");
+        assert!(
+            plan.undecided.iter().eq(undecided),
+            "{name}: {:?}",
+            plan.undecided
+        );
+    }
+}
+
+#[test]
+fn what_became_of_a_payment_in_the_books_says_nothing_of_missing_money() {
+    let rows = || row("1", "Paid", 40_00, &["pi_1"]);
+    let world = world(invoice("Paid").with_paid(100_00).storing(&[])).with_row(rows());
+    let disputed = received(&["pi_1"], 40_00).with_dispute("needs_response");
+    let said = [Evidence::Payment(disputed)];
+    let plan = reconcile_unwritten(&world.facts(), &said, &world.rules);
+    let kinds: Vec<IssueKind> = plan.issues.iter().map(|issue| issue.kind).collect();
+    assert_eq!(kinds, [AmountMismatch, Disputed]);
+    let more = received(&["pi_2"], 60_00);
+    let plan = reconcile_unwritten(&world.facts(), &[Evidence::Payment(more)], &world.rules);
+    assert_eq!(plan.issues, [], "there is money that is not in the books");
+}
