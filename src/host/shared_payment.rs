@@ -9,8 +9,8 @@ use super::received::were_received;
 use super::scan::range::{Range, ScannedTable};
 use crate::pg::{Relation, sql};
 
-/// So many ids are looked up in any table.
-const FEW_IDS: usize = 1_000;
+/// So many ids are looked up in any table, however PostgreSQL likes it best.
+const FEW_IDS: usize = 100;
 
 /// More ids are looked up by a column without an index only where there are no more rows.
 const FEW_ROWS: f64 = 100_000.0;
@@ -88,12 +88,22 @@ fn ids_where(mapping: &Mapping, condition: &str, param: Option<&str>) -> Vec<Str
 pub(crate) fn of_several_invoices(mapping: &Mapping, ids: &[(&str, &str)]) -> Vec<String> {
     let payments = &mapping.payments;
     let parts: Vec<String> = serving_columns(mapping, ids.len())
-        .map(|column| {
+        .into_iter()
+        .map(|(column, lookup)| {
+            let end = match lookup {
+                Lookup::Free => "",
+                // One by one: a set would be joined with the whole table.
+                Lookup::ByIndex => "offset 0",
+            };
             format!(
-                "select w.key, p.{of}::text
+                "select w.key, p.invoice
                 from unnest($1::text[], $2::text[]) w (id, key)
-                join {table} p on p.{column} = w.id
-                where p.{of} is not null and {received}",
+                cross join lateral (
+                    select p.{of}::text as invoice
+                    from {table} p
+                    where p.{column} = w.id and p.{of} is not null and {received}
+                    {end}
+                ) p",
                 of = payments.invoice.quoted,
                 table = payments.table,
                 column = column.quoted,
@@ -121,19 +131,34 @@ fn columns(mapping: &Mapping) -> impl Iterator<Item = &Mapped> {
     [&payments.session, &payments.intent].into_iter().flatten()
 }
 
+/// How a column is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lookup {
+    Free,
+    ByIndex,
+}
+
 /// The columns by which so many ids are looked up: the whole of a large table is not read
-/// for each range of it.
-fn serving_columns(mapping: &Mapping, ids: usize) -> impl Iterator<Item = &Mapped> {
+/// for each part of it.
+fn serving_columns(mapping: &Mapping, ids: usize) -> Vec<(&Mapped, Lookup)> {
     let payments = &mapping.payments;
-    let missing = if ids > FEW_IDS && rows_of(&payments.relation) > FEW_ROWS {
-        indexes::missing(mapping).unwrap_or_default()
-    } else {
-        Vec::new()
-    };
-    columns(mapping).filter(move |column| {
-        let mut missing = missing.iter();
-        !missing.any(|it| it.table == payments.table && it.column == column.name)
-    })
+    if ids <= FEW_IDS {
+        return columns(mapping).map(|it| (it, Lookup::Free)).collect();
+    }
+    let missing = indexes::missing(mapping).unwrap_or_default();
+    let is_small = rows_of(&payments.relation) <= FEW_ROWS;
+    columns(mapping)
+        .filter_map(|column| {
+            let mut missing = missing.iter();
+            let lacks_index =
+                missing.any(|it| it.table == payments.table && it.column == column.name);
+            match (lacks_index, is_small) {
+                (false, _) => Some((column, Lookup::ByIndex)),
+                (true, true) => Some((column, Lookup::Free)),
+                (true, false) => None,
+            }
+        })
+        .collect()
 }
 
 /// How many rows the server takes a table to have.

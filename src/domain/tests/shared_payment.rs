@@ -1,3 +1,6 @@
+// Cents stand apart, as people read them: 100_00.
+#![allow(clippy::inconsistent_digit_grouping)]
+
 use super::{BookedRow, KnownPayment, Overbooked, Terms, overbooked};
 use crate::domain::identity::PaymentIds;
 use crate::domain::money::{AmountUnit, Currency, Money};
