@@ -263,13 +263,6 @@ impl World {
         self
     }
 
-    /// The payment is in the books of another invoice.
-    /// An open issue of the invoice is about this object.
-    pub(super) fn in_question(mut self, id: &str) -> Self {
-        self.in_question.push(id.into());
-        self
-    }
-
     pub(super) fn booked_elsewhere(mut self, id: &str, invoice: &str) -> Self {
         self.other_invoices.note(
             id,
