@@ -288,7 +288,8 @@ pub(crate) fn pending_of(objects: &[&str]) -> BTreeMap<String, BTreeSet<String>>
 /// Which events failed before and were received before one of their ids was asked about.
 const STUCK: &str = "
 from jsonb_to_recordset($1::jsonb) p (id text, as_of bigint)
-join invoice_sync.event e on p.id in (e.session_id, e.intent_id, e.charge_id)
+join (invoice_sync.event e
+      cross join lateral (values (e.session_id), (e.intent_id), (e.charge_id)) own (id)) on own.id = p.id
 where e.state = 'pending' and e.attempts > 0
   and e.received_at <= timestamptz 'epoch' + p.as_of * interval '1 microsecond'";
 
