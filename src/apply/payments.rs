@@ -78,13 +78,17 @@ pub(crate) fn follow_up(
     transactions: Transactions,
     context: &Context,
     cases: &[Case],
+    verdicts: &[Option<Verdict>],
     report: &mut Report,
 ) -> Result<(), Problem> {
     let mut payments = report.take_disowned();
     if context.mode == Mode::Write {
+        // What could not be written a moment ago is not tried twice.
         let said = cases
             .iter()
-            .flat_map(|case| case.evidence.unwrap_or_default());
+            .zip(verdicts)
+            .filter(|(_, verdict)| !matches!(verdict, Some(Verdict::Again(_))))
+            .flat_map(|(case, _)| case.evidence.unwrap_or_default());
         payments.extend(superseded::stuck(said));
     }
     let evidence: BTreeMap<Option<String>, [Evidence; 1]> = payments

@@ -55,10 +55,13 @@ impl Facts<'_> {
             || self.rows.iter().any(|row| row.ids.same_payment(ids))
     }
 
-    /// Whether a payment was asked for because an issue names it, and nothing of the
-    /// invoice refers to it any more.
+    /// Whether a payment was asked for because an issue names it, and nothing of the invoice refers to it any more.
+    /// A payment whose repair somebody undid stays the invoice's: the issue about the undone repair is about it.
     fn is_let_go(&self, ids: &PaymentIds) -> bool {
-        self.in_question.iter().any(|id| ids.contains(id)) && !self.refer_to(ids)
+        let names = |known: &[String]| known.iter().any(|id| ids.contains(id));
+        names(self.in_question)
+            && !self.refer_to(ids)
+            && !self.undone.iter().any(|payment| names(payment))
     }
 }
 

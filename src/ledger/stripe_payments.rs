@@ -101,16 +101,22 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
     memories
 }
 
+/// So many ids are looked up by one statement, so that it stays worth the indexes.
+const IDS_AT_ONCE: usize = 2_000;
+
 /// What is remembered of the payments with these ids: each once, with all ids that it is
 /// known by, and what Stripe said last.
 pub(crate) fn known(ids: &BTreeSet<String>) -> Vec<KnownPayment> {
-    let rows: Vec<[Option<String>; 5]> = sql::fetch_texts(
-        "select m.session_id, m.intent_id, m.charge_id, m.currency, m.received::text
-        from invoice_sync.stripe_payment m
-        where m.id = any ($1::text[]) or m.session_id = any ($1::text[]) or m.charge_id = any ($1::text[])
-        order by m.as_of desc, m.invoice_id, m.id",
-        &[Some(&sql::array(ids.iter().map(String::as_str)))],
-    );
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let rows = ids.chunks(IDS_AT_ONCE).flat_map(|ids| {
+        sql::fetch_texts::<5>(
+            "select m.session_id, m.intent_id, m.charge_id, m.currency, m.received::text
+            from invoice_sync.stripe_payment m
+            where m.id = any ($1::text[]) or m.session_id = any ($1::text[]) or m.charge_id = any ($1::text[])
+            order by m.as_of desc, m.invoice_id, m.id",
+            &[Some(&sql::array(ids.iter().copied()))],
+        )
+    });
     let mut payments: Vec<KnownPayment> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for [session, intent, charge, currency, received] in rows {
@@ -217,6 +223,9 @@ pub(crate) fn note(lessons: &[ReceivedPayments]) -> Result<(), Problem> {
             let Some(learned) = lesson.learned.0.get(key) else {
                 continue;
             };
+            // A refund that this answer no longer says is kept until its row follows: that is nothing that
+            // another answer, on its way at the same time, could take back.
+            let is_kept = payment.tells_returns && learned.refunded > payment.refunded;
             let row = [
                 Some(key.to_owned()),
                 Some(lesson.invoice.to_owned()),
@@ -234,6 +243,7 @@ pub(crate) fn note(lessons: &[ReceivedPayments]) -> Result<(), Problem> {
                 payment.received_at.map(|at| at.to_string()),
                 Some(payment.as_of.to_string()),
                 Some(sql::boolean(is_sessionless(&payment)).to_owned()),
+                Some(sql::boolean(!is_kept).to_owned()),
             ];
             rows.insert((lesson.invoice, key.to_owned()), row);
         }
@@ -246,10 +256,12 @@ pub(crate) fn note(lessons: &[ReceivedPayments]) -> Result<(), Problem> {
                m.received::bigint, m.refunded::bigint, m.dispute, m.request_id,
                to_timestamp(m.received_at::float8),
                timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond',
-               m.sessionless::boolean, clock_timestamp()
-        from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) m (
+               m.sessionless::boolean,
+               case when m.is_said::boolean then clock_timestamp()
+                    else timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond' end
+        from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) m (
             id, invoice_id, session_id, intent_id, charge_id, currency,
-            received, refunded, dispute, request_id, received_at, as_of, sessionless)
+            received, refunded, dispute, request_id, received_at, as_of, sessionless, is_said)
         order by m.invoice_id, m.id
         on conflict (invoice_id, id) do update
         set session_id = coalesce(excluded.session_id, stripe_payment.session_id),

@@ -70,7 +70,13 @@ pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
     if verdicts.iter().all(Option::is_none) {
         return Err(unknown(id));
     }
-    follow_up(Transactions::CALLERS, &context, &[case], &mut report)?;
+    follow_up(
+        Transactions::CALLERS,
+        &context,
+        &[case],
+        &verdicts,
+        &mut report,
+    )?;
     Ok(report.close())
 }
 

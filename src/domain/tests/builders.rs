@@ -257,6 +257,12 @@ pub(super) fn world(invoice: Invoice) -> World {
 }
 
 impl World {
+    /// An issue of the invoice is about this object.
+    pub(super) fn in_question(mut self, id: &str) -> Self {
+        self.in_question.push(id.into());
+        self
+    }
+
     /// Somebody undid the repair of this payment.
     pub(super) fn undone(mut self, id: &str) -> Self {
         self.undone.push(vec![id.into()]);

@@ -57,3 +57,15 @@ fn what_became_of_a_payment_in_the_books_says_nothing_of_missing_money() {
     let plan = reconcile_unwritten(&world.facts(), &[Evidence::Payment(more)], &world.rules);
     assert_eq!(plan.issues, [], "there is money that is not in the books");
 }
+
+#[test]
+fn a_payment_whose_repair_was_undone_stays_the_invoices() {
+    let evidence = [Evidence::Payment(received(&["pi_1"], 100_00))];
+    let named = || world(invoice("Sent").storing(&["cs_live_2"])).in_question("pi_1");
+    let let_go = named().reconcile(&evidence);
+    assert!(let_go.disowned.contains("pi_1"), "{let_go:#?}");
+    let kept = named().undone("pi_1").reconcile(&evidence);
+    assert!(kept.disowned.is_empty(), "{kept:#?}");
+    let stored = world(invoice("Sent").storing(&["pi_1"])).in_question("pi_1");
+    assert!(stored.reconcile(&evidence).disowned.is_empty());
+}

@@ -248,8 +248,8 @@ impl Sweep<'_> {
             if Instant::now() >= self.deadline {
                 return Ok(false);
             }
-            apply_in(self.transactions, &self.context, chunk, report)?;
-            follow_up(self.transactions, &self.context, chunk, report)?;
+            let verdicts = apply_in(self.transactions, &self.context, chunk, report)?;
+            follow_up(self.transactions, &self.context, chunk, &verdicts, report)?;
         }
         Ok(true)
     }
