@@ -64,7 +64,11 @@ test-server: ## tests the extension inside a server
 
 .PHONY: test-e2e
 test-e2e: build ## tests the whole: server, pg_cron, and the stand-in for Stripe
-	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e -- --skip gateway::
+	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e -- --skip gateway:: --skip lives::
+
+.PHONY: lives
+lives: build ## simulates lives of a shop by chance; not part of the tests (pgrx-tests/e2e/lives.rs)
+	@.ci/step "simulating lives of a shop" .ci/cluster run lives -- cargo test --quiet --test e2e -- lives:: --nocapture
 
 .PHONY: test-rpc
 test-rpc: build ## tests the calls over HTTP, through an RPC gateway
