@@ -12,7 +12,7 @@ use crate::pg::{Problem, sql, while_checked};
 #[derive(Clone, Deserialize, PartialEq)]
 pub(crate) struct AdminCheck {
     oid: u32,
-    /// Quoted, with its schema.
+    /// The quoted name, with its schema.
     name: String,
     owner: u32,
     answers_boolean: bool,
@@ -29,8 +29,8 @@ const FIND: &str = "
     where p.oid = to_regprocedure($1 || '()')";
 
 impl AdminCheck {
-    /// Fails with 42883 where there is no such function, with 42804 where it does
-    /// not answer with a boolean.
+    /// Looks up the function. Fails with 42883 if it does not exist, and with 42804 if it does not return a
+    /// boolean.
     pub(crate) fn find(settings: &Settings) -> Result<Self, Problem> {
         let name = settings.rpc_admin_check.as_str();
         let found = look_up(name).ok_or_else(|| {
@@ -51,8 +51,8 @@ impl AdminCheck {
         .detail("The setting rpc_admin_check names it."))
     }
 
-    /// Asks it, with the rights of its owner. Fails with 55000 where the name is another function's, or another
-    /// owner's, at the moment of the call.
+    /// Calls the function with the rights of its owner and returns whether it returned true. Fails with 55000 if
+    /// the name refers to another function, or the function has another owner, at the moment of the call.
     pub(crate) fn says_yes(&self, settings: &Settings) -> bool {
         let question = format!("select to_jsonb({}())", self.name);
         let answer = while_checked(self.is_as_it_was(settings), || {
@@ -83,7 +83,7 @@ fn look_up(name: &str) -> Option<AdminCheck> {
         .and_then(Result::ok)
 }
 
-/// Fails with 42501 for an RPC caller who is no admin.
+/// Fails with 42501 if the caller is an RPC caller who is not an admin.
 pub(crate) fn require_admin() -> Result<(), Problem> {
     if !is_rpc() {
         return Ok(());

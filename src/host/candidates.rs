@@ -1,7 +1,7 @@
 //! Preselects invoices in SQL, by their rows and those of their payments; `reconcile` decides.
 //!
-//! Each table is read as its owner. Where one owner has both, one statement does it;
-//! else the invoices are read first, and judged where the payments are read.
+//! Each table is read as its owner. If both tables have the same owner, one statement reads both. Otherwise the
+//! invoices are read first, and compared with their payments in the statement that reads the payments.
 
 use serde_json::json;
 
@@ -17,35 +17,35 @@ use crate::pg::sql;
 pub(crate) struct CandidateRow {
     /// The invoice's id, as text.
     pub(crate) invoice: String,
-    /// Where it stands in the range of the tables that was looked through.
+    /// Its position in the scanned range.
     pub(crate) place: String,
     pub(crate) session: Option<String>,
     pub(crate) intent: Option<String>,
-    /// The ids of payments that still wait for their money or that name a session
-    /// without its intent (it might be the invoice's).
+    /// The ids of payments that are pending, or that have a session id and no intent id; the missing intent may be
+    /// the invoice's.
     pub(crate) open_ids: Vec<String>,
-    /// Its ids have no money in the books yet, or it is in question: Stripe may have
-    /// to be asked.
+    /// True if no payment with the invoice's ids was received yet, or if the caller named the invoice as unsettled:
+    /// a request to Stripe may be necessary.
     pub(crate) is_unsettled: bool,
-    /// Its own rows do not agree.
+    /// True if the invoice's own rows contradict each other.
     pub(crate) is_suspect: bool,
 }
 
-/// What was found in a range of the host's tables.
+/// The result of scanning one range of the application's tables.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// In the order of their places.
+    /// In the order of their positions.
     pub(super) candidates: Vec<CandidateRow>,
-    /// How many rows were looked through.
+    /// The number of rows scanned.
     pub(super) rows: usize,
-    /// The last place; `None` where there was none.
+    /// The last position; `None` if the range is empty or its end is known otherwise.
     pub(super) last: Option<String>,
-    /// The ids of payments that may have come into other books, too.
+    /// The ids of payments that other invoices may have booked, too.
     pub(super) booked: Vec<String>,
 }
 
-/// Preselects among these invoices. Those `in_question`, a JSON array of
-/// ids, are unsettled whatever their rows say.
+/// Preselects among these invoices. The invoices in `in_question`, a JSON array of ids, are unsettled whatever
+/// their rows say.
 pub(crate) fn among(
     mapping: &Mapping,
     invoices: &[String],
@@ -55,7 +55,7 @@ pub(crate) fn among(
     scan_range(mapping, &Range::Named(&wanted), in_question).candidates
 }
 
-/// Looks through a range.
+/// Scans a range.
 pub(super) fn scan_range(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
     let mut found = if mapping.invoices.relation.owner == mapping.payments.relation.owner {
         in_one(mapping, range, in_question)
@@ -75,13 +75,13 @@ pub(super) fn scan_range(mapping: &Mapping, range: &Range, in_question: &str) ->
 
 type Text = Option<String>;
 
-/// By the order of the columns in [`judgement`].
+/// The columns of [`comparison_statement`], in order.
 type Judged = [Text; 8];
 
-/// By the order of the columns in [`invoices_statement`].
+/// The columns of [`invoices_statement`], in order.
 type Facts = [Text; 9];
 
-/// One statement for both tables, as the owner of both.
+/// Reads both tables in one statement, as the owner of both.
 fn in_one(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
     let facts = format!(
         "select {} {}",
@@ -106,7 +106,7 @@ fn in_one(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
     }
 }
 
-/// The invoices as their owner, then the payments as theirs.
+/// Reads the invoices as their owner, then the payments as theirs.
 fn one_by_one(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
     let (invoices, payments) = (&mapping.invoices.relation, &mapping.payments.relation);
     let statement = invoices_statement(mapping, range);
@@ -144,7 +144,7 @@ fn one_by_one(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
     }
 }
 
-/// `None` for the row that only tells how far the range goes.
+/// Returns `None` for the row that only contains the extent of the range.
 fn candidate(judged: Judged) -> Option<CandidateRow> {
     let [
         _rows,
@@ -170,7 +170,7 @@ fn candidate(judged: Judged) -> Option<CandidateRow> {
     })
 }
 
-/// One of two verdicts; who has both has another word.
+/// Two of the three verdicts; the third, for an invoice that is both, has another word.
 const UNSETTLED: &str = "unsettled";
 const SUSPECT: &str = "suspect";
 
@@ -179,7 +179,7 @@ fn number(text: &Text) -> usize {
     text.parse().unwrap_or_default()
 }
 
-/// The columns of an invoice `i` that are held against its payments.
+/// The columns of an invoice `i` that are compared with its payments.
 fn facts(mapping: &Mapping, range: &Range) -> String {
     let invoices = &mapping.invoices;
     format!(
@@ -202,7 +202,7 @@ fn facts(mapping: &Mapping, range: &Range) -> String {
     )
 }
 
-/// The facts of a range's invoices, for who may read the invoices alone.
+/// Reads the facts of a range's invoices, for a role that can read the invoices only.
 fn invoices_statement(mapping: &Mapping, range: &Range) -> String {
     format!(
         "select f.id, f.place::text, f.session, f.intent, f.status, f.total::text, f.stated::text,
@@ -216,7 +216,7 @@ fn invoices_statement(mapping: &Mapping, range: &Range) -> String {
     )
 }
 
-/// The facts that [`invoices_statement`] read, for who may read the payments alone.
+/// The facts that [`invoices_statement`] read, for a role that can read the payments only.
 fn facts_as_read(mapping: &Mapping) -> String {
     let key = mapping.payments.invoice.key_or_null("f.id");
     format!(
@@ -230,8 +230,7 @@ fn facts_as_read(mapping: &Mapping) -> String {
     )
 }
 
-/// Holds the facts of invoices against their payments. Amounts are compared in the
-/// host's own unit, whatever that is.
+/// Compares the facts of invoices with their payments. Amounts are compared in the application's own unit.
 fn judgement(mapping: &Mapping, range: &Range, facts: &str, extent: &str, order: &str) -> String {
     let payments = &mapping.payments;
     format!(
@@ -284,7 +283,7 @@ fn judgement(mapping: &Mapping, range: &Range, facts: &str, extent: &str, order:
     )
 }
 
-/// Aggregates over the payments `p` of one invoice.
+/// The aggregates over the payments `p` of one invoice.
 fn payments_said(mapping: &Mapping) -> String {
     let payments = &mapping.payments;
     let amount = format!("p.{}::numeric", payments.amount.quoted);
@@ -303,7 +302,7 @@ fn payments_said(mapping: &Mapping) -> String {
         .into_iter()
         .flatten()
         .collect();
-    // Every id of the rows that fulfil a condition.
+    // Aggregates all ids of the rows that meet a condition.
     let ids_where = |condition: &str| {
         columns
             .iter()

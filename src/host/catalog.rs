@@ -11,43 +11,43 @@ use crate::pg::{Problem, Relation, sql};
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Table {
     pub(crate) oid: u32,
-    /// Quoted, with its schema: fit for SQL text.
+    /// The quoted name, with its schema, for use in SQL text.
     pub(crate) name: String,
-    /// As the catalog has it, without a schema.
+    /// The name as the catalog stores it, without a schema.
     pub(crate) bare_name: String,
-    /// Quoted.
+    /// The quoted schema.
     pub(crate) schema: String,
-    /// Not quoted.
+    /// The schema, not quoted.
     bare_schema: String,
     pub(crate) owner: u32,
-    /// `r`, `p` and so on, as in `pg_class.relkind`.
+    /// `pg_class.relkind`, such as `r` or `p`.
     kind: String,
     pub(crate) columns: BTreeMap<String, Column>,
 }
 
-/// A column, domains resolved to their base types.
+/// A column. Domains are resolved to their base types.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Column {
-    /// Quoted: fit for SQL text.
+    /// The quoted name, for use in SQL text.
     pub(crate) quoted: String,
-    /// The type, as `format_type` writes it: fit for a cast. Without the declared
-    /// length, to which a cast would cut a text silently.
+    /// The type as `format_type` writes it, for use in a cast. The declared length is left out, because a cast
+    /// would silently truncate a text to it.
     #[serde(rename = "type")]
     pub(crate) type_name: String,
     /// The base type's name in `pg_type`, such as `int8`.
     pub(crate) base: String,
-    /// The labels, where the type is an enum.
+    /// The labels, if the type is an enum.
     pub(crate) labels: Option<Vec<String>>,
-    /// NOT NULL, and nothing fills it by itself.
+    /// True for a NOT NULL column without a default, an identity or a generation expression.
     pub(crate) must_be_given: bool,
-    /// PostgreSQL computes it: it can be read, never written.
+    /// True if PostgreSQL computes the value: the column can be read but not written.
     pub(crate) is_computed: bool,
 }
 
-/// Where errors send who does not know what to write into the settings.
+/// The hint of errors about settings.
 const ADVICE: &str = "\"select * from invoice_sync.propose_mapping()\" shows what fits this database, and \"select invoice_sync.adopt_mapping()\" takes it over; or update invoice_sync.settings yourself.";
 
-/// One JSON document for each table; a condition on `c` or `n` is to follow.
+/// Returns one JSON document per table. The caller appends a condition on `c` or `n`.
 const DESCRIPTION: &str = r#"
 select jsonb_build_object(
     'oid', c.oid::bigint,
@@ -76,7 +76,7 @@ join pg_namespace n on n.oid = c.relnamespace
 "#;
 
 impl Table {
-    /// What it is known by, to be compared before it is used again.
+    /// Returns what identifies the table, to check before the table is used again.
     pub(crate) fn relation(&self) -> Relation {
         Relation {
             oid: self.oid,
@@ -87,8 +87,8 @@ impl Table {
         }
     }
 
-    /// Looks a table up. Fails with 42P01 where there is none, and with 42809
-    /// where the name is a view's or another thing's. `setting` is named in the error.
+    /// Looks up a table. Fails with 42P01 if it does not exist, and with 42809 if the name is a view's or another
+    /// object's. The error names `setting`.
     pub(crate) fn describe(name: &str, setting: &str) -> Result<Self, Problem> {
         let table = Self::find("where c.oid = to_regclass($1)", &[Some(name)])?
             .pop()
@@ -103,7 +103,7 @@ impl Table {
         table.must_hold_rows(&format!("The setting {setting} names it."))
     }
 
-    /// All tables for which `condition` holds; it may speak of `pg_class c` and `pg_namespace n`.
+    /// Returns all tables that meet `condition`, which may refer to `pg_class c` and `pg_namespace n`.
     pub(crate) fn find(condition: &str, params: &[Option<&str>]) -> Result<Vec<Self>, Problem> {
         sql::fetch(&format!("{DESCRIPTION} {condition}"), params)
             .into_iter()
@@ -112,7 +112,7 @@ impl Table {
             .map_err(not_understood)
     }
 
-    /// Fails with 42809 for a view and the like; `why` says how it came into play.
+    /// Fails with 42809 if this is not an ordinary or partitioned table; `why` becomes the error's detail.
     pub(crate) fn must_hold_rows(self, why: &str) -> Result<Self, Problem> {
         if matches!(self.kind.as_str(), "r" | "p") {
             return Ok(self);
@@ -125,7 +125,7 @@ impl Table {
         .hint("Name the table itself, not a view of it."))
     }
 
-    /// A column that must be there. Fails with 42703.
+    /// Returns a column. Fails with 42703 if it does not exist.
     pub(crate) fn column(&self, name: &str, setting: &str) -> Result<&Column, Problem> {
         self.columns.get(name).ok_or_else(|| {
             Problem::new(
@@ -152,7 +152,7 @@ impl Column {
     }
 }
 
-/// Types of keys that PostgreSQL compares with each other, as one.
+/// Returns one name for all key types that PostgreSQL compares with each other.
 pub(crate) fn key_family(base: &str) -> &'static str {
     match base {
         "int2" | "int4" | "int8" => "integer",
@@ -161,7 +161,7 @@ pub(crate) fn key_family(base: &str) -> &'static str {
     }
 }
 
-/// Our mistake: the catalogs answer what they are asked.
+/// Returns the error for a catalog query's answer that cannot be parsed, which is a bug in this extension.
 pub(super) fn not_understood(error: serde_json::Error) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
@@ -169,7 +169,7 @@ pub(super) fn not_understood(error: serde_json::Error) -> Problem {
     )
 }
 
-/// What a column is used for decides which types will do.
+/// What a column is used for. It decides which types are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Key,
@@ -206,7 +206,7 @@ impl Role {
         }
     }
 
-    /// Fails with 42804 where the column's type will not do.
+    /// Fails with 42804 if the column's type is not accepted.
     pub(crate) fn check(
         self,
         table: &Table,

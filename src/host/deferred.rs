@@ -1,22 +1,23 @@
 //! Makes deferred constraints of the application immediate while its tables are written.
 //!
-//! Whoever writes in a table owner's name may leave nothing for later, when it would run as somebody else:
-//! PostgreSQL refuses it. So they are made immediate before each writing, and put back when the caller goes on.
+//! PostgreSQL refuses to leave deferred triggers behind when a write as a table's owner ends, because they would
+//! later run as another role. Constraints are therefore made immediate before each write, and deferred again before
+//! control returns to the caller.
 
 use serde::Deserialize;
 
 use crate::pg::{identity, sql, triggers};
 
-/// Those of one owner's tables.
+/// The deferred constraints of one owner's tables.
 #[derive(Deserialize)]
 struct Deferred {
     owner: u32,
-    /// Quoted, with their schemas: fit for SET CONSTRAINTS.
+    /// The quoted names, with their schemas, for SET CONSTRAINTS.
     names: Vec<String>,
 }
 
-/// Of all tables, because triggers write to others. A name stands for all constraints that have it in its
-/// schema, so none is taken that one has that is not deferred by itself.
+/// Reads the deferred constraints of all tables, because triggers may write to other tables. A name stands for all
+/// constraints that have it in its schema, so a name that any not initially deferred constraint has is left out.
 const DEFERRED: &str = r"
 select jsonb_build_object('owner', owner, 'names', jsonb_agg(name order by name))
 from (
@@ -32,25 +33,26 @@ from (
 group by owner
 ";
 
-/// Does a call's whole `work` in the caller's transaction: what is immediate because of it waits again afterwards. In a
-/// transaction of our own nobody comes after us, and its end forgets it.
+/// Runs `work` in the caller's transaction, then defers the constraints again that were made immediate meanwhile. A
+/// transaction of the extension's own does not need this: nothing follows in it, and its end resets the
+/// constraints.
 pub(crate) fn waiting_again_afterwards<T>(work: impl FnOnce() -> T) -> T {
-    // What an earlier call has left ended with its transaction.
+    // The flag of an earlier call became invalid when its transaction ended.
     triggers::set_immediate(false);
     let result = work();
     if triggers::are_immediate() {
-        // Nothing waits; a trigger may have said that something should.
+        // Nothing is pending now, but a trigger may have deferred constraints itself.
         identity::as_outer_role(triggers::make_immediate);
         defer_again();
     }
     result
 }
 
-/// Puts those that are deferred by themselves back to it, for the rest of the transaction. No code runs for
-/// it; the names are found with the rights of their tables' owners. What was set by SET CONSTRAINTS before
-/// is not known any more.
+/// Defers the initially deferred constraints again for the rest of the transaction. This runs no code of the
+/// application; the names are looked up with the rights of the tables' owners. Modes that were set by SET
+/// CONSTRAINTS before are not known any more and are not restored.
 fn defer_again() {
-    // Most databases have none, and this is planned in no time.
+    // Most databases have no such constraints; this query is planned quickly.
     if sql::fetch_one(
         "select to_jsonb(true) from pg_constraint where condeferred limit 1",
         &[],
@@ -68,17 +70,17 @@ fn defer_again() {
     }
 }
 
-/// Fires what the caller's transaction has deferred so far, as the caller, as its end would: later, it would
-/// run as the owner of a table. To be called before anything is written in a transaction that is not our own;
-/// an error is the caller's.
+/// Fires the triggers that the caller's transaction has deferred so far, as the caller, as its commit would: later,
+/// they would run as the owner of a table. Call it before the first write in a transaction that is not the
+/// extension's own. Errors of the triggers are raised to the caller.
 pub(crate) fn fire_callers() {
-    // Only what was written can have triggers that wait.
+    // A transaction that has written nothing has no pending triggers.
     if !identity::transaction_has_written() {
         return;
     }
     identity::keeping_settings(|| {
         identity::as_outer_role(|| {
-            // The one that the session began with: that of the moment is this function's own.
+            // Uses the search path of the session: the current one belongs to the extension's function.
             identity::set_search_path(&identity::search_path_of_the_session());
             triggers::make_immediate();
         });

@@ -10,19 +10,19 @@ use super::owner::reading_as;
 use crate::domain::identity::PaymentIds;
 use crate::pg::{Relation, sql};
 
-/// By what the invoices of a payment are found.
+/// What the invoices of a payment are looked up by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InvoiceKeys<'a> {
     pub(crate) ids: &'a PaymentIds,
-    /// Invoices that the payment names, by id or number.
+    /// The ids or numbers of invoices that the payment refers to.
     pub(crate) references: &'a [String],
-    /// An invoice that is gone, though rows or the ledger may still know it.
+    /// A deleted invoice to leave out; rows or the ledger may still refer to it.
     pub(crate) but_for: Option<&'a str>,
 }
 
-/// For each payment the ids, as text, of the invoices that store one of its ids,
-/// themselves or in their payments, or for which the ledger has seen it; where
-/// there is none, of those that it names.
+/// Returns for each payment the ids, as text, of the invoices that store one of its ids, in their own row or in
+/// their payments, or for which the ledger has seen it. If there is none, returns the invoices that the payment
+/// refers to.
 pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<BTreeSet<String>> {
     let ids_of = |keys: &InvoiceKeys| keys.ids.each().map(str::to_owned).collect();
     let groups: Vec<Vec<String>> = payments.iter().map(ids_of).collect();
@@ -55,7 +55,7 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<BT
     found
 }
 
-/// Which of these invoices, ids as text, are there.
+/// Returns which of these invoices (ids as text) exist.
 pub(crate) fn those_there(mapping: &Mapping, invoices: &BTreeSet<&str>) -> BTreeSet<String> {
     if invoices.is_empty() {
         return BTreeSet::new();
@@ -78,13 +78,13 @@ pub(crate) fn those_there(mapping: &Mapping, invoices: &BTreeSet<&str>) -> BTree
 
 #[derive(Deserialize)]
 struct Row {
-    /// One of the values that were looked for.
+    /// One of the values looked up.
     value: String,
     invoice: String,
 }
 
-/// One statement for all values, as the owner of the table that it reads; each group
-/// gets what was found for its own.
+/// Looks up all values in one statement, as the owner of the table that it reads. Each group gets the invoices
+/// found for its own values.
 fn run(statement: &str, table: Option<&Relation>, groups: &[Vec<String>]) -> Vec<BTreeSet<String>> {
     let values: Vec<&String> = groups.iter().flatten().collect();
     let values = json!(values).to_string();
@@ -109,11 +109,11 @@ fn run(statement: &str, table: Option<&Relation>, groups: &[Vec<String>]) -> Vec
         .collect()
 }
 
-/// The values as a set: an index on the column serves, and where there is none
-/// each row is looked up in the set.
+/// The values as a set. It can use an index on the column; without an index, each row is looked up in the set.
 const WANTED: &str = "(select jsonb_array_elements_text($1::jsonb))";
 
-/// For the invoices, the payments and the ledger, each with the owner of its table.
+/// Returns the statements for the invoices, the payments and the ledger, each with its table. The ledger's has no
+/// table.
 fn linked_statements(mapping: &Mapping) -> [(Option<&Relation>, String); 3] {
     let invoices = &mapping.invoices;
     let payments = &mapping.payments;
@@ -157,7 +157,7 @@ fn linked_statements(mapping: &Mapping) -> [(Option<&Relation>, String); 3] {
     })
 }
 
-/// A reference that the key's type cannot hold names nothing.
+/// Returns the statement that looks up references. A reference that the key's type cannot hold matches nothing.
 fn named_statement(mapping: &Mapping) -> String {
     let invoices = &mapping.invoices;
     let id = &invoices.id.quoted;

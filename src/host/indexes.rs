@@ -7,20 +7,20 @@ use super::catalog::not_understood;
 use super::mapping::{Mapped, Mapping, Payments};
 use crate::pg::{Problem, sql};
 
-/// A column that statements look rows up by, without an index that serves them.
+/// A column that statements look rows up by and that has no index for these lookups.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Missing {
-    /// Quoted, with its schema.
+    /// The quoted name, with its schema.
     pub(crate) table: String,
     pub(crate) column: String,
-    /// What is slow without it.
+    /// What is slow without the index.
     pub(crate) why: String,
-    /// What makes it. Not for a transaction block.
+    /// The statement that creates the index. It cannot run in a transaction block.
     pub(crate) statement: String,
 }
 
-/// An index serves where it begins with the column (for a lookup by the column's
-/// text: with that) and leaves out nothing but nulls.
+/// An index is sufficient if it begins with the column (for a lookup by the column's text: with that expression)
+/// and leaves out nothing but nulls.
 const MISSING: &str = r"
 select jsonb_build_object(
     'table', w.in_table, 'column', w.name, 'why', w.why,
@@ -37,7 +37,7 @@ where not exists (
 order by w.in_table, w.name
 ";
 
-/// The columns of the mapping that want an index and have none.
+/// Returns the columns of the mapping that need an index and have none.
 pub(crate) fn missing(mapping: &Mapping) -> Result<Vec<Missing>, Problem> {
     const OF_INVOICE: &str = "the payments of an invoice are read by it";
     const IN_BOOKS: &str = "a payment is looked for in the books by it";
@@ -64,8 +64,7 @@ pub(crate) fn missing(mapping: &Mapping) -> Result<Vec<Missing>, Problem> {
         .map_err(not_understood)
 }
 
-/// What an index is to hold. Numbers of invoices are compared as text, whatever
-/// type they have.
+/// Returns the expression to index. Invoice numbers are compared as text, whatever their type is.
 fn indexed(column: &Mapped) -> String {
     match column.base.as_str() {
         "int2" | "int4" | "int8" | "numeric" => format!("({}::text)", column.quoted),
@@ -73,8 +72,8 @@ fn indexed(column: &Mapped) -> String {
     }
 }
 
-/// What makes one Stripe payment in the books impossible to enter twice, where
-/// no unique index does yet.
+/// Returns the statement for a unique index that prevents the same Stripe payment from being booked twice, if there
+/// is none yet.
 pub(crate) fn missing_unique(payments: &Payments) -> Option<String> {
     let columns = [&payments.intent, &payments.session].into_iter().flatten();
     let names: Vec<&str> = columns.clone().map(|column| column.name.as_str()).collect();

@@ -10,11 +10,11 @@ use super::read::{Reading, Readings, Text, all_of, as_row, misread, read_invoice
 use super::row::Row;
 use crate::pg::{Problem, sql};
 
-/// What to do about a row that another transaction has locked.
+/// What to do with a row that another transaction has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patience {
     Wait,
-    /// Leave it out.
+    /// Leaves it out.
     Skip,
 }
 
@@ -27,23 +27,22 @@ impl Patience {
     }
 }
 
-/// An invoice that is locked, with its payments.
+/// A locked invoice, with its payments.
 pub(crate) struct Locked {
     pub(crate) reading: Reading,
-    /// Whether all of its rows are what they were in the reading that was known.
+    /// True if all its rows are the same as in the known reading.
     pub(crate) is_as_known: bool,
 }
 
-/// Locks these invoices and their payments until the transaction ends, and reads
-/// them: what another transaction wrote before the lock was had is seen. Left out
-/// are those that are not there, and with [`Patience::Skip`] those of which
-/// somebody else has a row. An invoice whose row is what it was in `known` is not
-/// read again.
+/// Locks these invoices and their payments until the transaction ends, and reads them, including what other
+/// transactions wrote before the lock was acquired. Leaves out invoices that do not exist and, with
+/// [`Patience::Skip`], invoices of which another transaction has locked a row. An invoice whose row is the same as
+/// in `known` is not read again.
 ///
-/// The ids must be in the order that everybody locks in. An invoice is locked
-/// first, then its payments, always by equality on the invoice's id.
+/// The ids must be in the order in which every transaction locks. An invoice is locked before its payments, always
+/// by equality on the invoice's id.
 ///
-/// Fails with 40001 where somebody writes payments and does not lock the invoice.
+/// Fails with 40001 if another transaction writes payments without locking their invoice.
 pub(crate) fn read_locked(
     mapping: &Mapping,
     ids: &[&str],
@@ -73,10 +72,10 @@ pub(crate) fn read_locked(
     Ok(locked.collect())
 }
 
-/// The payments of invoices as they were known, of those whose own row is so still.
+/// The known payments of invoices whose own row has not changed.
 type Former = BTreeMap<String, Vec<Row>>;
 
-/// Gives the invoices without their payments.
+/// Locks the invoices and returns them without their payments.
 fn lock_invoices(
     mapping: &Mapping,
     ids: &[&str],
@@ -108,7 +107,7 @@ fn lock_invoices(
     Ok((readings, former))
 }
 
-/// Locks the payments that these invoices have, and reads them again.
+/// Locks the payments of these invoices and reads them again.
 fn lock_payments(
     mapping: &Mapping,
     ids: &[&str],
@@ -146,9 +145,9 @@ fn written_meanwhile(invoice: &str) -> Problem {
     )
 }
 
-/// Locks the rows of `table` whose `key` is the parameter, and tells something of each, as
-/// it is once it is locked: PostgreSQL evaluates it anew where somebody else changed the
-/// row meanwhile (EvalPlanQual).
+/// Returns the statement that locks the rows of `table` whose `key` is the parameter, and selects `selected` from
+/// each. If another transaction changed a row meanwhile, PostgreSQL evaluates the expressions for the new version
+/// of the row (EvalPlanQual).
 fn statement(selected: &str, table: &str, key: &Mapped, patience: Patience) -> String {
     format!(
         "select {selected} from {table} t where t.{key} = $1::{key_type} {clause}",

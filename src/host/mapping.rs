@@ -14,22 +14,22 @@ use crate::domain::payment::PaymentStatus;
 use crate::domain::rules::{InvoiceWords, PaymentWords};
 use crate::pg::{Problem, Relation, sql};
 
-/// A column that is used, ready for SQL text.
+/// A mapped column, ready for use in SQL text.
 #[derive(Clone, Debug)]
 pub(crate) struct Mapped {
-    /// As the catalog has it: the key in a row's JSON.
+    /// The name as the catalog stores it: the key in a row's JSON.
     pub(crate) name: String,
-    /// Quoted.
+    /// The quoted name.
     pub(crate) quoted: String,
-    /// Its type, fit for a cast.
+    /// The type, for use in a cast.
     pub(crate) type_name: String,
     /// The base type's name in `pg_type`.
     pub(crate) base: String,
 }
 
 impl Mapped {
-    /// SQL for `text`, an expression, as a key of this type; null where the type
-    /// cannot hold it, which would be an error of PostgreSQL's when cast.
+    /// Returns SQL that casts the expression `text` to this type as a key. It yields null if the type cannot hold
+    /// the text, where a plain cast would raise an error.
     pub(crate) fn key_or_null(&self, text: &str) -> String {
         let cast = format!("{text}::{}", self.type_name);
         let within = |least: i64, most: i64| {
@@ -39,7 +39,7 @@ impl Mapped {
             )
         };
         match self.base.as_str() {
-            // As `uuid_in` takes it: a hyphen after any four digits, and braces around all.
+            // The syntax that `uuid_in` accepts: a hyphen after any four digits, and braces around the whole.
             "uuid" => {
                 let digits = "([0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}";
                 format!(r"case when {text} ~ '^({digits}|\{{{digits}\}})$' then {cast} end")
@@ -52,7 +52,7 @@ impl Mapped {
     }
 }
 
-/// The application's tables, as far as they are used.
+/// The application's tables and the columns that are used.
 #[derive(Clone, Debug)]
 pub(crate) struct Mapping {
     pub(crate) invoices: Invoices,
@@ -62,15 +62,15 @@ pub(crate) struct Mapping {
     pub(crate) default_currency: Currency,
     pub(crate) unit: AmountUnit,
     pub(crate) time_zone: String,
-    /// While the tables are written, for the host's triggers.
+    /// The search path while the tables are written, for the application's triggers.
     pub(crate) search_path: CString,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Invoices {
-    /// Quoted, with its schema.
+    /// The quoted name, with its schema.
     pub(crate) table: String,
-    /// As it was when the settings were held against the catalogs.
+    /// The table as it was when the settings were checked against the catalogs.
     pub(crate) relation: Relation,
     pub(crate) id: Mapped,
     pub(crate) number: Option<Mapped>,
@@ -86,9 +86,9 @@ pub(crate) struct Invoices {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Payments {
-    /// Quoted, with its schema.
+    /// The quoted name, with its schema.
     pub(crate) table: String,
-    /// As it was when the settings were held against the catalogs.
+    /// The table as it was when the settings were checked against the catalogs.
     pub(crate) relation: Relation,
     pub(crate) id: Mapped,
     pub(crate) invoice: Mapped,
@@ -100,11 +100,11 @@ pub(crate) struct Payments {
     pub(crate) session: Option<Mapped>,
     pub(crate) intent: Option<Mapped>,
     pub(crate) values: BTreeMap<String, Source>,
-    /// Columns that a new row needs and nothing fills, by name.
+    /// The names of columns that must not be null in a new row and have neither a default nor a configured value.
     pub(crate) unfilled: Vec<String>,
 }
 
-/// One table while its settings are checked.
+/// A table whose settings are being checked.
 struct Checker<'a> {
     table: &'a Table,
 }
@@ -122,8 +122,8 @@ impl Checker<'_> {
         setting: &str,
         role: Role,
     ) -> Result<Option<Mapped>, Problem> {
-        // What the database computes cannot be written, and tells nothing that
-        // the other columns do not: it is left alone, as if it were not there.
+        // A computed column cannot be written, and its value follows from other columns. It is treated as if it did
+        // not exist.
         let is_ours = |name: &&String| {
             let column = self.table.columns.get(*name);
             !column.is_some_and(|column| column.is_computed)
@@ -134,7 +134,7 @@ impl Checker<'_> {
             .transpose()
     }
 
-    /// Words that will be written must be labels, where the column is an enum.
+    /// Fails if the column is an enum and a word to be written is not one of its labels.
     fn words<'w>(
         &self,
         column: &Mapped,
@@ -178,8 +178,8 @@ fn mapped(name: &str, column: &Column) -> Mapped {
 }
 
 impl Mapping {
-    /// Holds settings against the database. Fails with 42P01, 42809, 42703,
-    /// 42804 or 22023; each names what is wrong and the setting that says so.
+    /// Checks settings against the database. Fails with 42P01, 42809, 42703, 42804 or 22023; each error names the
+    /// object and the setting.
     pub(crate) fn resolve(settings: &Settings) -> Result<Self, Problem> {
         let invoices_table = Table::describe(&settings.invoices_table, "invoices_table")?;
         let payments_table = Table::describe(&settings.payments_table, "payments_table")?;
@@ -207,13 +207,13 @@ impl Mapping {
         })
     }
 
-    /// What the extension works with now.
+    /// Loads the current settings and resolves them.
     pub(crate) fn load() -> Result<(Self, Settings), Problem> {
         let settings = Settings::load()?;
         Ok((Self::resolve(&settings)?, settings))
     }
 
-    /// The word to write for an invoice's status; `None` where the host has none.
+    /// Returns the word to write for an invoice's status; `None` if the application has none.
     pub(crate) fn invoice_word(&self, status: InvoiceStatus) -> Option<&str> {
         match status {
             InvoiceStatus::Paid => Some(&self.invoice_words.paid),
@@ -222,12 +222,12 @@ impl Mapping {
         }
     }
 
-    /// The word to write for a payment's status; `None` where the host has none.
+    /// Returns the word to write for a payment's status; `None` if the application has none.
     pub(crate) fn payment_word(&self, status: PaymentStatus) -> Option<&str> {
         self.payment_words.word(status)
     }
 
-    /// The paths into Stripe's answers that new payments need.
+    /// Returns the paths into Stripe's objects that values of new payments come from.
     pub(crate) fn stripe_paths(&self) -> Vec<String> {
         let mut paths: Vec<String> = self
             .payments
@@ -409,7 +409,7 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
 }
 
 impl Invoices {
-    /// The mapped columns.
+    /// Returns the mapped columns.
     pub(super) fn columns(&self) -> impl Iterator<Item = &Mapped> {
         [&self.id, &self.status, &self.total].into_iter().chain(
             [
@@ -428,7 +428,7 @@ impl Invoices {
 }
 
 impl Payments {
-    /// The mapped columns, without those of `payment_values`.
+    /// Returns the mapped columns, without those of `payment_values`.
     fn own_columns(&self) -> impl Iterator<Item = &Mapped> {
         [&self.invoice, &self.amount].into_iter().chain(
             [
@@ -444,13 +444,13 @@ impl Payments {
         )
     }
 
-    /// Whether a new payment gets a value for this column.
+    /// Returns whether a new payment gets a value for this column.
     pub(super) fn fills(&self, column: &str) -> bool {
         self.values.contains_key(column) || self.own_columns().any(|own| own.name == column)
     }
 }
 
-/// `payment_values` may fill what nothing else fills.
+/// Fails if `payment_values` names a column that another setting already fills.
 fn no_column_twice(payments: &Payments) -> Result<(), Problem> {
     match payments
         .own_columns()
@@ -481,7 +481,7 @@ fn same_type(invoices: &Invoices, payments: &Payments) -> Result<(), Problem> {
     )))
 }
 
-/// PostgreSQL's own error (22023) names a time zone that it does not know.
+/// Raises PostgreSQL's error 22023 if the time zone does not exist.
 fn check_time_zone(name: &str) {
     sql::execute("select now() at time zone $1", &[Some(name)]);
 }

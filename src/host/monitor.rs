@@ -9,27 +9,27 @@ use super::mapping::{Invoices, Mapped, Mapping};
 use super::owner::reading_as;
 use crate::pg::sql;
 
-/// An invoice, as the monitoring views show it.
+/// An invoice as the monitoring views show it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Found {
     pub(crate) id: String,
     pub(crate) number: Option<String>,
     pub(crate) status: Option<String>,
-    /// A decimal text, in the host's unit.
+    /// A decimal number as text, in the application's unit.
     pub(crate) total: Option<String>,
     pub(crate) currency: Option<String>,
     pub(crate) session: Option<String>,
     pub(crate) intent: Option<String>,
 }
 
-/// Invoices that are Paid although no payment is recorded.
+/// Returns the invoices that have the status for paid but no recorded payment.
 pub(crate) fn paid_without_payment(mapping: &Mapping) -> Vec<Found> {
     let status = format!("i.{}::text", mapping.invoices.status.quoted);
     let paid = pgrx::spi::quote_literal(&mapping.invoice_words.paid);
     find(mapping, &format!("{status} = {paid}"))
 }
 
-/// Invoices that refer to Stripe although no payment is recorded.
+/// Returns the invoices that store a Stripe id but have no recorded payment.
 pub(crate) fn stripe_without_payment(mapping: &Mapping) -> Vec<Found> {
     let ids = [&mapping.invoices.session, &mapping.invoices.intent]
         .into_iter()
@@ -40,7 +40,7 @@ pub(crate) fn stripe_without_payment(mapping: &Mapping) -> Vec<Found> {
     find(mapping, &format!("({ids})"))
 }
 
-/// Invoices of which `condition` holds and that have no payment that came in.
+/// Returns the invoices that meet `condition` and have no received payment.
 fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
     let Invoices {
         table,
@@ -76,7 +76,7 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
             |column| format!("i.{}::text", column.quoted),
         )
     };
-    // One statement for both tables only where one owner may read both.
+    // One statement reads both tables only if one owner may read both.
     let in_one = mapping.invoices.relation.owner == payments.relation.owner;
     let unpaid = format!(
         "not exists (select from {payments_table} p
@@ -118,7 +118,7 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
     found
 }
 
-/// Which of these have a payment that came in.
+/// Returns which of these invoices have a received payment.
 fn paid_among(mapping: &Mapping, found: &[Found], came_in: &str) -> BTreeSet<String> {
     let payments = &mapping.payments;
     let statement = format!(

@@ -13,15 +13,14 @@ use crate::host::owner::reading_as;
 use crate::host::read::text_of;
 use crate::pg::sql;
 
-/// Payments that would be booked for one invoice.
+/// Payments about to be booked for one invoice.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim<'a> {
     pub(crate) invoice: &'a str,
     pub(crate) payments: &'a [PaymentIds],
 }
 
-/// In whose books, other than those of the invoice that claims them, these
-/// payments are, for each claim.
+/// Returns for each claim the other invoices that have booked its payments.
 pub(crate) fn other_invoices(mapping: &Mapping, claims: &[Claim]) -> Vec<OtherInvoices> {
     let ids = claims
         .iter()
@@ -47,7 +46,7 @@ pub(crate) fn other_invoices(mapping: &Mapping, claims: &[Claim]) -> Vec<OtherIn
     claims.iter().map(of_claim).collect()
 }
 
-/// The rows that have one of these ids, each once, of invoices that are there.
+/// Returns the rows with one of these ids, each once, whose invoices exist.
 pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) -> Vec<BookedRow> {
     let ids: BTreeSet<&str> = ids.collect();
     let Some(statement) = statement(mapping).filter(|_| !ids.is_empty()) else {
@@ -79,7 +78,7 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
     rows.into_values().collect()
 }
 
-/// What people call the invoices of these rows, those that are there.
+/// Returns the display numbers of the existing invoices of these rows.
 fn labels(mapping: &Mapping, rows: &[[Option<String>; 7]]) -> BTreeMap<String, String> {
     if rows.is_empty() {
         return BTreeMap::new();
@@ -105,7 +104,7 @@ fn labels(mapping: &Mapping, rows: &[[Option<String>; 7]]) -> BTreeMap<String, S
         .collect()
 }
 
-/// One statement; each column has a range of its own, which its index serves.
+/// Returns one statement with a separate scan for each column, so that each column's index can be used.
 fn statement(mapping: &Mapping) -> Option<String> {
     let payments = &mapping.payments;
     let columns = [&payments.session, &payments.intent];

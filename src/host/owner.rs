@@ -3,14 +3,13 @@
 use super::mapping::Mapping;
 use crate::pg::{Postponed, Relation, identity, sql, triggers};
 
-/// Writes to a table as its owner, with the host's search path: its triggers run as they
-/// do for the application, and row level security hides nothing.
+/// Writes to a table as its owner, with the application's search path: triggers run as they do for the application,
+/// and row level security hides no rows.
 ///
-/// Constraints are checked at once, as nothing may be left for the end of the transaction:
-/// PostgreSQL would run it as somebody else. They wait again when the caller goes on
-/// (`host::deferred`).
+/// Constraints are checked immediately, because PostgreSQL does not allow to leave deferred triggers that would
+/// later run as another role. They are deferred again before control returns to the caller (`host::deferred`).
 ///
-/// Where triggers are held back ([`Firing`]), they fire as the owner, too.
+/// Triggers that are held back ([`Firing`]) fire as the owner, too.
 pub(super) fn as_owner(mapping: &Mapping, table: &Relation, work: impl FnOnce()) {
     table.in_use(|| {
         identity::as_table_owner(table.owner.into(), || {
@@ -21,16 +20,16 @@ pub(super) fn as_owner(mapping: &Mapping, table: &Relation, work: impl FnOnce())
     });
 }
 
-/// When the AFTER triggers of payments and invoices that are written one after the other fire.
+/// When the AFTER triggers fire if payments and invoices are written one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Firing {
-    /// With each writing.
+    /// With each write.
     AtOnce,
-    /// When both are written: for constraints that hold only then, and wait for it by being deferred.
+    /// After both were written, for deferred constraints that hold only then.
     AtTheEnd,
 }
 
-/// Those that are held back, of the table that is written from here on.
+/// The triggers held back for the table that is written next.
 pub(crate) struct Held(Option<Postponed>);
 
 impl Firing {
@@ -40,7 +39,7 @@ impl Firing {
 }
 
 impl Held {
-    /// What was held back last fires first.
+    /// Fires the triggers that were held back. Call it in reverse order of `hold_back`.
     pub(crate) fn fire(self, mapping: &Mapping, table: &Relation) {
         if let Some(held) = self.0 {
             as_owner(mapping, table, || held.fire());
@@ -48,7 +47,7 @@ impl Held {
     }
 }
 
-/// Whether a trigger of these tables waits for the end of a transaction by itself.
+/// Returns whether these tables have an initially deferred trigger.
 pub(crate) fn may_wait(mapping: &Mapping) -> bool {
     let found = sql::fetch_one(
         "select to_jsonb(true) from pg_trigger t
@@ -61,9 +60,9 @@ pub(crate) fn may_wait(mapping: &Mapping) -> bool {
     found.is_some()
 }
 
-/// Reads something of the host's as its table's owner: casts, checks and functions
-/// of indexes are the host's code, too, and run while a row is read or a statement
-/// is planned. What such code did to settings ends here.
+/// Reads from the application's table as its owner. Casts, checks and index functions are the application's code,
+/// too, and run while a row is read or a statement is planned. Settings that such code changed are restored
+/// afterwards.
 pub(crate) fn reading_as<T>(table: &Relation, work: impl FnOnce() -> T) -> T {
     table.in_use(|| identity::as_table_owner(table.owner.into(), work))
 }

@@ -19,21 +19,21 @@ use super::settings::Settings;
 use crate::host::propose::relations::Relations;
 use crate::pg::{Problem, sql};
 
-/// One setting: what it is, what it might be, and why.
+/// A setting with its current value, the proposed one, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Proposal {
-    /// A column of `invoice_sync.settings`; `payment_values.x` is a remark about
-    /// the column `x` of the payments table.
+    /// A column of `invoice_sync.settings`, or `payment_values.x` for a remark about the column `x` of the payments
+    /// table.
     pub(crate) setting: String,
     pub(crate) current: Option<String>,
     pub(crate) proposed: Option<String>,
     pub(crate) reason: String,
 }
 
-/// Proposes the settings for two tables, given by Oid or to be found.
+/// Proposes the settings for two tables, which are given by OID or searched for.
 ///
-/// Fails with P0002 where no table fits, with P0003 where several fit alike,
-/// with 42P01 and 42809 where a given one is no table.
+/// Fails with P0002 if no table fits, with P0003 if several fit equally well, and with 42P01 or 42809 if a given
+/// OID is not a table's.
 pub(crate) fn propose(
     invoices: Option<u32>,
     payments: Option<u32>,
@@ -78,7 +78,7 @@ pub(crate) fn propose(
     Ok(sheet.rows)
 }
 
-/// The proposals so far.
+/// The proposals collected so far.
 struct Proposals {
     current: Map<String, Value>,
     rows: Vec<Proposal>,
@@ -101,7 +101,7 @@ impl Proposals {
         }
     }
 
-    /// Finds a column for each wish, none twice; gives those that are in use then.
+    /// Proposes a column for each wanted one, none twice. Returns all columns that are then in use.
     fn put_columns(
         &mut self,
         table: &Table,
@@ -109,7 +109,7 @@ impl Proposals {
         wishes: &[WantedColumn],
     ) -> BTreeSet<String> {
         let mut in_use: BTreeSet<String> = in_use.into_iter().map(|(name, _)| name).collect();
-        // What is set and fits stays, so it is nobody else's.
+        // A valid current setting stays, so its column is not available to others.
         for wish in wishes {
             if let Some(name) = self.text(wish.setting)
                 && wish.accepts(table, name)
@@ -185,7 +185,7 @@ impl Proposals {
     }
 }
 
-/// A value as PostgreSQL would write the setting: what may be put into an UPDATE.
+/// Returns a value as PostgreSQL writes the setting, for use in an UPDATE.
 fn as_setting(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,

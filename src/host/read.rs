@@ -1,4 +1,4 @@
-//! Reads invoices and their payments, with a lock or without.
+//! Reads invoices and their payments, with or without a lock.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,14 +16,14 @@ use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::host::side_effects::SideEffects;
 use crate::pg::{Problem, sql};
 
-/// An invoice and its payments, as one reading found them.
+/// An invoice and its payments as read at one time.
 #[derive(Clone, Debug)]
 pub(crate) struct Reading {
     pub(crate) invoice: Invoice,
     pub(crate) payments: Vec<PaymentRow>,
-    /// The whole rows, to tell afterwards what changed.
+    /// The complete row, to find out later what changed.
     pub(crate) invoice_row: Row,
-    /// By the order of `payments`.
+    /// In the order of `payments`.
     pub(crate) payment_rows: Vec<Row>,
 }
 
@@ -32,18 +32,17 @@ pub(crate) type Readings = BTreeMap<String, Reading>;
 
 pub(super) type Text = Option<String>;
 
-/// By the order of the columns in [`invoices_statement`].
+/// The columns of [`invoices_statement`], in order.
 type RawInvoice = [Text; 11];
 
-/// By the order of the columns in [`payments_statement`].
+/// The columns of [`payments_statement`], in order.
 type RawPayment = [Text; 10];
 
-/// Reads the invoices with these ids and their payments, by the invoice's id as
-/// the database writes it; one that is not there is left out. An id that the
-/// key's type cannot hold is PostgreSQL's error 22P02.
+/// Reads the invoices with these ids and their payments. Leaves out invoices that do not exist. Raises PostgreSQL's
+/// error 22P02 for an id that the key's type cannot hold.
 ///
-/// Two statements, however many invoices, each as the owner of its table: each sees
-/// what was committed before it.
+/// Runs one statement per table, as its owner, whatever the number of invoices. Each statement sees what was
+/// committed before it.
 pub(crate) fn read(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
     let mut readings = read_invoices(mapping, ids)?;
     read_payments(mapping, &mut all_of(&mut readings))?;
@@ -54,8 +53,8 @@ pub(super) fn all_of(readings: &mut Readings) -> Vec<&mut Reading> {
     readings.values_mut().collect()
 }
 
-/// Reads again, one statement for each table, what a writing may have changed.
-/// Fails with P0002 where an invoice is gone.
+/// Reads again, with one statement per table, the rows that a write may have changed. Fails with P0002 if an
+/// invoice was deleted.
 pub(crate) fn read_again(
     mapping: &Mapping,
     readings: &mut [&mut Reading],
@@ -82,7 +81,7 @@ fn removed() -> Problem {
     )
 }
 
-/// Without their payments.
+/// Reads invoices without their payments.
 pub(super) fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
     let ids = json!(ids).to_string();
     let statement = invoices_statement(&mapping.invoices);
@@ -94,7 +93,7 @@ pub(super) fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings,
     .collect()
 }
 
-/// The payments of these readings' invoices, in place of what is there.
+/// Reads the payments of these invoices and replaces those in the readings.
 pub(super) fn read_payments(
     mapping: &Mapping,
     readings: &mut [&mut Reading],
@@ -122,8 +121,8 @@ pub(super) fn read_payments(
     Ok(())
 }
 
-/// The invoice whose id is written `id`, in whatever way its type allows. An `id`
-/// that it does not allow is PostgreSQL's error 22P02, even where there is no invoice.
+/// Reads the invoice with this id, in any spelling that the key's type accepts. Raises PostgreSQL's error 22P02 for
+/// an id that the type does not accept, even if there is no invoice.
 pub(crate) fn read_one(mapping: &Mapping, id: &str) -> Result<Option<Reading>, Problem> {
     let statement = format!("select $1::text::{}", mapping.invoices.id.type_name);
     reading_as(&mapping.invoices.relation, || {
@@ -139,8 +138,8 @@ pub(super) fn misread(why: impl fmt::Display) -> Problem {
     )
 }
 
-/// The ids of the first parameter as keys of this column: an array, because that is
-/// looked up in the primary key's index, where a set is joined with the whole table.
+/// Returns the ids of the first parameter as an array of this column's type. An array is looked up in the primary
+/// key's index, whereas a set would be joined with the whole table.
 fn wanted_keys(key: &Mapped) -> String {
     format!(
         "any (array(select w.id::{key} from jsonb_array_elements_text($1::jsonb) w (id)))",
@@ -223,11 +222,11 @@ fn epoch_of(alias: &str, column: Option<&Mapped>, time_zone: &str) -> String {
         let zone = pgrx::spi::quote_literal(time_zone);
         format!("({moment}::timestamp at time zone {zone})")
     };
-    // An infinite date is no moment.
+    // An infinite date is read as null.
     format!("case when isfinite({instant}) then extract(epoch from {instant})::bigint::text end")
 }
 
-/// An invoice without its payments, by its id.
+/// Returns an invoice without its payments, with its id.
 fn as_reading(mapping: &Mapping, raw: RawInvoice) -> Result<(String, Reading), Problem> {
     let [
         id,
@@ -314,7 +313,7 @@ pub(super) fn as_row(row: Text) -> Result<Row, Problem> {
     row.map(Row::new).ok_or_else(|| misread("it is null"))
 }
 
-/// The ids that an invoice stores, sessions first, each once; blank is none.
+/// Returns the ids that an invoice stores, sessions first, each once. Blank ids are left out.
 pub(crate) fn stored_ids(session: &Option<String>, intent: &Option<String>) -> Vec<String> {
     let mut ids: Vec<String> = [session, intent]
         .into_iter()
@@ -341,7 +340,8 @@ fn amount(
     })
 }
 
-/// An amount of an invoice, rounded to what can be paid: nobody pays a fraction of the smallest unit.
+/// Returns an amount of an invoice, rounded to the smallest unit of the currency, because fractions of it cannot be
+/// paid.
 fn payable(
     mapping: &Mapping,
     is_mapped: bool,

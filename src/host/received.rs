@@ -2,12 +2,12 @@
 
 use super::mapping::Mapping;
 
-/// Whether money came in once by payments `p`.
+/// Returns the condition that payments `p` have been received, whether or not they were refunded later.
 pub(super) fn were_received(mapping: &Mapping) -> String {
     is_one_of(mapping, &received_words(mapping))
 }
 
-/// The words of rows by which money came in once.
+/// Returns the status words of payments that have been received.
 pub(super) fn received_words(mapping: &Mapping) -> Vec<String> {
     let words = &mapping.payment_words;
     [
@@ -21,7 +21,7 @@ pub(super) fn received_words(mapping: &Mapping) -> Vec<String> {
     .collect()
 }
 
-/// Whether payments `p` have one of these words; without a column for it, they have.
+/// Returns the condition that payments `p` have one of these status words. Without a status column it is true.
 pub(super) fn is_one_of(mapping: &Mapping, words: &[String]) -> String {
     match &mapping.payments.status {
         Some(status) => format!("p.{}::text = any ({})", status.quoted, literals(words)),

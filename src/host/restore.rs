@@ -12,7 +12,7 @@ use super::write::in_host_units;
 use crate::domain::money::Money;
 use crate::pg::{Problem, Relation, sql};
 
-/// Which of the application's two tables.
+/// One of the application's two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum HostTable {
     Payment,
@@ -20,14 +20,14 @@ pub(crate) enum HostTable {
 }
 
 impl HostTable {
-    /// By the table's quoted name; `None` where the settings name other tables.
+    /// Returns the table with this quoted name; `None` if the settings name other tables.
     pub(crate) fn of(mapping: &Mapping, table: &str) -> Option<Self> {
         [Self::Payment, Self::Invoice]
             .into_iter()
             .find(|spot| spot.table(mapping) == table)
     }
 
-    /// Quoted, with its schema.
+    /// Returns the quoted name, with its schema.
     pub(crate) fn table(self, mapping: &Mapping) -> &str {
         match self {
             Self::Payment => &mapping.payments.table,
@@ -42,8 +42,7 @@ impl HostTable {
         }
     }
 
-    /// Whether the column is one that this extension reads or writes; others
-    /// are the application's own affair.
+    /// Returns whether this extension reads or writes the column.
     pub(crate) fn uses(self, mapping: &Mapping, column: &str) -> bool {
         match self {
             Self::Payment => mapping.payments.id.name == column || mapping.payments.fills(column),
@@ -51,8 +50,8 @@ impl HostTable {
         }
     }
 
-    /// `t.key = $first`, and for a payment its invoice, too: distributed tables
-    /// are split by it.
+    /// Returns the condition `t.key = $first`. For a payment it also compares the invoice, because tables may be
+    /// distributed by it.
     fn condition(self, mapping: &Mapping, first: u8) -> String {
         let equals = |column: &Mapped, number: u8| {
             format!("t.{} = ${number}::{}", column.quoted, column.type_name)
@@ -68,7 +67,7 @@ impl HostTable {
     }
 }
 
-/// One row of an invoice's.
+/// A row of an invoice or of one of its payments.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) spot: HostTable,
@@ -76,10 +75,10 @@ pub(crate) struct Place {
     pub(crate) row: String,
 }
 
-/// All rows of one invoice as JSON, by where they stand.
+/// All rows of one invoice as JSON.
 pub(crate) type Rows = BTreeMap<Place, Value>;
 
-/// The rows of a reading. Fails with 54001 where one cannot be read as a whole.
+/// Returns the rows of a reading. Fails with 54001 if a row is nested too deeply to be parsed.
 pub(crate) fn rows_of(reading: &Reading) -> Result<Rows, Problem> {
     let payments = reading.payments.iter().map(|payment| Place {
         spot: HostTable::Payment,
@@ -96,7 +95,7 @@ pub(crate) fn rows_of(reading: &Reading) -> Result<Rows, Problem> {
         .collect()
 }
 
-/// Writes columns of a row that is there, as its table's owner.
+/// Updates columns of an existing row, as its table's owner.
 pub(crate) fn update_row(
     mapping: &Mapping,
     invoice: &str,
@@ -123,7 +122,7 @@ pub(crate) fn update_row(
     run(mapping, invoice, place, &statement, Some(&json));
 }
 
-/// Removes a row that this extension inserted, as its table's owner.
+/// Deletes a row that this extension inserted, as its table's owner.
 pub(crate) fn delete_row(mapping: &Mapping, invoice: &str, place: &Place) {
     let statement = format!(
         "delete from {} t where {}",
@@ -133,8 +132,8 @@ pub(crate) fn delete_row(mapping: &Mapping, invoice: &str, place: &Place) {
     run(mapping, invoice, place, &statement, None);
 }
 
-/// The invoice's columns for so much paid, the rest due, and a status: what a
-/// person decides may lower them. Without a sum the amounts stay as they are.
+/// Returns the invoice's columns for this amount paid, the rest due, and this status. A person's decision may lower
+/// the amounts. Without an amount they stay as they are.
 pub(crate) fn amounts(
     mapping: &Mapping,
     reading: &Reading,
@@ -164,8 +163,8 @@ pub(crate) fn amounts(
     Ok(values)
 }
 
-/// The values as the table's types have them. An error of PostgreSQL's tells
-/// what a type does not take.
+/// Returns the values as the column types represent them. Raises PostgreSQL's error if a type does not accept a
+/// value.
 pub(crate) fn typed(
     mapping: &Mapping,
     spot: HostTable,
@@ -188,7 +187,7 @@ pub(crate) fn typed(
     typed
 }
 
-/// Inserts a row that was there before, with its key, as its table's owner.
+/// Inserts a deleted row again, with its key, as its table's owner.
 pub(crate) fn insert_row(mapping: &Mapping, spot: HostTable, values: &Map<String, Value>) {
     let table = spot.table(mapping);
     let list = values
@@ -217,8 +216,7 @@ fn run(mapping: &Mapping, invoice: &str, place: &Place, statement: &str, json: O
     });
 }
 
-/// The columns that PostgreSQL computes from the row's others: they follow by
-/// themselves and cannot be written.
+/// Returns the columns that PostgreSQL computes from other columns, which cannot be written.
 pub(crate) fn generated_columns(mapping: &Mapping, spot: HostTable) -> Vec<String> {
     sql::fetch(
         "select to_jsonb(attname) from pg_attribute
@@ -230,10 +228,10 @@ pub(crate) fn generated_columns(mapping: &Mapping, spot: HostTable) -> Vec<Strin
     .collect()
 }
 
-/// A foreign key by which removing a payment would change rows of a third table.
+/// A foreign key with which deleting a payment would change rows of a third table.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Dependent {
-    /// Quoted, with its schema.
+    /// The quoted name, with its schema.
     pub(crate) table: String,
     schema: String,
     name: String,
@@ -243,10 +241,10 @@ pub(crate) struct Dependent {
     statement: String,
 }
 
-/// What refers to a payment is looked for by the values of its row, a JSON document: only
-/// the dependent table is read. The values have types of PostgreSQL's own, else those of
-/// the dependent table, without the checks of domains: no code of the payments' owner
-/// runs as another.
+/// Reads the foreign keys, each with the query that looks for references to a payment. That query gets the values
+/// of the payment's row as a JSON document, so that only the dependent table is read. The values are cast to
+/// built-in types if the columns have them, otherwise to the dependent table's types without the checks of domains,
+/// so that no code of the payments' owner runs as another role.
 const DEPENDENTS: &str = "
     with recursive base (type, oid, is_hosts) as (
         select t.oid, t.oid, t.typnamespace <> 'pg_catalog'::regnamespace
@@ -282,7 +280,7 @@ const DEPENDENTS: &str = "
     order by 1";
 
 impl Dependent {
-    /// The foreign keys to the payments that cascade, or set what refers to null.
+    /// Returns the foreign keys to the payments table with ON DELETE CASCADE, SET NULL or SET DEFAULT.
     pub(crate) fn of_payments(mapping: &Mapping) -> Vec<Self> {
         sql::fetch(DEPENDENTS, &[Some(&mapping.payments.table)])
             .into_iter()
@@ -290,7 +288,7 @@ impl Dependent {
             .collect()
     }
 
-    /// Whether a row of that table, which is read as its owner, refers to this payment.
+    /// Returns whether a row of the dependent table refers to this payment. Reads the table as its owner.
     pub(crate) fn refers_to(&self, payment: &Value) -> bool {
         let payment = payment.to_string();
         let table = Relation {

@@ -9,8 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::pg::Problem;
 
-/// As `row_to_json` writes it. Most rows are only compared and written down, so it is
-/// read no deeper than somebody asks.
+/// The output of `row_to_json`. It is parsed only on demand, because most rows are only compared and recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row(String);
 
@@ -19,7 +18,7 @@ impl Row {
         Self(json)
     }
 
-    /// All of it. Fails with 54001 where it is nested deeper than can be read.
+    /// Parses the whole row. Fails with 54001 if it is nested too deeply to be parsed.
     pub(crate) fn to_value(&self) -> Result<Value, Problem> {
         serde_json::from_str(&self.0).map_err(|error| {
             Problem::new(
@@ -29,8 +28,8 @@ impl Row {
         })
     }
 
-    /// The columns that differ in `later`, as they are here and there, both as JSON
-    /// objects; `None` where none does.
+    /// Returns the columns that differ in `later`, with their values in this row and in `later`, both as JSON
+    /// objects; `None` if no column differs.
     pub(crate) fn difference(&self, later: &Self) -> Option<(String, String)> {
         if self == later {
             return None;
@@ -44,9 +43,9 @@ impl Row {
         (!after.is_empty()).then(|| (written(&before), written(&after)))
     }
 
-    /// What stands in its columns.
+    /// Returns the columns with their values.
     pub(crate) fn columns(&self) -> Columns<'_> {
-        // What PostgreSQL writes is an object.
+        // `row_to_json` always writes an object.
         Columns(serde_json::from_str(&self.0).unwrap_or_default())
     }
 }
@@ -55,8 +54,8 @@ impl Row {
 pub(crate) struct Columns<'a>(BTreeMap<String, &'a RawValue>);
 
 impl Columns<'_> {
-    /// The value of a column; `None` where there is none, or where it is nested deeper
-    /// than can be read.
+    /// Returns the value of a column; `None` if there is no such column, or if its value is nested too deeply to be
+    /// parsed.
     pub(crate) fn get(&self, column: &str) -> Option<Value> {
         serde_json::from_str(self.0.get(column)?.get()).ok()
     }
@@ -75,7 +74,7 @@ impl fmt::Display for Row {
 }
 
 fn written(columns: &BTreeMap<String, &RawValue>) -> String {
-    // A map with texts as keys can be written.
+    // A map with text keys can always be serialized.
     serde_json::to_string(columns).unwrap_or_default()
 }
 

@@ -1,9 +1,9 @@
 //! Scans all invoices, one range at a time, for candidates.
 //!
-//! Plain tables are read as they lie in their files: first the invoices, then the
-//! payments, block after block, which is many times cheaper than by a random primary
-//! key. What no transaction has written since the last round is passed over. Others
-//! (partitioned, distributed over several machines) are read by primary key, all of them.
+//! Plain tables are scanned in physical order, first the invoices, then the payments, block after block. This is
+//! many times cheaper than a scan in the order of a random primary key. Rows that no transaction has written since
+//! the last round are skipped. Other tables (partitioned, or distributed over several machines) are read
+//! completely, in primary key order.
 
 pub(super) mod range;
 
@@ -14,37 +14,37 @@ use crate::host::mapping::Mapping;
 use crate::host::scan::range::{BlockRange, Range, ScannedTable};
 use crate::pg::sql;
 
-/// What a range holds.
+/// The result of scanning one range.
 #[derive(Debug, Default)]
 pub(crate) struct ScannedRange {
-    /// Each with the place right after it, in their order.
+    /// The candidates in scan order, each with the position right after it.
     pub(crate) candidates: Vec<CandidateRow>,
-    /// How many rows were looked through.
+    /// The number of rows scanned.
     pub(crate) rows: usize,
-    /// Where the next one begins; `None` at the end.
+    /// The position at which the next range begins; `None` at the end of the scan.
     pub(crate) next: Option<String>,
-    /// The ids of payments in it that may have come into other books, too.
+    /// The ids of payments in the range that other invoices may have booked, too.
     pub(crate) booked: Vec<String>,
 }
 
-/// How the tables lie.
+/// How the tables are scanned.
 #[derive(Debug)]
 pub(crate) enum ScanMethod {
     ByKey,
     ByBlocks { invoices: File, payments: File },
 }
 
-/// A table's file, as far as it is known.
+/// A table's file, as far as the catalogs describe it.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(crate) struct File {
     is_plain: bool,
-    /// How long it is now.
+    /// The current length.
     blocks: u64,
-    /// Rows in a block, on an average.
+    /// The average number of rows in a block.
     density: f64,
 }
 
-/// With Citus, tables may be empty here and their rows elsewhere.
+/// With Citus, a table may be empty locally while its rows are on other machines.
 const FILES: &str = "
     select jsonb_build_object(
         'is_plain', c.relkind = 'r' and a.amname = 'heap'
@@ -71,9 +71,8 @@ impl ScanMethod {
         }
     }
 
-    /// Looks through about `rows` rows, from `place` on. What no transaction from `basis`
-    /// on has written is passed over. Invoices `in_question`, a JSON array of ids, are
-    /// unsettled whatever their rows say.
+    /// Scans about `rows` rows from `place` on. Skips rows that no transaction from `basis` on has written. The
+    /// invoices in `in_question`, a JSON array of ids, are unsettled whatever their rows say.
     pub(crate) fn next_range(
         &self,
         mapping: &Mapping,
@@ -107,12 +106,12 @@ fn by_key(mapping: &Mapping, after: Option<&str>, rows: usize, in_question: &str
     }
 }
 
-/// A place in one of the files: everything before it was looked through.
+/// A position in one of the files. Everything before it has been scanned.
 #[derive(Debug)]
 struct Place {
     table: ScannedTable,
     block: u64,
-    /// The row in the block that was looked at last; 0: none yet.
+    /// The row of the block that was scanned last; 0 if none was.
     row: u64,
 }
 
@@ -127,7 +126,7 @@ impl Place {
         }
     }
 
-    /// `invoices (480,12)`.
+    /// Parses text such as `invoices (480,12)`.
     fn parse(text: &str) -> Option<Self> {
         let (table, tid) = text.split_once(' ')?;
         let (block, row) = tid.strip_prefix('(')?.strip_suffix(')')?.split_once(',')?;
@@ -142,7 +141,7 @@ impl Place {
         })
     }
 
-    /// As it is parsed.
+    /// Returns the text that [`parse`](Self::parse) accepts.
     fn text(&self) -> String {
         format!("{} ({},{})", self.table.name(), self.block, self.row)
     }
@@ -161,7 +160,7 @@ fn by_blocks(
     let is_over = end >= file.blocks;
     let next = match (place.table, is_over) {
         (table, false) => Some(Place::at(table, end)),
-        // Where all invoices are looked at, so are all payments.
+        // Without a basis, all invoices were scanned with all their payments, so the payments need no scan.
         (ScannedTable::Invoices, true) => basis.map(|_| Place::at(ScannedTable::Payments, 0)),
         (ScannedTable::Payments, true) => None,
     };

@@ -12,7 +12,7 @@ use crate::domain::money::{AmountUnit, Currency};
 use crate::domain::rules::{InvoiceWords, PaymentWords, Rules};
 use crate::pg::{Problem, sql};
 
-/// Field by field what the table has; see its comments (`\d+ invoice_sync.settings`).
+/// The columns of the table; see their comments (`\d+ invoice_sync.settings`).
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) invoices_table: String,
@@ -63,12 +63,12 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// The row as it stands now. Fails with 55000 where it has been deleted.
+    /// Loads the current row. Fails with 55000 if it has been deleted.
     pub(crate) fn load() -> Result<Self, Problem> {
         Self::from_json(Self::load_row()?)
     }
 
-    /// The same, as JSON and not judged.
+    /// Loads the current row as JSON, without validation. Fails as [`load`](Self::load) does.
     pub(crate) fn load_row() -> Result<Value, Problem> {
         sql::fetch_one("select to_jsonb(s) from invoice_sync.settings s", &[]).ok_or_else(|| {
             Problem::new(
@@ -80,13 +80,12 @@ impl Settings {
         })
     }
 
-    /// Reads a row, stored or about to be. Fails with 22023.
+    /// Parses a row, which may not be stored yet. Fails with 22023 if it is invalid.
     pub(crate) fn from_json(row: Value) -> Result<Self, Problem> {
         serde_json::from_value(row).map_err(|error| invalid(format!("settings: {error}")))
     }
 
-    /// The further columns of a new payment and where their values come from.
-    /// Fails with 22023.
+    /// Returns the further columns of a new payment and the sources of their values. Fails with 22023.
     pub(crate) fn payment_values(&self) -> Result<BTreeMap<String, Source>, Problem> {
         self.payment_values
             .iter()
@@ -111,7 +110,7 @@ impl Settings {
         unit("amount_unit", &self.amount_unit)
     }
 
-    /// What deciding needs to know. `livemode` is the mode of the key in use.
+    /// Returns the settings that reconciling depends on. `livemode` is the mode of the key in use.
     pub(crate) fn rules(&self, livemode: Option<bool>) -> Result<Rules, Problem> {
         Ok(Rules {
             livemode,
@@ -121,12 +120,12 @@ impl Settings {
         })
     }
 
-    /// How long a webhook's caller may be kept waiting by what follows storing.
+    /// Returns how long the processing after an event is stored may delay the answer to a webhook.
     pub(crate) fn webhook_budget(&self) -> Duration {
         Duration::from_millis(self.webhook_budget_ms.into())
     }
 
-    /// How long a sweep may look through invoices that nothing brought up.
+    /// Returns how long a sweep may scan invoices that neither an event nor a due check refers to.
     pub(crate) fn local_check_budget(&self) -> Duration {
         Duration::from_millis(self.local_check_budget_ms.into())
     }
@@ -157,7 +156,7 @@ fn unit(setting: &str, word: &str) -> Result<AmountUnit, Problem> {
     })
 }
 
-/// 22023 `invalid_parameter_value`.
+/// Returns an error with SQLSTATE 22023 (`invalid_parameter_value`).
 pub(crate) fn invalid(message: String) -> Problem {
     Problem::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message)
 }

@@ -9,15 +9,14 @@ use super::received::were_received;
 use super::scan::range::{Range, ScannedTable};
 use crate::pg::{Relation, sql};
 
-/// So many ids are looked up in any table, however PostgreSQL likes it best.
+/// Up to this number of ids is looked up in any table, with a plan of PostgreSQL's choice.
 const FEW_IDS: usize = 100;
 
-/// More ids are looked up by a column without an index only where there are no more rows.
+/// A larger number of ids is looked up in a column without an index only if the table has at most this many rows.
 const FEW_ROWS: f64 = 100_000.0;
 
-/// The ids of payments that were received for the invoices of a range and may have come
-/// into other books since they were last looked up there: those of rows that were written.
-/// `last` is the range's last place.
+/// Returns the ids of payments that were received for the invoices of a range, and that other invoices may have
+/// booked since the last check: those of rows that were written. `last` is the range's last position.
 pub(super) fn booked_in(mapping: &Mapping, range: &Range, last: Option<&str>) -> Vec<String> {
     let (invoices, payments) = (&mapping.invoices, &mapping.payments);
     let of = &payments.invoice;
@@ -26,7 +25,7 @@ pub(super) fn booked_in(mapping: &Mapping, range: &Range, last: Option<&str>) ->
         Range::Blocks { blocks, basis } if blocks.of == ScannedTable::Payments => {
             ids_where(mapping, &blocks.written("p", *basis), None)
         }
-        // The rows of their payments are looked through by themselves.
+        // The rows of their payments are scanned separately.
         Range::Blocks { basis: Some(_), .. } => Vec::new(),
         Range::Blocks {
             blocks,
@@ -83,8 +82,8 @@ fn ids_where(mapping: &Mapping, condition: &str, param: Option<&str>) -> Vec<Str
     ids.into_iter().flat_map(|[id]| id).collect()
 }
 
-/// ScannedTable these ids, each with the key of its payment, the keys of payments that were
-/// received for more than one invoice, as far as the rows tell it.
+/// Takes ids, each with the key of its payment. Returns the keys of the payments that rows of more than one invoice
+/// have as received.
 pub(crate) fn of_several_invoices(mapping: &Mapping, ids: &[(&str, &str)]) -> Vec<String> {
     let payments = &mapping.payments;
     let parts: Vec<String> = serving_columns(mapping, ids.len())
@@ -92,7 +91,8 @@ pub(crate) fn of_several_invoices(mapping: &Mapping, ids: &[(&str, &str)]) -> Ve
         .map(|(column, lookup)| {
             let end = match lookup {
                 Lookup::Free => "",
-                // One by one: a set would be joined with the whole table.
+                // `offset 0` forces one index lookup per id; otherwise the set would be joined with the whole
+                // table.
                 Lookup::ByIndex => "offset 0",
             };
             format!(
@@ -131,15 +131,15 @@ fn columns(mapping: &Mapping) -> impl Iterator<Item = &Mapped> {
     [&payments.session, &payments.intent].into_iter().flatten()
 }
 
-/// How a column is looked up.
+/// How a column is looked up: with a plan of PostgreSQL's choice, or with one index lookup per id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lookup {
     Free,
     ByIndex,
 }
 
-/// The columns by which so many ids are looked up: the whole of a large table is not read
-/// for each part of it.
+/// Returns the columns in which this number of ids is looked up. Leaves out a column without an index if the table
+/// is large, because the whole table would be read for each portion of ids.
 fn serving_columns(mapping: &Mapping, ids: usize) -> Vec<(&Mapped, Lookup)> {
     let payments = &mapping.payments;
     if ids <= FEW_IDS {
@@ -161,7 +161,7 @@ fn serving_columns(mapping: &Mapping, ids: usize) -> Vec<(&Mapped, Lookup)> {
         .collect()
 }
 
-/// How many rows the server takes a table to have.
+/// Returns the planner's estimate of a table's row count.
 fn rows_of(relation: &Relation) -> f64 {
     let oid = relation.oid.to_string();
     sql::fetch_one(

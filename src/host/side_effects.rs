@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::host::mapping::Mapping;
 use crate::pg::sql;
 
-/// Where rows may have changed.
+/// Which rows a write may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SideEffects {
     Invoices,
@@ -13,9 +13,8 @@ pub(crate) enum SideEffects {
     Everything,
 }
 
-/// Whether an insert or update of this table ends in the rows that it names: no
-/// trigger but those that check foreign keys, no rule, no partition that may have
-/// either.
+/// Returns true if an insert or update of this table changes no other rows: the table has no triggers except
+/// foreign key checks, no rules, and no partitions or children that may have either.
 const ENDS_THERE: &str = "
 select to_jsonb(c.relkind = 'r' and not c.relhasrules and not c.relhassubclass and not exists (
     select from pg_trigger t
@@ -27,8 +26,8 @@ select to_jsonb(c.relkind = 'r' and not c.relhasrules and not c.relhassubclass a
 from pg_class c
 where c.oid = $1::regclass";
 
-/// How far the writing of invoices has reached. To be asked after it: until the
-/// transaction ends the table's lock keeps triggers as they are.
+/// Returns which rows a write to the invoices may have changed. Call it after the write: from then until the end of
+/// the transaction, the lock on the table prevents changes to its triggers.
 pub(crate) fn of_invoices(mapping: &Mapping) -> SideEffects {
     if ends_there(&mapping.invoices.table) {
         SideEffects::Invoices
@@ -37,7 +36,7 @@ pub(crate) fn of_invoices(mapping: &Mapping) -> SideEffects {
     }
 }
 
-/// As [`of_invoices`], of payments.
+/// Does the same as [`of_invoices`] for a write to the payments.
 pub(crate) fn of_payments(mapping: &Mapping) -> SideEffects {
     if ends_there(&mapping.payments.table) {
         SideEffects::Payments

@@ -9,12 +9,11 @@ use serde_json::Value;
 pub(crate) enum Source {
     /// `{"invoice": "contact_id"}`: a column of the invoice.
     Invoice(String),
-    /// `{"stripe": "payment_intent.description"}` or `{"metadata": "key"}`: a
-    /// path into what Stripe answered.
+    /// `{"stripe": "payment_intent.description"}` or `{"metadata": "key"}`: a path into a Stripe object.
     Stripe(String),
-    /// `{"value": …}`: always the same.
+    /// `{"value": …}`: a constant.
     Constant(Value),
-    /// `[…]`: the first that is not null.
+    /// `[…]`: the first source whose value is not null.
     FirstOf(Vec<Source>),
 }
 
@@ -26,7 +25,7 @@ const STRIPE_OBJECTS: [&str; 4] = [
 ];
 
 impl Source {
-    /// Reads an entry; the error says what is wrong with it.
+    /// Parses an entry. The error message says what is wrong with it.
     pub(crate) fn parse(entry: &Value) -> Result<Self, String> {
         if let Value::Array(alternatives) = entry {
             return alternatives
@@ -66,7 +65,7 @@ impl Source {
         }
     }
 
-    /// The paths into Stripe's answers that this needs.
+    /// Returns the paths into Stripe objects that this source reads.
     pub(crate) fn stripe_paths(&self) -> Vec<String> {
         match self {
             Self::Stripe(path) => vec![path.clone()],
@@ -75,7 +74,7 @@ impl Source {
         }
     }
 
-    /// The columns of the invoice that this needs.
+    /// Returns the columns of the invoice that this source reads.
     pub(crate) fn invoice_columns(&self) -> Vec<&str> {
         match self {
             Self::Invoice(column) => vec![column],
@@ -84,7 +83,7 @@ impl Source {
         }
     }
 
-    /// The value; null where there is none. `invoice` gives the values of its columns.
+    /// Returns the value, or null if there is none. `invoice` returns the values of the invoice's columns.
     pub(crate) fn value(
         &self,
         invoice: &dyn Fn(&str) -> Option<Value>,

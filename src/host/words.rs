@@ -5,8 +5,8 @@ use super::owner::reading_as;
 use super::read::text_of;
 use crate::pg::sql;
 
-/// Whether the settings name the word, an invoice has it, or the column's type,
-/// default or constraints do. Looks through the invoices until it finds one.
+/// Returns true if the settings name the word, an invoice has it, or the column's type, default or constraints
+/// contain it. Scans the invoices until it finds the word.
 pub(crate) fn is_invoice_status(mapping: &Mapping, word: &str) -> bool {
     let words = &mapping.invoice_words;
     words.paid == word

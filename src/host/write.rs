@@ -1,4 +1,4 @@
-//! Inserts and updates payments and invoices, many in one statement. Values travel as JSON, and PostgreSQL
+//! Inserts and updates payments and invoices, many in one statement. Values are passed as JSON, and PostgreSQL
 //! casts them to the types of the columns (`jsonb_populate_recordset`).
 
 use std::cell::LazyCell;
@@ -21,9 +21,9 @@ use crate::pg::{Problem, Relation, sql};
 /// Columns and their new values.
 #[derive(Default)]
 struct Assignments<'a> {
-    /// Those that are written.
+    /// The columns that are written.
     columns: Vec<&'a str>,
-    /// Theirs, and those by which the row is found.
+    /// The values of these columns, and those of the columns by which the row is found.
     values: Vec<(&'a str, Value)>,
 }
 
@@ -39,21 +39,21 @@ impl<'a> Assignments<'a> {
         }
     }
 
-    /// A value by which the row is found, and which is not written.
+    /// Adds a value by which the row is found and which is not written.
     fn find(&mut self, column: &'a Mapped, value: &str) {
         self.values.push((&column.name, Value::from(value)));
     }
 }
 
-/// A JSON object.
+/// Serializes the values as a JSON object.
 impl Serialize for Assignments<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.values.iter().map(|(column, value)| (column, value)))
     }
 }
 
-/// Rows by the columns that they write, quoted, so that each set is one statement; and
-/// each set as JSON.
+/// Groups rows by the quoted columns that they write, so that each group is one statement. Returns each group's
+/// rows as JSON.
 fn by_columns(rows: Vec<Assignments>) -> Result<Vec<(Vec<String>, String)>, Problem> {
     let mut sets: BTreeMap<Vec<&str>, Vec<Assignments>> = BTreeMap::new();
     for row in rows.into_iter().filter(|row| !row.columns.is_empty()) {
@@ -70,8 +70,8 @@ fn by_columns(rows: Vec<Assignments>) -> Result<Vec<(Vec<String>, String)>, Prob
         .collect()
 }
 
-/// Inserts payments, each for the invoice of its reading. Nothing is returned:
-/// what the host's triggers made of them is read back by the caller.
+/// Inserts payments, each for the invoice of its reading. Does not return the new rows, because the application's
+/// triggers may change them; the caller reads them again.
 pub(crate) fn insert_payments(
     mapping: &Mapping,
     payments: &[(&Reading, &NewPayment)],
@@ -100,7 +100,7 @@ fn new_payment<'a>(
 ) -> Result<Assignments<'a>, Problem> {
     let columns = &mapping.payments;
     let mut new = Assignments::default();
-    // Taken apart once, and only where a value comes from it.
+    // Parsed once, and only if a value comes from the invoice.
     let invoice = LazyCell::new(|| reading.invoice_row.columns());
     for (name, source) in &columns.values {
         let value = source.value(&|column| invoice.get(column), &payment.attributes);
@@ -142,7 +142,7 @@ fn new_payment<'a>(
     Ok(new)
 }
 
-/// Changes payment rows, each of the invoice of its reading.
+/// Updates payment rows, each of the invoice of its reading.
 pub(crate) fn update_payments(
     mapping: &Mapping,
     updates: &[(&Reading, &PaymentUpdate)],
@@ -155,7 +155,7 @@ pub(crate) fn update_payments(
     let target = Target {
         table: &columns.table,
         relation: &columns.relation,
-        // Found with its invoice, always: distributed tables are split by it.
+        // The invoice is always part of the condition, because tables may be distributed by it.
         key: vec![&columns.invoice, &columns.id],
     };
     update_rows(mapping, &target, rows)
@@ -217,7 +217,7 @@ fn changed_payment<'a>(
     Ok(new)
 }
 
-/// Changes invoices, each as its reading found it.
+/// Updates invoices, each as its reading found it.
 pub(crate) fn update_invoices(
     mapping: &Mapping,
     changes: &[(&Reading, &InvoiceChange)],
@@ -265,11 +265,11 @@ fn changed_invoice<'a>(
     Ok(new)
 }
 
-/// The rows that are written.
+/// The rows to update.
 struct Target<'a> {
     table: &'a str,
     relation: &'a Relation,
-    /// By which a row is found.
+    /// The columns by which a row is found.
     key: Vec<&'a Mapped>,
 }
 
@@ -298,7 +298,8 @@ fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) -> Re
     Ok(())
 }
 
-/// As JSON text, which `jsonb_populate_record` reads into numeric and integers alike.
+/// Returns an amount in the application's unit as JSON text, which `jsonb_populate_record` reads into numeric and
+/// integer columns alike.
 pub(super) fn in_host_units(mapping: &Mapping, money: Money) -> Result<Value, Problem> {
     money
         .to_units(mapping.unit)
@@ -312,8 +313,8 @@ pub(super) fn in_host_units(mapping: &Mapping, money: Money) -> Result<Value, Pr
         })
 }
 
-/// The ids for the two columns. Where one of the columns is not there, the
-/// other takes what there is: a payment must be recognised again.
+/// Returns the ids for the two columns. If one column is not mapped, the other takes the id that exists, because
+/// the payment must be recognized later.
 fn id_columns(mapping: &Mapping, ids: &PaymentIds) -> (Option<Value>, Option<Value>) {
     let payments = &mapping.payments;
     let charge = ids.charge.as_ref();
@@ -330,8 +331,8 @@ fn id_columns(mapping: &Mapping, ids: &PaymentIds) -> (Option<Value>, Option<Val
     }
 }
 
-/// Seconds since 1970 as a text for the column's type; a day or a local time
-/// is that of the configured time zone.
+/// Converts seconds since 1970 to a text for the column's type. Dates and local times are in the configured time
+/// zone.
 fn moment(mapping: &Mapping, column: &Mapped, seconds: i64) -> Result<Value, Problem> {
     let has_zone = column.base == "timestamptz";
     let zone = if has_zone { "UTC" } else { &mapping.time_zone };
@@ -347,7 +348,7 @@ fn moment(mapping: &Mapping, column: &Mapped, seconds: i64) -> Result<Value, Pro
     Ok(Value::from(if has_zone { text + "Z" } else { text }))
 }
 
-/// Seconds since 1970, by this machine's clock.
+/// Returns this machine's clock, in seconds since 1970.
 pub(crate) fn now() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

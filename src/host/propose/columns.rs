@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use super::names::{Choice, squash};
 use crate::host::catalog::{Column, Role, Table};
 
-/// A setting that wants a column, and the names that such columns have, the
-/// likeliest first.
+/// A setting that needs a column, and the usual names of such columns, the most likely first.
 pub(super) struct WantedColumn {
     pub(super) setting: &'static str,
     role: Role,
@@ -175,7 +174,7 @@ pub(super) const PAYMENT: [WantedColumn; 7] = [
         Role::Word,
         &["payment_status", "status", "payment_state", "state"],
     ),
-    // Without the gratuity: where there is a total as well, that may include it.
+    // The amount without the gratuity; a column for the total may include it.
     written(
         "payment_amount_column",
         Role::Amount,
@@ -233,14 +232,14 @@ impl WantedColumn {
         matches!(self.role, Role::Text)
     }
 
-    /// Whether the column is there and will do.
+    /// Returns whether the column exists and its type is accepted.
     pub(super) fn accepts(&self, table: &Table, name: &str) -> bool {
         table.columns.get(name).is_some_and(|column| {
             self.role.accepts(column) && !(self.is_written && column.is_computed)
         })
     }
 
-    /// The likeliest of the columns that are not in use.
+    /// Returns the most likely column that is not in use yet.
     pub(super) fn find(&self, table: &Table, in_use: &BTreeSet<String>) -> Option<Choice> {
         self.names.iter().find_map(|wanted| {
             let wanted = squash(wanted);
@@ -257,7 +256,7 @@ impl WantedColumn {
         })
     }
 
-    /// Why there is none.
+    /// Returns the reason why there is no such column.
     pub(super) fn absence(&self) -> String {
         format!(
             "no free column of a fitting type has a usual name, such as {}",
@@ -268,7 +267,7 @@ impl WantedColumn {
 
 const UNITS: [&str; 4] = ["incents", "cents", "minorunits", "minor"];
 
-/// A squashed name without the unit at its end: `amountcents` is an amount.
+/// Removes a unit from the end of a squashed name: `amountcents` becomes `amount`.
 fn without_unit(squashed: &str) -> &str {
     UNITS
         .iter()
@@ -276,7 +275,7 @@ fn without_unit(squashed: &str) -> &str {
         .unwrap_or(squashed)
 }
 
-/// What the amounts count, and why, from the two columns that hold most of them.
+/// Returns the unit of the amounts, and why, from the columns of the invoice total and the payment amount.
 pub(super) fn unit(
     set: &str,
     total: Option<&(String, Column)>,

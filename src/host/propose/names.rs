@@ -1,10 +1,10 @@
 //! A proposed column name and the reason for it.
 
-/// A column and why it was chosen.
+/// A column and the reason for choosing it.
 pub(super) type Choice = (String, String);
 
-/// A name without what people write differently: `Total Amount`, `totalAmount`
-/// and `total_amount` are one.
+/// Returns a name without differences in spelling: `Total Amount`, `totalAmount` and `total_amount` become the
+/// same.
 pub(super) fn squash(name: &str) -> String {
     name.chars()
         .filter(|c| c.is_alphanumeric())

@@ -6,7 +6,7 @@ use crate::host::catalog::{Role, Table, not_understood};
 use crate::host::propose::names::{Choice, squash};
 use crate::pg::{Problem, sql};
 
-/// The database's tables, as far as they may be meant, and how they hang together.
+/// The tables that may be those of the application, and their constraints.
 pub(super) struct Relations {
     pub(super) tables: Vec<Table>,
     constraints: Vec<Constraint>,
@@ -20,7 +20,7 @@ struct Constraint {
     columns: Vec<String>,
     target: u32,
     target_columns: Vec<String>,
-    /// The texts in a check constraint that lists what is allowed.
+    /// The text literals of a check constraint that lists the allowed values.
     literals: Vec<String>,
 }
 
@@ -73,7 +73,7 @@ impl Relations {
         })
     }
 
-    /// The column that is the key: alone in the primary key, or named like one.
+    /// Returns the key column: the only column of the primary key, or one with a usual name.
     pub(super) fn key_of(&self, table: &Table) -> Option<Choice> {
         let primary = self.of(table, Kind::PrimaryKey).next();
         let fits = |name: &str| {
@@ -101,7 +101,7 @@ impl Relations {
         }
     }
 
-    /// The column of `payments` that names the invoice.
+    /// Returns the column of `payments` that refers to the invoice.
     pub(super) fn link_between(&self, payments: &Table, invoices: &Table) -> Option<Choice> {
         let (key, _) = self.key_of(invoices)?;
         let foreign_key = self
@@ -135,7 +135,7 @@ impl Relations {
         })
     }
 
-    /// The table's foreign keys of one column to `target`: the column and the one it refers to.
+    /// Returns the table's single-column foreign keys to `target`: the column and the referenced one.
     pub(super) fn foreign_keys<'a>(
         &'a self,
         table: &'a Table,
@@ -151,7 +151,8 @@ impl Relations {
             )
     }
 
-    /// The column of `other` that refers to the same row as this one does.
+    /// Returns the column of `other` with a foreign key to the same target as this column's, if there is exactly
+    /// one.
     pub(super) fn twin<'a>(
         &'a self,
         table: &Table,
@@ -170,7 +171,7 @@ impl Relations {
         }
     }
 
-    /// The texts that a check constraint on this column alone allows.
+    /// Returns the texts that a check constraint on this column alone allows.
     pub(super) fn allowed_words(&self, table: &Table, column: &str) -> Option<Vec<String>> {
         self.of(table, Kind::Check)
             .find(|check| check.columns == [column] && check.literals.len() > 1)

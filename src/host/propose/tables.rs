@@ -10,7 +10,7 @@ use crate::host::catalog::Table;
 use crate::host::propose::relations::Relations;
 use crate::pg::Problem;
 
-/// Both tables, each with the reason why it was chosen.
+/// Both tables, each with the reason for choosing it.
 pub(super) struct Pair {
     pub(super) invoices: (Table, String),
     pub(super) payments: (Table, String),
@@ -19,7 +19,7 @@ pub(super) struct Pair {
 const HOW_TO_NAME_THEM: &str = "Name them: select * from invoice_sync.propose_mapping('your.invoices', 'your.payments'), and the same with adopt_mapping.";
 
 impl Relations {
-    /// Finds those that were not given.
+    /// Searches for the tables that were not given.
     pub(super) fn pair(
         &self,
         invoices: Option<u32>,
@@ -46,7 +46,7 @@ impl Relations {
         Ok(Pair { invoices, payments })
     }
 
-    /// How well a table would do for the invoices; `None`: not at all.
+    /// Returns how well a table fits as the invoices table; `None` if it does not fit.
     fn as_invoices(&self, table: &Table, payments: Option<&Table>) -> Option<Score> {
         const NAMES: Names = Names {
             whole: &["invoices", "invoice"],
@@ -78,7 +78,7 @@ impl Relations {
         })
     }
 
-    /// How well a table would do for the payments of `invoices`; `None`: not at all.
+    /// Returns how well a table fits as the payments table of `invoices`; `None` if it does not fit.
     fn as_payments(&self, table: &Table, invoices: &Table) -> Option<Score> {
         const NAMES: Names = Names {
             whole: &["payments", "payment"],
@@ -121,11 +121,11 @@ impl Relations {
     }
 }
 
-/// Names of tables, without what people write differently.
+/// Usual names of tables, as [`squash`] returns them.
 struct Names {
     whole: &'static [&'static str],
     other: &'static [&'static str],
-    /// What a name that would fit must not contain.
+    /// Parts that a matching name must not contain.
     not: &'static [&'static str],
 }
 
@@ -149,7 +149,7 @@ impl Names {
     }
 }
 
-/// Why one table is preferred to another.
+/// The score of a table, with its reasons.
 #[derive(Clone, Copy)]
 struct Score {
     name: i32,
@@ -167,7 +167,7 @@ impl Score {
             stripe: i32::from(has_stripe_id(table, wishes)) * 25,
             schema: match table.schema.as_str() {
                 "public" => 20,
-                // Mirrors of Stripe's own objects live there.
+                // Schemas of this name usually contain copies of Stripe's own objects.
                 "stripe" => -50,
                 _ => 0,
             },
@@ -195,7 +195,7 @@ impl Score {
     }
 }
 
-/// How many wishes the table could fulfil.
+/// Returns how many of the wanted columns the table has.
 fn fitting(table: &Table, wishes: &[WantedColumn]) -> i32 {
     wishes
         .iter()

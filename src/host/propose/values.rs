@@ -12,7 +12,7 @@ use crate::host::source::Source;
 /// A proposal for `payment_values`.
 pub(super) struct Proposed {
     pub(super) values: Value,
-    /// Columns for which no value was found, and why.
+    /// The columns for which no value was found, and the reason.
     pub(super) lacking: Vec<(String, String)>,
     added: Vec<String>,
 }
@@ -27,7 +27,7 @@ impl Proposed {
     }
 }
 
-/// Keeps what is set and fits, and adds what a new row could not do without.
+/// Keeps valid current entries, and adds the columns without which a new row cannot be inserted.
 pub(super) fn propose(
     relations: &Relations,
     invoices: &Table,
@@ -75,7 +75,7 @@ pub(super) fn propose(
     }
 }
 
-/// Whether what is set for a column can be written into it.
+/// Returns whether the configured value can be written into the column.
 fn fits(source: &Value, column: &Column, invoices: &Table) -> bool {
     let Ok(source) = Source::parse(source) else {
         return false;
@@ -91,7 +91,8 @@ fn fits(source: &Value, column: &Column, invoices: &Table) -> bool {
     has_columns && is_a_label && !column.is_computed
 }
 
-/// When the row came to be or was changed: the invoice's own would be a lie.
+/// Returns whether the column contains the time at which its row was created or changed. The invoice's time would
+/// be wrong for the payment.
 fn is_written_once(name: &str, column: &Column) -> bool {
     let name = squash(name);
     Role::Moment.accepts(column)
@@ -100,7 +101,7 @@ fn is_written_once(name: &str, column: &Column) -> bool {
             .any(|word| name.contains(word))
 }
 
-/// The invoice's column of the same name and type, or the one that refers to the same row.
+/// Returns the invoice's column of the same name and type, or the one with a foreign key to the same column.
 fn from_invoice(
     relations: &Relations,
     invoices: &Table,
@@ -120,7 +121,7 @@ fn from_invoice(
         .map(|theirs| json!({ "invoice": theirs }))
 }
 
-/// What such columns usually hold.
+/// Returns a usual value for such a column.
 fn usual(name: &str, column: &Column) -> Option<Value> {
     const METHODS: [&str; 6] = [
         "paymentmethod",

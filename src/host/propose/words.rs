@@ -1,4 +1,4 @@
-//! Proposes what the status words mean.
+//! Proposes which status words have which meaning.
 
 use serde_json::Value;
 
@@ -8,16 +8,16 @@ use crate::host::owner::reading_as;
 use crate::host::propose::relations::Relations;
 use crate::pg::sql;
 
-/// A setting that names a status, or several.
+/// A setting that contains one or several status words.
 pub(super) struct Meaning {
     pub(super) setting: &'static str,
-    /// Whether the setting is a list.
+    /// True if the setting is a list.
     takes_all: bool,
-    /// Usual words, the likeliest first.
+    /// Usual words, the most likely first.
     words: &'static [&'static str],
 }
 
-/// The words of one status column.
+/// The meanings of the words of one status column.
 pub(super) struct StatusWords {
     pub(super) column_setting: &'static str,
     pub(super) meanings: &'static [Meaning],
@@ -134,14 +134,14 @@ pub(super) const PAYMENT: StatusWords = StatusWords {
     ],
 };
 
-/// Rows that are looked at to learn a column's words, and words that are kept.
+/// The most rows that are read to collect a column's words, and the most words that are kept.
 const SAMPLED_ROWS: u32 = 5_000;
 const SAMPLED_WORDS: u32 = 200;
 
-/// What a status column holds.
+/// The words of a status column.
 pub(super) struct Vocabulary {
     words: Vec<String>,
-    /// Whether nothing else may be written.
+    /// True if no other words can be written.
     is_closed: bool,
 }
 
@@ -165,7 +165,7 @@ impl Vocabulary {
         }
     }
 
-    /// The words that mean this: in the order of `meaning`, then of the host.
+    /// Returns the words with this meaning: first in the order of `meaning`, then in that of the column.
     fn matching(&self, meaning: &Meaning) -> Vec<&str> {
         meaning
             .words
@@ -179,7 +179,7 @@ impl Vocabulary {
             .collect()
     }
 
-    /// A word in the letters that the host's words are written in.
+    /// Returns a word in the letter case of the column's words.
     fn in_its_letters(&self, word: &str) -> String {
         let all_words = |is: fn(char) -> bool| {
             let letters = || self.words.iter().flat_map(|word| word.chars());
@@ -196,7 +196,7 @@ impl Vocabulary {
 }
 
 impl Meaning {
-    /// What to set, and why. A word that is set and that nothing speaks against stays.
+    /// Returns the proposed value and the reason. Keeps the current word unless the column cannot contain it.
     pub(super) fn find(&self, vocabulary: &Vocabulary, set: &Value) -> (Value, String) {
         let found = vocabulary.matching(self);
         if self.takes_all {
@@ -245,7 +245,7 @@ impl Meaning {
             reason = "no status means this";
         }
         if !vocabulary.is_closed {
-            // A rare word may not be among the rows that were looked at.
+            // The sample may not contain a rare word.
             for word in &set {
                 if !words.iter().any(|listed| same_word(listed, word)) {
                     words.push(vocabulary.in_its_letters(word));
@@ -259,8 +259,8 @@ impl Meaning {
     }
 }
 
-/// The words of some of the rows, read as the table's owner: a type's own
-/// conversion to text may be anybody's code.
+/// Reads the words of some of the rows, as the table's owner, because a type's conversion to text may be
+/// user-defined code.
 fn sample(table: &Table, column: &Column) -> Vec<String> {
     let statement = format!(
         "select to_jsonb(w.word)
@@ -278,8 +278,8 @@ fn sample(table: &Table, column: &Column) -> Vec<String> {
         .collect()
 }
 
-/// Two spellings of one word: in other letters, with other signs between, and
-/// with one l or two (canceled, cancelled).
+/// Returns whether two texts are spellings of one word: they may differ in case, in separators, and in a single or
+/// double l (canceled, cancelled).
 fn same_word(one: &str, other: &str) -> bool {
     let plain = |word: &str| squash(word).replace("ll", "l");
     plain(one) == plain(other)

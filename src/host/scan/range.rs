@@ -6,25 +6,25 @@ use crate::pg::Relation;
 /// Some of the invoices, in an order.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::host) enum Range<'a> {
-    /// Those with these ids, a JSON array: `$2` of the statements.
+    /// The invoices with these ids, a JSON array, which is `$2` of the statements.
     Named(&'a str),
-    /// So many, by their keys, from the one after this on.
+    /// This number of invoices, in key order, after this key.
     Keys { after: Option<&'a str>, rows: usize },
-    /// Those that some blocks of a table's file are about. What no transaction from `basis`
-    /// on has written is passed over.
+    /// The invoices that some blocks of a table's file refer to. Rows that no transaction from `basis` on has
+    /// written are skipped.
     Blocks {
         blocks: BlockRange,
         basis: Option<u64>,
     },
 }
 
-/// Some blocks of a table's file: what lies between a row and a block.
+/// Some blocks of a table's file, from a row to the beginning of a block.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::host) struct BlockRange {
     pub(in crate::host) of: ScannedTable,
-    /// The block, and the row in it, that they begin after.
+    /// The block, and the row in it, after which the range begins.
     pub(in crate::host) after: (u64, u64),
-    /// The first block that does not belong to it.
+    /// The first block after the range.
     pub(in crate::host) end: u64,
 }
 
@@ -59,14 +59,14 @@ impl ScannedTable {
 }
 
 impl BlockRange {
-    /// How many rows lie in it.
+    /// Returns the query for the number of rows in the range.
     pub(in crate::host) fn rows(&self, mapping: &Mapping) -> String {
         let (table, holds) = (self.of.table(mapping), self.holds("f"));
         format!("select count(*)::text from {table} f where {holds}")
     }
 
-    /// The payments `w` that lie in it and were written, by invoice: the `key`, and the
-    /// `place` of the first of them.
+    /// Returns the query for the payments in the range that were written, by invoice: the `key`, and the `place` of
+    /// the first payment.
     pub(in crate::host) fn written_payments(
         &self,
         mapping: &Mapping,
@@ -83,7 +83,7 @@ impl BlockRange {
         )
     }
 
-    /// Whether a row lies in it and was written.
+    /// Returns the condition that a row is in the range and was written since `basis`.
     pub(in crate::host) fn written(&self, alias: &str, basis: Option<u64>) -> String {
         let holds = self.holds(alias);
         match basis {
@@ -92,7 +92,7 @@ impl BlockRange {
         }
     }
 
-    /// The keys of the invoices that lie in it.
+    /// Returns the query for the keys of the invoices in the range.
     pub(in crate::host) fn keys(&self, mapping: &Mapping) -> String {
         let (invoices, holds) = (&mapping.invoices, self.holds("i"));
         format!(
@@ -101,7 +101,7 @@ impl BlockRange {
         )
     }
 
-    /// Whether a row lies in it.
+    /// Returns the condition that a row is in the range.
     fn holds(&self, alias: &str) -> String {
         let (block, row) = self.after;
         let end = self.end;
@@ -109,11 +109,11 @@ impl BlockRange {
     }
 }
 
-/// Where it is of no interest how far a range goes, or known otherwise.
+/// For statements whose extent is not used or is known otherwise.
 pub(in crate::host) const NO_EXTENT: &str = "null as rows, null as last";
 
 impl Range<'_> {
-    /// The parameter that goes with it.
+    /// Returns the parameter `$2`, if the statements have one.
     pub(in crate::host) fn param(&self) -> Option<&str> {
         match self {
             Self::Named(ids) => Some(ids),
@@ -121,7 +121,7 @@ impl Range<'_> {
         }
     }
 
-    /// Where an invoice `i` stands in it.
+    /// Returns the expression for the position of an invoice `i`.
     pub(in crate::host) fn place(&self, mapping: &Mapping) -> String {
         match self {
             Self::Named(_) | Self::Keys { .. } => format!("i.{}::text", mapping.invoices.id.quoted),
@@ -132,7 +132,7 @@ impl Range<'_> {
         }
     }
 
-    /// By what its invoices are ordered.
+    /// Returns the column that the invoices are ordered by.
     pub(in crate::host) fn order(&self) -> &'static str {
         match self {
             Self::Named(_) | Self::Keys { .. } => "key",
@@ -140,7 +140,7 @@ impl Range<'_> {
         }
     }
 
-    /// How many rows it has, and the last place, where its invoices are `range`.
+    /// Returns the columns for the number of rows and the last position, if the invoices are named `range`.
     pub(in crate::host) fn extent(&self) -> &'static str {
         match self {
             Self::Keys { .. } => {
@@ -151,11 +151,11 @@ impl Range<'_> {
         }
     }
 
-    /// Which payments `p` are those of its invoices, where these are `range`.
+    /// Returns the condition for the payments `p` of the invoices, if these are named `range`.
     pub(in crate::host) fn payments(&self, mapping: &Mapping) -> String {
         let invoice = &mapping.payments.invoice.quoted;
         match self {
-            // Both ends: one alone PostgreSQL takes for a third of the table.
+            // With only one bound, PostgreSQL estimates a third of the table.
             Self::Keys { .. } => format!(
                 "p.{invoice} between (select key from range order by key limit 1)
                       and (select key from range order by key desc nulls last limit 1)"
@@ -166,7 +166,7 @@ impl Range<'_> {
         }
     }
 
-    /// Its invoices `i`, for who may read both tables.
+    /// Returns the FROM clause for the invoices `i`, for a role that can read both tables.
     pub(in crate::host) fn invoices(&self, mapping: &Mapping) -> String {
         let (table, id) = (&mapping.invoices.table, &mapping.invoices.id.quoted);
         match self {
@@ -189,9 +189,9 @@ impl Range<'_> {
         }
     }
 
-    /// Its invoices `i`, for who may read the invoices alone: those that are not
-    /// [certain](Self::is_certain) belong to it only if they have no payment. The
-    /// payments that [`BlockRange::written_payments`] found are `$2` and `$3`.
+    /// Returns the FROM clause for the invoices `i`, for a role that can read the invoices only. Invoices that are
+    /// not [certain](Self::is_certain) belong to the range only if they have no payment. The payments that
+    /// [`BlockRange::written_payments`] found are `$2` and `$3`.
     pub(in crate::host) fn invoices_alone(&self, mapping: &Mapping) -> String {
         let (table, key) = (&mapping.invoices.table, &mapping.invoices.id);
         let id = &key.quoted;
@@ -217,7 +217,7 @@ impl Range<'_> {
                     written = is_written_since("i", *basis),
                     paid = is_marked_paid(mapping),
                 ),
-                // One by one: a set would be joined with the whole table.
+                // `offset 0` forces one lookup per key; otherwise the set would be joined with the whole table.
                 (ScannedTable::Payments, _) => format!(
                     "from (select key, place::tid from unnest($2::text[], $3::text[]) u (key, place)) w
                     cross join lateral (select * from {table} t where t.{id} = {wanted} offset 0) i",
@@ -227,7 +227,7 @@ impl Range<'_> {
         }
     }
 
-    /// Whether an invoice `i` belongs to it whatever payments it has.
+    /// Returns the condition that an invoice `i` belongs to the range whatever payments it has.
     pub(in crate::host) fn is_certain(&self) -> String {
         match self {
             Self::Blocks {
@@ -239,8 +239,8 @@ impl Range<'_> {
     }
 }
 
-/// An invoice that is paid and has no payment is looked at though nobody wrote it, for a
-/// payment that was deleted is nowhere to be seen.
+/// Returns the condition that an invoice `i` has the status for paid. Such an invoice without a payment is a
+/// candidate even if it was not written, because a deleted payment leaves no row to scan.
 fn is_marked_paid(mapping: &Mapping) -> String {
     format!(
         "i.{}::text = {}",
@@ -249,7 +249,7 @@ fn is_marked_paid(mapping: &Mapping) -> String {
     )
 }
 
-/// Whether the invoice with this key has none.
+/// Returns the condition that the invoice with this key has no payment.
 pub(in crate::host) fn has_no_payment(mapping: &Mapping, key: &str) -> String {
     format!(
         "not exists (select from {} p where p.{} = {key})",
@@ -257,8 +257,9 @@ pub(in crate::host) fn has_no_payment(mapping: &Mapping, key: &str) -> String {
     )
 }
 
-/// Exact for as long as `age` is, for two thousand million transactions: `basis` must
-/// be no older. What is older may be taken for written, and never the other way round.
+/// Returns the condition that a row was written by a transaction from `basis` on. `age` is exact for about two
+/// thousand million transactions, and `basis` must not be older. A row older than that may be reported as written,
+/// but a written row is never missed.
 fn is_written_since(alias: &str, basis: u64) -> String {
     format!("age({alias}.xmin) <= age('{basis}'::xid8::xid)")
 }
