@@ -6,37 +6,36 @@ use serde_json::{Value, json};
 use crate::domain::feed::Gap;
 use crate::pg::sql;
 
-/// What is left of a backfill.
+/// One list of a backfill that is not read completely.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Part {
     pub(crate) id: i64,
-    /// As `backfill.list` has it.
+    /// The value of `backfill.list`.
     pub(crate) list: String,
     /// Seconds since 1970.
     pub(crate) since: i64,
     pub(crate) until: i64,
     pub(crate) after_id: Option<String>,
-    /// When the object was made that was read last.
+    /// When the last object that was read was created, in seconds since 1970.
     pub(crate) reached: Option<i64>,
     pub(crate) objects: u64,
     pub(crate) repaired: u64,
 }
 
-/// What a page added.
+/// What one page added.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress<'a> {
     pub(crate) last: Option<&'a (String, i64)>,
     pub(crate) objects: u64,
     pub(crate) payments: usize,
     pub(crate) repaired: u64,
-    /// How long it took.
+    /// How long the page took.
     pub(crate) seconds: f64,
     pub(crate) is_last: bool,
 }
 
-/// Asks for all payments of a time, given as PostgreSQL reads timestamps; null
-/// stands for now. One that was asked for before and is not done is not begun anew.
-/// False where the time is empty.
+/// Requests a backfill of all payments of a period, given as text that PostgreSQL reads as timestamps; null means
+/// now. An identical request that is not finished is not started again. Returns false if the period is empty.
 pub(crate) fn request(since: &str, until: Option<&str>) -> bool {
     sql::fetch_one(
         "with asked as (
@@ -60,12 +59,11 @@ pub(crate) fn request(since: &str, until: Option<&str>) -> bool {
     ) == Some(Value::Bool(true))
 }
 
-/// Asks for what happened in a time of which Stripe has no events any more; once,
-/// however often it is noticed: only for what is not asked for yet, if that is more
-/// than `least` seconds.
+/// Requests a backfill of a period for which Stripe has no events any more. Only the part that was not requested
+/// before is requested, and only if it is longer than `least` seconds, so that repeated calls have no effect.
 ///
-/// Lists go by when an object was made. A session may be paid for a day; a charge may
-/// wait for its money, and a refund for its end, for two weeks.
+/// Stripe's lists are ordered by creation time. A session may be paid for one day; a charge may be pending, and a
+/// refund unfinished, for two weeks.
 pub(crate) fn request_gap(gap: Gap, least: i64) {
     sql::execute(
         "insert into invoice_sync.backfill (since, until, list, gap_since)
@@ -87,7 +85,7 @@ pub(crate) fn request_gap(gap: Gap, least: i64) {
     );
 }
 
-/// The next part that is not done, the oldest request first.
+/// Returns the next unfinished part, the oldest request first.
 pub(crate) fn next() -> Option<Part> {
     sql::fetch_one(
         "select jsonb_build_object(
@@ -103,7 +101,7 @@ pub(crate) fn next() -> Option<Part> {
     .and_then(|row| serde_json::from_value(row).ok())
 }
 
-/// Notes that a page was worked on.
+/// Records that a page was processed.
 pub(crate) fn advance(part: &Part, progress: &Progress) {
     let document = json!({
         "after_id": progress.last.map(|(id, _)| id),
@@ -133,8 +131,7 @@ pub(crate) fn advance(part: &Part, progress: &Progress) {
     );
 }
 
-/// Stripe does not know the object any more that was read last: goes on from its
-/// time instead.
+/// Continues by creation time, because the object that was read last does not exist at Stripe any more.
 pub(crate) fn resume_by_time(part: &Part) {
     sql::execute(
         "update invoice_sync.backfill set after_id = null, until = coalesce(reached, until) where id = $1::bigint",

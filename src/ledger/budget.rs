@@ -5,29 +5,29 @@ use serde_json::{Value, json};
 
 use crate::pg::sql;
 
-/// Sweeps are this far apart, in seconds, as far as a forecast goes.
+/// The interval between sweeps that forecasts assume, in seconds.
 const PERIOD: f64 = 15.0 * 60.0;
 
-/// What a sweep costs that finds nothing: a page of the feed, now and then two.
+/// The requests of a sweep that finds nothing: one page of the feed, sometimes two.
 const OF_A_SWEEP: f64 = 1.5;
 
-/// The last fifth of the budget is spent evenly over what is left of the month.
+/// The last fifth of the budget is spread evenly over the rest of the month.
 const FREE_SHARE: f64 = 0.8;
 
-/// A month's requests so far.
+/// The requests of a month so far.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Usage {
     #[serde(skip)]
     budget: u64,
-    /// Since the month began.
+    /// Requests since the beginning of the month.
     used: u64,
-    /// How much of the month has passed, in seconds, and how long it is.
+    /// The elapsed part of the month and its whole length, in seconds.
     passed: f64,
     length: f64,
 }
 
-/// Counts requests, once and for all: what becomes of the transaction does not
-/// count. Not where nothing may be written.
+/// Counts requests. The count stays even if the transaction is rolled back. Does nothing in a read-only
+/// transaction.
 pub(crate) fn count(requests: u64) {
     sql::execute(
         "select count(nextval('invoice_sync.stripe_read')) from generate_series(1, $1::bigint)
@@ -36,7 +36,7 @@ pub(crate) fn count(requests: u64) {
     );
 }
 
-/// Notes where the count stands when a month (UTC) is new.
+/// Records the count at the beginning of a month (UTC).
 pub(crate) fn begin_month() {
     sql::execute(
         "insert into invoice_sync.stripe_month (began, reads_before)
@@ -49,7 +49,7 @@ pub(crate) fn begin_month() {
     );
 }
 
-/// What was used of `budget` requests in this month (UTC), by whatever asked.
+/// Returns how much of `budget` requests was used in this month (UTC), by all callers.
 pub(crate) fn usage(budget: u64) -> Usage {
     let row = sql::fetch_one(
         "select jsonb_build_object(
@@ -74,7 +74,7 @@ pub(crate) fn usage(budget: u64) -> Usage {
 }
 
 impl Usage {
-    /// How many due checks a sweep may make now.
+    /// Returns how many due checks a sweep may make now.
     pub(crate) fn allowance(&self) -> usize {
         let sweeps = ((self.length - self.passed) / PERIOD).max(1.0);
         let budget = self.budget as f64;
@@ -83,7 +83,7 @@ impl Usage {
         (spare / sweeps).max(free).max(0.0) as usize
     }
 
-    /// For a run's answer. The forecast takes the month to go on as it began.
+    /// Returns the usage for a run's result. The forecast assumes the same rate for the rest of the month.
     pub(crate) fn to_json(&self) -> Value {
         let share = (self.passed / self.length).max(f64::EPSILON);
         json!({
@@ -117,9 +117,9 @@ mod tests {
 
     #[test]
     fn near_the_limit_what_is_left_is_spread_and_the_feed_has_its_share() {
-        // 1,440 sweeps to go, 2,160 requests for their feeds, 840 for all else.
+        // 1,440 sweeps are left: 2,160 requests for their feeds, 840 for everything else.
         assert_eq!(after(15.0, 7_000).allowance(), 0);
-        // A day to go: 96 sweeps, 144 requests for their feeds.
+        // One day is left: 96 sweeps, 144 requests for their feeds.
         assert_eq!(after(29.0, 9_000).allowance(), 8);
         assert_eq!(after(29.0, 11_000).allowance(), 0);
     }

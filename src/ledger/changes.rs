@@ -4,16 +4,15 @@ use serde_json::{Value, json};
 
 use crate::pg::sql;
 
-/// What one row was and what it became.
+/// The change of one row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Change {
-    /// Quoted, with its schema.
+    /// The quoted name, with its schema.
     pub(crate) table: String,
     pub(crate) row: String,
-    /// The changed columns, or the whole row that is gone, as a JSON object; `None` for
-    /// a new row.
+    /// The old values of the changed columns, or the whole deleted row, as a JSON object; `None` for a new row.
     pub(crate) before: Option<String>,
-    /// The changed columns, or the whole new row; `None` for a row that is gone.
+    /// The new values of the changed columns, or the whole new row; `None` for a deleted row.
     pub(crate) after: Option<String>,
 }
 
@@ -26,7 +25,7 @@ impl Change {
         }
     }
 
-    /// By the order of the columns in [`record`].
+    /// The columns of [`record`], in order.
     fn as_row<'a>(&'a self, invoice: &'a str, evidence: &'a str) -> [Option<&'a str>; 7] {
         [
             Some(invoice),
@@ -39,7 +38,7 @@ impl Change {
         ]
     }
 
-    /// For the answer of `sweep` and `sync_invoice`.
+    /// Returns the change for the result of `sweep` and `sync_invoice`.
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "table": self.table,
@@ -51,7 +50,7 @@ impl Change {
     }
 }
 
-/// What is nested deeper than can be read becomes a text.
+/// Returns the columns as JSON, or as text if they are nested too deeply to be parsed.
 fn as_value(columns: &str) -> Value {
     serde_json::from_str(columns).unwrap_or_else(|_| Value::from(columns))
 }
@@ -60,11 +59,11 @@ fn as_value(columns: &str) -> Value {
 pub(crate) struct Entry<'a> {
     pub(crate) invoice: &'a str,
     pub(crate) changes: &'a [Change],
-    /// What Stripe said, or what a person decided.
+    /// Stripe's data, or a person's decision.
     pub(crate) evidence: Value,
 }
 
-/// Writes changes down.
+/// Records changes.
 pub(crate) fn record(run: i64, entries: &[Entry]) {
     let evidence: Vec<String> = entries.iter().map(|it| it.evidence.to_string()).collect();
     let changes = entries.iter().zip(&evidence).flat_map(|(entry, evidence)| {

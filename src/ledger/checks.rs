@@ -1,4 +1,4 @@
-//! When Stripe is asked about an invoice next (`invoice_sync.invoice_check`).
+//! When the next request to Stripe about an invoice is due (`invoice_sync.invoice_check`).
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::domain::invoice::Invoice;
 use crate::domain::recheck::Recheck;
 use crate::pg::sql;
 
-/// Invoices that are due at `now` (seconds since 1970), the longest due first.
+/// Returns the invoices that are due at `now` (seconds since 1970), the longest due first.
 pub(crate) fn due(limit: usize, now: f64) -> Vec<String> {
     sql::fetch(
         "select to_jsonb(invoice_id) from invoice_sync.invoice_check
@@ -22,9 +22,9 @@ pub(crate) fn due(limit: usize, now: f64) -> Vec<String> {
     .collect()
 }
 
-/// Which of these invoices Stripe is to be asked about, each with the ids of a session
-/// and an intent that it stores: those that it was never asked about, or about other
-/// ids, and those that are due at `now` (seconds since 1970).
+/// Takes invoices, each with the session id and the intent id that it stores. Returns those that need a request to
+/// Stripe: those that were never requested, or with other ids, and those that are due at `now` (seconds since
+/// 1970).
 pub(crate) fn to_be_asked<'a>(
     invoices: impl Iterator<Item = [Option<&'a str>; 3]>,
     now: f64,
@@ -47,8 +47,8 @@ pub(crate) fn to_be_asked<'a>(
     rows.into_iter().filter_map(|[id]| id).collect()
 }
 
-/// Notes that Stripe is about to be asked: until it has answered they stay due,
-/// whatever happens meanwhile, but not twice for one run.
+/// Records that Stripe is about to be asked about these invoices. They stay due until the answer is recorded, even
+/// if the run fails, but are not requested twice in one run.
 pub(crate) fn begin(invoices: &[String]) {
     if invoices.is_empty() {
         return;
@@ -62,7 +62,7 @@ pub(crate) fn begin(invoices: &[String]) {
     );
 }
 
-/// Notes that these are due until Stripe is asked about them, though not now.
+/// Marks these invoices as due, for a later run.
 pub(crate) fn mark_due(invoices: &[String]) {
     if invoices.is_empty() {
         return;
@@ -78,7 +78,7 @@ pub(crate) fn mark_due(invoices: &[String]) {
     );
 }
 
-/// Notes that there is nothing left to ask about.
+/// Records that these invoices need no more requests.
 pub(crate) fn end(invoices: &[&str]) {
     sql::execute(
         "update invoice_sync.invoice_check set next_check_at = null
@@ -91,11 +91,11 @@ pub(crate) fn end(invoices: &[&str]) {
     );
 }
 
-/// Notes that Stripe was asked about the ids that these invoices store.
+/// Records that Stripe was asked about the ids that these invoices store.
 ///
-/// Backing off goes by 15 minutes, 30 minutes, an hour, two … 30 days; a little
-/// less, for sweeps are never apart to the second. No more than a day where the feed
-/// of events is not read, which would tell of what happens meanwhile.
+/// The interval to the next request doubles from 15 minutes up to 30 days; it is a little shorter than that,
+/// because sweeps do not start exactly on time. It is at most one day if the feed of events is not read, because
+/// changes would not be noticed otherwise.
 pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
     let row = |(invoice, recheck): &(&Invoice, Recheck)| {
         let seconds = match recheck {

@@ -1,4 +1,4 @@
-//! What people decide about issues: acknowledge, snooze, resolve.
+//! People's decisions about issues: acknowledge, snooze, resolve.
 
 use pgrx::prelude::PgSqlErrorCode;
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::domain::issue::IssueKind;
 use crate::pg::{Problem, identity, sql};
 
-/// An issue as the ledger has it.
+/// An issue as stored in the ledger.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct StoredIssue {
     pub(crate) id: i64,
@@ -22,7 +22,7 @@ pub(crate) struct StoredIssue {
 }
 
 impl StoredIssue {
-    /// Its kind; `None` for one that a newer version opened.
+    /// Returns the kind; `None` if only a newer version of this extension knows it.
     pub(crate) fn kind(&self) -> Option<IssueKind> {
         IssueKind::parse(&self.kind)
     }
@@ -31,7 +31,7 @@ impl StoredIssue {
         self.state == "resolved"
     }
 
-    /// Fails with 55000 where there is nothing more to decide.
+    /// Fails with 55000 if the issue is resolved.
     fn must_be_open(&self) -> Result<(), Problem> {
         if !self.is_resolved() {
             return Ok(());
@@ -48,8 +48,8 @@ impl StoredIssue {
     }
 }
 
-/// An open issue, locked until the transaction ends where `locked`. Fails with
-/// P0002 for an unknown one and with 55000 for one that is resolved.
+/// Returns an open issue and, if `locked`, locks it until the transaction ends. Fails with P0002 if there is no
+/// such issue, and with 55000 if it is resolved.
 pub(crate) fn open_issue(id: i64, locked: bool) -> Result<StoredIssue, Problem> {
     let lock = if locked { "for update" } else { "" };
     let issue = sql::fetch_one(
@@ -68,12 +68,12 @@ pub(crate) fn open_issue(id: i64, locked: bool) -> Result<StoredIssue, Problem> 
     Ok(issue)
 }
 
-/// Whether an issue is open.
+/// Returns whether an issue is open.
 pub(crate) fn is_open(id: i64) -> bool {
     open_issue(id, false).is_ok()
 }
 
-/// Notes that the caller knows of it. Fails as [`open_issue`] does.
+/// Records that the caller has seen the issue. Fails as [`open_issue`] does.
 pub(crate) fn acknowledge(id: i64, note: Option<&str>) -> Result<(), Problem> {
     open_issue(id, true)?;
     sql::execute(
@@ -86,7 +86,7 @@ pub(crate) fn acknowledge(id: i64, note: Option<&str>) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Puts it off until a moment, or not any more. Fails as [`open_issue`] does.
+/// Snoozes the issue until a time, or ends the snooze if there is none. Fails as [`open_issue`] does.
 pub(crate) fn snooze(id: i64, until: Option<&str>, note: Option<&str>) -> Result<(), Problem> {
     open_issue(id, true)?;
     sql::execute(
@@ -98,17 +98,17 @@ pub(crate) fn snooze(id: i64, until: Option<&str>, note: Option<&str>) -> Result
     Ok(())
 }
 
-/// How an issue ends by a person's word.
+/// A person's resolution of an issue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Resolution<'a> {
     pub(crate) run: i64,
     pub(crate) action: &'a str,
     pub(crate) note: Option<&'a str>,
-    /// Whether it stays away while the facts are the same.
+    /// True if the issue is not opened again while the facts are the same.
     pub(crate) settled: bool,
 }
 
-/// Resolves it, whether the facts did so a moment ago or not.
+/// Resolves the issue, even if a run has just resolved it.
 pub(crate) fn resolve(id: i64, resolution: Resolution) {
     sql::execute(
         "update invoice_sync.issue
@@ -127,8 +127,7 @@ pub(crate) fn resolve(id: i64, resolution: Resolution) {
     );
 }
 
-/// Lets an undone repair be made again: what was settled before about the payments
-/// of this evidence holds no more.
+/// Allows an undone repair to be made again: ends earlier decisions about the payments of this evidence.
 pub(crate) fn end_undone(invoice: &str, evidence: &Value) {
     sql::execute(
         "update invoice_sync.issue x set settled = null
@@ -143,7 +142,7 @@ pub(crate) fn end_undone(invoice: &str, evidence: &Value) {
     );
 }
 
-/// Notes in all changes of a run on whose decision they were made.
+/// Records in all changes of a run the decision that they are based on.
 pub(crate) fn sign_changes(run: i64, decision: &Value) {
     sql::execute(
         "update invoice_sync.change set evidence = evidence || $2::jsonb where run_id = $1::bigint",

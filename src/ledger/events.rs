@@ -1,4 +1,4 @@
-//! The inbox of Stripe's events (`invoice_sync.event`). An event is done only after it was acted on.
+//! The inbox of Stripe's events (`invoice_sync.event`). An event is done only after it was processed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::domain::feed::Place;
 use crate::domain::identity::{PaymentIds, StripeId};
 use crate::pg::sql;
 
-/// How an event came.
+/// How an event arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Channel {
     Webhook,
@@ -26,33 +26,32 @@ impl Channel {
     }
 }
 
-/// What is to become of an event that has just come.
+/// What to do with an event that has just arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Disposition {
-    /// To be acted on.
+    /// Process it.
     Pending,
-    /// Kept, and nothing more: of another type, mode or account.
+    /// Only store it: it has another type, mode or account.
     Ignored,
 }
 
-/// What became of an event that was acted on.
+/// The result of processing an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Done(String),
-    /// Tried again later, with back-off.
+    /// Retry it later, with back-off.
     Again(String),
 }
 
-/// Events about one payment that wait to be acted on; a session is asked for
-/// rather than its intent, which it brings along.
+/// Pending events about one payment. If a session is known, it is requested instead of its intent, because it
+/// includes the intent.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
     pub(crate) money: StripeId,
     pub(crate) events: Vec<String>,
     /// Seconds since the first of them was received.
     pub(crate) waited: i64,
-    /// When the payment's object was made, seconds since 1970, where one of the
-    /// events tells.
+    /// When the payment's object was created, in seconds since 1970, if one of the events contains it.
     pub(crate) created: Option<i64>,
 }
 
@@ -64,13 +63,11 @@ struct RawWaiting {
     created: Option<i64>,
 }
 
-/// Stores events, or notes that they came by this channel too. Answers with the ids of
-/// those that wait to be acted on: one that was acted on before does not, and one that
-/// was ignored does where it is ours by now. A
-/// concurrent delivery of the same event waits here until the other's transaction
-/// ends.
+/// Stores events, or records that they arrived by this channel, too. Returns the ids of those that are pending. An
+/// event that is done stays done; an event that was ignored becomes pending if `Disposition` is now `Pending`. A
+/// concurrent delivery of the same event waits until the other transaction ends.
 pub(crate) fn receive(events: &[(&Event, Disposition)], channel: Channel) -> BTreeSet<String> {
-    // An event that is listed twice is one event.
+    // An event that is listed twice is stored once.
     let documents: BTreeMap<&str, Value> = events
         .iter()
         .map(|(event, disposition)| (event.id.as_str(), document(event, *disposition)))
@@ -120,22 +117,22 @@ fn document(event: &Event, disposition: Disposition) -> Value {
     })
 }
 
-/// A payment that a backfill came upon and did not finish.
+/// A payment that a backfill found and did not finish.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry<'a> {
-    /// The object that it stood for.
+    /// The id of the object that the backfill read.
     pub(crate) object: &'a str,
     pub(crate) ids: &'a PaymentIds,
-    /// When the object was made, seconds since 1970.
+    /// When the object was created, in seconds since 1970.
     pub(crate) created: Option<i64>,
     pub(crate) livemode: bool,
-    /// Why it is not finished; null: nobody has looked at it yet.
+    /// Why the payment is not finished; `None` if it was not processed yet.
     pub(crate) why: Option<&'a str>,
-    /// Whether it is not worth a look where the ledger knows its money already.
+    /// True if it can be skipped when the ledger already knows that the payment was received.
     pub(crate) unless_known: bool,
 }
 
-/// Puts what a backfill did not finish in line with the events that wait.
+/// Adds payments that a backfill did not finish to the pending events.
 pub(crate) fn enqueue(backfill: i64, entries: &[Entry]) {
     if entries.is_empty() {
         return;
@@ -180,8 +177,7 @@ pub(crate) fn enqueue(backfill: i64, entries: &[Entry]) {
     );
 }
 
-/// Events that are due at `now` (seconds since 1970), by the payment they are
-/// about, the oldest first.
+/// Returns the events that are due at `now` (seconds since 1970), grouped by payment, the oldest first.
 pub(crate) fn waiting(limit: usize, now: f64) -> Vec<Waiting> {
     sql::fetch(
         "select jsonb_build_object(
@@ -216,10 +212,9 @@ pub(crate) fn waiting(limit: usize, now: f64) -> Vec<Waiting> {
     .collect()
 }
 
-/// Notes what became of events, but for those that somebody else has in hand, who
-/// does it themselves: nobody waits for an event who may hold its invoice. A failed
-/// one comes again after 1, 2, 4 … minutes, at most a day. Answers with those that
-/// have failed `limit` times.
+/// Records the results of processing events. Skips events that another transaction has locked: it records the
+/// result itself, and waiting for it could deadlock because it may have locked the same invoice. A failed event is
+/// due again after 1, 2, 4 … minutes, at most a day. Returns the events that have failed `limit` times or more.
 pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<FailingEvent> {
     let documents = verdicts.iter().flat_map(|(events, verdict)| {
         let (state, result) = match verdict {
@@ -264,7 +259,7 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Fail
     .collect()
 }
 
-/// The events that wait, by the payment that they are about.
+/// Returns the pending events by the id of their payment.
 pub(crate) fn pending_of(objects: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
     let mut pending: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     if objects.is_empty() {
@@ -285,7 +280,7 @@ pub(crate) fn pending_of(objects: &[&str]) -> BTreeMap<String, BTreeSet<String>>
     pending
 }
 
-/// Which events failed before and were received before one of their ids was asked about.
+/// The events that have failed before, and were received before one of their ids was requested.
 const STUCK: &str = "
 from jsonb_to_recordset($1::jsonb) p (id text, as_of bigint)
 join (invoice_sync.event e
@@ -293,8 +288,8 @@ join (invoice_sync.event e
 where e.state = 'pending' and e.attempts > 0
   and e.received_at <= timestamptz 'epoch' + p.as_of * interval '1 microsecond'";
 
-/// The ids among these (`[{"id": …, "as_of": …}]`, microseconds since 1970) of payments
-/// that were asked about after an event of theirs failed, or could not be read.
+/// Takes ids with the times of their requests (`[{"id": …, "as_of": …}]`, microseconds since 1970). Returns the ids
+/// of payments that were requested after one of their events had failed or could not be parsed.
 pub(crate) fn stuck(asked: &Value) -> BTreeSet<String> {
     let statement = format!(
         "select p.id {STUCK}
@@ -309,8 +304,7 @@ pub(crate) fn stuck(asked: &Value) -> BTreeSet<String> {
     rows.into_iter().flatten().flatten().collect()
 }
 
-/// Notes that those events are done, but for what somebody else has in hand; answers with
-/// their ids.
+/// Marks the events of [`STUCK`] as done, except those that another transaction has locked. Returns their ids.
 pub(crate) fn supersede(asked: &Value) -> Vec<String> {
     let statement = format!(
         "with mine as (
@@ -329,20 +323,20 @@ pub(crate) fn supersede(asked: &Value) -> Vec<String> {
     rows.into_iter().flatten().flatten().collect()
 }
 
-/// An event that was tried too often.
+/// An event that has failed too often.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct FailingEvent {
     pub(crate) id: String,
     #[serde(rename = "type")]
     pub(crate) kind: String,
     pub(crate) attempts: i32,
-    /// Why the last attempt failed.
+    /// The error of the last attempt.
     pub(crate) result: String,
-    /// The payment that it is about.
+    /// The id of the payment that the event is about.
     pub(crate) object: String,
 }
 
-/// How far the feed of an account and mode has been read.
+/// Returns how far the feed of an account and mode has been read.
 pub(crate) fn feed_place(whose: &str) -> Place {
     sql::fetch_one(
         "select place from invoice_sync.feed where whose = $1",
@@ -352,7 +346,7 @@ pub(crate) fn feed_place(whose: &str) -> Place {
     .unwrap_or_default()
 }
 
-/// Notes how far it has been read.
+/// Records how far the feed has been read.
 pub(crate) fn keep_feed_place(whose: &str, place: &Place) {
     sql::execute(
         "insert into invoice_sync.feed (whose, place, read_at)
@@ -367,18 +361,18 @@ pub(crate) fn keep_feed_place(whose: &str, place: &Place) {
     );
 }
 
-/// Webhooks that did not come.
+/// Webhook deliveries that did not arrive.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Missed {
-    /// Events of the last day that the feed has.
+    /// The number of events in the feed during the last day.
     pub(crate) events: i64,
-    /// When a webhook last came.
+    /// When the last webhook arrived.
     pub(crate) last_delivery: Option<String>,
 }
 
-/// Whether webhooks came once and have stopped: three events or more within the
-/// last day, none younger than a quarter of an hour, and not one delivered.
-/// `None` where deliveries are fine, or where none was ever expected.
+/// Returns whether webhooks arrived in the past and have stopped: the feed has at least three events of the last
+/// day that are older than 15 minutes, and none of them was delivered. `None` if deliveries work, or if there never
+/// were any.
 pub(crate) fn missed_deliveries() -> Option<Missed> {
     sql::fetch_one(
         "select to_jsonb(m) from (

@@ -1,4 +1,4 @@
-//! Repairs that are held back, by the open issues about them.
+//! Repairs that are held back, read from the issues about them.
 
 use std::collections::BTreeMap;
 
@@ -8,31 +8,30 @@ use serde_json::{Value, json};
 use crate::domain::issue::IssueKind;
 use crate::pg::sql;
 
-/// A repair that is left to a person, as the issue about it tells.
+/// An issue about a repair that waits for a person's decision.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Held {
-    /// The issue's number.
+    /// The issue's id.
     pub(crate) id: i64,
-    /// False where a person settled it: the repair is not to be made.
+    /// False if a person decided that the repair is not to be made.
     pub(crate) open: bool,
     pub(crate) object: Option<String>,
     pub(crate) evidence: Value,
 }
 
-/// Repairs that are left to people, by invoice and kind of issue.
+/// Repairs that wait for a person's decision, by invoice and kind of issue.
 #[derive(Debug, Default)]
 pub(crate) struct HeldRepairs(BTreeMap<(String, String), Vec<Held>>);
 
 impl HeldRepairs {
-    /// The invoice's issues of that kind that are open or settled, the latest first.
+    /// Returns the invoice's issues of that kind that are open or settled, the latest first.
     pub(crate) fn of(&self, invoice: &str, kind: IssueKind) -> &[Held] {
         let key = (invoice.to_owned(), kind.as_str().to_owned());
         self.0.get(&key).map_or(&[], Vec::as_slice)
     }
 }
 
-/// The payments of these invoices whose repair somebody undid, and nobody has allowed
-/// since, each with its ids.
+/// Returns the payments of these invoices whose repair was undone and not allowed again since, each with its ids.
 pub(crate) fn undone_payments(invoices: &[&str]) -> BTreeMap<String, Vec<Vec<String>>> {
     #[derive(Deserialize)]
     struct Row {
@@ -58,7 +57,7 @@ pub(crate) fn undone_payments(invoices: &[&str]) -> BTreeMap<String, Vec<Vec<Str
     undone
 }
 
-/// What is left to people of these invoices.
+/// Returns the held repairs of these invoices.
 pub(crate) fn held(invoices: &[&str]) -> HeldRepairs {
     #[derive(Deserialize)]
     struct Row {

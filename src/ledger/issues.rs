@@ -11,15 +11,15 @@ use crate::domain::plan::Plan;
 use crate::domain::resolution::{ABOUT_MONEY_NOT_BOOKED, Ending, OpenIssue, ending};
 use crate::pg::sql;
 
-/// Whom the issues of one pass are about.
+/// The invoice that issues are about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject<'a> {
-    /// `None`: all of them (Stripe cannot be reached).
+    /// `None` for an issue about no single invoice (Stripe cannot be reached).
     pub(crate) invoice: Option<&'a str>,
     pub(crate) number: Option<&'a str>,
 }
 
-/// Whether somebody decided on these very facts: then no alert is due.
+/// Returns whether a person has decided on the same facts. In that case no alert is due.
 pub(crate) fn is_settled(subject: Subject, issue: &Issue) -> bool {
     sql::fetch_one(
         "select to_jsonb(invoice_sync.is_settled($1, $2, $3, $4::jsonb))",
@@ -32,7 +32,7 @@ pub(crate) fn is_settled(subject: Subject, issue: &Issue) -> bool {
     ) == Some(Value::Bool(true))
 }
 
-/// Whether two evidences tell of the same facts.
+/// Returns whether two evidence documents contain the same facts.
 pub(crate) fn same_facts(a: &Value, b: &Value) -> bool {
     sql::fetch_one(
         "select to_jsonb(invoice_sync.facts_that_matter($1::jsonb) = invoice_sync.facts_that_matter($2::jsonb))",
@@ -40,8 +40,8 @@ pub(crate) fn same_facts(a: &Value, b: &Value) -> bool {
     ) == Some(Value::Bool(true))
 }
 
-/// Opens or refreshes issues, but for those that somebody has settled; those of one subject are of different kinds or
-/// about different objects.
+/// Opens or refreshes issues, except those that a person has settled. Issues of the same subject must differ in
+/// kind or object.
 pub(crate) fn raise(run: i64, issues: &[(Subject, &Issue)]) {
     if issues.is_empty() {
         return;
@@ -85,9 +85,8 @@ pub(crate) fn raise(run: i64, issues: &[(Subject, &Issue)]) {
     );
 }
 
-/// What was resolved by itself within a day, and is found again with the same facts, was
-/// not over: it is the same issue, and there is no second alert. It is another one where
-/// an alert said that it is over.
+/// Opens issues again that were resolved automatically within the last day and are found with the same facts, so
+/// that there is no second alert. If an alert has reported the resolution, a new issue is opened instead.
 fn reopen(run: i64, rows: &str) {
     sql::execute(
         "update invoice_sync.issue x
@@ -116,15 +115,15 @@ fn reopen(run: i64, rows: &str) {
     );
 }
 
-/// What a pass found about one invoice.
+/// The plan for one invoice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Judged<'a> {
     pub(crate) invoice: &'a Invoice,
     pub(crate) plan: &'a Plan,
 }
 
-/// Resolves the invoices' open issues that these passes looked at and did not find
-/// again ([`ending`]); what has changed since it was read here is left to the next.
+/// Resolves the invoices' open issues that these plans cover and do not raise again ([`ending`]). An issue that
+/// another transaction has changed since it was read here is left as it is.
 pub(crate) fn resolve_others(run: i64, judged: &[Judged]) {
     let invoices: Vec<&str> = judged.iter().map(|it| it.invoice.id.as_str()).collect();
     let open = open_of(run, &invoices);
@@ -157,15 +156,15 @@ pub(crate) fn resolve_others(run: i64, judged: &[Judged]) {
     }
 }
 
-/// An issue that is not resolved, and whether it is still what was read.
+/// An issue that is not resolved, with the version that was read.
 struct Version {
     id: i64,
     times_seen: i64,
     issue: OpenIssue,
 }
 
-/// The issues of these invoices that are not resolved: few, so that all else is done
-/// for them alone. Of kinds of a newer version nothing is known.
+/// Returns the unresolved issues of these invoices. There are few, so the following statements are limited to them.
+/// Issues of kinds that only a newer version knows are left out.
 fn open_of(run: i64, invoices: &[&str]) -> BTreeMap<String, Vec<Version>> {
     #[derive(Deserialize)]
     struct Row {
@@ -206,9 +205,9 @@ fn open_of(run: i64, invoices: &[&str]) -> BTreeMap<String, Vec<Version>> {
     open
 }
 
-/// What stands after a run, as its answer tells it: the open issues of the
-/// invoices that it looked at, found now or before, and those of no invoice
-/// that it raised, but for Stripe's own failure, which the answer tells apart.
+/// Returns the issues for a run's result: the open issues of the invoices that it checked, whether new or older,
+/// and those without an invoice that it raised. Stripe's own failure is left out, because the result reports it
+/// separately.
 pub(crate) fn standing(run: i64, invoices: &BTreeSet<String>) -> Vec<Value> {
     sql::fetch(
         "select jsonb_build_object(
@@ -224,7 +223,7 @@ pub(crate) fn standing(run: i64, invoices: &BTreeSet<String>) -> Vec<Value> {
     )
 }
 
-/// How many open issues a run has found or found again, but for Stripe's own failure.
+/// Returns how many open issues a run has raised or refreshed, except Stripe's own failure.
 pub(crate) fn count_seen(run: i64) -> usize {
     sql::fetch_one(
         "select to_jsonb(count(*)) from invoice_sync.issue
@@ -235,7 +234,7 @@ pub(crate) fn count_seen(run: i64) -> usize {
     .unwrap_or_default()
 }
 
-/// Resolves an issue that is about no invoice.
+/// Resolves an issue without an invoice.
 pub(crate) fn resolve_general(run: i64, kind: IssueKind) {
     sql::execute(
         "update invoice_sync.issue
@@ -245,8 +244,8 @@ pub(crate) fn resolve_general(run: i64, kind: IssueKind) {
     );
 }
 
-/// For what Stripe gave no answer, as the open issue tells; an issue that does not tell is
-/// over with any answer.
+/// Returns the requests that Stripe did not answer, from the open issue. An issue that does not list them ends with
+/// any answer.
 pub(crate) fn unanswered() -> Vec<String> {
     sql::fetch_one(
         "select evidence -> 'unanswered' from invoice_sync.issue
@@ -257,8 +256,7 @@ pub(crate) fn unanswered() -> Vec<String> {
     .unwrap_or_default()
 }
 
-/// Notes for what Stripe answered; where that is all that it gave no answer for, it can be
-/// reached again.
+/// Removes these requests from the issue, because Stripe has answered them. If none is left, resolves the issue.
 pub(crate) fn resolve_outage(run: i64, answered: &[&str]) {
     sql::execute(
         "with heard as (
@@ -281,7 +279,7 @@ pub(crate) fn resolve_outage(run: i64, answered: &[&str]) {
     );
 }
 
-/// Resolves what was said of webhooks that fail where one came since.
+/// Resolves the issue about failing webhooks if a webhook has arrived since.
 pub(crate) fn resolve_webhooks_failing(run: i64) {
     sql::execute(
         "update invoice_sync.issue x
@@ -294,8 +292,8 @@ pub(crate) fn resolve_webhooks_failing(run: i64) {
     );
 }
 
-/// Resolves the issues of invoices that are not there any more, but for those about money
-/// that nobody has booked ([`told_by_invoices`]): they stay until somebody else tells of it.
+/// Resolves the issues of deleted invoices, except those about received money that is not booked
+/// ([`told_by_invoices`](super::payment_issues::told_by_invoices)): they stay until another issue reports it.
 pub(crate) fn resolve_gone(run: i64, invoices: &[&str]) {
     sql::execute(
         "update invoice_sync.issue
@@ -315,7 +313,7 @@ pub(super) fn kinds(kinds: &[IssueKind]) -> String {
     sql::array(kinds.iter().map(|kind| kind.as_str()))
 }
 
-/// Invoices with an open issue, the one that was looked at longest ago first.
+/// Returns the invoices with an open issue, the one that was checked longest ago first.
 pub(crate) fn open_invoices(limit: usize) -> Vec<String> {
     sql::fetch(
         "select to_jsonb(invoice_id)
@@ -331,7 +329,7 @@ pub(crate) fn open_invoices(limit: usize) -> Vec<String> {
     .collect()
 }
 
-/// What of Stripe's open issues are about, by invoice; `None`: of all of them.
+/// Returns the Stripe ids that open issues are about, by invoice; for all invoices if `invoice` is `None`.
 pub(crate) fn objects_in_question(invoice: Option<&str>) -> BTreeMap<String, Vec<String>> {
     let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
         "select distinct invoice_id, object

@@ -10,17 +10,17 @@ use crate::domain::issue::IssueKind;
 use crate::domain::resolution::{ABOUT_A_PAYMENT, ABOUT_MONEY_NOT_BOOKED};
 use crate::pg::sql;
 
-/// Money that is not in the books, and the invoice whose issue tells of it.
+/// Received money that is not booked, and the invoice whose issue reports it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct ToldByInvoice {
     pub(crate) object: String,
     pub(crate) invoice: String,
-    /// What people call the invoice.
+    /// The invoice's display number.
     pub(crate) label: String,
 }
 
-/// Open issues of invoices about money that is not in the books, the one that was looked
-/// at longest ago first.
+/// Returns the open issues of invoices about received money that is not booked, the one that was checked longest
+/// ago first.
 pub(crate) fn told_by_invoices(limit: usize) -> Vec<ToldByInvoice> {
     sql::fetch(
         "select jsonb_build_object(
@@ -49,7 +49,7 @@ pub(crate) struct AboutPayment {
     pub(crate) object: String,
 }
 
-/// The open issues of invoices that say something of these objects as payments.
+/// Returns the open issues of invoices about these objects as payments.
 pub(crate) fn about_payments(objects: &BTreeSet<&str>) -> Vec<AboutPayment> {
     if objects.is_empty() {
         return Vec::new();
@@ -72,21 +72,21 @@ pub(crate) fn about_payments(objects: &BTreeSet<&str>) -> Vec<AboutPayment> {
     .collect()
 }
 
-/// Resolves these, as they were read.
+/// Resolves these issues, unless they have changed since they were read.
 pub(crate) fn resolve_about_payments(run: i64, issues: &[AboutPayment]) {
     let versions = issues.iter();
     let versions = versions.map(|it| json!({ "id": it.id, "times_seen": it.times_seen }));
     resolve_versions(run, versions.collect());
 }
 
-/// Money that names an invoice that was not there: its id, and the names.
+/// A payment that refers to an invoice that did not exist: its id, and the references.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Unclaimed {
     pub(crate) object: String,
     pub(crate) names: Vec<String>,
 }
 
-/// Open issues about money that no invoice claims, the oldest first.
+/// Returns the open issues about payments without an invoice, the oldest first.
 pub(crate) fn unclaimed(limit: usize) -> Vec<Unclaimed> {
     sql::fetch(
         "select jsonb_build_object('object', object, 'names', evidence -> 'names_invoice')
@@ -101,7 +101,7 @@ pub(crate) fn unclaimed(limit: usize) -> Vec<Unclaimed> {
     .collect()
 }
 
-/// Notes that these still have no invoice.
+/// Records that these payments still have no invoice.
 pub(crate) fn refresh_unclaimed(objects: &[&str]) {
     sql::execute(
         "update invoice_sync.issue set last_seen = now(), times_seen = times_seen + 1
@@ -111,7 +111,7 @@ pub(crate) fn refresh_unclaimed(objects: &[&str]) {
     );
 }
 
-/// Resolves what was said of payments without an invoice for those that one has now.
+/// Resolves the issues about payments without an invoice for those that now have one.
 pub(crate) fn resolve_claimed(run: i64, objects: &BTreeSet<&str>) {
     if objects.is_empty() {
         return;
@@ -137,7 +137,7 @@ pub(crate) fn resolve_claimed(run: i64, objects: &BTreeSet<&str>) {
     );
 }
 
-/// Resolves the issues about events that were acted on in the end.
+/// Resolves the issues about events that were processed meanwhile.
 pub(crate) fn resolve_events(run: i64, events: &[&String]) {
     sql::execute(
         "update invoice_sync.issue
@@ -153,7 +153,7 @@ pub(crate) fn resolve_events(run: i64, events: &[&String]) {
     );
 }
 
-/// Whether an issue of that kind about that object, and no invoice, was there and is over.
+/// Returns whether an issue of that kind about that object, without an invoice, existed and is resolved.
 pub(crate) fn is_over(kind: IssueKind, object: &str) -> bool {
     sql::fetch_one(
         "select to_jsonb(coalesce(bool_and(state = 'resolved'), false))
@@ -163,8 +163,8 @@ pub(crate) fn is_over(kind: IssueKind, object: &str) -> bool {
     ) == Some(Value::Bool(true))
 }
 
-/// Payments of these, each with when it was asked for (microseconds since 1970), that an
-/// issue is about because an event could not be read before that.
+/// Takes payments with the times of their requests (microseconds since 1970). Returns those with an issue about an
+/// event that could not be parsed before that time.
 pub(crate) fn unread_events(payments: &Value) -> BTreeSet<String> {
     let rows: Vec<[Option<String>; 1]> =
         sql::fetch_texts(UNREAD_EVENTS, &[Some(&payments.to_string())]);
@@ -178,8 +178,7 @@ join invoice_sync.issue x on x.evidence -> 'ids' ? p.id
 where x.kind = 'event_failing' and x.state <> 'resolved'
   and x.first_seen <= timestamptz 'epoch' + p.as_of * interval '1 microsecond'";
 
-/// Resolves the issues about events that could not be read, where their payments were
-/// looked at since.
+/// Resolves the issues about events that could not be parsed if their payments were checked since.
 pub(crate) fn resolve_unread_events(run: i64, payments: &Value) {
     sql::execute(
         "update invoice_sync.issue
@@ -192,7 +191,7 @@ pub(crate) fn resolve_unread_events(run: i64, payments: &Value) {
     );
 }
 
-/// The events that people gave up, by what issues about them are about.
+/// Returns the events that people have given up, by the object of the issues about them.
 pub(crate) fn given_up_events(object: &str) -> BTreeSet<String> {
     let rows: Vec<[Option<String>; 1]> = sql::fetch_texts(
         "select f.id

@@ -1,14 +1,12 @@
-//! Deletes what is old and settled, some rows with each sweep.
+//! Deletes old rows that are no longer needed, a limited number with each sweep.
 //!
-//! Never what is open: an event to be acted on, an issue that is not resolved, an
-//! alert that is to be sent, a run that is under way, and no run that anything kept
-//! refers to. A change lives as long as its run, because undoing wants both.
+//! Never deletes what is open: a pending event, an unresolved issue, an alert to be sent, a run in progress, or a
+//! run that a remaining row refers to. A change is kept as long as its run, because undoing needs both.
 
 use crate::pg::sql;
 
-/// What is removed of each table by one sweep: little enough to cost it nothing, and
-/// nearly a hundred thousand rows a day. (As an array of ids, for which PostgreSQL
-/// takes the index.)
+/// The most rows of each table that one sweep deletes: few enough to be cheap, and nearly a hundred thousand a day.
+/// The statements pass the ids as an array, for which PostgreSQL uses the index.
 const SLICE: &str = "1000";
 
 const EVENTS: &str = "
@@ -21,8 +19,8 @@ where id = any (array(
     order by e.received_at
     limit $1::bigint))";
 
-/// Those that were sent, taken over by another, or are nobody's to send; while one
-/// of its issues is open, an alert shows that somebody was alerted.
+/// Alerts that were sent, were replaced, or have no sender or recipients. An alert is kept while one of its issues
+/// is open, as the record that it was sent.
 const ALERTS: &str = "
 with old as (
     select a.id
@@ -41,8 +39,8 @@ with old as (
 )
 delete from invoice_sync.alert where id = any (array(select id from old))";
 
-/// A kept alert keeps its issues; what a person decided for good is in no alert again,
-/// and is kept for that.
+/// Issues of remaining alerts are kept. Settled issues are kept, too, because they prevent the same issue from
+/// being opened again.
 const ISSUES: &str = "
 delete from invoice_sync.issue
 where id = any (array(
@@ -54,8 +52,7 @@ where id = any (array(
     order by i.resolved_at
     limit $1::bigint))";
 
-/// With their changes, and once they are in the tally. A kept change keeps the run
-/// that put it back.
+/// Runs with their changes, after they were counted. A run is kept while a remaining change was undone by it.
 const RUNS: &str = "
 with old as (
     select r.id
@@ -73,8 +70,8 @@ with old as (
 )
 delete from invoice_sync.run where id = any (array(select id from old))";
 
-/// Removes a slice of what is older than the settings say, and counts the runs
-/// that finished. What refers to others goes first.
+/// Counts the finished runs, and deletes a limited number of the rows that are older than the settings allow. Rows
+/// that refer to others are deleted first.
 pub(crate) fn forget_old() {
     sql::execute("select invoice_sync.count_runs()", &[]);
     for statement in [EVENTS, ALERTS, ISSUES, RUNS] {

@@ -31,7 +31,7 @@ impl Kind {
     }
 }
 
-/// The counts of a run, as its row has them.
+/// The totals of a run, as its row stores them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) success: bool,
@@ -43,23 +43,24 @@ pub(crate) struct Totals {
     pub(crate) stripe_errors: usize,
     pub(crate) stripe_requests: u64,
     pub(crate) stripe_retries: u64,
-    /// For Stripe's answers.
+    /// The time spent waiting for Stripe's answers.
     pub(crate) waited: Duration,
     pub(crate) list_pages: u64,
     pub(crate) objects_from_lists: u64,
     pub(crate) objects_one_by_one: u64,
-    /// `{"budget", "used", "forecast"}`, or null where nothing is to be kept to.
+    /// `{"budget", "used", "forecast"}`, or null without a monthly budget.
     pub(crate) monthly_reads: Value,
-    /// What else there is to say.
+    /// A further remark for people.
     pub(crate) remark: Option<String>,
 }
 
-/// The class of the locks under which runs, and payments, are one at a time: the table of runs.
+/// The class of the advisory locks that serialize runs and the processing of payments: the OID of the table of
+/// runs.
 pub(crate) fn lock_class() -> Oid {
     oid_of(c"invoice_sync", c"run")
 }
 
-/// The time, in seconds since 1970.
+/// Returns the current time, in seconds since 1970.
 pub(crate) fn clock() -> f64 {
     sql::fetch_one(
         "select to_jsonb(extract(epoch from clock_timestamp())::float8)",
@@ -69,8 +70,8 @@ pub(crate) fn clock() -> f64 {
     .unwrap_or_default()
 }
 
-/// Notes of runs of this kind that were ended from outside that they were: whoever
-/// calls this has the lock, so none of them is under way.
+/// Marks unfinished runs of this kind as terminated. The caller holds the lock of that kind, so none of them is in
+/// progress.
 pub(crate) fn close_abandoned(kind: Kind) {
     sql::execute(
         "update invoice_sync.run
@@ -82,7 +83,7 @@ pub(crate) fn close_abandoned(kind: Kind) {
     );
 }
 
-/// Opens a run: its row is there before the first change refers to it.
+/// Opens a run. Its row exists before the first change refers to it.
 pub(crate) fn open(kind: Kind) -> i64 {
     let row = sql::fetch_one(
         "insert into invoice_sync.run (
@@ -108,14 +109,14 @@ pub(crate) fn open(kind: Kind) -> i64 {
     row.and_then(|id| id.as_i64()).unwrap_or_default()
 }
 
-/// Whether a run's row is written for the last time.
+/// Whether a run is in progress or has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     UnderWay,
     Finished,
 }
 
-/// Writes down how it goes, or how it went.
+/// Saves the totals of a run.
 pub(crate) fn save(run: i64, totals: &Totals, state: State) {
     let document = json!({
         "success": totals.success,

@@ -1,28 +1,27 @@
-//! The progress of the scan through all invoices, round after round.
+//! The progress of the scan of all invoices, round after round.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::pg::sql;
 
-/// Where the round stands.
+/// The state of the current round.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Round {
-    /// How far it has come; `None` at the beginning.
+    /// The position reached; `None` at the beginning.
     pub(crate) place: Option<String>,
-    /// Rows to be looked through now, so that the round ends in time; at least 0.
+    /// The number of rows to scan now so that the round ends in time; at least 0.
     pub(crate) owed: f64,
-    /// What no transaction from this one on has written is to be passed over, because
-    /// the round before saw it as it is; `None`: nothing is.
+    /// Rows that no transaction from this one on has written are skipped, because the previous round has checked
+    /// them; `None` to skip no rows.
     pub(crate) basis: Option<u64>,
-    /// What is written down when a round begins.
+    /// The values to store when a round begins.
     beginning: Value,
 }
 
-/// A round passes over what has not changed since the one before looked at it, so long as
-/// the server (a restored dump has other transactions), this extension and the
-/// settings are the same, and no payment was deleted: a deleted row is not there to
-/// be seen. Once a week it passes nothing over, whatever these say.
+/// A round skips rows that have not changed since the previous one checked them, if the server (a restored dump has
+/// other transaction ids), this extension and the settings are the same, and no payment was deleted, because a
+/// deleted row cannot be found by a scan. Once a week a round skips nothing.
 const CURRENT: &str = "
     select jsonb_build_object(
         'place', r.place,
@@ -61,9 +60,8 @@ const CURRENT: &str = "
                       and conditions - 'payments_deleted' = n.conditions - 'payments_deleted' as goes_on) g
     ) r on true";
 
-/// Where the round over the tables `invoices` and `payments` (quoted) stands. A round
-/// is to be done within `settings.full_round`; how many rows there are, the last one
-/// counted.
+/// Returns the state of the round over the tables `invoices` and `payments` (quoted). A round is to end within
+/// `settings.full_round`; the number of rows is that of the last completed round.
 pub(crate) fn current(invoices: &str, payments: &str) -> Round {
     sql::fetch_one(CURRENT, &[Some(invoices), Some(payments)])
         .and_then(|row| serde_json::from_value(row).ok())
@@ -71,8 +69,7 @@ pub(crate) fn current(invoices: &str, payments: &str) -> Round {
 }
 
 impl Round {
-    /// Goes on to `place`, over `rows` of them; to the beginning again where it is
-    /// `None`.
+    /// Records that `rows` rows were scanned, up to `place`. If `place` is `None`, the round has ended.
     pub(crate) fn advance(&mut self, place: Option<&str>, rows: usize) {
         let begins = self.place.is_none();
         sql::execute(

@@ -1,5 +1,5 @@
-//! Issues about payments that several invoices have booked: of no invoice, because each of
-//! them has it, and each payment has one.
+//! Issues about payments that several invoices have booked. They have no invoice, because an issue belongs to at
+//! most one.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::pg::sql;
 
-/// Which of these ids open issues are about.
+/// Returns which of these ids have open issues.
 pub(crate) fn open_about<'a>(ids: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     let found: Vec<[Option<String>; 1]> = sql::fetch_texts(
         "select object from invoice_sync.issue
@@ -18,7 +18,7 @@ pub(crate) fn open_about<'a>(ids: impl Iterator<Item = &'a str>) -> BTreeSet<Str
     found.into_iter().flat_map(|[object]| object).collect()
 }
 
-/// What such issues are about, the one that was looked at longest ago first.
+/// Returns the payments with such an open issue, the one that was checked longest ago first.
 pub(crate) fn open(limit: usize) -> Vec<String> {
     let found: Vec<[Option<String>; 1]> = sql::fetch_texts(
         "select object from invoice_sync.issue
@@ -30,7 +30,8 @@ pub(crate) fn open(limit: usize) -> Vec<String> {
     found.into_iter().flat_map(|[object]| object).collect()
 }
 
-/// Resolves those about these payments: no two invoices count too much of them any more.
+/// Resolves the issues about these payments, because no two invoices have booked more than the payment's amount any
+/// more.
 pub(crate) fn resolve(run: i64, objects: &[String]) {
     if objects.is_empty() {
         return;

@@ -1,4 +1,4 @@
-//! What Stripe last said of each payment (`invoice_sync.stripe_payment`).
+//! The last known state of each Stripe payment (`invoice_sync.stripe_payment`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,9 +46,9 @@ impl Row {
     }
 }
 
-/// What earlier runs knew of the payments of these invoices, and of those that the
-/// evidence beside them is about, whatever invoice they were looked at for; by
-/// invoice, the latest of each payment.
+/// Returns what earlier runs recorded about the payments of these invoices, and about the payments in the evidence
+/// given with them, whatever invoice they were recorded for. The result is by invoice, with the latest state of
+/// each payment.
 pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> {
     let mut asking: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (invoice, evidence) in cases {
@@ -58,8 +58,8 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
     }
     let invoices: BTreeSet<&str> = cases.iter().map(|(invoice, _)| *invoice).collect();
     let rows = sql::fetch(
-        // By indexes: where there is an intent, the row's id is the intent's. A moment
-        // that is yet to come is that of a clock that was set back since.
+        // Each lookup can use an index: for a payment with an intent, the row's id is the intent's. A time in the
+        // future was recorded before the clock was set back.
         "select jsonb_build_object(
             'invoice_id', m.invoice_id, 'session_id', m.session_id, 'intent_id', m.intent_id,
             'charge_id', m.charge_id, 'received', m.received, 'refunded', m.refunded,
@@ -101,11 +101,10 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
     memories
 }
 
-/// So many ids are looked up by one statement, so that it stays worth the indexes.
+/// The most ids that one statement looks up, so that the planner still uses the indexes.
 const IDS_AT_ONCE: usize = 2_000;
 
-/// What is remembered of the payments with these ids: each once, with all ids that it is
-/// known by, and what Stripe said last.
+/// Returns the records of the payments with these ids, each once, with all its known ids and its latest state.
 pub(crate) fn known(ids: &BTreeSet<String>) -> Vec<KnownPayment> {
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let rows = ids.chunks(IDS_AT_ONCE).flat_map(|ids| {
@@ -145,8 +144,8 @@ pub(crate) fn known(ids: &BTreeSet<String>) -> Vec<KnownPayment> {
     payments
 }
 
-/// Notes that rows were put back which say that more of their payments went back than is
-/// remembered: memory tells that a word of theirs is Stripe's, see [`ReceivedPayments`].
+/// Raises the recorded refunds to those of rows that were restored. A row's status then counts as Stripe's, see
+/// [`ReceivedPayments`].
 pub(crate) fn follow_rows(invoice: &str, rows: &[PaymentRow]) {
     let rows = rows.iter().filter_map(|row| {
         let refunded = match row.status {
@@ -167,8 +166,8 @@ pub(crate) fn follow_rows(invoice: &str, rows: &[PaymentRow]) {
     );
 }
 
-/// By which session each of these intents came, `None`: by none; those of which that is
-/// not known are left out.
+/// Returns the session of each of these intents, `None` if it has no session. Intents without this information are
+/// left out.
 pub(crate) fn sessions_of<'a>(
     intents: impl Iterator<Item = &'a str>,
 ) -> BTreeMap<String, Option<String>> {
@@ -189,8 +188,7 @@ pub(crate) fn sessions_of<'a>(
         .collect()
 }
 
-/// Forgets that these payments were ever looked at for an invoice: the word of the
-/// person who linked them is taken back.
+/// Deletes the records of these payments for an invoice, because the decision that linked them is undone.
 pub(crate) fn forget(invoice: &str, payments: &[PaymentIds]) {
     let keys: Vec<&str> = payments.iter().filter_map(PaymentIds::key).collect();
     sql::execute(
@@ -200,18 +198,16 @@ pub(crate) fn forget(invoice: &str, payments: &[PaymentIds]) {
     );
 }
 
-/// What Stripe says of the money that it received for an invoice.
+/// Stripe's data about the money received for an invoice.
 pub(crate) struct ReceivedPayments<'a> {
     pub(crate) invoice: &'a str,
     pub(crate) evidence: &'a [Evidence],
-    /// As far as the plan accepted it. It says no less of refunds than a row that
-    /// followed an earlier answer.
+    /// The state that the plan accepted. Its refunds are at least those of a row that followed an earlier answer.
     pub(crate) learned: &'a Memory,
 }
 
-/// Notes lessons, each about another invoice. Memory never goes back in time: fails with
-/// 40001 where a newer answer was acted on meanwhile, and then nothing that rests on
-/// the older one must stay.
+/// Records payments, each element for a different invoice. Never overwrites newer data: fails with 40001 if a newer
+/// answer was processed meanwhile, and the caller must then roll back what is based on the older one.
 pub(crate) fn note(lessons: &[ReceivedPayments]) -> Result<(), Problem> {
     let mut rows = BTreeMap::new();
     for lesson in lessons {
@@ -223,8 +219,8 @@ pub(crate) fn note(lessons: &[ReceivedPayments]) -> Result<(), Problem> {
             let Some(learned) = lesson.learned.0.get(key) else {
                 continue;
             };
-            // A refund that this answer no longer says is kept until its row follows: that is nothing that
-            // another answer, on its way at the same time, could take back.
+            // A refund that the latest answer does not contain is kept until its row is updated. It is not new
+            // information, so it does not count as a newer answer.
             let is_kept = payment.tells_returns && learned.refunded > payment.refunded;
             let row = [
                 Some(key.to_owned()),
@@ -303,7 +299,7 @@ pub(crate) fn note(lessons: &[ReceivedPayments]) -> Result<(), Problem> {
     ))
 }
 
-/// Whether Stripe says that an intent came by no session.
+/// Returns whether Stripe's data show that an intent has no session.
 fn is_sessionless(payment: &StripePayment) -> bool {
     let ids = &payment.ids;
     payment.session_side == SessionSide::Read && ids.session.is_none() && ids.intent.is_some()

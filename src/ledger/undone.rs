@@ -1,4 +1,4 @@
-//! The changes of a run that is undone, and their marks once they are.
+//! The changes of a run that is undone, and their marks afterwards.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::changes::{self, Change, Entry};
 use super::checks;
 use crate::pg::{identity, sql};
 
-/// A change as the ledger has it.
+/// A change as stored in the ledger.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Recorded {
     pub(crate) id: i64,
@@ -20,7 +20,7 @@ pub(crate) struct Recorded {
     #[serde(default)]
     pub(crate) after: Option<Value>,
     pub(crate) evidence: Value,
-    /// The run that put it back already.
+    /// The run that has undone it already.
     #[serde(default)]
     pub(crate) undone_by: Option<i64>,
 }
@@ -36,7 +36,7 @@ impl From<Recorded> for Change {
     }
 }
 
-/// The kind of a run, such as `sweep`; `None` where there is no such run.
+/// Returns the kind of a run, such as `sweep`; `None` if there is no such run.
 pub(crate) fn kind_of_run(run: i64) -> Option<String> {
     let kind = sql::fetch_one(
         "select to_jsonb(kind) from invoice_sync.run where id = $1::bigint",
@@ -45,12 +45,12 @@ pub(crate) fn kind_of_run(run: i64) -> Option<String> {
     kind.as_str().map(str::to_owned)
 }
 
-/// All that a run changed, the newest first.
+/// Returns all changes of a run, the newest first.
 pub(crate) fn changes_of_run(run: i64) -> Vec<Recorded> {
     read("run_id", run)
 }
 
-/// One change.
+/// Returns one change.
 pub(crate) fn change(id: i64) -> Option<Recorded> {
     read("id", id).pop()
 }
@@ -68,7 +68,7 @@ fn read(column: &str, value: i64) -> Vec<Recorded> {
     .collect()
 }
 
-/// Notes that `run` put these changes of one invoice back, and how.
+/// Records that `run` has undone these changes of one invoice, and by which changes.
 pub(crate) fn note(run: i64, undone: &[&Recorded], made: &[Change]) {
     let ids: Vec<i64> = undone.iter().map(|change| change.id).collect();
     let Some(first) = undone.first() else {
@@ -90,12 +90,12 @@ pub(crate) fn note(run: i64, undone: &[&Recorded], made: &[Change]) {
         ],
     );
     stand_again(&ids);
-    // Stripe is asked again: what the books lack now is to be seen.
+    // Marks the invoice as due, so that a new request to Stripe shows what the books lack now.
     checks::mark_due(std::slice::from_ref(&first.invoice_id));
 }
 
-/// What these changes had put back stands again; what that had put back is put
-/// back once more, and so on.
+/// Marks the changes that these changes had undone as no longer undone. Changes that those had undone are marked as
+/// undone again, and so on.
 fn stand_again(changes: &[i64]) {
     let mut changes = changes.to_vec();
     let mut stands = true;
@@ -122,9 +122,8 @@ fn stand_again(changes: &[i64]) {
     }
 }
 
-/// Takes back what a run of `resolve_issue` decided: the issue is open again,
-/// and so is one that nothing but its own words could bring up a second time.
-/// Answers with the number of such decisions.
+/// Reverts the decisions of a run of `resolve_issue`: opens the issue again if no run can raise it, and allows the
+/// others to be raised again. Returns the number of reverted decisions.
 pub(crate) fn revert_decisions(own_run: i64, run: i64) -> usize {
     let decided = "last_run = $1::bigint and resolution is not null and state = 'resolved'";
     let opened = sql::fetch(
@@ -152,8 +151,8 @@ pub(crate) fn revert_decisions(own_run: i64, run: i64) -> usize {
     opened.len() + lifted.len()
 }
 
-/// Closes what `undo_run` opened about the invoice (`repair_undone`): the repairs
-/// that it undid stand again.
+/// Resolves the issue that `undo_run` opened about the invoice (`repair_undone`), because the repairs are in the
+/// books again.
 pub(crate) fn repair_is_restored(run: i64, undo_run: i64, invoice: &str) {
     sql::execute(
         "update invoice_sync.issue
@@ -170,8 +169,8 @@ pub(crate) fn repair_is_restored(run: i64, undo_run: i64, invoice: &str) {
     );
 }
 
-/// Whether undoing a run takes repairs out of the books: the undo of an undo puts
-/// them back, and that of such a one takes them out again.
+/// Returns whether undoing a run removes repairs from the books. Undoing an undo restores them, and undoing that
+/// removes them again.
 pub(crate) fn takes_repairs_out(run: i64) -> bool {
     let mut run = run;
     let mut takes_out = true;
