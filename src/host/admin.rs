@@ -55,13 +55,13 @@ impl AdminCheck {
     /// the name refers to another function, or the function has another owner, at the moment of the call.
     pub(crate) fn says_yes(&self, settings: &Settings) -> bool {
         let question = format!("select to_jsonb({}())", self.name);
-        let answer = while_checked(self.is_as_it_was(settings), || {
+        let answer = while_checked(self.check_unchanged(settings), || {
             as_table_owner(self.owner.into(), || sql::fetch_one(&question, &[]))
         });
         answer == Some(Value::Bool(true))
     }
 
-    fn is_as_it_was(&self, settings: &Settings) -> impl Fn() + use<> {
+    fn check_unchanged(&self, settings: &Settings) -> impl Fn() + use<> {
         let (then, name) = (self.clone(), settings.rpc_admin_check.clone());
         move || {
             let now = look_up(&name);

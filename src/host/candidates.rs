@@ -24,8 +24,8 @@ pub(crate) struct CandidateRow {
     /// The ids of payments that are pending, or that have a session id and no intent id; the missing intent may be
     /// the invoice's.
     pub(crate) open_ids: Vec<String>,
-    /// True if no payment with the invoice's ids was received yet, or if the caller named the invoice as unsettled:
-    /// a request to Stripe may be necessary.
+    /// True if one of the invoice's ids has no received payment, a payment is pending, or the caller named the
+    /// invoice as unsettled: a request to Stripe may be necessary.
     pub(crate) is_unsettled: bool,
     /// True if the invoice's own rows contradict each other.
     pub(crate) is_suspect: bool,
@@ -58,9 +58,9 @@ pub(crate) fn among(
 /// Scans a range.
 pub(super) fn scan_range(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
     let mut found = if mapping.invoices.relation.owner == mapping.payments.relation.owner {
-        in_one(mapping, range, in_question)
+        in_one_statement(mapping, range, in_question)
     } else {
-        one_by_one(mapping, range, in_question)
+        in_two_statements(mapping, range, in_question)
     };
     if let Range::Blocks { blocks, .. } = range {
         let statement = blocks.rows(mapping);
@@ -76,30 +76,30 @@ pub(super) fn scan_range(mapping: &Mapping, range: &Range, in_question: &str) ->
 type Text = Option<String>;
 
 /// The columns of [`comparison_statement`], in order.
-type Judged = [Text; 8];
+type ComparedRow = [Text; 8];
 
 /// The columns of [`invoices_statement`], in order.
 type Facts = [Text; 9];
 
 /// Reads both tables in one statement, as the owner of both.
-fn in_one(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
+fn in_one_statement(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
     let facts = format!(
         "select {} {}",
         facts(mapping, range),
         range.invoices(mapping)
     );
-    let statement = judgement(mapping, range, &facts, range.extent(), range.order());
-    let judged: Vec<Judged> = mapping.payments.relation.in_use(|| {
+    let statement = comparison_statement(mapping, range, &facts, range.extent(), range.order());
+    let compared: Vec<ComparedRow> = mapping.payments.relation.in_use(|| {
         reading_as(&mapping.invoices.relation, || {
             sql::fetch_texts(&statement, &[Some(in_question), range.param()])
         })
     });
-    let (rows, last) = match judged.first() {
+    let (rows, last) = match compared.first() {
         Some([rows, last, ..]) => (number(rows), last.clone()),
         None => (0, None),
     };
     Found {
-        candidates: judged.into_iter().filter_map(candidate).collect(),
+        candidates: compared.into_iter().filter_map(candidate).collect(),
         rows,
         last,
         booked: Vec::new(),
@@ -107,7 +107,7 @@ fn in_one(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
 }
 
 /// Reads the invoices as their owner, then the payments as theirs.
-fn one_by_one(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
+fn in_two_statements(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
     let (invoices, payments) = (&mapping.invoices.relation, &mapping.payments.relation);
     let statement = invoices_statement(mapping, range);
     let facts: Vec<Facts> = match range {
@@ -131,13 +131,13 @@ fn one_by_one(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
     };
     let rows = facts.len();
     let last = facts.last().and_then(|[_, place, ..]| place.clone());
-    let as_read = facts_as_read(mapping);
-    let statement = judgement(mapping, range, &as_read, NO_EXTENT, "number");
-    let judged: Vec<Judged> = reading_as(payments, || {
+    let given_facts = facts_from_parameters(mapping);
+    let statement = comparison_statement(mapping, range, &given_facts, NO_EXTENT, "number");
+    let compared: Vec<ComparedRow> = reading_as(payments, || {
         sql::fetch_for_rows(&statement, &[in_question], facts.iter().map(sql::borrowed))
     });
     Found {
-        candidates: judged.into_iter().filter_map(candidate).collect(),
+        candidates: compared.into_iter().filter_map(candidate).collect(),
         rows,
         last,
         booked: Vec::new(),
@@ -145,7 +145,7 @@ fn one_by_one(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
 }
 
 /// Returns `None` for the row that only contains the extent of the range.
-fn candidate(judged: Judged) -> Option<CandidateRow> {
+fn candidate(compared: ComparedRow) -> Option<CandidateRow> {
     let [
         _rows,
         _last,
@@ -155,7 +155,7 @@ fn candidate(judged: Judged) -> Option<CandidateRow> {
         intent,
         open_ids,
         verdict,
-    ] = judged;
+    ] = compared;
     let verdict = verdict?;
     Some(CandidateRow {
         invoice: invoice?,
@@ -217,7 +217,7 @@ fn invoices_statement(mapping: &Mapping, range: &Range) -> String {
 }
 
 /// The facts that [`invoices_statement`] read, for a role that can read the payments only.
-fn facts_as_read(mapping: &Mapping) -> String {
+fn facts_from_parameters(mapping: &Mapping) -> String {
     let key = mapping.payments.invoice.key_or_null("f.id");
     format!(
         "select {key} as key, f.id, f.place, f.session, f.intent, f.status, f.total::numeric as total,
@@ -231,14 +231,20 @@ fn facts_as_read(mapping: &Mapping) -> String {
 }
 
 /// Compares the facts of invoices with their payments. Amounts are compared in the application's own unit.
-fn judgement(mapping: &Mapping, range: &Range, facts: &str, extent: &str, order: &str) -> String {
+fn comparison_statement(
+    mapping: &Mapping,
+    range: &Range,
+    facts: &str,
+    extent: &str,
+    order: &str,
+) -> String {
     let payments = &mapping.payments;
     format!(
         "with range as materialized (
             {facts}
         ),
         paid as (
-            select p.{payment_invoice} as invoice_key, {said}
+            select p.{payment_invoice} as invoice_key, {aggregates}
             from {payments_table} p
             where {payments_chosen}
             group by 1
@@ -277,14 +283,14 @@ fn judgement(mapping: &Mapping, range: &Range, facts: &str, extent: &str, order:
         payments_chosen = range.payments(mapping),
         payment_invoice = payments.invoice.quoted,
         payments_table = payments.table,
-        said = payments_said(mapping),
+        aggregates = payment_aggregates(mapping),
         closed_words = literals(&mapping.invoice_words.closed),
         paid_word = pgrx::spi::quote_literal(&mapping.invoice_words.paid),
     )
 }
 
 /// The aggregates over the payments `p` of one invoice.
-fn payments_said(mapping: &Mapping) -> String {
+fn payment_aggregates(mapping: &Mapping) -> String {
     let payments = &mapping.payments;
     let amount = format!("p.{}::numeric", payments.amount.quoted);
     let refunded = payments.refunded.as_ref().map_or_else(

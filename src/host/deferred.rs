@@ -17,7 +17,7 @@ struct Deferred {
 }
 
 /// Reads the deferred constraints of all tables, because triggers may write to other tables. A name stands for all
-/// constraints that have it in its schema, so a name that any not initially deferred constraint has is left out.
+/// constraints that have it in its schema, so it is listed only if all of them are initially deferred.
 const DEFERRED: &str = r"
 select jsonb_build_object('owner', owner, 'names', jsonb_agg(name order by name))
 from (

@@ -6,7 +6,9 @@ use pgrx::prelude::PgSqlErrorCode;
 
 use super::mapping::{Mapped, Mapping};
 use super::owner::reading_as;
-use super::read::{Reading, Readings, Text, all_of, as_row, misread, read_invoices, read_payments};
+use super::read::{
+    Reading, Readings, Text, all_readings, as_row, misread, read_invoices, read_payments,
+};
 use super::row::Row;
 use crate::pg::{Problem, sql};
 
@@ -49,8 +51,8 @@ pub(crate) fn read_locked(
     patience: Patience,
     known: Readings,
 ) -> Result<BTreeMap<String, Locked>, Problem> {
-    let (mut readings, former) = lock_invoices(mapping, ids, patience, known)?;
-    read_payments(mapping, &mut all_of(&mut readings))?;
+    let (mut readings, known_payments) = lock_invoices(mapping, ids, patience, known)?;
+    read_payments(mapping, &mut all_readings(&mut readings))?;
     let with_payments: Vec<&str> = ids
         .iter()
         .copied()
@@ -60,7 +62,7 @@ pub(crate) fn read_locked(
         lock_payments(mapping, &with_payments, patience, &mut readings)?;
     }
     let locked = readings.into_iter().map(|(id, reading)| {
-        let is_as_known = former.get(&id) == Some(&reading.payment_rows);
+        let is_as_known = known_payments.get(&id) == Some(&reading.payment_rows);
         (
             id,
             Locked {
@@ -73,7 +75,7 @@ pub(crate) fn read_locked(
 }
 
 /// The known payments of invoices whose own row has not changed.
-type Former = BTreeMap<String, Vec<Row>>;
+type KnownPayments = BTreeMap<String, Vec<Row>>;
 
 /// Locks the invoices and returns them without their payments.
 fn lock_invoices(
@@ -81,20 +83,20 @@ fn lock_invoices(
     ids: &[&str],
     patience: Patience,
     mut known: Readings,
-) -> Result<(Readings, Former), Problem> {
+) -> Result<(Readings, KnownPayments), Problem> {
     let invoices = &mapping.invoices;
     let selected = format!("t.{}::text, row_to_json(t)::text", invoices.id.quoted);
     let statement = statement(&selected, &invoices.table, &invoices.id, patience);
     let locked: Vec<Vec<[Text; 2]>> =
         reading_as(&invoices.relation, || sql::fetch_each(&statement, ids));
-    let (mut readings, mut former) = (Readings::new(), Former::new());
+    let (mut readings, mut known_payments) = (Readings::new(), KnownPayments::new());
     let mut others = Vec::new();
     for [id, row] in locked.into_iter().flatten() {
         let id = id.ok_or_else(|| misread("its key is null"))?;
         let row = as_row(row)?;
         match known.remove(&id).filter(|it| it.invoice_row == row) {
             Some(mut reading) => {
-                former.insert(id.clone(), std::mem::take(&mut reading.payment_rows));
+                known_payments.insert(id.clone(), std::mem::take(&mut reading.payment_rows));
                 readings.insert(id, reading);
             }
             None => others.push(id),
@@ -104,7 +106,7 @@ fn lock_invoices(
         let others: Vec<&str> = others.iter().map(String::as_str).collect();
         readings.append(&mut read_invoices(mapping, &others)?);
     }
-    Ok((readings, former))
+    Ok((readings, known_payments))
 }
 
 /// Locks the payments of these invoices and reads them again.
@@ -119,7 +121,7 @@ fn lock_payments(
     let statement = statement(&selected, &payments.table, &payments.invoice, patience);
     let locked: Vec<Vec<[Text; 1]>> =
         reading_as(&payments.relation, || sql::fetch_each(&statement, ids));
-    let mut again = all_of(readings);
+    let mut again = all_readings(readings);
     again.retain(|reading| !reading.payments.is_empty());
     read_payments(mapping, &mut again)?;
     for (id, rows) in ids.iter().zip(locked) {

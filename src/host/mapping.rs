@@ -124,12 +124,12 @@ impl Checker<'_> {
     ) -> Result<Option<Mapped>, Problem> {
         // A computed column cannot be written, and its value follows from other columns. It is treated as if it did
         // not exist.
-        let is_ours = |name: &&String| {
+        let is_writable = |name: &&String| {
             let column = self.table.columns.get(*name);
             !column.is_some_and(|column| column.is_computed)
                 || !matches!(role, Role::Amount | Role::Moment)
         };
-        name.filter(is_ours)
+        name.filter(is_writable)
             .map(|name| self.required(name, setting, role))
             .transpose()
     }
@@ -185,7 +185,7 @@ impl Mapping {
         let payments_table = Table::describe(&settings.payments_table, "payments_table")?;
         let invoices = invoices(settings, &invoices_table)?;
         let payments = payments(settings, &payments_table, &invoices_table)?;
-        same_type(&invoices, &payments)?;
+        check_key_types(&invoices, &payments)?;
         check_time_zone(&settings.time_zone);
         let search_path = settings.host_search_path.clone().unwrap_or_else(|| {
             format!(
@@ -404,7 +404,7 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
         .filter(|(name, column)| column.must_be_given && !payments.fills(name))
         .map(|(name, _)| name.clone())
         .collect();
-    no_column_twice(&payments)?;
+    check_no_column_is_set_twice(&payments)?;
     Ok(payments)
 }
 
@@ -451,7 +451,7 @@ impl Payments {
 }
 
 /// Fails if `payment_values` names a column that another setting already fills.
-fn no_column_twice(payments: &Payments) -> Result<(), Problem> {
+fn check_no_column_is_set_twice(payments: &Payments) -> Result<(), Problem> {
     match payments
         .own_columns()
         .find(|own| payments.values.contains_key(&own.name))
@@ -464,7 +464,7 @@ fn no_column_twice(payments: &Payments) -> Result<(), Problem> {
     }
 }
 
-fn same_type(invoices: &Invoices, payments: &Payments) -> Result<(), Problem> {
+fn check_key_types(invoices: &Invoices, payments: &Payments) -> Result<(), Problem> {
     if key_family(&invoices.id.base) == key_family(&payments.invoice.base) {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! The application's tables: mapping, reading, locking, writing. Nothing here knows Stripe.
+//! The application's tables: mapping, reading, locking, writing. Does not access Stripe.
 
 pub(crate) mod admin;
 pub(crate) mod candidates;

@@ -106,32 +106,32 @@ impl Proposals {
         &mut self,
         table: &Table,
         in_use: impl IntoIterator<Item = Choice>,
-        wishes: &[WantedColumn],
+        wanted_columns: &[WantedColumn],
     ) -> BTreeSet<String> {
         let mut in_use: BTreeSet<String> = in_use.into_iter().map(|(name, _)| name).collect();
         // A valid current setting stays, so its column is not available to others.
-        for wish in wishes {
-            if let Some(name) = self.text(wish.setting)
-                && wish.accepts(table, name)
+        for wanted in wanted_columns {
+            if let Some(name) = self.text(wanted.setting)
+                && wanted.accepts(table, name)
                 && !in_use.contains(name)
             {
                 in_use.insert(name.to_owned());
             }
         }
-        for wish in wishes {
+        for wanted in wanted_columns {
             let set = self
-                .text(wish.setting)
-                .filter(|name| wish.accepts(table, name));
+                .text(wanted.setting)
+                .filter(|name| wanted.accepts(table, name));
             let choice = match set {
                 Some(name) => Some((name.to_owned(), "set so, and it fits".to_owned())),
-                None => wish.find(table, &in_use),
+                None => wanted.find(table, &in_use),
             };
             in_use.extend(choice.iter().map(|(name, _)| name.clone()));
             match choice {
                 Some((name, reason)) => {
-                    self.put(wish.setting, Some(name.into()), &reason);
+                    self.put(wanted.setting, Some(name.into()), &reason);
                 }
-                None => self.put(wish.setting, None, &wish.absence()),
+                None => self.put(wanted.setting, None, &wanted.absence()),
             }
         }
         in_use

@@ -45,11 +45,11 @@ type RawPayment = [Text; 10];
 /// committed before it.
 pub(crate) fn read(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
     let mut readings = read_invoices(mapping, ids)?;
-    read_payments(mapping, &mut all_of(&mut readings))?;
+    read_payments(mapping, &mut all_readings(&mut readings))?;
     Ok(readings)
 }
 
-pub(super) fn all_of(readings: &mut Readings) -> Vec<&mut Reading> {
+pub(super) fn all_readings(readings: &mut Readings) -> Vec<&mut Reading> {
     readings.values_mut().collect()
 }
 

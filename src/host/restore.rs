@@ -24,7 +24,7 @@ impl HostTable {
     pub(crate) fn of(mapping: &Mapping, table: &str) -> Option<Self> {
         [Self::Payment, Self::Invoice]
             .into_iter()
-            .find(|spot| spot.table(mapping) == table)
+            .find(|host_table| host_table.table(mapping) == table)
     }
 
     /// Returns the quoted name, with its schema.
@@ -167,15 +167,15 @@ pub(crate) fn amounts(
 /// value.
 pub(crate) fn typed(
     mapping: &Mapping,
-    spot: HostTable,
+    host_table: HostTable,
     values: &Map<String, Value>,
 ) -> Map<String, Value> {
     let statement = format!(
         "select to_jsonb(jsonb_populate_record(null::{}, $1::jsonb))",
-        spot.table(mapping)
+        host_table.table(mapping)
     );
     let json = Value::Object(values.clone()).to_string();
-    let row = reading_as(spot.relation(mapping), || {
+    let row = reading_as(host_table.relation(mapping), || {
         sql::fetch_one(&statement, &[Some(&json)])
     });
     let mut typed = row
@@ -188,8 +188,8 @@ pub(crate) fn typed(
 }
 
 /// Inserts a deleted row again, with its key, as its table's owner.
-pub(crate) fn insert_row(mapping: &Mapping, spot: HostTable, values: &Map<String, Value>) {
-    let table = spot.table(mapping);
+pub(crate) fn insert_row(mapping: &Mapping, host_table: HostTable, values: &Map<String, Value>) {
+    let table = host_table.table(mapping);
     let list = values
         .keys()
         .map(pgrx::spi::quote_identifier)
@@ -200,7 +200,7 @@ pub(crate) fn insert_row(mapping: &Mapping, spot: HostTable, values: &Map<String
         select {list} from jsonb_populate_record(null::{table}, $1::jsonb)"
     );
     let json = Value::Object(values.clone()).to_string();
-    as_owner(mapping, spot.relation(mapping), || {
+    as_owner(mapping, host_table.relation(mapping), || {
         sql::write(&statement, &[Some(&json)]);
     });
 }
@@ -217,11 +217,11 @@ fn run(mapping: &Mapping, invoice: &str, place: &Place, statement: &str, json: O
 }
 
 /// Returns the columns that PostgreSQL computes from other columns, which cannot be written.
-pub(crate) fn generated_columns(mapping: &Mapping, spot: HostTable) -> Vec<String> {
+pub(crate) fn generated_columns(mapping: &Mapping, host_table: HostTable) -> Vec<String> {
     sql::fetch(
         "select to_jsonb(attname) from pg_attribute
         where attrelid = $1::regclass and attgenerated <> '' and not attisdropped",
-        &[Some(spot.table(mapping))],
+        &[Some(host_table.table(mapping))],
     )
     .into_iter()
     .filter_map(|name| name.as_str().map(str::to_owned))

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_names_the_columns_that_differ_as_they_are_written() {
+    fn a_difference_contains_the_columns_that_differ_as_they_are_written() {
         let before = row(r#"{"a":1.50,"b\"":"x","c":{"k":[1, 2]},"d":null}"#);
         let after = row(r#"{"a":1.5,"b\"":"x","c":{"k":[1, 2]},"d":"\u00e9"}"#);
         assert_eq!(
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_too_deep_is_compared_and_not_read() {
+    fn a_row_that_is_nested_too_deeply_is_compared_but_not_parsed() {
         let deep = |inner: &str| {
             let (open, close) = ("[".repeat(500), "]".repeat(500));
             row(&format!(r#"{{"a":1,"deep":{open}{inner}{close}}}"#))

@@ -90,7 +90,7 @@ pub(crate) fn of_several_invoices(mapping: &Mapping, ids: &[(&str, &str)]) -> Ve
         .into_iter()
         .map(|(column, lookup)| {
             let end = match lookup {
-                Lookup::Free => "",
+                Lookup::AnyPlan => "",
                 // `offset 0` forces one index lookup per id; otherwise the set would be joined with the whole
                 // table.
                 Lookup::ByIndex => "offset 0",
@@ -134,7 +134,7 @@ fn columns(mapping: &Mapping) -> impl Iterator<Item = &Mapped> {
 /// How a column is looked up: with a plan of PostgreSQL's choice, or with one index lookup per id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lookup {
-    Free,
+    AnyPlan,
     ByIndex,
 }
 
@@ -143,7 +143,7 @@ enum Lookup {
 fn serving_columns(mapping: &Mapping, ids: usize) -> Vec<(&Mapped, Lookup)> {
     let payments = &mapping.payments;
     if ids <= FEW_IDS {
-        return columns(mapping).map(|it| (it, Lookup::Free)).collect();
+        return columns(mapping).map(|it| (it, Lookup::AnyPlan)).collect();
     }
     let missing = indexes::missing(mapping).unwrap_or_default();
     let is_small = rows_of(&payments.relation) <= FEW_ROWS;
@@ -154,7 +154,7 @@ fn serving_columns(mapping: &Mapping, ids: usize) -> Vec<(&Mapped, Lookup)> {
                 missing.any(|it| it.table == payments.table && it.column == column.name);
             match (lacks_index, is_small) {
                 (false, _) => Some((column, Lookup::ByIndex)),
-                (true, true) => Some((column, Lookup::Free)),
+                (true, true) => Some((column, Lookup::AnyPlan)),
                 (true, false) => None,
             }
         })

@@ -15,7 +15,7 @@ pub(crate) enum SideEffects {
 
 /// Returns true if an insert or update of this table changes no other rows: the table has no triggers except
 /// foreign key checks, no rules, and no partitions or children that may have either.
-const ENDS_THERE: &str = "
+const HAS_NO_SIDE_EFFECTS: &str = "
 select to_jsonb(c.relkind = 'r' and not c.relhasrules and not c.relhassubclass and not exists (
     select from pg_trigger t
     join pg_proc p on p.oid = t.tgfoid
@@ -29,7 +29,7 @@ where c.oid = $1::regclass";
 /// Returns which rows a write to the invoices may have changed. Call it after the write: from then until the end of
 /// the transaction, the lock on the table prevents changes to its triggers.
 pub(crate) fn of_invoices(mapping: &Mapping) -> SideEffects {
-    if ends_there(&mapping.invoices.table) {
+    if has_no_side_effects(&mapping.invoices.table) {
         SideEffects::Invoices
     } else {
         SideEffects::Everything
@@ -38,13 +38,13 @@ pub(crate) fn of_invoices(mapping: &Mapping) -> SideEffects {
 
 /// Does the same as [`of_invoices`] for a write to the payments.
 pub(crate) fn of_payments(mapping: &Mapping) -> SideEffects {
-    if ends_there(&mapping.payments.table) {
+    if has_no_side_effects(&mapping.payments.table) {
         SideEffects::Payments
     } else {
         SideEffects::Everything
     }
 }
 
-fn ends_there(table: &str) -> bool {
-    sql::fetch_one(ENDS_THERE, &[Some(table)]) == Some(Value::Bool(true))
+fn has_no_side_effects(table: &str) -> bool {
+    sql::fetch_one(HAS_NO_SIDE_EFFECTS, &[Some(table)]) == Some(Value::Bool(true))
 }

@@ -153,19 +153,19 @@ impl Relations {
 
     /// Returns the column of `other` with a foreign key to the same target as this column's, if there is exactly
     /// one.
-    pub(super) fn twin<'a>(
+    pub(super) fn column_with_same_target<'a>(
         &'a self,
         table: &Table,
         column: &str,
         other: &'a Table,
     ) -> Option<&'a str> {
-        let mine = self
+        let foreign_key = self
             .of(table, Kind::ForeignKey)
             .find(|key| key.columns == [column])?;
-        let mut twins = self
-            .of(other, Kind::ForeignKey)
-            .filter(|key| key.target == mine.target && key.target_columns == mine.target_columns);
-        match (twins.next()?.columns.as_slice(), twins.next()) {
+        let mut matching = self.of(other, Kind::ForeignKey).filter(|key| {
+            key.target == foreign_key.target && key.target_columns == foreign_key.target_columns
+        });
+        match (matching.next()?.columns.as_slice(), matching.next()) {
             ([only], None) => Some(only),
             _ => None,
         }

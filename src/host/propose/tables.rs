@@ -132,8 +132,8 @@ struct Names {
 impl Names {
     fn rate(&self, table: &Table) -> i32 {
         let name = squash(&table.bare_name);
-        let fits_whole = |name: &str| self.whole.contains(&name);
-        if fits_whole(&name) {
+        let is_whole_name = |name: &str| self.whole.contains(&name);
+        if is_whole_name(&name) {
             100
         } else if self.not.iter().any(|word| name.contains(&squash(word))) {
             -1
@@ -160,11 +160,11 @@ struct Score {
 }
 
 impl Score {
-    fn of(table: &Table, name: i32, wishes: &[WantedColumn]) -> Self {
+    fn of(table: &Table, name: i32, wanted_columns: &[WantedColumn]) -> Self {
         Self {
             name,
-            columns: fitting(table, wishes) * 3,
-            stripe: i32::from(has_stripe_id(table, wishes)) * 25,
+            columns: fitting(table, wanted_columns) * 3,
+            stripe: i32::from(has_stripe_id(table, wanted_columns)) * 25,
             schema: match table.schema.as_str() {
                 "public" => 20,
                 // Schemas of this name usually contain copies of Stripe's own objects.
@@ -196,18 +196,18 @@ impl Score {
 }
 
 /// Returns how many of the wanted columns the table has.
-fn fitting(table: &Table, wishes: &[WantedColumn]) -> i32 {
-    wishes
+fn fitting(table: &Table, wanted_columns: &[WantedColumn]) -> i32 {
+    wanted_columns
         .iter()
-        .map(|wish| i32::from(wish.find(table, &[].into()).is_some()))
+        .map(|wanted| i32::from(wanted.find(table, &[].into()).is_some()))
         .sum()
 }
 
-fn has_stripe_id(table: &Table, wishes: &[WantedColumn]) -> bool {
-    wishes
+fn has_stripe_id(table: &Table, wanted_columns: &[WantedColumn]) -> bool {
+    wanted_columns
         .iter()
-        .filter(|wish| wish.is_for_stripe_id())
-        .any(|wish| wish.find(table, &[].into()).is_some())
+        .filter(|wanted| wanted.is_for_stripe_id())
+        .any(|wanted| wanted.find(table, &[].into()).is_some())
 }
 
 fn given_table(oid: u32) -> Result<Table, Problem> {

@@ -55,11 +55,11 @@ pub(super) fn propose(
         }
         if key.as_ref() == Some(name) {
             lacking.push((name.clone(), "the primary key needs a default".to_owned()));
-        } else if is_written_once(name, column) {
+        } else if is_row_timestamp(name, column) {
             let reason = "NOT NULL: give the column a default, now() for example";
             lacking.push((name.clone(), reason.to_owned()));
         } else if let Some(source) = from_invoice(relations, invoices, payments, name, column)
-            .or_else(|| usual(name, column))
+            .or_else(|| usual_value(name, column))
         {
             values.insert(name.clone(), source);
             added.push(name.clone());
@@ -93,7 +93,7 @@ fn fits(source: &Value, column: &Column, invoices: &Table) -> bool {
 
 /// Returns whether the column contains the time at which its row was created or changed. The invoice's time would
 /// be wrong for the payment.
-fn is_written_once(name: &str, column: &Column) -> bool {
+fn is_row_timestamp(name: &str, column: &Column) -> bool {
     let name = squash(name);
     Role::Moment.accepts(column)
         && ["created", "updated", "inserted", "modified", "changed"]
@@ -110,19 +110,19 @@ fn from_invoice(
     column: &Column,
 ) -> Option<Value> {
     let key = relations.key_of(invoices).map(|(key, _)| key);
-    let namesake = invoices.columns.iter().find(|(theirs, other)| {
+    let same_name = invoices.columns.iter().find(|(theirs, other)| {
         squash(theirs) == squash(name)
             && other.type_name == column.type_name
             && key.as_ref() != Some(*theirs)
     });
-    namesake
+    same_name
         .map(|(theirs, _)| theirs.as_str())
-        .or_else(|| relations.twin(payments, name, invoices))
+        .or_else(|| relations.column_with_same_target(payments, name, invoices))
         .map(|theirs| json!({ "invoice": theirs }))
 }
 
 /// Returns a usual value for such a column.
-fn usual(name: &str, column: &Column) -> Option<Value> {
+fn usual_value(name: &str, column: &Column) -> Option<Value> {
     const METHODS: [&str; 6] = [
         "paymentmethod",
         "method",

@@ -180,7 +180,7 @@ impl Vocabulary {
     }
 
     /// Returns a word in the letter case of the column's words.
-    fn in_its_letters(&self, word: &str) -> String {
+    fn in_letter_case(&self, word: &str) -> String {
         let all_words = |is: fn(char) -> bool| {
             let letters = || self.words.iter().flat_map(|word| word.chars());
             letters().any(char::is_alphabetic) && !letters().any(is)
@@ -221,7 +221,7 @@ impl Meaning {
                 "no status that may be written means this".to_owned(),
             ),
             (None, Some(set)) => (
-                vocabulary.in_its_letters(set).into(),
+                vocabulary.in_letter_case(set).into(),
                 "no row has such a status yet".to_owned(),
             ),
             (None, None) => (Value::Null, "no row has such a status".to_owned()),
@@ -248,7 +248,7 @@ impl Meaning {
             // The sample may not contain a rare word.
             for word in &set {
                 if !words.iter().any(|listed| same_word(listed, word)) {
-                    words.push(vocabulary.in_its_letters(word));
+                    words.push(vocabulary.in_letter_case(word));
                 }
             }
             if found.is_empty() {

@@ -258,7 +258,7 @@ pub(in crate::host) fn has_no_payment(mapping: &Mapping, key: &str) -> String {
 }
 
 /// Returns the condition that a row was written by a transaction from `basis` on. `age` is exact for about two
-/// thousand million transactions, and `basis` must not be older. A row older than that may be reported as written,
+/// billion transactions, and `basis` must not be older. A row older than that may be reported as written,
 /// but a written row is never missed.
 fn is_written_since(alias: &str, basis: u64) -> String {
     format!("age({alias}.xmin) <= age('{basis}'::xid8::xid)")
