@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::pg::sql;
 
 /// The interval between sweeps that forecasts assume, in seconds.
-const PERIOD: f64 = 15.0 * 60.0;
+const SWEEP_INTERVAL: f64 = 15.0 * 60.0;
 
 /// The requests of a sweep that finds nothing: one page of the feed, sometimes two.
-const OF_A_SWEEP: f64 = 1.5;
+const REQUESTS_PER_SWEEP: f64 = 1.5;
 
 /// The last fifth of the budget is spread evenly over the rest of the month.
 const FREE_SHARE: f64 = 0.8;
@@ -76,9 +76,9 @@ pub(crate) fn usage(budget: u64) -> Usage {
 impl Usage {
     /// Returns how many due checks a sweep may make now.
     pub(crate) fn allowance(&self) -> usize {
-        let sweeps = ((self.length - self.passed) / PERIOD).max(1.0);
+        let sweeps = ((self.length - self.passed) / SWEEP_INTERVAL).max(1.0);
         let budget = self.budget as f64;
-        let spare = budget - self.used as f64 - sweeps * OF_A_SWEEP;
+        let spare = budget - self.used as f64 - sweeps * REQUESTS_PER_SWEEP;
         let free = spare - budget * (1.0 - FREE_SHARE);
         (spare / sweeps).max(free).max(0.0) as usize
     }
@@ -110,13 +110,13 @@ mod tests {
     }
 
     #[test]
-    fn early_in_the_month_much_may_be_asked_at_once() {
+    fn early_in_the_month_many_checks_are_allowed_at_once() {
         assert_eq!(after(0.0, 0).allowance(), 10_000 - 2_000 - 4_320);
         assert!(after(15.0, 2_000).allowance() > 3_000);
     }
 
     #[test]
-    fn near_the_limit_what_is_left_is_spread_and_the_feed_has_its_share() {
+    fn near_the_limit_checks_are_spread_and_requests_for_the_feed_are_reserved() {
         // 1,440 sweeps are left: 2,160 requests for their feeds, 840 for everything else.
         assert_eq!(after(15.0, 7_000).allowance(), 0);
         // One day is left: 96 sweeps, 144 requests for their feeds.
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_forecast_goes_on_as_the_month_began() {
+    fn the_forecast_assumes_the_same_rate_for_the_rest_of_the_month() {
         assert_eq!(after(3.0, 400).to_json()["forecast"], json!(4_000.0));
     }
 }

@@ -50,10 +50,10 @@ impl Row {
 /// given with them, whatever invoice they were recorded for. The result is by invoice, with the latest state of
 /// each payment.
 pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> {
-    let mut asking: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut invoices_by_id: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (invoice, evidence) in cases {
         for id in evidence.iter().flat_map(Evidence::payment_ids) {
-            asking.entry(id).or_default().push(invoice);
+            invoices_by_id.entry(id).or_default().push(invoice);
         }
     }
     let invoices: BTreeSet<&str> = cases.iter().map(|(invoice, _)| *invoice).collect();
@@ -73,7 +73,7 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
            or m.session_id = any ($2::text[]) or m.charge_id = any ($2::text[])",
         &[
             Some(&sql::array(invoices.iter().copied())),
-            Some(&sql::array(asking.keys().copied())),
+            Some(&sql::array(invoices_by_id.keys().copied())),
         ],
     );
     let rows: Vec<Row> = rows
@@ -82,7 +82,10 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
         .collect();
     let mut memories: BTreeMap<String, Memory> = BTreeMap::new();
     for row in &rows {
-        let asked_for = row.ids().filter_map(|id| asking.get(id.as_str())).flatten();
+        let asked_for = row
+            .ids()
+            .filter_map(|id| invoices_by_id.get(id.as_str()))
+            .flatten();
         let own = invoices.get(row.invoice_id.as_str());
         for invoice in own.into_iter().chain(asked_for) {
             let memory = memories.entry((*invoice).to_owned()).or_default();
@@ -208,15 +211,15 @@ pub(crate) struct ReceivedPayments<'a> {
 
 /// Records payments, each element for a different invoice. Never overwrites newer data: fails with 40001 if a newer
 /// answer was processed meanwhile, and the caller must then roll back what is based on the older one.
-pub(crate) fn note(lessons: &[ReceivedPayments]) -> Result<(), Problem> {
+pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
     let mut rows = BTreeMap::new();
-    for lesson in lessons {
-        for payment in merge_payments(lesson.evidence) {
+    for entry in received {
+        for payment in merge_payments(entry.evidence) {
             let (PaymentState::Received(money), Some(key)) = (&payment.state, payment.ids.key())
             else {
                 continue;
             };
-            let Some(learned) = lesson.learned.0.get(key) else {
+            let Some(learned) = entry.learned.0.get(key) else {
                 continue;
             };
             // A refund that the latest answer does not contain is kept until its row is updated. It is not new
@@ -224,7 +227,7 @@ pub(crate) fn note(lessons: &[ReceivedPayments]) -> Result<(), Problem> {
             let is_kept = payment.tells_returns && learned.refunded > payment.refunded;
             let row = [
                 Some(key.to_owned()),
-                Some(lesson.invoice.to_owned()),
+                Some(entry.invoice.to_owned()),
                 payment.ids.session.clone(),
                 payment.ids.intent.clone(),
                 payment.ids.charge.clone(),
@@ -241,7 +244,7 @@ pub(crate) fn note(lessons: &[ReceivedPayments]) -> Result<(), Problem> {
                 Some(sql::boolean(is_sessionless(&payment)).to_owned()),
                 Some(sql::boolean(!is_kept).to_owned()),
             ];
-            rows.insert((lesson.invoice, key.to_owned()), row);
+            rows.insert((entry.invoice, key.to_owned()), row);
         }
     }
     sql::execute_rows(
@@ -277,7 +280,7 @@ pub(crate) fn note(lessons: &[ReceivedPayments]) -> Result<(), Problem> {
         &[],
         rows.values().map(sql::borrowed),
     );
-    let said = rows
+    let recorded = rows
         .values()
         .map(|row| [row[0].as_deref(), row[11].as_deref()]);
     let newer: Vec<[Option<String>; 1]> = sql::fetch_for_rows(
@@ -288,7 +291,7 @@ pub(crate) fn note(lessons: &[ReceivedPayments]) -> Result<(), Problem> {
           and m.as_of <= clock_timestamp()
         limit 1",
         &[],
-        said,
+        recorded,
     );
     if newer.is_empty() {
         return Ok(());

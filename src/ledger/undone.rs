@@ -89,16 +89,16 @@ pub(crate) fn note(run: i64, undone: &[&Recorded], made: &[Change]) {
             Some(&serde_json::json!(ids).to_string()),
         ],
     );
-    stand_again(&ids);
+    mark_in_effect(&ids);
     // Marks the invoice as due, so that a new request to Stripe shows what the books lack now.
     checks::mark_due(std::slice::from_ref(&first.invoice_id));
 }
 
 /// Marks the changes that these changes had undone as no longer undone. Changes that those had undone are marked as
 /// undone again, and so on.
-fn stand_again(changes: &[i64]) {
+fn mark_in_effect(changes: &[i64]) {
     let mut changes = changes.to_vec();
-    let mut stands = true;
+    let mut in_effect = true;
     while !changes.is_empty() {
         let reached = sql::fetch(
             "with undoing as (
@@ -114,11 +114,11 @@ fn stand_again(changes: &[i64]) {
             returning to_jsonb(c.id)",
             &[
                 Some(&serde_json::json!(changes).to_string()),
-                Some(sql::boolean(stands)),
+                Some(sql::boolean(in_effect)),
             ],
         );
         changes = reached.iter().filter_map(Value::as_i64).collect();
-        stands = !stands;
+        in_effect = !in_effect;
     }
 }
 
@@ -140,7 +140,7 @@ pub(crate) fn revert_decisions(own_run: i64, run: i64) -> usize {
         ),
         &[Some(&run.to_string()), Some(&own_run.to_string())],
     );
-    let lifted = sql::fetch(
+    let unsettled = sql::fetch(
         &format!(
             "update invoice_sync.issue set settled = null
             where {decided} and settled is not null
@@ -148,7 +148,7 @@ pub(crate) fn revert_decisions(own_run: i64, run: i64) -> usize {
         ),
         &[Some(&run.to_string())],
     );
-    opened.len() + lifted.len()
+    opened.len() + unsettled.len()
 }
 
 /// Resolves the issue that `undo_run` opened about the invoice (`repair_undone`), because the repairs are in the
