@@ -55,7 +55,7 @@ pub(crate) fn split_conflicting<'a>(
     })
 }
 
-/// Whether the payments in the books were there before this run.
+/// Whether the payments were booked before, or just now under the same lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Booked {
     Before,
@@ -103,14 +103,14 @@ impl<'a> RecalledCase<'a> {
     pub(crate) fn decide(&self, context: &Context, reading: &Reading, booked: Booked) -> Plan {
         let facts = self.facts(context, reading, booked);
         let evidence = self.evidence().unwrap_or_default();
-        self.asking_again(reconcile(&facts, &evidence, &context.rules))
+        self.with_recheck(reconcile(&facts, &evidence, &context.rules))
     }
 
     /// As [`Self::decide`], for a plan that is not written.
     pub(crate) fn decide_unwritten(&self, context: &Context, reading: &Reading) -> Plan {
         let facts = self.facts(context, reading, Booked::Before);
         let evidence = self.evidence().unwrap_or_default();
-        self.asking_again(reconcile_unwritten(&facts, &evidence, &context.rules))
+        self.with_recheck(reconcile_unwritten(&facts, &evidence, &context.rules))
     }
 
     fn facts<'f>(&'f self, context: &Context, reading: &'f Reading, booked: Booked) -> Facts<'f> {
@@ -128,7 +128,7 @@ impl<'a> RecalledCase<'a> {
     }
 
     /// Sets the next lookup to the next sweep if some of the evidence is outdated.
-    fn asking_again(&self, mut plan: Plan) -> Plan {
+    fn with_recheck(&self, mut plan: Plan) -> Plan {
         if self.is_outdated() {
             plan.recheck = Recheck::NextSweep;
         }

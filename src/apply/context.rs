@@ -24,6 +24,6 @@ pub(crate) enum OnOverride {
     Once,
     /// Try again, because a person asked for it.
     Again,
-    /// A person has decided about the undone repair: do not raise its issue again.
+    /// A person has decided about the undone repair: it is not held back.
     Decided,
 }

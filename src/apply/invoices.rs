@@ -96,7 +96,7 @@ impl Pass<'_> {
             .iter()
             .map(|decided| decided.recalled.place)
             .collect();
-        let (mut set, settled) = self.sort(decided);
+        let (mut set, settled) = self.split_unchanged(decided);
         let mut left_over = Vec::new();
         let tried = set.len();
         if set.len() > 1 {
@@ -121,7 +121,7 @@ impl Pass<'_> {
     }
 
     /// Separates cases with changes to write from those without.
-    fn sort<'c>(
+    fn split_unchanged<'c>(
         &self,
         decided: Vec<DecidedCase<'c>>,
     ) -> (Vec<DecidedCase<'c>>, Vec<(usize, Settled<'c>)>) {
@@ -259,7 +259,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Leaves invoices that no longer exist out of the report.
+    /// Ends the checks and issues of invoices that no longer exist, unless another session has locked them.
     fn note_gone(&self, invoices: &[&str]) -> Result<(), Problem> {
         if invoices.is_empty() {
             return Ok(());

@@ -6,7 +6,7 @@ use crate::domain::evidence::{Evidence, StripePayment};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PaymentEvidence<'a> {
     pub(crate) evidence: &'a [Evidence],
-    /// Seconds since its event was received.
+    /// Seconds since the payment was first reported.
     pub(crate) waited: i64,
     /// The deleted invoice whose issues were about this payment.
     pub(crate) former: Option<Former<'a>>,

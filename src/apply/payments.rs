@@ -52,17 +52,17 @@ pub(crate) fn act(
             ));
             continue;
         };
-        let (verdict, somebody_knows) = if link.is_empty() {
+        let (verdict, is_covered) = if link.is_empty() {
             let judged = judge_unlinked(payment, said);
-            let somebody_knows = judged.issue.is_some() || received(payment).is_none();
+            let is_covered = judged.issue.is_some() || received(payment).is_none();
             let issue = judged.issue;
             unlinked.extend(issue.map(|issue| (issue.object.clone(), (place, issue))));
-            (judged.verdict, somebody_knows)
+            (judged.verdict, is_covered)
         } else {
-            let somebody_knows = !of_invoices.is_empty();
-            (verdict(of_invoices), somebody_knows)
+            let is_covered = !of_invoices.is_empty();
+            (verdict(of_invoices), is_covered)
         };
-        if somebody_knows && matches!(verdict, Verdict::Done(_)) && !payment.lacks_session() {
+        if is_covered && matches!(verdict, Verdict::Done(_)) && !payment.lacks_session() {
             linked.push((payment, link));
         }
         verdicts.push(verdict);
@@ -181,8 +181,8 @@ struct Judged {
     issue: Option<Issue>,
 }
 
-/// Decides about money that no invoice claims. It is ignored unless its metadata names an invoice or an issue of an
-/// invoice was about it.
+/// Decides about money that no invoice claims. It is ignored unless its metadata names an invoice or an issue of a
+/// deleted invoice was about it; then an issue is raised after the grace period.
 fn judge_unlinked(payment: &StripePayment, said: &PaymentEvidence) -> Judged {
     let alone = |verdict| Judged {
         verdict,

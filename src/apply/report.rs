@@ -309,7 +309,7 @@ impl Report {
         }
         for settled in settled {
             self.disowned.extend(settled.disowned());
-            self.count_changes(&settled.outcome);
+            self.add_outcome(&settled.outcome);
         }
         Ok(())
     }
@@ -322,7 +322,7 @@ impl Report {
         }
     }
 
-    fn count_changes(&mut self, outcome: &Outcome) {
+    fn add_outcome(&mut self, outcome: &Outcome) {
         let invoice = &outcome.invoice;
         self.checked.insert(invoice.id.clone());
         let touched = match self.run {

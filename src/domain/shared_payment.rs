@@ -1,4 +1,4 @@
-//! One Stripe payment in the books of several invoices: whether they count more than came.
+//! Finds Stripe payments that several invoices have booked and of which they count more than was received.
 
 use std::collections::BTreeMap;
 

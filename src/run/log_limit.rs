@@ -64,7 +64,7 @@ mod tests {
     use super::next;
 
     #[test]
-    fn what_is_left_out_is_counted_and_told_in_the_next_period() {
+    fn omitted_entries_are_counted_and_reported_in_the_next_period() {
         let mut number = 0;
         let mut take = |period| {
             let (after, taken) = next(number, period, 2);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_count_does_not_run_over_into_the_period() {
+    fn the_count_does_not_overflow_into_the_period() {
         let full = u64::from(u32::MAX) | 7 << 32;
         assert_eq!(next(full, 7, 5), (full, None));
     }

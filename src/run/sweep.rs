@@ -112,7 +112,7 @@ pub(crate) fn sweep(
     if let Some(usage) = &usage {
         report.note_usage(usage);
     }
-    let mut choice = WorkSelection::new(
+    let mut selection = WorkSelection::new(
         &mapping,
         mode,
         runs::clock(),
@@ -120,7 +120,7 @@ pub(crate) fn sweep(
         usage.as_ref().map_or(usize::MAX, Usage::allowance),
     );
     let swept = transactions
-        .until_a_table_is_replaced(|| sweep.go_through(connection, &mut choice, &mut report));
+        .until_a_table_is_replaced(|| sweep.go_through(connection, &mut selection, &mut report));
     if !transactions.are_own() {
         return swept.map(|()| report.close());
     }
@@ -163,18 +163,18 @@ impl Sweep<'_> {
     fn go_through(
         &self,
         connection: Result<Option<Connection>, Problem>,
-        choice: &mut WorkSelection,
+        selection: &mut WorkSelection,
         report: &mut Report,
     ) -> Result<(), Problem> {
         match connection {
-            Ok(Some(connection)) => self.with_stripe(&connection, choice, report)?,
+            Ok(Some(connection)) => self.with_stripe(&connection, selection, report)?,
             Ok(None) => {
                 report.fail_with_issue(stripe_access::missing_key(), Failure::Stripe(Vec::new()))
             }
             Err(problem) => report.fail_with_issue(problem, Failure::Stripe(Vec::new())),
         }
         report.resolve_general_issue(IssueKind::Misconfigured);
-        self.without_stripe(choice, report)?;
+        self.without_stripe(selection, report)?;
         if self.context.mode == Mode::Write {
             retention::forget_old();
         }
@@ -185,7 +185,7 @@ impl Sweep<'_> {
     fn with_stripe(
         &self,
         connection: &Connection,
-        choice: &mut WorkSelection,
+        selection: &mut WorkSelection,
         report: &mut Report,
     ) -> Result<(), Problem> {
         let mut outage = Outage::default();
@@ -193,14 +193,14 @@ impl Sweep<'_> {
             self.follow_feed(connection, &mut outage, report)?;
         }
         while outage.fatal.is_none() && Instant::now() < self.questions_until {
-            let chosen = choice.next(self.size)?;
-            self.find_overbooked(&chosen, report)?;
-            if chosen.is_empty() {
-                choice.keep_place();
+            let selected = selection.next(self.size)?;
+            self.find_overbooked(&selected, report)?;
+            if selected.is_empty() {
+                selection.keep_place();
                 break;
             }
-            if self.process_selected(chosen, connection, &mut outage, report)? {
-                choice.keep_place();
+            if self.process_selected(selected, connection, &mut outage, report)? {
+                selection.keep_place();
             }
             if !self.transactions.are_own() {
                 break;
@@ -222,23 +222,23 @@ impl Sweep<'_> {
     /// Decides by the rows alone, because Stripe could not be asked.
     fn without_stripe(
         &self,
-        choice: &mut WorkSelection,
+        selection: &mut WorkSelection,
         report: &mut Report,
     ) -> Result<(), Problem> {
         if !report.has_failed() {
             return Ok(());
         }
-        let chosen = choice.next(self.size)?;
-        self.find_overbooked(&chosen, report)?;
-        if self.judge_by_rows(chosen.invoices, report)? {
-            choice.keep_place();
+        let selected = selection.next(self.size)?;
+        self.find_overbooked(&selected, report)?;
+        if self.judge_by_rows(selected.invoices, report)? {
+            selection.keep_place();
         }
         Ok(())
     }
 
-    fn find_overbooked(&self, chosen: &SelectedWork, report: &mut Report) -> Result<(), Problem> {
+    fn find_overbooked(&self, selected: &SelectedWork, report: &mut Report) -> Result<(), Problem> {
         let mapping = self.context.mapping;
-        shared_payment::find_overbooked(self.transactions, mapping, &chosen.booked, report)
+        shared_payment::find_overbooked(self.transactions, mapping, &selected.booked, report)
     }
 
     /// Reads the feed; a key without the permission to read events still reads the rest.

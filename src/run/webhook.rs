@@ -56,7 +56,7 @@ pub(crate) fn receive(body: &[u8], signature: Option<&str>) -> Result<Value, Ref
     if let Err(rejection) = verify(body, signature, exposed, now(), check_for_interrupts) {
         return Err(refuse(refused(), || explain(rejection, &secrets)));
     }
-    Ok(take_in(body)?)
+    Ok(store_and_act(body)?)
 }
 
 /// Why a webhook was refused.
@@ -87,7 +87,7 @@ fn refuse(problem: Problem, why: impl FnOnce() -> String) -> Refusal {
 }
 
 /// Stores a body that Stripe signed and acts on it.
-fn take_in(body: &[u8]) -> Result<Value, Problem> {
+fn store_and_act(body: &[u8]) -> Result<Value, Problem> {
     require_fresh_snapshots()?;
     fire_callers();
     let event = std::str::from_utf8(body)

@@ -70,7 +70,7 @@ impl SelectedWork {
 
     /// Keeps as many questions as `checks` allows. Returns the invoices whose questions are kept, and those whose
     /// questions are dropped: a later run asks about these, and this run decides about them by their rows.
-    fn save(&mut self, checks: &mut usize) -> (Vec<String>, Vec<String>) {
+    fn limit_questions(&mut self, checks: &mut usize) -> (Vec<String>, Vec<String>) {
         let (mut asked, mut not_asked) = (Vec::new(), Vec::new());
         for candidate in &mut self.invoices {
             if candidate.ids.is_empty() {
@@ -88,9 +88,9 @@ impl SelectedWork {
     }
 
     /// Removes the questions of invoices that an event asks already. Returns these invoices.
-    fn join(&mut self) -> Vec<String> {
+    fn merge_into_events(&mut self) -> Vec<String> {
         let mut joined = Vec::new();
-        let mut askers: BTreeMap<String, &mut Option<String>> = self
+        let mut events_by_id: BTreeMap<String, &mut Option<String>> = self
             .events
             .iter_mut()
             .map(|(waiting, invoice)| (waiting.money.to_string(), invoice))
@@ -98,10 +98,10 @@ impl SelectedWork {
         let mut seen = BTreeSet::new();
         self.invoices.retain(|candidate| {
             let is_new = seen.insert(candidate.invoice.clone());
-            let asked = candidate.ids.iter().all(|id| askers.contains_key(id));
+            let asked = candidate.ids.iter().all(|id| events_by_id.contains_key(id));
             let to_ask = asked && !candidate.ids.is_empty();
             for id in candidate.ids.iter().filter(|_| to_ask) {
-                if let Some(invoice) = askers.get_mut(id) {
+                if let Some(invoice) = events_by_id.get_mut(id) {
                     **invoice = Some(candidate.invoice.clone());
                 }
             }
@@ -142,27 +142,27 @@ impl<'a> WorkSelection<'a> {
 
     /// Returns the next batch, of about `limit` items; empty at the end. A dry run selects no events.
     pub(crate) fn next(&mut self, limit: usize) -> Result<SelectedWork, Problem> {
-        let mut chosen = SelectedWork::default();
+        let mut selected = SelectedWork::default();
         if self.mode == Mode::Write {
             let waiting = events::waiting(limit, self.now);
-            chosen.events = waiting.into_iter().map(|it| (it, None)).collect();
+            selected.events = waiting.into_iter().map(|it| (it, None)).collect();
         }
         let judge = CandidateFilter::new(self.now);
-        self.take_due(&judge, limit, &mut chosen)?;
-        self.take_issues(&judge, limit, &mut chosen);
-        self.scan_further(&judge, limit, &mut chosen);
+        self.take_due(&judge, limit, &mut selected)?;
+        self.take_issues(&judge, limit, &mut selected);
+        self.scan_further(&judge, limit, &mut selected);
 
-        let mut owed = chosen.join();
-        let (asked, not_asked) = chosen.save(&mut self.checks);
+        let mut due = selected.merge_into_events();
+        let (asked, not_asked) = selected.limit_questions(&mut self.checks);
         // If the event cannot be acted on, the invoice is due.
-        owed.extend(not_asked);
+        due.extend(not_asked);
         if self.mode == Mode::Write {
             skip_if_locked(|| {
                 checks::begin(&asked);
-                checks::mark_due(&owed);
+                checks::mark_due(&due);
             })?;
         }
-        Ok(chosen)
+        Ok(selected)
     }
 
     /// Stores the position of the scan, once the invoices before it are processed: if a run ends earlier, the next
@@ -177,9 +177,9 @@ impl<'a> WorkSelection<'a> {
         &self,
         judge: &CandidateFilter,
         limit: usize,
-        chosen: &mut SelectedWork,
+        selected: &mut SelectedWork,
     ) -> Result<(), Problem> {
-        let limit = limit.saturating_sub(chosen.len()).min(self.checks);
+        let limit = limit.saturating_sub(selected.len()).min(self.checks);
         let due = checks::due(limit, self.now);
         if due.is_empty() {
             return Ok(());
@@ -195,31 +195,35 @@ impl<'a> WorkSelection<'a> {
             let settled: Vec<&str> = settled.filter(|id| !still.contains(id)).collect();
             skip_if_locked(|| checks::end(&settled))?;
         }
-        chosen.invoices.extend(found);
+        selected.invoices.extend(found);
         Ok(())
     }
 
     /// Selects the invoices with an open issue: every run decides about them again, because the issue may be
     /// resolved.
-    fn take_issues(&mut self, judge: &CandidateFilter, limit: usize, chosen: &mut SelectedWork) {
+    fn take_issues(&mut self, judge: &CandidateFilter, limit: usize, selected: &mut SelectedWork) {
         if std::mem::replace(&mut self.issues_are_taken, true) {
             return;
         }
-        self.take_claimed(judge, chosen);
-        chosen.orphans = orphans(self.mapping, MOST_UNCLAIMED);
-        chosen.booked.extend(shared_payments::open(MOST_UNCLAIMED));
-        let invoices = issues::open_invoices(limit.saturating_sub(chosen.len()));
+        self.take_claimed(judge, selected);
+        selected.orphans = orphans(self.mapping, MOST_UNCLAIMED);
+        selected
+            .booked
+            .extend(shared_payments::open(MOST_UNCLAIMED));
+        let invoices = issues::open_invoices(limit.saturating_sub(selected.len()));
         if invoices.is_empty() {
             return;
         }
-        chosen.invoices.extend(judge.among(self.mapping, &invoices));
+        selected
+            .invoices
+            .extend(judge.among(self.mapping, &invoices));
         let judged_alone = invoices.into_iter().map(Candidate::by_its_rows);
-        chosen.invoices.extend(judged_alone);
+        selected.invoices.extend(judged_alone);
     }
 
     /// Selects money that named an invoice which did not exist then and exists now: Stripe is asked about it in
     /// addition to the invoice's own ids.
-    fn take_claimed(&self, judge: &CandidateFilter, chosen: &mut SelectedWork) {
+    fn take_claimed(&self, judge: &CandidateFilter, selected: &mut SelectedWork) {
         let unclaimed = payment_issues::unclaimed(MOST_UNCLAIMED);
         if unclaimed.is_empty() {
             return;
@@ -270,13 +274,13 @@ impl<'a> WorkSelection<'a> {
             invoice,
             ids,
         });
-        chosen.invoices.splice(..0, claiming);
+        selected.invoices.splice(..0, claiming);
     }
 
     /// Scans further ranges of all invoices: as far as the time budget allows, as far as needed for the scan to
     /// finish in time, and further while there are invoices that Stripe was never asked about.
-    fn scan_further(&mut self, judge: &CandidateFilter, limit: usize, chosen: &mut SelectedWork) {
-        while !self.scan_is_done && chosen.len() < limit {
+    fn scan_further(&mut self, judge: &CandidateFilter, limit: usize, selected: &mut SelectedWork) {
+        while !self.scan_is_done && selected.len() < limit {
             let begun = Instant::now();
             let size = (self.owed.ceil() as usize).clamp(*ROWS.start(), *ROWS.end());
             let range = self.scan.next_range(
@@ -286,8 +290,8 @@ impl<'a> WorkSelection<'a> {
                 self.round.basis,
                 &judge.invoices_in_question,
             );
-            chosen.booked.extend(range.booked);
-            let room = limit - chosen.len();
+            selected.booked.extend(range.booked);
+            let room = limit - selected.len();
             let mut found = judge.candidates(range.candidates);
             let (mut next, mut rows) = (range.next, range.rows);
             if found.len() > room {
@@ -297,10 +301,10 @@ impl<'a> WorkSelection<'a> {
                 rows = 0;
             }
             let found = found.into_iter().map(|(_, candidate)| candidate);
-            let already = chosen.invoices.len();
-            chosen.invoices.extend(found);
+            let already = selected.invoices.len();
+            selected.invoices.extend(found);
             let has_new = self.checks > 0
-                && chosen.invoices[already..]
+                && selected.invoices[already..]
                     .iter()
                     .any(|candidate| !candidate.ids.is_empty());
             self.owed -= rows as f64;

@@ -28,25 +28,25 @@ pub(crate) fn follow(
     deadline: Instant,
     report: &mut Report,
 ) -> Result<Result<(), StripeError>, Problem> {
-    let whose = own.name();
-    let former = events::feed_place(&whose);
-    let mut course = FeedRead::from(former.clone(), now());
-    if let Some(gap) = course.gap() {
+    let feed_name = own.name();
+    let former = events::feed_place(&feed_name);
+    let mut feed_read = FeedRead::from(former.clone(), now());
+    if let Some(gap) = feed_read.gap() {
         report.note_gap(gap);
     }
     let client = Arc::new(Client::new(connection, deadline));
     let mut outcome = Ok(Ok(()));
-    let mut asked = ask(&client, course.next(), deadline)?;
+    let mut asked = ask(&client, feed_read.next(), deadline)?;
     while let Some(mut asking) = asked.take() {
         match transactions.wait(|| asking.next()) {
             Some(Ok(page)) => {
-                course.take(
+                feed_read.take(
                     &page.marks,
                     page.has_more,
                     page.stripe_time.unwrap_or_else(now),
                 );
                 // The next page is requested while this one is stored.
-                asked = ask(&client, course.next(), deadline)?;
+                asked = ask(&client, feed_read.next(), deadline)?;
                 let received: Vec<_> = page
                     .events
                     .iter()
@@ -63,8 +63,8 @@ pub(crate) fn follow(
                 record_unreadable(&page.unreadable, report);
             }
             Some(Err(StripeError::CursorGone { .. })) => {
-                course.event_is_gone(now());
-                asked = ask(&client, course.next(), deadline)?;
+                feed_read.event_is_gone(now());
+                asked = ask(&client, feed_read.next(), deadline)?;
             }
             Some(Err(error)) => {
                 outcome = Ok(Err(error));
@@ -75,14 +75,14 @@ pub(crate) fn follow(
                 break;
             }
         }
-        events::keep_feed_place(&whose, &course.place_to_keep(&former));
+        events::keep_feed_place(&feed_name, &feed_read.place_to_keep(&former));
     }
     if let Some(mut asking) = asked {
         // This answer is no longer needed, but its request is counted.
         transactions.wait(|| asking.next());
     }
     report.count_requests(client.requests(), client.retries());
-    if let Some(gap) = course.gap() {
+    if let Some(gap) = feed_read.gap() {
         let is_read = matches!(outcome, Ok(Ok(())));
         backfills::request_gap(gap, if is_read { 0 } else { GROWTH_TO_REQUEST });
     }

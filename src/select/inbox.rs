@@ -62,13 +62,13 @@ pub(crate) fn settle(settled: &[(&[String], &Verdict)], report: &mut Report) {
     if settled.is_empty() {
         return;
     }
-    let mut hopeless = events::settle(settled, ATTEMPTS_THAT_MAKE_AN_ISSUE);
+    let mut exhausted = events::settle(settled, ATTEMPTS_THAT_MAKE_AN_ISSUE);
     // The events of one payment fail together: they get one issue.
-    hopeless.sort_by(|a, b| a.object.cmp(&b.object));
-    hopeless.dedup_by(|a, b| a.object == b.object);
-    let objects: Vec<&str> = hopeless.iter().map(|it| it.object.as_str()).collect();
+    exhausted.sort_by(|a, b| a.object.cmp(&b.object));
+    exhausted.dedup_by(|a, b| a.object == b.object);
+    let objects: Vec<&str> = exhausted.iter().map(|it| it.object.as_str()).collect();
     let mut pending = events::pending_of(&objects);
-    for event in hopeless {
+    for event in exhausted {
         // All failing events of the payment, whichever was tried now, so that the facts of the issue stay the same.
         let mut failing = pending.remove(&event.object).unwrap_or_default();
         let given_up = payment_issues::given_up_events(&event.object);

@@ -69,7 +69,7 @@ fn issues_of(mut rows: Vec<BookedRow>, known: &[KnownPayment]) -> Vec<String> {
 }
 
 #[test]
-fn one_payment_in_two_books_is_told_once_and_names_both() {
+fn a_payment_booked_for_two_invoices_is_one_issue_that_names_both() {
     for (one, other, known_of) in [
         (vec!["pi_1"], vec!["pi_1"], vec![]),
         (
@@ -103,7 +103,7 @@ fn one_payment_in_two_books_is_told_once_and_names_both() {
 }
 
 #[test]
-fn what_no_id_ties_together_is_not_one_payment() {
+fn rows_without_a_common_id_are_not_one_payment() {
     let apart = [
         vec![
             row("INV-1", Paid, "100", &[SESSION]),

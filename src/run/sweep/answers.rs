@@ -43,7 +43,7 @@ impl Sweep<'_> {
     /// was time for all of the latter.
     pub(super) fn process_selected(
         &self,
-        chosen: SelectedWork,
+        selected: SelectedWork,
         connection: &Connection,
         outage: &mut Outage,
         report: &mut Report,
@@ -61,11 +61,11 @@ impl Sweep<'_> {
                 sessionless: BTreeSet::new(),
             });
         };
-        for (waiting, invoice) in chosen.events {
+        for (waiting, invoice) in selected.events {
             let (ids, created) = (vec![waiting.money.to_string()], waiting.created);
             ask(Requester::Event(waiting, invoice), ids, created);
         }
-        for candidate in chosen.invoices {
+        for candidate in selected.invoices {
             if candidate.ids.is_empty() {
                 cases.insert(candidate.invoice, Known::default());
             } else {
@@ -73,7 +73,7 @@ impl Sweep<'_> {
                 ask(asker, candidate.ids, None);
             }
         }
-        for orphan in chosen.orphans {
+        for orphan in selected.orphans {
             let ids = vec![orphan.money.to_string()];
             ask(Requester::Orphan(orphan), ids, None);
         }
