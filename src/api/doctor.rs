@@ -38,7 +38,7 @@ fn missing_indexes() -> TableIterator<
     TableIterator::new(missing.map(|index| (index.table, index.column, index.why, index.statement)))
 }
 
-/// Both times in seconds since 1970; null where the schedule is not understood.
+/// Both times are in seconds since 1970; null if the schedule cannot be parsed.
 #[pg_extern(immutable, parallel_safe)]
 fn next_due(schedule: &str, after: i64) -> Option<i64> {
     Cron::parse(schedule)?.next_after(after)

@@ -8,7 +8,7 @@ use crate::host::deferred::waiting_again_afterwards;
 use crate::pg::Problem;
 use crate::pg::identity::is_http_request;
 
-/// Called by the views, and by functions that SQL says best.
+/// Called by views, and by functions written in SQL.
 #[pg_extern(security_definer, stable, parallel_restricted)]
 #[search_path(pg_catalog, pg_temp)]
 fn require_admin() -> bool {
@@ -16,13 +16,13 @@ fn require_admin() -> bool {
     true
 }
 
-/// What the caller may have, or the end of the statement.
+/// Runs `work` if the caller is an admin; raises its error.
 pub(super) fn admitted<T>(work: impl FnOnce() -> Result<T, Problem>) -> T {
     or_raise(if_admin(work))
 }
 
-/// The same for decisions: what is not as it must be (55000) are the facts that the
-/// caller decides about.
+/// As [`admitted`], for decisions: 55000 means that the facts are not those that the caller decided on, and becomes
+/// a 409.
 pub(super) fn decided<T>(work: impl FnOnce() -> Result<T, Problem>) -> T {
     if_admin(work).unwrap_or_else(|problem| raise(problem, 409))
 }
@@ -34,14 +34,14 @@ fn if_admin<T>(work: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> 
     })
 }
 
-/// The value, or the end of the statement. What is not as it must be (55000) is
-/// the server's affair: no key is set, the settings are gone.
+/// Returns the value or raises the error. 55000 becomes a 503, because it is a problem of the server: no key, no
+/// settings.
 pub(super) fn or_raise<T>(result: Result<T, Problem>) -> T {
     result.unwrap_or_else(|problem| raise(problem, 503))
 }
 
-/// `not_ready` is the status for 55000. PostgREST's own statuses would be 500 for an
-/// unknown invoice, 500 for what is not ready, and 403 where Stripe rejects *our* key.
+/// Raises the error. `not_ready` is the HTTP status for 55000. PostgREST's own statuses would be 500 for an unknown
+/// invoice, 500 for 55000, and 403 if Stripe rejects *our* key.
 fn raise(problem: Problem, not_ready: u16) -> ! {
     let status = match problem.sqlstate_text() {
         "P0002" => Some(404),
@@ -56,9 +56,8 @@ fn raise(problem: Problem, not_ready: u16) -> ! {
     }
 }
 
-/// PostgREST takes the status and the body of its answer from an error of its own
-/// SQLSTATE.
-/// Source: <https://docs.postgrest.org/en/stable/references/errors.html#raise-errors-with-http-status-codes>.
+/// PostgREST takes the status and the body of its answer from an error with SQLSTATE `PGRST`. Source:
+/// <https://docs.postgrest.org/en/stable/references/errors.html#raise-errors-with-http-status-codes>.
 fn answer(problem: &Problem, status: u16) -> ! {
     let body = json!({
         "code": problem.sqlstate_text(),

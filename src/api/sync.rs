@@ -54,7 +54,7 @@ fn run_sweep(max_duration: Option<Interval>, fcinfo: pg_sys::FunctionCallInfo) {
         })
     });
     let answer = run.unwrap_or_else(|problem| problem.raise());
-    // A procedure has no answer; the run's row has the figures.
+    // A procedure returns nothing; the run's row has the figures.
     notice!("{}", answer["message"].as_str().unwrap_or_default());
 }
 
@@ -76,8 +76,7 @@ fn backfill(
     .unwrap_or_else(|problem| problem.raise());
 }
 
-/// How long `run_sweep` works at the most, where the caller says nothing: less
-/// than the time to the next one.
+/// How long `run_sweep` works by default: less than the interval between two runs.
 const RUN: Duration = Duration::from_secs(10 * 60);
 
 fn batch(max_invoices: i32, max_duration: Interval) -> Result<Batch, Problem> {
@@ -96,7 +95,7 @@ fn duration(max_duration: Interval) -> Result<Duration, Problem> {
         .ok()
         .filter(|micros| *micros > 0)
         .ok_or_else(|| invalid("max_duration must be greater than 0".to_owned()))?;
-    // Beyond a day it is no batch any more, and beyond some centuries no Instant.
+    // Limited to a day; an `Instant` cannot hold some centuries more.
     Ok(Duration::from_micros(micros).min(Duration::from_secs(24 * 60 * 60)))
 }
 

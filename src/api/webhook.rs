@@ -10,8 +10,8 @@ use crate::run::webhook::Refusal;
 #[pg_extern(security_definer, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn receive_webhook(body: Option<&[u8]>, signature: Option<&str>) -> JsonB {
-    // The signature is the key: whoever calls need not be an admin. And Stripe goes
-    // by the gateway's own statuses.
+    // The signature authenticates the caller, who need not be an admin. Stripe evaluates the gateway's own HTTP
+    // statuses.
     let received =
         waiting_again_afterwards(|| webhook::receive(body.unwrap_or_default(), signature));
     JsonB(received.unwrap_or_else(|refusal| match refusal {

@@ -24,23 +24,22 @@ use crate::ledger::changes::Change;
 use crate::ledger::held_repairs;
 use crate::pg::Problem;
 
-/// One invoice on its way.
+/// One locked invoice of the batch.
 struct LockedCase<'a> {
     recalled: RecalledCase<'a>,
     before: Reading,
     intended: Plan,
     after: Reading,
-    /// What is still to be done, once it was read back.
+    /// What remains to be done after the rows were read back.
     plan: Plan,
 }
 
-/// Writes these invoices, in a subtransaction of the caller's; the outcomes by
-/// the cases' places. Left out are invoices that are gone and, with
-/// [`Patience::Skip`], those of which somebody else has a row.
+/// Writes these invoices in the caller's subtransaction. Returns the outcomes with the indexes of their cases.
+/// Invoices that no longer exist are left out, and so are, with [`Patience::Skip`], those with a row that another
+/// session has locked.
 ///
-/// One alone may wait for its lock, and may end with an issue about a trigger of
-/// the host's. Several fail together, for whatever reason: then nothing of any of
-/// them must stay written.
+/// A single invoice may wait for its lock, and may end with an issue about a trigger of the application. Several
+/// invoices fail together, whatever the reason; the caller must then roll all of them back.
 pub(crate) fn write_together<'a>(
     context: &Context,
     set: Vec<DecidedCase<'a>>,
@@ -49,31 +48,31 @@ pub(crate) fn write_together<'a>(
 ) -> Result<BTreeMap<usize, Settled<'a>>, Problem> {
     let mapping = context.mapping;
     let alone = set.len() == 1;
-    let mut held = lock_cases(context, set, patience)?;
+    let mut locked = lock_cases(context, set, patience)?;
     let of_payments = firing.hold_back();
-    write_payments(mapping, &held)?;
+    write_payments(mapping, &locked)?;
     let reach = side_effects::of_payments(mapping);
-    read_back(context, &mut held, reach, Booked::JustNow)?;
+    read_back(context, &mut locked, reach, Booked::JustNow)?;
     let of_invoices = firing.hold_back();
-    write_invoices(mapping, &held)?;
+    write_invoices(mapping, &locked)?;
     of_invoices.fire(mapping, &mapping.invoices.relation);
     of_payments.fire(mapping, &mapping.payments.relation);
     let reach = match firing {
         Firing::AtOnce => side_effects::of_invoices(mapping),
         Firing::AtTheEnd => SideEffects::Everything,
     };
-    read_back(context, &mut held, reach, Booked::Before)?;
-    if !alone && held.iter().any(|held| !held.plan.changes_nothing()) {
+    read_back(context, &mut locked, reach, Booked::Before)?;
+    if !alone && locked.iter().any(|locked| !locked.plan.changes_nothing()) {
         return Err(did_not_stay());
     }
-    Ok(held
+    Ok(locked
         .into_iter()
-        .map(|held| (held.recalled.place, held.settled(context)))
+        .map(|locked| (locked.recalled.place, locked.settled(context)))
         .collect())
 }
 
-/// Locks in the order of the ids, which everybody keeps to. What was decided holds
-/// where nothing has changed since.
+/// Locks the invoices in the order of their ids, as all sessions do. An earlier decision remains valid if nothing
+/// has changed since.
 fn lock_cases<'a>(
     context: &Context,
     set: Vec<DecidedCase<'a>>,
@@ -91,7 +90,7 @@ fn lock_cases<'a>(
         .iter()
         .filter(|(recalled, _)| locked.contains_key(recalled.case.invoice));
     let mut known_now = recall(of_locked.map(|(recalled, _)| recalled.case));
-    let held = parts.into_iter().filter_map(|(mut recalled, plan)| {
+    let locked = parts.into_iter().filter_map(|(mut recalled, plan)| {
         let now = locked.remove(recalled.case.invoice)?;
         let before = now.reading;
         let has_learned = recalled.update_known(&mut known_now);
@@ -108,66 +107,67 @@ fn lock_cases<'a>(
             intended,
         })
     });
-    let held = claim_payments(context, held.collect(), patience);
+    let locked = claim_payments(context, locked.collect(), patience);
     let holds = held_repairs::held(&ids);
-    let is_left = |held: &LockedCase| {
-        let invoice = &held.before.invoice;
-        let plan = &held.intended;
+    let is_left = |locked: &LockedCase| {
+        let invoice = &locked.before.invoice;
+        let plan = &locked.intended;
         held_back_plan(&holds, context.on_override, invoice, plan, || plan.clone()).is_some()
     };
-    if held.iter().any(is_left) {
+    if locked.iter().any(is_left) {
         return Err(undone_meanwhile());
     }
-    Ok(held)
+    Ok(locked)
 }
 
-/// Locks the payments that are to be booked, after the invoices, and looks anew into other
-/// invoices' books: whoever booked one of them meanwhile has committed by then.
-/// Left out, with [`Patience::Skip`], are invoices of which somebody else has a payment.
+/// Locks the payments to be booked, after the invoices, and searches other invoices for them again: a session that
+/// booked one of them meanwhile has committed by then. With [`Patience::Skip`], invoices are left out if another
+/// session has locked one of their payments.
 fn claim_payments<'a>(
     context: &Context,
-    mut held: Vec<LockedCase<'a>>,
+    mut locked: Vec<LockedCase<'a>>,
     patience: Patience,
 ) -> Vec<LockedCase<'a>> {
-    let claims = |held: &LockedCase| claims(&held.before, &held.intended);
-    let payments: Vec<_> = held.iter().map(claims).collect();
+    let claims = |locked: &LockedCase| claims(&locked.before, &locked.intended);
+    let payments: Vec<_> = locked.iter().map(claims).collect();
     let mut had = lock_payments(&payments, patience).into_iter();
-    held.retain(|_| had.next() == Some(true));
-    let claiming: Vec<(&mut LockedCase, Vec<_>)> = held
+    locked.retain(|_| had.next() == Some(true));
+    let claiming: Vec<(&mut LockedCase, Vec<_>)> = locked
         .iter_mut()
-        .map(|held| {
-            let payments = claims(held);
-            (held, payments)
+        .map(|locked| {
+            let payments = claims(locked);
+            (locked, payments)
         })
         .filter(|(_, payments)| !payments.is_empty())
         .collect();
     if !claiming.is_empty() {
         let asked: Vec<Claim> = claiming
             .iter()
-            .map(|(held, payments)| Claim {
-                invoice: held.recalled.case.invoice,
+            .map(|(locked, payments)| Claim {
+                invoice: locked.recalled.case.invoice,
                 payments,
             })
             .collect();
         let found = other_invoices(context.mapping, &asked);
-        for ((held, _), found) in claiming.into_iter().zip(found) {
-            if held.recalled.note_other_invoices(found) {
-                held.intended = held.recalled.decide(context, &held.before, Booked::Before);
+        for ((locked, _), found) in claiming.into_iter().zip(found) {
+            if locked.recalled.note_other_invoices(found) {
+                locked.intended = locked
+                    .recalled
+                    .decide(context, &locked.before, Booked::Before);
             }
         }
     }
-    held
+    locked
 }
 
-/// Payments first, then the invoices as the rows, and whatever the host's
-/// triggers made of them, leave them.
-fn write_payments(mapping: &Mapping, held: &[LockedCase]) -> Result<(), Problem> {
+/// Writes the payments. The invoices follow, decided from the rows as statements and triggers left them.
+fn write_payments(mapping: &Mapping, locked: &[LockedCase]) -> Result<(), Problem> {
     let (mut new, mut changed) = (Vec::new(), Vec::new());
-    for held in held {
-        for change in &held.intended.payments {
+    for locked in locked {
+        for change in &locked.intended.payments {
             match change {
-                PaymentChange::Insert(payment) => new.push((&held.before, payment)),
-                PaymentChange::Update(update) => changed.push((&held.before, update)),
+                PaymentChange::Insert(payment) => new.push((&locked.before, payment)),
+                PaymentChange::Update(update) => changed.push((&locked.before, update)),
             }
         }
     }
@@ -175,32 +175,33 @@ fn write_payments(mapping: &Mapping, held: &[LockedCase]) -> Result<(), Problem>
     write::update_payments(mapping, &changed)
 }
 
-/// A payment that did not stay in the books pays no invoice.
-fn write_invoices(mapping: &Mapping, held: &[LockedCase]) -> Result<(), Problem> {
-    let changes: Vec<_> = held
+/// Writes the invoices whose payments were written as planned; a payment that a trigger undid pays no invoice.
+fn write_invoices(mapping: &Mapping, locked: &[LockedCase]) -> Result<(), Problem> {
+    let changes: Vec<_> = locked
         .iter()
-        .filter(|held| held.plan.payments.is_empty())
-        .filter_map(|held| Some((&held.after, held.plan.invoice.as_ref()?)))
+        .filter(|locked| locked.plan.payments.is_empty())
+        .filter_map(|locked| Some((&locked.after, locked.plan.invoice.as_ref()?)))
         .collect();
     write::update_invoices(mapping, &changes)
 }
 
-/// Reads again what may have changed, and decides what is still to be done.
+/// Reads again the rows that may have changed, and decides what remains to be done.
 fn read_back(
     context: &Context,
-    held: &mut [LockedCase],
+    locked: &mut [LockedCase],
     reach: SideEffects,
     booked: Booked,
 ) -> Result<(), Problem> {
-    let mut readings: Vec<&mut Reading> = held.iter_mut().map(|held| &mut held.after).collect();
+    let mut readings: Vec<&mut Reading> =
+        locked.iter_mut().map(|locked| &mut locked.after).collect();
     read_again(context.mapping, &mut readings, reach)?;
-    for held in held {
-        held.plan = held.recalled.decide(context, &held.after, booked);
+    for locked in locked {
+        locked.plan = locked.recalled.decide(context, &locked.after, booked);
     }
     Ok(())
 }
 
-/// Somebody undid it while the lock was waited for: it is looked at again.
+/// Somebody undid a repair while this session waited for the lock: the invoice is decided again.
 fn undone_meanwhile() -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
@@ -228,8 +229,7 @@ impl<'a> LockedCase<'a> {
     }
 }
 
-/// Every row of this invoice that is not what it was, whoever changed it: our
-/// statements or the host's triggers that ran because of them.
+/// Returns all changed rows of this invoice, whether changed by our statements or by the application's triggers.
 pub(crate) fn differences(mapping: &Mapping, before: &Reading, after: &Reading) -> Vec<Change> {
     let payments = &mapping.payments.table;
     let (old, new) = (payment_rows(before), payment_rows(after));
@@ -249,13 +249,13 @@ pub(crate) fn differences(mapping: &Mapping, before: &Reading, after: &Reading) 
     payments.chain(invoice).collect()
 }
 
-/// By their ids.
+/// Returns the payment rows by id.
 fn payment_rows(reading: &Reading) -> BTreeMap<&str, &Row> {
     let ids = reading.payments.iter().map(|payment| payment.id.as_str());
     ids.zip(&reading.payment_rows).collect()
 }
 
-/// What became of a row; `None` where it is what it was.
+/// Returns the change of a row; `None` if it has not changed.
 pub(crate) fn change(
     table: &str,
     id: &str,

@@ -17,31 +17,30 @@ use crate::host::write::now;
 use crate::ledger::{held_repairs, stripe_payments};
 use crate::pg::Problem;
 
-/// An invoice, and what Stripe said about it.
+/// An invoice, with Stripe's answers about it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case<'a> {
     /// The invoice's id, as the database writes it.
     pub(crate) invoice: &'a str,
-    /// `None` where Stripe was not asked.
+    /// `None` if Stripe was not asked.
     pub(crate) evidence: Option<&'a [Evidence]>,
-    /// What was asked for only because open issues of the invoice are about it.
+    /// Ids that were looked up only because open issues of the invoice are about them.
     pub(crate) in_question: &'a [String],
 }
 
 impl Case<'_> {
-    /// Every id of a payment that this invoice may be about to book.
+    /// Returns all ids of payments that this invoice may book.
     fn payment_ids(&self) -> impl Iterator<Item = &str> {
         let found = self.evidence.unwrap_or_default();
         found.iter().flat_map(Evidence::payment_ids)
     }
 }
 
-/// A case with its place among all that are treated.
+/// A case with its index among all cases of the run.
 pub(crate) type IndexedCase<'a> = (usize, Case<'a>);
 
-/// Parts cases that do not bear on each other from those that come after one
-/// about the same invoice or the same payment: what was written for the first
-/// decides about them.
+/// Splits off the cases that follow another case about the same invoice or the same payment. They are decided after
+/// the first one is written, because its rows affect the decision.
 pub(crate) fn split_conflicting<'a>(
     cases: &[IndexedCase<'a>],
 ) -> (Vec<IndexedCase<'a>>, Vec<IndexedCase<'a>>) {
@@ -56,14 +55,14 @@ pub(crate) fn split_conflicting<'a>(
     })
 }
 
-/// Whether the payments in the books stood there before this run.
+/// Whether the payments were booked before, or just now under the same lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Booked {
     Before,
     JustNow,
 }
 
-/// What earlier runs noted of an invoice.
+/// What earlier runs stored about an invoice.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Known {
     memory: Memory,
@@ -71,8 +70,7 @@ pub(crate) struct Known {
     undone: Vec<Vec<String>>,
 }
 
-/// A case with what bears on its decision. Once its invoice is locked, what is remembered
-/// is read anew.
+/// A case with what is stored about its invoice. This is read again once the invoice is locked.
 #[derive(Clone, Debug)]
 pub(crate) struct RecalledCase<'a> {
     pub(crate) place: usize,
@@ -82,7 +80,7 @@ pub(crate) struct RecalledCase<'a> {
 }
 
 impl<'a> RecalledCase<'a> {
-    /// As if no other invoice's books were of concern.
+    /// Creates it without payments of other invoices.
     fn new(place: usize, case: Case<'a>, known: &mut BTreeMap<String, Known>) -> Self {
         Self {
             place,
@@ -92,7 +90,7 @@ impl<'a> RecalledCase<'a> {
         }
     }
 
-    /// Notes in whose books its payments are; gives whether that says more than was known.
+    /// Records which other invoices have booked its payments. Returns whether that adds to what was known.
     pub(crate) fn note_other_invoices(&mut self, found: OtherInvoices) -> bool {
         let is_new = found
             .0
@@ -105,14 +103,14 @@ impl<'a> RecalledCase<'a> {
     pub(crate) fn decide(&self, context: &Context, reading: &Reading, booked: Booked) -> Plan {
         let facts = self.facts(context, reading, booked);
         let evidence = self.evidence().unwrap_or_default();
-        self.asking_again(reconcile(&facts, &evidence, &context.rules))
+        self.with_recheck(reconcile(&facts, &evidence, &context.rules))
     }
 
-    /// The same where it is not written.
+    /// As [`Self::decide`], for a plan that is not written.
     pub(crate) fn decide_unwritten(&self, context: &Context, reading: &Reading) -> Plan {
         let facts = self.facts(context, reading, Booked::Before);
         let evidence = self.evidence().unwrap_or_default();
-        self.asking_again(reconcile_unwritten(&facts, &evidence, &context.rules))
+        self.with_recheck(reconcile_unwritten(&facts, &evidence, &context.rules))
     }
 
     fn facts<'f>(&'f self, context: &Context, reading: &'f Reading, booked: Booked) -> Facts<'f> {
@@ -129,16 +127,15 @@ impl<'a> RecalledCase<'a> {
         }
     }
 
-    /// Where something has to be asked again, the next sweep does.
-    fn asking_again(&self, mut plan: Plan) -> Plan {
+    /// Sets the next lookup to the next sweep if some of the evidence is outdated.
+    fn with_recheck(&self, mut plan: Plan) -> Plan {
         if self.is_outdated() {
             plan.recheck = Recheck::NextSweep;
         }
         plan
     }
 
-    /// What Stripe said, but for what is older than what is known by now: it has to be
-    /// asked again.
+    /// Returns the evidence without answers that are older than what is stored; these are looked up again.
     pub(crate) fn evidence(&self) -> Option<Cow<'a, [Evidence]>> {
         let said = self.case.evidence?;
         if !self.is_outdated() {
@@ -157,7 +154,7 @@ impl<'a> RecalledCase<'a> {
         matches!(finding, Evidence::Payment(payment) if self.known.memory.outdates(payment))
     }
 
-    /// Takes over what is remembered by now; gives whether that is something else.
+    /// Replaces what is known by what is stored now. Returns whether it differs.
     pub(crate) fn update_known(&mut self, known: &mut BTreeMap<String, Known>) -> bool {
         let now = known.remove(self.case.invoice).unwrap_or_default();
         let before = std::mem::replace(&mut self.known, now);
@@ -165,7 +162,7 @@ impl<'a> RecalledCase<'a> {
     }
 }
 
-/// A case as it was found, and what was first decided about it.
+/// A case with the rows as first read, and the first decision.
 #[derive(Clone, Debug)]
 pub(crate) struct DecidedCase<'a> {
     pub(crate) recalled: RecalledCase<'a>,
@@ -182,29 +179,29 @@ impl<'a> DecidedCase<'a> {
         }
     }
 
-    /// The ids of the payments in its books, but for those that wait; where Stripe was
-    /// asked, of those that it told of.
+    /// Returns the ids of the booked payments, without pending rows; if Stripe was asked, only of payments in its
+    /// answers.
     pub(crate) fn booked_ids(&self) -> impl Iterator<Item = &str> {
         let rows = self.reading.payments.iter();
         let evidence = self.recalled.case.evidence;
-        let is_told_of = move |row: &PaymentRow| {
+        let is_in_answers = move |row: &PaymentRow| {
             evidence.is_none_or(|said| {
                 said.iter().any(|finding| {
                     matches!(finding, Evidence::Payment(it) if it.ids.same_payment(&row.ids))
                 })
             })
         };
-        rows.filter(move |row| row.status != PaymentStatus::Pending && is_told_of(row))
+        rows.filter(move |row| row.status != PaymentStatus::Pending && is_in_answers(row))
             .flat_map(|row| row.ids.each())
     }
 
-    /// What was decided, where it is not written.
+    /// Returns the plan for the case that it is not written.
     pub(crate) fn unwritten(&self, context: &Context) -> Plan {
         self.recalled.decide_unwritten(context, &self.reading)
     }
 }
 
-/// The payments that a plan books: those that it inserts, and those whose row waited.
+/// Returns the payments that a plan books: those that it inserts, and those whose row was pending.
 pub(crate) fn claims(reading: &Reading, plan: &Plan) -> Vec<PaymentIds> {
     let waits = |row: &str| {
         let mut rows = reading.payments.iter();
@@ -219,8 +216,7 @@ pub(crate) fn claims(reading: &Reading, plan: &Plan) -> Vec<PaymentIds> {
         .collect()
 }
 
-/// Reads what there is about these invoices, without a lock, and decides; one
-/// that is gone is left out.
+/// Reads the invoices without locks and decides. Invoices that no longer exist are left out.
 pub(crate) fn open<'a>(
     context: &Context,
     cases: &[IndexedCase<'a>],
@@ -236,11 +232,11 @@ pub(crate) fn open<'a>(
             Some(DecidedCase::new(context, recalled, reading))
         })
         .collect();
-    look_into_other_invoices(context, &mut decided);
+    search_other_invoices(context, &mut decided);
     Ok(decided)
 }
 
-/// What is known of these cases by now.
+/// Reads what is stored now about the invoices of these cases.
 pub(crate) fn recall<'a>(cases: impl IntoIterator<Item = Case<'a>>) -> BTreeMap<String, Known> {
     let cases = cases.into_iter();
     let cases = cases.map(|case| (case.invoice, case.evidence.unwrap_or_default()));
@@ -256,7 +252,7 @@ pub(crate) fn recall<'a>(cases: impl IntoIterator<Item = Case<'a>>) -> BTreeMap<
     known
 }
 
-/// Whether something newer is known by now than what Stripe said.
+/// Returns whether something newer than this evidence is stored.
 pub(crate) fn are_outdated(invoice: &str, evidence: &[Evidence]) -> bool {
     let case = Case {
         invoice,
@@ -266,7 +262,7 @@ pub(crate) fn are_outdated(invoice: &str, evidence: &[Evidence]) -> bool {
     RecalledCase::new(0, case, &mut recall([case])).is_outdated()
 }
 
-/// What is to be done about an invoice as it was read; nothing is written.
+/// Decides about an invoice as it was read, without writing anything.
 pub(crate) fn judge(context: &Context, reading: &Reading, evidence: &[Evidence]) -> Plan {
     let id = reading.invoice.id.as_str();
     let case = Case {
@@ -276,12 +272,12 @@ pub(crate) fn judge(context: &Context, reading: &Reading, evidence: &[Evidence])
     };
     let recalled = RecalledCase::new(0, case, &mut recall([case]));
     let mut decided = DecidedCase::new(context, recalled, reading.clone());
-    look_into_other_invoices(context, std::slice::from_mut(&mut decided));
+    search_other_invoices(context, std::slice::from_mut(&mut decided));
     decided.plan
 }
 
-/// Other invoices' books are looked into only for what would be booked.
-fn look_into_other_invoices(context: &Context, decided: &mut [DecidedCase]) {
+/// Searches other invoices for the payments that the plans would book, and decides again where some are found.
+fn search_other_invoices(context: &Context, decided: &mut [DecidedCase]) {
     let claiming: Vec<(&mut DecidedCase, Vec<PaymentIds>)> = decided
         .iter_mut()
         .map(|decided| {

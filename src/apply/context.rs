@@ -13,17 +13,17 @@ pub(crate) struct Context<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Write,
-    /// Decide, and write nothing at all.
+    /// Decides without writing anything.
     DryRun,
 }
 
-/// What to do about a change that a trigger of the host's undid before.
+/// What to do about a change that a trigger of the application overrode before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnOverride {
-    /// Leave it: it is an issue, not a loop.
+    /// Do not try again; raise an issue.
     Once,
-    /// A person asked: try again.
+    /// Try again, because a person asked for it.
     Again,
-    /// A person decided about what was undone: that is not asked about again.
+    /// A person has decided about the undone repair: it is not held back.
     Decided,
 }

@@ -15,13 +15,13 @@ use crate::host::read::Reading;
 use crate::ledger::held_repairs::{Held, HeldRepairs};
 use crate::ledger::issues::{self, Subject};
 
-/// The plan without what it would change, where that is a person's affair: as the
-/// invoice stands ([`reconcile_unwritten`](crate::domain::reconcile::reconcile_unwritten)),
-/// with the issues that say so, unless a person has settled this very plan.
+/// Removes from the plan the changes that only a person may decide on. The result is the plan for the unchanged
+/// invoice ([`reconcile_unwritten`](crate::domain::reconcile::reconcile_unwritten)) with issues that say so, unless
+/// a person has settled this very plan.
 ///
-/// What somebody undid is never done again without their word, whoever asks;
-/// while such an issue is open, nothing of the invoice is written. What a trigger
-/// overrode is tried again where a person asks for it.
+/// A repair that somebody undid is never made again without a person's decision, whoever calls; while such an issue
+/// is open, nothing of the invoice is written. A change that a trigger overrode is tried again when a person asks
+/// for it.
 pub(crate) fn held_back_plan(
     holds: &HeldRepairs,
     on_override: OnOverride,
@@ -50,8 +50,8 @@ pub(crate) fn held_back_plan(
     Some(left)
 }
 
-/// One issue for each undone repair that the plan would make again. What nobody
-/// has decided about yet is reported with the latest of them.
+/// Returns an issue for each undone repair that the plan would make again. Payments that no undone repair is about
+/// are reported with the latest one.
 fn undone_issues(invoice: &Invoice, undone: &[Held], plan: &Plan) -> Vec<Issue> {
     let open: Vec<&Held> = undone.iter().filter(|held| held.open).collect();
     let Some(latest) = open.first().copied() else {
@@ -78,15 +78,15 @@ fn undone_issues(invoice: &Invoice, undone: &[Held], plan: &Plan) -> Vec<Issue> 
     issues
 }
 
-/// The plan with some of its payments.
+/// Returns the plan with only the payments for which `takes` is true.
 fn part(plan: &Plan, takes: impl Fn(&PaymentIds) -> bool) -> Plan {
     let mut part = plan.clone();
     part.payments.retain(|change| takes(change.ids()));
     part
 }
 
-/// What Stripe said, without the payments that other undone repairs of the invoice
-/// are about: a person's word for one repair is none for them.
+/// Returns the evidence without the payments of other undone repairs of the invoice: a decision about one repair
+/// does not apply to them.
 pub(crate) fn without_others(
     holds: &HeldRepairs,
     invoice: &str,
@@ -104,7 +104,7 @@ pub(crate) fn without_others(
         .collect()
 }
 
-/// What the plan would write of payments that an undone repair was not about.
+/// Describes what the plan would write about payments that the undone repair was not about.
 pub(crate) fn beyond(held: &Value, plan: &Plan) -> Option<String> {
     let known = known_payments(held);
     let beyond = Plan {
@@ -114,8 +114,8 @@ pub(crate) fn beyond(held: &Value, plan: &Plan) -> Option<String> {
     (!beyond.payments.is_empty()).then(|| describe(&beyond))
 }
 
-/// Opens the issue that keeps an undone repair undone. `ids` are those of the
-/// Stripe payments whose rows were put back.
+/// Opens the issue that prevents an undone repair from being made again. `ids` are those of the Stripe payments
+/// whose rows were restored.
 pub(crate) fn open(
     run: i64,
     undone_run: i64,
@@ -142,8 +142,8 @@ pub(crate) fn open(
     issues::raise(run, &[(subject, &still_undone(invoice, &held, &plan))]);
 }
 
-/// The issue about an undone repair, refreshed: what would be written now. Money
-/// that came since is kept from the books by it, too, and then it is a warning.
+/// Returns the issue about an undone repair with what would be written now. If it also keeps newly received money
+/// from the books, it is a warning.
 fn still_undone(invoice: &Invoice, held: &Held, plan: &Plan) -> Issue {
     let mut evidence = held.evidence.clone();
     let known = held.payments();
@@ -197,7 +197,7 @@ fn still_undone(invoice: &Invoice, held: &Held, plan: &Plan) -> Issue {
     .with_evidence(evidence)
 }
 
-/// Whether a plan is no other than what somebody decided not to have.
+/// Returns whether the plan is the same as one that a person has rejected.
 fn is_given_up(settled: &[Held], plan: &Plan) -> bool {
     if plan.payments.is_empty() {
         let wanted = wanted(plan);
@@ -211,19 +211,18 @@ fn is_given_up(settled: &[Held], plan: &Plan) -> bool {
 }
 
 impl Held {
-    /// Each with all of its ids.
+    /// Returns the payments, each with all of its ids.
     fn payments(&self) -> Vec<Value> {
         known_payments(&self.evidence)
     }
 
-    /// Whether the repair was one of this payment.
+    /// Returns whether the repair was about this payment.
     pub(crate) fn is_of(&self, ids: &PaymentIds) -> bool {
         is_known(&self.payments(), ids)
     }
 }
 
-/// By an id each, the payments that an undone repair keeps from the books: an invoice
-/// need not refer to them.
+/// Returns one id for each payment that an undone repair keeps from the books; the invoice need not refer to them.
 pub(crate) fn ids_held(evidence: &Value) -> impl Iterator<Item = String> {
     let payments = known_payments(evidence).into_iter();
     payments.filter_map(|ids| Some(ids.get(0)?.as_str()?.to_owned()))

@@ -13,7 +13,7 @@ use crate::apply::holdback::held_back_plan;
 use crate::apply::outcome::Outcome;
 use crate::apply::report::Report;
 use crate::apply::report::record::Settled;
-use crate::apply::shared_payment::look_for;
+use crate::apply::shared_payment::find_overbooked;
 use crate::domain::invoice::Invoice;
 use crate::domain::plan::Plan;
 use crate::host::lock::Patience;
@@ -22,15 +22,14 @@ use crate::ledger::events::Verdict;
 use crate::ledger::held_repairs;
 use crate::pg::{Problem, Transactions, in_subtransaction};
 
-/// So many invoices are written together at the most.
+/// The largest number of invoices that are written together.
 pub(crate) const CHUNK: usize = 1000;
 
-/// Treats these invoices in the caller's transaction and takes what came of them
-/// into the report: for each case what that means for the events behind it, `None`
-/// where there is no such invoice.
+/// Applies cases in the caller's transaction and adds the outcomes to the report. Returns for each case the verdict
+/// on the events behind it; `None` if there is no such invoice.
 ///
-/// What the host's tables refuse is an issue of the invoice at fault and rolls
-/// back no other. Cancel and shutdown are not caught.
+/// If the application's tables refuse a write, an issue of the invoice at fault is raised and no other invoice is
+/// rolled back. Cancel and shutdown are not caught.
 pub(crate) fn apply(
     context: &Context,
     cases: &[Case],
@@ -39,9 +38,8 @@ pub(crate) fn apply(
     apply_in(Transactions::CALLERS, context, cases, report)
 }
 
-/// The same; in transactions of our own, a set is committed with its place in the
-/// ledger before anything else is locked, so that nothing is held while somebody
-/// else's lock is waited for.
+/// As [`apply`], in the given transactions. In transactions of our own, each set of invoices is committed with its
+/// ledger entries before anything else is locked, so that no lock is held while this session waits for another.
 pub(crate) fn apply_in(
     transactions: Transactions,
     context: &Context,
@@ -60,7 +58,7 @@ pub(crate) fn apply_in(
     for chunk in cases.chunks(CHUNK) {
         pass.process(chunk)?;
         let booked = std::mem::take(&mut pass.booked);
-        look_for(transactions, context.mapping, &booked, pass.report)?;
+        find_overbooked(transactions, context.mapping, &booked, pass.report)?;
     }
     Ok(pass.verdicts)
 }
@@ -70,11 +68,9 @@ struct Pass<'a> {
     context: &'a Context<'a>,
     report: &'a mut Report,
     verdicts: Vec<Option<Verdict>>,
-    /// Whether an invoice that somebody else has is waited for; once it was in
-    /// vain, no more.
+    /// Whether to wait for an invoice that another session has locked; after one timeout, never again.
     patience: Patience,
-    /// The ids of payments that stood in the books before: they may stand in those of
-    /// other invoices as well.
+    /// Ids of payments that were booked before; other invoices may have booked them, too.
     booked: BTreeSet<String>,
 }
 
@@ -89,8 +85,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Of cases that do not bear on each other. Invoices are locked first, then the
-    /// ledger, each in its order: that is how everybody's order is the same.
+    /// Processes cases that do not affect each other. Invoices are locked before ledger rows, each in sorted order,
+    /// as in all sessions.
     fn process_one_by_one(&mut self, cases: &[IndexedCase]) -> Result<(), Problem> {
         self.transactions.commit();
         let decided = open(self.context, cases)?;
@@ -100,7 +96,7 @@ impl Pass<'_> {
             .iter()
             .map(|decided| decided.recalled.place)
             .collect();
-        let (mut set, settled) = self.sort(decided);
+        let (mut set, settled) = self.split_unchanged(decided);
         let mut left_over = Vec::new();
         let tried = set.len();
         if set.len() > 1 {
@@ -124,8 +120,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Parts what is to be written from what is settled as it is.
-    fn sort<'c>(
+    /// Separates cases with changes to write from those without.
+    fn split_unchanged<'c>(
         &self,
         decided: Vec<DecidedCase<'c>>,
     ) -> (Vec<DecidedCase<'c>>, Vec<(usize, Settled<'c>)>) {
@@ -162,9 +158,8 @@ impl Pass<'_> {
         (set, settled)
     }
 
-    /// Several in one subtransaction, with what the ledger has to say of them, or
-    /// each half by itself. Answers with those that somebody else has: they are
-    /// waited for when nothing else is to be done.
+    /// Writes several cases and their ledger entries in one subtransaction; if that fails, each half by itself.
+    /// Returns the cases that another session has locked; the caller waits for these after everything else is done.
     fn write_set<'c>(
         &mut self,
         set: Vec<DecidedCase<'c>>,
@@ -215,7 +210,7 @@ impl Pass<'_> {
             })
         };
         let mut written = write(Firing::AtOnce);
-        // A constraint that is deferred may hold only when payments and invoice are written.
+        // A deferred constraint may hold only after both payments and invoice are written.
         if matches!(&written, Err(problem) if !is_contention(problem)) && may_wait(context.mapping)
         {
             written = write(Firing::AtTheEnd);
@@ -240,14 +235,13 @@ impl Pass<'_> {
         self.settle(vec![outcome])
     }
 
-    /// Writes into the ledger what was not written to the host's tables. What
-    /// others keep from being written there is looked at again by a later run.
+    /// Writes outcomes without table changes to the ledger. If other sessions block that, a later run repeats it.
     fn settle(&mut self, mut settled: Vec<(usize, Settled)>) -> Result<(), Problem> {
         let report = &mut *self.report;
         let noted = retry_on_contention(|| report.add(settled.iter().map(|(_, settled)| settled)));
         match noted {
             Ok(()) => self.note(&settled),
-            // One of them alone is in somebody's way.
+            // Only one of them may be blocked.
             Err(problem)
                 if is_contention(&problem) && !locked_by_others(&problem) && settled.len() > 1 =>
             {
@@ -265,7 +259,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Invoices that are gone are not reported.
+    /// Ends the checks and issues of invoices that no longer exist, unless another session has locked them.
     fn note_gone(&self, invoices: &[&str]) -> Result<(), Problem> {
         if invoices.is_empty() {
             return Ok(());
@@ -290,7 +284,7 @@ fn settled<'a>(
     (decided.recalled.place, settled)
 }
 
-/// The decision is judged by the rows as they stand.
+/// Decides without writing, from the rows as they are.
 fn unwritten<'a>(
     context: &Context,
     mut decided: DecidedCase<'a>,

@@ -1,28 +1,29 @@
-//! Money that the issues of deleted invoices tell of: Stripe is asked about it, so that it
-//! is told of without them.
+//! Payments that only issues of deleted invoices are about: Stripe is asked about them, so that the payments get
+//! issues of their own.
 
 use crate::domain::identity::StripeId;
 use crate::host::find::those_there;
 use crate::host::mapping::Mapping;
 use crate::ledger::payment_issues;
 
-/// A payment whose invoice is not there any more.
+/// A payment whose invoice no longer exists.
 pub(crate) struct Orphan {
     pub(crate) money: StripeId,
     /// The invoice's id, as text.
     pub(crate) invoice: String,
-    /// What people called it.
+    /// The number that people know the invoice by.
     pub(crate) label: String,
 }
 
-/// At most so many of them.
+/// Returns such payments, from at most `limit` issues.
 pub(crate) fn orphans(mapping: &Mapping, limit: usize) -> Vec<Orphan> {
-    let told = payment_issues::told_by_invoices(limit);
+    let issues = payment_issues::told_by_invoices(limit);
     let there = those_there(
         mapping,
-        &told.iter().map(|it| it.invoice.as_str()).collect(),
+        &issues.iter().map(|it| it.invoice.as_str()).collect(),
     );
-    told.into_iter()
+    issues
+        .into_iter()
         .filter(|it| !there.contains(&it.invoice))
         .filter_map(|it| {
             Some(Orphan {

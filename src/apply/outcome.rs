@@ -15,13 +15,13 @@ use crate::pg::Problem;
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) invoice: Invoice,
-    /// What was to be done, as first decided.
+    /// The plan as first decided.
     pub(crate) intended: Plan,
-    /// What holds in the end: its issues, its next check.
+    /// The final plan: its issues, and the next lookup.
     pub(crate) plan: Plan,
     /// Empty in a dry run.
     pub(crate) changes: Vec<Change>,
-    /// Why it has to be tried again, where that is nobody's mistake.
+    /// Why it has to be tried again, if no one has to correct anything first.
     pub(crate) postponed: Option<String>,
 }
 
@@ -36,8 +36,8 @@ impl Outcome {
         }
     }
 
-    /// What was written, as it was read back; what is still to be done then is
-    /// what a trigger of the host's did not let stay.
+    /// The outcome of a write, as read back. What still remains to be done was undone by a trigger of the
+    /// application.
     pub(crate) fn written(
         invoice: Invoice,
         intended: Plan,
@@ -57,7 +57,8 @@ impl Outcome {
         }
     }
 
-    /// What the host refused: nothing of this invoice is written, and an issue says so.
+    /// The outcome if the application's tables refused the write: nothing of this invoice is written, and an issue
+    /// is raised.
     pub(crate) fn refused(invoice: Invoice, mut plan: Plan, problem: &Problem) -> Self {
         plan.issues.push(
             Issue::new(
@@ -97,7 +98,7 @@ impl Outcome {
         }
     }
 
-    /// Somebody else was at the same rows: no issue, only another try.
+    /// The outcome if another session has locked the rows: no issue is raised, and a later run tries again.
     pub(crate) fn postponed(invoice: Invoice, mut plan: Plan, why: &str) -> Self {
         plan.payments.clear();
         plan.invoice = None;
@@ -108,7 +109,7 @@ impl Outcome {
         }
     }
 
-    /// Something that Stripe said of it was too old to be acted on.
+    /// Requests another lookup, because an answer was too old to be applied.
     pub(crate) fn asked_again(mut self) -> Self {
         self.plan.recheck = Recheck::NextSweep;
         self.postponed
@@ -116,7 +117,7 @@ impl Outcome {
         self
     }
 
-    /// Why it is to be tried again; `None` where it is done.
+    /// Returns why it has to be tried again; `None` if it is done.
     fn failure(&self) -> Option<&str> {
         let refused = || {
             let issues = &self.plan.issues;
@@ -131,7 +132,7 @@ impl Outcome {
         self.failure().is_none()
     }
 
-    /// For the events that were the reason to look.
+    /// Returns the verdict on the events that led to this invoice.
     pub(crate) fn verdict(&self) -> Verdict {
         if let Some(why) = self.failure() {
             return Verdict::Again(why.to_owned());
@@ -146,7 +147,7 @@ impl Outcome {
     }
 }
 
-/// `plan` is what would still have to be written.
+/// Returns the issue about overridden changes. `plan` contains what would still have to be written.
 pub(crate) fn overridden(invoice: &Invoice, plan: &Plan) -> Issue {
     Issue::new(
         IssueKind::OverriddenByTrigger,
@@ -168,7 +169,7 @@ pub(crate) fn overridden(invoice: &Invoice, plan: &Plan) -> Issue {
     }))
 }
 
-/// A plan's changes as JSON: the same for the same changes, whenever decided.
+/// Returns a plan's changes as JSON; equal changes give equal JSON, whenever they were decided.
 pub(crate) fn wanted(plan: &Plan) -> Value {
     let payments: Vec<Value> = plan
         .payments
@@ -197,7 +198,7 @@ pub(crate) fn wanted(plan: &Plan) -> Value {
     json!({ "payments": payments, "invoice": invoice })
 }
 
-/// A plan in words: what it changes.
+/// Describes the changes of a plan in words.
 pub(crate) fn describe(plan: &Plan) -> String {
     let mut parts: Vec<String> = plan.payments.iter().map(describe_payment).collect();
     if let Some(change) = &plan.invoice {

@@ -2,26 +2,26 @@
 
 use crate::domain::evidence::{Evidence, StripePayment};
 
-/// What Stripe says of one payment.
+/// Stripe's answer about one payment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PaymentEvidence<'a> {
     pub(crate) evidence: &'a [Evidence],
-    /// Seconds since it was first heard of.
+    /// Seconds since the payment was first reported.
     pub(crate) waited: i64,
-    /// The invoice that said of its money until it was deleted.
+    /// The deleted invoice whose issues were about this payment.
     pub(crate) former: Option<Former<'a>>,
 }
 
-/// An invoice that is not there any more.
+/// An invoice that no longer exists.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Former<'a> {
     pub(crate) invoice: &'a str,
-    /// What people called it.
+    /// The number that people know it by.
     pub(crate) label: &'a str,
 }
 
 impl<'a> PaymentEvidence<'a> {
-    /// Whatever it names had all the time to come.
+    /// Evidence whose grace period for the invoice counts as over.
     pub(crate) fn at_last(evidence: &'a [Evidence]) -> Self {
         Self {
             evidence,

@@ -10,14 +10,14 @@ use crate::host::lock::Patience;
 use crate::ledger::runs;
 use crate::pg::lock::{Purpose, lock_transaction, room, try_lock_transaction};
 
-/// The locks that payments are spread over: all ids of all payments share them, so that
-/// one transaction never takes more than an eighth of what the server has room for.
-/// Who shares one by chance waits for a moment, no more. Every session finds the same.
+/// The number of locks that all payments share, by a hash of their ids, so that one transaction never takes more
+/// than an eighth of the server's lock table. Payments that share one by chance wait for each other briefly. The
+/// number is the same in every session.
 fn slots() -> u32 {
     (room() / 8).clamp(16, 4096)
 }
 
-/// The locks of a payment: one for each of its ids, because others may know only one.
+/// Returns the locks of a payment: one for each of its ids, because another session may know only one of them.
 fn slots_of(ids: &PaymentIds, slots: u32) -> BTreeSet<u32> {
     ids.each().map(|id| slot(id, slots)).collect()
 }
@@ -27,7 +27,7 @@ fn slot(id: &str, slots: u32) -> u32 {
     u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) % slots
 }
 
-/// Locks all payments that Stripe told of, as [`lock_payments`] does.
+/// Locks all payments in the evidence, as [`lock_payments`] does.
 pub(crate) fn lock_payments_of(evidence: &[Evidence]) {
     let payments = evidence.iter().filter_map(|finding| match finding {
         Evidence::Payment(payment) => Some(payment.ids.clone()),
@@ -36,8 +36,8 @@ pub(crate) fn lock_payments_of(evidence: &[Evidence]) {
     lock_payments(&[payments.collect()], Patience::Wait);
 }
 
-/// Locks the payments of each of these claims until the (sub)transaction ends; tells
-/// which were to be had. In one order for all, so that no two wait for each other.
+/// Locks the payments of each claim until the (sub)transaction ends. Returns for each claim whether all its locks
+/// were taken. Locks are taken in ascending order, so that two sessions cannot deadlock.
 pub(crate) fn lock_payments(claims: &[Vec<PaymentIds>], patience: Patience) -> Vec<bool> {
     let slots = slots();
     let wanted: Vec<BTreeSet<u32>> = claims

@@ -18,11 +18,10 @@ use crate::host::find::{InvoiceKeys, invoices_of};
 use crate::ledger::events::Verdict;
 use crate::pg::{Problem, Transactions};
 
-/// So long an event waits for the application to commit the invoice that it names.
+/// How long an event waits for the application to commit the invoice that it names, in seconds.
 const GRACE_SECONDS: i64 = 60 * 60;
 
-/// Acts on what Stripe says of these payments: on the invoices that they are
-/// for, where there are some.
+/// Applies these answers to the invoices that the payments are for, if there are any.
 pub(crate) fn act(
     transactions: Transactions,
     context: &Context,
@@ -43,7 +42,7 @@ pub(crate) fn act(
         .collect();
     let mut outcomes = apply_in(transactions, context, &cases, report)?.into_iter();
     let mut unlinked = BTreeMap::new();
-    let mut told_of = Vec::new();
+    let mut linked = Vec::new();
     let mut verdicts = Vec::new();
     for (place, (link, said)) in links.iter().zip(payments).enumerate() {
         let of_invoices: Vec<Verdict> = outcomes.by_ref().take(link.len()).flatten().collect();
@@ -53,27 +52,27 @@ pub(crate) fn act(
             ));
             continue;
         };
-        let (verdict, somebody_knows) = if link.is_empty() {
+        let (verdict, is_covered) = if link.is_empty() {
             let judged = judge_unlinked(payment, said);
-            let somebody_knows = judged.issue.is_some() || received(payment).is_none();
+            let is_covered = judged.issue.is_some() || received(payment).is_none();
             let issue = judged.issue;
             unlinked.extend(issue.map(|issue| (issue.object.clone(), (place, issue))));
-            (judged.verdict, somebody_knows)
+            (judged.verdict, is_covered)
         } else {
-            let somebody_knows = !of_invoices.is_empty();
-            (verdict(of_invoices), somebody_knows)
+            let is_covered = !of_invoices.is_empty();
+            (verdict(of_invoices), is_covered)
         };
-        if somebody_knows && matches!(verdict, Verdict::Done(_)) && !payment.lacks_session() {
-            told_of.push((payment, link));
+        if is_covered && matches!(verdict, Verdict::Done(_)) && !payment.lacks_session() {
+            linked.push((payment, link));
         }
         verdicts.push(verdict);
     }
-    conclude(transactions, &unlinked, &told_of, &mut verdicts, report)?;
+    conclude(transactions, &unlinked, &linked, &mut verdicts, report)?;
     Ok(verdicts)
 }
 
-/// After these cases were treated: acts on payments that their invoices let go, and on
-/// those whose events could not be acted on, as if they had been asked about by themselves.
+/// After these cases were applied: decides about payments that their invoices no longer refer to and payments whose
+/// events failed, as if each had been looked up by itself.
 pub(crate) fn follow_up(
     transactions: Transactions,
     context: &Context,
@@ -83,7 +82,7 @@ pub(crate) fn follow_up(
 ) -> Result<(), Problem> {
     let mut payments = report.take_disowned();
     if context.mode == Mode::Write {
-        // What could not be written a moment ago is not tried twice.
+        // A case whose write has just failed is not tried twice.
         let said = cases
             .iter()
             .zip(verdicts)
@@ -109,21 +108,20 @@ pub(crate) fn follow_up(
     superseded::supersede(&said, &verdicts, report)
 }
 
-/// Issues about money that no invoice claims, each with the place of its verdict, by
-/// the object: in the order that everybody keeps to.
+/// Issues about money that no invoice claims, each with the index of its verdict, by object: sorted, because all
+/// sessions write issues in this order.
 type Unlinked = BTreeMap<Option<String>, (usize, Issue)>;
 
-/// Raises what no invoice tells of, and ends what was said of these payments by invoices
-/// that they are not linked to any more: at once, so that there is always somebody who
-/// tells of the money, and one only.
+/// Raises these issues, and resolves issues about the payments at invoices that they are no longer linked to. Both
+/// happen together, so that exactly one issue is about the money at any time.
 fn conclude(
     transactions: Transactions,
     unlinked: &Unlinked,
-    told_of: &[(&StripePayment, &BTreeSet<String>)],
+    linked: &[(&StripePayment, &BTreeSet<String>)],
     verdicts: &mut [Verdict],
     report: &mut Report,
 ) -> Result<(), Problem> {
-    let over = report.find_let_go(told_of);
+    let over = report.find_let_go(linked);
     if unlinked.is_empty() && over.is_empty() {
         return Ok(());
     }
@@ -145,7 +143,7 @@ fn conclude(
     }
 }
 
-/// One verdict out of those on each invoice of a payment.
+/// Combines the verdicts on the invoices of a payment.
 fn verdict(of_invoices: Vec<Verdict>) -> Verdict {
     let mut verdict = Verdict::Done(String::new());
     for next in of_invoices {
@@ -156,7 +154,7 @@ fn verdict(of_invoices: Vec<Verdict>) -> Verdict {
     verdict
 }
 
-/// The invoices that each payment is for.
+/// Returns the invoices that each payment is for.
 fn link(context: &Context, evidence: &[PaymentEvidence]) -> Vec<BTreeSet<String>> {
     let payments: Vec<Option<&StripePayment>> =
         evidence.iter().map(PaymentEvidence::payment).collect();
@@ -177,14 +175,14 @@ fn link(context: &Context, evidence: &[PaymentEvidence]) -> Vec<BTreeSet<String>
         .collect()
 }
 
-/// What is to be done about money that no invoice claims.
+/// The decision about money that no invoice claims.
 struct Judged {
     verdict: Verdict,
     issue: Option<Issue>,
 }
 
-/// Money that no invoice claims: not ours, unless it says otherwise, or an invoice said
-/// of it.
+/// Decides about money that no invoice claims. It is ignored unless its metadata names an invoice or an issue of a
+/// deleted invoice was about it; then an issue is raised after the grace period.
 fn judge_unlinked(payment: &StripePayment, said: &PaymentEvidence) -> Judged {
     let alone = |verdict| Judged {
         verdict,

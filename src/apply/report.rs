@@ -25,19 +25,19 @@ use crate::stripe::error::Asked;
 use crate::stripe::fetch::Planned;
 use crate::stripe_access;
 
-/// Whom an issue is about that concerns them all.
-const NOBODY: Subject = Subject {
+/// The subject of an issue that is about no single invoice.
+const GENERAL: Subject = Subject {
     invoice: None,
     number: None,
 };
 
-/// Why a run is not whole.
+/// Why a run is incomplete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// Stripe could not be asked, or not about everything: for what it gave no answer
-    /// yet, nothing where there was no key to ask with.
+    /// Stripe could not be reached, or did not answer every question. Contains the kinds of questions without any
+    /// answer; empty if there was no key.
     Stripe(Vec<String>),
-    /// The settings do not fit the database.
+    /// The settings do not match the database.
     Settings,
 }
 
@@ -73,11 +73,11 @@ impl Failure {
     }
 }
 
-/// What was changed for an invoice, or in a dry run would be.
+/// The changes made for an invoice, or, in a dry run, those that would be made.
 struct Fixed {
     invoice: String,
     number: Option<String>,
-    /// In words.
+    /// The changes in words.
     action: String,
     changes: Vec<Change>,
 }
@@ -93,24 +93,23 @@ impl Fixed {
     }
 }
 
-/// A run while it goes on.
+/// The report of a run in progress.
 pub(crate) struct Report {
-    /// `None` in a dry run: nothing is written down.
+    /// `None` in a dry run, which writes nothing to the ledger.
     run: Option<i64>,
-    /// Whether somebody gets a report of each invoice; a run that goes on and
-    /// on has no room for that, and the ledger has it all.
+    /// Whether the result lists each invoice. A long run does not, to save memory; the ledger contains everything.
     keeps_details: bool,
     totals: Totals,
-    /// Since it was last saved.
+    /// The invoices checked since the report was last saved.
     checked: BTreeSet<String>,
     fixed: Vec<Fixed>,
-    /// What was found, for a dry run; else the ledger says what stands.
+    /// The issues found, for a dry run; otherwise the ledger has the open issues.
     issues: Vec<Value>,
     errors: Vec<Value>,
-    /// Payments that an invoice was asked about and has nothing to do with any more.
+    /// Payments that were looked up for an invoice that no longer refers to them.
     disowned: Vec<StripePayment>,
     problem: Option<Problem>,
-    /// How long this backend had waited for answers when the run began.
+    /// How long this backend had waited for Stripe when the run began.
     had_waited: Duration,
 }
 
@@ -133,18 +132,18 @@ impl Report {
         }
     }
 
-    /// Invoices of which something was changed so far.
+    /// Returns the number of invoices changed so far.
     pub(crate) fn fixed(&self) -> u64 {
         self.totals.invoices_fixed as u64
     }
 
-    /// For a run over several transactions: what it has done is saved after each.
+    /// Omits details, for a run over several transactions; it saves its report after each.
     pub(crate) fn without_details(mut self) -> Self {
         self.keeps_details = false;
         self
     }
 
-    /// The run's number; `None` in a dry run.
+    /// Returns the run's number; `None` in a dry run.
     pub(crate) fn run(&self) -> Option<i64> {
         self.run
     }
@@ -163,12 +162,12 @@ impl Report {
         self.totals.objects_one_by_one += planned.singles;
     }
 
-    /// Whether Stripe could not be asked, or not about everything.
+    /// Returns whether the run is incomplete.
     pub(crate) fn has_failed(&self) -> bool {
         self.problem.is_some()
     }
 
-    /// A question that Stripe did not answer: about an invoice, or for events.
+    /// Records a question, about an invoice or for events, that Stripe did not answer.
     pub(crate) fn note_stripe_error(&mut self, invoice: Option<&str>, error: &str) {
         self.totals.stripe_errors += 1;
         if self.keeps_details {
@@ -177,83 +176,82 @@ impl Report {
         }
     }
 
-    /// Why the run is not whole.
+    /// Records why the run is incomplete.
     pub(crate) fn fail(&mut self, problem: Problem) {
         self.totals.success = false;
         self.problem = Some(problem);
     }
 
-    /// The same as an issue, too: nobody may read the answer.
-    pub(crate) fn fail_and_tell(&mut self, problem: Problem, why: Failure) {
+    /// As [`Self::fail`], and raises an issue, because nobody may read the result.
+    pub(crate) fn fail_with_issue(&mut self, problem: Problem, why: Failure) {
         if let Some(run) = self.run {
-            issues::raise(run, &[(NOBODY, &why.issue(&problem))]);
+            issues::raise(run, &[(GENERAL, &why.issue(&problem))]);
         }
         self.fail(problem);
     }
 
-    /// An issue of no invoice in particular.
+    /// Raises an issue that is about no single invoice.
     pub(crate) fn add_general_issue(&mut self, issue: &Issue) {
         self.add_general_issues(&[issue]);
     }
 
-    /// Several, each of another kind or about another object.
+    /// Raises several such issues, each of another kind or about another object.
     pub(crate) fn add_general_issues(&mut self, issues: &[&Issue]) {
         if let Some(run) = self.run {
-            let of_nobody: Vec<_> = issues.iter().map(|issue| (NOBODY, *issue)).collect();
-            issues::raise(run, &of_nobody);
+            let general: Vec<_> = issues.iter().map(|issue| (GENERAL, *issue)).collect();
+            issues::raise(run, &general);
             return;
         }
         for issue in issues {
-            self.issues.push(issue_json(NOBODY, issue));
+            self.issues.push(issue_json(GENERAL, issue));
         }
     }
 
-    /// What invoices say of these payments that are not linked to them, each payment with
-    /// the invoices that it is linked to.
+    /// Returns the issues about these payments at invoices that they are not linked to. Each payment comes with the
+    /// invoices that it is linked to.
     pub(crate) fn find_let_go(
         &self,
-        told_of: &[(&StripePayment, &BTreeSet<String>)],
+        linked: &[(&StripePayment, &BTreeSet<String>)],
     ) -> Vec<AboutPayment> {
         if self.run.is_none() {
             return Vec::new();
         }
-        let mut linked: BTreeMap<&str, &BTreeSet<String>> = BTreeMap::new();
-        for (payment, link) in told_of {
-            linked.extend(payment.ids.each().map(|id| (id, *link)));
+        let mut links: BTreeMap<&str, &BTreeSet<String>> = BTreeMap::new();
+        for (payment, link) in linked {
+            links.extend(payment.ids.each().map(|id| (id, *link)));
         }
-        let mut found = payment_issues::about_payments(&linked.keys().copied().collect());
-        found.retain(|issue| !linked[issue.object.as_str()].contains(&issue.invoice_id));
+        let mut found = payment_issues::about_payments(&links.keys().copied().collect());
+        found.retain(|issue| !links[issue.object.as_str()].contains(&issue.invoice_id));
         found
     }
 
-    /// What they said is over.
+    /// Resolves these issues.
     pub(crate) fn resolve_let_go(&self, issues: &[AboutPayment]) {
         if let Some(run) = self.run {
             payment_issues::resolve_about_payments(run, issues);
         }
     }
 
-    /// Payments that were let go since this was last asked: they are to be judged by
-    /// themselves.
+    /// Returns and clears the payments that invoices no longer refer to; the caller decides about each by itself.
     pub(crate) fn take_disowned(&mut self) -> Vec<StripePayment> {
         std::mem::take(&mut self.disowned)
     }
 
-    /// What an issue of no invoice in particular said is over.
+    /// Resolves an issue that is about no single invoice.
     pub(crate) fn resolve_general_issue(&self, kind: IssueKind) {
         if let Some(run) = self.run {
             issues::resolve_general(run, kind);
         }
     }
 
-    /// Stripe answered for these; what was said of others stays.
+    /// Resolves the outage for the kinds of questions that Stripe answered; it remains for the others.
     pub(crate) fn resolve_outage(&self, answered: &BTreeSet<Asked>) {
         if let Some(run) = self.run.filter(|_| !answered.is_empty()) {
             issues::resolve_outage(run, &names(answered));
         }
     }
 
-    /// For what Stripe gives no answer, now or since it was last told of.
+    /// Returns the kinds of questions without an answer, now or according to the open issue.
     pub(crate) fn unanswered(&self, asked: Asked, answered: &BTreeSet<Asked>) -> Vec<String> {
         let mut unanswered = issues::unanswered();
         unanswered.retain(|before| !names(answered).contains(&before.as_str()));
@@ -264,46 +262,45 @@ impl Report {
         unanswered
     }
 
-    /// What was said of webhooks that fail is over, where one came since.
+    /// Resolves the issue about missing webhooks if one was received since.
     pub(crate) fn resolve_webhooks_failing(&self) {
         if let Some(run) = self.run {
             issues::resolve_webhooks_failing(run);
         }
     }
 
-    /// What was said of events that failed is over for these.
+    /// Resolves the issues about these failed events.
     pub(crate) fn resolve_event_issues(&self, events: &[&String]) {
         if let Some(run) = self.run.filter(|_| !events.is_empty()) {
             payment_issues::resolve_events(run, events);
         }
     }
 
-    /// What was said of events that could not be read is over for payments that were looked
-    /// at since.
+    /// Resolves the issues about unreadable events of payments that were looked up since.
     pub(crate) fn resolve_unread_events(&self, asked: &Value) {
         if let Some(run) = self.run {
             payment_issues::resolve_unread_events(run, asked);
         }
     }
 
-    /// Stripe keeps events for 30 days, and nobody read them for longer than that.
+    /// Records a gap: Stripe keeps events for 30 days, and they were not read for longer than that.
     pub(crate) fn note_gap(&mut self, gap: Gap) {
         self.totals.remark = Some(describe_gap(gap));
     }
 
-    /// What the month has used of its requests, before this run.
+    /// Records how many requests of the monthly budget were used before this run.
     pub(crate) fn note_usage(&mut self, usage: &Usage) {
         self.totals.monthly_reads = usage.to_json();
     }
 
-    /// Takes in what came of invoices, each another one, and writes it down: first
-    /// of all, for that may fail and be tried again.
+    /// Adds outcomes, at most one for each invoice. Writes them to the ledger before anything else, because that
+    /// may fail and be tried again.
     pub(crate) fn add<'s, 'e: 's>(
         &mut self,
         settled: impl Iterator<Item = &'s Settled<'e>>,
     ) -> Result<(), Problem> {
         let mut settled: Vec<&Settled> = settled.collect();
-        // In the order that everybody keeps to.
+        // All sessions write invoices in this order.
         settled.sort_unstable_by(|a, b| a.outcome.invoice.id.cmp(&b.outcome.invoice.id));
         if let Some(run) = self.run
             && !settled.is_empty()
@@ -312,12 +309,12 @@ impl Report {
         }
         for settled in settled {
             self.disowned.extend(settled.disowned());
-            self.tell(&settled.outcome);
+            self.add_outcome(&settled.outcome);
         }
         Ok(())
     }
 
-    /// Notes that these invoices are not there any more: nobody has to look at them.
+    /// Ends the checks and resolves the issues of invoices that no longer exist.
     pub(crate) fn note_gone(&self, invoices: &[&str]) {
         if let Some(run) = self.run.filter(|_| !invoices.is_empty()) {
             issues::resolve_gone(run, invoices);
@@ -325,7 +322,7 @@ impl Report {
         }
     }
 
-    fn tell(&mut self, outcome: &Outcome) {
+    fn add_outcome(&mut self, outcome: &Outcome) {
         let invoice = &outcome.invoice;
         self.checked.insert(invoice.id.clone());
         let touched = match self.run {
@@ -351,7 +348,7 @@ impl Report {
             .extend(unsettled.map(|issue| issue_json(subject, issue)));
     }
 
-    /// Writes down what was done so far: whatever comes, that is done.
+    /// Saves the figures so far in the run's row, so that they survive an error.
     pub(crate) fn save(&mut self) {
         if !self.keeps_details {
             self.count(State::UnderWay);
@@ -371,7 +368,7 @@ impl Report {
         }
     }
 
-    /// Ends the run; the answer is the JSON that callers of the original know.
+    /// Ends the run. Returns the JSON for the caller.
     pub(crate) fn close(mut self) -> Value {
         if let Some(run) = self.run.filter(|_| self.keeps_details) {
             self.issues = issues::standing(run, &self.checked);
@@ -421,7 +418,7 @@ fn names(asked: &BTreeSet<Asked>) -> Vec<&'static str> {
     asked.iter().map(|asked| asked.as_str()).collect()
 }
 
-/// An issue that was found, for the answer of a dry run.
+/// Returns an issue as JSON, for the result of a dry run.
 fn issue_json(subject: Subject, issue: &Issue) -> Value {
     json!({
         "invoiceId": subject.invoice,

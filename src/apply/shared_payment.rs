@@ -1,5 +1,5 @@
-//! What several invoices have booked of one payment is looked for, and told once: an issue
-//! of the payment, which names them all.
+//! Finds payments that several invoices have booked, and raises one issue for each payment, which names all the
+//! invoices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +15,9 @@ use crate::host::shared_payment::of_several_invoices;
 use crate::ledger::{shared_payments, stripe_payments};
 use crate::pg::{Problem, Transactions};
 
-/// Looks for the payments with these ids in the books of all invoices. Where they
-/// count more than came, an issue says so; where they no longer do, it is over. Stripe is
-/// not asked.
-pub(crate) fn look_for(
+/// Searches the books of all invoices for the payments with these ids. Raises an issue if the rows together count
+/// more than Stripe received, and resolves the issue if they no longer do. Does not ask Stripe.
+pub(crate) fn find_overbooked(
     transactions: Transactions,
     mapping: &Mapping,
     ids: &BTreeSet<String>,
@@ -48,7 +47,7 @@ pub(crate) fn look_for(
     })
 }
 
-/// Each id, and those that memory has beside it, with the one that stands for its payment.
+/// Maps each id, and the stored ids of the same payment, to the key of the payment.
 fn keys<'a>(ids: &'a BTreeSet<String>, known: &'a [KnownPayment]) -> BTreeMap<&'a str, &'a str> {
     let alone = ids.iter().map(|id| (id.as_str(), id.as_str()));
     let known = known.iter().flat_map(|payment| {
@@ -58,8 +57,8 @@ fn keys<'a>(ids: &'a BTreeSet<String>, known: &'a [KnownPayment]) -> BTreeMap<&'
     alone.chain(known).collect()
 }
 
-/// What stands of the payments with these keys: the issues about those that count more
-/// than came, and which of the open ones are over.
+/// Returns the issues about payments with these keys that are counted too often, and the open issues that are
+/// resolved.
 fn judge(
     mapping: &Mapping,
     keys: &BTreeMap<&str, &str>,
@@ -80,7 +79,7 @@ fn judge(
     };
     let mut issues = BTreeMap::new();
     for mut found in overbooked(&rows, &known, &terms) {
-        // The one that is open may have been decided before all ids were known.
+        // The open issue may have been raised under another id, before all ids were known.
         if let Some(object) = open.iter().find(|id| found.ids.contains(id)) {
             found.issue.object = Some(object.clone());
             found.issue.evidence["stripe_payment"] = json!(object);

@@ -1,4 +1,4 @@
-//! Events that could not be read or acted on, and whose payments were asked about since.
+//! Events that could not be read or applied, and whose payments were looked up since.
 
 use serde_json::{Value, json};
 
@@ -10,8 +10,8 @@ use crate::ledger::events::{self, Verdict};
 use crate::ledger::payment_issues;
 use crate::pg::Problem;
 
-/// Of what Stripe said, the payments of which an event could not be read or acted on
-/// before they were asked about.
+/// Returns the payments in these answers that have an event, received before the lookup, that could not be read or
+/// applied.
 pub(crate) fn stuck<'a>(said: impl Iterator<Item = &'a Evidence>) -> Vec<StripePayment> {
     let whole: Vec<&StripePayment> = said.filter_map(whole).collect();
     if whole.is_empty() {
@@ -25,8 +25,8 @@ pub(crate) fn stuck<'a>(said: impl Iterator<Item = &'a Evidence>) -> Vec<StripeP
     payments.cloned().collect()
 }
 
-/// Events of payments that were acted on by what Stripe said after the events came are
-/// done, whatever kept them from it.
+/// Marks events of these payments as done if they were received before the answers that were now applied, whatever
+/// made them fail.
 pub(crate) fn supersede(
     payments: &[PaymentEvidence],
     verdicts: &[Verdict],
@@ -49,7 +49,7 @@ pub(crate) fn supersede(
     })
 }
 
-/// A payment of which the answer has all that an event of it may say.
+/// Returns the payment if the answer is complete, that is, contains all that an event about it can contain.
 fn whole(finding: &Evidence) -> Option<&StripePayment> {
     match finding {
         Evidence::Payment(payment) => {
@@ -59,7 +59,7 @@ fn whole(finding: &Evidence) -> Option<&StripePayment> {
     }
 }
 
-/// Each id of these payments, and when it was asked for.
+/// Returns each id of these payments with the time of its lookup.
 fn asked<'a>(payments: impl Iterator<Item = &'a StripePayment>) -> Value {
     let ids = payments.flat_map(|payment| payment.ids.each().map(|id| (id, payment.as_of)));
     ids.map(|(id, as_of)| json!({ "id": id, "as_of": as_of }))

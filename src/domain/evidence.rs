@@ -117,13 +117,13 @@ impl PaymentState {
     }
 }
 
-/// The gratuity that metadata, or a terminal, speaks of.
+/// The gratuity according to metadata or a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Gratuity {
     None,
     /// The metadata's text.
     Text(String),
-    /// A tip that Stripe itself knows of (a terminal's), in its smallest unit; metadata goes before it.
+    /// A tip known to Stripe itself (a terminal's), in its smallest unit; metadata takes precedence.
     Tip(i64),
     /// Session and intent contradict each other.
     Contradictory(String, String),

@@ -182,7 +182,7 @@ impl Money {
             .map_err(|_| AmountError::OutOfRange(text.to_owned()))
     }
 
-    /// Reads a decimal text that counts in `unit`, rounded to what can be paid: half a unit away from zero.
+    /// Parses a decimal text in `unit`, rounded to Stripe's unit, halves away from zero.
     pub(crate) fn rounded_from_units(
         text: &str,
         unit: AmountUnit,
@@ -199,8 +199,8 @@ impl Money {
         Ok(Self { minor, currency })
     }
 
-    /// The decimal text of this amount in `unit`; whole units only where the
-    /// unit has no decimals.
+    /// Returns the amount as a decimal text in `unit`. Fails if it is too large, or if the unit is written without
+    /// decimals and the amount is not a whole number of it.
     pub(crate) fn to_units(self, unit: AmountUnit) -> Result<String, AmountError> {
         let decimal = Decimal {
             digits: self.minor.into(),
@@ -298,7 +298,7 @@ impl Decimal {
         (self.digits % divisor == 0).then_some(self.digits / divisor)
     }
 
-    /// The nearest whole number; from halfway, the one farther from zero.
+    /// Returns the nearest whole number, halves away from zero.
     fn rounded(&self) -> Option<i128> {
         let divisor = 10_i128.checked_pow(self.scale)?;
         let rest = self.digits % divisor;
@@ -310,7 +310,7 @@ impl Decimal {
         Some(self.digits / divisor + away)
     }
 
-    /// As text with `wanted` decimals, or as many more as exactness asks for.
+    /// Returns the text with `wanted` decimals, or more if needed to be exact.
     fn with_digits(&self, wanted: u32) -> String {
         let (mut digits, mut scale) = (self.digits, self.scale);
         while scale > wanted && digits % 10 == 0 {

@@ -35,7 +35,7 @@ pub(crate) struct PaymentRow {
 }
 
 impl PaymentStatus {
-    /// Whether money came in once, wherever it is now.
+    /// Returns whether money was received, even if it was refunded or withdrawn later.
     pub(crate) fn was_received(self) -> bool {
         matches!(self, Self::Paid | Self::Refunded | Self::Disputed)
     }

@@ -22,12 +22,12 @@ pub(crate) struct Plan {
     pub(crate) unjudged: BTreeSet<IssueKind>,
     /// Stripe ids for which this pass had evidence. Open issues about other objects stay open.
     pub(crate) judged: BTreeSet<String>,
-    /// Those of them whose payment has a status that is not known.
+    /// The ids among them whose payment has an unknown status.
     pub(crate) unclear: BTreeSet<String>,
-    /// Ids of payments that this invoice has nothing to do with any more: they were asked
-    /// about because issues of it name them. They are judged by themselves.
+    /// Ids of payments that the invoice no longer refers to. They were looked up because issues of the invoice name
+    /// them; each is then decided about by itself.
     pub(crate) disowned: BTreeSet<String>,
-    /// Ids of payments whose money the rows say was received, as they stand.
+    /// Ids of payments whose money the current rows say was received.
     pub(crate) booked: BTreeSet<String>,
     /// What was decided but is not written.
     pub(crate) unwritten: Unwritten,

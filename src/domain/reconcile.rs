@@ -36,8 +36,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) undone: &'a [Vec<String>],
     /// Other invoices that have one of the evidence's payments in their books, by the name that people use.
     pub(crate) other_invoices: &'a OtherInvoices,
-    /// What of the evidence was asked for only because open issues of the invoice are
-    /// about it.
+    /// Ids that were looked up only because open issues of the invoice are about them.
     pub(crate) in_question: &'a [String],
     /// Whether the host's payments have a column for the refunded amount.
     pub(crate) has_refunded_column: bool,
@@ -48,15 +47,15 @@ pub(crate) struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// Whether the invoice or one of its rows refers to this payment.
+    /// Returns whether the invoice or one of its rows refers to this payment.
     fn refer_to(&self, ids: &PaymentIds) -> bool {
         let mut stored = self.invoice.stored_ids.iter();
         stored.any(|id| ids.contains(id.trim()))
             || self.rows.iter().any(|row| row.ids.same_payment(ids))
     }
 
-    /// Whether a payment was asked for because an issue names it, and nothing of the invoice refers to it any more.
-    /// A payment whose repair somebody undid stays the invoice's: the issue about the undone repair is about it.
+    /// Returns whether a payment was looked up because an issue names it, and the invoice no longer refers to it.
+    /// This is never so for a payment whose repair somebody undid: the issue about the undone repair is about it.
     fn is_let_go(&self, ids: &PaymentIds) -> bool {
         let names = |known: &[String]| known.iter().any(|id| ids.contains(id));
         names(self.in_question)
@@ -65,9 +64,8 @@ impl Facts<'_> {
     }
 }
 
-/// Decides. `evidence` holds one finding for each object that was asked for,
-/// in any order; an id of the invoice that is not among them was not asked
-/// for, and nothing is concluded from that.
+/// Decides about the invoice. `evidence` has one finding for each object that was looked up, in any order. An id of
+/// the invoice without a finding was not looked up, and nothing is concluded from that.
 pub(crate) fn reconcile(facts: &Facts, evidence: &[Evidence], rules: &Rules) -> Plan {
     decide(facts, evidence, rules, Application::Applied)
 }
@@ -251,8 +249,8 @@ impl Draft {
         }
     }
 
-    /// What somebody took out of the books is no money that is missing there, whether this
-    /// pass sees it or not: the issue about the undone repair tells of it.
+    /// Leaves issues about missing money undecided if a repair was undone and its payment is not in the books: the
+    /// issue about the undone repair covers it.
     fn note_undone(&mut self, after: &[PaymentRow], facts: &Facts) {
         let is_missing = |ids: &Vec<String>| !ids.iter().any(|id| books::has_received(after, id));
         if facts.undone.iter().any(is_missing) {

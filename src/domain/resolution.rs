@@ -34,9 +34,8 @@ pub(crate) enum Ending {
 /// The key in an issue's evidence for the payments that could not be written, each with all of its ids.
 pub(crate) const ATTEMPTED: &str = "attempted";
 
-/// Kinds that say of a payment what it is to its invoice, or what became of it. Where the
-/// payment is not the invoice's any more, they are over once its money is told of by
-/// somebody else.
+/// Kinds that state how a payment relates to its invoice, or what happened to it. If the invoice no longer refers
+/// to the payment, they are resolved once another invoice, or an issue about the payment alone, covers its money.
 pub(crate) const ABOUT_A_PAYMENT: [IssueKind; 9] = [
     IssueKind::AmountMismatch,
     IssueKind::CurrencyMismatch,
@@ -49,14 +48,14 @@ pub(crate) const ABOUT_A_PAYMENT: [IssueKind; 9] = [
     IssueKind::UnlinkedPayment,
 ];
 
-/// Kinds that keep money from the books: they do not end with their invoice.
+/// Kinds that keep money from the books: they are not resolved when their invoice is deleted.
 pub(crate) const ABOUT_MONEY_NOT_BOOKED: [IssueKind; 3] = [
     IssueKind::CurrencyMismatch,
     IssueKind::PossibleDuplicate,
     IssueKind::UnlinkedPayment,
 ];
 
-/// What the plan would write of payments, each with all of its ids.
+/// Returns the payments that the plan would write, each with all of its ids.
 pub(crate) fn attempted(plan: &Plan) -> Value {
     let payments = plan.payments.iter();
     payments

@@ -91,8 +91,9 @@ impl Memory {
             .find_map(|id| self.0.get(id))
     }
 
-    /// Returns whether an answer is older than what is known about its payment. Such an answer must not be used.
-    /// One that was on its way at the same time may be older although it was asked for later: it takes back nothing.
+    /// Returns whether an answer is older than what is known about its payment. Such an answer must not be used. An
+    /// answer that was requested before the known one was applied may be the older of the two, so it must not lower
+    /// a refund or a dispute.
     pub(crate) fn outdates(&self, payment: &StripePayment) -> bool {
         self.of(&payment.ids).is_some_and(|known| {
             known.as_of > payment.as_of
@@ -108,9 +109,8 @@ impl Memory {
         }
     }
 
-    /// Keeps what an invoice was told itself of the refunds of one payment, where that is
-    /// more than was heard for another invoice since: its row may still say so, and
-    /// memory is what tells that this word may be taken back.
+    /// Keeps the refunded amount learned for this invoice if it is more than what was learned for another invoice
+    /// since: its row may still state that amount, and it can only be lowered if the stored amount is known.
     pub(crate) fn keep_refunds_of_own(&mut self, id: &str, own: &Remembered) {
         if let Some(known) = self.0.get_mut(id)
             && own.refunded > known.refunded
@@ -120,27 +120,27 @@ impl Memory {
     }
 }
 
-/// Payments that are in the books of other invoices, by the id that stands for each.
+/// Payments that other invoices have booked, by the key of the payment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OtherInvoices(pub(crate) BTreeMap<String, OtherBooks>);
 
-/// What the books of another invoice say of a payment.
+/// What another invoice has booked of a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OtherBooks {
-    /// What people call the invoice.
+    /// The number that people know the invoice by.
     pub(crate) invoice: String,
-    /// Whether they say that the money came; else a row waits for it, or has a word that
-    /// nobody explained.
+    /// Whether a row says that the money was received; otherwise a row is pending, or has a word that the settings
+    /// do not name.
     pub(crate) was_received: bool,
 }
 
 impl OtherInvoices {
-    /// The other books that have this payment.
+    /// Returns the other invoice that has this payment.
     pub(crate) fn of(&self, ids: &PaymentIds) -> Option<&OtherBooks> {
         ids.lookup().find_map(|id| self.0.get(id))
     }
 
-    /// Takes in another one: where several have it, one that received the money counts.
+    /// Adds an entry; if several invoices have the payment, one that received the money counts.
     pub(crate) fn note(&mut self, key: &str, books: OtherBooks) {
         let order = |books: &OtherBooks| (!books.was_received, books.invoice.clone());
         let known = self.0.get(key);
@@ -165,7 +165,7 @@ pub(crate) struct Remembered {
 }
 
 impl Remembered {
-    /// Whether an answer says that less went back.
+    /// Returns whether an answer states a lower refunded amount or a lesser dispute.
     fn is_taken_back_by(&self, payment: &StripePayment) -> bool {
         payment.tells_returns
             && (payment.refunded < self.refunded || payment.dispute < self.dispute)

@@ -1,4 +1,4 @@
-//! One Stripe payment in the books of several invoices: whether they count more than came.
+//! Finds Stripe payments that several invoices have booked and of which they count more than was received.
 
 use std::collections::BTreeMap;
 
@@ -9,24 +9,24 @@ use super::issue::{Issue, IssueKind, Severity};
 use super::money::{AmountUnit, Currency, Money};
 use super::payment::PaymentStatus;
 
-/// A payment row, of whatever invoice.
+/// A payment row of any invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BookedRow {
     /// The row's primary key, as text.
     pub(crate) row: String,
     /// The invoice's primary key, as text.
     pub(crate) invoice: String,
-    /// What people call the invoice.
+    /// The number that people know the invoice by.
     pub(crate) label: String,
     pub(crate) status: PaymentStatus,
     pub(crate) ids: PaymentIds,
-    /// As the columns tell them.
+    /// The amounts as stored in the columns.
     pub(crate) amount: Option<String>,
     pub(crate) gratuity: Option<String>,
 }
 
 impl BookedRow {
-    /// A row of less than nothing, by which a host books a refund.
+    /// Returns whether the row has a negative amount, by which an application books a refund.
     pub(crate) fn is_reversal(&self) -> bool {
         let amount = self.amount.as_deref().unwrap_or_default();
         amount.trim_start().starts_with('-')
@@ -36,8 +36,8 @@ impl BookedRow {
         self.status.was_received() && !self.is_reversal()
     }
 
-    /// With its gratuity, which is a part of what Stripe received; what cannot be read is
-    /// an issue of the row's own invoice.
+    /// Returns the amount including the gratuity, which is part of what Stripe received, in Stripe's smallest unit.
+    /// A value that cannot be read counts as 0; it is an issue of the row's own invoice.
     fn whole(&self, terms: &Terms, currency: Currency) -> i64 {
         let texts = [&self.amount, &self.gratuity].into_iter().flatten();
         texts
@@ -46,31 +46,31 @@ impl BookedRow {
     }
 }
 
-/// What is remembered of a payment that Stripe received.
+/// What is stored about a payment that Stripe received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KnownPayment {
     pub(crate) ids: PaymentIds,
     pub(crate) received: Money,
 }
 
-/// How the rows' amounts are to be read.
+/// How to read the rows' amounts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) unit: AmountUnit,
-    /// Where nothing is known of the payment.
+    /// The currency if nothing is known about the payment.
     pub(crate) currency: Currency,
 }
 
-/// A payment that is counted more than once.
+/// A payment of which the rows count more than Stripe received.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Overbooked {
     pub(crate) ids: PaymentIds,
     pub(crate) issue: Issue,
 }
 
-/// The payments of which the rows of several invoices together count more than came. One
-/// payment may be shared by invoices: where it is not known how much came, only rows of
-/// the same amount are taken for the same money.
+/// Returns the payments of which the rows of several invoices together count more than Stripe received. Invoices
+/// may share a payment: if the amount received is not known, only rows with the same amount count as the same
+/// money.
 pub(crate) fn overbooked(
     rows: &[BookedRow],
     known: &[KnownPayment],
@@ -89,8 +89,7 @@ struct Payment<'a> {
     rows: Vec<&'a BookedRow>,
 }
 
-/// Rows by payment, whatever order they came in: what a row does not name of its payment,
-/// memory does.
+/// Groups rows by payment; the result does not depend on their order. Ids that a row lacks are taken from `known`.
 fn payments<'a>(rows: &'a [BookedRow], known: &[KnownPayment]) -> Vec<Payment<'a>> {
     let mut completed: Vec<(PaymentIds, &BookedRow)> = rows
         .iter()
@@ -129,7 +128,7 @@ impl Payment<'_> {
         let received = known.iter().find(|it| it.ids.same_payment(&self.ids));
         let received = received.map(|known| known.received);
         let currency = received.map_or(terms.currency, |money| money.currency);
-        // Several rows of one invoice are its own affair: they count once.
+        // Several rows of one invoice count once; they are an issue of that invoice.
         let mut by_invoice: BTreeMap<(&str, &str), i64> = BTreeMap::new();
         for row in &self.rows {
             let counted = by_invoice.entry((&row.label, &row.invoice)).or_default();
@@ -147,10 +146,10 @@ impl Payment<'_> {
                 amounts.windows(2).any(|pair| pair[0] == pair[1])
             }
         };
-        is_too_much.then(|| self.told(&by_invoice, received, currency))
+        is_too_much.then(|| self.describe(&by_invoice, received, currency))
     }
 
-    fn told(
+    fn describe(
         &self,
         by_invoice: &BTreeMap<(&str, &str), i64>,
         received: Option<Money>,
@@ -160,7 +159,7 @@ impl Payment<'_> {
         let parts = parts.map(|((label, invoice), counted)| {
             (*label, *invoice, Money::new(*counted, currency).to_string())
         });
-        let told: Vec<String> = parts
+        let described: Vec<String> = parts
             .clone()
             .map(|(label, _, amount)| format!("invoice {label} ({amount})"))
             .collect();
@@ -174,7 +173,7 @@ impl Payment<'_> {
             Severity::Warning,
             format!(
                 "The one Stripe payment {key}{came} is recorded for several invoices: {}. Together they count more than came.",
-                told.join(", ")
+                described.join(", ")
             ),
         )
         .about(Some(key))

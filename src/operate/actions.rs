@@ -2,7 +2,7 @@
 
 use crate::domain::issue::IssueKind;
 
-/// What a person can decide about an issue.
+/// A person's possible decisions about an issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     RevertToUnpaid,
@@ -19,16 +19,16 @@ pub(crate) enum Action {
     Ignore,
 }
 
-/// One of the arguments of `resolve_issue`.
+/// An argument of `resolve_issue`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Argument {
     pub(crate) name: &'static str,
-    /// Otherwise it is used where there is one.
+    /// If false, the argument may be omitted.
     pub(crate) is_required: bool,
 }
 
 impl Action {
-    /// The word in SQL.
+    /// Returns the word in SQL.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::RevertToUnpaid => "revert_to_unpaid",
@@ -46,7 +46,7 @@ impl Action {
         }
     }
 
-    /// A sentence for people.
+    /// Returns a sentence for people.
     pub(crate) fn description(self) -> &'static str {
         match self {
             Self::RevertToUnpaid => {
@@ -82,7 +82,7 @@ impl Action {
         }
     }
 
-    /// The arguments that it requires.
+    /// Returns the argument that it takes, if any.
     pub(crate) fn argument(self) -> Option<Argument> {
         let argument = |name, is_required| Some(Argument { name, is_required });
         match self {
@@ -99,7 +99,7 @@ impl Action {
         }
     }
 
-    /// Whether only the issue is settled, and nothing else happens.
+    /// Returns whether the action settles the issue and does nothing else.
     pub(crate) fn only_settles(self) -> bool {
         matches!(
             self,
@@ -107,15 +107,15 @@ impl Action {
         )
     }
 
-    /// Whether the facts that are left afterwards are what the person wanted:
-    /// what Stripe says does not change by writing it down.
-    pub(crate) fn settles_what_is_left(self) -> bool {
+    /// Returns whether the facts that remain after the action are settled, too: what Stripe says does not change
+    /// when it is written to the tables.
+    pub(crate) fn settles_remaining_facts(self) -> bool {
         self.only_settles() || matches!(self, Self::MarkRefunded | Self::LinkPayment)
     }
 }
 
-/// The actions that fit a kind of issue. What resolves by itself once Stripe
-/// answers again has none: it can be acknowledged and snoozed.
+/// Returns the actions for a kind of issue. Kinds that are resolved once Stripe answers again have none; these
+/// issues can be acknowledged and snoozed.
 pub(crate) fn actions_of(kind: IssueKind) -> &'static [Action] {
     use Action::*;
     match kind {

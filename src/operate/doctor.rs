@@ -1,7 +1,6 @@
 //! Checks the installation: one row for each requirement, with a hint that fixes what fails.
 //!
-//! A line of a hint that begins with `$ ` is for a shell on the server; all others
-//! are for psql.
+//! A line of a hint that begins with `$ ` is for a shell on the server; all others are for psql.
 
 mod history;
 mod schedule;
@@ -14,15 +13,15 @@ use serde_json::Value;
 
 use crate::pg::{Problem, in_subtransaction_of_a_run, sql};
 
-/// What one look found.
+/// The result of one check.
 #[derive(Clone, Debug)]
 pub(crate) struct Check {
-    /// What was looked at.
+    /// What was checked.
     pub(crate) name: String,
     pub(crate) ok: bool,
     /// The facts.
     pub(crate) detail: String,
-    /// What to do about it; for what is fine, what may be done all the same.
+    /// What to do about it; if `ok`, an optional improvement.
     pub(crate) hint: Option<String>,
 }
 
@@ -45,7 +44,7 @@ impl Check {
         }
     }
 
-    /// Good or bad as `ok` says; the hint is for the bad.
+    /// Returns a good or bad check according to `ok`; the hint is for a bad one.
     fn judged(name: &str, ok: bool, detail: impl Into<String>, hint: &str) -> Self {
         if ok {
             Self::good(name, detail)
@@ -54,38 +53,38 @@ impl Check {
         }
     }
 
-    /// What may be done although all is fine.
+    /// Adds an optional improvement to a good check.
     fn advice(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 }
 
-/// One look, of which several checks may come.
-type Look = fn() -> Result<Vec<Check>, Problem>;
+/// A function that runs one or more checks.
+type CheckGroup = fn() -> Result<Vec<Check>, Problem>;
 
-/// In the order in which a new user comes upon them.
-const LOOKS: [(&str, Look); 9] = [
+/// In the order in which a new user needs them.
+const GROUPS: [(&str, CheckGroup); 9] = [
     ("Stripe key", secrets::stripe_key),
-    ("secrets in sight", secrets::in_sight),
-    ("Stripe", stripe::look),
-    ("settings", tables::look),
-    ("schedule", schedule::look),
+    ("secrets in sight", secrets::visible_literals),
+    ("Stripe", stripe::checks),
+    ("settings", tables::checks),
+    ("schedule", schedule::checks),
     ("sweeps", history::sweeps),
     ("webhooks", history::webhooks),
     ("alerts", history::alerts),
     ("time zone", history::time_zone),
 ];
 
-/// Looks at everything. Never fails as a whole: a look that does is a bad check.
+/// Runs all checks. Never fails: a check that raises an error becomes a bad check.
 pub(crate) fn examine() -> Vec<Check> {
-    let mut checks: Vec<Check> = LOOKS
+    let mut checks: Vec<Check> = GROUPS
         .into_iter()
-        .flat_map(|(name, look)| {
-            in_subtransaction_of_a_run(look).unwrap_or_else(|problem| vec![failed(name, &problem)])
+        .flat_map(|(name, group)| {
+            in_subtransaction_of_a_run(group).unwrap_or_else(|problem| vec![failed(name, &problem)])
         })
         .collect();
-    let paths = secrets::paths_to_keep();
+    let paths = secrets::hidden_paths();
     for check in &mut checks {
         for text in std::iter::once(&mut check.detail).chain(&mut check.hint) {
             for (path, placeholder) in &paths {
@@ -96,7 +95,7 @@ pub(crate) fn examine() -> Vec<Check> {
     checks
 }
 
-/// A look that could not be taken.
+/// Returns the bad check for an error.
 fn failed(name: &str, problem: &Problem) -> Check {
     Check::bad(
         name,
@@ -105,7 +104,7 @@ fn failed(name: &str, problem: &Problem) -> Check {
     )
 }
 
-/// An error in one line.
+/// Returns an error as one line.
 fn described(problem: &Problem) -> String {
     match problem.detail_text() {
         Some(detail) => format!("{problem}. {detail}"),
@@ -113,7 +112,7 @@ fn described(problem: &Problem) -> String {
     }
 }
 
-/// `alter database … set invoice_sync.… = '…'`: what the next session will find.
+/// Returns `alter database … set invoice_sync.… = '…'`, which takes effect in the next session.
 fn set_statement(setting: &str, value: &str) -> String {
     format!(
         "alter database {} set {setting} = {};\n\\connect -",
@@ -129,12 +128,12 @@ fn reset_statement(setting: &str) -> String {
     )
 }
 
-/// The database's name, quoted.
+/// Returns the database's name, quoted.
 fn database() -> String {
     quote_identifier(text("current_database()"))
 }
 
-/// `select {expression}` as text; empty where it is null.
+/// Returns `select {expression}` as text; empty if it is null.
 fn text(expression: &str) -> String {
     let value = sql::fetch_one(&format!("select to_jsonb(({expression})::text)"), &[]);
     value

@@ -11,8 +11,7 @@ use crate::host::mapping::Mapping;
 use crate::host::read::{Reading, Readings, read_one};
 use crate::pg::Problem;
 
-/// The invoice and its payments; locked, unless nothing is to be written.
-/// `None` where there is none.
+/// Reads the invoice and its payments, locked unless it is a dry run. Returns `None` if there is no such invoice.
 fn read_for(mode: Mode, mapping: &Mapping, invoice: &str) -> Result<Option<Reading>, Problem> {
     match mode {
         Mode::DryRun => read_one(mapping, invoice),

@@ -36,22 +36,21 @@ use crate::pg::{Problem, in_subtransaction};
 use crate::run::run_lock::require_fresh_snapshots;
 use crate::run::sync_invoice::{Answer, all_ids, ask};
 
-/// What a person decided.
+/// A person's decision about an issue.
 pub(crate) struct Decision<'a> {
     pub(crate) issue: i64,
     pub(crate) action: &'a str,
     pub(crate) note: Option<&'a str>,
-    /// `{"status": …}`, `{"invoice_id": …}` or nothing; and `{"seen": …}`, the issue's
-    /// evidence as the person has it before them.
+    /// `{"status": …}`, `{"invoice_id": …}` or nothing; and `{"seen": …}`, the issue's evidence as the person saw
+    /// it.
     pub(crate) arguments: Value,
     pub(crate) mode: Mode,
 }
 
-/// Carries a decision out, in a run of its own.
+/// Carries out a decision in a run of its own.
 ///
-/// Fails with P0002 for an unknown issue, 22023 for an action or arguments that
-/// do not fit, 55000 where the issue is resolved or the facts have moved, and as
-/// `sync_invoice` where Stripe has to be asked and cannot be.
+/// Fails with P0002 for an unknown issue, 22023 for an action or arguments that do not fit, 55000 if the issue is
+/// resolved or the facts have changed, and as `sync_invoice` if Stripe must be asked and cannot be.
 pub(crate) fn resolve_issue(decision: &Decision) -> Result<Value, Problem> {
     if decision.mode == Mode::Write {
         require_fresh_snapshots()?;
@@ -73,7 +72,7 @@ pub(crate) fn resolve_issue(decision: &Decision) -> Result<Value, Problem> {
     }
 }
 
-/// The action of that name. Fails with 22023 where the issue does not allow it.
+/// Returns the action with that name. Fails with 22023 if the issue does not allow it.
 fn fitting(issue: &StoredIssue, name: &str) -> Result<Action, Problem> {
     let allowed = issue.kind().map_or(&[] as &[Action], actions_of);
     let found = allowed.iter().find(|action| action.as_str() == name);
@@ -102,8 +101,8 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Nothing changes but the issue. Judged by the rows alone; what only
-    /// Stripe can tell is raised again when it is found to be otherwise.
+    /// Settles the issue without changing anything else. The facts are checked by the rows alone; if only Stripe
+    /// can show that they have changed, the issue is raised again later.
     fn settle(&self) -> Result<Value, Problem> {
         let mode = self.decision.mode;
         let reading = match &self.issue.invoice_id {
@@ -119,8 +118,8 @@ impl Case<'_> {
         Ok(self.close(report, Vec::new(), String::new()))
     }
 
-    /// Stripe is asked; then it is done. A dry run does it, too, and takes it back:
-    /// nothing else can tell what the application's triggers make of it.
+    /// Asks Stripe, then carries the action out. A dry run does so, too, and rolls back, because only a write shows
+    /// what the application's triggers do.
     fn act(&self) -> Result<Value, Problem> {
         let invoice = self.invoice()?;
         let reading = self.read(invoice, Mode::DryRun)?;
@@ -148,8 +147,7 @@ impl Case<'_> {
         }
     }
 
-    /// The invoice is locked and judged; the write is done where the issue still
-    /// stands as it was, and the invoice judged again.
+    /// Locks the invoice and decides about it, writes if the issue has not changed, and applies the evidence again.
     fn act_on(&self, invoice: &str, answer: &Answer) -> Result<Value, Problem> {
         fire_callers();
         let context = self.context(answer.livemode, Mode::Write)?;
@@ -194,7 +192,7 @@ impl Case<'_> {
         let run = report.run().unwrap_or_default();
         self.carry_out(run, &write, &before, &context, &evidence)?;
         if self.is_about_undone() {
-            // What holds the machine back has to go before it tries.
+            // The open issue prevents the repair, so it ends first.
             decisions::resolve(self.issue.id, self.resolution(run));
             decisions::end_undone(invoice, &self.issue.evidence);
         }
@@ -214,16 +212,16 @@ impl Case<'_> {
             }));
         }
         if self.action == Action::LinkPayment {
-            self.look_again_where_it_was_found(invoice, &context, said, &mut report)?;
+            self.apply_to_former_invoice(invoice, &context, said, &mut report)?;
         }
-        decisions::sign_changes(run, &self.signature());
+        decisions::sign_changes(run, &self.decision_evidence());
         let mut changes = undone::changes_of_run(run);
         changes.reverse();
         let changes = changes.into_iter().map(Change::from).collect();
         Ok(self.close(report, changes, done))
     }
 
-    /// Whether a repair is released that somebody undid.
+    /// Returns whether the issue is about a repair that somebody undid.
     fn is_about_undone(&self) -> bool {
         self.issue.kind() == Some(IssueKind::RepairUndone)
     }
@@ -266,8 +264,8 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// The invoice whose issue it was may have it otherwise now.
-    fn look_again_where_it_was_found(
+    /// Applies the evidence to the invoice that the issue was about, which may no longer have the issue.
+    fn apply_to_former_invoice(
         &self,
         booked_for: &str,
         context: &Context,
@@ -290,10 +288,10 @@ impl Case<'_> {
         apply(context, &[again], report).map(|_| ())
     }
 
-    /// Ends the run, and the issue where it is over or the person's word ends it.
+    /// Ends the run, and resolves the issue if the facts are gone or the action settles it.
     fn close(&self, report: Report, changes: Vec<Change>, done: String) -> Value {
         let dry_run = self.decision.mode == Mode::DryRun;
-        let mut resolved = self.action.settles_what_is_left() || dry_run;
+        let mut resolved = self.action.settles_remaining_facts() || dry_run;
         if let Some(run) = report.run() {
             resolved |= !decisions::is_open(self.issue.id);
             if resolved {
@@ -333,12 +331,12 @@ impl Case<'_> {
             run,
             action: self.action.as_str(),
             note: self.decision.note,
-            settled: self.action.settles_what_is_left(),
+            settled: self.action.settles_remaining_facts(),
         }
     }
 
-    /// What a change's evidence says of the decision.
-    fn signature(&self) -> Value {
+    /// Returns what the evidence of a change says of the decision.
+    fn decision_evidence(&self) -> Value {
         json!({
             "issue": self.issue.id,
             "action": self.action.as_str(),
@@ -346,7 +344,7 @@ impl Case<'_> {
         })
     }
 
-    /// The invoice that is acted on.
+    /// Returns the invoice that the action is about.
     fn invoice(&self) -> Result<&str, Problem> {
         if self.action == Action::LinkPayment {
             return self.argument("invoice_id").ok_or_else(|| {
@@ -354,7 +352,7 @@ impl Case<'_> {
                     .hint("Such as: arguments => '{\"invoice_id\": \"…\"}', with the invoice's primary key.")
             });
         }
-        // Every kind that has such an action is about an invoice.
+        // Every kind that allows such an action is about an invoice.
         self.issue
             .invoice_id
             .as_deref()
@@ -388,9 +386,8 @@ impl Case<'_> {
         })
     }
 
-    /// What Stripe said, as far as the person decides about it. Where they link the
-    /// payment to an invoice, their word stands above the invoice that the payment's
-    /// metadata names; other repairs that somebody undid stay undone.
+    /// Returns the evidence that the decision is about. If the person links a payment to an invoice, this overrides
+    /// the invoice named by the payment's metadata. Payments of other undone repairs are left out.
     fn decided_on(&self, invoice: &str, said: &[Evidence]) -> Vec<Evidence> {
         let object = self.issue.object.as_deref().unwrap_or_default();
         match self.action {

@@ -23,15 +23,15 @@ use crate::apply::context::{Context, Mode, OnOverride};
 use crate::apply::holdback;
 use crate::run::run_lock::require_fresh_snapshots;
 
-/// Puts back what a run changed: each invoice as a whole, in a subtransaction
-/// of its own. Fails with P0002 for an unknown run.
+/// Restores the rows that a run changed: each invoice as a whole, in a subtransaction of its own. Fails with P0002
+/// for an unknown run.
 pub(crate) fn undo(run: i64, mode: Mode) -> Result<Value, Problem> {
     let kind = undone::kind_of_run(run)
         .ok_or_else(|| unknown(format!("there is no run with the number {run}")))?;
     undo_invoice(run, &kind, &undone::changes_of_run(run), mode)
 }
 
-/// Puts a single change back. Fails with P0002 for an unknown one.
+/// Undoes a single change. Fails with P0002 for an unknown change.
 pub(crate) fn undo_change(id: i64, mode: Mode) -> Result<Value, Problem> {
     let change = undone::change(id)
         .ok_or_else(|| unknown(format!("there is no change with the number {id}")))?;
@@ -72,8 +72,8 @@ fn undo_invoice(run: i64, kind: &str, changes: &[Recorded], mode: Mode) -> Resul
             Err(left) => undo.left.push(left.to_json(invoice)),
         }
     }
-    // Issues that are open again first: what is held back refreshes them.
-    // Where all is left as it was decided, the decision stands.
+    // Issues are reopened first, because those about undone repairs refresh them. If no invoice was restored, the
+    // decision remains.
     let stands = undo.undone.is_empty() && !undo.left.is_empty();
     if let Some(own_run) = undo
         .own_run
@@ -88,8 +88,8 @@ fn undo_invoice(run: i64, kind: &str, changes: &[Recorded], mode: Mode) -> Resul
     Ok(undo.close())
 }
 
-/// What stands still, by invoice: the invoice changed last comes first, and of
-/// each the newest change.
+/// Returns the changes that are not undone, by invoice: the invoice changed last comes first, and of each invoice
+/// the newest change.
 fn by_invoice(changes: &[Recorded]) -> Vec<Vec<&Recorded>> {
     let mut order: BTreeMap<&str, usize> = BTreeMap::new();
     let mut invoices: Vec<Vec<&Recorded>> = Vec::new();
@@ -103,13 +103,13 @@ fn by_invoice(changes: &[Recorded]) -> Vec<Vec<&Recorded>> {
     invoices
 }
 
-/// What is undone.
+/// The kind of run that is undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Undone {
     Repairs,
-    /// What a person decided, and what the machine did on that occasion.
+    /// A person's decision, with the repairs made in the same run.
     Decision,
-    /// An undo: its repairs stand again.
+    /// An undo: its repairs are in the books again.
     Undo,
 }
 
@@ -125,9 +125,9 @@ impl Undone {
     }
 }
 
-/// Whether the machine did it on what Stripe said, and would do it by itself: it
-/// does not link a payment that names another invoice.
-fn is_machines(change: &Recorded) -> bool {
+/// Returns whether the change was made from Stripe's answer and would be made again without a person's decision.
+/// Linking a payment that names another invoice would not.
+fn is_automatic(change: &Recorded) -> bool {
     let decided = change.evidence.get("decided").is_some();
     change.evidence.get("stripe").is_some() && !decided && !is_link(change)
 }
@@ -136,20 +136,20 @@ fn is_link(change: &Recorded) -> bool {
     change.evidence["action"] == Action::LinkPayment.as_str()
 }
 
-/// An undo while it goes on.
+/// An undo in progress.
 struct Undo {
-    /// `None` in a dry run: nothing is written down.
+    /// `None` in a dry run, which writes nothing to the ledger.
     own_run: Option<i64>,
     run: i64,
     kind: Undone,
     undone: Vec<Value>,
     left: Vec<Value>,
     differences: Vec<Value>,
-    /// Invoices, and the Stripe payments of theirs that are not to be booked again.
+    /// Invoices with their Stripe payments that must not be booked again.
     held_back: Vec<(Reading, Vec<PaymentIds>)>,
-    /// Decisions of `resolve_issue` that hold no more.
+    /// Decisions of `resolve_issue` that are no longer in effect.
     lifted: usize,
-    /// The run that put some or all of it back before.
+    /// The run that undid some or all of it before.
     earlier: Option<i64>,
 }
 
@@ -174,18 +174,18 @@ impl Undo {
             let ids = stripe_payments(context.mapping, &linked, &done.reading);
             stripe_payments::forget(&invoice.id, &ids);
         }
-        // What the machine wrote it would write again, were it not held back. What
-        // a person did it does not do by itself.
-        let machines: Vec<&Recorded> = undone
+        // Automatic changes would be made again if they were not held back. A person's changes are not made
+        // automatically.
+        let automatic: Vec<&Recorded> = undone
             .iter()
             .copied()
-            .filter(|change| self.kind == Undone::Repairs || is_machines(change))
+            .filter(|change| self.kind == Undone::Repairs || is_automatic(change))
             .collect();
-        let ids = stripe_payments(context.mapping, &machines, &done.reading);
-        let would_come_again = || !judge(context, &done.reading, &[]).changes_nothing();
+        let ids = stripe_payments(context.mapping, &automatic, &done.reading);
+        let would_be_made_again = || !judge(context, &done.reading, &[]).changes_nothing();
         if self.kind == Undone::Repairs
             || !ids.is_empty()
-            || !machines.is_empty() && would_come_again()
+            || !automatic.is_empty() && would_be_made_again()
         {
             self.held_back.push((done.reading, ids));
         }
@@ -245,7 +245,7 @@ impl Undo {
     }
 }
 
-/// The Stripe payments whose rows were put back, as the rows name them.
+/// Returns the Stripe payments of the restored rows, by the ids in the rows.
 fn stripe_payments(mapping: &Mapping, undone: &[&Recorded], now: &Reading) -> Vec<PaymentIds> {
     let payments = &mapping.payments;
     let mut found: Vec<PaymentIds> = undone

@@ -25,21 +25,20 @@ use crate::stripe::history::{History, HistoryList, HistoryPage, TimeRange};
 use crate::stripe::sessions::{join_sessions, with_session};
 use crate::stripe_access;
 
-/// The progress is reported to the caller so often.
-const NEWS: Duration = Duration::from_secs(2);
+/// How often progress is reported to the caller.
+const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Works off what is asked for now, `since` and `until` as PostgreSQL reads
-/// timestamps, and what is left of earlier requests.
+/// Reads the requested period, with `since` and `until` as PostgreSQL reads timestamps, and what remains of earlier
+/// requests.
 ///
-/// Fails with 22023 where there is nothing to do, 55000 where another backfill is
-/// under way or no key is set, and as `sync_invoice` does where Stripe cannot be
-/// asked; calling it again goes on from there.
+/// Fails with 22023 if there is nothing to do, 55000 if another backfill is running or no key is set, and as
+/// `sync_invoice` does if Stripe cannot be asked. Another call continues from there.
 pub(crate) fn backfill(
     since: Option<&str>,
     until: Option<&str>,
     transactions: Transactions,
 ) -> Result<(), Problem> {
-    // Longer than any backfill.
+    // Longer than any backfill takes.
     let deadline = Instant::now() + Duration::from_secs(30 * 24 * 60 * 60);
     require_fresh_snapshots()?;
     let _turn = RunLock::of_backfills(transactions).ok_or_else(another_runs)?;
@@ -54,12 +53,12 @@ pub(crate) fn backfill(
                 .hint("Say since when: call invoice_sync.backfill('2026-01-01');"),
         );
     }
-    // Whoever asks for it wants it, whatever the month's budget says.
+    // An explicit request is not limited by the monthly budget.
     work(transactions, deadline, usize::MAX)
 }
 
-/// Goes on with what is left of earlier requests until `deadline`, where nobody
-/// else does, as far as the month's budget of requests allows.
+/// Continues earlier requests until `deadline`, unless another session does, as far as the monthly budget of
+/// requests allows.
 pub(crate) fn go_on(transactions: Transactions, deadline: Instant) -> Result<(), Problem> {
     if backfills::next().is_none() || Instant::now() >= deadline {
         return Ok(());
@@ -90,7 +89,7 @@ fn work(transactions: Transactions, deadline: Instant, pages: usize) -> Result<(
         pages,
         report: Report::open(Kind::Backfill, Mode::Write).without_details(),
         seen: SeenSessions::default(),
-        told_at: Instant::now(),
+        reported_at: Instant::now(),
     };
     let outcome = transactions.until_a_table_is_replaced(|| backfill.work_off());
     if let Err(problem) = &outcome {
@@ -107,13 +106,13 @@ struct Backfill<'a> {
     connection: Connection,
     transactions: Transactions,
     deadline: Instant,
-    /// How many may still be read.
+    /// How many pages may still be read.
     pages: usize,
     report: Report,
     /// The sessions of the part that was read last.
     seen: SeenSessions,
-    /// When the caller last had news.
-    told_at: Instant,
+    /// When progress was last reported to the caller.
+    reported_at: Instant,
 }
 
 impl Backfill<'_> {
@@ -140,7 +139,8 @@ impl Backfill<'_> {
     fn read(&mut self, part: &Part) -> Result<Result<(), StripeError>, Problem> {
         let is_of_sessions = part.list == "checkout_sessions";
         if is_of_sessions {
-            // A part that goes on saw only some of them: what is read now is not all.
+            // If the part was begun earlier, only some of its sessions were seen, so what is read now is
+            // incomplete.
             let since = if part.reached.is_none() {
                 part.since
             } else {
@@ -191,9 +191,9 @@ impl Backfill<'_> {
                 },
             );
             self.report.save();
-            if self.told_at.elapsed() >= NEWS || history_page.is_last {
-                self.told_at = Instant::now();
-                tell(part, &history_page, objects, repaired, begun.elapsed());
+            if self.reported_at.elapsed() >= REPORT_INTERVAL || history_page.is_last {
+                self.reported_at = Instant::now();
+                report_progress(part, &history_page, objects, repaired, begun.elapsed());
             }
             if self.pages == 0 {
                 break Ok(());
@@ -204,8 +204,8 @@ impl Backfill<'_> {
         Ok(outcome)
     }
 
-    /// Acts on the payments of a page. What could not be finished is put in line with
-    /// the events that wait: sweeps try it again, and say what stays hopeless.
+    /// Acts on the payments of a page. Payments that could not be finished are queued with the waiting events:
+    /// sweeps try them again, and raise an issue if they keep failing.
     fn work_on(&mut self, part: &Part, history_page: &HistoryPage) -> Result<(), Problem> {
         let evidence: Vec<[Evidence; 1]> = history_page
             .payments
@@ -260,8 +260,7 @@ impl Backfill<'_> {
         Ok(())
     }
 
-    /// The sessions of the intents of a page: as remembered, by pages of the list of
-    /// sessions, or one by one.
+    /// Finds the sessions of the intents of a page: stored ones, from pages of the list of sessions, or one by one.
     fn read_sessions(
         &mut self,
         history_page: &mut HistoryPage,
@@ -269,7 +268,7 @@ impl Backfill<'_> {
         recall_sessions(history_page.payments.iter_mut());
         self.seen.judge(history_page);
         let unread = |payment: &StripePayment| {
-            // One whose session is remembered is in the books, or has its issue.
+            // A payment whose session is stored is in the books, or has its issue.
             payment.lacks_session() && payment.ids.session.is_none()
         };
         let payments = std::mem::take(&mut history_page.payments).into_iter();
@@ -313,9 +312,15 @@ impl Backfill<'_> {
     }
 }
 
-/// How far it is, to whoever called. Stripe's lists do not tell how long they are: the
-/// whole is what it comes to if the rest of the time has as many.
-fn tell(part: &Part, history_page: &HistoryPage, objects: u64, repaired: u64, took: Duration) {
+/// Reports the progress to the caller. Stripe's lists do not contain their length: the total is extrapolated from
+/// the part of the period that was read.
+fn report_progress(
+    part: &Part,
+    history_page: &HistoryPage,
+    objects: u64,
+    repaired: u64,
+    took: Duration,
+) {
     let reached = history_page
         .last
         .as_ref()

@@ -5,20 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::host::write::now;
 use crate::pg::shared_number;
 
-/// So many in each period; the others are counted, by all sessions of the database together.
+/// Allows a number of log entries in each period, and counts the others, over all sessions of the database.
 pub(crate) struct Allowance {
-    /// The shared number's name.
+    /// The name of the shared counter.
     key: [u8; 8],
     most: u32,
     seconds: i64,
-    /// Counts for this session alone where nothing can be shared.
+    /// Counts for this session alone if there is no shared memory.
     unshared: AtomicU64,
 }
 
-/// Refused webhooks.
+/// Limits the entries about refused webhooks.
 pub(crate) static REFUSALS: Allowance = Allowance::new(*b"refusals", 5, 60);
 
-/// Which secrets were tried: enough to find the one that is wrong.
+/// Limits the entries that name the secrets tried; one is enough to find a wrong secret.
 pub(crate) static ENDINGS: Allowance = Allowance::new(*b"endings.", 1, 3600);
 
 impl Allowance {
@@ -31,8 +31,7 @@ impl Allowance {
         }
     }
 
-    /// Takes one, and gives how many were left out since the last one that was not;
-    /// `None`: this one is left out.
+    /// Requests one entry. Returns how many were omitted since the last one, or `None` if this one must be omitted.
     pub(crate) fn take(&self) -> Option<u32> {
         let period = u32::try_from(now() / self.seconds).unwrap_or(u32::MAX);
         let after = |before| next(before, period, self.most).0;
@@ -48,8 +47,7 @@ impl Allowance {
     }
 }
 
-/// What follows on `before`, which has the period in its upper half and how many came
-/// in it in its lower half.
+/// Returns the counter after `before`. Its upper half is the period, its lower half the number of requests in it.
 fn next(before: u64, period: u32, most: u32) -> (u64, Option<u32>) {
     let (former, count) = ((before >> 32) as u32, before as u32);
     let (count, left_out) = if former == period {
@@ -66,7 +64,7 @@ mod tests {
     use super::next;
 
     #[test]
-    fn what_is_left_out_is_counted_and_told_in_the_next_period() {
+    fn omitted_entries_are_counted_and_reported_in_the_next_period() {
         let mut number = 0;
         let mut take = |period| {
             let (after, taken) = next(number, period, 2);
@@ -81,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_count_does_not_run_over_into_the_period() {
+    fn the_count_does_not_overflow_into_the_period() {
         let full = u64::from(u32::MAX) | 7 << 32;
         assert_eq!(next(full, 7, 5), (full, None));
     }

@@ -9,12 +9,12 @@ use crate::stripe::fetch::Finding;
 /// Whether Stripe can be asked at all, as far as a sweep has seen.
 #[derive(Default)]
 pub(crate) struct Outage {
-    /// At least one question of that kind was answered.
+    /// The kinds of questions of which at least one was answered.
     pub(crate) answered: BTreeSet<Asked>,
     pub(crate) was_asked: bool,
-    /// For which nothing else is asked.
+    /// The error after which nothing else is asked.
     pub(crate) fatal: Option<(Asked, StripeError)>,
-    /// The feed is not for this key to read.
+    /// The key has no permission to read the feed.
     pub(crate) forbidden: Option<StripeError>,
     last: Option<StripeError>,
 }
@@ -23,7 +23,7 @@ impl Outage {
     pub(crate) fn note(&mut self, findings: &[Finding]) {
         for finding in findings {
             match &finding.evidence {
-                Ok(evidence) if evidence.iter().any(is_stripes_word) => {
+                Ok(evidence) if evidence.iter().any(is_from_stripe) => {
                     self.answered.insert(Asked::Objects);
                 }
                 Ok(_) | Err(StripeError::NotAsked) => {}
@@ -32,8 +32,8 @@ impl Outage {
         }
     }
 
-    /// Why Stripe counts as unreachable, and for what. Too few may have been asked to be
-    /// called hopeless, or none had an answer in time.
+    /// Returns why Stripe counts as unreachable, and for which kind of question. This includes the case that too
+    /// few questions were asked to end the run, or that none was answered in time.
     pub(crate) fn error(self) -> Option<(Asked, StripeError)> {
         let unanswered = (self.was_asked && self.answered.is_empty())
             .then(|| (Asked::Objects, self.last.unwrap_or(StripeError::NotAsked)));
@@ -42,8 +42,8 @@ impl Outage {
     }
 }
 
-/// Some findings are told by the id itself, and no request was made.
-fn is_stripes_word(finding: &Evidence) -> bool {
+/// Returns whether Stripe gave this answer. Some findings follow from the id itself, without a request.
+fn is_from_stripe(finding: &Evidence) -> bool {
     match finding {
         Evidence::Payment(_) | Evidence::Missing { .. } => true,
         Evidence::OtherMode { id, .. } => id.livemode().is_none(),

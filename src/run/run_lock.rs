@@ -10,16 +10,16 @@ use crate::pg::{Problem, Transactions, identity};
 pub(crate) enum RunLock {
     /// Nothing is written.
     NotNeeded,
-    /// Until the caller's transaction ends.
+    /// Held until the caller's transaction ends.
     OfTheTransaction,
-    /// Until dropped.
+    /// Held until dropped.
     OfTheSession(#[expect(dead_code, reason = "held, never looked at")] SessionLock),
-    /// Somebody else's.
+    /// Another session has it.
     Others,
 }
 
 impl RunLock {
-    /// `None` where another backfill is under way.
+    /// Returns `None` if another backfill is running.
     pub(crate) fn of_backfills(transactions: Transactions) -> Option<Self> {
         match Self::take(transactions, Purpose::Backfill) {
             Self::Others => None,
@@ -43,8 +43,8 @@ impl RunLock {
     }
 }
 
-/// What was read before a lock was waited for must not decide afterwards.
-/// Fails with 0A000 in REPEATABLE READ and SERIALIZABLE.
+/// Fails with 0A000 in REPEATABLE READ and SERIALIZABLE, where a decision after a wait for a lock would use rows as
+/// they were before.
 pub(crate) fn require_fresh_snapshots() -> Result<(), Problem> {
     if !identity::transaction_keeps_one_snapshot() {
         return Ok(());

@@ -28,35 +28,32 @@ use crate::stripe::error::{Asked, StripeError};
 use crate::stripe::objects::Reading;
 use crate::stripe_access;
 
-/// What a batch of a sweep in transactions of its own holds: little enough for its
-/// memory, and much, for the more is asked about at once the more a page answers.
-/// It is written, and committed, by portions.
+/// The size of a batch in transactions of our own: small enough for memory, and otherwise large, because more
+/// questions at once make better use of each page of answers. A batch is written and committed in portions.
 pub(crate) const BATCH: usize = 20_000;
 
 /// The bounds of one sweep.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batch {
-    /// What is looked at in one batch: invoices, and payments that events are about.
-    /// In the caller's transaction there is one batch.
+    /// How many invoices, and payments of events, one batch has. In the caller's transaction there is one batch.
     pub(crate) size: usize,
-    /// No question is put and no invoice begun after this.
+    /// After this time, no question is asked and no invoice is begun.
     pub(crate) duration: Duration,
 }
 
 impl Batch {
-    /// How long Stripe may be asked: the rest is for what it answered, which
-    /// would be asked again and again if there were no time to write it.
+    /// Returns how long Stripe may be asked. The remaining time is for writing the answers; otherwise every run
+    /// would ask the same again.
     fn for_questions(&self) -> Duration {
         self.duration / 4 * 3
     }
 }
 
-/// Sweeps once. The answer is the JSON of a [`Report`].
+/// Runs one sweep. Returns the JSON of a [`Report`].
 ///
-/// Stripe's failures are reported in it and never end it: what can be repaired
-/// without Stripe is. Settings that do not fit the database are reported, too; in
-/// transactions of its own, and in a dry run, they are an error. Fails in a
-/// transaction that keeps one snapshot (0A000).
+/// Failures of Stripe are reported there and never end the sweep: what can be repaired without Stripe is repaired.
+/// Settings that do not match the database are reported, too; in transactions of our own and in a dry run they are
+/// an error. Fails with 0A000 in a transaction that keeps one snapshot.
 pub(crate) fn sweep(
     batch: Batch,
     mode: Mode,
@@ -71,7 +68,7 @@ pub(crate) fn sweep(
         return Ok(another_runs());
     }
     if mode == Mode::Write {
-        // What was committed before: what this run finds may still be rolled back.
+        // Sends only what was committed before: the issues of this run may still be rolled back.
         alert::send_or_warn(transactions);
     }
     let begun = Instant::now();
@@ -115,7 +112,7 @@ pub(crate) fn sweep(
     if let Some(usage) = &usage {
         report.note_usage(usage);
     }
-    let mut choice = WorkSelection::new(
+    let mut selection = WorkSelection::new(
         &mapping,
         mode,
         runs::clock(),
@@ -123,11 +120,11 @@ pub(crate) fn sweep(
         usage.as_ref().map_or(usize::MAX, Usage::allowance),
     );
     let swept = transactions
-        .until_a_table_is_replaced(|| sweep.go_through(connection, &mut choice, &mut report));
+        .until_a_table_is_replaced(|| sweep.go_through(connection, &mut selection, &mut report));
     if !transactions.are_own() {
         return swept.map(|()| report.close());
     }
-    // What ends a run is written down in its row, whatever it was.
+    // Any error that ends a run is stored in its row.
     if let Err(problem) = &swept {
         report.fail(problem.clone());
     }
@@ -137,13 +134,12 @@ pub(crate) fn sweep(
     swept.map(|()| answer)
 }
 
-/// Nothing can be done but to raise an issue. In transactions of its own it fails
-/// all the same once that is committed: who watches the job sees it, too. In the
-/// caller's transaction failing would take the issue back.
+/// Raises an issue, because nothing else can be done. In transactions of our own it then fails, too, so that the
+/// job shows the error. In the caller's transaction an error would roll the issue back.
 fn settings_do_not_fit(problem: Problem, transactions: Transactions) -> Result<Value, Problem> {
     runs::close_abandoned(Kind::Sweep);
     let mut report = Report::open(Kind::Sweep, Mode::Write);
-    report.fail_and_tell(problem.clone(), Failure::Settings);
+    report.fail_with_issue(problem.clone(), Failure::Settings);
     let answer = report.close();
     if !transactions.are_own() {
         return Ok(answer);
@@ -167,30 +163,29 @@ impl Sweep<'_> {
     fn go_through(
         &self,
         connection: Result<Option<Connection>, Problem>,
-        choice: &mut WorkSelection,
+        selection: &mut WorkSelection,
         report: &mut Report,
     ) -> Result<(), Problem> {
         match connection {
-            Ok(Some(connection)) => self.with_stripe(&connection, choice, report)?,
+            Ok(Some(connection)) => self.with_stripe(&connection, selection, report)?,
             Ok(None) => {
-                report.fail_and_tell(stripe_access::missing_key(), Failure::Stripe(Vec::new()))
+                report.fail_with_issue(stripe_access::missing_key(), Failure::Stripe(Vec::new()))
             }
-            Err(problem) => report.fail_and_tell(problem, Failure::Stripe(Vec::new())),
+            Err(problem) => report.fail_with_issue(problem, Failure::Stripe(Vec::new())),
         }
         report.resolve_general_issue(IssueKind::Misconfigured);
-        self.without_stripe(choice, report)?;
+        self.without_stripe(selection, report)?;
         if self.context.mode == Mode::Write {
             retention::forget_old();
         }
         Ok(())
     }
 
-    /// Events first, because they tell of everything that moved; then batch after
-    /// batch of what they are about and of what they are not.
+    /// Acts on events first, because they report all changes; then processes batch after batch.
     fn with_stripe(
         &self,
         connection: &Connection,
-        choice: &mut WorkSelection,
+        selection: &mut WorkSelection,
         report: &mut Report,
     ) -> Result<(), Problem> {
         let mut outage = Outage::default();
@@ -198,14 +193,14 @@ impl Sweep<'_> {
             self.follow_feed(connection, &mut outage, report)?;
         }
         while outage.fatal.is_none() && Instant::now() < self.questions_until {
-            let chosen = choice.next(self.size)?;
-            self.look_for_shared(&chosen, report)?;
-            if chosen.is_empty() {
-                choice.keep_place();
+            let selected = selection.next(self.size)?;
+            self.find_overbooked(&selected, report)?;
+            if selected.is_empty() {
+                selection.keep_place();
                 break;
             }
-            if self.process_selected(chosen, connection, &mut outage, report)? {
-                choice.keep_place();
+            if self.process_selected(selected, connection, &mut outage, report)? {
+                selection.keep_place();
             }
             if !self.transactions.are_own() {
                 break;
@@ -217,33 +212,33 @@ impl Sweep<'_> {
         match outage.error() {
             Some((asked, error)) => {
                 let failed = report.unanswered(asked, &answered);
-                report.fail_and_tell(stripe_access::problem(&error), Failure::Stripe(failed));
+                report.fail_with_issue(stripe_access::problem(&error), Failure::Stripe(failed));
             }
             None => report.resolve_outage(&answered),
         }
         Ok(())
     }
 
-    /// What the rows alone tell, where Stripe could not be asked.
+    /// Decides by the rows alone, because Stripe could not be asked.
     fn without_stripe(
         &self,
-        choice: &mut WorkSelection,
+        selection: &mut WorkSelection,
         report: &mut Report,
     ) -> Result<(), Problem> {
         if !report.has_failed() {
             return Ok(());
         }
-        let chosen = choice.next(self.size)?;
-        self.look_for_shared(&chosen, report)?;
-        if self.judge_by_rows(chosen.invoices, report)? {
-            choice.keep_place();
+        let selected = selection.next(self.size)?;
+        self.find_overbooked(&selected, report)?;
+        if self.judge_by_rows(selected.invoices, report)? {
+            selection.keep_place();
         }
         Ok(())
     }
 
-    fn look_for_shared(&self, chosen: &SelectedWork, report: &mut Report) -> Result<(), Problem> {
+    fn find_overbooked(&self, selected: &SelectedWork, report: &mut Report) -> Result<(), Problem> {
         let mapping = self.context.mapping;
-        shared_payment::look_for(self.transactions, mapping, &chosen.booked, report)
+        shared_payment::find_overbooked(self.transactions, mapping, &selected.booked, report)
     }
 
     /// Reads the feed; a key without the permission to read events still reads the rest.

@@ -25,15 +25,13 @@ use crate::stripe::fetch::fetch;
 use crate::stripe::lookups::Question;
 use crate::stripe_access;
 
-/// A person waits, and a gateway's time-out is near: the whole of Stripe's
-/// part, retries included.
+/// The time for all requests to Stripe, retries included: a person is waiting, and a gateway may time out.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Synchronizes the invoice whose id is written `id`.
+/// Synchronizes the invoice whose primary key, as text, is `id`.
 ///
-/// Fails with P0002 for an unknown invoice, 55000 without a key, 28000 for one
-/// that Stripe rejects, 08006 where Stripe cannot be reached, 08P01 where its
-/// answer cannot be used; nothing is changed then.
+/// Fails with P0002 for an unknown invoice, 55000 without a key, 28000 for a key that Stripe rejects, 08006 if
+/// Stripe cannot be reached, and 08P01 if its answer cannot be used; nothing is changed then.
 pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
     if mode == Mode::Write {
         require_fresh_snapshots()?;
@@ -80,10 +78,10 @@ pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
     Ok(report.close())
 }
 
-/// What Stripe said about one invoice.
+/// Stripe's answer about one invoice.
 #[derive(Default)]
 pub(crate) struct Answer {
-    /// `None` where there was nothing to ask about.
+    /// `None` if there was nothing to ask about.
     pub(crate) evidence: Option<Vec<Evidence>>,
     /// The mode of the key.
     pub(crate) livemode: Option<bool>,
@@ -91,8 +89,7 @@ pub(crate) struct Answer {
     pub(crate) retries: u64,
 }
 
-/// Asks Stripe about an invoice's ids, within a person's patience; fails as
-/// [`sync_invoice`] does.
+/// Asks Stripe about an invoice's ids, for at most [`PATIENCE`]. Fails as [`sync_invoice`] does.
 pub(crate) fn ask(
     mapping: &Mapping,
     settings: &Settings,
@@ -133,8 +130,8 @@ pub(crate) fn ask(
     })
 }
 
-/// The invoice's ids and those of its payments: a refund of what was booked
-/// long ago is looked for as well.
+/// Returns the ids of the invoice and of its payments, because a payment booked long ago may have been refunded
+/// since.
 pub(crate) fn all_ids(reading: &Reading) -> Vec<String> {
     let mut ids = reading.invoice.stored_ids.clone();
     for row in &reading.payments {

@@ -1,7 +1,6 @@
 //! A webhook: verified, stored, and acted on within a budget of time.
 //!
-//! Verified, then stored, then acted on within a budget of time. What was
-//! stored is safe: Stripe may get a 200, and a sweep does the rest.
+//! Once stored, an event is safe: Stripe may get a 200, and a sweep does the rest.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -38,13 +37,11 @@ use crate::stripe::objects::read_snapshot;
 use crate::stripe::signature::{Rejection, verify};
 use crate::stripe_access;
 
-/// Takes a webhook in. `body` is what Stripe posted, byte for byte;
-/// `signature` its header `Stripe-Signature`.
+/// Receives a webhook. `body` is what Stripe posted, byte for byte; `signature` is its header `Stripe-Signature`.
 ///
-/// Fails with 22023 (which an RPC gateway answers with 400) for a body that
-/// Stripe did not sign, saying no more than that; with 55000 without a secret;
-/// with 58000 where the event cannot be stored (500 for both: Stripe tries again).
-/// Where this returns and the transaction commits, the event is stored.
+/// Fails with 22023 (which an RPC gateway answers with 400) if Stripe did not sign the body, without giving a
+/// reason; with 55000 without a secret; with 58000 if the event cannot be stored (500 for both: Stripe tries
+/// again). If this returns and the transaction commits, the event is stored.
 pub(crate) fn receive(body: &[u8], signature: Option<&str>) -> Result<Value, Refusal> {
     let secrets = settings::stripe_webhook_secrets().map_err(|problem| {
         refuse(unavailable(), || {
@@ -59,14 +56,14 @@ pub(crate) fn receive(body: &[u8], signature: Option<&str>) -> Result<Value, Ref
     if let Err(rejection) = verify(body, signature, exposed, now(), check_for_interrupts) {
         return Err(refuse(refused(), || explain(rejection, &secrets)));
     }
-    Ok(take_in(body)?)
+    Ok(store_and_act(body)?)
 }
 
-/// A webhook that was not taken.
+/// Why a webhook was refused.
 pub(crate) enum Refusal {
-    /// The server's log has it as it has every error.
+    /// Is written to the server log like any error.
     Logged(Problem),
-    /// One of too many: whoever can reach the webhook must not fill the log.
+    /// Is not logged, because anyone who can reach the webhook could fill the log.
     Unlogged(Problem),
 }
 
@@ -76,7 +73,7 @@ impl From<Problem> for Refusal {
     }
 }
 
-/// `why` is for the server's log, as long as it takes some.
+/// Logs `why`, unless the log limit is reached.
 fn refuse(problem: Problem, why: impl FnOnce() -> String) -> Refusal {
     let Some(left_out) = REFUSALS.take() else {
         return Refusal::Unlogged(problem);
@@ -89,8 +86,8 @@ fn refuse(problem: Problem, why: impl FnOnce() -> String) -> Refusal {
     Refusal::Logged(problem)
 }
 
-/// What to do with a body that Stripe signed.
-fn take_in(body: &[u8]) -> Result<Value, Problem> {
+/// Stores a body that Stripe signed and acts on it.
+fn store_and_act(body: &[u8]) -> Result<Value, Problem> {
     require_fresh_snapshots()?;
     fire_callers();
     let event = std::str::from_utf8(body)
@@ -116,14 +113,14 @@ fn take_in(body: &[u8]) -> Result<Value, Problem> {
     Ok(json!({ "received": true, "event": event.id, "result": result }))
 }
 
-/// How long a delivery may take, and wait for a lock: one of the application's must
-/// not cost Stripe its answer. With settings that cannot be read, the event is
-/// stored all the same.
+/// Returns how long a delivery may take, including waits for locks of the application: Stripe must get its answer
+/// in time. If the settings cannot be read, the event is stored all the same.
 fn budget() -> Duration {
     Settings::load().map_or(Duration::from_secs(2), |settings| settings.webhook_budget())
 }
 
-/// Whatever the reason: an RPC gateway answers 58000 with 500, and Stripe comes again.
+/// Stores the event. Any failure becomes 58000, which an RPC gateway answers with 500, so that Stripe delivers
+/// again.
 fn store(event: &Event, disposition: Disposition) -> Result<bool, Problem> {
     let store = || Ok(!events::receive(&[(event, disposition)], Channel::Webhook).is_empty());
     in_subtransaction(store).map_err(|problem| {
@@ -135,14 +132,14 @@ fn store(event: &Event, disposition: Disposition) -> Result<bool, Problem> {
     })
 }
 
-/// So long a lock is waited for though the budget is spent: most are held for less.
+/// The shortest wait for a lock, even if the budget is spent: most locks are held for less.
 const LEAST_PATIENCE: Duration = Duration::from_millis(50);
 
-/// Acts on the event, and whatever goes wrong leaves it to the next sweep.
+/// Acts on the event. If anything fails, the next sweep does it.
 fn process(event: &Event, own: &EventScope) -> &'static str {
     let verdict = in_subtransaction_of_a_run(|| decide_and_apply(event, own))
         .unwrap_or_else(|problem| Verdict::Again(problem.to_string()));
-    // Of what fails again and again, a sweep makes an issue.
+    // A sweep raises the issue about an event that fails repeatedly.
     events::settle(&[(std::slice::from_ref(&event.id), &verdict)], i32::MAX);
     match verdict {
         Verdict::Done(_) => "processed",
@@ -171,8 +168,8 @@ fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem>
         waited: 0,
         former: None,
     };
-    // A delivery of the same event waits for this one with the patience of a whole budget, and
-    // there may be several locks to wait for: what is left bounds each of them.
+    // Another delivery of the same event waits for this one for as long as its whole budget, and there may be
+    // several locks to wait for: the remaining time limits each of them.
     let left = deadline.saturating_duration_since(Instant::now());
     let verdict = with_lock_patience((left / 2).max(LEAST_PATIENCE), || {
         let verdicts = act(Transactions::CALLERS, &context, &[payment], &mut report)?;
@@ -187,8 +184,8 @@ fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem>
     Ok(verdict.unwrap_or_else(|| Verdict::Again("it was not acted on".to_owned())))
 }
 
-/// What Stripe says now, or where no request may be made, what the event says.
-/// The inner error says why a later run has to look.
+/// Returns Stripe's current answer, or, if no request may be made, the content of the event. The inner error says
+/// why a later run has to ask.
 fn fetch_evidence(
     event: &Event,
     own: &EventScope,
@@ -238,9 +235,9 @@ fn fetch_evidence(
         .unwrap_or_else(|| Err("Stripe was not asked".to_owned())))
 }
 
-/// Why a signature was not accepted: to the server's log, never to the caller. Which
-/// secrets were tried, by their last four characters, helps to find a wrong one; and
-/// because strangers can have it written, it is, once an hour.
+/// Explains in the server log, never to the caller, why a signature was not accepted. The last four characters of
+/// the secrets that were tried help to find a wrong one; they are logged once an hour, because anyone may send a
+/// wrong signature.
 fn explain(rejection: Rejection, secrets: &[Secret]) -> String {
     match rejection {
         Rejection::Missing => "it has no Stripe-Signature header".to_owned(),

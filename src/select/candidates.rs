@@ -10,22 +10,21 @@ use crate::host::mapping::Mapping;
 use crate::host::read::stored_ids;
 use crate::ledger::{checks, issues};
 
-/// An invoice to look at.
+/// An invoice to process.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     /// The invoice's id, as text.
     pub(crate) invoice: String,
-    /// What Stripe is to be asked about: the ids that the invoice stores, then
-    /// those of payments that still wait for their money or that name a session
-    /// without its intent (it might be the invoice's), then those that issues are
-    /// about. Empty where its own rows do not agree, and Stripe is not to be asked.
+    /// The ids to ask Stripe about: those that the invoice stores, then those of payments that are pending or that
+    /// name a session without its intent (which may be the invoice's), then those that issues are about. Empty if
+    /// its rows contradict each other and Stripe need not be asked.
     pub(crate) ids: Vec<String>,
-    /// Those of them that only issues are about.
+    /// The ids among them that only issues are about.
     pub(crate) in_question: Vec<String>,
 }
 
 impl Candidate {
-    /// One that Stripe is not asked about.
+    /// Creates a candidate about which Stripe is not asked.
     pub(crate) fn by_its_rows(invoice: String) -> Self {
         Self {
             invoice,
@@ -35,22 +34,21 @@ impl Candidate {
     }
 }
 
-/// Tells candidates from others.
+/// Selects the candidates among invoices.
 ///
-/// Stripe is to be asked about the invoices whose ids have no money in the books
-/// yet, or that have an open issue about something of Stripe's, and that were
-/// never asked about, or with other ids, or are due.
+/// Stripe is asked about invoices whose ids have no money in the books, or that have an open issue about a Stripe
+/// object, if it was never asked about them, or with other ids, or if they are due.
 pub(crate) struct CandidateFilter {
     /// Seconds since 1970.
     now: f64,
-    /// What open issues are about, by invoice.
+    /// The objects that open issues are about, by invoice.
     in_question: BTreeMap<String, Vec<String>>,
-    /// These invoices, as a JSON array.
+    /// These invoices as a JSON array.
     pub(crate) invoices_in_question: String,
 }
 
 impl CandidateFilter {
-    /// With the issues that are open now, and what is due at `now` (seconds since 1970).
+    /// Reads the open issues. `now` is in seconds since 1970.
     pub(crate) fn new(now: f64) -> Self {
         let in_question = issues::objects_in_question(None);
         Self {
@@ -60,14 +58,14 @@ impl CandidateFilter {
         }
     }
 
-    /// Which of these invoices are worth a look.
+    /// Returns the candidates among these invoices.
     pub(crate) fn among(&self, mapping: &Mapping, invoices: &[String]) -> Vec<Candidate> {
         let rows = candidates::among(mapping, invoices, &self.invoices_in_question);
         let candidates = self.candidates(rows).into_iter();
         candidates.map(|(_, candidate)| candidate).collect()
     }
 
-    /// The candidates among preselected rows, each with its place.
+    /// Returns the candidates among preselected rows, each with its position.
     pub(crate) fn candidates(&self, rows: Vec<CandidateRow>) -> Vec<(String, Candidate)> {
         let unsettled = rows.iter().filter(|it| it.is_unsettled).map(|it| {
             let id = Some(it.invoice.as_str());

@@ -17,47 +17,45 @@ use crate::ledger::{checks, issues, payment_issues, shared_payments};
 use crate::pg::Problem;
 use crate::select::candidates::{Candidate, CandidateFilter};
 
-/// How many rows are looked through by one statement, and by one run: at least, and
-/// where more are owed.
+/// How many rows one statement and one run examine: at least, and if more are overdue.
 const ROWS: std::ops::RangeInclusive<usize> = 1_000..=10_000;
 
-/// So much money without an invoice is looked through for one by a run, and so much that
-/// several have.
+/// How many payments without an invoice one run tries to link, and how many booked by several invoices it examines.
 const MOST_UNCLAIMED: usize = 1_000;
 
-/// Owed rows that are not worth another range: blocks do not hold so many to the row.
-const A_FEW: f64 = 100.0;
+/// So few overdue rows do not need another range, because the number of rows in a block is only an estimate.
+const NEGLIGIBLE_ROWS: f64 = 100.0;
 
-/// Looks for work, batch after batch of one run, and never twice for the same.
+/// Selects the work of one run, batch by batch, each item once.
 pub(crate) struct WorkSelection<'a> {
     mapping: &'a Mapping,
     mode: Mode,
-    /// When the run began, seconds since 1970.
+    /// When the run began, in seconds since 1970.
     now: f64,
-    /// How long it may look through invoices that nothing brought up.
+    /// How long the run may scan invoices that nothing else selected.
     budget: Duration,
-    /// How many invoices Stripe may still be asked about that no event is about.
+    /// About how many invoices without an event Stripe may still be asked.
     checks: usize,
     issues_are_taken: bool,
-    /// The way through all invoices, as far as it was kept, and how far it is now.
+    /// The position of the scan over all invoices, as stored and as reached now.
     round: Round,
     scan: ScanMethod,
     place: Option<String>,
-    /// Rows still to be looked through in this run, however long it takes.
+    /// Rows still to be scanned in this run, however long it takes.
     owed: f64,
-    /// Rows that were looked through since the place was last kept.
+    /// Rows scanned since the position was last stored.
     passed: Option<usize>,
-    way_is_over: bool,
+    scan_is_done: bool,
 }
 
 /// A batch of work.
 #[derive(Default)]
 pub(crate) struct SelectedWork {
-    /// With the invoice that refers to the payment, where that is known already.
+    /// Each with the invoice that refers to the payment, if it is known already.
     pub(crate) events: Vec<(Waiting, Option<String>)>,
     pub(crate) invoices: Vec<Candidate>,
     pub(crate) orphans: Vec<Orphan>,
-    /// The ids of payments that may be in the books of several invoices.
+    /// Ids of payments that several invoices may have booked.
     pub(crate) booked: BTreeSet<String>,
 }
 
@@ -70,10 +68,9 @@ impl SelectedWork {
         self.events.len() + self.invoices.len()
     }
 
-    /// Leaves as many questions in it as may be put; gives the invoices of those that
-    /// are put, and of those that are not: a later run asks about them, and they are
-    /// judged by their own rows meanwhile.
-    fn save(&mut self, checks: &mut usize) -> (Vec<String>, Vec<String>) {
+    /// Keeps as many questions as `checks` allows. Returns the invoices whose questions are kept, and those whose
+    /// questions are dropped: a later run asks about these, and this run decides about them by their rows.
+    fn limit_questions(&mut self, checks: &mut usize) -> (Vec<String>, Vec<String>) {
         let (mut asked, mut not_asked) = (Vec::new(), Vec::new());
         for candidate in &mut self.invoices {
             if candidate.ids.is_empty() {
@@ -90,11 +87,10 @@ impl SelectedWork {
         (asked, not_asked)
     }
 
-    /// Leaves nothing in it twice: an event asks the same as its invoice would. Gives
-    /// those invoices.
-    fn join(&mut self) -> Vec<String> {
-        let mut told_of = Vec::new();
-        let mut askers: BTreeMap<String, &mut Option<String>> = self
+    /// Removes the questions of invoices that an event asks already. Returns these invoices.
+    fn merge_into_events(&mut self) -> Vec<String> {
+        let mut joined = Vec::new();
+        let mut events_by_id: BTreeMap<String, &mut Option<String>> = self
             .events
             .iter_mut()
             .map(|(waiting, invoice)| (waiting.money.to_string(), invoice))
@@ -102,24 +98,24 @@ impl SelectedWork {
         let mut seen = BTreeSet::new();
         self.invoices.retain(|candidate| {
             let is_new = seen.insert(candidate.invoice.clone());
-            let asked = candidate.ids.iter().all(|id| askers.contains_key(id));
+            let asked = candidate.ids.iter().all(|id| events_by_id.contains_key(id));
             let to_ask = asked && !candidate.ids.is_empty();
             for id in candidate.ids.iter().filter(|_| to_ask) {
-                if let Some(invoice) = askers.get_mut(id) {
+                if let Some(invoice) = events_by_id.get_mut(id) {
                     **invoice = Some(candidate.invoice.clone());
                 }
             }
             if to_ask {
-                told_of.push(candidate.invoice.clone());
+                joined.push(candidate.invoice.clone());
             }
             is_new && !to_ask
         });
-        told_of
+        joined
     }
 }
 
 impl<'a> WorkSelection<'a> {
-    /// `now` is when the run began; what becomes due later is the next run's.
+    /// `now` is when the run began; what becomes due later is selected by the next run.
     pub(crate) fn new(
         mapping: &'a Mapping,
         mode: Mode,
@@ -140,38 +136,37 @@ impl<'a> WorkSelection<'a> {
             round,
             scan: ScanMethod::through(mapping),
             passed: None,
-            way_is_over: false,
+            scan_is_done: false,
         }
     }
 
-    /// The next batch, of about `limit` things to look at; empty at the end.
-    /// In a dry run events are left alone.
+    /// Returns the next batch, of about `limit` items; empty at the end. A dry run selects no events.
     pub(crate) fn next(&mut self, limit: usize) -> Result<SelectedWork, Problem> {
-        let mut chosen = SelectedWork::default();
+        let mut selected = SelectedWork::default();
         if self.mode == Mode::Write {
             let waiting = events::waiting(limit, self.now);
-            chosen.events = waiting.into_iter().map(|it| (it, None)).collect();
+            selected.events = waiting.into_iter().map(|it| (it, None)).collect();
         }
         let judge = CandidateFilter::new(self.now);
-        self.take_due(&judge, limit, &mut chosen)?;
-        self.take_issues(&judge, limit, &mut chosen);
-        self.go_on(&judge, limit, &mut chosen);
+        self.take_due(&judge, limit, &mut selected)?;
+        self.take_issues(&judge, limit, &mut selected);
+        self.scan_further(&judge, limit, &mut selected);
 
-        let mut owed = chosen.join();
-        let (asked, not_asked) = chosen.save(&mut self.checks);
-        // Where the event cannot be acted on, the invoice is due.
-        owed.extend(not_asked);
+        let mut due = selected.merge_into_events();
+        let (asked, not_asked) = selected.limit_questions(&mut self.checks);
+        // If the event cannot be acted on, the invoice is due.
+        due.extend(not_asked);
         if self.mode == Mode::Write {
             skip_if_locked(|| {
                 checks::begin(&asked);
-                checks::mark_due(&owed);
+                checks::mark_due(&due);
             })?;
         }
-        Ok(chosen)
+        Ok(selected)
     }
 
-    /// Notes how far it has come on the way through all invoices, once they are
-    /// treated: a run that is ended before that leaves them to the next one.
+    /// Stores the position of the scan, once the invoices before it are processed: if a run ends earlier, the next
+    /// one scans them again.
     pub(crate) fn keep_place(&mut self) {
         if let Some(rows) = self.passed.take().filter(|_| self.mode == Mode::Write) {
             self.round.advance(self.place.as_deref(), rows);
@@ -182,9 +177,9 @@ impl<'a> WorkSelection<'a> {
         &self,
         judge: &CandidateFilter,
         limit: usize,
-        chosen: &mut SelectedWork,
+        selected: &mut SelectedWork,
     ) -> Result<(), Problem> {
-        let limit = limit.saturating_sub(chosen.len()).min(self.checks);
+        let limit = limit.saturating_sub(selected.len()).min(self.checks);
         let due = checks::due(limit, self.now);
         if due.is_empty() {
             return Ok(());
@@ -200,30 +195,35 @@ impl<'a> WorkSelection<'a> {
             let settled: Vec<&str> = settled.filter(|id| !still.contains(id)).collect();
             skip_if_locked(|| checks::end(&settled))?;
         }
-        chosen.invoices.extend(found);
+        selected.invoices.extend(found);
         Ok(())
     }
 
-    /// Invoices with an open issue are judged anew by every run, for it may be over.
-    fn take_issues(&mut self, judge: &CandidateFilter, limit: usize, chosen: &mut SelectedWork) {
+    /// Selects the invoices with an open issue: every run decides about them again, because the issue may be
+    /// resolved.
+    fn take_issues(&mut self, judge: &CandidateFilter, limit: usize, selected: &mut SelectedWork) {
         if std::mem::replace(&mut self.issues_are_taken, true) {
             return;
         }
-        self.take_claimed(judge, chosen);
-        chosen.orphans = orphans(self.mapping, MOST_UNCLAIMED);
-        chosen.booked.extend(shared_payments::open(MOST_UNCLAIMED));
-        let invoices = issues::open_invoices(limit.saturating_sub(chosen.len()));
+        self.take_claimed(judge, selected);
+        selected.orphans = orphans(self.mapping, MOST_UNCLAIMED);
+        selected
+            .booked
+            .extend(shared_payments::open(MOST_UNCLAIMED));
+        let invoices = issues::open_invoices(limit.saturating_sub(selected.len()));
         if invoices.is_empty() {
             return;
         }
-        chosen.invoices.extend(judge.among(self.mapping, &invoices));
+        selected
+            .invoices
+            .extend(judge.among(self.mapping, &invoices));
         let judged_alone = invoices.into_iter().map(Candidate::by_its_rows);
-        chosen.invoices.extend(judged_alone);
+        selected.invoices.extend(judged_alone);
     }
 
-    /// Money that named an invoice that was not there, for those that are by now:
-    /// Stripe is asked about it for them, beside what it is asked anyway.
-    fn take_claimed(&self, judge: &CandidateFilter, chosen: &mut SelectedWork) {
+    /// Selects money that named an invoice which did not exist then and exists now: Stripe is asked about it in
+    /// addition to the invoice's own ids.
+    fn take_claimed(&self, judge: &CandidateFilter, selected: &mut SelectedWork) {
         let unclaimed = payment_issues::unclaimed(MOST_UNCLAIMED);
         if unclaimed.is_empty() {
             return;
@@ -238,7 +238,7 @@ impl<'a> WorkSelection<'a> {
             but_for: None,
         });
         let mut found = invoices_of(self.mapping, &keys.collect::<Vec<_>>());
-        // The ledger knows invoices that are gone, too.
+        // The ledger also has invoices that no longer exist.
         let there = those_there(
             self.mapping,
             &found.iter().flatten().map(String::as_str).collect(),
@@ -274,14 +274,13 @@ impl<'a> WorkSelection<'a> {
             invoice,
             ids,
         });
-        chosen.invoices.splice(..0, claiming);
+        selected.invoices.splice(..0, claiming);
     }
 
-    /// A range further on the way through all invoices: as far as the budget of
-    /// time goes, as far as it must be for the round to end in time, and on while
-    /// there are invoices that nobody has asked about.
-    fn go_on(&mut self, judge: &CandidateFilter, limit: usize, chosen: &mut SelectedWork) {
-        while !self.way_is_over && chosen.len() < limit {
+    /// Scans further ranges of all invoices: as far as the time budget allows, as far as needed for the scan to
+    /// finish in time, and further while there are invoices that Stripe was never asked about.
+    fn scan_further(&mut self, judge: &CandidateFilter, limit: usize, selected: &mut SelectedWork) {
+        while !self.scan_is_done && selected.len() < limit {
             let begun = Instant::now();
             let size = (self.owed.ceil() as usize).clamp(*ROWS.start(), *ROWS.end());
             let range = self.scan.next_range(
@@ -291,30 +290,30 @@ impl<'a> WorkSelection<'a> {
                 self.round.basis,
                 &judge.invoices_in_question,
             );
-            chosen.booked.extend(range.booked);
-            let room = limit - chosen.len();
+            selected.booked.extend(range.booked);
+            let room = limit - selected.len();
             let mut found = judge.candidates(range.candidates);
             let (mut next, mut rows) = (range.next, range.rows);
             if found.len() > room {
                 found.truncate(room);
                 next = found.last().map(|(place, _)| place.clone());
-                // Fewer than that, and counted again with the next range.
+                // The range had fewer rows; counting starts again with the next one.
                 rows = 0;
             }
             let found = found.into_iter().map(|(_, candidate)| candidate);
-            let already = chosen.invoices.len();
-            chosen.invoices.extend(found);
+            let already = selected.invoices.len();
+            selected.invoices.extend(found);
             let has_new = self.checks > 0
-                && chosen.invoices[already..]
+                && selected.invoices[already..]
                     .iter()
                     .any(|candidate| !candidate.ids.is_empty());
             self.owed -= rows as f64;
-            self.way_is_over = next.is_none();
+            self.scan_is_done = next.is_none();
             self.place = next;
             self.passed = Some(self.passed.unwrap_or_default() + rows);
             self.budget = self.budget.saturating_sub(begun.elapsed());
-            if self.budget.is_zero() && self.owed < A_FEW && !has_new {
-                self.way_is_over = true;
+            if self.budget.is_zero() && self.owed < NEGLIGIBLE_ROWS && !has_new {
+                self.scan_is_done = true;
             }
         }
     }

@@ -19,9 +19,8 @@ use crate::stripe::client::{Client, Connection};
 use crate::stripe::error::StripeError;
 use crate::stripe::events::{Page, Unreadable, read_page};
 
-/// Reads the feed to its end, a page at a time; its place moves on when a page is
-/// kept. An error ends it, and the next run goes on from there: Stripe's, or
-/// where somebody else keeps an event locked.
+/// Reads the feed to its end, page by page; its position is stored with each page. An error of Stripe or an event
+/// that another session has locked ends the reading, and the next run continues from there.
 pub(crate) fn follow(
     transactions: Transactions,
     connection: Connection,
@@ -29,25 +28,25 @@ pub(crate) fn follow(
     deadline: Instant,
     report: &mut Report,
 ) -> Result<Result<(), StripeError>, Problem> {
-    let whose = own.name();
-    let former = events::feed_place(&whose);
-    let mut course = FeedRead::from(former.clone(), now());
-    if let Some(gap) = course.gap() {
+    let feed_name = own.name();
+    let former = events::feed_place(&feed_name);
+    let mut feed_read = FeedRead::from(former.clone(), now());
+    if let Some(gap) = feed_read.gap() {
         report.note_gap(gap);
     }
     let client = Arc::new(Client::new(connection, deadline));
     let mut outcome = Ok(Ok(()));
-    let mut asked = ask(&client, course.next(), deadline)?;
+    let mut asked = ask(&client, feed_read.next(), deadline)?;
     while let Some(mut asking) = asked.take() {
         match transactions.wait(|| asking.next()) {
             Some(Ok(page)) => {
-                course.take(
+                feed_read.take(
                     &page.marks,
                     page.has_more,
                     page.stripe_time.unwrap_or_else(now),
                 );
-                // While this page is kept, the next one is on its way.
-                asked = ask(&client, course.next(), deadline)?;
+                // The next page is requested while this one is stored.
+                asked = ask(&client, feed_read.next(), deadline)?;
                 let received: Vec<_> = page
                     .events
                     .iter()
@@ -61,11 +60,11 @@ pub(crate) fn follow(
                     outcome = Err(problem);
                     break;
                 }
-                pass_over(&page.unreadable, report);
+                record_unreadable(&page.unreadable, report);
             }
             Some(Err(StripeError::CursorGone { .. })) => {
-                course.event_is_gone(now());
-                asked = ask(&client, course.next(), deadline)?;
+                feed_read.event_is_gone(now());
+                asked = ask(&client, feed_read.next(), deadline)?;
             }
             Some(Err(error)) => {
                 outcome = Ok(Err(error));
@@ -76,21 +75,21 @@ pub(crate) fn follow(
                 break;
             }
         }
-        events::keep_feed_place(&whose, &course.place_to_keep(&former));
+        events::keep_feed_place(&feed_name, &feed_read.place_to_keep(&former));
     }
     if let Some(mut asking) = asked {
-        // Nobody needs it any more, but it counts.
+        // This answer is no longer needed, but its request is counted.
         transactions.wait(|| asking.next());
     }
     report.count_requests(client.requests(), client.retries());
-    if let Some(gap) = course.gap() {
+    if let Some(gap) = feed_read.gap() {
         let is_read = matches!(outcome, Ok(Ok(())));
-        backfills::request_gap(gap, if is_read { 0 } else { WORTH_LISTING });
+        backfills::request_gap(gap, if is_read { 0 } else { GROWTH_TO_REQUEST });
     }
     outcome
 }
 
-/// A page that is being asked for.
+/// A page that has been requested.
 type Asked = Running<Result<Page, StripeError>>;
 
 fn ask(
@@ -108,15 +107,15 @@ fn ask(
         .transpose()
 }
 
-/// While the feed cannot be read, the gap grows; so much more of it is worth lists of
-/// its own, in seconds.
-const WORTH_LISTING: i64 = 24 * 60 * 60;
+/// In seconds. While the feed cannot be read, the gap grows; its growth is requested as a backfill once it exceeds
+/// this.
+const GROWTH_TO_REQUEST: i64 = 24 * 60 * 60;
 
-/// One event that is not as it should be must not keep all others away.
-fn pass_over(unreadable: &[Unreadable], report: &mut Report) {
+/// Records events that cannot be read, so that they do not block the others.
+fn record_unreadable(unreadable: &[Unreadable], report: &mut Report) {
     for Unreadable { id, why, ids } in unreadable {
         report.note_stripe_error(None, &format!("{id}: {why}"));
-        // It is listed for a while: what is over is not told of again.
+        // Stripe lists the event for a while; its resolved issue is not opened again.
         if payment_issues::is_over(IssueKind::EventFailing, id) {
             continue;
         }
@@ -136,8 +135,8 @@ fn pass_over(unreadable: &[Unreadable], report: &mut Report) {
     }
 }
 
-/// Opens or resolves `webhooks_failing`: Stripe had events for us, and in a day
-/// not one came by webhook. It is over when one comes, and not because it is quiet.
+/// Opens or resolves `webhooks_failing`: Stripe had events for us, and no webhook arrived for a day. The issue is
+/// resolved when one arrives, not when there are no events.
 pub(crate) fn watch_webhooks(report: &mut Report) {
     let Some(missed) = events::missed_deliveries() else {
         report.resolve_webhooks_failing();

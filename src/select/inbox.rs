@@ -10,22 +10,22 @@ use crate::ledger::payment_issues;
 use crate::stripe::client::Connection;
 use crate::stripe::events::matters;
 
-/// So often acting on an event may fail: after 1, 2, 4 … minutes, so for some hours.
+/// After this many failures, an event becomes an issue. Retries wait 1, 2, 4 … minutes, so this takes some hours.
 const ATTEMPTS_THAT_MAKE_AN_ISSUE: i32 = 8;
 
-/// Whose events are acted on.
+/// The mode and account whose events are acted on.
 #[derive(Clone, Debug)]
 pub(crate) struct EventScope {
-    /// The key's mode; `None` where it does not tell.
+    /// The key's mode; `None` if it is unknown.
     pub(crate) livemode: Option<bool>,
-    /// The connected account of the settings.
+    /// The connected account in the settings.
     pub(crate) account: Option<String>,
 }
 
 impl EventScope {
-    /// Events of other types, of the other mode (Connect endpoints get both)
-    /// and of other accounts are kept and ignored. As long as the mode is not known,
-    /// events of either are kept for when it is.
+    /// Returns whether an event is acted on. Events of other types, of the other mode (Connect endpoints receive
+    /// both) and of other accounts are stored and ignored. While the mode is unknown, events of both modes are kept
+    /// until it is known.
     pub(crate) fn disposition(&self, event: &Event) -> Disposition {
         let ours = self.livemode.is_none_or(|mode| mode == event.livemode)
             && (event.account.is_none() || event.account == self.account);
@@ -36,14 +36,14 @@ impl EventScope {
         }
     }
 
-    /// Whether what a delivered event says may be acted on without asking Stripe: it says
-    /// itself that it is of the key's mode, which has to be known, and of the account of
-    /// the settings. For all others Stripe is asked with that key, for that account.
+    /// Returns whether a delivered event may be acted on without asking Stripe: it must be of the key's mode, which
+    /// must be known, and of the account in the settings. For all others, Stripe is asked with that key, for that
+    /// account.
     pub(crate) fn vouches_for(&self, event: &Event) -> bool {
         self.livemode == Some(event.livemode) && self.account == event.account
     }
 
-    /// Whose feed it is, for the place in it.
+    /// Returns the name under which the position in this feed is stored.
     pub(crate) fn name(&self) -> String {
         let mode = match self.livemode {
             Some(true) => "live",
@@ -57,19 +57,19 @@ impl EventScope {
     }
 }
 
-/// Notes what became of events. One that fails again and again is an issue.
+/// Records the verdicts on events. Raises an issue about events that fail repeatedly.
 pub(crate) fn settle(settled: &[(&[String], &Verdict)], report: &mut Report) {
     if settled.is_empty() {
         return;
     }
-    let mut hopeless = events::settle(settled, ATTEMPTS_THAT_MAKE_AN_ISSUE);
-    // One issue for a payment, whose events fail together.
-    hopeless.sort_by(|a, b| a.object.cmp(&b.object));
-    hopeless.dedup_by(|a, b| a.object == b.object);
-    let objects: Vec<&str> = hopeless.iter().map(|it| it.object.as_str()).collect();
+    let mut exhausted = events::settle(settled, ATTEMPTS_THAT_MAKE_AN_ISSUE);
+    // The events of one payment fail together: they get one issue.
+    exhausted.sort_by(|a, b| a.object.cmp(&b.object));
+    exhausted.dedup_by(|a, b| a.object == b.object);
+    let objects: Vec<&str> = exhausted.iter().map(|it| it.object.as_str()).collect();
     let mut pending = events::pending_of(&objects);
-    for event in hopeless {
-        // All of them, whichever was tried now: the same events are the same facts.
+    for event in exhausted {
+        // All failing events of the payment, whichever was tried now, so that the facts of the issue stay the same.
         let mut failing = pending.remove(&event.object).unwrap_or_default();
         let given_up = payment_issues::given_up_events(&event.object);
         if failing.is_subset(&given_up) {
@@ -101,7 +101,7 @@ pub(crate) fn settle(settled: &[(&[String], &Verdict)], report: &mut Report) {
     report.resolve_event_issues(&done.collect::<Vec<_>>());
 }
 
-/// Whose events these settings are for.
+/// Returns the mode and account that these settings are for.
 pub(crate) fn own(connection: &Connection) -> EventScope {
     EventScope {
         livemode: connection.key.livemode(),

@@ -10,8 +10,8 @@ use crate::stripe::history::HistoryPage;
 use crate::stripe::lookups::Question;
 use crate::stripe::sessions::earliest_session;
 
-/// The questions with what is remembered: an intent whose session is known is asked for
-/// by that, which brings it along, and one that came by none without looking for one.
+/// Adds stored sessions to the questions: an intent whose session is known is looked up by the session, which
+/// contains the intent; an intent known to have no session is looked up without a search for one.
 pub(crate) fn with_known_sessions(mut questions: Vec<Question>) -> Vec<Question> {
     let ids = questions.iter().flat_map(|question| &question.ids);
     let known = stripe_payments::sessions_of(ids.map(|id| id.trim()).filter(|id| is_intent(id)));
@@ -24,7 +24,7 @@ pub(crate) fn with_known_sessions(mut questions: Vec<Question>) -> Vec<Question>
             match known.get(id.trim()) {
                 Some(Some(session)) if !ids.contains(session) => {
                     if ids.is_empty() {
-                        // The time was the intent's.
+                        // The time was that of the intent.
                         question.created = None;
                     }
                     ids.push(session.clone());
@@ -41,7 +41,7 @@ pub(crate) fn with_known_sessions(mut questions: Vec<Question>) -> Vec<Question>
     questions
 }
 
-/// The payments of a list, as far as it is remembered by which sessions they came.
+/// Sets the session of each payment of a list, as far as it is stored.
 pub(crate) fn recall_sessions<'a>(payments: impl Iterator<Item = &'a mut StripePayment>) {
     let payments: Vec<&mut StripePayment> =
         payments.filter(|payment| payment.lacks_session()).collect();
@@ -57,20 +57,20 @@ pub(crate) fn recall_sessions<'a>(payments: impl Iterator<Item = &'a mut StripeP
     }
 }
 
-/// The sessions of a time, where all of them were read: an intent of that time which none
-/// of them has came by no session.
+/// The sessions of a period. If all of them were read, an intent of that period that none of them has came without
+/// a session.
 #[derive(Default)]
 pub(crate) struct SeenSessions {
     /// Seconds since 1970.
     since: i64,
     until: i64,
     is_whole: bool,
-    /// Hashes: of two intents with the same one, Stripe is asked.
+    /// Hashes of intent ids. If two intents have the same hash, Stripe is asked.
     intents: HashSet<u64>,
 }
 
 impl SeenSessions {
-    /// Before any session of the time was read.
+    /// Starts a period, before any of its sessions was read.
     pub(crate) fn of(since: i64, until: i64) -> Self {
         Self {
             since,
@@ -85,7 +85,7 @@ impl SeenSessions {
         self.is_whole |= page.is_last;
     }
 
-    /// Marks the payments of a page of intents that came by no session.
+    /// Marks the payments of a page of intents that came without a session.
     pub(crate) fn judge(&self, page: &mut HistoryPage) {
         let Some((oldest, newest)) = page.time.filter(|_| self.is_whole) else {
             return;

@@ -107,7 +107,7 @@ pub(crate) struct Page {
 pub(crate) struct Unreadable {
     pub(crate) id: String,
     pub(crate) why: String,
-    /// The payment that it is about, where that can be told all the same.
+    /// The payment that it is about, if it can be determined all the same.
     pub(crate) ids: PaymentIds,
 }
 

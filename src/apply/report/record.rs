@@ -15,15 +15,15 @@ use crate::ledger::issues::{self, Judged, Subject};
 use crate::ledger::{changes, checks, payment_issues, stripe_payments};
 use crate::pg::Problem;
 
-/// What came of an invoice, and what Stripe said about it: `None` where it was
-/// not asked.
+/// The outcome for an invoice, and Stripe's answers about it; `None` if Stripe was not asked.
 pub(crate) struct Settled<'a> {
     pub(crate) outcome: Outcome,
     evidence: Option<Cow<'a, [Evidence]>>,
 }
 
 impl<'a> Settled<'a> {
-    /// By the evidence that it was decided on; what was too old for that is asked again.
+    /// Pairs the outcome with the evidence that it was decided on, without outdated answers, which are looked up
+    /// again.
     pub(crate) fn of(recalled: &RecalledCase<'a>, outcome: Outcome) -> Self {
         let evidence = recalled.evidence();
         let outcome = if recalled.is_outdated() {
@@ -34,7 +34,7 @@ impl<'a> Settled<'a> {
         Self { outcome, evidence }
     }
 
-    /// The payments that the invoice has nothing to do with any more.
+    /// Returns the payments that the invoice no longer refers to.
     pub(super) fn disowned(&self) -> impl Iterator<Item = StripePayment> {
         let disowned = &self.outcome.plan.disowned;
         let evidence = self.evidence.as_deref().filter(|_| !disowned.is_empty());
@@ -50,9 +50,8 @@ pub(super) fn subject(invoice: &Invoice) -> Subject<'_> {
     }
 }
 
-/// Into the ledger, a statement for each of its tables.
-/// The memory first: with its row of a payment, whoever acts on an older answer waits
-/// or fails.
+/// Writes outcomes to the ledger, with one statement per table. What is known about payments is written first: its
+/// row lock makes a session that applies an older answer wait or fail.
 pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<(), Problem> {
     let mut entries = Vec::new();
     let mut found = Vec::new();
@@ -89,7 +88,7 @@ pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<(), Problem> 
     Ok(())
 }
 
-/// The ids of payments that an invoice has taken as its own, one way or another.
+/// Returns the ids of payments that an invoice has booked or claims.
 fn claimed<'s>(settled: &[&'s Settled]) -> BTreeSet<&'s str> {
     settled
         .iter()
@@ -102,7 +101,7 @@ fn claimed<'s>(settled: &[&'s Settled]) -> BTreeSet<&'s str> {
         .collect()
 }
 
-/// What Stripe said, and for which rows it confirmed the payment that they waited for.
+/// Returns a digest of Stripe's answers, with the pending rows that they confirmed.
 fn explained(outcome: &Outcome, evidence: &[Evidence]) -> Value {
     let mut explained = digest(evidence);
     let confirmed: Vec<Value> = outcome
@@ -111,7 +110,7 @@ fn explained(outcome: &Outcome, evidence: &[Evidence]) -> Value {
         .iter()
         .filter_map(|change| match change {
             PaymentChange::Update(update) if update.status == Some(PaymentStatus::Paid) => {
-                // Payments come before the invoice, which may have the same number.
+                // Payments come before the invoice, which may have the same id.
                 let change = outcome.changes.iter().find(|c| c.row == update.row)?;
                 Some(json!({
                     "table_name": change.table, "row_id": change.row, "payment": update.ids.key(),
@@ -126,7 +125,7 @@ fn explained(outcome: &Outcome, evidence: &[Evidence]) -> Value {
     explained
 }
 
-/// What Stripe said, as far as a change has to be explained by it.
+/// Returns the part of Stripe's answers that explains a change.
 pub(crate) fn digest(evidence: &[Evidence]) -> Value {
     let payments = merge_payments(evidence);
     let received = payments.iter().filter_map(|payment| match payment.state {

@@ -14,7 +14,7 @@ use crate::domain::plan::{NewPayment, PaymentChange, PaymentUpdate};
 use crate::domain::rules::Rules;
 
 impl Draft {
-    /// Makes sure that the payment is booked, once.
+    /// Books the payment, unless it is booked already.
     pub(super) fn book(&mut self, receipt: &Receipt, facts: &Facts, rules: &Rules) {
         let matching: Vec<&PaymentRow> = facts
             .rows
@@ -66,9 +66,10 @@ impl Draft {
         }));
     }
 
-    /// One payment is in the books of one invoice: where another has it, nothing of it is
-    /// this one's. A row that waits for it there goes before an invoice that has none, unless
-    /// the payment itself names this one; and of two that wait, the first to be confirmed.
+    /// Returns whether another invoice has the payment, and raises an issue if this invoice refers to it. A payment
+    /// is booked for one invoice only. A pending row of another invoice takes precedence over an invoice without a
+    /// row, unless the payment itself names this invoice; of two invoices with pending rows, the first to be
+    /// confirmed gets it.
     pub(super) fn is_booked_elsewhere(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
         let ids = &receipt.payment.ids;
         let Some(other) = facts.other_invoices.of(ids) else {
@@ -293,9 +294,9 @@ impl Draft {
     }
 }
 
-/// Which of several rows for this payment follows it, in whatever order they are read:
-/// the one by which the money came, else one that waits for it. Where several say that it
-/// came, none is touched. That there are several is an issue, with evidence or without.
+/// Returns the row to update for this payment: the row that says the money was received, or else a pending one. If
+/// several rows say that it was received, none is changed. The result does not depend on the order of the rows;
+/// several rows for one payment are an issue, with or without evidence.
 fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentRow> {
     let of = |test: fn(&PaymentRow) -> bool| rows.iter().copied().filter(move |row| test(row));
     let mut received = of(PaymentRow::was_received);
@@ -311,7 +312,7 @@ fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentR
     waiting.or_else(|| rows.first().copied().filter(|_| rows.len() == 1))
 }
 
-/// A row that waited for this money becomes what Stripe says.
+/// Returns the update that makes a pending row match Stripe's answer.
 fn confirm(row: &PaymentRow, receipt: &Receipt, rules: &Rules) -> PaymentUpdate {
     let differs = |field: &Field<Money>, wanted: Money| {
         let now = field.value().map_or(0, |money| money.minor);

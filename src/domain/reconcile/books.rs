@@ -26,7 +26,7 @@ pub(crate) fn project(rows: &[PaymentRow], changes: &[PaymentChange]) -> Vec<Pay
     after
 }
 
-/// Whether the changes put money into the books that no row says was received.
+/// Returns whether the changes book money that no row says was received.
 pub(crate) fn bring_money(rows: &[PaymentRow], changes: &[PaymentChange]) -> bool {
     changes.iter().any(|change| match change {
         PaymentChange::Insert(_) => true,
@@ -134,7 +134,7 @@ fn secured_by(row: &PaymentRow, reversed: i64, known: &BTreeMap<String, Remember
     }
     let refunded = remembered.map_or(0, |payment| payment.refunded);
     let back = reversed.max(refunded).max(row.refunded_minor());
-    // What goes back is taken from a gratuity, too: the amount counts as far as what stays covers it.
+    // A refund also reduces the gratuity: the amount counts as far as the remaining money covers it.
     let gratuity = row.gratuity.value().map_or(0, |money| money.minor.max(0));
     let received = remembered.map_or(0, |payment| payment.received);
     let came = amount.saturating_add(gratuity).max(received);

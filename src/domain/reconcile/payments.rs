@@ -127,7 +127,8 @@ impl Draft {
         Some(receipt)
     }
 
-    /// What issues say of it ends with whoever tells of the money from now on.
+    /// Records that the invoice no longer refers to the payment. Its issues here are resolved when another invoice,
+    /// or an issue about the payment alone, covers the money.
     fn disown(&mut self, payment: &StripePayment, name: &str) {
         self.reason(format!("{name}: the invoice does not refer to it any more"));
         for id in payment.ids.each() {
@@ -137,7 +138,7 @@ impl Draft {
         self.recheck = self.recheck.sooner(HELD);
     }
 
-    /// The session may name the invoice, or a part of the money as a gratuity.
+    /// Leaves the payment undecided until its session is read: the session may name the invoice, or a gratuity.
     fn leave_until_session_is_read(&mut self, payment: &StripePayment, name: &str) {
         let why = format!("{name}: not enough is known, its checkout session was not read");
         self.reason(why.clone());

@@ -146,7 +146,7 @@ fn money_is_formatted_for_people() {
 }
 
 #[test]
-fn what_is_owed_is_rounded_to_what_can_be_paid() {
+fn amounts_due_are_rounded_to_stripes_unit() {
     let rounded = |text: &str, unit, code| {
         Money::rounded_from_units(text, unit, currency(code)).map(|money| money.minor)
     };

@@ -257,13 +257,13 @@ pub(super) fn world(invoice: Invoice) -> World {
 }
 
 impl World {
-    /// An issue of the invoice is about this object.
+    /// Adds an issue of the invoice about this object.
     pub(super) fn in_question(mut self, id: &str) -> Self {
         self.in_question.push(id.into());
         self
     }
 
-    /// Somebody undid the repair of this payment.
+    /// Adds a repair of this payment that somebody undid.
     pub(super) fn undone(mut self, id: &str) -> Self {
         self.undone.push(vec![id.into()]);
         self
@@ -280,7 +280,7 @@ impl World {
         self
     }
 
-    /// A row of another invoice waits for the payment.
+    /// Adds a pending row of another invoice for the payment.
     pub(super) fn awaited_elsewhere(mut self, id: &str, invoice: &str) -> Self {
         self.other_invoices.note(
             id,

@@ -9,7 +9,7 @@ use crate::domain::payment::PaymentStatus::{Paid, Refunded as RefundedRow};
 use crate::domain::plan::{PaymentChange, PaymentUpdate, Plan};
 use crate::domain::recheck::HELD;
 
-/// `row status` of each update, in whatever order the rows are read.
+/// Returns `row status` for each update, and checks that it does not depend on the order of the rows.
 fn updates(rows: &[PaymentRow]) -> Vec<String> {
     let payment = received(&["cs_live_1", "pi_1"], 100_00);
     let plan = |rows: &[PaymentRow]| -> Plan {
@@ -29,11 +29,11 @@ fn updates(rows: &[PaymentRow]) -> Vec<String> {
         "{:#?}",
         first.issues
     );
-    let told = first.payments.iter().map(|change| match change {
+    let updates = first.payments.iter().map(|change| match change {
         PaymentChange::Insert(_) => "a new row".to_owned(),
         PaymentChange::Update(update) => format!("{} {:?}", update.row, update.status),
     });
-    told.collect()
+    updates.collect()
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_payment_goes_to_the_invoice_whose_books_have_it() {
         .warns(UnlinkedPayment, "pi_1")
         .asks_again(HELD),
         case(
-            "what became of it there is told there",
+            "what happened to it is reported by the invoice that booked it",
             world(invoice("Sent")).booked_elsewhere("pi_1", "INV-7"),
         )
         .stripe_says(&back)

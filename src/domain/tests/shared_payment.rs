@@ -1,4 +1,4 @@
-// Cents stand apart, as people read them: 100_00.
+// Cents are separated, as people read them: 100_00.
 #![allow(clippy::inconsistent_digit_grouping)]
 
 use super::{BookedRow, KnownPayment, Overbooked, Terms, overbooked};
@@ -48,14 +48,14 @@ fn found(rows: &[BookedRow], known: &[KnownPayment]) -> Vec<Overbooked> {
     overbooked(rows, known, &terms)
 }
 
-/// `object: invoice, invoice` of each issue, the same in whatever order rows are read.
-fn told(mut rows: Vec<BookedRow>, known: &[KnownPayment]) -> Vec<String> {
+/// Returns `object: invoice, invoice` for each issue, and checks that it does not depend on the order of the rows.
+fn issues_of(mut rows: Vec<BookedRow>, known: &[KnownPayment]) -> Vec<String> {
     let first = found(&rows, known);
     for _ in 0..rows.len() {
         rows.rotate_left(1);
         assert_eq!(found(&rows, known), first, "in another order: {rows:#?}");
     }
-    let told = first.into_iter().map(|found| {
+    let issues = first.into_iter().map(|found| {
         let invoices = found.issue.evidence["invoices"].as_array().cloned();
         let invoices = invoices.unwrap_or_default();
         let labels: Vec<&str> = invoices
@@ -65,11 +65,11 @@ fn told(mut rows: Vec<BookedRow>, known: &[KnownPayment]) -> Vec<String> {
         let object = found.issue.object.unwrap_or_default();
         format!("{object}: {}", labels.join(", "))
     });
-    told.collect()
+    issues.collect()
 }
 
 #[test]
-fn one_payment_in_two_books_is_told_once_and_names_both() {
+fn a_payment_booked_for_two_invoices_is_one_issue_that_names_both() {
     for (one, other, known_of) in [
         (vec!["pi_1"], vec!["pi_1"], vec![]),
         (
@@ -94,7 +94,7 @@ fn one_payment_in_two_books_is_told_once_and_names_both() {
                 row("INV-2", second, "100", &other),
             ];
             assert_eq!(
-                told(rows, &known_of),
+                issues_of(rows, &known_of),
                 ["pi_1: INV-1, INV-2"],
                 "{one:?} {other:?}"
             );
@@ -103,13 +103,13 @@ fn one_payment_in_two_books_is_told_once_and_names_both() {
 }
 
 #[test]
-fn what_no_id_ties_together_is_not_one_payment() {
+fn rows_without_a_common_id_are_not_one_payment() {
     let apart = [
         vec![
             row("INV-1", Paid, "100", &[SESSION]),
             row("INV-2", Paid, "100", &["pi_1"]),
         ],
-        // Hosts copy an invoice's session to every row.
+        // Applications copy an invoice's session to every row.
         vec![
             row("INV-1", Paid, "100", &[SESSION, "pi_1"]),
             row("INV-2", Paid, "100", &[SESSION, "pi_2"]),
@@ -120,7 +120,7 @@ fn what_no_id_ties_together_is_not_one_payment() {
         ],
     ];
     for rows in apart {
-        assert_eq!(told(rows, &[]), Vec::<String>::new());
+        assert_eq!(issues_of(rows, &[]), Vec::<String>::new());
     }
 }
 
@@ -135,17 +135,17 @@ fn invoices_may_share_a_payment_as_long_as_they_count_no_more_than_came() {
     let of_100 = [known(&["pi_1"], 100_00)];
     let nothing = Vec::<String>::new();
     let both = ["pi_1: INV-1, INV-2"];
-    assert_eq!(told(rows("60", "40"), &of_100), nothing);
-    assert_eq!(told(rows("50", "50"), &of_100), nothing);
-    assert_eq!(told(rows("60", "41"), &of_100), both);
+    assert_eq!(issues_of(rows("60", "40"), &of_100), nothing);
+    assert_eq!(issues_of(rows("50", "50"), &of_100), nothing);
+    assert_eq!(issues_of(rows("60", "41"), &of_100), both);
     assert_eq!(
-        told(rows("45+10", "45+10"), &of_100),
+        issues_of(rows("45+10", "45+10"), &of_100),
         both,
         "gratuities came, too"
     );
-    // What came is not known.
-    assert_eq!(told(rows("60", "40"), &[]), nothing);
-    assert_eq!(told(rows("60", "60"), &[]), both);
+    // The amount received is not known.
+    assert_eq!(issues_of(rows("60", "40"), &[]), nothing);
+    assert_eq!(issues_of(rows("60", "60"), &[]), both);
 }
 
 #[test]
@@ -157,12 +157,12 @@ fn only_what_the_rows_say_was_received_counts_and_once_for_each_invoice() {
     let back = vec![first(), row("INV-2", Paid, "-100", &["pi_1"])];
     let twice = vec![first(), row("INV-1", Paid, "100.0", &["pi_1"])];
     for rows in [waiting, failed, back, twice] {
-        assert_eq!(told(rows, &of_100), Vec::<String>::new());
+        assert_eq!(issues_of(rows, &of_100), Vec::<String>::new());
     }
     let three = vec![
         first(),
         row("INV-2", Paid, "100", &["pi_1"]),
         row("INV-3", Paid, "100", &["pi_1"]),
     ];
-    assert_eq!(told(three, &of_100), ["pi_1: INV-1, INV-2, INV-3"]);
+    assert_eq!(issues_of(three, &of_100), ["pi_1: INV-1, INV-2, INV-3"]);
 }

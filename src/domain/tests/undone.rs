@@ -6,7 +6,7 @@ use crate::domain::issue::IssueKind::{self, AmountMismatch, Disputed, PaidWithou
 use crate::domain::reconcile::reconcile_unwritten;
 
 #[test]
-fn what_somebody_took_out_of_the_books_is_not_missed_there() {
+fn an_undone_payment_is_not_reported_as_missing() {
     let paid = || world(invoice("Paid").with_paid(100_00).storing(&[]));
     let deposit = || row("1", "Paid", 40_00, &["pi_1"]);
     let both = [PaidWithoutPayment, AmountMismatch];
@@ -45,7 +45,7 @@ fn what_somebody_took_out_of_the_books_is_not_missed_there() {
 }
 
 #[test]
-fn what_became_of_a_payment_in_the_books_says_nothing_of_missing_money() {
+fn a_disputed_booked_payment_does_not_leave_missing_money_undecided() {
     let rows = || row("1", "Paid", 40_00, &["pi_1"]);
     let world = world(invoice("Paid").with_paid(100_00).storing(&[])).with_row(rows());
     let disputed = received(&["pi_1"], 40_00).with_dispute("needs_response");

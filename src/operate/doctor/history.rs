@@ -6,11 +6,11 @@ use super::{Check, schedule, secrets, text};
 use crate::domain::cron::Cron;
 use crate::pg::{Problem, sql};
 
-/// A sweep that pg_cron starts may begin so much later, in seconds: another one
-/// may be at work for as long as that.
+/// How much later than scheduled a sweep of pg_cron may begin, in seconds: another sweep may run for as long as
+/// that.
 const MAY_BE_LATE: i64 = 15 * 60;
 
-/// Without a schedule that can be seen: how old the last sweep may be, in seconds.
+/// How old the last sweep may be if no schedule is visible, in seconds.
 const USUAL_AGE: i64 = 60 * 60;
 
 const FAILED_RUNS: &str =
@@ -163,14 +163,14 @@ pub(super) fn alerts() -> Result<Vec<Check>, Problem> {
     ])
 }
 
-/// As it is now, to be corrected where it is wrong.
+/// Returns the current value as a literal for a hint, to be corrected by the user.
 fn literal(value: &Value) -> String {
     value
         .as_str()
         .map_or("null".to_owned(), pgrx::spi::quote_literal)
 }
 
-/// Where a day begins decides the dates that are written.
+/// Compares the time zone of the settings with the server's; it determines the dates that are written.
 pub(super) fn time_zone() -> Result<Vec<Check>, Problem> {
     let ours = text("(select time_zone from invoice_sync.settings)");
     let servers = text("(select reset_val from pg_settings where name = 'TimeZone')");

@@ -5,24 +5,24 @@ use serde_json::Value;
 use super::{Check, database, described, text};
 use crate::pg::{Problem, in_subtransaction, sql};
 
-/// The job as pg_cron has it, for [`super::history`] as well.
+/// The job in pg_cron; also used by [`super::history`].
 pub(super) struct Job {
     pub(super) schedule: String,
     role: String,
     is_active: bool,
-    /// What pg_cron said when it last ended in failure.
+    /// pg_cron's message if the last run of the job failed.
     failure: Option<String>,
 }
 
-/// What can be seen of pg_cron from here.
-enum Sight {
+/// What can be seen of pg_cron from this database.
+enum Visibility {
     /// Its library is not loaded.
     NotLoaded,
-    /// It is not an extension of the database that it works in.
+    /// The extension does not exist in the database that the library uses.
     NotCreated {
         place: String,
     },
-    /// It is in another database, and there is no way to ask.
+    /// It is in another database, which cannot be queried.
     Unseen {
         place: String,
         why: Option<Problem>,
@@ -33,31 +33,31 @@ enum Sight {
     },
 }
 
-pub(super) fn look() -> Result<Vec<Check>, Problem> {
+pub(super) fn checks() -> Result<Vec<Check>, Problem> {
     let name = "pg_cron";
-    Ok(match sight() {
-        Sight::NotLoaded => vec![Check::bad(
+    Ok(match visibility() {
+        Visibility::NotLoaded => vec![Check::bad(
             name,
             "the server has not loaded its library",
             load_statements(),
         )],
-        Sight::NotCreated { place } => vec![Check::bad(
+        Visibility::NotCreated { place } => vec![Check::bad(
             name,
             format!("it is not an extension of the database {place} yet"),
             within(&place, "create extension pg_cron;"),
         )],
-        Sight::Unseen { place, why: None } => vec![Check::bad(
+        Visibility::Unseen { place, why: None } => vec![Check::bad(
             name,
             format!(
                 "it is in the database {place}; its job cannot be seen from here without dblink"
             ),
             "create extension dblink;",
         )],
-        Sight::Unseen {
+        Visibility::Unseen {
             place,
             why: Some(why),
         } => vec![unseen(&place, &why)],
-        Sight::Seen { place, job } => {
+        Visibility::Seen { place, job } => {
             let there = Check::good(name, format!("it is in the database {place}"));
             let mut checks = vec![there, scheduled(job.as_ref())];
             checks.extend(job.as_ref().map(|job| may_sweep(&job.role)));
@@ -66,15 +66,15 @@ pub(super) fn look() -> Result<Vec<Check>, Problem> {
     })
 }
 
-/// The job, where it can be seen.
+/// Returns the job, if it can be seen.
 pub(super) fn job() -> Option<Job> {
-    match sight() {
-        Sight::Seen { job, .. } => job,
+    match visibility() {
+        Visibility::Seen { job, .. } => job,
         _ => None,
     }
 }
 
-fn sight() -> Sight {
+fn visibility() -> Visibility {
     if text("exists (select from pg_extension where extname = 'pg_cron')") == "true" {
         return seen(text("current_database()"));
     }
@@ -82,26 +82,26 @@ fn sight() -> Sight {
         "'pg_cron' = any (regexp_split_to_array(current_setting('shared_preload_libraries'), '[ ,\"]+'))",
     ) != "true"
     {
-        return Sight::NotLoaded;
+        return Visibility::NotLoaded;
     }
     let place = text("(select database from invoice_sync.pg_cron_place())");
     if place == text("current_database()") {
-        return Sight::NotCreated { place };
+        return Visibility::NotCreated { place };
     }
     if text("exists (select from pg_extension where extname = 'dblink')") != "true" {
-        return Sight::Unseen { place, why: None };
+        return Visibility::Unseen { place, why: None };
     }
     seen(place)
 }
 
-fn seen(place: String) -> Sight {
+fn seen(place: String) -> Visibility {
     match in_subtransaction(read_job) {
-        Ok(job) => Sight::Seen { place, job },
-        // 3F000, 42P01: no schema, no table.
+        Ok(job) => Visibility::Seen { place, job },
+        // 3F000, 42P01: no such schema, no such table.
         Err(problem) if matches!(problem.sqlstate_text(), "3F000" | "42P01") => {
-            Sight::NotCreated { place }
+            Visibility::NotCreated { place }
         }
-        Err(problem) => Sight::Unseen {
+        Err(problem) => Visibility::Unseen {
             place,
             why: Some(problem),
         },
@@ -119,7 +119,7 @@ fn read_job() -> Result<Option<Job>, Problem> {
     }))
 }
 
-/// What is there already stays; a restart is needed.
+/// Returns statements that add the library to those already loaded and restart the server.
 fn load_statements() -> String {
     let mut lines = Vec::new();
     if text("exists (select from pg_available_extensions where name = 'pg_cron')") != "true" {
@@ -158,7 +158,7 @@ fn within(place: &str, statement: &str) -> String {
     )
 }
 
-/// Honest about what is not known: the ledger alone tells whether it works.
+/// The check for a job that cannot be seen: it passes if the ledger has a recent sweep by pg_cron.
 fn unseen(place: &str, why: &Problem) -> Check {
     let by_cron = text(
         "(select date_trunc('second', started_at) from invoice_sync.run
@@ -207,7 +207,7 @@ fn scheduled(job: Option<&Job>) -> Check {
     }
 }
 
-/// pg_cron connects as the role whose job it is.
+/// Checks whether the job's role, as which pg_cron connects, may run a sweep.
 fn may_sweep(role: &str) -> Check {
     let lacks = sql::fetch_one(
         "select to_jsonb(array_remove(array[

@@ -13,7 +13,7 @@ const STRIPE_KEY: &str = "invoice_sync.stripe_api_key";
 const WEBHOOK_SECRET: &str = "invoice_sync.stripe_webhook_secret";
 const EMAIL_KEY: &str = "invoice_sync.resend_api_key";
 
-/// `doctor()`'s first look: without a key there is nothing to do.
+/// The first check of `doctor()`: nothing works without a key.
 pub(super) fn stripe_key() -> Result<Vec<Check>, Problem> {
     let preloaded = match is_preloaded() {
         true => "invoice_sync is in shared_preload_libraries",
@@ -42,7 +42,7 @@ pub(super) fn email_key() -> Check {
     })
 }
 
-/// `read` answers whether there is one, or why it cannot be read.
+/// `read` returns whether the secret is set, or why it cannot be read.
 fn judge(
     name: &str,
     setting: &str,
@@ -50,18 +50,22 @@ fn judge(
     read: impl FnOnce() -> Result<bool, Problem>,
 ) -> Check {
     match in_subtransaction(read) {
-        Ok(true) => Check::good(name, format!("{there} {}", whereabouts(setting))),
+        Ok(true) => Check::good(name, format!("{there} {}", source_of(setting))),
         Ok(false) => Check::bad(
             name,
             format!("the setting {setting} is not set"),
             place_statement(setting),
         ),
-        Err(problem) => Check::bad(name, super::described(&problem), mend(setting, &problem)),
+        Err(problem) => Check::bad(
+            name,
+            super::described(&problem),
+            fix_statement(setting, &problem),
+        ),
     }
 }
 
-/// In which way a secret is given.
-fn whereabouts(setting: &str) -> String {
+/// Returns how a secret is given.
+fn source_of(setting: &str) -> String {
     let shown = shown(setting);
     let way = shown
         .split(',')
@@ -75,14 +79,14 @@ fn whereabouts(setting: &str) -> String {
     ways.join(" and ")
 }
 
-/// What SHOW tells: never a literal.
+/// Returns what SHOW returns, which is never a literal.
 fn shown(setting: &str) -> String {
     text(&format!("current_setting('{setting}', true)"))
 }
 
-/// Places on the server that SHOW denies the caller, each with what is said in its
-/// stead; none for those who may read all settings.
-pub(super) fn paths_to_keep() -> Vec<(String, String)> {
+/// Returns paths on the server that SHOW denies the caller, each with a placeholder; none if the caller may read
+/// all settings.
+pub(super) fn hidden_paths() -> Vec<(String, String)> {
     let may_read = sql::fetch_one(
         "select to_jsonb(pg_has_role($1, 'pg_read_all_settings', 'usage'))",
         &[Some(&outer_role())],
@@ -107,12 +111,12 @@ pub(super) fn paths_to_keep() -> Vec<(String, String)> {
     let directory = text("regexp_replace(current_setting('config_file'), '/[^/]*$', '')");
     paths.push((directory, "<directory of config_file>".to_owned()));
     paths.retain(|(path, _)| path.len() > 1);
-    // A path before what it begins with.
+    // Longer paths first, because a shorter one may be a prefix.
     paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
     paths
 }
 
-/// A file beside the server's configuration, and the setting that leads to it.
+/// Returns statements that create a file next to the server's configuration and set the setting to it.
 pub(super) fn place_statement(setting: &str) -> String {
     let file = setting.replace("invoice_sync.", "invoice_sync_");
     let directory = text("regexp_replace(current_setting('config_file'), '/[^/]*$', '')");
@@ -124,7 +128,7 @@ pub(super) fn place_statement(setting: &str) -> String {
     )
 }
 
-/// Waits for the secret on its standard input, where no history keeps it.
+/// Returns a command that reads the secret from its standard input, so that no shell history contains it.
 fn file_statement(path: &str) -> String {
     format!(
         "$ install -m 600 -o {user} /dev/stdin '{path}'  # then paste it, Enter, Ctrl-D",
@@ -132,7 +136,7 @@ fn file_statement(path: &str) -> String {
     )
 }
 
-fn mend(setting: &str, problem: &Problem) -> String {
+fn fix_statement(setting: &str, problem: &Problem) -> String {
     let shown = shown(setting);
     let Some(path) = shown.strip_prefix("file:") else {
         return place_statement(setting);
@@ -146,10 +150,9 @@ fn mend(setting: &str, problem: &Problem) -> String {
     file_statement(path)
 }
 
-/// Literals that other roles can read, whether or not they are in use: in the
-/// catalog of ALTER DATABASE and ALTER ROLE, and, without the library preloaded,
-/// in the configuration file.
-pub(super) fn in_sight() -> Result<Vec<Check>, Problem> {
+/// Finds literals that other roles can read, whether or not they are in use: in the catalog of ALTER DATABASE and
+/// ALTER ROLE, and, without the library preloaded, in the configuration file.
+pub(super) fn visible_literals() -> Result<Vec<Check>, Problem> {
     let found = sql::fetch(
         r"
         with secret (name) as (
@@ -214,8 +217,8 @@ fn without_line(setting: &str) -> String {
     format!("$ sed -i '/^ *{pattern} *=/d' '{file}'\nselect pg_reload_conf();")
 }
 
-/// Where another place than Stripe's own answers, what puts that right.
-pub(super) fn own_base_again() -> Option<String> {
+/// Returns the statement that resets the API's base URL, if it is not Stripe's own.
+pub(super) fn reset_base_statement() -> Option<String> {
     (settings::stripe_api_base() != "https://api.stripe.com")
         .then(|| reset_statement("invoice_sync.stripe_api_base"))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::secrets::{own_base_again, place_statement};
+use super::secrets::{place_statement, reset_base_statement};
 use super::{Check, reset_statement};
 use crate::host::mapping::Mapping;
 use crate::host::owner::reading_as;
@@ -14,17 +14,17 @@ use crate::stripe::error::StripeError;
 use crate::stripe::probe::{Reply, Seen, probe};
 use crate::stripe_access;
 
-/// For all requests together.
+/// The time for all requests together.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A signature is good for 300 seconds; the rest is for the way.
+/// In seconds. A signature is valid for 300 seconds; the remainder is left for the delivery.
 const CLOCKS_MAY_DIFFER: i64 = 60;
 
-/// How many invoices with a session are looked at for their mode.
+/// How many invoices with a session are examined for their mode.
 const SAMPLE: u32 = 1000;
 
-/// Nothing is said where there is no key to ask with: that is another check's.
-pub(super) fn look() -> Result<Vec<Check>, Problem> {
+/// Returns nothing without a key, which another check reports.
+pub(super) fn checks() -> Result<Vec<Check>, Problem> {
     let Ok(Some(connection)) = in_subtransaction(stripe_access::connection) else {
         return Ok(Vec::new());
     };
@@ -62,7 +62,8 @@ fn reachable(replies: &[Reply]) -> Check {
         .find_map(|reply| reply.outcome.as_ref().err());
     let why = why.map(ToString::to_string).unwrap_or_default();
     let curl = format!("$ curl -sS -m 5 -o /dev/null -w '%{{http_code}}\\n' '{base}/v1/charges'");
-    let hint = own_base_again().map_or_else(|| curl.clone(), |reset| format!("{curl}\n{reset}"));
+    let hint =
+        reset_base_statement().map_or_else(|| curl.clone(), |reset| format!("{curl}\n{reset}"));
     Check::bad("Stripe reachable", format!("{base}: {why}"), hint)
 }
 
@@ -81,7 +82,7 @@ fn accepted(replies: &[Reply]) -> Check {
     }
 }
 
-/// Source: <https://docs.stripe.com/api/versioning>.
+/// Checks the API version. Source: <https://docs.stripe.com/api/versioning>.
 fn version(replies: &[Reply]) -> Check {
     let version = settings::stripe_api_version();
     let refused = replies.iter().find_map(|reply| match &reply.outcome {
@@ -121,7 +122,7 @@ fn permission(reply: &Reply) -> Check {
     }
 }
 
-/// `None` where no answer has a date.
+/// Compares the clocks; `None` if no answer has a date.
 fn clock(replies: &[Reply]) -> Option<Check> {
     let ahead = seen(replies).find_map(|seen| seen.ahead)?;
     let detail = match ahead {
@@ -143,8 +144,7 @@ fn seen(replies: &[Reply]) -> impl Iterator<Item = &Seen> {
         .filter_map(|reply| reply.outcome.as_ref().ok())
 }
 
-/// The key's mode against that of what Stripe shows, of the invoices' sessions and
-/// of what sweeps have said.
+/// Compares the key's mode with that of Stripe's objects, of the invoices' sessions and of the answers to sweeps.
 fn mode(livemode: Option<bool>, replies: &[Reply]) -> Result<Check, Problem> {
     let name = "mode";
     let key = "invoice_sync.stripe_api_key";
@@ -189,8 +189,7 @@ fn mode(livemode: Option<bool>, replies: &[Reply]) -> Result<Check, Problem> {
     ))
 }
 
-/// How many of some invoices store a session of each mode, by its prefix; `None`
-/// where that cannot be seen.
+/// Counts the sessions of each mode, by their prefix, in a sample of invoices; `None` if they cannot be read.
 fn sessions_by_mode() -> Result<Option<Value>, Problem> {
     let Ok((mapping, _)) = in_subtransaction(Mapping::load) else {
         return Ok(None);

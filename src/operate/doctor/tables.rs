@@ -7,7 +7,7 @@ use crate::host::indexes;
 use crate::host::mapping::Mapping;
 use crate::pg::{Problem, in_subtransaction, sql};
 
-pub(super) fn look() -> Result<Vec<Check>, Problem> {
+pub(super) fn checks() -> Result<Vec<Check>, Problem> {
     let mapping = match in_subtransaction(Mapping::load) {
         Ok((mapping, _)) => mapping,
         Err(problem) => {
@@ -36,10 +36,9 @@ pub(super) fn look() -> Result<Vec<Check>, Problem> {
     ])
 }
 
-/// What the catalogs and the ledger say of both tables: `triggers`, `fills` (a
-/// trigger may fill columns of new payments), `issues` (open, of triggers and
-/// constraints, by kind), `grants` (that the owners lack), `policies` (tables with
-/// row level security).
+/// Reads facts about both tables from the catalogs and the ledger: `triggers`, `fills` (a trigger may fill columns
+/// of new payments), `issues` (open ones about triggers and constraints, by kind), `grants` (that the owners lack),
+/// `policies` (tables with row level security).
 fn facts(mapping: &Mapping) -> Value {
     sql::fetch_one(
         r"
@@ -123,10 +122,10 @@ fn required_columns(mapping: &Mapping, facts: &Value) -> Check {
     Check::bad(name, detail, fill(unfilled))
 }
 
-/// Stands in a hint for what only the user knows.
+/// The placeholder in a hint for a value that only the user knows.
 const BLANK: &str = "?";
 
-/// A statement in which the values are to be put in.
+/// Returns a statement into which the user puts the values.
 fn fill(columns: &[String]) -> String {
     let values: serde_json::Map<String, Value> = columns
         .iter()
@@ -138,7 +137,7 @@ fn fill(columns: &[String]) -> String {
     )
 }
 
-/// Columns for which a hint was pasted as it was.
+/// Returns the columns for which the user ran such a statement without putting a value in.
 fn blanks() -> Vec<String> {
     let found = sql::fetch(
         "select to_jsonb(v.key) from invoice_sync.settings s, jsonb_each(s.payment_values) v
@@ -198,7 +197,7 @@ fn indexes(mapping: &Mapping) -> Result<Check, Problem> {
     ))
 }
 
-/// The tables are written as their owner, who may have lost a right.
+/// Checks the rights of the tables' owners, as whom the tables are written; an owner may have lost a right.
 fn rights(facts: &Value) -> Check {
     let lacking = texts(facts, "grants");
     Check::judged(

@@ -13,9 +13,9 @@ use crate::operate::resolve::writes::not_now;
 use crate::pg::Problem;
 
 impl Case<'_> {
-    /// The issue itself, once the invoice is locked: fails with 55000 where it has
-    /// been resolved meanwhile, or tells of other facts than those that the person
-    /// has seen. In a write it stays locked, so what is settled is what was compared.
+    /// Fails with 55000 if the issue was resolved meanwhile or its facts differ from those that the person has
+    /// seen; called once the invoice is locked. In a write the issue stays locked, so that it cannot change before
+    /// it is settled.
     pub(super) fn must_be_as_seen(&self) -> Result<(), Problem> {
         let locked = self.decision.mode == Mode::Write;
         let now = decisions::open_issue(self.issue.id, locked)?;
@@ -31,7 +31,7 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// Whether the rows alone cannot tell that the issue is over.
+    /// Returns whether the rows alone cannot show that the issue is resolved.
     pub(super) fn rests_on_stripe(&self, plan: &Plan) -> bool {
         let by_rows = [
             IssueKind::PaidWithoutPayment,
@@ -45,7 +45,7 @@ impl Case<'_> {
                 .any(|own| Some(*own) == kind && !plan.undecided.contains(own))
     }
 
-    /// Fails with 55000 where more would be repaired again than what was undone.
+    /// Fails with 55000 if the repair would change more than what was undone.
     pub(super) fn must_be_what_was_undone(&self, plan: &Plan) -> Result<(), Problem> {
         if !self.is_about_undone() {
             return Ok(());
@@ -56,7 +56,7 @@ impl Case<'_> {
         }
     }
 
-    /// Fails with 55000 where Stripe has another sum now than the issue tells of.
+    /// Fails with 55000 if Stripe received another amount than the issue states.
     pub(super) fn must_be_what_was_received(&self, evidence: &[Evidence]) -> Result<(), Problem> {
         let object = self.issue.object.as_deref().unwrap_or_default();
         let done = self.issue.evidence.get("received").and_then(Value::as_str);
@@ -76,7 +76,7 @@ impl Case<'_> {
         )))
     }
 
-    /// Fails with 55000 where the issue is not found again as it was.
+    /// Fails with 55000 if the plan does not contain the issue with the same facts.
     pub(super) fn must_still_stand(&self, plan: &Plan, must_be_found: bool) -> Result<(), Problem> {
         let found = plan.issues.iter().find(|issue| {
             Some(issue.kind) == self.issue.kind() && issue.object == self.issue.object
@@ -92,7 +92,7 @@ impl Case<'_> {
         Err(self.moved(&now))
     }
 
-    /// A payment is linked where the invoice would take it.
+    /// Fails with 55000 if the plan does not book the payment that is to be linked.
     pub(super) fn must_be_booked_by(&self, plan: &Plan) -> Result<(), Problem> {
         let object = self.issue.object.as_deref();
         let books = plan.payments.iter().any(|change| match change {

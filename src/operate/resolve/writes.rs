@@ -18,39 +18,39 @@ use crate::host::{words, write};
 use crate::operate::actions::Action;
 use crate::pg::{Problem, in_subtransaction};
 
-/// What is written before the machine looks at the invoice again.
+/// What the action writes before the evidence is applied again.
 #[derive(Debug)]
 pub(super) enum Write {
-    /// Nothing: the machine does what there is to do.
+    /// Nothing: applying the evidence does everything.
     Nothing,
-    /// Columns of the invoice, as its table has their types.
+    /// Columns of the invoice, with values of their types.
     Invoice(Map<String, Value>),
-    /// A payment that Stripe received, although a row like it is there.
+    /// A payment that Stripe received, although a similar row exists.
     Insert(Box<NewPayment>),
-    /// Stripe's ids for a row that has none.
+    /// Stripe's ids for a row without ids.
     Link(Box<PaymentUpdate>),
 }
 
-/// On what a write is decided.
+/// The facts by which a write is planned.
 pub(super) struct WriteFacts<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) reading: &'a Reading,
     pub(super) evidence: &'a [Evidence],
-    /// What the machine makes of it.
+    /// The plan without the person's decision.
     pub(super) plan: &'a Plan,
     /// The evidence of the issue.
     pub(super) facts: &'a Value,
-    /// The Stripe object that it is about.
+    /// The Stripe object that the issue is about.
     pub(super) object: Option<&'a str>,
-    /// The status that the person named.
+    /// The status in the arguments.
     pub(super) status: Option<&'a str>,
-    /// They say that it is a word that no invoice had before.
+    /// Whether the arguments confirm a status word that the database does not know.
     pub(super) new_word: bool,
 }
 
 impl WriteFacts<'_> {
-    /// What the action comes to. Fails with 22023 for arguments that do not
-    /// fit and with 55000 where nothing is to be done.
+    /// Returns what the action writes. Fails with 22023 for arguments that do not fit and with 55000 if there is
+    /// nothing to do.
     pub(super) fn write(&self, action: Action) -> Result<Write, Problem> {
         let paid = self.plan.secured;
         match action {
@@ -90,7 +90,7 @@ impl WriteFacts<'_> {
         })
     }
 
-    /// The word for an invoice of which so much is paid; `None` leaves it.
+    /// Returns the status word for an invoice with this amount paid; `None` leaves the status unchanged.
     fn status_for(&self, paid: Option<Money>) -> Result<Option<&str>, Problem> {
         let words = &self.mapping().invoice_words;
         let total = self.reading.invoice.total.value();
@@ -130,14 +130,14 @@ impl WriteFacts<'_> {
         Ok(Write::Invoice(typed))
     }
 
-    /// The payment as it would be booked if the row like it were not there.
+    /// Returns the payment as it would be booked without the similar row.
     fn insert(&self) -> Result<Write, Problem> {
-        let twin = self.facts.get("row").and_then(Value::as_str);
+        let similar_row = self.facts.get("row").and_then(Value::as_str);
         let mut without = self.reading.clone();
         let keep: Vec<bool> = without
             .payments
             .iter()
-            .map(|row| Some(row.id.as_str()) != twin)
+            .map(|row| Some(row.id.as_str()) != similar_row)
             .collect();
         let mut kept = keep.iter();
         without.payments.retain(|_| kept.next() == Some(&true));
@@ -184,7 +184,7 @@ impl Write {
         matches!(self, Self::Nothing)
     }
 
-    /// In words.
+    /// Describes the write in words.
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Nothing => String::new(),
@@ -208,7 +208,7 @@ impl Write {
         }
     }
 
-    /// Under the invoice's lock, as the tables' owners.
+    /// Writes, under the invoice's lock, as the owners of the tables.
     pub(super) fn carry_out(&self, mapping: &Mapping, reading: &Reading) -> Result<(), Problem> {
         match self {
             Self::Nothing => return Ok(()),
@@ -225,7 +225,7 @@ impl Write {
         Ok(())
     }
 
-    /// Fails with 55000 where the application's triggers made something else of it.
+    /// Fails with 55000 if the application's triggers changed what was written.
     pub(super) fn must_have_stayed(&self, after: &Reading) -> Result<(), Problem> {
         let Self::Invoice(values) = self else {
             return Ok(());
@@ -244,7 +244,7 @@ impl Write {
     }
 }
 
-/// The ids of a payment that Stripe received, by one of them.
+/// Returns the ids of the received payment that has `object` among its ids.
 fn received(evidence: &[Evidence], object: Option<&str>) -> Option<PaymentIds> {
     let object = object?;
     merge_payments(evidence)
@@ -255,8 +255,7 @@ fn received(evidence: &[Evidence], object: Option<&str>) -> Option<PaymentIds> {
         .map(|payment| payment.ids)
 }
 
-/// A slip of the pen is no status: fails with 22023 for a word that nothing in the
-/// database knows.
+/// Fails with 22023 if neither the settings nor the table know the status word; it may be a typing error.
 fn must_be_known(mapping: &Mapping, word: &str) -> Result<(), Problem> {
     if words::is_invoice_status(mapping, word) {
         return Ok(());
@@ -272,7 +271,7 @@ fn minor(money: Option<Money>) -> i64 {
     money.map_or(0, |money| money.minor)
 }
 
-/// 55000: not as things are.
+/// Returns an error with SQLSTATE 55000.
 pub(super) fn not_now(message: &str) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

@@ -15,26 +15,26 @@ use crate::ledger::undone::Recorded;
 use crate::operate::read_for;
 use crate::pg::{Problem, in_subtransaction};
 
-/// What does not change while a run is undone.
+/// What is the same for all invoices of an undo.
 pub(super) struct UndoContext<'a> {
     pub(super) mapping: &'a Mapping,
     pub(super) mode: Mode,
-    /// Columns that PostgreSQL computes, by table.
+    /// Generated columns, by table.
     generated: [(HostTable, Vec<String>); 2],
     dependents: Vec<Dependent>,
 }
 
-/// One invoice, put back.
+/// An invoice whose rows were restored.
 pub(super) struct UndoneInvoice {
     pub(super) reading: Reading,
-    /// In a dry run, what would be changed.
+    /// In a dry run, the changes that would be made.
     pub(super) changes: Vec<Change>,
-    /// Columns of no concern to this extension that the application's triggers
-    /// left otherwise than they were, such as `updated_at`.
+    /// Columns that this extension does not use and that the application's triggers left with other values than
+    /// before, such as `updated_at`.
     pub(super) differences: Vec<Value>,
 }
 
-/// Why an invoice was left as it is, and the row that is in the way.
+/// Why an invoice was not restored, and the row that prevented it.
 #[derive(Debug)]
 pub(super) struct NotUndone {
     table: String,
@@ -43,7 +43,7 @@ pub(super) struct NotUndone {
 }
 
 impl NotUndone {
-    /// For the answer.
+    /// Returns the entry for the result of `undo`.
     pub(super) fn to_json(&self, invoice: &str) -> Value {
         json!({ "invoiceId": invoice, "table": self.table, "row": self.row, "why": self.why })
     }
@@ -59,7 +59,7 @@ impl NotUndone {
 
 impl<'a> UndoContext<'a> {
     pub(super) fn new(mapping: &'a Mapping, mode: Mode) -> Self {
-        let generated = |spot| (spot, restore::generated_columns(mapping, spot));
+        let generated = |table| (table, restore::generated_columns(mapping, table));
         Self {
             mapping,
             mode,
@@ -68,9 +68,9 @@ impl<'a> UndoContext<'a> {
         }
     }
 
-    /// Puts the rows of one invoice's changes, the newest first, back to what
-    /// they were, where nobody changed them since, under the invoice's lock.
-    /// What the host refuses, or makes otherwise, is rolled back.
+    /// Restores the rows of one invoice's changes, given the newest first, under the invoice's lock. Fails if a row
+    /// was changed since. If the application's tables refuse a write, or a trigger changes it, the invoice is
+    /// rolled back.
     pub(super) fn undo_invoice(&self, changes: &[&Recorded]) -> Result<UndoneInvoice, NotUndone> {
         let newest = changes[0];
         let undo_invoice = |firing| {
@@ -88,7 +88,7 @@ impl<'a> UndoContext<'a> {
             })
         };
         let done = undo_invoice(Firing::AtOnce);
-        // A constraint that is deferred may hold only when payments and invoice are written.
+        // A deferred constraint may hold only after both payments and invoice are written.
         if done.is_err() && self.mode == Mode::Write && may_wait(self.mapping) {
             return undo_invoice(Firing::AtTheEnd).or(done);
         }
@@ -108,18 +108,17 @@ impl<'a> UndoContext<'a> {
         };
         let present = rows_of(&before)?;
         let wanted = self.as_it_was(&present, changes)?;
-        self.nothing_else_hangs_on_it(&present, &wanted)?;
+        self.require_no_dependents(&present, &wanted)?;
         if self.mode == Mode::DryRun {
             return Ok(UndoneInvoice {
-                changes: self.between(&present, &wanted),
+                changes: self.planned_changes(&present, &wanted),
                 reading: before,
                 differences: Vec::new(),
             });
         }
         let of_payments = firing.hold_back();
         self.write(invoice, HostTable::Payment, &present, &wanted);
-        // Triggers of the payments may change the invoice;
-        // what it was has the last word.
+        // Triggers of the payments may change the invoice; its former values are written after that.
         let meanwhile = rows_of(&self.read(newest)?)?;
         let of_invoices = firing.hold_back();
         self.write(invoice, HostTable::Invoice, &meanwhile, &wanted);
@@ -139,15 +138,15 @@ impl<'a> UndoContext<'a> {
             .ok_or_else(|| NotUndone::at(change, "the invoice is not there any more".to_owned()))
     }
 
-    /// The invoice's rows as they were before the changes.
+    /// Returns the invoice's rows as they were before the changes.
     fn as_it_was(&self, present: &Rows, changes: &[&Recorded]) -> Result<Rows, NotUndone> {
         let mut rows = present.clone();
         for change in changes {
-            let spot = HostTable::of(self.mapping, &change.table_name).ok_or_else(|| {
+            let table = HostTable::of(self.mapping, &change.table_name).ok_or_else(|| {
                 NotUndone::at(change, "the settings name other tables now".to_owned())
             })?;
             let place = Place {
-                spot,
+                spot: table,
                 row: change.row_id.clone(),
             };
             let now = rows.get(&place);
@@ -167,8 +166,8 @@ impl<'a> UndoContext<'a> {
         Ok(rows)
     }
 
-    /// A payment is not removed where that would change rows of a third table.
-    fn nothing_else_hangs_on_it(&self, present: &Rows, wanted: &Rows) -> Result<(), NotUndone> {
+    /// Fails if a payment would be deleted and rows of a third table would change with it.
+    fn require_no_dependents(&self, present: &Rows, wanted: &Rows) -> Result<(), NotUndone> {
         for (place, row) in present {
             if wanted.contains_key(place) {
                 continue;
@@ -187,12 +186,12 @@ impl<'a> UndoContext<'a> {
         Ok(())
     }
 
-    /// What is to be written is what differs: rows to remove, to change, to
-    /// insert, in this order, because a new one may need an old one's key.
-    fn write(&self, invoice: &str, spot: HostTable, present: &Rows, wanted: &Rows) {
+    /// Writes the differences: deletes, updates and inserts rows, in this order, because a new row may need the key
+    /// of an old one.
+    fn write(&self, invoice: &str, table: HostTable, present: &Rows, wanted: &Rows) {
         let of_table = |rows: &'_ Rows| -> Vec<Place> {
             rows.keys()
-                .filter(|place| place.spot == spot)
+                .filter(|place| place.spot == table)
                 .cloned()
                 .collect()
         };
@@ -205,26 +204,26 @@ impl<'a> UndoContext<'a> {
             .into_iter()
             .partition(|place| present.contains_key(place));
         for place in &old {
-            let values = self.writable(spot, differing(&present[place], &wanted[place]));
+            let values = self.writable(table, differing(&present[place], &wanted[place]));
             restore::update_row(self.mapping, invoice, place, &values);
         }
         for place in &new {
-            let values = self.writable(spot, object(&wanted[place]));
-            restore::insert_row(self.mapping, spot, &values);
+            let values = self.writable(table, object(&wanted[place]));
+            restore::insert_row(self.mapping, table, &values);
         }
     }
 
-    /// Without the columns that PostgreSQL computes.
-    fn writable(&self, spot: HostTable, mut values: Map<String, Value>) -> Map<String, Value> {
-        for (_, columns) in self.generated.iter().filter(|(of, _)| *of == spot) {
+    /// Removes the generated columns.
+    fn writable(&self, table: HostTable, mut values: Map<String, Value>) -> Map<String, Value> {
+        for (_, columns) in self.generated.iter().filter(|(of, _)| *of == table) {
             values.retain(|column, _| !columns.contains(column));
         }
         values
     }
 
-    /// Read back, every row must be what it was. A column that this extension
-    /// neither reads nor writes may differ, because a trigger that stamps each
-    /// update is no reason to leave money wrong; that is reported, not hidden.
+    /// Compares the rows read back with those wanted, and fails if they differ. A column that this extension
+    /// neither reads nor writes may differ, because a trigger that stamps each update is no reason to leave money
+    /// wrong; such differences are returned.
     fn compare(&self, wanted: &Rows, found: &Rows) -> Result<Vec<Value>, NotUndone> {
         let mut differences = Vec::new();
         if let Some(place) = found.keys().find(|place| !wanted.contains_key(place)) {
@@ -259,8 +258,8 @@ impl<'a> UndoContext<'a> {
         Ok(differences)
     }
 
-    /// What a dry run tells.
-    fn between(&self, present: &Rows, wanted: &Rows) -> Vec<Change> {
+    /// Returns the changes for a dry run.
+    fn planned_changes(&self, present: &Rows, wanted: &Rows) -> Vec<Change> {
         let new = wanted.keys().filter(|place| !present.contains_key(place));
         let row = |rows: &Rows, place: &Place| rows.get(place).map(Row::from);
         present
@@ -283,7 +282,7 @@ impl<'a> UndoContext<'a> {
     }
 }
 
-/// Only rolls a subtransaction back; nobody sees it.
+/// An error that only rolls the subtransaction back; it is never raised.
 fn rolled_back() -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -291,7 +290,7 @@ fn rolled_back() -> Problem {
     )
 }
 
-/// Why a row is not as the change left it.
+/// Returns why a row differs from what the change left, if it does.
 fn changed_since(change: &Recorded, now: Option<&Value>) -> Option<String> {
     match (&change.after, now) {
         (None, None) => None,
@@ -323,7 +322,7 @@ fn overlaid(row: Option<&Value>, columns: &Value) -> Value {
     Value::Object(row)
 }
 
-/// The columns of `wanted` that `found` has otherwise.
+/// Returns the columns of `wanted` with another value in `found`.
 fn differing(found: &Value, wanted: &Value) -> Map<String, Value> {
     let mut columns = object(wanted);
     columns.retain(|column, value| found.get(column) != Some(value));

@@ -25,26 +25,25 @@ use crate::stripe::fetch::{Fetching, Finding};
 use crate::stripe::lookups::Question;
 use crate::stripe_access;
 
-/// How many answers are waited for before they are acted on, in one transaction: a
-/// slow Stripe must not keep what it has said from the books.
+/// How many answers are collected before they are acted on, in one transaction. A slow Stripe must not delay what
+/// was answered already.
 const PORTION: usize = 200;
 
-/// What an answer is wanted for.
+/// What an answer is needed for.
 enum Requester {
-    /// And the invoice, where it is known.
+    /// With the invoice, if it is known.
     Event(Waiting, Option<String>),
-    /// And what of it only its issues are about.
+    /// With the ids that only its issues are about.
     Invoice(String, Vec<String>),
     Orphan(Orphan),
 }
 
 impl Sweep<'_> {
-    /// Asks Stripe about a batch and acts on what it says; what it need not be
-    /// asked about is judged by its own rows: gives whether there was time for all of
-    /// these.
+    /// Asks Stripe about a batch and acts on the answers; decides about the rest by the rows. Returns whether there
+    /// was time for all of the latter.
     pub(super) fn process_selected(
         &self,
-        chosen: SelectedWork,
+        selected: SelectedWork,
         connection: &Connection,
         outage: &mut Outage,
         report: &mut Report,
@@ -62,11 +61,11 @@ impl Sweep<'_> {
                 sessionless: BTreeSet::new(),
             });
         };
-        for (waiting, invoice) in chosen.events {
+        for (waiting, invoice) in selected.events {
             let (ids, created) = (vec![waiting.money.to_string()], waiting.created);
             ask(Requester::Event(waiting, invoice), ids, created);
         }
-        for candidate in chosen.invoices {
+        for candidate in selected.invoices {
             if candidate.ids.is_empty() {
                 cases.insert(candidate.invoice, Known::default());
             } else {
@@ -74,7 +73,7 @@ impl Sweep<'_> {
                 ask(asker, candidate.ids, None);
             }
         }
-        for orphan in chosen.orphans {
+        for orphan in selected.orphans {
             let ids = vec![orphan.money.to_string()];
             ask(Requester::Orphan(orphan), ids, None);
         }
@@ -84,10 +83,9 @@ impl Sweep<'_> {
             self.reading.clone(),
             self.questions_until,
         )?;
-        // The first portion brings along what nobody has to be asked about. While
-        // one is written, the next answers are on their way.
-        // In the caller's transaction nothing is written before all is answered: what
-        // is locked there stays locked.
+        // The first portion includes the invoices about which Stripe is not asked. The next answers are fetched
+        // while one portion is written. In the caller's transaction nothing is written before everything is
+        // answered, because its locks last until it ends.
         let size = if self.transactions.are_own() {
             PORTION
         } else {
@@ -118,8 +116,7 @@ impl Sweep<'_> {
         Ok(all_judged)
     }
 
-    /// Acts on what Stripe has answered, and on `cases` beside it; gives whether there
-    /// was time for all of them.
+    /// Acts on answers and on `cases`. Returns whether there was time for all of them.
     fn act_on(
         &self,
         findings: Vec<Finding>,
@@ -147,7 +144,7 @@ impl Sweep<'_> {
                     answered_events.push((waiting, evidence))
                 }
                 (Requester::Orphan(orphan), Ok(evidence)) => orphans.push((orphan, evidence)),
-                // Its turn comes with the next sweep; it is nobody's mistake.
+                // The next sweep asks; nothing has to be corrected.
                 (_, Err(StripeError::NotAsked)) => {}
                 (Requester::Orphan(_), Err(error)) => {
                     report.note_stripe_error(None, &error.to_string());
@@ -167,7 +164,7 @@ impl Sweep<'_> {
         self.judge(&cases, report)
     }
 
-    /// Acts on what Stripe says now of the payments that events are about.
+    /// Acts on the answers about payments of events.
     fn act_on_events(
         &self,
         answered: Vec<(Waiting, Vec<Evidence>)>,
@@ -221,7 +218,7 @@ impl Sweep<'_> {
         act(self.transactions, &self.context, &payments, report).map(|_| ())
     }
 
-    /// Judges invoices by their rows alone; gives whether there was time for all of them.
+    /// Decides about invoices by their rows alone. Returns whether there was time for all of them.
     pub(super) fn judge_by_rows(
         &self,
         candidates: Vec<Candidate>,
@@ -233,8 +230,8 @@ impl Sweep<'_> {
         self.judge(&known.collect(), report)
     }
 
-    /// Judges invoices by what Stripe says of them, or by their rows alone; gives
-    /// whether there was time for all of them.
+    /// Decides about invoices by Stripe's answers, or by their rows alone. Returns whether there was time for all
+    /// of them.
     fn judge(&self, cases: &Cases, report: &mut Report) -> Result<bool, Problem> {
         let cases: Vec<Case> = cases
             .iter()
@@ -260,14 +257,14 @@ type Cases = BTreeMap<String, Known>;
 
 #[derive(Default)]
 struct Known {
-    /// `None` where Stripe was not asked.
+    /// `None` if Stripe was not asked.
     evidence: Option<Vec<Evidence>>,
-    /// What was asked for only because open issues of the invoice are about it.
+    /// Ids that were looked up only because open issues of the invoice are about them.
     in_question: Vec<String>,
 }
 
-/// So many answers, and those that are there already, as many as are written together;
-/// or the last of them.
+/// Waits for `size` answers, or the last ones, and returns them with the answers that are ready by then, up to the
+/// number that is written together.
 fn next_portion(gathering: &mut Fetching, size: usize) -> Vec<Finding> {
     let mut portion = Vec::new();
     while portion.len() < size {
