@@ -42,7 +42,12 @@ fn five_thousand_deliveries_book_every_payment_once() {
                 let mut client = connect(&database);
                 let mut failures = Vec::new();
                 while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    failures.extend(deliver(&mut client, body).err());
+                    // On a busy machine a lock may outlast the budget: then Stripe delivers again.
+                    let mut outcome = deliver(&mut client, body);
+                    while matches!(&outcome, Err(error) if error.sqlstate == "58000") {
+                        outcome = deliver(&mut client, body);
+                    }
+                    failures.extend(outcome.err());
                 }
                 failures
             }));
