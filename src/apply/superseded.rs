@@ -7,7 +7,6 @@ use super::payment_evidence::PaymentEvidence;
 use super::report::Report;
 use crate::domain::evidence::{Evidence, StripePayment};
 use crate::ledger::events::{self, Verdict};
-use crate::ledger::payment_issues;
 use crate::pg::Problem;
 
 /// Returns the payments in these answers that have an event, received before the lookup, that could not be read or
@@ -17,9 +16,7 @@ pub(crate) fn stuck<'a>(said: impl Iterator<Item = &'a Evidence>) -> Vec<StripeP
     if whole.is_empty() {
         return Vec::new();
     }
-    let asked = asked(whole.iter().copied());
-    let mut stuck = events::stuck(&asked);
-    stuck.extend(payment_issues::unread_events(&asked));
+    let stuck = events::stuck(&asked(whole.iter().copied()));
     let payments = whole.into_iter();
     let payments = payments.filter(|it| it.ids.each().any(|id| stuck.contains(id)));
     payments.cloned().collect()
@@ -42,6 +39,9 @@ pub(crate) fn supersede(
         return Ok(());
     }
     let asked = asked(done);
+    if events::stuck(&asked).is_empty() {
+        return Ok(());
+    }
     skip_if_locked(|| {
         let events = events::supersede(&asked);
         report.resolve_event_issues(&events.iter().collect::<Vec<_>>());

@@ -163,21 +163,6 @@ pub(crate) fn is_over(kind: IssueKind, object: &str) -> bool {
     ) == Some(Value::Bool(true))
 }
 
-/// Takes payments with the times of their requests (microseconds since 1970). Returns those with an issue about an
-/// event that could not be parsed before that time.
-pub(crate) fn unread_events(payments: &Value) -> BTreeSet<String> {
-    let rows: Vec<[Option<String>; 1]> =
-        sql::fetch_texts(UNREAD_EVENTS, &[Some(&payments.to_string())]);
-    rows.into_iter().flatten().flatten().collect()
-}
-
-const UNREAD_EVENTS: &str = "
-select p.id
-from jsonb_to_recordset($1::jsonb) p (id text, as_of bigint)
-join invoice_sync.issue x on x.evidence -> 'ids' ? p.id
-where x.kind = 'event_failing' and x.state <> 'resolved'
-  and x.first_seen <= timestamptz 'epoch' + p.as_of * interval '1 microsecond'";
-
 /// Resolves the issues about events that could not be parsed if their payments were checked since.
 pub(crate) fn resolve_unread_events(run: i64, payments: &Value) {
     sql::execute(
