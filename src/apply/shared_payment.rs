@@ -7,11 +7,12 @@ use serde_json::json;
 
 use crate::apply::contention::skip_if_locked;
 use crate::apply::report::Report;
-use crate::domain::issue::Issue;
+use crate::domain::issue::{Issue, IssueKind};
 use crate::domain::shared_payment::{KnownPayment, Terms, overbooked};
 use crate::host::mapping::Mapping;
 use crate::host::other_invoices::booked;
 use crate::host::shared_payment::of_several_invoices;
+use crate::ledger::payment_issues::resolve_without_invoice;
 use crate::ledger::{shared_payments, stripe_payments};
 use crate::pg::{Problem, Transactions};
 
@@ -42,7 +43,7 @@ pub(crate) fn find_overbooked(
     skip_if_locked(|| {
         report.add_general_issues(&issues.iter().collect::<Vec<_>>());
         if let Some(run) = report.run() {
-            shared_payments::resolve(run, &over);
+            resolve_without_invoice(run, IssueKind::DuplicatePayment, &over);
         }
     })
 }

@@ -72,19 +72,44 @@ impl Invoice {
     }
 }
 
-/// Whether two texts are the same key: of a uuid the hexadecimal digits count, of a number its value.
-fn same_key(one: &str, other: &str) -> bool {
-    let digits_of_uuid = |text: &str| {
-        let text = text
+/// Returns whether `reference` is another spelling of the key `id`, as PostgreSQL would read both: a uuid with or
+/// without hyphens and braces, or a number with leading zeros.
+fn same_key(reference: &str, id: &str) -> bool {
+    let uuid = |text: &str| {
+        let bare = text
             .strip_prefix('{')
-            .and_then(|text| text.strip_suffix('}'))
-            .unwrap_or(text);
-        let digits: String = text.chars().filter(|letter| *letter != '-').collect();
+            .and_then(|text| text.strip_suffix('}'));
+        let digits = bare.unwrap_or(text).replace('-', "").to_ascii_lowercase();
         let is_uuid = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_uuid.then(|| digits.to_ascii_lowercase())
+        is_uuid.then_some(digits)
     };
-    let value = |text: &str| text.parse::<i128>().ok();
-    one.eq_ignore_ascii_case(other)
-        || digits_of_uuid(one).is_some_and(|digits| Some(digits) == digits_of_uuid(other))
-        || value(one).is_some_and(|value_of_one| Some(value_of_one) == value(other))
+    // A key that a number type does not write so, such as 0042, is a text: only itself is the same.
+    let number = |text: &str| text.parse::<i128>().ok();
+    let is_canonical = number(id).is_some_and(|number| number.to_string() == id);
+    reference.eq_ignore_ascii_case(id)
+        || uuid(id).is_some_and(|digits| uuid(reference) == Some(digits))
+        || is_canonical && number(reference) == number(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_key;
+
+    #[test]
+    fn a_key_may_be_written_as_postgresql_reads_it() {
+        let id = "7d8e6b50-00a0-4000-8000-00000000000b";
+        for reference in [
+            id,
+            "7D8E6B50-00A0-4000-8000-00000000000B",
+            "7d8e6b5000a04000800000000000000b",
+            "{7d8e6b50-00a0-4000-8000-00000000000b}",
+        ] {
+            assert!(same_key(reference, id), "{reference}");
+        }
+        assert!(same_key("0042", "42") && same_key("+42", "42"));
+        for (reference, id) in [("42", "0042"), ("43", "42"), ("42", "INV-42"), ("", "0")] {
+            assert!(!same_key(reference, id), "{reference} is not {id}");
+        }
+        assert!(!same_key("7d8e6b5000a04000800000000000000c", id));
+    }
 }

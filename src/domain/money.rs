@@ -169,17 +169,9 @@ impl Money {
         unit: AmountUnit,
         currency: Currency,
     ) -> Result<Self, AmountError> {
-        let text = text.trim();
-        let decimal = Decimal::parse(text)?;
-        let shift = currency.stripe_exponent() as i32 - unit.exponent(currency) as i32;
-        let minor = decimal
-            .shifted(shift)
-            .ok_or_else(|| AmountError::OutOfRange(text.to_owned()))?
-            .to_integer()
-            .ok_or_else(|| AmountError::Inexact(text.to_owned(), currency))?;
-        i64::try_from(minor)
-            .map(|minor| Self { minor, currency })
-            .map_err(|_| AmountError::OutOfRange(text.to_owned()))
+        let minor = Decimal::in_minor_units(text, unit, currency)?.to_integer();
+        let minor = minor.ok_or_else(|| AmountError::Inexact(text.trim().to_owned(), currency))?;
+        Self::from_minor(minor, text, currency)
     }
 
     /// Parses a decimal text in `unit`, rounded to Stripe's unit, halves away from zero.
@@ -188,15 +180,15 @@ impl Money {
         unit: AmountUnit,
         currency: Currency,
     ) -> Result<Self, AmountError> {
-        let text = text.trim();
-        let out_of_range = || AmountError::OutOfRange(text.to_owned());
-        let shift = currency.stripe_exponent() as i32 - unit.exponent(currency) as i32;
-        let minor = Decimal::parse(text)?
-            .shifted(shift)
-            .and_then(|decimal| decimal.rounded())
-            .ok_or_else(out_of_range)?;
-        let minor = i64::try_from(minor).map_err(|_| out_of_range())?;
-        Ok(Self { minor, currency })
+        let minor = Decimal::in_minor_units(text, unit, currency)?.rounded();
+        let minor = minor.ok_or_else(|| AmountError::OutOfRange(text.trim().to_owned()))?;
+        Self::from_minor(minor, text, currency)
+    }
+
+    fn from_minor(minor: i128, text: &str, currency: Currency) -> Result<Self, AmountError> {
+        i64::try_from(minor)
+            .map(|minor| Self { minor, currency })
+            .map_err(|_| AmountError::OutOfRange(text.trim().to_owned()))
     }
 
     /// Returns the amount as a decimal text in `unit`. Fails if it is too large, or if the unit is written without
@@ -250,6 +242,19 @@ struct Decimal {
 }
 
 impl Decimal {
+    /// Parses a decimal text in `unit` into a number in Stripe's unit.
+    fn in_minor_units(
+        text: &str,
+        unit: AmountUnit,
+        currency: Currency,
+    ) -> Result<Self, AmountError> {
+        let text = text.trim();
+        let shift = currency.stripe_exponent() as i32 - unit.exponent(currency) as i32;
+        Self::parse(text)?
+            .shifted(shift)
+            .ok_or_else(|| AmountError::OutOfRange(text.to_owned()))
+    }
+
     /// Parses `[+-]digits[.digits]`; trailing zeros of the fraction are dropped.
     fn parse(text: &str) -> Result<Self, AmountError> {
         let (negative, unsigned) = match text.strip_prefix('-') {

@@ -11,7 +11,7 @@ use super::owner::reading_as;
 use super::row::Row;
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, Invoice};
-use crate::domain::money::{AmountError, Currency, Money};
+use crate::domain::money::{AmountError, AmountUnit, Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::host::side_effects::SideEffects;
 use crate::pg::{Problem, sql};
@@ -253,9 +253,21 @@ fn as_reading(mapping: &Mapping, raw: RawInvoice) -> Result<(String, Reading), P
         number: non_blank(&number).map(str::to_owned),
         status: mapping.invoice_words.class(&word),
         status_word: word,
-        total: payable(mapping, true, &total, &currency),
-        amount_paid: payable(mapping, has_amount_paid, &amount_paid, &currency),
-        balance: payable(mapping, invoices.balance.is_some(), &balance, &currency),
+        total: amount(mapping, true, &total, &currency, Money::rounded_from_units),
+        amount_paid: amount(
+            mapping,
+            has_amount_paid,
+            &amount_paid,
+            &currency,
+            Money::rounded_from_units,
+        ),
+        balance: amount(
+            mapping,
+            invoices.balance.is_some(),
+            &balance,
+            &currency,
+            Money::rounded_from_units,
+        ),
         paid_at: match paid.as_deref() {
             None => Field::Unmapped,
             Some("true") => Field::Value(()),
@@ -300,9 +312,21 @@ fn as_payment(
             PaymentStatus::Paid
         },
         status_word: word,
-        amount: amount(mapping, true, &total, currency),
-        gratuity: amount(mapping, payments.gratuity.is_some(), &gratuity, currency),
-        refunded: amount(mapping, payments.refunded.is_some(), &refunded, currency),
+        amount: amount(mapping, true, &total, currency, Money::from_units),
+        gratuity: amount(
+            mapping,
+            payments.gratuity.is_some(),
+            &gratuity,
+            currency,
+            Money::from_units,
+        ),
+        refunded: amount(
+            mapping,
+            payments.refunded.is_some(),
+            &refunded,
+            currency,
+            Money::from_units,
+        ),
         ids: PaymentIds::from_columns([session.as_deref(), intent.as_deref()]),
         paid_at: paid_at.and_then(|seconds| seconds.parse().ok()),
     };
@@ -329,40 +353,19 @@ fn non_blank(text: &Option<String>) -> Option<&str> {
         .filter(|text| !text.is_empty())
 }
 
+/// Reads an amount by `read`: [`Money::from_units`], or [`Money::rounded_from_units`] for the amounts of an invoice,
+/// because fractions of the currency's smallest unit cannot be paid.
 fn amount(
     mapping: &Mapping,
     is_mapped: bool,
     text: &Option<String>,
     currency: &Result<Currency, String>,
-) -> Field<Money> {
-    field(is_mapped, text, currency, |text, currency| {
-        Money::from_units(text, mapping.unit, currency)
-    })
-}
-
-/// Returns an amount of an invoice, rounded to the smallest unit of the currency, because fractions of it cannot be
-/// paid.
-fn payable(
-    mapping: &Mapping,
-    is_mapped: bool,
-    text: &Option<String>,
-    currency: &Result<Currency, String>,
-) -> Field<Money> {
-    field(is_mapped, text, currency, |text, currency| {
-        Money::rounded_from_units(text, mapping.unit, currency)
-    })
-}
-
-fn field(
-    is_mapped: bool,
-    text: &Option<String>,
-    currency: &Result<Currency, String>,
-    read: impl Fn(&str, Currency) -> Result<Money, AmountError>,
+    read: fn(&str, AmountUnit, Currency) -> Result<Money, AmountError>,
 ) -> Field<Money> {
     match (is_mapped, text, currency) {
         (false, _, _) => Field::Unmapped,
         (true, None, _) => Field::Null,
-        (true, Some(text), Ok(currency)) => read(text, *currency)
+        (true, Some(text), Ok(currency)) => read(text, mapping.unit, *currency)
             .map_or_else(|error| Field::Unreadable(error.to_string()), Field::Value),
         (true, Some(text), Err(code)) => Field::Unreadable(format!("{text} in \"{code}\"")),
     }

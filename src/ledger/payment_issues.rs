@@ -125,15 +125,24 @@ pub(crate) fn resolve_claimed(run: i64, objects: &BTreeSet<&str>) {
     let claimed: Vec<String> = unclaimed
         .filter(|it| objects.contains(it.as_str()))
         .collect();
-    if claimed.is_empty() {
+    resolve_without_invoice(run, IssueKind::UnlinkedPayment, &claimed);
+}
+
+/// Resolves the issues of this kind that belong to no invoice and are about these objects.
+pub(crate) fn resolve_without_invoice(run: i64, kind: IssueKind, objects: &[String]) {
+    if objects.is_empty() {
         return;
     }
     sql::execute(
         "update invoice_sync.issue
         set state = 'resolved', resolved_at = now(), last_run = $1::bigint
-        where coalesce(invoice_id, '') = '' and kind = 'unlinked_payment' and state <> 'resolved'
-          and object in (select jsonb_array_elements_text($2::jsonb))",
-        &[Some(&run.to_string()), Some(&json!(claimed).to_string())],
+        where coalesce(invoice_id, '') = '' and kind = $2 and state <> 'resolved'
+          and object in (select jsonb_array_elements_text($3::jsonb))",
+        &[
+            Some(&run.to_string()),
+            Some(kind.as_str()),
+            Some(&json!(objects).to_string()),
+        ],
     );
 }
 

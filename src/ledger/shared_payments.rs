@@ -29,18 +29,3 @@ pub(crate) fn open(limit: usize) -> Vec<String> {
     );
     found.into_iter().flat_map(|[object]| object).collect()
 }
-
-/// Resolves the issues about these payments, because no two invoices have booked more than the payment's amount any
-/// more.
-pub(crate) fn resolve(run: i64, objects: &[String]) {
-    if objects.is_empty() {
-        return;
-    }
-    sql::execute(
-        "update invoice_sync.issue
-        set state = 'resolved', resolved_at = now(), last_run = $1::bigint
-        where coalesce(invoice_id, '') = '' and kind = 'duplicate_payment' and state <> 'resolved'
-          and object in (select jsonb_array_elements_text($2::jsonb))",
-        &[Some(&run.to_string()), Some(&json!(objects).to_string())],
-    );
-}

@@ -45,11 +45,9 @@ impl Host {
             update invoice_sync.settings
             set webhook_budget_ms = 400, alert_sender = 'shop@example.com',
                 alert_recipients = '{{books@example.com}}', alert_minimum_severity = 'notice',
-                alert_reminder_after = null{};
-            {}",
+                alert_reminder_after = null{};",
             (self.tables)(),
             self.settings,
-            include_str!("age.sql"),
         )
     }
 }

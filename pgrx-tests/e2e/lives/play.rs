@@ -157,6 +157,7 @@ impl World<'_> {
 
     pub fn time(&mut self, seconds: i64) {
         self.stripe.age(seconds);
-        self.execute(&format!("call lives.age({seconds})"));
+        self.execute(include_str!("../harness/age.sql"));
+        self.execute(&format!("call pg_temp.age({seconds})"));
     }
 }

@@ -10,11 +10,11 @@ use crate::harness::sender::deliver;
 use crate::harness::server::{Server, attempt};
 use crate::harness::{Shop, SqlError, connect};
 
-const SALES: usize = 400;
+const SALES: usize = 2_000;
 const CONNECTIONS: usize = 16;
 
 #[test]
-fn a_thousand_deliveries_book_every_payment_once() {
+fn five_thousand_deliveries_book_every_payment_once() {
     let mut shop = Shop::with_webhooks();
     let server = Server::main();
     let sales = Sale::many(&mut shop, SALES);
@@ -30,7 +30,7 @@ fn a_thousand_deliveries_book_every_payment_once() {
         .collect();
     let duplicates: Vec<String> = bodies.iter().step_by(4).cloned().collect();
     bodies.extend(duplicates);
-    assert_eq!(bodies.len(), 1_000);
+    assert_eq!(bodies.len(), 5_000);
     bodies.sort_by_key(|body| shuffled(body));
 
     let database = shop.name().to_owned();
