@@ -205,7 +205,10 @@ pub(crate) fn describe(plan: &Plan) -> String {
         parts.extend(change.status.map(|status| match status {
             InvoiceStatus::Paid => "invoice set to paid".to_owned(),
             InvoiceStatus::Partial => "invoice set to paid in part".to_owned(),
-            InvoiceStatus::Open | InvoiceStatus::Closed => "invoice's status set".to_owned(),
+            InvoiceStatus::Open
+            | InvoiceStatus::AfterPaid
+            | InvoiceStatus::Closed
+            | InvoiceStatus::Unknown => "invoice's status set".to_owned(),
         }));
         parts.extend(
             change
@@ -234,7 +237,13 @@ fn describe_payment(change: &PaymentChange) -> String {
                 Some(PaymentStatus::Paid) => "set to paid",
                 Some(PaymentStatus::Refunded) => "set to refunded",
                 Some(PaymentStatus::Disputed) => "set to disputed",
-                Some(PaymentStatus::Pending | PaymentStatus::Other) | None => "corrected",
+                Some(
+                    PaymentStatus::Pending
+                    | PaymentStatus::Failed
+                    | PaymentStatus::PartlyRefunded
+                    | PaymentStatus::Other,
+                )
+                | None => "corrected",
             };
             format!("payment {} {what}", update.ids.key().unwrap_or_default())
         }

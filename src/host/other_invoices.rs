@@ -30,7 +30,7 @@ pub(crate) fn other_invoices(mapping: &Mapping, claims: &[Claim]) -> Vec<OtherIn
     let of_claim = |claim: &Claim| {
         let mut found = OtherInvoices::default();
         let others = booked.iter().filter(|b| b.invoice != claim.invoice);
-        for theirs in others.filter(|b| !b.is_reversal()) {
+        for theirs in others.filter(|b| !b.is_reversal() && b.status != PaymentStatus::Failed) {
             let same = claim.payments.iter();
             let same = same.filter(|ids| ids.same_payment(&theirs.ids));
             for key in same.filter_map(PaymentIds::key) {

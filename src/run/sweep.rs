@@ -11,6 +11,7 @@ use crate::apply::contention::is_contention;
 use crate::apply::context::{Context, Mode, OnOverride};
 use crate::apply::report::{Failure, Report};
 use crate::apply::shared_payment;
+use crate::apply::unknown_words;
 use crate::domain::issue::IssueKind;
 use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
@@ -174,6 +175,7 @@ impl Sweep<'_> {
             Err(problem) => report.fail_with_issue(problem, Failure::Stripe(Vec::new())),
         }
         report.resolve_general_issue(IssueKind::Misconfigured);
+        unknown_words::resolve_known(self.context.mapping, report);
         self.without_stripe(selection, report)?;
         if self.context.mode == Mode::Write {
             retention::forget_old();
