@@ -3,4 +3,5 @@
 
 mod case;
 mod first;
+mod naming;
 mod words;

@@ -150,6 +150,19 @@ pub(crate) fn unknown_words() -> Vec<UnknownWord> {
     .collect()
 }
 
+/// Returns whether there is an issue of that kind about that object, without an invoice, that is open or that a
+/// person decided on.
+pub(crate) fn has_issue(kind: IssueKind, object: &str) -> bool {
+    sql::fetch_one(
+        "select to_jsonb(true) from invoice_sync.issue
+        where coalesce(invoice_id, '') = '' and kind = $1 and coalesce(object, '') = $2
+          and (state <> 'resolved' or settled is not null)
+        limit 1",
+        &[Some(kind.as_str()), Some(object)],
+    )
+    .is_some()
+}
+
 /// Resolves the issues of this kind that belong to no invoice and are about these objects.
 pub(crate) fn resolve_without_invoice(run: i64, kind: IssueKind, objects: &[String]) {
     if objects.is_empty() {

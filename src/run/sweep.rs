@@ -21,6 +21,7 @@ use crate::ledger::runs::{self, Kind};
 use crate::pg::{Problem, Transactions, in_subtransaction};
 use crate::run::outage::Outage;
 use crate::run::run_lock::{RunLock, require_fresh_snapshots};
+use crate::select::accounts;
 use crate::select::due::{SelectedWork, WorkSelection};
 use crate::select::feed;
 use crate::select::inbox;
@@ -192,6 +193,7 @@ impl Sweep<'_> {
     ) -> Result<(), Problem> {
         let mut outage = Outage::default();
         if self.context.mode == Mode::Write {
+            accounts::take_up(&inbox::own(connection), report);
             self.follow_feed(connection, &mut outage, report)?;
         }
         while outage.fatal.is_none() && Instant::now() < self.questions_until {
