@@ -83,7 +83,8 @@ impl Outcome {
                 (ATTEMPTED): attempted(&plan),
             })),
         );
-        plan.recheck = Recheck::NextSweep;
+        // Stripe's answer is stored, and every sweep tries again with it.
+        plan.recheck = plan.recheck.sooner(HELD);
         let intended = Plan {
             payments: Vec::new(),
             invoice: None,
@@ -117,13 +118,20 @@ impl Outcome {
         self
     }
 
+    /// Returns the sentence about the refusal, if the application's tables refused the write.
+    fn refusal(&self) -> Option<&str> {
+        let issues = &self.plan.issues;
+        let issue = issues.iter().find(|i| i.kind == IssueKind::ApplyFailed)?;
+        Some(issue.summary.as_str())
+    }
+
+    pub(crate) fn was_refused(&self) -> bool {
+        self.refusal().is_some()
+    }
+
     /// Returns why it has to be tried again; `None` if it is done.
     fn failure(&self) -> Option<&str> {
-        let refused = || {
-            let issues = &self.plan.issues;
-            let issue = issues.iter().find(|i| i.kind == IssueKind::ApplyFailed)?;
-            Some(issue.summary.as_str())
-        };
+        let refused = || self.refusal();
         let unread = || self.plan.unread.as_deref();
         self.postponed.as_deref().or_else(refused).or_else(unread)
     }
