@@ -3,3 +3,7 @@
 
 mod case;
 mod first;
+mod first_run;
+mod naming;
+mod refused;
+mod words;

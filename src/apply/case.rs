@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::apply::context::Context;
 use crate::domain::evidence::Evidence;
 use crate::domain::identity::PaymentIds;
-use crate::domain::payment::{PaymentRow, PaymentStatus};
+use crate::domain::payment::PaymentRow;
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::Recheck;
 use crate::domain::reconcile::{Facts, reconcile, reconcile_unwritten};
@@ -191,7 +191,7 @@ impl<'a> DecidedCase<'a> {
                 })
             })
         };
-        rows.filter(move |row| row.status != PaymentStatus::Pending && is_in_answers(row))
+        rows.filter(move |row| !row.status.may_still_come() && is_in_answers(row))
             .flat_map(|row| row.ids.each())
     }
 
@@ -205,7 +205,7 @@ impl<'a> DecidedCase<'a> {
 pub(crate) fn claims(reading: &Reading, plan: &Plan) -> Vec<PaymentIds> {
     let waits = |row: &str| {
         let mut rows = reading.payments.iter();
-        rows.any(|it| it.id == row && it.status == PaymentStatus::Pending)
+        rows.any(|it| it.id == row && it.status.may_still_come())
     };
     let changes = plan.payments.iter();
     changes

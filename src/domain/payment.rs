@@ -10,7 +10,11 @@ pub(crate) enum PaymentStatus {
     Paid,
     /// Expected, not received; becomes Paid when Stripe has received the money.
     Pending,
+    /// An attempt that took no money; becomes Paid if Stripe received the money of this very payment.
+    Failed,
     Refunded,
+    /// Counts with what was not refunded. Never written.
+    PartlyRefunded,
     Disputed,
     /// A word that the settings do not name: never changed, never counted.
     Other,
@@ -37,7 +41,20 @@ pub(crate) struct PaymentRow {
 impl PaymentStatus {
     /// Returns whether money was received, even if it was refunded or withdrawn later.
     pub(crate) fn was_received(self) -> bool {
-        matches!(self, Self::Paid | Self::Refunded | Self::Disputed)
+        matches!(
+            self,
+            Self::Paid | Self::Refunded | Self::PartlyRefunded | Self::Disputed
+        )
+    }
+
+    /// Returns whether the row becomes paid once Stripe has received the money.
+    pub(crate) fn may_still_come(self) -> bool {
+        matches!(self, Self::Pending | Self::Failed)
+    }
+
+    /// Returns whether the row's amount counts, less what was refunded.
+    pub(crate) fn counts(self) -> bool {
+        matches!(self, Self::Paid | Self::PartlyRefunded)
     }
 }
 

@@ -7,6 +7,8 @@ use super::identity::PaymentIds;
 use super::invoice::InvoiceStatus;
 use super::money::AmountUnit;
 use super::payment::PaymentStatus;
+use super::words::is_among;
+use super::words::payment::{FAILED, PARTLY_REFUNDED};
 
 /// The settings that decisions depend on.
 #[derive(Clone, Debug)]
@@ -25,20 +27,62 @@ pub(crate) struct InvoiceWords {
     /// `None` if the application has no word for it; the status then stays unchanged.
     pub(crate) partial: Option<String>,
     pub(crate) closed: Vec<String>,
+    pub(crate) open: Vec<String>,
+    pub(crate) refunded: Vec<String>,
+    pub(crate) after_paid: Vec<String>,
 }
 
 impl InvoiceWords {
-    /// Returns the meaning of a word; a word that is not listed means open.
+    /// Returns the meaning of a word: the one that the settings give it, or else its usual one.
     pub(crate) fn class(&self, word: &str) -> InvoiceStatus {
+        self.named(word).unwrap_or_else(|| usual_class(word))
+    }
+
+    /// Returns the meaning that the settings give a word.
+    fn named(&self, word: &str) -> Option<InvoiceStatus> {
+        let is_in = |words: &[String]| words.iter().any(|named| named == word);
         if word == self.paid {
-            InvoiceStatus::Paid
+            Some(InvoiceStatus::Paid)
         } else if self.partial.as_deref() == Some(word) {
-            InvoiceStatus::Partial
-        } else if self.closed.iter().any(|closed| closed == word) {
-            InvoiceStatus::Closed
+            Some(InvoiceStatus::Partial)
+        } else if is_in(&self.closed) || is_in(&self.refunded) {
+            Some(InvoiceStatus::Closed)
+        } else if is_in(&self.after_paid) {
+            Some(InvoiceStatus::AfterPaid)
+        } else if is_in(&self.open) {
+            Some(InvoiceStatus::Open)
         } else {
-            InvoiceStatus::Open
+            None
         }
+    }
+
+    /// Returns all words that the settings name.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let single = [Some(&self.paid), self.partial.as_ref()];
+        let lists = [&self.closed, &self.open, &self.refunded, &self.after_paid];
+        let listed = lists.into_iter().flatten();
+        single
+            .into_iter()
+            .flatten()
+            .chain(listed)
+            .cloned()
+            .collect()
+    }
+}
+
+/// Returns the usual meaning of a word that the settings do not name.
+fn usual_class(word: &str) -> InvoiceStatus {
+    use super::words::invoice::{AFTER_PAID, CLOSED, OPEN, PAID, PARTIAL, REFUNDED};
+    if is_among(OPEN, word) {
+        InvoiceStatus::Open
+    } else if is_among(PARTIAL, word) {
+        InvoiceStatus::Partial
+    } else if is_among(CLOSED, word) || is_among(REFUNDED, word) {
+        InvoiceStatus::Closed
+    } else if is_among(AFTER_PAID, word) || is_among(PAID, word) {
+        InvoiceStatus::AfterPaid
+    } else {
+        InvoiceStatus::Unknown
     }
 }
 
@@ -47,7 +91,9 @@ impl InvoiceWords {
 pub(crate) struct PaymentWords {
     pub(crate) paid: String,
     pub(crate) pending: Vec<String>,
+    pub(crate) failed: Vec<String>,
     pub(crate) refunded: Option<String>,
+    pub(crate) partly_refunded: Vec<String>,
     pub(crate) disputed: Option<String>,
 }
 
@@ -61,6 +107,14 @@ impl PaymentWords {
             PaymentStatus::Disputed
         } else if self.pending.iter().any(|pending| pending == word) {
             PaymentStatus::Pending
+        } else if self.partly_refunded.iter().any(|partly| partly == word) {
+            PaymentStatus::PartlyRefunded
+        } else if self.failed.iter().any(|failed| failed == word) {
+            PaymentStatus::Failed
+        } else if is_among(PARTLY_REFUNDED, word) {
+            PaymentStatus::PartlyRefunded
+        } else if is_among(FAILED, word) {
+            PaymentStatus::Failed
         } else {
             PaymentStatus::Other
         }
@@ -72,8 +126,28 @@ impl PaymentWords {
             PaymentStatus::Paid => Some(&self.paid),
             PaymentStatus::Refunded => self.refunded.as_deref(),
             PaymentStatus::Disputed => self.disputed.as_deref(),
-            PaymentStatus::Pending | PaymentStatus::Other => None,
+            PaymentStatus::Pending
+            | PaymentStatus::Failed
+            | PaymentStatus::PartlyRefunded
+            | PaymentStatus::Other => None,
         }
+    }
+
+    /// Returns all words that the settings name.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let single = [
+            Some(&self.paid),
+            self.refunded.as_ref(),
+            self.disputed.as_ref(),
+        ];
+        let lists = [&self.pending, &self.failed, &self.partly_refunded];
+        let listed = lists.into_iter().flatten();
+        single
+            .into_iter()
+            .flatten()
+            .chain(listed)
+            .cloned()
+            .collect()
     }
 }
 

@@ -190,15 +190,21 @@ impl Draft {
 
     fn update(&mut self, row: &PaymentRow, receipt: &Receipt, facts: &Facts, rules: &Rules) {
         let update = match row.status {
-            PaymentStatus::Pending if self.cannot_record_full_refund(receipt, facts, rules) => {
+            PaymentStatus::Pending | PaymentStatus::Failed
+                if self.cannot_record_full_refund(receipt, facts, rules) =>
+            {
                 return;
             }
-            PaymentStatus::Pending => confirm(row, receipt, rules),
+            // What Stripe says about this very payment is better evidence than what the application heard of it.
+            PaymentStatus::Pending | PaymentStatus::Failed => confirm(row, receipt, rules),
             PaymentStatus::Other => {
                 self.issues.push(unknown_word(row, receipt, facts));
                 return;
             }
-            PaymentStatus::Paid | PaymentStatus::Refunded | PaymentStatus::Disputed => {
+            PaymentStatus::Paid
+            | PaymentStatus::Refunded
+            | PaymentStatus::PartlyRefunded
+            | PaymentStatus::Disputed => {
                 if receipt.payment.lacks_session() {
                     // How much of the amount is a gratuity is not known.
                     self.plan.undecided.insert(IssueKind::AmountMismatch);
@@ -228,7 +234,8 @@ impl Draft {
         let wanted = receipt.status(rules);
         let status = match (row.status, wanted) {
             (from, to) if from == to => None,
-            (_, PaymentStatus::Refunded) | (PaymentStatus::Paid, PaymentStatus::Disputed) => {
+            (_, PaymentStatus::Refunded)
+            | (PaymentStatus::Paid | PaymentStatus::PartlyRefunded, PaymentStatus::Disputed) => {
                 Some(wanted)
             }
             (PaymentStatus::Refunded, _) if was_wholly_refunded => Some(wanted),
@@ -309,7 +316,9 @@ fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentR
         (!has_intent, !has_amount, row.id.clone())
     };
     let waiting = of(|row| row.status == PaymentStatus::Pending).min_by_key(fit);
-    waiting.or_else(|| rows.first().copied().filter(|_| rows.len() == 1))
+    let failed = of(|row| row.status == PaymentStatus::Failed).min_by_key(fit);
+    let lone = rows.first().copied().filter(|_| rows.len() == 1);
+    waiting.or(failed).or(lone)
 }
 
 /// Returns the update that makes a pending row match Stripe's answer.

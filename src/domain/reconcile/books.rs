@@ -74,7 +74,11 @@ pub(crate) struct Group<'a> {
 
 impl<'a> Group<'a> {
     pub(crate) fn is_duplicate(&self) -> bool {
-        self.rows.len() > 1
+        let attempts = self.rows.iter();
+        attempts
+            .filter(|row| row.status != PaymentStatus::Failed)
+            .count()
+            > 1
     }
 
     /// Returns the id of the Stripe payment, if there is one.
@@ -92,7 +96,7 @@ impl<'a> Group<'a> {
             .fold(0_i64, |sum, row| sum.saturating_sub(row.amount_minor()));
         self.rows
             .iter()
-            .filter(|row| row.status == PaymentStatus::Paid || is_booked_reversal(row))
+            .filter(|row| row.status.counts() || is_booked_reversal(row))
             .map(|row| secured_by(row, reversed, known))
             .max()
             .unwrap_or(0)
