@@ -67,6 +67,18 @@ comment on function with_earlier_attempts(jsonb, jsonb) is
 -- Events that failed are found by their payments.
 create index event_failed on event (id) where state = 'pending' and attempts > 0;
 
+-- Disputes are over an amount; rows of failed attempts, and of payments of which a part went back, have their words.
+alter table stripe_payment add column withheld bigint check (withheld >= 0);
+comment on column stripe_payment.withheld is
+    'How much its disputes withhold, in Stripe''s smallest unit; null: by the dispute''s status all or nothing';
+alter table settings
+    add column payment_failed_words text[] not null default '{Failed}',
+    add column payment_partly_refunded_words text[] not null default '{"Partially refunded"}';
+comment on column settings.payment_failed_words is
+    'Statuses of attempts that failed: such a payment becomes paid only if Stripe has the money by this very payment';
+comment on column settings.payment_partly_refunded_words is
+    'Statuses of payments of which a part went back: they count with what stays';
+
 -- Nothing is anybody's who was not given access (to stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void
 language plpgsql

@@ -46,6 +46,8 @@ create table settings (
     invoice_closed_words text[] not null default '{Cancelled}',
     payment_paid_word text not null default 'Paid',
     payment_pending_words text[] not null default '{Pending,Overdue}',
+    payment_failed_words text[] not null default '{Failed}',
+    payment_partly_refunded_words text[] not null default '{"Partially refunded"}',
     payment_refunded_word text default 'Refunded',
     payment_disputed_word text default 'Disputed',
 
@@ -114,6 +116,10 @@ comment on column settings.invoice_partial_word is 'The status of an invoice pai
 comment on column settings.invoice_closed_words is 'Statuses of invoices that are never changed: cancelled, void, written off';
 comment on column settings.payment_paid_word is 'The status of a payment that counts';
 comment on column settings.payment_pending_words is 'Statuses of payments that are expected: they become paid when Stripe has the money';
+comment on column settings.payment_failed_words is
+    'Statuses of attempts that failed: such a payment becomes paid only if Stripe has the money by this very payment';
+comment on column settings.payment_partly_refunded_words is
+    'Statuses of payments of which a part went back: they count with what stays';
 comment on column settings.payment_refunded_word is 'The status of a payment that went back in whole; null: there is no such word';
 comment on column settings.payment_disputed_word is 'The status of a payment under dispute; null: there is no such word';
 comment on column settings.default_currency is 'The currency of invoices that name none: ISO 4217';
@@ -334,6 +340,7 @@ create table stripe_payment (
     seen_at timestamptz not null,
     as_of timestamptz not null check (as_of > '-infinity'),
     sessionless boolean not null default false,
+    withheld bigint check (withheld >= 0),
     primary key (invoice_id, id)
 );
 create index on stripe_payment (id);
@@ -355,6 +362,8 @@ comment on column stripe_payment.request_id is 'Stripe''s Request-Id of that ans
 comment on column stripe_payment.as_of is
     'When the answer was asked for: an answer that was asked for before that is not acted on';
 comment on column stripe_payment.seen_at is 'When Stripe said so';
+comment on column stripe_payment.withheld is
+    'How much its disputes withhold, in Stripe''s smallest unit; null: by the dispute''s status all or nothing';
 comment on column stripe_payment.sessionless is 'Whether Stripe says that its intent came by no checkout session';
 
 create table event (

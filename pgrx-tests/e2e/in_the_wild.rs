@@ -2,4 +2,5 @@
 //! entry point, on tables in major and in minor units ([`case::Case`]).
 
 mod case;
+mod counting;
 mod first;

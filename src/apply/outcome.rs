@@ -234,7 +234,13 @@ fn describe_payment(change: &PaymentChange) -> String {
                 Some(PaymentStatus::Paid) => "set to paid",
                 Some(PaymentStatus::Refunded) => "set to refunded",
                 Some(PaymentStatus::Disputed) => "set to disputed",
-                Some(PaymentStatus::Pending | PaymentStatus::Other) | None => "corrected",
+                Some(
+                    PaymentStatus::Pending
+                    | PaymentStatus::Failed
+                    | PaymentStatus::PartlyRefunded
+                    | PaymentStatus::Other,
+                )
+                | None => "corrected",
             };
             format!("payment {} {what}", update.ids.key().unwrap_or_default())
         }

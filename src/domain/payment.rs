@@ -10,6 +10,10 @@ pub(crate) enum PaymentStatus {
     Paid,
     /// Expected, not received; becomes Paid when Stripe has received the money.
     Pending,
+    /// An attempt that failed; becomes Paid only if Stripe has received the money by this very payment.
+    Failed,
+    /// A part of it went back; counts with what stays.
+    PartlyRefunded,
     Refunded,
     Disputed,
     /// A word that the settings do not name: never changed, never counted.
@@ -35,9 +39,17 @@ pub(crate) struct PaymentRow {
 }
 
 impl PaymentStatus {
+    /// Returns whether Stripe's word that the money was received makes the row Paid.
+    pub(crate) fn can_be_confirmed(self) -> bool {
+        matches!(self, Self::Pending | Self::Failed)
+    }
+
     /// Returns whether money was received, even if it was refunded or withdrawn later.
     pub(crate) fn was_received(self) -> bool {
-        matches!(self, Self::Paid | Self::Refunded | Self::Disputed)
+        matches!(
+            self,
+            Self::Paid | Self::PartlyRefunded | Self::Refunded | Self::Disputed
+        )
     }
 }
 
@@ -45,6 +57,12 @@ impl PaymentRow {
     /// Returns the amount, or 0 if it cannot be read (which is reported as an issue of its own).
     pub(crate) fn amount_minor(&self) -> i64 {
         self.amount.value().map_or(0, |money| money.minor)
+    }
+
+    /// Returns the amount with the gratuity: what the row says that Stripe received.
+    pub(crate) fn whole_minor(&self) -> i64 {
+        let gratuity = self.gratuity.value().map_or(0, |money| money.minor.max(0));
+        self.amount_minor().saturating_add(gratuity)
     }
 
     /// Returns the refunded amount that the row states; never below 0.

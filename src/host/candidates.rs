@@ -21,7 +21,7 @@ pub(crate) struct CandidateRow {
     pub(crate) place: String,
     pub(crate) session: Option<String>,
     pub(crate) intent: Option<String>,
-    /// The ids of payments that are pending, or that have a session id and no intent id; the missing intent may be
+    /// The ids of payments that are pending, that failed while the invoice is not paid, of which a part went back, or that have a session id and no intent id; the missing intent may be
     /// the invoice's.
     pub(crate) open_ids: Vec<String>,
     /// True if one of the invoice's ids has no received payment, a payment is pending, or the caller named the
@@ -239,6 +239,12 @@ fn comparison_statement(
     order: &str,
 ) -> String {
     let payments = &mapping.payments;
+    // An attempt that failed matters as long as the invoice is not paid.
+    let is_unpaid = format!(
+        "t.status <> {} and t.status <> all ({})",
+        pgrx::spi::quote_literal(&mapping.invoice_words.paid),
+        literals(&mapping.invoice_words.closed),
+    );
     format!(
         "with range as materialized (
             {facts}
@@ -252,9 +258,11 @@ fn comparison_statement(
         book as (
             select t.*, coalesce(p.secured, 0) as secured, coalesce(p.received, 0) as received,
                    coalesce(p.receipts, 0) as receipts, coalesce(p.doubled, false) as doubled,
-                   array_remove(p.pending_ids || p.lone_ids, '') as open_ids,
+                   array_remove(p.pending_ids || p.lone_ids
+                       || case when {is_unpaid} then p.failed_ids else '{{}}' end, '') as open_ids,
                    not array_remove(array[t.session, t.intent], null) <@ coalesce(p.received_ids, '{{}}')
                    or coalesce(p.pending, 0) > 0
+                   or {is_unpaid} and coalesce(p.failed, 0) > 0
                    or t.id in (select jsonb_array_elements_text($1::jsonb)) as is_unsettled
             from range t
             left join paid p on p.invoice_key = t.key
@@ -284,6 +292,7 @@ fn comparison_statement(
         payment_invoice = payments.invoice.quoted,
         payments_table = payments.table,
         aggregates = payment_aggregates(mapping),
+        is_unpaid = is_unpaid,
         closed_words = literals(&mapping.invoice_words.closed),
         paid_word = pgrx::spi::quote_literal(&mapping.invoice_words.paid),
     )
@@ -300,10 +309,14 @@ fn payment_aggregates(mapping: &Mapping) -> String {
     let is_one_of = |words: &[String]| is_one_of(mapping, words);
     let counts = is_one_of(std::slice::from_ref(&mapping.payment_words.paid));
     let was_received = were_received(mapping);
-    let is_pending = match &payments.status {
-        Some(_) => is_one_of(&mapping.payment_words.pending),
+    let has_word = |words: &[String]| match &payments.status {
+        Some(_) => is_one_of(words),
         None => "false".to_owned(),
     };
+    let words = &mapping.payment_words;
+    // How much of a payment went back in part, only Stripe says.
+    let open_words = [words.pending.as_slice(), &words.partly_refunded].concat();
+    let (is_pending, has_failed) = (has_word(&open_words), has_word(&words.failed));
     let columns: Vec<&Mapped> = [&payments.session, &payments.intent]
         .into_iter()
         .flatten()
@@ -339,10 +352,14 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         sum({amount}) filter (where {was_received}) as received,
         count(*) filter (where {was_received}) as receipts,
         count(*) filter (where {is_pending} and coalesce({first_id}) is not null) as pending,
-        count(coalesce({first_id})) > count(distinct coalesce({first_id})) as doubled,
-        {received_ids} as received_ids, {pending_ids} as pending_ids, {lone_ids} as lone_ids",
+        count(*) filter (where {has_failed} and coalesce({first_id}) is not null) as failed,
+        count(coalesce({first_id})) filter (where not ({has_failed}))
+            > count(distinct coalesce({first_id})) filter (where not ({has_failed})) as doubled,
+        {received_ids} as received_ids, {pending_ids} as pending_ids, {failed_ids} as failed_ids,
+        {lone_ids} as lone_ids",
         received_ids = ids_where(&was_received),
         pending_ids = ids_where(&is_pending),
+        failed_ids = ids_where(&has_failed),
     )
 }
 

@@ -10,15 +10,13 @@ pub(super) fn were_received(mapping: &Mapping) -> String {
 /// Returns the status words of payments that have been received.
 pub(super) fn received_words(mapping: &Mapping) -> Vec<String> {
     let words = &mapping.payment_words;
-    [
+    let single = [
         Some(&words.paid),
         words.refunded.as_ref(),
         words.disputed.as_ref(),
-    ]
-    .into_iter()
-    .flatten()
-    .cloned()
-    .collect()
+    ];
+    let single = single.into_iter().flatten();
+    single.chain(&words.partly_refunded).cloned().collect()
 }
 
 /// Returns the condition that payments `p` have one of these status words. Without a status column it is true.

@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     invoice_closed_words: Vec<String>,
     payment_paid_word: String,
     payment_pending_words: Vec<String>,
+    payment_failed_words: Vec<String>,
+    payment_partly_refunded_words: Vec<String>,
     payment_refunded_word: Option<String>,
     payment_disputed_word: Option<String>,
 
@@ -142,6 +144,8 @@ impl Settings {
         PaymentWords {
             paid: self.payment_paid_word.clone(),
             pending: self.payment_pending_words.clone(),
+            failed: self.payment_failed_words.clone(),
+            partly_refunded: self.payment_partly_refunded_words.clone(),
             refunded: self.payment_refunded_word.clone(),
             disputed: self.payment_disputed_word.clone(),
         }

@@ -117,6 +117,29 @@ pub(super) const PAYMENT: StatusWords = StatusWords {
                 "false",
             ],
         ),
+        all(
+            "payment_failed_words",
+            &[
+                "failed",
+                "failure",
+                "declined",
+                "payment_failed",
+                "requires_payment_method",
+                "error",
+                "rejected",
+                "unsuccessful",
+            ],
+        ),
+        all(
+            "payment_partly_refunded_words",
+            &[
+                "partially_refunded",
+                "partly_refunded",
+                "partial_refund",
+                "part_refunded",
+                "refunded_partially",
+            ],
+        ),
         one(
             "payment_refunded_word",
             &["refunded", "fully_refunded", "refund", "returned"],
