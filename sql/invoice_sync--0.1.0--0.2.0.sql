@@ -67,17 +67,83 @@ comment on function with_earlier_attempts(jsonb, jsonb) is
 -- Events that failed are found by their payments.
 create index event_failed on event (id) where state = 'pending' and attempts > 0;
 
--- Disputes are over an amount; rows of failed attempts, and of payments of which a part went back, have their words.
+-- Disputes are over an amount.
 alter table stripe_payment add column withheld bigint check (withheld >= 0);
 comment on column stripe_payment.withheld is
     'How much its disputes withhold, in Stripe''s smallest unit; null: by the dispute''s status all or nothing';
+
+-- Words for statuses that are known to be open, failed, refunded, or to come after paid.
+do $$
+declare
+    found text[];
+begin
+    -- 0.1.0 took every word for open that no setting names. Where it set an invoice to paid and nobody undid that,
+    -- the word was one; not where the word itself says otherwise.
+    select coalesce(array_agg(distinct c.word order by c.word), '{}')
+    into found
+    from (
+        select c.before ->> s.invoice_status_column as word
+        from invoice_sync.change as c
+        cross join invoice_sync.settings as s
+        where c.action = 'update' and c.undone_by is null
+            and to_regclass(c.table_name) = to_regclass(s.invoices_table)
+            and c.after ->> s.invoice_status_column in (s.invoice_paid_word, s.invoice_partial_word)
+            and c.before ->> s.invoice_status_column not in (s.invoice_paid_word, coalesce(s.invoice_partial_word, ''))
+    ) as c
+    where c.word !~* 'refund|credit|charge.?back|dispute|return|revers|ship|deliver|fulfil|dispatch|cancel|void|paid'
+        and c.word not in ('', 'Draft', 'Sent', 'Overdue');
+    execute format(
+        'alter table invoice_sync.settings add column invoice_open_words text[] not null default %L',
+        array['Draft', 'Sent', 'Overdue'] || found
+    );
+end
+$$;
+
 alter table settings
+    alter column invoice_open_words set default '{Draft,Sent,Overdue}',
+    add column invoice_after_paid_words text[] not null default '{}',
+    add column invoice_refunded_words text[] not null default '{Refunded}',
     add column payment_failed_words text[] not null default '{Failed}',
     add column payment_partly_refunded_words text[] not null default '{"Partially refunded"}';
+comment on column settings.invoice_open_words is
+    'Statuses of invoices that are not paid yet, and become paid when the money comes. Words that are usual for it (draft, sent, open, unpaid, due, overdue, awaiting payment …) need not be named, however they are spelled, unless another setting names them. A word that is neither named nor usual is never changed';
+comment on column settings.invoice_after_paid_words is
+    'Statuses that an invoice has after it was paid: they are never changed. Usual ones (shipped, delivered, fulfilled …) need not be named';
+comment on column settings.invoice_refunded_words is
+    'Statuses of invoices whose money went back or is claimed back: they are never changed. Usual ones (refunded, credited, charged back …) need not be named';
 comment on column settings.payment_failed_words is
-    'Statuses of attempts that failed: such a payment becomes paid only if Stripe has the money by this very payment';
+    'Statuses of payments that failed: such a row becomes paid only if Stripe has received the money of this very payment. Usual words (failed, declined, rejected …) need not be named';
 comment on column settings.payment_partly_refunded_words is
-    'Statuses of payments of which a part went back: they count with what stays';
+    'Statuses of payments that went back in part: they count with the rest. Usual words (partially refunded …) need not be named';
+
+create or replace function adopt_mapping(invoices regclass default null, payments regclass default null) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    assignments text;
+    lacking text;
+    unsorted text;
+begin
+    select string_agg(format('%I = %L', p.setting, p.proposed), ', ') filter (where a.attname is not null),
+           string_agg(p.setting, ', ') filter (where p.proposed is null and a.attnotnull),
+           string_agg(format('"%s"', substr(p.setting, strpos(p.setting, '.') + 1)), ', ')
+               filter (where p.setting ~ '^(invoice|payment)_status_column[.]')
+    into assignments, lacking, unsorted
+    from invoice_sync.propose_mapping(invoices, payments) p
+    left join pg_attribute a on a.attrelid = 'invoice_sync.settings'::regclass and a.attname = p.setting;
+    if lacking is not null then
+        raise exception 'what these settings should be cannot be told: %', lacking
+            using errcode = 'no_data_found',
+                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and update invoice_sync.settings yourself.';
+    end if;
+    execute 'update invoice_sync.settings set ' || assignments;
+    if unsorted is not null then
+        raise warning 'what these statuses mean cannot be told: %', unsorted
+            using hint = 'They are left as they are. "select * from invoice_sync.propose_mapping()" says which settings may name them.';
+    end if;
+end
+$$;
 
 -- Nothing is anybody's who was not given access (to stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void

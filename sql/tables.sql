@@ -44,11 +44,14 @@ create table settings (
     invoice_paid_word text not null default 'Paid',
     invoice_partial_word text default 'Partial',
     invoice_closed_words text[] not null default '{Cancelled}',
+    invoice_open_words text[] not null default '{Draft,Sent,Overdue}',
+    invoice_after_paid_words text[] not null default '{}',
+    invoice_refunded_words text[] not null default '{Refunded}',
     payment_paid_word text not null default 'Paid',
     payment_pending_words text[] not null default '{Pending,Overdue}',
     payment_failed_words text[] not null default '{Failed}',
-    payment_partly_refunded_words text[] not null default '{"Partially refunded"}',
     payment_refunded_word text default 'Refunded',
+    payment_partly_refunded_words text[] not null default '{"Partially refunded"}',
     payment_disputed_word text default 'Disputed',
 
     default_currency text not null default 'usd' check (default_currency ~ '^[A-Za-z]{3}$'),
@@ -114,12 +117,18 @@ comment on column settings.payment_values is
 comment on column settings.invoice_paid_word is 'The status of a paid invoice';
 comment on column settings.invoice_partial_word is 'The status of an invoice paid in part; null: the status stays as it is';
 comment on column settings.invoice_closed_words is 'Statuses of invoices that are never changed: cancelled, void, written off';
+comment on column settings.invoice_open_words is
+    'Statuses of invoices that are not paid yet, and become paid when the money comes. Words that are usual for it (draft, sent, open, unpaid, due, overdue, awaiting payment …) need not be named, however they are spelled, unless another setting names them. A word that is neither named nor usual is never changed';
+comment on column settings.invoice_after_paid_words is
+    'Statuses that an invoice has after it was paid: they are never changed. Usual ones (shipped, delivered, fulfilled …) need not be named';
+comment on column settings.invoice_refunded_words is
+    'Statuses of invoices whose money went back or is claimed back: they are never changed. Usual ones (refunded, credited, charged back …) need not be named';
+comment on column settings.payment_failed_words is
+    'Statuses of payments that failed: such a row becomes paid only if Stripe has received the money of this very payment. Usual words (failed, declined, rejected …) need not be named';
+comment on column settings.payment_partly_refunded_words is
+    'Statuses of payments that went back in part: they count with the rest. Usual words (partially refunded …) need not be named';
 comment on column settings.payment_paid_word is 'The status of a payment that counts';
 comment on column settings.payment_pending_words is 'Statuses of payments that are expected: they become paid when Stripe has the money';
-comment on column settings.payment_failed_words is
-    'Statuses of attempts that failed: such a payment becomes paid only if Stripe has the money by this very payment';
-comment on column settings.payment_partly_refunded_words is
-    'Statuses of payments of which a part went back: they count with what stays';
 comment on column settings.payment_refunded_word is 'The status of a payment that went back in whole; null: there is no such word';
 comment on column settings.payment_disputed_word is 'The status of a payment under dispute; null: there is no such word';
 comment on column settings.default_currency is 'The currency of invoices that name none: ISO 4217';

@@ -4,3 +4,5 @@
 mod case;
 mod counting;
 mod first;
+mod naming;
+mod words;

@@ -191,7 +191,7 @@ impl<'a> DecidedCase<'a> {
                 })
             })
         };
-        rows.filter(move |row| !row.status.can_be_confirmed() && is_in_answers(row))
+        rows.filter(move |row| !row.status.may_still_come() && is_in_answers(row))
             .flat_map(|row| row.ids.each())
     }
 
@@ -205,7 +205,7 @@ impl<'a> DecidedCase<'a> {
 pub(crate) fn claims(reading: &Reading, plan: &Plan) -> Vec<PaymentIds> {
     let waits = |row: &str| {
         let mut rows = reading.payments.iter();
-        rows.any(|it| it.id == row && it.status.can_be_confirmed())
+        rows.any(|it| it.id == row && it.status.may_still_come())
     };
     let changes = plan.payments.iter();
     changes

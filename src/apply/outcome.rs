@@ -205,7 +205,10 @@ pub(crate) fn describe(plan: &Plan) -> String {
         parts.extend(change.status.map(|status| match status {
             InvoiceStatus::Paid => "invoice set to paid".to_owned(),
             InvoiceStatus::Partial => "invoice set to paid in part".to_owned(),
-            InvoiceStatus::Open | InvoiceStatus::Closed => "invoice's status set".to_owned(),
+            InvoiceStatus::Open
+            | InvoiceStatus::AfterPaid
+            | InvoiceStatus::Closed
+            | InvoiceStatus::Unknown => "invoice's status set".to_owned(),
         }));
         parts.extend(
             change

@@ -10,11 +10,11 @@ pub(crate) enum PaymentStatus {
     Paid,
     /// Expected, not received; becomes Paid when Stripe has received the money.
     Pending,
-    /// An attempt that failed; becomes Paid only if Stripe has received the money by this very payment.
+    /// An attempt that took no money; becomes Paid if Stripe received the money of this very payment.
     Failed,
-    /// A part of it went back; counts with what stays.
-    PartlyRefunded,
     Refunded,
+    /// Counts with what was not refunded. Never written.
+    PartlyRefunded,
     Disputed,
     /// A word that the settings do not name: never changed, never counted.
     Other,
@@ -39,18 +39,19 @@ pub(crate) struct PaymentRow {
 }
 
 impl PaymentStatus {
-    /// Returns whether Stripe's word that the money was received makes the row Paid.
-    pub(crate) fn can_be_confirmed(self) -> bool {
-        matches!(self, Self::Pending | Self::Failed)
-    }
-
     /// Returns whether money was received, even if it was refunded or withdrawn later.
     pub(crate) fn was_received(self) -> bool {
         matches!(
             self,
-            Self::Paid | Self::PartlyRefunded | Self::Refunded | Self::Disputed
+            Self::Paid | Self::Refunded | Self::PartlyRefunded | Self::Disputed
         )
     }
+
+    /// Returns whether the row becomes paid once Stripe has received the money.
+    pub(crate) fn may_still_come(self) -> bool {
+        matches!(self, Self::Pending | Self::Failed)
+    }
+
 }
 
 impl PaymentRow {

@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     /// What this pass learned about the invoice's payments, to be stored.
     pub(crate) learned: Memory,
     pub(crate) recheck: Recheck,
+    /// The invoice's status word, if money is recorded for it and its meaning is not known.
+    pub(crate) unknown_word: Option<String>,
     /// Why received money could not be decided with the evidence at hand; Stripe must be asked again.
     pub(crate) unread: Option<String>,
     /// Why something was not done, for people.

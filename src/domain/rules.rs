@@ -7,6 +7,8 @@ use super::identity::PaymentIds;
 use super::invoice::InvoiceStatus;
 use super::money::AmountUnit;
 use super::payment::PaymentStatus;
+use super::words::is_among;
+use super::words::payment::{FAILED, PARTLY_REFUNDED};
 
 /// The settings that decisions depend on.
 #[derive(Clone, Debug)]
@@ -25,20 +27,62 @@ pub(crate) struct InvoiceWords {
     /// `None` if the application has no word for it; the status then stays unchanged.
     pub(crate) partial: Option<String>,
     pub(crate) closed: Vec<String>,
+    pub(crate) open: Vec<String>,
+    pub(crate) refunded: Vec<String>,
+    pub(crate) after_paid: Vec<String>,
 }
 
 impl InvoiceWords {
-    /// Returns the meaning of a word; a word that is not listed means open.
+    /// Returns the meaning of a word: the one that the settings give it, or else its usual one.
     pub(crate) fn class(&self, word: &str) -> InvoiceStatus {
+        self.named(word).unwrap_or_else(|| usual_class(word))
+    }
+
+    /// Returns the meaning that the settings give a word.
+    fn named(&self, word: &str) -> Option<InvoiceStatus> {
+        let is_in = |words: &[String]| words.iter().any(|named| named == word);
         if word == self.paid {
-            InvoiceStatus::Paid
+            Some(InvoiceStatus::Paid)
         } else if self.partial.as_deref() == Some(word) {
-            InvoiceStatus::Partial
-        } else if self.closed.iter().any(|closed| closed == word) {
-            InvoiceStatus::Closed
+            Some(InvoiceStatus::Partial)
+        } else if is_in(&self.closed) || is_in(&self.refunded) {
+            Some(InvoiceStatus::Closed)
+        } else if is_in(&self.after_paid) {
+            Some(InvoiceStatus::AfterPaid)
+        } else if is_in(&self.open) {
+            Some(InvoiceStatus::Open)
         } else {
-            InvoiceStatus::Open
+            None
         }
+    }
+
+    /// Returns all words that the settings name.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let single = [Some(&self.paid), self.partial.as_ref()];
+        let lists = [&self.closed, &self.open, &self.refunded, &self.after_paid];
+        let listed = lists.into_iter().flatten();
+        single
+            .into_iter()
+            .flatten()
+            .chain(listed)
+            .cloned()
+            .collect()
+    }
+}
+
+/// Returns the usual meaning of a word that the settings do not name.
+fn usual_class(word: &str) -> InvoiceStatus {
+    use super::words::invoice::{AFTER_PAID, CLOSED, OPEN, PAID, PARTIAL, REFUNDED};
+    if is_among(OPEN, word) {
+        InvoiceStatus::Open
+    } else if is_among(PARTIAL, word) {
+        InvoiceStatus::Partial
+    } else if is_among(CLOSED, word) || is_among(REFUNDED, word) {
+        InvoiceStatus::Closed
+    } else if is_among(AFTER_PAID, word) || is_among(PAID, word) {
+        InvoiceStatus::AfterPaid
+    } else {
+        InvoiceStatus::Unknown
     }
 }
 
@@ -48,25 +92,28 @@ pub(crate) struct PaymentWords {
     pub(crate) paid: String,
     pub(crate) pending: Vec<String>,
     pub(crate) failed: Vec<String>,
-    pub(crate) partly_refunded: Vec<String>,
     pub(crate) refunded: Option<String>,
+    pub(crate) partly_refunded: Vec<String>,
     pub(crate) disputed: Option<String>,
 }
 
 impl PaymentWords {
     pub(crate) fn class(&self, word: &str) -> PaymentStatus {
-        let is_one_of = |words: &[String]| words.iter().any(|known| known == word);
         if word == self.paid {
             PaymentStatus::Paid
         } else if self.refunded.as_deref() == Some(word) {
             PaymentStatus::Refunded
         } else if self.disputed.as_deref() == Some(word) {
             PaymentStatus::Disputed
-        } else if is_one_of(&self.pending) {
+        } else if self.pending.iter().any(|pending| pending == word) {
             PaymentStatus::Pending
-        } else if is_one_of(&self.partly_refunded) {
+        } else if self.partly_refunded.iter().any(|partly| partly == word) {
             PaymentStatus::PartlyRefunded
-        } else if is_one_of(&self.failed) {
+        } else if self.failed.iter().any(|failed| failed == word) {
+            PaymentStatus::Failed
+        } else if is_among(PARTLY_REFUNDED, word) {
+            PaymentStatus::PartlyRefunded
+        } else if is_among(FAILED, word) {
             PaymentStatus::Failed
         } else {
             PaymentStatus::Other
@@ -84,6 +131,23 @@ impl PaymentWords {
             | PaymentStatus::PartlyRefunded
             | PaymentStatus::Other => None,
         }
+    }
+
+    /// Returns all words that the settings name.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let single = [
+            Some(&self.paid),
+            self.refunded.as_ref(),
+            self.disputed.as_ref(),
+        ];
+        let lists = [&self.pending, &self.failed, &self.partly_refunded];
+        let listed = lists.into_iter().flatten();
+        single
+            .into_iter()
+            .flatten()
+            .chain(listed)
+            .cloned()
+            .collect()
     }
 }
 

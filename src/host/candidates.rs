@@ -5,9 +5,12 @@
 
 use serde_json::json;
 
+use crate::domain::words::invoice::{AFTER_PAID, CLOSED, PAID, REFUNDED};
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
-use crate::host::received::{is_one_of, literals, were_received};
+use crate::host::received::{
+    are_pending_or_partly_refunded, count, has_word, have_failed, literals, were_received,
+};
 use crate::host::scan::range::{NO_EXTENT, Range, ScannedTable, has_no_payment};
 use crate::host::shared_payment::booked_in;
 use crate::pg::sql;
@@ -274,7 +277,7 @@ fn comparison_statement(
                             or (b.status = {paid_word} and b.received < b.total)
                             or b.stated <> b.secured and (b.stated > b.received or b.stated < b.secured)
                             or (b.secured >= b.total and b.total > 0
-                                and (b.status <> {paid_word} or b.balance is distinct from 0))
+                                and (b.balance is distinct from 0 or b.status <> {paid_word} and not ({is_past})))
                             or b.secured > b.total
                             or b.total is null
                             or b.doubled), false) as suspect
@@ -294,8 +297,18 @@ fn comparison_statement(
         aggregates = payment_aggregates(mapping),
         is_unpaid = is_unpaid,
         closed_words = literals(&mapping.invoice_words.closed),
+        is_past = is_past_paid(mapping),
         paid_word = pgrx::spi::quote_literal(&mapping.invoice_words.paid),
     )
+}
+
+/// Returns the condition that the status of the invoice `b` is never changed to paid, and is known.
+fn is_past_paid(mapping: &Mapping) -> String {
+    let words = &mapping.invoice_words;
+    let named = [&words.closed, &words.refunded, &words.after_paid];
+    let named: Vec<String> = named.into_iter().flatten().cloned().collect();
+    let usual = [CLOSED, REFUNDED, AFTER_PAID, PAID].concat();
+    has_word("b.status", &named, &words.all(), &usual)
 }
 
 /// The aggregates over the payments `p` of one invoice.
@@ -306,17 +319,11 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         || "0".to_owned(),
         |column| format!("coalesce(p.{}::numeric, 0)", column.quoted),
     );
-    let is_one_of = |words: &[String]| is_one_of(mapping, words);
-    let counts = is_one_of(std::slice::from_ref(&mapping.payment_words.paid));
+    let counts = count(mapping);
     let was_received = were_received(mapping);
-    let has_word = |words: &[String]| match &payments.status {
-        Some(_) => is_one_of(words),
-        None => "false".to_owned(),
-    };
-    let words = &mapping.payment_words;
     // How much of a payment went back in part, only Stripe says.
-    let open_words = [words.pending.as_slice(), &words.partly_refunded].concat();
-    let (is_pending, has_failed) = (has_word(&open_words), has_word(&words.failed));
+    let is_pending = are_pending_or_partly_refunded(mapping);
+    let has_failed = have_failed(mapping);
     let columns: Vec<&Mapped> = [&payments.session, &payments.intent]
         .into_iter()
         .flatten()
@@ -354,7 +361,7 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         count(*) filter (where {is_pending} and coalesce({first_id}) is not null) as pending,
         count(*) filter (where {has_failed} and coalesce({first_id}) is not null) as failed,
         count(coalesce({first_id})) filter (where not ({has_failed}))
-            > count(distinct coalesce({first_id})) filter (where not ({has_failed})) as doubled,
+        > count(distinct coalesce({first_id})) filter (where not ({has_failed})) as doubled,
         {received_ids} as received_ids, {pending_ids} as pending_ids, {failed_ids} as failed_ids,
         {lone_ids} as lone_ids",
         received_ids = ids_where(&was_received),

@@ -9,6 +9,7 @@ use crate::domain::money::Currency;
 use crate::domain::payment::PaymentStatus;
 use crate::domain::rules::{OtherInvoices, OtherPart};
 use crate::domain::shared_payment::{BookedRow, Terms};
+use crate::host::find::labels;
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
 use crate::host::read::text_of;
@@ -33,7 +34,7 @@ pub(crate) fn other_invoices(mapping: &Mapping, claims: &[Claim]) -> Vec<OtherIn
     let of_claim = |claim: &Claim| {
         let mut found = OtherInvoices::default();
         let others = booked.iter().filter(|b| b.invoice != claim.invoice);
-        for theirs in others.filter(|b| !b.is_reversal()) {
+        for theirs in others.filter(|b| !b.is_reversal() && b.status != PaymentStatus::Failed) {
             let same = claim.payments.iter();
             let same = same.filter(|ids| ids.same_payment(&theirs.ids));
             for key in same.filter_map(PaymentIds::key) {
@@ -73,7 +74,10 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
     let rows: Vec<[Option<String>; 7]> = reading_as(&mapping.payments.relation, || {
         sql::fetch_texts(&statement, &[Some(&json!(ids).to_string())])
     });
-    let labels = labels(mapping, &rows);
+    let labels = labels(
+        mapping,
+        &rows.iter().filter_map(|row| row[1].clone()).collect(),
+    );
     let rows = rows.into_iter().filter_map(|raw| {
         let [row, invoice, status, session, intent, amount, gratuity] = raw;
         let invoice = invoice?;
@@ -94,32 +98,6 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
     });
     let rows: BTreeMap<String, BookedRow> = rows.collect();
     rows.into_values().collect()
-}
-
-/// Returns the display numbers of the existing invoices of these rows.
-fn labels(mapping: &Mapping, rows: &[[Option<String>; 7]]) -> BTreeMap<String, String> {
-    if rows.is_empty() {
-        return BTreeMap::new();
-    }
-    let invoices = &mapping.invoices;
-    let statement = format!(
-        "select jsonb_build_array(i.{key}::text, coalesce({number}, i.{key}::text))
-        from {table} i
-        where i.{key} = any (array(
-            select w.id::{key_type} from jsonb_array_elements_text($1::jsonb) w (id)))",
-        key = invoices.id.quoted,
-        key_type = invoices.id.type_name,
-        number = text_of("i", invoices.number.as_ref()),
-        table = invoices.table,
-    );
-    let ids: BTreeSet<&String> = rows.iter().filter_map(|row| row[1].as_ref()).collect();
-    let found = reading_as(&invoices.relation, || {
-        sql::fetch(&statement, &[Some(&json!(ids).to_string())])
-    });
-    found
-        .into_iter()
-        .filter_map(|row| serde_json::from_value(row).ok())
-        .collect()
 }
 
 /// Returns one statement with a separate scan for each column, so that each column's index can be used.

@@ -117,6 +117,21 @@ fn document(event: &Event, disposition: Disposition) -> Value {
     })
 }
 
+/// Makes the ignored events of an account pending, because the settings name it now.
+pub(crate) fn take_up(account: &str, livemode: Option<bool>, types: &[&str]) {
+    sql::execute(
+        "update invoice_sync.event
+        set state = 'pending'
+        where state = 'ignored' and account = $1 and livemode is not distinct from coalesce($2::boolean, livemode)
+          and type = any ($3::text[]) and coalesce(session_id, intent_id, charge_id) is not null",
+        &[
+            Some(account),
+            livemode.map(sql::boolean),
+            Some(&sql::array(types.iter().copied())),
+        ],
+    );
+}
+
 /// A payment that a backfill found and did not finish.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry<'a> {

@@ -200,14 +200,15 @@ impl Draft {
             {
                 return;
             }
+            // What Stripe says about this very payment is better evidence than what the application heard of it.
             PaymentStatus::Pending | PaymentStatus::Failed => confirm(row, receipt, facts, rules),
             PaymentStatus::Other => {
                 self.issues.push(unknown_word(row, receipt, facts));
                 return;
             }
             PaymentStatus::Paid
-            | PaymentStatus::PartlyRefunded
             | PaymentStatus::Refunded
+            | PaymentStatus::PartlyRefunded
             | PaymentStatus::Disputed => {
                 if receipt.payment.lacks_session() {
                     // How much of the amount is a gratuity is not known.
@@ -329,11 +330,9 @@ fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentR
         (!has_intent, !has_amount, row.id.clone())
     };
     let waiting = of(|row| row.status == PaymentStatus::Pending).min_by_key(fit);
-    // Stripe's word about this very payment is better evidence than a row that says it failed.
-    let failed = || of(|row| row.status == PaymentStatus::Failed).min_by_key(fit);
-    waiting
-        .or_else(failed)
-        .or_else(|| rows.first().copied().filter(|_| rows.len() == 1))
+    let failed = of(|row| row.status == PaymentStatus::Failed).min_by_key(fit);
+    let lone = rows.first().copied().filter(|_| rows.len() == 1);
+    waiting.or(failed).or(lone)
 }
 
 /// Returns the rows that may stand for this payment: a row without Stripe ids (or with a session's, if Stripe's answer

@@ -73,8 +73,11 @@ pub(crate) struct Group<'a> {
 
 impl<'a> Group<'a> {
     pub(crate) fn is_duplicate(&self) -> bool {
-        let is_attempt = |row: &&&PaymentRow| row.status == PaymentStatus::Failed;
-        self.rows.len() - self.rows.iter().filter(is_attempt).count() > 1
+        let attempts = self.rows.iter();
+        attempts
+            .filter(|row| row.status != PaymentStatus::Failed)
+            .count()
+            > 1
     }
 
     /// Returns whether it is a refund that names no payment.

@@ -38,6 +38,9 @@ pub(super) fn rules() -> Rules {
             paid: "Paid".into(),
             partial: Some("Partial".into()),
             closed: vec!["Cancelled".into(), "Void".into()],
+            open: vec!["Sent".into()],
+            refunded: vec!["Refunded".into()],
+            after_paid: vec!["Shipped".into()],
         },
         payment_words: PaymentWords {
             paid: "Paid".into(),
@@ -445,12 +448,14 @@ impl World {
     }
 
     fn invoice_word(&self, status: crate::domain::invoice::InvoiceStatus) -> String {
-        use crate::domain::invoice::InvoiceStatus::{Closed, Open, Paid, Partial};
+        use crate::domain::invoice::InvoiceStatus::{
+            AfterPaid, Closed, Open, Paid, Partial, Unknown,
+        };
         let words = &self.rules.invoice_words;
         match status {
             Paid => words.paid.clone(),
             Partial => words.partial.clone().expect("the host has this word"),
-            Open | Closed => panic!("the machine never writes {status:?}"),
+            Open | AfterPaid | Closed | Unknown => panic!("the machine never writes {status:?}"),
         }
     }
 }

@@ -350,6 +350,9 @@ proptest! {
             InvoiceStatus::Closed => prop_assert_eq!(is, was, "a closed invoice was touched"),
             InvoiceStatus::Paid => prop_assert_eq!(is.status, InvoiceStatus::Paid),
             InvoiceStatus::Partial => prop_assert_ne!(is.status, InvoiceStatus::Open),
+            InvoiceStatus::AfterPaid | InvoiceStatus::Unknown => {
+                prop_assert_eq!(is.status, was.status);
+            }
             InvoiceStatus::Open => {}
         }
         if was.status == InvoiceStatus::Paid || was.amount_paid.value().is_none() {

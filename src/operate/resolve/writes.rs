@@ -57,7 +57,10 @@ impl WriteFacts<'_> {
             Action::SetStatus => self.invoice(None, Some(self.given_status()?)),
             Action::RevertToUnpaid => {
                 let word = self.given_status()?;
-                if self.mapping().invoice_words.class(word) != InvoiceStatus::Open {
+                if !matches!(
+                    self.mapping().invoice_words.class(word),
+                    InvoiceStatus::Open | InvoiceStatus::Unknown
+                ) {
                     return Err(invalid(format!(
                         "\"{word}\" is not the status of an unpaid invoice"
                     )));
