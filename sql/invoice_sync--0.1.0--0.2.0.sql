@@ -67,6 +67,11 @@ comment on function with_earlier_attempts(jsonb, jsonb) is
 -- Events that failed are found by their payments.
 create index event_failed on event (id) where state = 'pending' and attempts > 0;
 
+-- Disputes are over an amount.
+alter table stripe_payment add column withheld bigint check (withheld >= 0);
+comment on column stripe_payment.withheld is
+    'How much its disputes withhold, in Stripe''s smallest unit; null: by the dispute''s status all or nothing';
+
 -- Words for statuses that are known to be open, failed, refunded, or to come after paid.
 do $$
 declare

@@ -349,6 +349,7 @@ create table stripe_payment (
     seen_at timestamptz not null,
     as_of timestamptz not null check (as_of > '-infinity'),
     sessionless boolean not null default false,
+    withheld bigint check (withheld >= 0),
     primary key (invoice_id, id)
 );
 create index on stripe_payment (id);
@@ -370,6 +371,8 @@ comment on column stripe_payment.request_id is 'Stripe''s Request-Id of that ans
 comment on column stripe_payment.as_of is
     'When the answer was asked for: an answer that was asked for before that is not acted on';
 comment on column stripe_payment.seen_at is 'When Stripe said so';
+comment on column stripe_payment.withheld is
+    'How much its disputes withhold, in Stripe''s smallest unit; null: by the dispute''s status all or nothing';
 comment on column stripe_payment.sessionless is 'Whether Stripe says that its intent came by no checkout session';
 
 create table unwritten_answer (

@@ -2,6 +2,7 @@
 //! entry point, on tables in major and in minor units ([`case::Case`]).
 
 mod case;
+mod counting;
 mod first;
 mod first_run;
 mod naming;

@@ -185,6 +185,27 @@ impl PaymentIds {
     }
 }
 
+/// Ids that Stripe ties together: each element has the ids of one payment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ties<'a>(Vec<&'a PaymentIds>);
+
+impl<'a> Ties<'a> {
+    /// Earlier elements take precedence.
+    pub(crate) fn new(payments: impl IntoIterator<Item = &'a PaymentIds>) -> Self {
+        Self(payments.into_iter().collect())
+    }
+
+    /// Adds the other ids of the same payment. Two rows of which one has the session and the other the intent are
+    /// then of one payment ([`PaymentIds::same_payment`]).
+    pub(crate) fn complete(&self, ids: &PaymentIds) -> PaymentIds {
+        let mut ids = ids.clone();
+        if let Some(tied) = self.0.iter().find(|tied| tied.same_payment(&ids)) {
+            ids.complete_from(tied);
+        }
+        ids
+    }
+}
+
 fn both_equal(a: &Option<String>, b: &Option<String>) -> bool {
     matches!((a, b), (Some(a), Some(b)) if a == b)
 }

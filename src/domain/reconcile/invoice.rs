@@ -62,7 +62,7 @@ impl Draft {
             total: invoice.total.value().map_or(0, |money| money.minor),
             stated: invoice.amount_paid.value().map_or(0, |money| money.minor),
             secured: books::secured(after, &self.known),
-            received: books::received(after),
+            received: books::received(after, &self.known),
             currency,
         };
         if invoice.status == InvoiceStatus::Unknown && sums.secured > 0 {
