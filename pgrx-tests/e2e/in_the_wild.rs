@@ -1,5 +1,7 @@
 //! Cases out of public reports of people who book Stripe's payments into their own tables. Each runs through every
 //! entry point, on tables in major and in minor units ([`case::Case`]).
 
+mod captures;
 mod case;
 mod first;
+mod shapes;

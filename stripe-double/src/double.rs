@@ -2,7 +2,7 @@
 
 use crate::builders::{Checkout, Dispute, Intent, Refund};
 use crate::clock::Clock;
-use crate::config::{Config, EventDelay};
+use crate::config::{Config, EventDelay, Key};
 use crate::faults::Fault;
 use crate::journal::Seen;
 use crate::limits::RateLimit;
@@ -64,6 +64,16 @@ impl Double {
     #[track_caller]
     pub fn authorise_charge(&self, charge: Intent) -> Purchase {
         self.purchase(self.change(|store, _| store.charge_directly(charge, false)))
+    }
+
+    /// Accepts another key from now on.
+    pub fn accept_key(&self, key: Key) {
+        lock(&self.shared.keys).push(key);
+    }
+
+    /// Returns the ids of the Invoice Payments of a Stripe Invoice.
+    pub fn invoice_payments(&self, invoice: &str) -> Vec<String> {
+        self.with(|store| store.payments_of_invoice(invoice))
     }
 
     /// Behaves from now on as an account with this API version.

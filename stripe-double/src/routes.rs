@@ -53,7 +53,8 @@ fn identify(shared: &Shared, request: &Request, answer: Answer, id: String) -> A
 }
 
 fn resolve(store: &mut Store, shared: &Shared, request: &Request) -> Result<Value, ApiError> {
-    let viewer = Viewer::of(request, &shared.keys, store)?;
+    let keys = lock(&shared.keys).clone();
+    let viewer = Viewer::of(request, &keys, store)?;
     let path = request.path.as_str();
     if request.method != "GET" {
         return Err(ApiError::unknown_url(&request.method, path));

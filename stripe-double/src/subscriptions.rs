@@ -78,11 +78,21 @@ impl Store {
 
     /// Returns the intent that paid the Stripe Invoice of a session.
     pub(crate) fn intent_of_invoice(&self, invoice: &str) -> Option<String> {
-        let places = self.places(Kind::InvoicePayment)?;
-        let payments = places.values().filter_map(|id| self.get(id));
-        let mut of_this = payments.filter(|payment| payment.text("invoice") == Some(invoice));
-        let intent = of_this.next()?.get("payment")?.get("payment_intent")?;
+        let payments = self.payments_of_invoice(invoice);
+        let payment = self.get(payments.first()?)?.get("payment")?;
+        let intent = payment.get("payment_intent")?;
         intent.as_str().map(str::to_owned)
+    }
+
+    /// Returns the ids of the Invoice Payments of a Stripe Invoice, the oldest first.
+    pub(crate) fn payments_of_invoice(&self, invoice: &str) -> Vec<String> {
+        let places = self.places(Kind::InvoicePayment).into_iter();
+        let ids = places.flat_map(|places| places.values());
+        let of_this = |id: &&String| {
+            self.get(id)
+                .is_some_and(|payment| payment.text("invoice") == Some(invoice))
+        };
+        ids.filter(of_this).cloned().collect()
     }
 
     /// Gives an invoice the fields that it had before 2025-03-31. Source:

@@ -125,8 +125,7 @@ impl Draft {
     }
 
     /// Returns whether a row may already stand for this payment, and raises an issue if so. Such a row has the same
-    /// amount and no Stripe id (or a session's, if Stripe's answer has an intent without a session), and both
-    /// together would exceed the total. It may have been entered by hand, so neither booking the payment nor ignoring
+    /// amount and no id that says otherwise ([`PaymentIds::may_stand_for`]), and both together would exceed the total. It may have been entered by hand, so neither booking the payment nor ignoring
     /// it would be safe.
     fn may_be_booked_without_id(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
         let Some(total) = facts.invoice.total.value() else {
@@ -136,10 +135,8 @@ impl Draft {
         let after = books::project(facts.rows, &self.plan.payments);
         let with_this = books::secured(&after, &self.known).saturating_add(base.minor);
         let similar_rows = facts.rows.iter().filter(|row| {
-            let may_be_this = row.ids.is_empty()
-                || row.ids.intent.is_none() && receipt.payment.ids.session.is_none();
             row.was_received()
-                && may_be_this
+                && row.ids.may_stand_for(&receipt.payment.ids)
                 && [base.minor, receipt.received.minor].contains(&row.amount_minor())
         });
         // The smallest id, so that the result does not depend on the order of the rows.
@@ -199,13 +196,18 @@ impl Draft {
                 return;
             }
             PaymentStatus::Paid | PaymentStatus::Refunded | PaymentStatus::Disputed => {
-                if receipt.payment.lacks_session() {
+                if grown_amount(row, receipt, facts).is_some() {
+                    // The row follows below.
+                } else if receipt.payment.lacks_session() {
                     // How much of the amount is a gratuity is not known.
                     self.plan.undecided.insert(IssueKind::AmountMismatch);
                 } else {
                     self.compare_amount(row, receipt, facts);
                 }
-                self.update_received(row, receipt, facts, rules)
+                PaymentUpdate {
+                    amount: grown_amount(row, receipt, facts),
+                    ..self.update_received(row, receipt, facts, rules)
+                }
             }
         };
         if update.changes_anything() {
@@ -327,6 +329,17 @@ fn confirm(row: &PaymentRow, receipt: &Receipt, rules: &Rules) -> PaymentUpdate 
         missing_ids: row.ids.lacking(&receipt.payment.ids),
         ..unchanged(row, receipt)
     }
+}
+
+/// Returns the amount for a row that states what had been received of its payment before more of it was captured.
+fn grown_amount(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Option<Money> {
+    let amount = row.amount.value()?;
+    let before = books::remembered_for(row, &facts.memory.0)?.received;
+    let growth = receipt.received.minor.checked_sub(before)?;
+    let gratuity = row.gratuity.value().unwrap_or(receipt.gratuity).minor;
+    let stated_it = amount.minor.checked_add(gratuity) == Some(before);
+    let grown = amount.minor.checked_add(growth)?;
+    (growth > 0 && stated_it).then(|| Money::new(grown, amount.currency))
 }
 
 fn unchanged(row: &PaymentRow, receipt: &Receipt) -> PaymentUpdate {
