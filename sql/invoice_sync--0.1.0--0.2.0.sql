@@ -312,6 +312,10 @@ comment on column status.looked_back_to is
     'How far back the first runs look for payments that only name their invoice; null: not begun';
 comment on column status.look_back_percent is 'How much of that is done; null: nothing had to be read';
 
+-- A backfill reads the list of charges, too.
+comment on column invoice_sync.backfill.list is
+    'checkout_sessions, payment_intents or charges; for time of which Stripe has no events any more, also refunds and disputes';
+
 -- Nothing is anybody's who was not given access (to stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void
 language plpgsql
