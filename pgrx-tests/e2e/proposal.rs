@@ -302,7 +302,7 @@ fn what_cannot_be_told_is_not_adopted() {
     assert_eq!(error.sqlstate, "P0002");
     assert_eq!(
         error.message,
-        "what these settings should be cannot be told: invoice_status_column, invoice_total_column"
+        "no proposal for settings that must not be null: invoice_status_column, invoice_total_column"
     );
     assert_eq!(
         shop.text("select invoice_total_column from invoice_sync.settings")

@@ -118,7 +118,7 @@ fn a_server_without_pg_cron_is_told_from_one_where_it_is_not_created_yet() {
     for call in ["schedule()", "unschedule()"] {
         let error = refusal(&mut db, &format!("select invoice_sync.{call}"));
         assert_eq!(error.sqlstate, "55000");
-        assert_eq!(error.message, "pg_cron is not there");
+        assert_eq!(error.message, "pg_cron is not available");
         assert!(error.hint.contains("shared_preload_libraries"), "{error:?}");
     }
     drop(server);
