@@ -611,7 +611,7 @@ from (
            extract(epoch from finished_at - started_at)
     from last
     union all
-    select 'invoice_sync_last_sweep_success', 'gauge', '1: the last finished sweep succeeded; 0: failed', '{}',
+    select 'invoice_sync_last_sweep_success', 'gauge', '1: the last finished sweep succeeded; 0: not', '{}',
            success::int
     from last
     union all

@@ -113,7 +113,7 @@ fn whoever_watches_is_told_and_a_wrong_call_is_refused() {
     .expect("it is done");
     let told = notices.text();
     assert!(
-        told.contains("checkout_sessions: 2 read of 2, 100 % of the time; 2 invoices repaired"),
+        told.contains("checkout_sessions: 2 read of 2, 100 % of the period; 2 invoices repaired"),
         "{told}"
     );
     let backwards = shop.error("call invoice_sync.backfill(now(), now() - interval '1 day')");
@@ -156,7 +156,7 @@ fn a_long_one_tells_every_few_seconds_how_far_it_is_and_progress_says_the_same()
     );
     assert!(first.contains(" s left"), "{told}");
     assert!(
-        told.contains("checkout_sessions: 180 read of 180, 100 % of the time"),
+        told.contains("checkout_sessions: 180 read of 180, 100 % of the period"),
         "{told}"
     );
     let progress = progress.expect("there is a row");

@@ -203,7 +203,7 @@ fn a_database_without_such_tables_is_told_how_to_name_them() {
     assert_eq!(error.message, "no table of invoices was found");
     assert_eq!(
         error.hint,
-        "Name them: select * from invoice_sync.propose_mapping('your.invoices', 'your.payments'), and the same with adopt_mapping."
+        "Specify them: select * from invoice_sync.propose_mapping('your.invoices', 'your.payments'), and likewise for adopt_mapping."
     );
 }
 
@@ -220,7 +220,7 @@ fn invoices_without_a_table_of_payments_are_told_apart() {
     assert_eq!(error.message, "no table of payments was found");
     assert_eq!(
         error.detail,
-        "Beside public.invoices, no table looks as if it held payments."
+        "Besides public.invoices, no table appears to contain payments."
     );
 }
 
@@ -238,7 +238,7 @@ fn of_two_tables_that_fit_alike_none_is_guessed() {
     assert_eq!(error.sqlstate, "P0003");
     assert_eq!(
         error.detail,
-        "north.invoices and south.invoices look alike."
+        "north.invoices and south.invoices fit equally."
     );
 
     // One of them given, the foreign key tells the other.
@@ -286,7 +286,7 @@ fn a_view_is_refused_with_what_to_name_instead() {
 
     assert_eq!(error.sqlstate, "42809");
     assert_eq!(error.message, "public.invoices is not a table");
-    assert_eq!(error.hint, "Name the table itself, not a view of it.");
+    assert_eq!(error.hint, "Specify the table itself, not a view of it.");
 }
 
 #[test]

@@ -47,9 +47,7 @@ pub(crate) fn act(
     for (place, (link, said)) in links.iter().zip(payments).enumerate() {
         let of_invoices: Vec<Verdict> = outcomes.by_ref().take(link.len()).flatten().collect();
         let Some(payment) = said.payment() else {
-            verdicts.push(Verdict::Done(
-                "Stripe has no such object any more".to_owned(),
-            ));
+            verdicts.push(Verdict::Done("Stripe no longer has this object".to_owned()));
             continue;
         };
         let (verdict, is_covered) = if link.is_empty() {
@@ -208,7 +206,7 @@ fn judge_unlinked(payment: &StripePayment, said: &PaymentEvidence) -> Judged {
             evidence["was_for_invoice"] = former.label.into();
             former.label.to_owned()
         }
-        None => return done("names no invoice"),
+        None => return done("it names no invoice"),
     };
     if said.waited < GRACE_SECONDS {
         let why = format!("there is no invoice {named} yet");
@@ -218,7 +216,7 @@ fn judge_unlinked(payment: &StripePayment, said: &PaymentEvidence) -> Judged {
         IssueKind::UnlinkedPayment,
         Severity::Warning,
         format!(
-            "Stripe received {money} by {} for the invoice {named}, which does not exist.",
+            "Stripe received {money} by {} for invoice {named}, which does not exist. Book it for another invoice (link_payment), or ignore it (ignore).",
             key.unwrap_or("a payment")
         ),
     )

@@ -147,5 +147,5 @@ fn unknown(id: &str) -> Problem {
         PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
         format!("there is no invoice with the id \"{id}\""),
     )
-    .hint("The id is the invoice's primary key, not its number.")
+    .hint("Specify the invoice's primary key, not its number.")
 }

@@ -167,7 +167,7 @@ test('a decision about facts that have moved is refused, and nothing is written'
 
   await page.getByRole('button', { name: 'Confirm' }).click()
 
-  await expect(toast(page, 'Not possible now')).toContainText('The facts have moved')
+  await expect(toast(page, 'Not possible now')).toContainText('The facts of the issue have changed')
   expect((await answer).status()).toBe(409)
   expect(await shop.status(invoice)).toBe('Viewed')
   expect(await shop.count('invoice_sync.change')).toBe(0)
@@ -187,7 +187,7 @@ test('a decision is about the facts that were shown, not about those of now', as
 
   await page.getByRole('button', { name: 'Preview' }).click()
 
-  await expect(page.getByRole('dialog').getByRole('alert')).toContainText('The facts have moved')
+  await expect(page.getByRole('dialog').getByRole('alert')).toContainText('The facts of the issue have changed')
   expect(await issueState(shop)).toBe('open ')
 })
 

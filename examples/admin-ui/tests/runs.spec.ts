@@ -56,7 +56,7 @@ test('a decision that changed no row is taken back, and the issue is told again'
   await expect(dialog.getByText('The decision would be taken back')).toBeVisible()
   await dialog.getByRole('button', { name: 'Take back' }).click()
 
-  await expect(dialog.getByText('Took 1 decisions back.')).toBeVisible()
+  await expect(dialog.getByText('Revoked 1 decisions.')).toBeVisible()
   expect(await shop.count('invoice_sync.open_issues')).toBe(1)
   await shop.sweep()
   expect(await shop.count('invoice_sync.open_issues'), 'and a sweep finds it so').toBe(1)

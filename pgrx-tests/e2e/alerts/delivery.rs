@@ -110,7 +110,7 @@ fn what_needs_a_person_is_tried_every_hour_and_seen() {
     let error = shop.text("select last_error from invoice_sync.alerts");
     assert_eq!(
         error.as_deref(),
-        Some("Resend refused it (403, invalid_api_key): API key is invalid")
+        Some("Resend rejected the mail (403, invalid_api_key): API key is invalid")
     );
     shop.use_secret("resend_api_key", super::RESEND_KEY);
     pass(&mut shop, "1 hour");

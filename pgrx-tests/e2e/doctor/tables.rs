@@ -193,7 +193,7 @@ fn the_role_of_a_job_in_another_database_is_told_what_it_lacks() {
     )
     .expect("a superuser may");
     let off = look(&mut shop, "schedule");
-    assert!(!off.ok && off.detail.contains("switched off"), "{off:?}");
+    assert!(!off.ok && off.detail.contains("not active"), "{off:?}");
     attempt(
         &mut cron,
         &format!("delete from cron.job where database = '{name}'"),

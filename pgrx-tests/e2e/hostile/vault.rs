@@ -130,7 +130,7 @@ fn the_extensions_vault_is_read_as_its_views_owner_whoever_calls() {
     shop.execute("call invoice_sync.run_sweep()");
     shop.execute("select from invoice_sync.doctor()");
     let error = deliver_signed(&mut shop.db, "{}", &signature(SECRET, now(), "{}"))
-        .expect_err("it is no event");
+        .expect_err("it is not an event");
     assert_eq!(
         error.message, "the body is not an event",
         "with the vault's secret"

@@ -166,8 +166,8 @@ fn take(deed: &Deed) {
         "{name}: a dry run writes nothing"
     );
     assert_eq!(told["resolved"], json!(false), "{name}: {told}");
-    let says_nothing =
-        told["message"] == json!("Nothing was done. It would be: nothing is written.");
+    let says_nothing = told["message"]
+        == json!("Nothing was written. The action would make these changes: nothing was changed.");
     assert_eq!(says_nothing, deed.leaves.is_none(), "{name}: {told}");
 
     let done = shop.json(&call(false));

@@ -166,7 +166,7 @@ fn money_that_names_nobody_is_told_of_after_its_invoice_was_deleted() {
             .text("select summary from invoice_sync.open_issues")
             .unwrap_or_default();
         assert!(
-            summary.contains("for the invoice INV-1, which does not exist"),
+            summary.contains("for invoice INV-1, which does not exist"),
             "{summary}"
         );
         stays(&mut shop, &["unlinked_payment -"]);

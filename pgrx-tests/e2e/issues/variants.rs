@@ -32,7 +32,7 @@ fn what_the_person_has_not_seen_is_not_decided_on() {
 
     assert_eq!(
         (error.sqlstate.as_str(), error.message.as_str()),
-        ("55000", "the facts have moved")
+        ("55000", "the facts of the issue have changed")
     );
     assert!(error.detail.contains("is lost"), "{error:?}");
     let seen = shop.text(evidence).expect("it is open");
@@ -60,7 +60,7 @@ fn another_sum_than_the_issue_tells_of_is_not_linked() {
         &mut shop,
         &format!("{issue}, 'link_payment', null, '{{\"invoice_id\": \"{invoice}\"}}'"),
     );
-    assert_eq!(error.message, "the facts have moved");
+    assert_eq!(error.message, "the facts of the issue have changed");
     assert!(error.detail.contains("90.00 USD"), "{error:?}");
 }
 
@@ -79,7 +79,7 @@ fn a_dispute_that_is_not_decided_is_not_marked_as_refunded() {
     );
     assert_eq!(
         (error.sqlstate.as_str(), error.message.as_str()),
-        ("55000", "the dispute is not decided yet")
+        ("55000", "the dispute is not decided")
     );
 }
 
@@ -97,7 +97,10 @@ fn what_the_next_sweep_would_change_back_is_refused() {
             "{issue}, 'follow_payments', null, '{{\"status\": \"Sent\", \"new_word\": true}}'"
         ),
     );
-    assert_eq!(error.message, "it would not stay so", "{error:?}");
+    assert_eq!(
+        error.message, "the next sweep would change it back",
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -115,7 +118,7 @@ fn a_repair_that_fails_again_leaves_its_issue_open() {
         "{done}"
     );
     let message = done["message"].as_str().unwrap_or_default();
-    assert!(message.contains("still stands"), "{message}");
+    assert!(message.contains("is not resolved"), "{message}");
     assert_eq!(the(&mut shop, "apply_failed"), issue);
     assert_eq!(
         shop.dump_of(&["public.invoices", "public.payments"]),

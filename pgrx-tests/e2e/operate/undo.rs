@@ -123,14 +123,14 @@ fn what_somebody_changed_since_is_left_and_told() {
         .collect();
     why.sort_unstable();
     assert_eq!(why.len(), 3, "{left:?}");
-    assert_eq!(why[0], "it is not there any more");
+    assert_eq!(why[0], "it no longer exists");
     assert_eq!(
         why[1],
-        "somebody changed it since: balance_due is 0.010, and was 0.000"
+        "it was changed since: balance_due is 0.010, and was 0.000"
     );
     assert_eq!(
         why[2],
-        "somebody changed it since: payment_notes is \"checked\", and was \"Recorded by invoice_sync\""
+        "it was changed since: payment_notes is \"checked\", and was \"Recorded by invoice_sync\""
     );
     assert_eq!(
         shop.text(kept),
@@ -160,8 +160,7 @@ fn undoing_twice_does_nothing_more_and_an_undo_can_be_undone() {
     let again = shop.json(&format!("invoice_sync.undo({sweep})"));
 
     assert_eq!((&again["undone"], &again["left"]), (&json!(0), &json!([])));
-    let message =
-        format!("Run {first_undo} put back what run {sweep} changed. Nothing more was done.");
+    let message = format!("Run {first_undo} has already undone run {sweep}. Nothing was changed.");
     assert_eq!(again["message"], json!(message));
     assert_eq!(changes(&mut shop), recorded);
 
@@ -319,7 +318,7 @@ fn what_would_change_a_third_table_is_left() {
         assert_eq!(report["undone"], json!(1), "{report}");
         assert_eq!(
             report["left"][0]["why"],
-            json!("rows of public.receipts refer to it, and would be changed with it")
+            json!("rows of public.receipts refer to it and would be changed as well")
         );
         let receipts = shop.text("select count(*) from receipts where payment is not null");
         assert_eq!(receipts, Some("1".into()));
@@ -363,7 +362,7 @@ fn unknown_numbers_and_snapshots_are_refused() {
     let nothing = shop.json(&format!("invoice_sync.undo({run})"));
     assert_eq!(
         nothing["message"],
-        json!(format!("Run {run} changed nothing. Nothing was done."))
+        json!(format!("Run {run} made no changes. Nothing was changed."))
     );
     let _: Value = nothing;
 }

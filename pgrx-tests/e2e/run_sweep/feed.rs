@@ -104,7 +104,7 @@ fn events_that_nobody_read_for_30_days_are_told_of() {
         };
         let message = message.expect("it says something");
         assert!(
-            message.contains("Stripe's events of 242 hours are gone"),
+            message.contains("Stripe no longer has the events of 242 hours"),
             "{message}"
         );
         assert!(message.contains("invoice_sync.progress"), "{message}");

@@ -4,9 +4,11 @@ use super::{create_pg_cron, jobs_of, shop_with_dblink, text};
 use crate::harness::server::{Server, attempt, refusal};
 use crate::harness::{DEFAULT_TABLES, Shop, connect, connect_as};
 
-/// The statement that a hint ends with: `… connect to "postgres" and: STATEMENT;`
+/// The statement that a hint ends with: `… connect to "postgres" and run: STATEMENT;`
 fn statement_of(hint: &str) -> &str {
-    let (_, statement) = hint.split_once("onnect to \"postgres\" and: ").expect(hint);
+    let (_, statement) = hint
+        .split_once("onnect to \"postgres\" and run: ")
+        .expect(hint);
     statement.strip_suffix(';').expect("it ends as SQL does")
 }
 

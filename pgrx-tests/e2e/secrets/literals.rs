@@ -146,7 +146,7 @@ fn a_literal_of_a_server_that_always_has_the_library_works_and_is_not_shown() {
     );
     attempt(&mut owner, "select pg_reload_conf()").expect("it reloads");
     crate::harness::wait_until("the reload is told", || {
-        server.log_text().contains("does not take this value")
+        server.log_text().contains("does not accept this value")
     });
     let mut again = server.connect("postgres", "plain");
     insert_sale(&mut owner, &stripe, "INV-2");
