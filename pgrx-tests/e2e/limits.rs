@@ -1,4 +1,4 @@
-//! Requests per second: all sessions of a database together.
+//! The limit of requests per second, for all sessions of a database together.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What `propose_mapping` finds in a database, and that it can be adopted.
+//! The settings that `propose_mapping` proposes, and their adoption.
 
 mod shapes;
 mod words;
@@ -191,7 +191,7 @@ fn an_adopted_column_without_a_value_is_warned_of_and_not_refused() {
 }
 
 #[test]
-fn a_database_without_such_tables_is_told_how_to_name_them() {
+fn without_such_tables_the_hint_says_how_to_name_them() {
     let mut shop = Shop::with_tables(
         "create table customers (id bigint primary key, name text, status text, stripe_customer_id text);
          create table payments (id bigint primary key, invoice_id bigint, amount bigint, status text, stripe_session_id text);",
@@ -208,7 +208,7 @@ fn a_database_without_such_tables_is_told_how_to_name_them() {
 }
 
 #[test]
-fn invoices_without_a_table_of_payments_are_told_apart() {
+fn invoices_without_a_table_of_payments_are_reported_as_such() {
     let mut shop = Shop::with_tables(
         "create table invoices (id uuid primary key, status text, total numeric, stripe_session_id text);
          create table invoice_items (id uuid primary key, invoice_id uuid references invoices, amount numeric);",
@@ -290,7 +290,7 @@ fn a_view_is_refused_with_what_to_name_instead() {
 }
 
 #[test]
-fn what_cannot_be_told_is_not_adopted() {
+fn what_cannot_be_determined_is_not_adopted() {
     let mut shop = Shop::with_tables(
         "create table invoices (id uuid primary key, wobble text, stripe_session_id text);
          create table payments (id uuid primary key, invoice_id uuid references invoices, amount numeric,

@@ -307,5 +307,5 @@ pub(super) fn count_unsent() -> i64 {
 }
 
 #[cfg(test)]
-#[path = "../../pgrx-tests/alert_room/payload.rs"]
+#[path = "../../pgrx-tests/alert/payload.rs"]
 mod tests;

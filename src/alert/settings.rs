@@ -141,5 +141,5 @@ fn percent_encoded(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "../../pgrx-tests/alert_room/settings.rs"]
+#[path = "../../pgrx-tests/alert/settings.rs"]
 mod tests;

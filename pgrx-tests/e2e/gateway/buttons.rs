@@ -1,4 +1,4 @@
-//! The admin's button: `sync_invoice` by name.
+//! `sync_invoice` called by name through the gateway, as by the button of an admin page.
 
 use std::time::{Duration, Instant};
 

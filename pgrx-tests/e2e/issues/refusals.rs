@@ -1,4 +1,4 @@
-//! What `resolve_issue` does not do.
+//! Calls of `resolve_issue` that are refused.
 
 use serde_json::json;
 use stripe_double::Checkout;
@@ -86,7 +86,7 @@ fn arguments_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn facts_that_have_moved_are_refused_and_told() {
+fn facts_that_have_changed_are_refused_and_reported() {
     for (kind, call, meanwhile) in [
         (
             "paid_without_payment",

@@ -1,5 +1,4 @@
-//! What a person decides about the less common forms of an issue, and what is not
-//! decided unseen.
+//! Actions on less common forms of issues, and facts that changed since a person saw them.
 
 use serde_json::json;
 use stripe_double::{Checkout, Dispute};
@@ -43,7 +42,7 @@ fn what_the_person_has_not_seen_is_not_decided_on() {
 }
 
 #[test]
-fn another_sum_than_the_issue_tells_of_is_not_linked() {
+fn another_sum_than_the_issue_states_is_not_linked() {
     let mut shop = Shop::open();
     let other = Checkout::new(10_000, "usd").metadata("invoice_id", "no such");
     let paid = shop.stripe.checkout(other).pay();
@@ -230,11 +229,14 @@ fn a_word_that_nothing_in_the_database_knows_is_no_status() {
     );
     assert!(error.hint.contains("new_word"), "{error:?}");
     let dry = |shop: &mut Shop, word: &str| {
-        let told = shop.json(&format!(
+        let preview = shop.json(&format!(
             "invoice_sync.resolve_issue({}, dry_run => true)",
             call(word)
         ));
-        assert_eq!(told["changes"][0]["after"]["invoice_status"], json!(word));
+        assert_eq!(
+            preview["changes"][0]["after"]["invoice_status"],
+            json!(word)
+        );
     };
     // The column's default, a constraint, another invoice.
     dry(&mut shop, "Draft");

@@ -51,19 +51,22 @@ fn a_hundred_repairs_are_undone_to_the_byte_and_not_made_again() {
     let run = &report["runId"];
 
     let whole = shop.dump();
-    let told = shop.json(&format!("invoice_sync.undo({run}, dry_run => true)"));
+    let preview = shop.json(&format!("invoice_sync.undo({run}, dry_run => true)"));
     assert_eq!(shop.dump(), whole, "a dry run writes nothing");
-    assert_eq!((&told["undone"], &told["left"]), (&json!(100), &json!([])));
+    assert_eq!(
+        (&preview["undone"], &preview["left"]),
+        (&json!(100), &json!([]))
+    );
 
     let report = shop.json(&format!("invoice_sync.undo({run})"));
 
     assert_eq!(report["undone"], json!(100), "{report}");
     assert_eq!(report["left"], json!([]));
     assert_eq!(report["differences"], json!([]));
-    assert_eq!(told["details"], report["details"], "the dry run said so");
+    assert_eq!(preview["details"], report["details"], "the dry run said so");
     assert_eq!(shop.dump_of(&TABLES), before);
 
-    // Nothing is repaired again, not even by the button, and people are told once.
+    // Nothing is repaired again, not even by the button, and people are preview once.
     for _ in 0..2 {
         all_are_due(&mut shop);
         assert_eq!(shop.sweep()["fixed"], json!(0));
@@ -75,14 +78,14 @@ fn a_hundred_repairs_are_undone_to_the_byte_and_not_made_again() {
         );
         assert_eq!(shop.dump_of(&TABLES), before);
     }
-    let told = shop.rows(
+    let preview = shop.rows(
         "select count(*), count(*) filter (where state = 'open'), min(times_seen), min(summary)
         from invoice_sync.issue where kind = 'repair_undone'",
     );
-    let counts: (i64, i64) = (told[0].get(0), told[0].get(1));
+    let counts: (i64, i64) = (preview[0].get(0), preview[0].get(1));
     assert_eq!(counts, (100, 100), "one for each, and all are open");
-    assert!(told[0].get::<_, i32>(2) > 1, "refreshed");
-    let summary: String = told[0].get(3);
+    assert!(preview[0].get::<_, i32>(2) > 1, "refreshed");
+    let summary: String = preview[0].get(3);
     assert!(
         summary.contains("was undone, and is not made again"),
         "{summary}"
@@ -94,7 +97,7 @@ fn a_hundred_repairs_are_undone_to_the_byte_and_not_made_again() {
 }
 
 #[test]
-fn what_somebody_changed_since_is_left_and_told() {
+fn what_somebody_changed_since_is_left_and_reported() {
     let mut shop = Shop::open();
     Sale::many(&mut shop, 100);
     let before = shop.dump_of(&TABLES);

@@ -1,4 +1,4 @@
-//! What `undo` does of what people decided, and of several repairs of one invoice.
+//! `undo` of people's decisions, and of several repairs of one invoice.
 
 use serde_json::{Value, json};
 use stripe_double::Checkout;
@@ -122,7 +122,7 @@ fn undoing_a_decision_holds_back_what_the_machine_booked_on_that_occasion() {
     let issue = open_issue(&mut shop, "paid_without_payment", None);
     let paid = shop.stripe.checkout(Checkout::new(3_000, "usd"));
     let paid = paid.pay();
-    // It is told of under this invoice, and what it got meanwhile comes along.
+    // It is reported under this invoice, and what it got meanwhile comes along.
     shop.json(&format!(
         "invoice_sync.resolve_issue({issue}, 'revert_to_unpaid', arguments => '{{\"status\": \"Sent\", \"new_word\": true}}')"
     ));

@@ -1,4 +1,4 @@
-//! `undo` where the application's triggers have a will of their own.
+//! `undo` with triggers that change what is restored.
 
 use serde_json::json;
 use stripe_double::Checkout;
@@ -76,8 +76,8 @@ fn a_trigger_that_keeps_the_payment_or_the_status_leaves_all_as_it_was() {
         let report = undo_last(&mut shop, "sweep");
 
         assert_eq!(report["undone"], json!(0));
-        let told = report["left"][0]["why"].as_str().unwrap_or_default();
-        assert!(told.starts_with(why), "{told}");
+        let reason = report["left"][0]["why"].as_str().unwrap_or_default();
+        assert!(reason.starts_with(why), "{reason}");
         assert_eq!(
             shop.dump_of(&["public.invoices", "public.payments"]),
             before

@@ -1,5 +1,4 @@
-//! The feed of events: how far back, over how many pages, and what is said where
-//! something of it is gone or cannot be acted on.
+//! Reading the feed of events: its pages, gaps, and events that cannot be processed.
 
 use serde_json::json;
 use stripe_double::{Action, Checkout, Fault};
@@ -82,7 +81,7 @@ fn a_backlog_that_breaks_at_every_page_is_read_to_its_end_and_no_page_twice() {
 }
 
 #[test]
-fn events_that_nobody_read_for_30_days_are_told_of() {
+fn events_that_nobody_read_for_30_days_are_reported() {
     for call in ["sweep", "run_sweep"] {
         let mut shop = Shop::open();
         sell(&mut shop, 1, 2 * HOUR);
@@ -116,7 +115,7 @@ fn events_that_nobody_read_for_30_days_are_told_of() {
         assert_eq!(paid(&mut shop), ["INV-1", "INV-2"], "what is kept is read");
         assert!(
             !shop.sweep()["message"].to_string().contains("gone"),
-            "it is told once"
+            "it is reported once"
         );
     }
 }
@@ -150,7 +149,7 @@ fn an_event_that_fails_again_and_again_is_an_issue_until_it_works() {
 }
 
 #[test]
-fn an_event_that_cannot_be_read_is_told_of_and_keeps_no_other_away() {
+fn an_event_that_cannot_be_read_is_reported_and_keeps_no_other_away() {
     let mut shop = Shop::open();
     sell(&mut shop, 1, 3 * HOUR);
     sell(&mut shop, 2, 2 * HOUR);

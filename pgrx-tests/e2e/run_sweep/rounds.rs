@@ -1,5 +1,4 @@
-//! The way through all invoices, a stretch with each sweep: what nothing else
-//! brings up is found there.
+//! The scan of all invoices, a range with each sweep, finds what no event or due check does.
 
 use stripe_double::{Action, Checkout, Fault};
 

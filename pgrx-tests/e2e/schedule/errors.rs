@@ -1,4 +1,4 @@
-//! Where no job can be made, the error says what would make it possible.
+//! Errors of `schedule()` say what is missing and how to get it.
 
 use super::{create_pg_cron, jobs_of, shop_with_dblink, text};
 use crate::harness::server::{Server, attempt, refusal};
@@ -87,7 +87,7 @@ fn a_superuser_with_a_difficult_name_is_let_through() {
 }
 
 #[test]
-fn a_role_that_dblink_does_not_connect_is_told_the_statement_too() {
+fn a_role_that_dblink_does_not_connect_gets_the_statement_too() {
     let (mut shop, mut cron) = shop_with_dblink();
     let name = shop.name().to_owned();
     let role = format!("{name}_operator");
@@ -106,7 +106,7 @@ fn a_role_that_dblink_does_not_connect_is_told_the_statement_too() {
 }
 
 #[test]
-fn a_server_without_pg_cron_is_told_from_one_where_it_is_not_created_yet() {
+fn a_server_without_pg_cron_and_one_where_it_is_not_created_yet_differ() {
     let server = Server::start(
         "nocron",
         &[("shared_preload_libraries", ""), ("cron.database_name", "")],

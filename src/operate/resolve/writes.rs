@@ -216,7 +216,7 @@ impl Write {
             Self::Nothing => return Ok(()),
             Self::Invoice(values) => {
                 let place = Place {
-                    spot: HostTable::Invoice,
+                    table: HostTable::Invoice,
                     row: reading.invoice.id.clone(),
                 };
                 restore::update_row(mapping, &reading.invoice.id, &place, values);

@@ -149,7 +149,7 @@ impl<'a> UndoContext<'a> {
                 NotUndone::at(change, "the settings now name other tables".to_owned())
             })?;
             let place = Place {
-                spot: table,
+                table,
                 row: change.row_id.clone(),
             };
             let now = rows.get(&place);
@@ -194,7 +194,7 @@ impl<'a> UndoContext<'a> {
     fn write(&self, invoice: &str, table: HostTable, present: &Rows, wanted: &Rows) {
         let of_table = |rows: &'_ Rows| -> Vec<Place> {
             rows.keys()
-                .filter(|place| place.spot == table)
+                .filter(|place| place.table == table)
                 .cloned()
                 .collect()
         };
@@ -240,7 +240,7 @@ impl<'a> UndoContext<'a> {
                 return Err(self.left(place, "a trigger in your database deletes it".to_owned()));
             };
             for (column, value) in differing(found, wanted) {
-                if place.spot.uses(self.mapping, &column) {
+                if place.table.uses(self.mapping, &column) {
                     let became = &found[&column];
                     return Err(self.left(
                         place,
@@ -250,7 +250,7 @@ impl<'a> UndoContext<'a> {
                     ));
                 }
                 differences.push(json!({
-                    "table": place.spot.table(self.mapping),
+                    "table": place.table.name(self.mapping),
                     "row": place.row,
                     "column": column,
                     "was": value,
@@ -270,7 +270,7 @@ impl<'a> UndoContext<'a> {
             .chain(new)
             .filter_map(|place| {
                 let (before, after) = (row(present, place), row(wanted, place));
-                let table = place.spot.table(self.mapping);
+                let table = place.table.name(self.mapping);
                 change(table, &place.row, before.as_ref(), after.as_ref())
             })
             .collect()
@@ -278,7 +278,7 @@ impl<'a> UndoContext<'a> {
 
     fn left(&self, place: &Place, why: String) -> NotUndone {
         NotUndone {
-            table: place.spot.table(self.mapping).to_owned(),
+            table: place.table.name(self.mapping).to_owned(),
             row: place.row.clone(),
             why,
         }

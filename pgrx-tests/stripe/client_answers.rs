@@ -47,7 +47,7 @@ fn an_unknown_key_is_rejected_with_stripes_message() {
     assert!(said.contains("(request req_"), "{said}");
     assert!(
         !said.contains("0123456789abcd"),
-        "the key itself is not told: {said}"
+        "the key itself is not in the error: {said}"
     );
     assert_eq!(client.requests(), 1);
 }
