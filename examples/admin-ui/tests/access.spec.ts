@@ -55,7 +55,7 @@ test.describe('a colleague, who is signed in and no admin,', () => {
        update invoice_sync.settings set rpc_admin_check = 'public.everybody'`,
     )
 
-    await page.getByRole('button', { name: 'Look again' }).click()
+    await page.getByRole('button', { name: 'Check again' }).click()
 
     await expect(page.getByRole('link', { name: 'INV-1' })).toBeVisible()
     expect(await shop.count('invoices')).toBe(1)

@@ -198,8 +198,8 @@ test('a shop with nothing in it can be read by everybody', async ({ page, shop }
   })
   await lookAt(page, shop, [
     empty('invoices', 'No invoices yet', 'some'),
-    empty('issues', 'Nothing waits for you'),
-    empty('runs', 'Nothing has run yet'),
+    empty('issues', 'There are no open issues'),
+    empty('runs', 'No runs yet'),
     empty('webhooks', 'No events yet'),
   ])
   expect(await shop.count('invoices')).toBe(0)
