@@ -14,8 +14,7 @@ mod tests {
     use crate::host::settings::Settings;
     use crate::pg::identity::{as_table_owner, current_role_name, outer_role};
     use crate::pg::{
-        Problem, Step, Stop, in_subtransaction, run_on_threads, sql, start_on_threads,
-        while_checked,
+        Problem, Relation, Step, Stop, in_subtransaction, run_on_threads, sql, start_on_threads,
     };
 
     const SOON: Duration = Duration::from_secs(20);
@@ -257,30 +256,40 @@ mod tests {
         );
     }
 
-    #[pg_test]
-    fn what_is_in_use_is_compared_once_more_after_each_change_of_the_catalogs() {
-        let compared = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&compared);
-        let check = move || {
-            // As some checks do, by a statement of its own.
+    #[pg_test(error = "a table is not the one that was looked up: room.outer_table")]
+    fn a_table_in_use_is_checked_again_after_each_change_of_the_catalogs() {
+        with_a_renamed_table_in_use(|| sql::execute("select", &[]));
+    }
+
+    #[pg_test(error = "a table is not the one that was looked up: room.outer_table")]
+    fn a_table_in_use_around_another_is_checked_again_too() {
+        let inner = relation("inner_table");
+        with_a_renamed_table_in_use(|| inner.in_use(|| sql::execute("select", &[])));
+    }
+
+    fn with_a_renamed_table_in_use(work: impl FnOnce()) {
+        relation("outer_table").in_use(|| {
+            run("alter table room.outer_table rename to moved");
             sql::execute("select", &[]);
-            count.fetch_add(1, Ordering::Relaxed);
-        };
-        let times = || compared.load(Ordering::Relaxed);
-        while_checked(check, || {
-            sql::execute("select", &[]);
-            assert_eq!(times(), 1, "nothing has changed");
             hear_of_a_change();
-            sql::execute("select", &[]);
-            assert_eq!(
-                times(),
-                2,
-                "before the statement is prepared, whenever it changed"
-            );
-            hear_of_a_change();
-            while_checked(|| (), || sql::execute("select", &[]));
-            assert_eq!(times(), 3, "those around it, too");
+            work();
         });
+    }
+
+    fn relation(name: &str) -> Relation {
+        run(&format!(
+            "create schema if not exists room; create table room.{name} ()"
+        ));
+        let oid: Option<pg_sys::Oid> =
+            Spi::get_one(&format!("select 'room.{name}'::regclass::oid")).expect("it exists");
+        let owner = oid_of_role("postgres");
+        Relation {
+            oid: oid.expect("a regclass").to_u32(),
+            schema: "room".to_owned(),
+            name: name.to_owned(),
+            owner: owner.to_u32(),
+            kind: b'r',
+        }
     }
 
     /// As if another session had changed the catalogs.
@@ -301,19 +310,35 @@ mod tests {
         );
         let settings = Settings::load().expect("there are some");
         let check = AdminCheck::find(&settings).expect("it is there");
-        assert!(check.says_yes(&settings));
+        assert!(check.says_yes());
 
         run("drop function checks.is_admin();
             create function checks.is_admin() returns boolean language plpgsql as
                 $$ begin raise 'it ran as %', current_user; end $$;
             alter function checks.is_admin() owner to checks_attacker");
-        let asked = in_subtransaction(|| Ok(check.says_yes(&settings)));
+        let asked = in_subtransaction(|| Ok(check.says_yes()));
 
         let message = asked.expect_err("it is another one").to_string();
         assert!(
-            message.ends_with("is not the one that was looked up (SQLSTATE 55000)"),
+            message.ends_with("has changed (SQLSTATE 55000)"),
             "{message}"
         );
+    }
+
+    #[pg_test]
+    fn a_check_of_admins_is_the_one_that_was_looked_up_whatever_its_name_refers_to() {
+        run("create schema checks; create schema others;
+            create function checks.is_admin() returns boolean language sql as 'select true';
+            create function others.is_admin() returns boolean language plpgsql as
+                $$ begin raise 'it ran as %', current_user; end $$;
+            set local session_replication_role = replica;
+            update invoice_sync.settings set rpc_admin_check = 'checks.is_admin'");
+        let settings = Settings::load().expect("there are some");
+        let check = AdminCheck::find(&settings).expect("it is there");
+
+        run("alter schema checks rename to away; alter schema others rename to checks");
+
+        assert!(check.says_yes());
     }
 
     #[pg_test]

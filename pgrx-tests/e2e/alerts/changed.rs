@@ -108,7 +108,10 @@ fn money_that_an_undone_repair_keeps_from_the_books_is_reported() {
 
     assert_eq!(outbox(&mut shop), ["sent 1 {new}"]);
     let text = shop.stripe.emails()[0]["text"].to_string();
-    assert!(text.contains("Money received since then is not booked"), "{text}");
+    assert!(
+        text.contains("Money received since then is not booked"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -111,7 +111,10 @@ fn a_key_of_the_other_mode_than_the_invoices_is_reported() {
     shop.use_key("sk_live_double");
     let mode = look(&mut shop, "mode");
     assert!(!mode.ok, "{mode:?}");
-    assert!(mode.detail.contains("3 of the checked invoices"), "{mode:?}");
+    assert!(
+        mode.detail.contains("3 of the checked invoices"),
+        "{mode:?}"
+    );
 }
 
 #[test]

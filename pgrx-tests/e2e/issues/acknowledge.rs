@@ -40,7 +40,7 @@ fn an_issue_is_acknowledged_and_snoozed_and_stays_open() {
     let sentence = shop.text(&format!(
         "select description from invoice_sync.issue_actions({issue})"
     ));
-    assert!(sentence.is_some_and(|text| text.starts_with("The amounts are right")));
+    assert!(sentence.is_some_and(|text| text.starts_with("The amounts are correct")));
 }
 
 #[test]
