@@ -93,7 +93,7 @@ fn without_a_key_nothing_is_called_and_what_needs_no_stripe_is_done() {
     assert_eq!(
         summary.as_deref(),
         Some(
-            "Requests to Stripe fail, so payments may be missing from the books (for details, run invoice_sync.doctor()): no Stripe API key is set."
+            "Stripe could not be asked, so payments may be missing from the books (for details, run invoice_sync.doctor()): no Stripe API key is set."
         )
     );
     assert!(shop.stripe.requests().is_empty(), "nothing was called");

@@ -200,10 +200,7 @@ fn json_with_another_content_type_is_malformed() {
         ..connection(&double())
     };
     let client = Client::new(connection, Instant::now() + TEST_TIMEOUT);
-    assert!(
-        get(&client, "/v1/disputes").is_ok(),
-        "letters do not matter"
-    );
+    assert!(get(&client, "/v1/disputes").is_ok(), "case is ignored");
 }
 
 /// Starts a server for one request. Returns its address.

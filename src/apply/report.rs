@@ -46,11 +46,11 @@ impl Failure {
         let (kind, summary) = match &self {
             Self::Stripe(_) => (
                 IssueKind::StripeUnreachable,
-                "Requests to Stripe fail, so payments may be missing from the books (for details, run invoice_sync.doctor())",
+                "Stripe could not be asked, so payments may be missing from the books (for details, run invoice_sync.doctor())",
             ),
             Self::Settings => (
                 IssueKind::Misconfigured,
-                "The settings of invoice_sync do not match the database, so payments may be missing from the books (for details, run invoice_sync.doctor())",
+                "Stripe is not asked about payments, because the settings of invoice_sync do not match the database (for details, run invoice_sync.doctor())",
             ),
         };
         let mut evidence = json!({

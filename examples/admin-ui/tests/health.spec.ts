@@ -2,7 +2,7 @@
 
 import { expect, test } from './fixtures'
 
-test('webhooks that come again are told to come, whatever was lost before', async ({
+test('webhooks that work again are reported as working, whatever was lost before', async ({
   page,
   shop,
 }) => {
@@ -35,10 +35,10 @@ test('the doctor tells first what is wrong, and what to do about it helps', asyn
 }) => {
   const wrong = page.getByRole('region', { name: 'Failed checks' })
   const inOrder = page.getByRole('region', { name: 'In order' })
-  const told = page.waitForResponse((answer) => answer.url().endsWith('/rpc/doctor'))
+  const answered = page.waitForResponse((answer) => answer.url().endsWith('/rpc/doctor'))
 
   await page.goto('/doctor')
-  const checks = (await (await told).json()) as { ok: boolean }[]
+  const checks = (await (await answered).json()) as { ok: boolean }[]
   const indexes = wrong.getByRole('article', { name: 'Indexes' })
   await expect(indexes).toContainText('missing')
   await expect(wrong.getByRole('article')).toHaveCount(checks.filter(({ ok }) => !ok).length)

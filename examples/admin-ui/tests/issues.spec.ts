@@ -97,7 +97,7 @@ test('an action without arguments only settles the issue', async ({ page, shop }
   expect(await shop.status(invoice)).toBe('Paid')
   expect(await issueState(shop)).toBe('resolved accept_paid_elsewhere')
   await shop.sweep()
-  expect(await shop.count('invoice_sync.open_issues'), 'it is not told again').toBe(0)
+  expect(await shop.count('invoice_sync.open_issues'), 'it is not reported again').toBe(0)
 })
 
 test('a payment that names an unknown invoice is linked to one that is found by its number', async ({

@@ -37,7 +37,7 @@ test('a run is undone, and what somebody has changed since is left', async ({ pa
   await expect(page.getByRole('cell', { name: 'Undo by hand' })).toBeVisible()
 })
 
-test('a decision that changed no row is taken back, and the issue is told again', async ({
+test('a decision that changed no row is revoked, and the issue is open again', async ({
   page,
   shop,
 }) => {

@@ -93,7 +93,7 @@ test('where Stripe cannot be reached, it says so and nothing is written', async 
   expect(await shop.count('payments')).toBe(0)
 })
 
-test('a key that Stripe refuses is told as such', async ({ page, shop }) => {
+test('a key that Stripe rejects is reported', async ({ page, shop }) => {
   const sale = await shop.sale('INV-1', 'paid')
   await shop.stripe.fault({ action: 'status', status: 401 })
 
@@ -103,7 +103,7 @@ test('a key that Stripe refuses is told as such', async ({ page, shop }) => {
   expect(await shop.count('payments')).toBe(0)
 })
 
-test('what the database has no time for is told as such, and nothing is written', async ({
+test('a timeout of the database is reported, and nothing is written', async ({
   page,
   shop,
 }) => {

@@ -129,7 +129,10 @@ fn a_missing_or_unreadable_key_is_an_issue_and_reported() {
         let summary = shop
             .text("select summary from invoice_sync.open_issues")
             .unwrap_or_default();
-        assert!(summary.starts_with("Requests to Stripe fail"), "{summary}");
+        assert!(
+            summary.starts_with("Stripe could not be asked"),
+            "{summary}"
+        );
         assert_eq!(
             shop.text("select count(*) from invoice_sync.alerts"),
             Some("1".into())

@@ -33,7 +33,7 @@ fn what_the_person_has_not_seen_is_not_decided_on() {
         (error.sqlstate.as_str(), error.message.as_str()),
         ("55000", "the facts of the issue have changed")
     );
-    assert!(error.detail.contains("is lost"), "{error:?}");
+    assert!(error.detail.contains("was lost"), "{error:?}");
     let seen = shop.text(evidence).expect("it is open");
     let done = shop.json(&format!(
         "invoice_sync.resolve_issue({issue}, 'ignore', null, jsonb_build_object('seen', '{seen}'::jsonb))"

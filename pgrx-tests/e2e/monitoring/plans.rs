@@ -9,7 +9,7 @@ use crate::harness::server::{Server, attempt};
 /// INVOICE_SYNC_TEST_INVOICES makes it another number.
 const INVOICES: &str = "1000000";
 
-/// More than this of a large table no statement looks at: the longest stretch of the
+/// More than this of a large table no statement looks at: the longest range of the
 /// way through all invoices is about 10,000.
 const FEW: f64 = 12_000.0;
 

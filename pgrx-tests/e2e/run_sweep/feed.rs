@@ -201,7 +201,7 @@ fn a_delivery_that_works_in_the_end_resolves_the_issue_of_its_event() {
     }
     assert_eq!(shop.open_issues(), ["event_failing -"]);
     shop.stripe.clear_faults();
-    // Which of the two the issue tells of does not matter.
+    // The issue may report either of the two.
     shop.deliver_all(&["checkout.session.completed", "payment_intent.succeeded"]);
     assert_eq!(paid(&mut shop), ["INV-1"]);
     assert_eq!(shop.open_issues(), Vec::<String>::new());
