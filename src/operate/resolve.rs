@@ -370,7 +370,7 @@ impl Case<'_> {
         read_for(mode, self.mapping, invoice)?.ok_or_else(|| {
             Problem::new(
                 PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
-                format!("there is no invoice with the id \"{invoice}\""),
+                format!("invoice \"{invoice}\" does not exist"),
             )
         })
     }

@@ -103,10 +103,7 @@ test('a key that Stripe rejects is reported', async ({ page, shop }) => {
   expect(await shop.count('payments')).toBe(0)
 })
 
-test('a timeout of the database is reported, and nothing is written', async ({
-  page,
-  shop,
-}) => {
+test('a timeout of the database is reported, and nothing is written', async ({ page, shop }) => {
   const sale = await shop.sale('INV-1', 'paid')
   await shop.database.query(
     `create function dawdle() returns trigger language plpgsql
