@@ -41,7 +41,9 @@ impl Row {
             seen_at: self.seen_at,
             received: self.received,
             refunded: self.refunded,
+            refunded_latest: self.refunded,
             dispute: self.dispute.as_deref().map(Dispute::from_status),
+            is_own: false,
         }
     }
 }
@@ -97,7 +99,7 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
     for row in &rows {
         if let Some(memory) = memories.get_mut(&row.invoice_id) {
             for id in row.ids() {
-                memory.keep_refunds_of_own(id, &row.remembered());
+                memory.keep_own(id, &row.remembered());
             }
         }
     }

@@ -272,3 +272,29 @@ fn another_payment_of_the_invoice_ends_nothing() {
     look(&mut shop);
     assert_eq!(told(&mut shop), ["unlinked_payment -"]);
 }
+
+#[test]
+fn money_that_may_be_a_row_by_hand_stays_the_invoices_when_another_id_is_stored() {
+    for door in DOORS {
+        let mut shop = Shop::open();
+        let first = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+        invoice(&mut shop, "INV-1", &first.session_id());
+        shop.execute(
+            "insert into payments (invoice_id, payment_name, payment_status, total_amount)
+            select id, 'by hand', 'Paid', 100 from invoices",
+        );
+        look(&mut shop);
+        let second = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+        shop.execute(&format!(
+            "update invoices set stripe_session_id = '{}'",
+            second.session_id()
+        ));
+        pass_through(&mut shop, door);
+        let twice = ["possible_duplicate INV-1", "possible_duplicate INV-1"];
+        assert_eq!(told(&mut shop), twice, "{door}");
+        stays(&mut shop, &twice);
+        shop.stripe.reset_requests();
+        shop.execute("call invoice_sync.run_sweep()");
+        assert_eq!(shop.stripe.count_of("/v1/"), 1, "{door}");
+    }
+}

@@ -164,7 +164,9 @@ impl Draft {
             seen_at: receipt.payment.as_of,
             received: receipt.received.minor,
             refunded: receipt.refunded.minor,
+            refunded_latest: receipt.refunded.minor,
             dispute: receipt.dispute.clone(),
+            is_own: true,
         };
         let mut learned = remembered.clone();
         let rows = facts.rows.iter().filter(|row| row.ids.same_payment(ids));

@@ -304,7 +304,9 @@ impl World {
             seen_at: 0,
             received,
             refunded,
+            refunded_latest: refunded,
             dispute: None,
+            is_own: true,
         };
         self.memory.0.insert(id.into(), known);
         self
@@ -316,7 +318,9 @@ impl World {
             seen_at: 0,
             received: 100_00,
             refunded: 0,
+            refunded_latest: 0,
             dispute: Some(Dispute::from_status(status)),
+            is_own: true,
         };
         self.memory.0.insert(id.into(), known);
         self

@@ -149,7 +149,9 @@ fn memories() -> impl Strategy<Value = Memory> {
                 seen_at: 0,
                 received: received.max(0),
                 refunded: refunded.max(0),
+                refunded_latest: refunded.max(0),
                 dispute,
+                is_own: true,
             };
             let ids = all_ids(payment);
             for id in [ids.session, ids.intent, ids.charge].into_iter().flatten() {
