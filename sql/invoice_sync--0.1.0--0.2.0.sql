@@ -32,6 +32,9 @@ comment on column stripe_payment.as_of is
 -- Payments that came by no checkout session: Stripe is not asked for it again.
 alter table stripe_payment add column sessionless boolean not null default false;
 comment on column stripe_payment.sessionless is 'Whether Stripe says that its intent came by no checkout session';
+alter table stripe_payment add column refunded_latest bigint;
+comment on column stripe_payment.refunded_latest is
+    'What Stripe last said of refunded, where that is more: a row of the invoice still says so; null: the same';
 
 -- Issues end by the facts that they rest on.
 create or replace function facts_that_matter(evidence jsonb) returns jsonb
@@ -66,6 +69,12 @@ comment on function with_earlier_attempts(jsonb, jsonb) is
 
 -- Events that failed are found by their payments.
 create index event_failed on event (id) where state = 'pending' and attempts > 0;
+
+-- Events of payments that no invoice referred to are found when a row does.
+create index event_unclaimed_intent on event (intent_id)
+    where state = 'done' and result = 'names no invoice';
+create index event_unclaimed_session on event (session_id)
+    where state = 'done' and result = 'names no invoice';
 
 -- Nothing is anybody's who was not given access (to stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void

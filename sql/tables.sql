@@ -334,6 +334,7 @@ create table stripe_payment (
     seen_at timestamptz not null,
     as_of timestamptz not null check (as_of > '-infinity'),
     sessionless boolean not null default false,
+    refunded_latest bigint,
     primary key (invoice_id, id)
 );
 create index on stripe_payment (id);
@@ -356,6 +357,8 @@ comment on column stripe_payment.as_of is
     'When the answer was asked for: an answer that was asked for before that is not acted on';
 comment on column stripe_payment.seen_at is 'When Stripe said so';
 comment on column stripe_payment.sessionless is 'Whether Stripe says that its intent came by no checkout session';
+comment on column stripe_payment.refunded_latest is
+    'What Stripe last said of refunded, where that is more: a row of the invoice still says so; null: the same';
 
 create table event (
     id text primary key,
@@ -380,6 +383,10 @@ create table event (
 );
 create index on event (next_attempt_at) where state = 'pending';
 create index event_failed on event (id) where state = 'pending' and attempts > 0;
+create index event_unclaimed_intent on event (intent_id)
+    where state = 'done' and result = 'names no invoice';
+create index event_unclaimed_session on event (session_id)
+    where state = 'done' and result = 'names no invoice';
 create index on event (received_at);
 create index on event (created);
 create index on event (webhook_at) where webhook_at is not null;

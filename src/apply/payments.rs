@@ -15,7 +15,7 @@ use crate::domain::evidence::{Evidence, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::Money;
 use crate::host::find::{InvoiceKeys, invoices_of};
-use crate::ledger::events::Verdict;
+use crate::ledger::events::{UNCLAIMED, Verdict};
 use crate::pg::{Problem, Transactions};
 
 /// How long an event waits for the application to commit the invoice that it names, in seconds.
@@ -41,6 +41,7 @@ pub(crate) fn act(
         })
         .collect();
     let mut outcomes = apply_in(transactions, context, &cases, report)?.into_iter();
+    let nobody = BTreeSet::new();
     let mut unlinked = BTreeMap::new();
     let mut linked = Vec::new();
     let mut verdicts = Vec::new();
@@ -52,6 +53,9 @@ pub(crate) fn act(
             ));
             continue;
         };
+        // The ledger also has invoices that no longer exist.
+        let is_orphan = said.former.is_some() && of_invoices.is_empty();
+        let link = if is_orphan { &nobody } else { link };
         let (verdict, is_covered) = if link.is_empty() {
             let judged = judge_unlinked(payment, said);
             let is_covered = judged.issue.is_some() || received(payment).is_none();
@@ -208,7 +212,7 @@ fn judge_unlinked(payment: &StripePayment, said: &PaymentEvidence) -> Judged {
             evidence["was_for_invoice"] = former.label.into();
             former.label.to_owned()
         }
-        None => return done("names no invoice"),
+        None => return done(UNCLAIMED),
     };
     if said.waited < GRACE_SECONDS {
         let why = format!("there is no invoice {named} yet");

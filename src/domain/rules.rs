@@ -162,9 +162,10 @@ pub(crate) struct Remembered {
     pub(crate) seen_at: i64,
     /// In Stripe's smallest unit.
     pub(crate) received: i64,
-    /// In Stripe's smallest unit.
+    /// In Stripe's smallest unit. It may be more than the latest answer says: a row of the invoice still states it, and
+    /// can only be lowered if that is known.
     pub(crate) refunded: i64,
-    /// The refunded amount according to the latest answer. It may be less than what is kept for the invoice's row.
+    /// The refunded amount according to the latest answer.
     pub(crate) refunded_latest: i64,
     pub(crate) dispute: Option<Dispute>,
     /// Whether it was learned for this invoice, and not only for another one.

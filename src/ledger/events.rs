@@ -323,6 +323,28 @@ pub(crate) fn supersede(asked: &Value) -> Vec<String> {
     rows.into_iter().flatten().flatten().collect()
 }
 
+/// The result of an event whose payment names no invoice, and that no invoice referred to.
+pub(crate) const UNCLAIMED: &str = "names no invoice";
+
+/// Makes the events of [`UNCLAIMED`] due again whose payments have one of these ids, except those that another
+/// transaction has locked: a row of the application's refers to the payment now.
+pub(crate) fn reopen_unclaimed(ids: &BTreeSet<String>) {
+    if ids.is_empty() {
+        return;
+    }
+    sql::execute(
+        // The conditions of its partial indexes.
+        "update invoice_sync.event e
+        set state = 'pending', processed_at = null, next_attempt_at = '-infinity'
+        where e.id in (
+            select x.id from invoice_sync.event x
+            where x.state = 'done' and x.result = 'names no invoice'
+              and (x.intent_id = any ($1::text[]) or x.session_id = any ($1::text[]))
+            for update skip locked)",
+        &[Some(&sql::array(ids.iter().map(String::as_str)))],
+    );
+}
+
 /// An event that has failed too often.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct FailingEvent {

@@ -15,6 +15,7 @@ use crate::domain::issue::IssueKind;
 use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::ledger::budget::{self, Usage};
+use crate::ledger::events::reopen_unclaimed;
 use crate::ledger::retention;
 use crate::ledger::runs::{self, Kind};
 use crate::pg::{Problem, Transactions, in_subtransaction};
@@ -194,7 +195,7 @@ impl Sweep<'_> {
         }
         while outage.fatal.is_none() && Instant::now() < self.questions_until {
             let selected = selection.next(self.size)?;
-            self.find_overbooked(&selected, report)?;
+            self.examine_booked(&selected, report)?;
             if selected.is_empty() {
                 selection.keep_place();
                 break;
@@ -229,14 +230,19 @@ impl Sweep<'_> {
             return Ok(());
         }
         let selected = selection.next(self.size)?;
-        self.find_overbooked(&selected, report)?;
+        self.examine_booked(&selected, report)?;
         if self.judge_by_rows(selected.invoices, report)? {
             selection.keep_place();
         }
         Ok(())
     }
 
-    fn find_overbooked(&self, selected: &SelectedWork, report: &mut Report) -> Result<(), Problem> {
+    /// Examines the payments of rows that were written since: several invoices may have booked one, and events may
+    /// have told of one before any invoice referred to it. The next batch acts on these events again.
+    fn examine_booked(&self, selected: &SelectedWork, report: &mut Report) -> Result<(), Problem> {
+        if self.context.mode == Mode::Write {
+            reopen_unclaimed(&selected.booked);
+        }
         let mapping = self.context.mapping;
         shared_payment::find_overbooked(self.transactions, mapping, &selected.booked, report)
     }

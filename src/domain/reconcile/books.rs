@@ -132,7 +132,7 @@ fn secured_by(row: &PaymentRow, reversed: i64, known: &BTreeMap<String, Remember
     if dispute.is_some_and(Dispute::withholds_money) {
         return 0;
     }
-    let refunded = remembered.map_or(0, |payment| payment.refunded);
+    let refunded = remembered.map_or(0, |payment| payment.refunded_latest);
     let back = reversed.max(refunded).max(row.refunded_minor());
     // A refund also reduces the gratuity: the amount counts as far as the remaining money covers it.
     let gratuity = row.gratuity.value().map_or(0, |money| money.minor.max(0));

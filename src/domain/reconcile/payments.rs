@@ -113,7 +113,7 @@ impl Draft {
         if !payment.tells_returns
             && let Some(known) = facts.memory.of(&payment.ids)
         {
-            refunded = refunded.max(known.refunded);
+            refunded = refunded.max(known.refunded_latest);
             dispute = dispute.or_else(|| known.dispute.clone());
         }
         let receipt = Receipt {

@@ -428,3 +428,18 @@ fn refunds_booked_as_rows_count_once() {
         ),
     ]);
 }
+
+#[test]
+fn a_refund_kept_for_one_row_does_not_count_against_another() {
+    // The refund failed, and of two rows for the payment none is changed.
+    let twice = world(invoice("Paid").settled())
+        .with_row(by_card().with_refunded(5_00))
+        .with_row(row("row-2", "Paid", 100_00, &["pi_1"]))
+        .remembering("pi_1", 100_00, 5_00);
+    let said = twice.reconcile(&[Evidence::Payment(received(&["pi_1"], 100_00))]);
+    assert_eq!(said.learned.0["pi_1"].refunded, 5_00, "kept for the row");
+    let mut later = twice.clone();
+    later.memory.0.extend(said.learned.0.clone());
+    let by_rows = later.reconcile(&[]);
+    assert_eq!(said.secured, by_rows.secured);
+}
