@@ -195,9 +195,12 @@ impl Sweep<'_> {
         }
         while outage.fatal.is_none() && Instant::now() < self.questions_until {
             let selected = selection.next(self.size)?;
-            self.examine_booked(&selected, report)?;
+            let more = self.examine_booked(&selected, report)?;
             if selected.is_empty() {
                 selection.keep_place();
+                if more {
+                    continue;
+                }
                 break;
             }
             if self.process_selected(selected, connection, &mut outage, report)? {
@@ -238,13 +241,17 @@ impl Sweep<'_> {
     }
 
     /// Examines the payments of rows that were written since: several invoices may have booked one, and events may
-    /// have told of one before any invoice referred to it. The next batch acts on these events again.
-    fn examine_booked(&self, selected: &SelectedWork, report: &mut Report) -> Result<(), Problem> {
-        if self.context.mode == Mode::Write {
-            reopen_unclaimed(&selected.booked);
-        }
+    /// have told of one before any invoice referred to it. Returns whether there are such events: the next batch acts
+    /// on them again.
+    fn examine_booked(
+        &self,
+        selected: &SelectedWork,
+        report: &mut Report,
+    ) -> Result<bool, Problem> {
+        let more = self.context.mode == Mode::Write && reopen_unclaimed(&selected.booked);
         let mapping = self.context.mapping;
-        shared_payment::find_overbooked(self.transactions, mapping, &selected.booked, report)
+        shared_payment::find_overbooked(self.transactions, mapping, &selected.booked, report)?;
+        Ok(more)
     }
 
     /// Reads the feed; a key without the permission to read events still reads the rest.
