@@ -29,6 +29,7 @@ alter table stripe_payment
 
 -- Payments that came by no checkout session: Stripe is not asked for it again.
 alter table stripe_payment add column sessionless boolean not null default false;
+alter table stripe_payment add column refunded_latest bigint;
 
 -- Issues end by the facts that they rest on.
 create or replace function facts_that_matter(evidence jsonb) returns jsonb
@@ -60,6 +61,12 @@ $$;
 
 -- Events that failed are found by their payments.
 create index event_failed on event (id) where state = 'pending' and attempts > 0;
+
+-- Events of payments that no invoice referred to are found when a row does.
+create index event_unclaimed_intent on event (intent_id)
+    where state = 'done' and result = 'names no invoice';
+create index event_unclaimed_session on event (session_id)
+    where state = 'done' and result = 'names no invoice';
 
 -- Disputes are over an amount.
 alter table stripe_payment add column withheld bigint check (withheld >= 0);
@@ -1287,6 +1294,8 @@ comment on column stripe_payment.sessionless is
     'Whether Stripe reported that the payment intent belongs to no checkout session';
 comment on function with_earlier_attempts(jsonb, jsonb) is
     'An issue''s evidence, extended by the payments in its earlier evidence that were not attempted again and therefore are still not written';
+comment on column stripe_payment.refunded_latest is
+    'Amount refunded according to the latest answer, if that is less than refunded, which a row of the invoice still states; null: the same';
 comment on column stripe_payment.withheld is
     'Amount withheld by its disputes, in Stripe''s smallest unit; null: all or nothing, depending on the status of the dispute';
 comment on column settings.invoice_open_words is

@@ -392,6 +392,7 @@ create table stripe_payment (
     as_of timestamptz not null check (as_of > '-infinity'),
     sessionless boolean not null default false,
     withheld bigint check (withheld >= 0),
+    refunded_latest bigint,
     primary key (invoice_id, id)
 );
 create index on stripe_payment (id);
@@ -414,6 +415,8 @@ comment on column stripe_payment.request_id is 'Request-Id of Stripe''s answer';
 comment on column stripe_payment.as_of is
     'When the answer was requested; answers that were requested earlier are ignored';
 comment on column stripe_payment.seen_at is 'When Stripe answered';
+comment on column stripe_payment.refunded_latest is
+    'Amount refunded according to the latest answer, if that is less than refunded, which a row of the invoice still states; null: the same';
 comment on column stripe_payment.withheld is
     'Amount withheld by its disputes, in Stripe''s smallest unit; null: all or nothing, depending on the status of the dispute';
 comment on column stripe_payment.sessionless is
@@ -459,6 +462,10 @@ create table event (
 );
 create index on event (next_attempt_at) where state = 'pending';
 create index event_failed on event (id) where state = 'pending' and attempts > 0;
+create index event_unclaimed_intent on event (intent_id)
+    where state = 'done' and result = 'names no invoice';
+create index event_unclaimed_session on event (session_id)
+    where state = 'done' and result = 'names no invoice';
 create index on event (received_at);
 create index on event (created);
 create index on event (webhook_at) where webhook_at is not null;

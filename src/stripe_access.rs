@@ -102,3 +102,14 @@ pub(crate) fn problem(error: &StripeError) -> Problem {
         .detail(error.to_string()),
     }
 }
+
+/// Returns whether an error is one of [`problem`].
+pub(crate) fn is_stripes(problem: &Problem) -> bool {
+    [
+        PgSqlErrorCode::ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+        PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
+        PgSqlErrorCode::ERRCODE_PROTOCOL_VIOLATION,
+    ]
+    .into_iter()
+    .any(|code| problem.is(code))
+}

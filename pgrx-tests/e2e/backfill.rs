@@ -102,6 +102,24 @@ fn one_that_breaks_goes_on_where_it_broke() {
 }
 
 #[test]
+fn run_sweep_does_not_fail_where_stripe_is_away_while_it_goes_on_with_one() {
+    let mut shop = old_shop(150);
+    let broken = || {
+        Fault::new(Action::InvalidJson)
+            .on_path("/v1/checkout/sessions")
+            .always()
+    };
+    shop.stripe.fault(broken());
+    shop.error(&format!("call invoice_sync.backfill({})", since(100)));
+    shop.execute("call invoice_sync.run_sweep()");
+    let ended = "select success from invoice_sync.recent_runs where kind = 'backfill' limit 1";
+    assert_eq!(shop.text(ended).as_deref(), Some("false"));
+    shop.stripe.clear_faults();
+    shop.execute("call invoice_sync.run_sweep()");
+    assert_eq!(paid(&mut shop), "150 150");
+}
+
+#[test]
 fn clients_get_the_progress_and_a_wrong_call_is_refused() {
     let mut shop = old_shop(2);
     let (mut watcher, notices) = Server::main().connect_listening(shop.name(), "postgres");

@@ -6,10 +6,12 @@
 //! `INVOICE_SYNC_LIVES`: how many of each host. `INVOICE_SYNC_SEED`: only this one.
 //! `INVOICE_SYNC_FIRST_SEED`: from this one on. `INVOICE_SYNC_STEPS`: how long a life is.
 //! `INVOICE_SYNC_SHRINK`: for how many seconds a life that fails is cut down.
-//! `INVOICE_SYNC_LIVES_SPARE`: no session is terminated.
+//! `INVOICE_SYNC_LIVES_SPARE`: no session is terminated. `INVOICE_SYNC_LIVES_HISTORY`: what the
+//! tables say of the invoices and payments that a failure names is told as well.
 
 mod application;
 mod doors;
+mod history;
 mod hosts;
 mod oracle;
 mod play;
@@ -53,11 +55,15 @@ fn first_seed() -> u64 {
 /// Plays the steps in a shop of their own; tells at which step what went wrong.
 fn live(ground: &Ground, host: &Host, steps: &[Step]) -> Result<(), (usize, String)> {
     let mut at = 0;
+    let tells = std::env::var("INVOICE_SYNC_LIVES_HISTORY").is_ok();
     let lived = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::begin(ground, host);
         for (number, step) in steps.iter().enumerate() {
             at = number;
-            world.play(step)?;
+            if let Err(failure) = world.play(step) {
+                let history = tells.then(|| world.history(&failure)).unwrap_or_default();
+                return Err(format!("{failure}\n    {history}"));
+            }
         }
         Ok(())
     }));

@@ -1,7 +1,7 @@
 //! What a sweep repairs, and that it does so once.
 
 use serde_json::json;
-use stripe_double::Checkout;
+use stripe_double::{Checkout, Refund};
 
 use crate::harness::Shop;
 
@@ -57,4 +57,32 @@ fn a_sweep_of_200_invoices_repairs_the_50_whose_webhooks_were_lost() {
         shop.text("select count(*) from payments"),
         Some("50".to_owned())
     );
+}
+
+#[test]
+fn a_row_of_the_applications_for_money_that_nobody_referred_to_is_looked_at() {
+    for column in ["stripe_payment_intent", "stripe_session_id"] {
+        let mut shop = Shop::open();
+        let paid = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+        shop.stripe.refund(&paid.intent_id(), Refund::of(4_000));
+        shop.execute("call invoice_sync.run_sweep()");
+        let results = "select string_agg(distinct result, ', ') from invoice_sync.event";
+        assert_eq!(shop.text(results).as_deref(), Some("names no invoice"));
+        let id = match column {
+            "stripe_session_id" => paid.session_id(),
+            _ => paid.intent_id(),
+        };
+        shop.execute(&format!(
+            "insert into invoices (invoice_number, customer, invoice_status, total_amount, amount_paid, balance_due)
+            values ('INV-1', 'Ada', 'Paid', 100, 100, 0);
+            insert into payments (invoice_id, payment_name, payment_status, total_amount, {column})
+            select id, 'by its own handler', 'Paid', 100, '{id}' from invoices"
+        ));
+        shop.execute("call invoice_sync.run_sweep()");
+        let told = shop.open_issues();
+        assert_eq!(told, ["partially_refunded INV-1"], "{column}");
+        shop.stripe.reset_requests();
+        shop.execute("call invoice_sync.run_sweep()");
+        assert_eq!(shop.stripe.count_of("/v1/"), 1, "{column}");
+    }
 }

@@ -15,7 +15,7 @@ use crate::domain::evidence::{Evidence, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::Money;
 use crate::host::find::{InvoiceKeys, PaymentInvoices, invoices_of, labels};
-use crate::ledger::events::Verdict;
+use crate::ledger::events::{UNCLAIMED, Verdict};
 use crate::pg::{Problem, Transactions};
 
 /// How long an event waits for the application to commit the invoice that it names, in seconds.
@@ -41,6 +41,7 @@ pub(crate) fn act(
         })
         .collect();
     let mut outcomes = apply_in(transactions, context, &cases, report)?.into_iter();
+    let nobody = BTreeSet::new();
     let mut unlinked = BTreeMap::new();
     let mut linked = Vec::new();
     let mut verdicts = Vec::new();
@@ -54,7 +55,10 @@ pub(crate) fn act(
             verdicts.push(Verdict::Done("Stripe no longer has this object".to_owned()));
             continue;
         };
-        let (verdict, is_covered) = if link.invoices.is_empty() {
+        // The ledger also has invoices that no longer exist.
+        let is_orphan = said.former.is_some() && of_invoices.is_empty();
+        let invoices = if is_orphan { &nobody } else { &link.invoices };
+        let (verdict, is_covered) = if invoices.is_empty() {
             let judged = judge_unlinked(context, payment, said, &link.ambiguous);
             let is_covered = judged.issue.is_some() || received(payment).is_none();
             let issue = judged.issue;
@@ -65,7 +69,7 @@ pub(crate) fn act(
             (verdict(of_invoices), is_covered)
         };
         if is_covered && matches!(verdict, Verdict::Done(_)) && !payment.lacks_session() {
-            linked.push((payment, &link.invoices));
+            linked.push((payment, invoices));
         }
         verdicts.push(verdict);
     }
@@ -218,7 +222,7 @@ fn judge_unlinked(
             evidence["was_for_invoice"] = former.label.into();
             former.label.to_owned()
         }
-        None => return done("it names no invoice"),
+        None => return done(UNCLAIMED),
     };
     if said.waited < GRACE_SECONDS {
         let why = format!("there is no invoice {named} yet");

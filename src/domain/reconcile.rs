@@ -56,11 +56,14 @@ impl Facts<'_> {
     }
 
     /// Returns whether a payment was looked up because an issue names it, and the invoice no longer refers to it.
-    /// This is never so for a payment whose repair somebody undid: the issue about the undone repair is about it.
+    /// This is never so for a payment that was learned to be the invoice's when it did, and for one whose repair
+    /// somebody undid: the issue about the undone repair is about it.
     fn is_let_go(&self, ids: &PaymentIds) -> bool {
         let names = |known: &[String]| known.iter().any(|id| ids.contains(id));
+        let is_own = self.memory.of(ids).is_some_and(|known| known.is_own);
         names(self.in_question)
             && !self.refer_to(ids)
+            && !is_own
             && !self.undone.iter().any(|payment| names(payment))
     }
 }

@@ -183,12 +183,15 @@ impl Memory {
         }
     }
 
-    /// Keeps the refunded amount learned for this invoice if it is more than what was learned for another invoice
-    /// since: its row may still state that amount, and it can only be lowered if the stored amount is known.
-    pub(crate) fn keep_refunds_of_own(&mut self, id: &str, own: &Remembered) {
-        if let Some(known) = self.0.get_mut(id)
-            && own.refunded > known.refunded
-        {
+    /// Marks an entry as learned for this invoice. Keeps the refunded amount learned for it if that is more than what
+    /// was learned for another invoice since: its row may still state that amount, and it can only be lowered if the
+    /// stored amount is known.
+    pub(crate) fn keep_own(&mut self, id: &str, own: &Remembered) {
+        let Some(known) = self.0.get_mut(id) else {
+            return;
+        };
+        known.is_own = true;
+        if own.refunded > known.refunded {
             (known.received, known.refunded) = (own.received, own.refunded);
         }
     }
@@ -268,18 +271,23 @@ pub(crate) struct Remembered {
     pub(crate) seen_at: i64,
     /// In Stripe's smallest unit.
     pub(crate) received: i64,
-    /// In Stripe's smallest unit.
+    /// In Stripe's smallest unit. It may be more than the latest answer says: a row of the invoice still states it, and
+    /// can only be lowered if that is known.
     pub(crate) refunded: i64,
+    /// The refunded amount according to the latest answer.
+    pub(crate) refunded_latest: i64,
     pub(crate) dispute: Option<Dispute>,
     /// How much its disputes withhold, in Stripe's smallest unit.
     pub(crate) withheld: i64,
+    /// Whether it was learned for this invoice, and not only for another one.
+    pub(crate) is_own: bool,
 }
 
 impl Remembered {
     /// Returns whether an answer states a lower refunded amount or a lesser dispute.
     fn is_taken_back_by(&self, payment: &StripePayment) -> bool {
         payment.tells_returns
-            && (payment.refunded < self.refunded
+            && (payment.refunded < self.refunded_latest
                 || payment.dispute < self.dispute
                 || payment.withheld < self.withheld)
     }

@@ -338,6 +338,34 @@ pub(crate) fn supersede(asked: &Value) -> Vec<String> {
     rows.into_iter().flatten().flatten().collect()
 }
 
+/// The result of an event whose payment names no invoice, and that no invoice referred to.
+pub(crate) const UNCLAIMED: &str = "names no invoice";
+
+/// Makes the events of [`UNCLAIMED`] due again whose payments have one of these ids, except payments that were looked
+/// up for an invoice since: a row of the application's refers to them now. Leaves out events that another transaction
+/// has locked. Returns whether there are any.
+pub(crate) fn reopen_unclaimed(ids: &BTreeSet<String>) -> bool {
+    if ids.is_empty() {
+        return false;
+    }
+    // The conditions on state and result are those of the partial indexes.
+    let reopened: Vec<[Option<String>; 1]> = sql::fetch_texts(
+        "update invoice_sync.event e
+        set state = 'pending', processed_at = null, next_attempt_at = '-infinity'
+        where e.id in (
+            select x.id from invoice_sync.event x
+            where x.state = 'done' and x.result = 'names no invoice'
+              and (x.intent_id = any ($1::text[]) or x.session_id = any ($1::text[]))
+              and not exists (
+                  select from invoice_sync.stripe_payment m
+                  where m.id = coalesce(x.intent_id, x.session_id))
+            for update skip locked)
+        returning e.id",
+        &[Some(&sql::array(ids.iter().map(String::as_str)))],
+    );
+    !reopened.is_empty()
+}
+
 /// An event that has failed too often.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct FailingEvent {

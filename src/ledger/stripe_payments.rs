@@ -24,6 +24,7 @@ struct Row {
     charge_id: Option<String>,
     received: i64,
     refunded: i64,
+    refunded_latest: Option<i64>,
     dispute: Option<String>,
     withheld: Option<i64>,
     as_of: i64,
@@ -53,6 +54,8 @@ impl Row {
             refunded: self.refunded,
             dispute,
             withheld: withheld.unwrap_or_default(),
+            refunded_latest: self.refunded_latest.unwrap_or(self.refunded),
+            is_own: false,
         }
     }
 }
@@ -74,7 +77,7 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
         "select jsonb_build_object(
             'invoice_id', m.invoice_id, 'session_id', m.session_id, 'intent_id', m.intent_id,
             'charge_id', m.charge_id, 'received', m.received, 'refunded', m.refunded,
-            'dispute', m.dispute, 'withheld', m.withheld,
+            'refunded_latest', m.refunded_latest, 'dispute', m.dispute, 'withheld', m.withheld,
             'as_of', case when m.as_of <= clock_timestamp()
                           then (extract(epoch from m.as_of) * 1000000)::bigint else 0 end,
             'seen_at', case when m.seen_at <= clock_timestamp()
@@ -108,7 +111,7 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
     for row in &rows {
         if let Some(memory) = memories.get_mut(&row.invoice_id) {
             for id in row.ids() {
-                memory.keep_refunds_of_own(id, &row.remembered());
+                memory.keep_own(id, &row.remembered());
             }
         }
     }
@@ -172,7 +175,8 @@ pub(crate) fn follow_rows(invoice: &str, rows: &[PaymentRow]) {
     let rows: Vec<[Option<String>; 2]> = rows.collect();
     sql::execute_rows(
         "update invoice_sync.stripe_payment m
-        set refunded = greatest(m.refunded, least(m.received, r.refunded::bigint))
+        set refunded = greatest(m.refunded, least(m.received, r.refunded::bigint)),
+            refunded_latest = coalesce(m.refunded_latest, m.refunded)
         from unnest($2, $3) r (id, refunded)
         where m.invoice_id = $1 and r.id in (m.id, m.session_id, m.charge_id)",
         &[invoice],
@@ -233,9 +237,6 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
             let Some(learned) = entry.learned.0.get(key) else {
                 continue;
             };
-            // A refund that the latest answer does not contain is kept until its row is updated. It is not new
-            // information, so it does not count as a newer answer.
-            let is_kept = payment.tells_returns && learned.refunded > payment.refunded;
             let row = [
                 Some(key.to_owned()),
                 Some(entry.invoice.to_owned()),
@@ -257,7 +258,7 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
                 payment.received_at.map(|at| at.to_string()),
                 Some(payment.as_of.to_string()),
                 Some(sql::boolean(is_sessionless(&payment)).to_owned()),
-                Some(sql::boolean(!is_kept).to_owned()),
+                Some(learned.refunded_latest.to_string()),
             ];
             rows.insert((entry.invoice, key.to_owned()), row);
         }
@@ -265,17 +266,18 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
     sql::execute_rows(
         "insert into invoice_sync.stripe_payment (
             id, invoice_id, session_id, intent_id, charge_id, currency, received, refunded,
-            dispute, withheld, request_id, received_at, as_of, sessionless, seen_at)
+            dispute, withheld, request_id, received_at, as_of, sessionless,
+            refunded_latest, seen_at)
         select m.id, m.invoice_id, m.session_id, m.intent_id, m.charge_id, m.currency,
                m.received::bigint, m.refunded::bigint, m.dispute, m.withheld::bigint, m.request_id,
                to_timestamp(m.received_at::float8),
                timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond',
                m.sessionless::boolean,
-               case when m.is_said::boolean then clock_timestamp()
-                    else timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond' end
+               nullif(m.refunded_latest, m.refunded)::bigint, clock_timestamp()
         from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) m (
             id, invoice_id, session_id, intent_id, charge_id, currency,
-            received, refunded, dispute, withheld, request_id, received_at, as_of, sessionless, is_said)
+            received, refunded, dispute, withheld, request_id, received_at, as_of, sessionless,
+            refunded_latest)
         order by m.invoice_id, m.id
         on conflict (invoice_id, id) do update
         set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
@@ -290,6 +292,7 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
             received_at = excluded.received_at,
             as_of = excluded.as_of,
             sessionless = excluded.sessionless or stripe_payment.sessionless,
+            refunded_latest = excluded.refunded_latest,
             seen_at = excluded.seen_at
         where stripe_payment.as_of <= excluded.as_of
            or stripe_payment.as_of > clock_timestamp()",

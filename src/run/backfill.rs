@@ -56,7 +56,7 @@ pub(crate) fn backfill(
 }
 
 /// Continues earlier requests until `deadline`, unless another session does, as far as the monthly budget of
-/// requests allows.
+/// requests allows. If Stripe does not answer, the run's row says so, as for a sweep, and the next call continues.
 pub(crate) fn go_on(transactions: Transactions, deadline: Instant) -> Result<(), Problem> {
     if backfills::next().is_none() || Instant::now() >= deadline {
         return Ok(());
@@ -64,7 +64,10 @@ pub(crate) fn go_on(transactions: Transactions, deadline: Instant) -> Result<(),
     let budget = Settings::load()?.monthly_read_budget;
     let pages = budget.map_or(usize::MAX, |budget| budget::usage(budget).allowance());
     match RunLock::of_backfills(transactions) {
-        Some(_turn) if pages > 0 => work(transactions, deadline, pages),
+        Some(_turn) if pages > 0 => match work(transactions, deadline, pages) {
+            Err(problem) if stripe_access::is_stripes(&problem) => Ok(()),
+            outcome => outcome,
+        },
         _ => Ok(()),
     }
 }

@@ -16,6 +16,7 @@ use crate::domain::issue::IssueKind;
 use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::ledger::budget::{self, Usage};
+use crate::ledger::events::reopen_unclaimed;
 use crate::ledger::retention;
 use crate::ledger::runs::{self, Kind};
 use crate::pg::{Problem, Transactions, in_subtransaction};
@@ -198,9 +199,12 @@ impl Sweep<'_> {
         }
         while outage.fatal.is_none() && Instant::now() < self.questions_until {
             let selected = selection.next(self.size)?;
-            self.find_overbooked(&selected, report)?;
+            let more = self.examine_booked(&selected, report)?;
             if selected.is_empty() {
                 selection.keep_place();
+                if more {
+                    continue;
+                }
                 break;
             }
             if self.process_selected(selected, connection, &mut outage, report)? {
@@ -233,16 +237,25 @@ impl Sweep<'_> {
             return Ok(());
         }
         let selected = selection.next(self.size)?;
-        self.find_overbooked(&selected, report)?;
+        self.examine_booked(&selected, report)?;
         if self.judge_by_rows(selected.invoices, report)? {
             selection.keep_place();
         }
         Ok(())
     }
 
-    fn find_overbooked(&self, selected: &SelectedWork, report: &mut Report) -> Result<(), Problem> {
+    /// Examines the payments of rows that were written since: several invoices may have booked one, and events may
+    /// have told of one before any invoice referred to it. Returns whether there are such events: the next batch acts
+    /// on them again.
+    fn examine_booked(
+        &self,
+        selected: &SelectedWork,
+        report: &mut Report,
+    ) -> Result<bool, Problem> {
+        let more = self.context.mode == Mode::Write && reopen_unclaimed(&selected.booked);
         let mapping = self.context.mapping;
-        shared_payment::find_overbooked(self.transactions, mapping, &selected.booked, report)
+        shared_payment::find_overbooked(self.transactions, mapping, &selected.booked, report)?;
+        Ok(more)
     }
 
     /// Reads the feed; a key without the permission to read events still reads the rest.

@@ -261,6 +261,29 @@ fn a_refund_that_failed_is_not_forgotten_while_another_invoice_is_reported_it() 
 }
 
 #[test]
+fn a_refund_that_failed_is_not_forgotten_where_one_answer_is_for_two_invoices() {
+    for ids in ["00000000", "ffffffff"] {
+        let mut shop = Shop::open();
+        let sale = failed_refund(&mut shop);
+        shop.execute(&format!(
+            "insert into invoices (id, invoice_number, customer, invoice_status, total_amount, stripe_payment_intent)
+            values ('{ids}-0000-4000-8000-000000000000', 'INV-2', 'Bob', 'Sent', 100, '{}')",
+            sale.intent
+        ));
+        shop.execute("call invoice_sync.run_sweep()");
+        let told = "Paid Paid unlinked_payment INV-2";
+        let books = shop.text(
+            "select concat_ws(' ', p.payment_status, i.invoice_status)
+            from payments p join invoices i on i.id = p.invoice_id",
+        );
+        let issues = shop.open_issues().join(",");
+        assert_eq!(format!("{} {issues}", books.unwrap_or_default()), told);
+        let waiting = "select count(*) from invoice_sync.event where state = 'pending'";
+        assert_eq!(shop.text(waiting).as_deref(), Some("0"), "all was acted on");
+    }
+}
+
+#[test]
 fn a_refund_that_failed_is_not_forgotten_while_a_trigger_is_in_the_way() {
     for body in [
         "raise exception 'not now'",

@@ -283,3 +283,47 @@ fn another_payment_of_the_invoice_ends_nothing() {
     look(&mut shop);
     assert_eq!(reported(&mut shop), ["unlinked_payment -"]);
 }
+
+#[test]
+fn money_that_may_be_a_row_by_hand_stays_the_invoices_when_another_id_is_stored() {
+    for entry_point in ENTRY_POINTS {
+        let mut shop = Shop::open();
+        let first = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+        invoice(&mut shop, "INV-1", &first.session_id());
+        shop.execute(
+            "insert into payments (invoice_id, payment_name, payment_status, total_amount)
+            select id, 'by hand', 'Paid', 100 from invoices",
+        );
+        look(&mut shop);
+        let second = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+        shop.execute(&format!(
+            "update invoices set stripe_session_id = '{}'",
+            second.session_id()
+        ));
+        pass_through(&mut shop, entry_point);
+        let twice = ["possible_duplicate INV-1", "possible_duplicate INV-1"];
+        assert_eq!(reported(&mut shop), twice, "{entry_point}");
+        stays(&mut shop, &twice);
+        shop.stripe.reset_requests();
+        shop.execute("call invoice_sync.run_sweep()");
+        assert_eq!(shop.stripe.count_of("/v1/"), 1, "{entry_point}");
+    }
+}
+
+#[test]
+fn of_two_invoices_that_are_deleted_it_is_money_without_an_invoice() {
+    let mut shop = Shop::open();
+    let paid = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+    for number in ["INV-1", "INV-2"] {
+        invoice(&mut shop, number, &paid.session_id());
+        look(&mut shop);
+    }
+    assert_eq!(reported(&mut shop), ["unlinked_payment INV-2"]);
+    shop.execute("delete from payments; delete from invoices");
+    pass_through(&mut shop, "run_sweep");
+    assert_eq!(reported(&mut shop), ["unlinked_payment -"]);
+    stays(&mut shop, &["unlinked_payment -"]);
+    shop.stripe.reset_requests();
+    shop.execute("call invoice_sync.run_sweep()");
+    assert_eq!(shop.stripe.count_of("/v1/"), 1);
+}

@@ -253,17 +253,21 @@ impl World<'_> {
         received: i64,
         refunded: i64,
     ) -> Vec<&'static str> {
-        let last = purchase.disputes.last();
-        let dispute = last
-            .and_then(|id| self.stripe.object(id))
-            .unwrap_or_default();
-        let disputed = dispute["status"] == "needs_response" || dispute["status"] == "lost";
-        match (disputed, refunded >= received) {
+        match (self.is_withheld(purchase), refunded >= received) {
             (true, true) => vec!["Disputed", "Refunded"],
             (true, false) => vec!["Disputed"],
             (false, true) => vec!["Refunded"],
             (false, false) => vec!["Paid"],
         }
+    }
+
+    /// Whether a dispute keeps a purchase's money, for a while or for good.
+    fn is_withheld(&self, purchase: &Purchase) -> bool {
+        let last = purchase.disputes.last();
+        let dispute = last
+            .and_then(|id| self.stripe.object(id))
+            .unwrap_or_default();
+        dispute["status"] == "needs_response" || dispute["status"] == "lost"
     }
 
     /// Whose payment it is, where that is beyond doubt.
@@ -326,8 +330,13 @@ impl World<'_> {
                 continue;
             };
             let (received, refunded) = self.received(purchase);
-            // A refund takes from the gratuity first.
-            counted.insert(purchase.handle.clone(), row.amount.min(received - refunded));
+            let stays = if self.is_withheld(purchase) {
+                0
+            } else {
+                // A refund takes from the gratuity first.
+                row.amount.min(received - refunded)
+            };
+            counted.insert(purchase.handle.clone(), stays);
         }
         let counted: i64 = counted.values().sum();
         let mut wrong = Vec::new();

@@ -263,10 +263,19 @@ impl Script {
         let bill = self.known[index].bill;
         let door = [
             Door::Button(bill),
+            Door::Button(bill),
             Door::RunSweep,
             Door::Backfill,
             Door::Webhook(0),
-        ][self.dice.below(4)];
+        ][self.dice.below(5)];
+        if self.dice.once_in(2) {
+            // It is in the books by then, and nothing else is left to deliver.
+            self.steps.push(Step::Deliver {
+                count: 20,
+                order: Order::AsTheyHappened,
+                twice: false,
+            });
+        }
         let mut meanwhile = vec![self.after_sales()];
         if self.is_paid(index) && self.dice.once_in(3) {
             meanwhile.push(self.after_sales());
@@ -279,7 +288,13 @@ impl Script {
         if self.dice.once_in(3) {
             meanwhile.push(self.application());
         }
-        Step::Held { door, meanwhile }
+        let held = Step::Held { door, meanwhile };
+        if self.dice.once_in(3) {
+            // Before something else happens that puts right what an old answer undid.
+            self.steps.push(held);
+            return Step::Rest;
+        }
+        held
     }
 
     fn locked(&mut self) -> Step {

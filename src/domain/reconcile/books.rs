@@ -158,7 +158,7 @@ fn secured_by(row: &PaymentRow, reversed: i64, known: &BTreeMap<String, Remember
 /// Returns what came by the payment of a row, and how much of it is gone: refunded or withheld by disputes.
 fn came_and_back(row: &PaymentRow, known: &BTreeMap<String, Remembered>) -> (i64, i64) {
     let remembered = remembered_for(row, known);
-    let refunded = remembered.map_or(0, |payment| payment.refunded);
+    let refunded = remembered.map_or(0, |payment| payment.refunded_latest);
     let withheld = remembered.map_or(0, |payment| payment.withheld);
     let received = remembered.map_or(0, |payment| payment.received);
     let back = refunded.max(row.refunded_minor()).saturating_add(withheld);

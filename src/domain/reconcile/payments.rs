@@ -114,7 +114,7 @@ impl Draft {
         if !payment.tells_returns
             && let Some(known) = facts.memory.of(&payment.ids)
         {
-            refunded = refunded.max(known.refunded);
+            refunded = refunded.max(known.refunded_latest);
             dispute = dispute.or_else(|| known.dispute.clone());
             withheld = withheld.max(known.withheld);
         }
@@ -168,8 +168,10 @@ impl Draft {
             seen_at: receipt.payment.as_of,
             received: receipt.received.minor,
             refunded: receipt.refunded.minor,
+            refunded_latest: receipt.refunded.minor,
             dispute: receipt.dispute.clone(),
             withheld: receipt.withheld.minor,
+            is_own: true,
         };
         let mut learned = remembered.clone();
         let rows = facts.rows.iter().filter(|row| row.ids.same_payment(ids));

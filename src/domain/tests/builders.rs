@@ -323,8 +323,10 @@ impl World {
             seen_at: 0,
             received,
             refunded,
+            refunded_latest: refunded,
             dispute: None,
             withheld: 0,
+            is_own: true,
         };
         self.memory.0.insert(id.into(), known);
         self
@@ -340,6 +342,8 @@ impl World {
             refunded: 0,
             withheld: if dispute.withholds_money() { 100_00 } else { 0 },
             dispute: Some(dispute),
+            refunded_latest: 0,
+            is_own: true,
         };
         self.memory.0.insert(id.into(), known);
         self

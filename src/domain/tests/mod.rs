@@ -3,6 +3,7 @@
 // Cents are separated, as people read them: 100_00.
 #![allow(clippy::inconsistent_digit_grouping)]
 
+mod ages;
 mod amounts;
 mod builders;
 mod cases;

@@ -155,6 +155,8 @@ fn memories() -> impl Strategy<Value = Memory> {
                 }),
                 dispute,
                 ids: all_ids(payment),
+                refunded_latest: refunded.max(0),
+                is_own: true,
             };
             let ids = all_ids(payment);
             for id in [ids.session, ids.intent, ids.charge].into_iter().flatten() {

@@ -1,8 +1,6 @@
 //! Refunds and disputes, known from Stripe, from memory and from the application's own rows.
 
-use super::builders::{
-    RECEIVED_AT, World, booked, eur, ids, invoice, received, row, updated, world,
-};
+use super::builders::{RECEIVED_AT, World, booked, eur, invoice, received, row, updated, world};
 use super::harness::{case, check, paid_in_full, paid_in_part};
 use crate::domain::evidence::{Evidence, StripePayment};
 use crate::domain::invoice::{Field, InvoiceStatus};
@@ -14,7 +12,6 @@ use crate::domain::payment::PaymentStatus::{
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::PaymentUpdate;
 use crate::domain::recheck::Recheck;
-use crate::domain::rules::{Memory, Remembered};
 
 const DAYS: Recheck = Recheck::After(6 * 60 * 60);
 
@@ -335,19 +332,6 @@ fn an_answer_without_a_charge_keeps_refunds_and_disputes() {
 }
 
 #[test]
-fn an_answer_is_outdated_by_a_later_request() {
-    let known = world(invoice("Sent")).remembering("pi_1", 100_00, 0).memory;
-    let mut answer = received(&["pi_1"], 100_00);
-    for (as_of, is_outdated) in [(-1, true), (0, false), (1, false)] {
-        answer.as_of = as_of;
-        assert_eq!(known.outdates(&answer), is_outdated, "asked at {as_of}");
-    }
-    let mut other = received(&["pi_2"], 100_00);
-    other.as_of = -1;
-    assert!(!known.outdates(&other), "nothing is known of it");
-}
-
-#[test]
 fn memory_replaces_a_missing_refund_column() {
     let sent = || world(invoice("Sent")).with_row(by_card());
     check(vec![
@@ -446,40 +430,16 @@ fn refunds_booked_as_rows_count_once() {
 }
 
 #[test]
-fn an_answer_that_was_on_its_way_at_the_same_time_takes_nothing_back() {
-    // Asked for at 10, acted on at 30.
-    let known = |refunded| {
-        let mut memory = Memory::default();
-        memory.0.insert(
-            "pi_1".into(),
-            Remembered {
-                ids: ids(&["pi_1"]),
-                as_of: 10,
-                seen_at: 30,
-                received: 100_00,
-                refunded,
-                dispute: None,
-                withheld: 0,
-            },
-        );
-        memory
-    };
-    let answer = |as_of, refunded| {
-        let mut answer = received(&["pi_1"], 100_00).with_refund(refunded);
-        answer.as_of = as_of;
-        answer
-    };
-    for (as_of, before, says, is_outdated) in [
-        (20, 100_00, 0, true),
-        (20, 100_00, 100_00, false),
-        (20, 0, 100_00, false),
-        (30, 100_00, 0, false),
-        (9, 100_00, 100_00, true),
-    ] {
-        assert_eq!(
-            known(before).outdates(&answer(as_of, says)),
-            is_outdated,
-            "asked at {as_of}: {says} after {before}"
-        );
-    }
+fn a_refund_kept_for_one_row_does_not_count_against_another() {
+    // The refund failed, and of two rows for the payment none is changed.
+    let twice = world(invoice("Paid").settled())
+        .with_row(by_card().with_refunded(5_00))
+        .with_row(row("row-2", "Paid", 100_00, &["pi_1"]))
+        .remembering("pi_1", 100_00, 5_00);
+    let said = twice.reconcile(&[Evidence::Payment(received(&["pi_1"], 100_00))]);
+    assert_eq!(said.learned.0["pi_1"].refunded, 5_00, "kept for the row");
+    let mut later = twice.clone();
+    later.memory.0.extend(said.learned.0.clone());
+    let by_rows = later.reconcile(&[]);
+    assert_eq!(said.secured, by_rows.secured);
 }

@@ -69,3 +69,15 @@ fn a_payment_whose_repair_was_undone_stays_the_invoices() {
     let stored = world(invoice("Sent").storing(&["pi_1"])).in_question("pi_1");
     assert!(stored.reconcile(&evidence).disowned.is_empty());
 }
+
+#[test]
+fn a_payment_learned_to_be_the_invoices_is_not_let_go() {
+    let evidence = [Evidence::Payment(received(&["pi_1"], 100_00))];
+    let overwritten = || world(invoice("Sent").storing(&["cs_live_2"])).in_question("pi_1");
+    let mut elsewhere = overwritten().remembering("pi_1", 100_00, 0);
+    let known = elsewhere.memory.0.get_mut("pi_1").expect("it is known");
+    known.is_own = false;
+    assert!(elsewhere.reconcile(&evidence).disowned.contains("pi_1"));
+    let own = overwritten().remembering("pi_1", 100_00, 0);
+    assert!(own.reconcile(&evidence).disowned.is_empty());
+}
