@@ -292,6 +292,42 @@ mod tests {
         }
     }
 
+    #[pg_test]
+    fn a_kept_statement_follows_its_table_and_its_parameters() {
+        const READ: &str = "select to_jsonb(t) from room.kept t where $1 is not null";
+        let read = || sql::fetch_one(READ, &[Some("x")]).expect("there is a row");
+        run("create schema room; create table room.kept as select 1 as one");
+        assert_eq!(read(), serde_json::json!({ "one": 1 }));
+
+        run("alter table room.kept add two int default 2");
+        assert_eq!(read(), serde_json::json!({ "one": 1, "two": 2 }));
+
+        run("drop table room.kept; create table room.kept as select 3 as three");
+        assert_eq!(read(), serde_json::json!({ "three": 3 }));
+
+        const COUNT: &str = "select to_jsonb(array_length($1::text[], 1))";
+        let of_text = sql::fetch_one(COUNT, &[Some("{a}")]);
+        assert_eq!(of_text, Some(1.into()));
+        // The same text with a parameter of another type.
+        let rows = [[Some("a")], [Some("b")]].into_iter();
+        let of_array: Vec<[Option<String>; 1]> =
+            sql::fetch_for_rows("select array_length($1::text[], 1)::text", &[], rows);
+        assert_eq!(of_array, [[Some("2".to_owned())]]);
+        let of_text: Vec<[Option<String>; 1]> =
+            sql::fetch_texts("select array_length($1::text[], 1)::text", &[Some("{a}")]);
+        assert_eq!(of_text, [[Some("1".to_owned())]]);
+    }
+
+    #[pg_test]
+    fn statements_that_are_kept_no_more_run_all_the_same() {
+        for number in 0..500 {
+            let found = sql::fetch_one(&format!("select to_jsonb({number})"), &[]);
+            assert_eq!(found, Some(number.into()));
+        }
+        let again = sql::fetch_one("select to_jsonb(0)", &[]);
+        assert_eq!(again, Some(0.into()));
+    }
+
     /// As if another session had changed the catalogs.
     fn hear_of_a_change() {
         // SAFETY: on the backend's thread; PostgreSQL only compares it with what it was.

@@ -68,6 +68,254 @@ comment on function with_earlier_attempts(jsonb, jsonb) is
 -- Failed events are found by their payments.
 create index event_failed on event (id) where state = 'pending' and attempts > 0;
 
+-- Disputes withhold an amount.
+alter table stripe_payment add column withheld bigint check (withheld >= 0);
+comment on column stripe_payment.withheld is
+    'Amount withheld by disputes, in Stripe''s smallest unit; null: all or nothing, by the status of the dispute';
+
+-- Settings for open, failed, refunded and later statuses.
+do $$
+declare
+    found text[];
+begin
+    -- 0.1.0 took every word for open that no setting names. Where it set an invoice to paid and nobody undid that,
+    -- the word was one; not where the word itself says otherwise.
+    select coalesce(array_agg(distinct c.word order by c.word), '{}')
+    into found
+    from (
+        select c.before ->> s.invoice_status_column as word
+        from invoice_sync.change as c
+        cross join invoice_sync.settings as s
+        where c.action = 'update' and c.undone_by is null
+            and to_regclass(c.table_name) = to_regclass(s.invoices_table)
+            and c.after ->> s.invoice_status_column in (s.invoice_paid_word, s.invoice_partial_word)
+            and c.before ->> s.invoice_status_column not in (s.invoice_paid_word, coalesce(s.invoice_partial_word, ''))
+    ) as c
+    where c.word !~* 'refund|credit|charge.?back|dispute|return|revers|ship|deliver|fulfil|dispatch|cancel|void|paid'
+        and c.word not in ('', 'Draft', 'Sent', 'Overdue');
+    execute format(
+        'alter table invoice_sync.settings add column invoice_open_words text[] not null default %L',
+        array['Draft', 'Sent', 'Overdue'] || found
+    );
+end
+$$;
+
+alter table settings
+    alter column invoice_open_words set default '{Draft,Sent,Overdue}',
+    add column invoice_after_paid_words text[] not null default '{}',
+    add column invoice_refunded_words text[] not null default '{Refunded}',
+    add column payment_failed_words text[] not null default '{Failed}',
+    add column payment_partly_refunded_words text[] not null default '{"Partially refunded"}';
+comment on column settings.invoice_open_words is
+    'Statuses of unpaid invoices, which become paid when Stripe has received the money. Usual words (draft, sent, open, unpaid, due, overdue, awaiting payment …), in any spelling, need not be listed unless another setting contains them. A status that is neither listed nor usual is never changed';
+comment on column settings.invoice_after_paid_words is
+    'Statuses of invoices after payment, which are never changed. Usual words (shipped, delivered, fulfilled …) need not be listed';
+comment on column settings.invoice_refunded_words is
+    'Statuses of refunded or disputed invoices, which are never changed. Usual words (refunded, credited, charged back …) need not be listed';
+comment on column settings.payment_failed_words is
+    'Statuses of failed payments; such a row becomes paid only if Stripe received the money of this payment. Usual words (failed, declined, rejected …) need not be listed';
+comment on column settings.payment_partly_refunded_words is
+    'Statuses of partially refunded payments; the remainder counts. Usual words (partially refunded …) need not be listed';
+
+create or replace function adopt_mapping(
+    invoices regclass default null, payments regclass default null
+) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    assignments text;
+    lacking text;
+    unsorted text;
+begin
+    select string_agg(format('%I = %L', p.setting, p.proposed), ', ') filter (where a.attname is not null),
+           string_agg(p.setting, ', ') filter (where p.proposed is null and a.attnotnull),
+           string_agg(format('"%s"', substr(p.setting, strpos(p.setting, '.') + 1)), ', ')
+               filter (where p.setting ~ '^(invoice|payment)_status_column[.]')
+    into assignments, lacking, unsorted
+    from invoice_sync.propose_mapping(invoices, payments) p
+    left join pg_attribute a on a.attrelid = 'invoice_sync.settings'::regclass and a.attname = p.setting;
+    if lacking is not null then
+        raise exception 'no proposal for settings that must not be null: %', lacking
+            using errcode = 'no_data_found',
+                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and update invoice_sync.settings yourself.';
+    end if;
+    execute 'update invoice_sync.settings set ' || assignments;
+    if unsorted is not null then
+        raise warning 'the meaning of these statuses is not known: %', unsorted
+            using hint = 'They are not changed. "select * from invoice_sync.propose_mapping()" lists the settings that may contain them.';
+    end if;
+end
+$$;
+
+-- Answers about payments that the tables rejected are stored and retried without a request.
+create table unwritten_answer (
+    invoice_id text not null,
+    id text not null,
+    ids text[] not null,
+    as_of timestamptz not null,
+    answer jsonb not null,
+    primary key (invoice_id, id)
+);
+
+comment on table unwritten_answer is
+    'Stripe''s answers about payments that your tables rejected (apply_failed); every sweep tries again with them, without a request';
+comment on column unwritten_answer.invoice_id is 'Id of the invoice, as text';
+comment on column unwritten_answer.id is
+    'Id of the payment intent; without one, of the checkout session or charge';
+comment on column unwritten_answer.ids is 'All ids of the payment';
+comment on column unwritten_answer.as_of is 'When the answer was requested';
+comment on column unwritten_answer.answer is 'The answer';
+
+select pg_catalog.pg_extension_config_dump('unwritten_answer', '');
+
+-- The first runs read earlier payments automatically; existing installations have done so, or were asked to.
+alter table feed add column looked_back_to timestamptz;
+update feed set looked_back_to = coalesce((select min(b.since) from backfill as b), read_at, now());
+comment on column feed.looked_back_to is
+    'How far back the first runs look for payments, in Stripe''s lists (see the view progress); null: not started';
+
+alter table backfill add column first_look boolean not null default false;
+comment on column backfill.first_look is 'Whether it was started automatically by the first runs';
+
+create or replace view progress as
+select
+    b.id,
+    b.list,
+    b.since,
+    b.until,
+    b.reached,
+    case
+        when b.finished_at is not null then 1
+        else round(
+            coalesce(
+                extract(epoch from b.until - greatest(b.reached, b.since))
+                / extract(epoch from b.until - b.since),
+                0
+            ),
+            4
+        )
+    end as share_done,
+    b.pages,
+    b.objects,
+    case
+        when b.finished_at is not null then b.objects
+        else round(
+            b.objects * extract(epoch from b.until - b.since)
+            / nullif(extract(epoch from b.until - greatest(b.reached, b.since)), 0)
+        )
+    end as objects_expected,
+    b.payments,
+    b.repaired,
+    round(b.objects / nullif(extract(epoch from b.worked), 0), 1) as objects_per_second,
+    case
+        when b.finished_at is null and b.reached < b.until
+            then b.worked * (
+                extract(epoch from greatest(b.reached, b.since) - b.since)
+                / extract(epoch from b.until - greatest(b.reached, b.since))
+            )::float8
+    end as time_left,
+    b.requested_at,
+    b.moved_at,
+    b.finished_at,
+    b.first_look
+from backfill as b
+where (select require_admin())
+order by b.id;
+
+create or replace view status as
+select concat_ws(
+           ' ',
+           case
+               when last.id is null then 'No sweep has run yet.'
+               when last.success
+                   then format('The last sweep ran %s ago and repaired %s.', last.ago, last.invoices_fixed)
+               else format('The last sweep, %s ago, failed: %s.', last.ago, last.error ->> 'message')
+           end,
+           format('%s issues are open, %s of them critical.', issue.all_open, issue.critical),
+           case
+               when event.oldest is not null
+                   then format('Events are pending since %s.', date_trunc('second', event.oldest))
+           end,
+           case when alert.failing > 0 then format('%s alerts cannot be sent.', alert.failing) end,
+           case
+               when run.unfinished > 0
+                   then format('%s runs are in progress or were terminated.', run.unfinished)
+           end,
+           case
+               when look.percent < 100
+                   then format('The first look back, to %s, is %s %% done.', look.since::date, look.percent)
+           end
+       ) as summary,
+       last.started_at as last_sweep_at,
+       last.success as last_sweep_success,
+       last.invoices_fixed as last_sweep_repaired,
+       to_timestamp(next_due(visible_schedule(), extract(epoch from now())::bigint)) as next_sweep_at,
+       issue.critical as open_critical,
+       issue.warning as open_warning,
+       issue.notice as open_notice,
+       alert.waiting as alerts_waiting,
+       alert.failing as alerts_failing,
+       event.last_webhook as last_webhook_at,
+       now() - feed.read_at as feed_lag,
+       event.oldest as oldest_event_at,
+       round.rows as round_rows,
+       round(100.0 * round.rows / nullif(round.last_rows, 0)) as round_percent,
+       now() - round.ended_at as last_round_ago,
+       run.unfinished as unfinished_runs,
+       run.requests as requests_this_month,
+       look.since as looked_back_to,
+       look.percent as look_back_percent
+from (
+    select count(*) as all_open,
+           count(*) filter (where severity = 'critical') as critical,
+           count(*) filter (where severity = 'warning') as warning,
+           count(*) filter (where severity = 'notice') as notice
+    from issue
+    where state <> 'resolved'
+) as issue
+cross join (
+    select count(*) filter (where state = 'waiting') as waiting,
+           count(*) filter (where state = 'failing') as failing
+    from alerts
+    where sent_at is null
+) as alert
+cross join (
+    select (select min(created) from event where state = 'pending') as oldest,
+           (select max(webhook_at) from event) as last_webhook
+) as event
+cross join (
+    select (select count(*) from run where finished_at is null) as unfinished,
+           (
+               select coalesce(sum(stripe_requests), 0)
+               from run
+               where started_at >= date_trunc('month', now())
+           ) as requests
+) as run
+cross join (
+    select (select looked_back_to from feed order by read_at desc nulls last limit 1) as since,
+           (select round(100 * avg(share_done)) from progress where first_look) as percent
+) as look
+left join (
+    select id,
+           started_at,
+           date_trunc('second', now() - started_at) as ago,
+           success,
+           invoices_fixed,
+           error
+    from run
+    where kind = 'sweep' and finished_at is not null
+    order by id desc
+    limit 1
+) as last on true
+left join (select max(read_at) as read_at from feed) as feed on true
+left join round on true
+where (select require_admin());
+
+comment on column status.looked_back_to is
+    'How far back the first runs look for payments that only name their invoice; null: not started';
+comment on column status.look_back_percent is 'Progress of that, in percent; null: nothing had to be read';
+
 -- Texts: messages, and the names in statements.
 create or replace function settings_stay() returns trigger
 language plpgsql
@@ -81,30 +329,6 @@ begin
     raise exception 'the settings cannot be deleted'
         using errcode = 'object_not_in_prerequisite_state',
               hint = 'To restore the defaults, run: insert into invoice_sync.settings default values;';
-end
-$$;
-
-create or replace function adopt_mapping(
-    invoices regclass default null, payments regclass default null
-) returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    assignments text;
-    lacking text;
-begin
-    select string_agg(format('%I = %L', p.setting, p.proposed), ', '),
-           string_agg(p.setting, ', ') filter (where p.proposed is null and a.attnotnull)
-    into assignments, lacking
-    from invoice_sync.propose_mapping(invoices, payments) p
-    join pg_attribute a on a.attrelid = 'invoice_sync.settings'::regclass and a.attname = p.setting;
-    if lacking is not null then
-        raise exception 'no proposal for settings that must not be null: %', lacking
-            using errcode = 'no_data_found',
-                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and update invoice_sync.settings yourself.';
-    end if;
-    execute 'update invoice_sync.settings set ' || assignments;
 end
 $$;
 
@@ -416,85 +640,6 @@ cross join lateral (
 where (select require_admin())
 order by a.id desc;
 
-create or replace view status as
-select concat_ws(
-           ' ',
-           case
-               when last.id is null then 'No sweep has run yet.'
-               when last.success
-                   then format('The last sweep ran %s ago and repaired %s.', last.ago, last.invoices_fixed)
-               else format('The last sweep, %s ago, failed: %s.', last.ago, last.error ->> 'message')
-           end,
-           format('%s issues are open, %s of them critical.', issue.all_open, issue.critical),
-           case
-               when event.oldest is not null
-                   then format('Events are pending since %s.', date_trunc('second', event.oldest))
-           end,
-           case when alert.failing > 0 then format('%s alerts cannot be sent.', alert.failing) end,
-           case
-               when run.unfinished > 0
-                   then format('%s runs are in progress or were terminated.', run.unfinished)
-           end
-       ) as summary,
-       last.started_at as last_sweep_at,
-       last.success as last_sweep_success,
-       last.invoices_fixed as last_sweep_repaired,
-       to_timestamp(next_due(visible_schedule(), extract(epoch from now())::bigint)) as next_sweep_at,
-       issue.critical as open_critical,
-       issue.warning as open_warning,
-       issue.notice as open_notice,
-       alert.waiting as alerts_waiting,
-       alert.failing as alerts_failing,
-       event.last_webhook as last_webhook_at,
-       now() - feed.read_at as feed_lag,
-       event.oldest as oldest_event_at,
-       round.rows as round_rows,
-       round(100.0 * round.rows / nullif(round.last_rows, 0)) as round_percent,
-       now() - round.ended_at as last_round_ago,
-       run.unfinished as unfinished_runs,
-       run.requests as requests_this_month
-from (
-    select count(*) as all_open,
-           count(*) filter (where severity = 'critical') as critical,
-           count(*) filter (where severity = 'warning') as warning,
-           count(*) filter (where severity = 'notice') as notice
-    from issue
-    where state <> 'resolved'
-) as issue
-cross join (
-    select count(*) filter (where state = 'waiting') as waiting,
-           count(*) filter (where state = 'failing') as failing
-    from alerts
-    where sent_at is null
-) as alert
-cross join (
-    select (select min(created) from event where state = 'pending') as oldest,
-           (select max(webhook_at) from event) as last_webhook
-) as event
-cross join (
-    select (select count(*) from run where finished_at is null) as unfinished,
-           (
-               select coalesce(sum(stripe_requests), 0)
-               from run
-               where started_at >= date_trunc('month', now())
-           ) as requests
-) as run
-left join (
-    select id,
-           started_at,
-           date_trunc('second', now() - started_at) as ago,
-           success,
-           invoices_fixed,
-           error
-    from run
-    where kind = 'sweep' and finished_at is not null
-    order by id desc
-    limit 1
-) as last on true
-left join (select max(read_at) as read_at from feed) as feed on true
-left join round on true
-where (select require_admin());
-
 create or replace view metrics as
 with counters as (
     select kind, cause, success, sum(runs) as runs, sum(invoices_fixed) as fixed,
@@ -625,7 +770,7 @@ where (select require_admin());
 
 -- Comments.
 comment on schema invoice_sync is
-    'Objects of the extension invoice_sync, which keeps your invoices and payments consistent with Stripe';
+    'Objects of the extension invoice_sync, which records Stripe payments that are missing from your tables';
 comment on table alert is
     'The outbox of alerts: at most one per run, written in the run''s transaction. Subject and text never change. If sender or recipients change, the idempotency key changes as well, because Resend accepts a key with one content only';
 comment on table alert_issue is 'Issues in each alert; an issue is reported as new once and as resolved once';
@@ -648,7 +793,7 @@ comment on table settings is
 comment on table stripe_month is 'Value of the request counter at the start of each month';
 comment on table stripe_payment is 'The last known state of each Stripe payment received for an invoice';
 comment on table tally is 'Sums over all counted runs, including those that retention deleted';
-comment on table tally_booked is 'Sums over the payments booked by all counted runs, by currency';
+comment on table tally_booked is 'Sums over the payments recorded by all counted runs, by currency';
 comment on column alert.attempts is 'Number of attempts to send it';
 comment on column alert.id is 'Id of the alert';
 comment on column alert.idempotency_key is
@@ -759,7 +904,7 @@ comment on column invoice_check.back_off is
 comment on column invoice_check.checked_at is 'When Stripe last answered; null: not yet';
 comment on column invoice_check.invoice_id is 'Id of the invoice, as text';
 comment on column invoice_check.next_check_at is
-    'When the next request is due; null: never, because all is final or booked';
+    'When the next request is due; null: never, because all is final or recorded';
 comment on column invoice_check.stored_ids is
     'The Stripe ids that the invoice contained at that time; if they change, Stripe is asked at once';
 comment on column issue.acknowledged_at is 'When it was acknowledged';
@@ -813,6 +958,7 @@ comment on column paid_without_payment.session_id is 'Checkout session id in the
 comment on column paid_without_payment.status is 'Status of the invoice';
 comment on column paid_without_payment.total is 'Total of the invoice, in settings.amount_unit';
 comment on column progress.finished_at is 'When it finished; null: it is not finished';
+comment on column progress.first_look is 'Whether it was started automatically by the first runs';
 comment on column progress.id is 'Id of the row';
 comment on column progress.list is
     'checkout_sessions or payment_intents; for a gap in the feed of events also charges, refunds or disputes';
@@ -1075,12 +1221,12 @@ comment on view open_issues is 'Unresolved issues, most severe first';
 comment on view paid_without_payment is 'Invoices whose status is paid but that have no payment';
 comment on view progress is 'Progress of backfills, by the period that they cover';
 comment on view recent_runs is 'All runs, newest first';
-comment on view run_booked is 'Payments that runs booked';
+comment on view run_booked is 'Payments that runs recorded';
 comment on view status is 'Current state, in one row';
 comment on view stripe_without_payment is 'Invoices that contain Stripe ids but have no payment';
 comment on view uncounted is 'Sums over the finished runs that are not yet in tally';
 comment on view uncounted_booked is
-    'Sums over the payments booked by finished runs that are not yet in tally, by currency';
+    'Sums over the payments recorded by finished runs that are not yet in tally, by currency';
 comment on view webhook_health is
     'Events per type and hour: how many came by webhook, how many only by the feed, and their delay';
 comment on function acknowledge_issue(bigint, text) is
@@ -1166,7 +1312,7 @@ comment on function unschedule() is 'Removes the calling role''s job. Returns wh
 comment on function visible_schedule() is
     'Schedule of this database''s job, if pg_cron is an extension of this database; otherwise null, although a job may exist';
 comment on procedure backfill(timestamptz, timestamptz) is
-    'Reads Stripe''s lists of checkout sessions (from one day earlier) and payment intents created in this period (until null: now), and books payments that are missing, in transactions of its own, one page each; the view progress shows how far it is. Without arguments, continues unfinished backfills. Fails with 22023 if there is nothing to do, 55000 if another one is running or no key is set, 2D000 inside a transaction block or function, and with Stripe''s errors as sync_invoice';
+    'Reads Stripe''s lists of checkout sessions (from one day earlier) and payment intents created in this period (until null: now), and records payments that are missing, in transactions of its own, one page each; the view progress shows how far it is. Without arguments, continues unfinished backfills. Fails with 22023 if there is nothing to do, 55000 if another one is running or no key is set, 2D000 inside a transaction block or function, and with Stripe''s errors as sync_invoice';
 comment on procedure run_sweep(interval) is
     'Runs a sweep in transactions of its own, in batches, until nothing is due; schedule() makes pg_cron call it. Holds no snapshot and no lock on your tables while it waits for Stripe, and waits at most 5 seconds for a lock. If it is terminated, the next call continues. Remaining time is used for unfinished backfills. Fails with 2D000 inside a transaction block or function';
 comment on policy admins_read on settings is

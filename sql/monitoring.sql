@@ -41,7 +41,7 @@ create table tally_booked (
     minor numeric not null check (minor >= 0)
 );
 
-comment on table tally_booked is 'Sums over the payments booked by all counted runs, by currency';
+comment on table tally_booked is 'Sums over the payments recorded by all counted runs, by currency';
 comment on column tally_booked.currency is 'ISO 4217 code, lower case';
 comment on column tally_booked.payments is 'Number of payments';
 comment on column tally_booked.minor is 'Amount that Stripe received, in Stripe''s smallest unit';
@@ -83,7 +83,7 @@ comment on column uncounted.stripe_requests is 'Sum of run.stripe_requests';
 comment on column uncounted.stripe_retries is 'Sum of run.stripe_retries';
 comment on column uncounted.stripe_errors is 'Sum of run.stripe_errors';
 comment on view uncounted_booked is
-    'Sums over the payments booked by finished runs that are not yet in tally, by currency';
+    'Sums over the payments recorded by finished runs that are not yet in tally, by currency';
 comment on column uncounted_booked.currency is 'ISO 4217 code, lower case';
 comment on column uncounted_booked.payments is 'Number of payments';
 comment on column uncounted_booked.minor is 'Amount that Stripe received, in Stripe''s smallest unit';
@@ -158,6 +158,10 @@ select concat_ws(
            case
                when run.unfinished > 0
                    then format('%s runs are in progress or were terminated.', run.unfinished)
+           end,
+           case
+               when look.percent < 100
+                   then format('The first look back, to %s, is %s %% done.', look.since::date, look.percent)
            end
        ) as summary,
        last.started_at as last_sweep_at,
@@ -176,7 +180,9 @@ select concat_ws(
        round(100.0 * round.rows / nullif(round.last_rows, 0)) as round_percent,
        now() - round.ended_at as last_round_ago,
        run.unfinished as unfinished_runs,
-       run.requests as requests_this_month
+       run.requests as requests_this_month,
+       look.since as looked_back_to,
+       look.percent as look_back_percent
 from (
     select count(*) as all_open,
            count(*) filter (where severity = 'critical') as critical,
@@ -203,6 +209,10 @@ cross join (
                where started_at >= date_trunc('month', now())
            ) as requests
 ) as run
+cross join (
+    select (select looked_back_to from feed order by read_at desc nulls last limit 1) as since,
+           (select round(100 * avg(share_done)) from progress where first_look) as percent
+) as look
 left join (
     select id,
            started_at,
@@ -243,6 +253,9 @@ comment on column status.last_round_ago is 'Time since the last complete scan of
 comment on column status.unfinished_runs is 'Number of runs that are running or were terminated';
 comment on column status.requests_this_month is
     'Number of requests to Stripe by runs of this calendar month, including retries';
+comment on column status.looked_back_to is
+    'How far back the first runs look for payments that only name their invoice; null: not started';
+comment on column status.look_back_percent is 'Progress of that, in percent; null: nothing had to be read';
 
 -- metrics ------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ create schema invoice_sync;
 set local search_path = invoice_sync, pg_catalog, pg_temp;
 
 comment on schema invoice_sync is
-    'Objects of the extension invoice_sync, which keeps your invoices and payments consistent with Stripe';
+    'Objects of the extension invoice_sync, which records Stripe payments that are missing from your tables';
 
 create table settings (
     singleton boolean primary key default true check (singleton),
@@ -44,9 +44,14 @@ create table settings (
     invoice_paid_word text not null default 'Paid',
     invoice_partial_word text default 'Partial',
     invoice_closed_words text[] not null default '{Cancelled}',
+    invoice_open_words text[] not null default '{Draft,Sent,Overdue}',
+    invoice_after_paid_words text[] not null default '{}',
+    invoice_refunded_words text[] not null default '{Refunded}',
     payment_paid_word text not null default 'Paid',
     payment_pending_words text[] not null default '{Pending,Overdue}',
+    payment_failed_words text[] not null default '{Failed}',
     payment_refunded_word text default 'Refunded',
+    payment_partly_refunded_words text[] not null default '{"Partially refunded"}',
     payment_disputed_word text default 'Disputed',
 
     default_currency text not null default 'usd' check (default_currency ~ '^[A-Za-z]{3}$'),
@@ -129,6 +134,16 @@ comment on column settings.invoice_partial_word is
     'Status of a partially paid invoice; null: the status is not changed';
 comment on column settings.invoice_closed_words is
     'Statuses of invoices that are never changed, such as cancelled, void or written off';
+comment on column settings.invoice_open_words is
+    'Statuses of unpaid invoices, which become paid when Stripe has received the money. Usual words (draft, sent, open, unpaid, due, overdue, awaiting payment …), in any spelling, need not be listed unless another setting contains them. A status that is neither listed nor usual is never changed';
+comment on column settings.invoice_after_paid_words is
+    'Statuses of invoices after payment, which are never changed. Usual words (shipped, delivered, fulfilled …) need not be listed';
+comment on column settings.invoice_refunded_words is
+    'Statuses of refunded or disputed invoices, which are never changed. Usual words (refunded, credited, charged back …) need not be listed';
+comment on column settings.payment_failed_words is
+    'Statuses of failed payments; such a row becomes paid only if Stripe received the money of this payment. Usual words (failed, declined, rejected …) need not be listed';
+comment on column settings.payment_partly_refunded_words is
+    'Statuses of partially refunded payments; the remainder counts. Usual words (partially refunded …) need not be listed';
 comment on column settings.payment_paid_word is 'Status of a payment whose money was received';
 comment on column settings.payment_pending_words is
     'Statuses of expected payments, which become paid when Stripe has received the money';
@@ -357,7 +372,7 @@ comment on column invoice_check.stored_ids is
     'The Stripe ids that the invoice contained at that time; if they change, Stripe is asked at once';
 comment on column invoice_check.checked_at is 'When Stripe last answered; null: not yet';
 comment on column invoice_check.next_check_at is
-    'When the next request is due; null: never, because all is final or booked';
+    'When the next request is due; null: never, because all is final or recorded';
 comment on column invoice_check.back_off is
     'The last interval between requests, where intervals increase; null: they do not';
 
@@ -376,6 +391,7 @@ create table stripe_payment (
     seen_at timestamptz not null,
     as_of timestamptz not null check (as_of > '-infinity'),
     sessionless boolean not null default false,
+    withheld bigint check (withheld >= 0),
     primary key (invoice_id, id)
 );
 create index on stripe_payment (id);
@@ -398,8 +414,28 @@ comment on column stripe_payment.request_id is 'Request-Id of Stripe''s answer';
 comment on column stripe_payment.as_of is
     'When the answer was requested; answers that were requested earlier are ignored';
 comment on column stripe_payment.seen_at is 'When Stripe answered';
+comment on column stripe_payment.withheld is
+    'Amount withheld by disputes, in Stripe''s smallest unit; null: all or nothing, by the status of the dispute';
 comment on column stripe_payment.sessionless is
     'Whether Stripe reported that the payment intent belongs to no checkout session';
+
+create table unwritten_answer (
+    invoice_id text not null,
+    id text not null,
+    ids text[] not null,
+    as_of timestamptz not null,
+    answer jsonb not null,
+    primary key (invoice_id, id)
+);
+
+comment on table unwritten_answer is
+    'Stripe''s answers about payments that your tables rejected (apply_failed); every sweep tries again with them, without a request';
+comment on column unwritten_answer.invoice_id is 'Id of the invoice, as text';
+comment on column unwritten_answer.id is
+    'Id of the payment intent; without one, of the checkout session or charge';
+comment on column unwritten_answer.ids is 'All ids of the payment';
+comment on column unwritten_answer.as_of is 'When the answer was requested';
+comment on column unwritten_answer.answer is 'The answer';
 
 create table event (
     id text primary key,
@@ -454,7 +490,8 @@ comment on column event.result is 'The result, or the reason for the retry';
 create table feed (
     whose text primary key,
     place jsonb not null,
-    read_at timestamptz
+    read_at timestamptz,
+    looked_back_to timestamptz
 );
 
 comment on table feed is 'Position in Stripe''s feed of events, for each account and mode';
@@ -462,6 +499,8 @@ comment on column feed.whose is 'Mode of the key (live or test), and the connect
 comment on column feed.place is
     'Position: read_at, as in that column; anchor, the event from which reading continues; backlog, the range of older events that are still to be read';
 comment on column feed.read_at is 'When the feed was last read up to its newest event, by Stripe''s clock';
+comment on column feed.looked_back_to is
+    'How far back the first runs look for payments, in Stripe''s lists (see the view progress); null: not started';
 
 create table round (
     singleton boolean primary key default true check (singleton),
@@ -532,7 +571,8 @@ create table backfill (
     worked interval not null default '0',
     requested_at timestamptz not null default now(),
     moved_at timestamptz,
-    finished_at timestamptz
+    finished_at timestamptz,
+    first_look boolean not null default false
 );
 
 comment on table backfill is 'Backfills and their progress, one row for each of Stripe''s lists';
@@ -554,6 +594,7 @@ comment on column backfill.worked is 'Time spent working';
 comment on column backfill.requested_at is 'When it was requested';
 comment on column backfill.moved_at is 'When the last page was completed';
 comment on column backfill.finished_at is 'When it finished; null: it is not finished';
+comment on column backfill.first_look is 'Whether it was started automatically by the first runs';
 
 -- Included in pg_dump. The row of settings that CREATE EXTENSION inserts is replaced by the
 -- one from the dump (see the trigger settings_replace).
@@ -566,6 +607,7 @@ select pg_catalog.pg_extension_config_dump('issue', '');
 select pg_catalog.pg_extension_config_dump('issue_id_seq', '');
 select pg_catalog.pg_extension_config_dump('invoice_check', '');
 select pg_catalog.pg_extension_config_dump('stripe_payment', '');
+select pg_catalog.pg_extension_config_dump('unwritten_answer', '');
 select pg_catalog.pg_extension_config_dump('event', '');
 select pg_catalog.pg_extension_config_dump('feed', '');
 select pg_catalog.pg_extension_config_dump('round', '');

@@ -2,4 +2,9 @@
 //! entry point, on tables in major and in minor units ([`case::Case`]).
 
 mod case;
+mod counting;
 mod first;
+mod first_run;
+mod naming;
+mod refused;
+mod words;

@@ -384,7 +384,8 @@ impl FetchState {
     fn complete(&self, found: Found, stop: &Stop) -> Result<Evidence, StripeError> {
         let mut payment = found.payment;
         if found.disputed {
-            payment.dispute = disputes(&self.client, &payment, stop)?;
+            let disputes = disputes(&self.client, &payment, stop)?;
+            payment = payment.with_disputes(disputes);
         }
         Ok(Evidence::Payment(payment))
     }

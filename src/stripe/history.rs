@@ -194,7 +194,8 @@ impl HistoryPage {
         let mut payment = found.payment;
         if matches!(payment.state, PaymentState::Received(_)) {
             if found.disputed {
-                payment.dispute = disputes(client, &payment, stop)?;
+                let disputes = disputes(client, &payment, stop)?;
+                payment = payment.with_disputes(disputes);
             }
             self.payments.push(payment);
         }
