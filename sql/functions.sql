@@ -85,8 +85,8 @@ begin
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
-        raise warning 'the meaning of these statuses is not known: %', unsorted
-            using hint = 'They are not changed. "select * from invoice_sync.propose_mapping()" lists the settings that may contain them.';
+        raise warning 'what these statuses mean cannot be told: %', unsorted
+            using hint = 'They are left as they are. "select * from invoice_sync.propose_mapping()" says which settings may name them.';
     end if;
 end
 $$;
@@ -112,7 +112,7 @@ comment on function sweep(boolean, integer, interval) is
 comment on procedure run_sweep(interval) is
     'Runs a sweep in transactions of its own, in batches, until nothing is due; schedule() makes pg_cron call it. Holds no snapshot and no lock on your tables while it waits for Stripe, and waits at most 5 seconds for a lock. If it is terminated, the next call continues. Remaining time is used for unfinished backfills. Fails with 2D000 inside a transaction block or function';
 comment on procedure backfill(timestamptz, timestamptz) is
-    'Reads Stripe''s lists of checkout sessions (from one day earlier) and payment intents created in this period (until null: now), and records payments that are missing, in transactions of its own, one page each; the view progress shows how far it is. Without arguments, continues unfinished backfills. Fails with 22023 if there is nothing to do, 55000 if another one is running or no key is set, 2D000 inside a transaction block or function, and with Stripe''s errors as sync_invoice';
+    'Reads Stripe''s lists of checkout sessions (from one day earlier) and payment intents created in this period (until null: now), and books payments that are missing, in transactions of its own, one page each; the view progress shows how far it is. Without arguments, continues unfinished backfills. Fails with 22023 if there is nothing to do, 55000 if another one is running or no key is set, 2D000 inside a transaction block or function, and with Stripe''s errors as sync_invoice';
 comment on function sync_invoice(text, boolean) is
     'Asks Stripe about one invoice now, makes repairs that are safe, and opens and resolves its issues. Takes the id as text, for RPC. Returns a report. With dry_run, writes nothing. Fails with P0002 if there is no such invoice, 55000 if no key is set, 28000 if Stripe rejects the key, 08006 if Stripe cannot be reached, and 08P01 if its answer cannot be used';
 comment on function sync_invoice(anyelement, boolean) is

@@ -1,8 +1,8 @@
--- Upgrades from 0.1.0 to 0.2.0. The result equals a fresh install: pgrx-tests/e2e/upgrade.rs compares them.
+-- From 0.1.0 to 0.2.0. What it leaves equals a fresh install: pgrx-tests/e2e/upgrade.rs compares them.
 set local search_path = invoice_sync, pg_catalog, pg_temp;
 
--- Functions that RPC callers who are not admins could call.
-create or replace function invoice_sync.job_name() returns text
+-- Functions that answered RPC callers who are no admins.
+create or replace function job_name() returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
@@ -20,21 +20,17 @@ begin
 end
 $$;
 
--- The state of a payment is never replaced by an older one.
+-- What is known of a payment never goes back in time.
 alter table stripe_payment add column as_of timestamptz;
 update stripe_payment set as_of = seen_at;
 alter table stripe_payment
     alter column as_of set not null,
     add check (as_of > '-infinity');
-comment on column stripe_payment.as_of is
-    'When the answer was requested; answers that were requested earlier are ignored';
 
--- Payments without a checkout session: Stripe is not asked for the session again.
+-- Payments that came by no checkout session: Stripe is not asked for it again.
 alter table stripe_payment add column sessionless boolean not null default false;
-comment on column stripe_payment.sessionless is
-    'Whether Stripe reported that the payment intent belongs to no checkout session';
 
--- Issues are resolved by the facts that they are about.
+-- Issues end by the facts that they rest on.
 create or replace function facts_that_matter(evidence jsonb) returns jsonb
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -62,18 +58,13 @@ as $$
     end
 $$;
 
-comment on function with_earlier_attempts(jsonb, jsonb) is
-    'An issue''s evidence, extended by the payments in its earlier evidence that were not attempted again and therefore are still not written';
-
--- Failed events are found by their payments.
+-- Events that failed are found by their payments.
 create index event_failed on event (id) where state = 'pending' and attempts > 0;
 
--- Disputes withhold an amount.
+-- Disputes are over an amount.
 alter table stripe_payment add column withheld bigint check (withheld >= 0);
-comment on column stripe_payment.withheld is
-    'Amount withheld by disputes, in Stripe''s smallest unit; null: all or nothing, by the status of the dispute';
 
--- Settings for open, failed, refunded and later statuses.
+-- Words for statuses that are known to be open, failed, refunded, or to come after paid.
 do $$
 declare
     found text[];
@@ -106,20 +97,8 @@ alter table settings
     add column invoice_refunded_words text[] not null default '{Refunded}',
     add column payment_failed_words text[] not null default '{Failed}',
     add column payment_partly_refunded_words text[] not null default '{"Partially refunded"}';
-comment on column settings.invoice_open_words is
-    'Statuses of unpaid invoices, which become paid when Stripe has received the money. Usual words (draft, sent, open, unpaid, due, overdue, awaiting payment …), in any spelling, need not be listed unless another setting contains them. A status that is neither listed nor usual is never changed';
-comment on column settings.invoice_after_paid_words is
-    'Statuses of invoices after payment, which are never changed. Usual words (shipped, delivered, fulfilled …) need not be listed';
-comment on column settings.invoice_refunded_words is
-    'Statuses of refunded or disputed invoices, which are never changed. Usual words (refunded, credited, charged back …) need not be listed';
-comment on column settings.payment_failed_words is
-    'Statuses of failed payments; such a row becomes paid only if Stripe received the money of this payment. Usual words (failed, declined, rejected …) need not be listed';
-comment on column settings.payment_partly_refunded_words is
-    'Statuses of partially refunded payments; the remainder counts. Usual words (partially refunded …) need not be listed';
 
-create or replace function adopt_mapping(
-    invoices regclass default null, payments regclass default null
-) returns void
+create or replace function adopt_mapping(invoices regclass default null, payments regclass default null) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -142,13 +121,13 @@ begin
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
-        raise warning 'the meaning of these statuses is not known: %', unsorted
-            using hint = 'They are not changed. "select * from invoice_sync.propose_mapping()" lists the settings that may contain them.';
+        raise warning 'what these statuses mean cannot be told: %', unsorted
+            using hint = 'They are left as they are. "select * from invoice_sync.propose_mapping()" says which settings may name them.';
     end if;
 end
 $$;
 
--- Answers about payments that the tables rejected are stored and retried without a request.
+-- What your tables refused is tried again without a request.
 create table unwritten_answer (
     invoice_id text not null,
     id text not null,
@@ -158,25 +137,13 @@ create table unwritten_answer (
     primary key (invoice_id, id)
 );
 
-comment on table unwritten_answer is
-    'Stripe''s answers about payments that your tables rejected (apply_failed); every sweep tries again with them, without a request';
-comment on column unwritten_answer.invoice_id is 'Id of the invoice, as text';
-comment on column unwritten_answer.id is
-    'Id of the payment intent; without one, of the checkout session or charge';
-comment on column unwritten_answer.ids is 'All ids of the payment';
-comment on column unwritten_answer.as_of is 'When the answer was requested';
-comment on column unwritten_answer.answer is 'The answer';
-
 select pg_catalog.pg_extension_config_dump('unwritten_answer', '');
 
--- The first runs read earlier payments automatically; existing installations have done so, or were asked to.
+-- First runs look back by themselves; what was installed before has done so, or was told to.
 alter table feed add column looked_back_to timestamptz;
 update feed set looked_back_to = coalesce((select min(b.since) from backfill as b), read_at, now());
-comment on column feed.looked_back_to is
-    'How far back the first runs look for payments, in Stripe''s lists (see the view progress); null: not started';
 
 alter table backfill add column first_look boolean not null default false;
-comment on column backfill.first_look is 'Whether it was started automatically by the first runs';
 
 create or replace view progress as
 select
@@ -311,10 +278,6 @@ left join (
 left join (select max(read_at) as read_at from feed) as feed on true
 left join round on true
 where (select require_admin());
-
-comment on column status.looked_back_to is
-    'How far back the first runs look for payments that only name their invoice; null: not started';
-comment on column status.look_back_percent is 'Progress of that, in percent; null: nothing had to be read';
 
 -- Texts: messages, and the names in statements.
 create or replace function settings_stay() returns trigger
@@ -770,7 +733,7 @@ where (select require_admin());
 
 -- Comments.
 comment on schema invoice_sync is
-    'Objects of the extension invoice_sync, which records Stripe payments that are missing from your tables';
+    'Objects of the extension invoice_sync, which keeps your invoices and payments consistent with Stripe';
 comment on table alert is
     'The outbox of alerts: at most one per run, written in the run''s transaction. Subject and text never change. If sender or recipients change, the idempotency key changes as well, because Resend accepts a key with one content only';
 comment on table alert_issue is 'Issues in each alert; an issue is reported as new once and as resolved once';
@@ -793,7 +756,7 @@ comment on table settings is
 comment on table stripe_month is 'Value of the request counter at the start of each month';
 comment on table stripe_payment is 'The last known state of each Stripe payment received for an invoice';
 comment on table tally is 'Sums over all counted runs, including those that retention deleted';
-comment on table tally_booked is 'Sums over the payments recorded by all counted runs, by currency';
+comment on table tally_booked is 'Sums over the payments booked by all counted runs, by currency';
 comment on column alert.attempts is 'Number of attempts to send it';
 comment on column alert.id is 'Id of the alert';
 comment on column alert.idempotency_key is
@@ -830,7 +793,7 @@ comment on column backfill.gap_since is
     'Start of a gap in the feed, for a backfill that was started automatically because Stripe no longer has the events; null: it was requested';
 comment on column backfill.id is 'Id of the row';
 comment on column backfill.list is
-    'checkout_sessions or payment_intents; for a gap in the feed of events also charges, refunds or disputes';
+    'checkout_sessions, payment_intents or charges; for a gap in the feed of events also refunds or disputes';
 comment on column backfill.moved_at is 'When the last page was completed';
 comment on column backfill.objects is 'Number of objects read';
 comment on column backfill.pages is 'Number of pages read';
@@ -904,7 +867,7 @@ comment on column invoice_check.back_off is
 comment on column invoice_check.checked_at is 'When Stripe last answered; null: not yet';
 comment on column invoice_check.invoice_id is 'Id of the invoice, as text';
 comment on column invoice_check.next_check_at is
-    'When the next request is due; null: never, because all is final or recorded';
+    'When the next request is due; null: never, because all is final or booked';
 comment on column invoice_check.stored_ids is
     'The Stripe ids that the invoice contained at that time; if they change, Stripe is asked at once';
 comment on column issue.acknowledged_at is 'When it was acknowledged';
@@ -958,10 +921,11 @@ comment on column paid_without_payment.session_id is 'Checkout session id in the
 comment on column paid_without_payment.status is 'Status of the invoice';
 comment on column paid_without_payment.total is 'Total of the invoice, in settings.amount_unit';
 comment on column progress.finished_at is 'When it finished; null: it is not finished';
-comment on column progress.first_look is 'Whether it was started automatically by the first runs';
 comment on column progress.id is 'Id of the row';
+comment on column progress.first_look is
+    'Whether it was started automatically by the first runs, which search back by themselves';
 comment on column progress.list is
-    'checkout_sessions or payment_intents; for a gap in the feed of events also charges, refunds or disputes';
+    'checkout_sessions, payment_intents or charges; for a gap in the feed of events also refunds or disputes';
 comment on column progress.moved_at is 'When the last page was completed';
 comment on column progress.objects is 'Number of objects read';
 comment on column progress.objects_expected is
@@ -1221,12 +1185,12 @@ comment on view open_issues is 'Unresolved issues, most severe first';
 comment on view paid_without_payment is 'Invoices whose status is paid but that have no payment';
 comment on view progress is 'Progress of backfills, by the period that they cover';
 comment on view recent_runs is 'All runs, newest first';
-comment on view run_booked is 'Payments that runs recorded';
+comment on view run_booked is 'Payments that runs booked';
 comment on view status is 'Current state, in one row';
 comment on view stripe_without_payment is 'Invoices that contain Stripe ids but have no payment';
 comment on view uncounted is 'Sums over the finished runs that are not yet in tally';
 comment on view uncounted_booked is
-    'Sums over the payments recorded by finished runs that are not yet in tally, by currency';
+    'Sums over the payments booked by finished runs that are not yet in tally, by currency';
 comment on view webhook_health is
     'Events per type and hour: how many came by webhook, how many only by the feed, and their delay';
 comment on function acknowledge_issue(bigint, text) is
@@ -1312,11 +1276,43 @@ comment on function unschedule() is 'Removes the calling role''s job. Returns wh
 comment on function visible_schedule() is
     'Schedule of this database''s job, if pg_cron is an extension of this database; otherwise null, although a job may exist';
 comment on procedure backfill(timestamptz, timestamptz) is
-    'Reads Stripe''s lists of checkout sessions (from one day earlier) and payment intents created in this period (until null: now), and records payments that are missing, in transactions of its own, one page each; the view progress shows how far it is. Without arguments, continues unfinished backfills. Fails with 22023 if there is nothing to do, 55000 if another one is running or no key is set, 2D000 inside a transaction block or function, and with Stripe''s errors as sync_invoice';
+    'Reads Stripe''s lists of checkout sessions (from one day earlier) and payment intents created in this period (until null: now), and books payments that are missing, in transactions of its own, one page each; the view progress shows how far it is. Without arguments, continues unfinished backfills. Fails with 22023 if there is nothing to do, 55000 if another one is running or no key is set, 2D000 inside a transaction block or function, and with Stripe''s errors as sync_invoice';
 comment on procedure run_sweep(interval) is
     'Runs a sweep in transactions of its own, in batches, until nothing is due; schedule() makes pg_cron call it. Holds no snapshot and no lock on your tables while it waits for Stripe, and waits at most 5 seconds for a lock. If it is terminated, the next call continues. Remaining time is used for unfinished backfills. Fails with 2D000 inside a transaction block or function';
 comment on policy admins_read on settings is
     'RPC callers must be admins; all other roles with the SELECT privilege see the row';
+comment on column stripe_payment.as_of is
+    'When the answer was requested; answers that were requested earlier are ignored';
+comment on column stripe_payment.sessionless is
+    'Whether Stripe reported that the payment intent belongs to no checkout session';
+comment on function with_earlier_attempts(jsonb, jsonb) is
+    'An issue''s evidence, extended by the payments in its earlier evidence that were not attempted again and therefore are still not written';
+comment on column stripe_payment.withheld is
+    'Amount withheld by its disputes, in Stripe''s smallest unit; null: all or nothing, depending on the status of the dispute';
+comment on column settings.invoice_open_words is
+    'Statuses of invoices that are not paid yet, and are set to paid when the money is received. Usual words (draft, sent, open, unpaid, due, overdue, awaiting payment …), in any spelling, need not be listed unless another setting lists them. A status that is neither listed nor usual is never changed';
+comment on column settings.invoice_after_paid_words is
+    'Statuses that follow paid and are never changed. Usual words (shipped, delivered, fulfilled …) need not be listed';
+comment on column settings.invoice_refunded_words is
+    'Statuses of invoices whose money was refunded or charged back; they are never changed. Usual words (refunded, credited, charged back …) need not be listed';
+comment on column settings.payment_failed_words is
+    'Statuses of failed payments; such a row is set to paid only if Stripe has received the money of this payment. Usual words (failed, declined, rejected …) need not be listed';
+comment on column settings.payment_partly_refunded_words is
+    'Statuses of partially refunded payments; they count with the amount that was not refunded. Usual words (partially refunded …) need not be listed';
+comment on table unwritten_answer is
+    'Stripe''s answers about payments that your tables refused (apply_failed). Every sweep retries with them, without a request to Stripe';
+comment on column unwritten_answer.invoice_id is 'Id of the invoice, as text';
+comment on column unwritten_answer.id is 'Id of the payment intent; without one, of the checkout session or charge';
+comment on column unwritten_answer.ids is 'All ids of the payment';
+comment on column unwritten_answer.as_of is 'When the answer was requested';
+comment on column unwritten_answer.answer is 'Stripe''s answer';
+comment on column feed.looked_back_to is
+    'Time back to which the first runs search Stripe''s lists for payments (see the view progress); null: not started';
+comment on column backfill.first_look is
+    'Whether it was started automatically by the first runs, which search back by themselves';
+comment on column status.looked_back_to is
+    'Time back to which the first runs search for payments that are identified by metadata only; null: not started';
+comment on column status.look_back_percent is 'How much of that search is done, in percent; null: nothing had to be read';
 
 -- Rights of roles that were not granted access (must stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void

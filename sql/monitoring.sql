@@ -41,7 +41,7 @@ create table tally_booked (
     minor numeric not null check (minor >= 0)
 );
 
-comment on table tally_booked is 'Sums over the payments recorded by all counted runs, by currency';
+comment on table tally_booked is 'Sums over the payments booked by all counted runs, by currency';
 comment on column tally_booked.currency is 'ISO 4217 code, lower case';
 comment on column tally_booked.payments is 'Number of payments';
 comment on column tally_booked.minor is 'Amount that Stripe received, in Stripe''s smallest unit';
@@ -83,7 +83,7 @@ comment on column uncounted.stripe_requests is 'Sum of run.stripe_requests';
 comment on column uncounted.stripe_retries is 'Sum of run.stripe_retries';
 comment on column uncounted.stripe_errors is 'Sum of run.stripe_errors';
 comment on view uncounted_booked is
-    'Sums over the payments recorded by finished runs that are not yet in tally, by currency';
+    'Sums over the payments booked by finished runs that are not yet in tally, by currency';
 comment on column uncounted_booked.currency is 'ISO 4217 code, lower case';
 comment on column uncounted_booked.payments is 'Number of payments';
 comment on column uncounted_booked.minor is 'Amount that Stripe received, in Stripe''s smallest unit';
@@ -254,8 +254,8 @@ comment on column status.unfinished_runs is 'Number of runs that are running or 
 comment on column status.requests_this_month is
     'Number of requests to Stripe by runs of this calendar month, including retries';
 comment on column status.looked_back_to is
-    'How far back the first runs look for payments that only name their invoice; null: not started';
-comment on column status.look_back_percent is 'Progress of that, in percent; null: nothing had to be read';
+    'Time back to which the first runs search for payments that are identified by metadata only; null: not started';
+comment on column status.look_back_percent is 'How much of that search is done, in percent; null: nothing had to be read';
 
 -- metrics ------------------------------------------------------------------------
 

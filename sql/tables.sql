@@ -8,7 +8,7 @@ create schema invoice_sync;
 set local search_path = invoice_sync, pg_catalog, pg_temp;
 
 comment on schema invoice_sync is
-    'Objects of the extension invoice_sync, which records Stripe payments that are missing from your tables';
+    'Objects of the extension invoice_sync, which keeps your invoices and payments consistent with Stripe';
 
 create table settings (
     singleton boolean primary key default true check (singleton),
@@ -135,15 +135,15 @@ comment on column settings.invoice_partial_word is
 comment on column settings.invoice_closed_words is
     'Statuses of invoices that are never changed, such as cancelled, void or written off';
 comment on column settings.invoice_open_words is
-    'Statuses of unpaid invoices, which become paid when Stripe has received the money. Usual words (draft, sent, open, unpaid, due, overdue, awaiting payment …), in any spelling, need not be listed unless another setting contains them. A status that is neither listed nor usual is never changed';
+    'Statuses of invoices that are not paid yet, and are set to paid when the money is received. Usual words (draft, sent, open, unpaid, due, overdue, awaiting payment …), in any spelling, need not be listed unless another setting lists them. A status that is neither listed nor usual is never changed';
 comment on column settings.invoice_after_paid_words is
-    'Statuses of invoices after payment, which are never changed. Usual words (shipped, delivered, fulfilled …) need not be listed';
+    'Statuses that follow paid and are never changed. Usual words (shipped, delivered, fulfilled …) need not be listed';
 comment on column settings.invoice_refunded_words is
-    'Statuses of refunded or disputed invoices, which are never changed. Usual words (refunded, credited, charged back …) need not be listed';
+    'Statuses of invoices whose money was refunded or charged back; they are never changed. Usual words (refunded, credited, charged back …) need not be listed';
 comment on column settings.payment_failed_words is
-    'Statuses of failed payments; such a row becomes paid only if Stripe received the money of this payment. Usual words (failed, declined, rejected …) need not be listed';
+    'Statuses of failed payments; such a row is set to paid only if Stripe has received the money of this payment. Usual words (failed, declined, rejected …) need not be listed';
 comment on column settings.payment_partly_refunded_words is
-    'Statuses of partially refunded payments; the remainder counts. Usual words (partially refunded …) need not be listed';
+    'Statuses of partially refunded payments; they count with the amount that was not refunded. Usual words (partially refunded …) need not be listed';
 comment on column settings.payment_paid_word is 'Status of a payment whose money was received';
 comment on column settings.payment_pending_words is
     'Statuses of expected payments, which become paid when Stripe has received the money';
@@ -372,7 +372,7 @@ comment on column invoice_check.stored_ids is
     'The Stripe ids that the invoice contained at that time; if they change, Stripe is asked at once';
 comment on column invoice_check.checked_at is 'When Stripe last answered; null: not yet';
 comment on column invoice_check.next_check_at is
-    'When the next request is due; null: never, because all is final or recorded';
+    'When the next request is due; null: never, because all is final or booked';
 comment on column invoice_check.back_off is
     'The last interval between requests, where intervals increase; null: they do not';
 
@@ -415,7 +415,7 @@ comment on column stripe_payment.as_of is
     'When the answer was requested; answers that were requested earlier are ignored';
 comment on column stripe_payment.seen_at is 'When Stripe answered';
 comment on column stripe_payment.withheld is
-    'Amount withheld by disputes, in Stripe''s smallest unit; null: all or nothing, by the status of the dispute';
+    'Amount withheld by its disputes, in Stripe''s smallest unit; null: all or nothing, depending on the status of the dispute';
 comment on column stripe_payment.sessionless is
     'Whether Stripe reported that the payment intent belongs to no checkout session';
 
@@ -429,13 +429,12 @@ create table unwritten_answer (
 );
 
 comment on table unwritten_answer is
-    'Stripe''s answers about payments that your tables rejected (apply_failed); every sweep tries again with them, without a request';
+    'Stripe''s answers about payments that your tables refused (apply_failed). Every sweep retries with them, without a request to Stripe';
 comment on column unwritten_answer.invoice_id is 'Id of the invoice, as text';
-comment on column unwritten_answer.id is
-    'Id of the payment intent; without one, of the checkout session or charge';
+comment on column unwritten_answer.id is 'Id of the payment intent; without one, of the checkout session or charge';
 comment on column unwritten_answer.ids is 'All ids of the payment';
 comment on column unwritten_answer.as_of is 'When the answer was requested';
-comment on column unwritten_answer.answer is 'The answer';
+comment on column unwritten_answer.answer is 'Stripe''s answer';
 
 create table event (
     id text primary key,
@@ -500,7 +499,7 @@ comment on column feed.place is
     'Position: read_at, as in that column; anchor, the event from which reading continues; backlog, the range of older events that are still to be read';
 comment on column feed.read_at is 'When the feed was last read up to its newest event, by Stripe''s clock';
 comment on column feed.looked_back_to is
-    'How far back the first runs look for payments, in Stripe''s lists (see the view progress); null: not started';
+    'Time back to which the first runs search Stripe''s lists for payments (see the view progress); null: not started';
 
 create table round (
     singleton boolean primary key default true check (singleton),
@@ -581,7 +580,7 @@ comment on sequence backfill_id_seq is 'Generates backfill.id';
 comment on column backfill.since is 'Start of the period: the oldest objects to read';
 comment on column backfill.until is 'End of the period: reading starts here and goes back in time';
 comment on column backfill.list is
-    'checkout_sessions or payment_intents; for a gap in the feed of events also charges, refunds or disputes';
+    'checkout_sessions, payment_intents or charges; for a gap in the feed of events also refunds or disputes';
 comment on column backfill.gap_since is
     'Start of a gap in the feed, for a backfill that was started automatically because Stripe no longer has the events; null: it was requested';
 comment on column backfill.after_id is 'The object that was read last; the next page starts after it';
@@ -594,7 +593,8 @@ comment on column backfill.worked is 'Time spent working';
 comment on column backfill.requested_at is 'When it was requested';
 comment on column backfill.moved_at is 'When the last page was completed';
 comment on column backfill.finished_at is 'When it finished; null: it is not finished';
-comment on column backfill.first_look is 'Whether it was started automatically by the first runs';
+comment on column backfill.first_look is
+    'Whether it was started automatically by the first runs, which search back by themselves';
 
 -- Included in pg_dump. The row of settings that CREATE EXTENSION inserts is replaced by the
 -- one from the dump (see the trigger settings_replace).

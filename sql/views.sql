@@ -216,7 +216,7 @@ comment on view stripe_without_payment is 'Invoices that contain Stripe ids but 
 
 comment on view currencies is
     'Currencies that do not have two decimals in ISO 4217 or at Stripe; all others have two';
-comment on view run_booked is 'Payments that runs recorded';
+comment on view run_booked is 'Payments that runs booked';
 comment on function find_currencies() is 'Implementation of the view currencies';
 comment on function find_paid_without_payment() is 'Implementation of the view paid_without_payment';
 comment on function find_stripe_without_payment() is 'Implementation of the view stripe_without_payment';

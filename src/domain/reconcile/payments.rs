@@ -254,7 +254,7 @@ impl Draft {
         let name = receipt.key().unwrap_or("a payment");
         let label = facts.invoice.label();
         let mut summary = format!(
-            "Stripe refunded {} of the {} that invoice {label} received by {name} ({how}). Decide whether the refunded money still counts for the invoice (mark_refunded or ignore).",
+            "Stripe refunded {} of the {} that invoice {label} received by {name} ({how}).",
             receipt.refunded, receipt.received,
         );
         let mut evidence = json!({
@@ -265,11 +265,12 @@ impl Draft {
         if let Some(others) = sharing::parts_of_others(receipt, facts) {
             let others = others.invoices();
             summary = format!(
-                "{summary} The payment is shared with invoice {}: which of them was refunded is not known.",
+                "{summary} The payment is shared with invoice {}, and Stripe does not say for which of them it was refunded.",
                 others.join(", ")
             );
             evidence["shared_with"] = json!(others);
         }
+        summary.push_str(" Decide whether the refunded money still counts for the invoice (mark_refunded or ignore).");
         self.issues.push(
             Issue::new(kind, Severity::Warning, summary)
                 .about(receipt.key())
