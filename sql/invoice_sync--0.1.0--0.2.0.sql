@@ -121,7 +121,7 @@ begin
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
-        raise warning 'what these statuses mean cannot be told: %', unsorted
+        raise warning 'the meaning of these statuses is not known: %', unsorted
             using hint = 'They are left as they are. "select * from invoice_sync.propose_mapping()" says which settings may name them.';
     end if;
 end
@@ -139,7 +139,7 @@ create table unwritten_answer (
 
 select pg_catalog.pg_extension_config_dump('unwritten_answer', '');
 
--- First runs look back by themselves; what was installed before has done so, or was told to.
+-- The first runs read earlier payments; existing installations have done so, or were asked to.
 alter table feed add column looked_back_to timestamptz;
 update feed set looked_back_to = coalesce((select min(b.since) from backfill as b), read_at, now());
 
