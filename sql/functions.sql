@@ -86,7 +86,7 @@ begin
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
         raise warning 'the meaning of these statuses is not known: %', unsorted
-            using hint = 'They are left as they are. "select * from invoice_sync.propose_mapping()" says which settings may name them.';
+            using hint = 'They are not changed. "select * from invoice_sync.propose_mapping()" lists the settings that may contain them.';
     end if;
 end
 $$;

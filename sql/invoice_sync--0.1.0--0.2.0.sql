@@ -98,7 +98,9 @@ alter table settings
     add column payment_failed_words text[] not null default '{Failed}',
     add column payment_partly_refunded_words text[] not null default '{"Partially refunded"}';
 
-create or replace function adopt_mapping(invoices regclass default null, payments regclass default null) returns void
+create or replace function adopt_mapping(
+    invoices regclass default null, payments regclass default null
+) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -122,7 +124,7 @@ begin
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
         raise warning 'the meaning of these statuses is not known: %', unsorted
-            using hint = 'They are left as they are. "select * from invoice_sync.propose_mapping()" says which settings may name them.';
+            using hint = 'They are not changed. "select * from invoice_sync.propose_mapping()" lists the settings that may contain them.';
     end if;
 end
 $$;
