@@ -85,8 +85,8 @@ begin
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
-        raise warning 'what these statuses mean cannot be told: %', unsorted
-            using hint = 'They are left as they are. "select * from invoice_sync.propose_mapping()" says which settings may name them.';
+        raise warning 'the meaning of these statuses is not known: %', unsorted
+            using hint = 'They are not changed. "select * from invoice_sync.propose_mapping()" lists the settings that may contain them.';
     end if;
 end
 $$;

@@ -105,7 +105,9 @@ alter table settings
     add column payment_failed_words text[] not null default '{Failed}',
     add column payment_partly_refunded_words text[] not null default '{"Partially refunded"}';
 
-create or replace function adopt_mapping(invoices regclass default null, payments regclass default null) returns void
+create or replace function adopt_mapping(
+    invoices regclass default null, payments regclass default null
+) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -128,8 +130,8 @@ begin
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
-        raise warning 'what these statuses mean cannot be told: %', unsorted
-            using hint = 'They are left as they are. "select * from invoice_sync.propose_mapping()" says which settings may name them.';
+        raise warning 'the meaning of these statuses is not known: %', unsorted
+            using hint = 'They are not changed. "select * from invoice_sync.propose_mapping()" lists the settings that may contain them.';
     end if;
 end
 $$;
@@ -146,7 +148,7 @@ create table unwritten_answer (
 
 select pg_catalog.pg_extension_config_dump('unwritten_answer', '');
 
--- First runs look back by themselves; what was installed before has done so, or was told to.
+-- The first runs read earlier payments; existing installations have done so, or were asked to.
 alter table feed add column looked_back_to timestamptz;
 update feed set looked_back_to = coalesce((select min(b.since) from backfill as b), read_at, now());
 

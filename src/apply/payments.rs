@@ -265,7 +265,7 @@ fn judge_ambiguous(
         IssueKind::UnlinkedPayment,
         Severity::Warning,
         format!(
-            "Stripe received {money} by {} for the invoice {named}, but several invoices are named so: {}. It was booked for none of them.",
+            "Stripe received {money} by {} for invoice {named}, but several invoices have this name: {}. It was not booked. Book it for one of them (link_payment).",
             key.unwrap_or("a payment"),
             described.join(" and "),
         ),

@@ -19,7 +19,7 @@ pub(crate) fn issue(word: &str) -> Issue {
         IssueKind::UnknownStatus,
         Severity::Warning,
         format!(
-            "Payments are recorded for invoices with the status \"{word}\", which no setting gives a meaning; their status is left as it is. Add the word to one of the settings {open}, {after_paid}, {refunded} and {closed}."
+            "Payments are recorded for invoices with the status \"{word}\", which no setting contains, so the status was not changed. Add it to one of the settings {open}, {after_paid}, {refunded} and {closed}."
         ),
     )
     .about(Some(word))

@@ -26,7 +26,7 @@ pub(crate) struct InvoiceKeys<'a> {
 pub(crate) struct PaymentInvoices {
     /// Those that the payment is for.
     pub(crate) invoices: BTreeSet<String>,
-    /// Several invoices that the payment only refers to: which of them it is for cannot be told.
+    /// Several invoices that the payment only refers to: which of them it is for is not known.
     pub(crate) ambiguous: BTreeSet<String>,
 }
 

@@ -152,7 +152,7 @@ fn report_account(event: &Event, own: &EventScope) {
     });
     if let Err(problem) = raised {
         log(&format!(
-            "the issue about the account {account} could not be raised: {problem}"
+            "could not open the issue about account {account}: {problem}"
         ));
     }
 }

@@ -9,7 +9,7 @@ use crate::ledger::payment_issues::{has_issue, resolve_without_invoice};
 use crate::select::inbox::EventScope;
 use crate::stripe::events::TYPES;
 
-/// Returns whether nobody was told of the account yet.
+/// Returns whether no issue about the account was raised yet.
 pub(crate) fn is_news(account: &str) -> bool {
     !has_issue(IssueKind::EventFailing, account)
 }

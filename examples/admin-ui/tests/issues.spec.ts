@@ -44,7 +44,7 @@ test('an action is shown beforehand, confirmed, and done', async ({ page, shop }
 
   await dialog.getByRole('button', { name: 'Confirm' }).click()
 
-  await expect(toast(page, 'Decided')).toBeVisible()
+  await expect(toast(page, 'Resolved')).toBeVisible()
   await expect(page.getByText('There are no open issues')).toBeVisible()
   expect(await shop.status(invoice)).toBe('Overdue')
   const paid = 'select amount_paid from invoices where id = $1'
@@ -93,7 +93,7 @@ test('an action without arguments only settles the issue', async ({ page, shop }
   await page.getByRole('button', { name: 'Preview' }).click()
   await page.getByRole('button', { name: 'Confirm' }).click()
 
-  await expect(toast(page, 'Decided')).toBeVisible()
+  await expect(toast(page, 'Resolved')).toBeVisible()
   expect(await shop.status(invoice)).toBe('Paid')
   expect(await issueState(shop)).toBe('resolved accept_paid_elsewhere')
   await shop.sweep()
@@ -131,7 +131,7 @@ test('a payment that names an unknown invoice is linked to one that is found by 
   expect(await shop.count('payments'), 'a preview writes nothing').toBe(0)
   await page.getByRole('button', { name: 'Confirm' }).click()
 
-  await expect(toast(page, 'Decided')).toBeVisible()
+  await expect(toast(page, 'Resolved')).toBeVisible()
   expect(await shop.status(invoice)).toBe('Paid')
   expect(await shop.database.value('select stripe_payment_intent from payments')).toBe(intent)
   expect(await issueState(shop)).toBe('resolved link_payment')

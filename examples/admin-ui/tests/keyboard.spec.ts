@@ -50,7 +50,7 @@ test('Sync Stripe is pressed and an issue decided with nothing but the keyboard'
   await tabTo(page, dialog.getByRole('button', { name: 'Confirm' }))
   await press('Enter')
 
-  await expect(toast(page, 'Decided')).toBeVisible()
+  await expect(toast(page, 'Resolved')).toBeVisible()
   await expect(dialog).toHaveCount(0)
   expect(await shop.status(word)).toBe('Sent')
   expect(await shop.count('invoice_sync.open_issues')).toBe(0)

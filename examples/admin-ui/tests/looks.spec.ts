@@ -91,7 +91,7 @@ const SCREENS: Screen[] = [
     name: 'doctor',
     open: async (page) => {
       await page.goto('/doctor')
-      await expect(page.getByText('In order:').first()).toBeAttached()
+      await expect(page.getByText('Passed:').first()).toBeAttached()
     },
     kept: 'some',
   },

@@ -25,7 +25,7 @@ test('a run is undone, and what somebody has changed since is left', async ({ pa
   await invoice.click()
   await expect(dialog.getByRole('row', { name: 'Status Paid Sent' })).toBeVisible()
   expect(await shop.status(first.invoice), 'a preview writes nothing').toBe('Paid')
-  await dialog.getByRole('button', { name: 'Put back' }).click()
+  await dialog.getByRole('button', { name: 'Undo', exact: true }).click()
 
   await expect(dialog.getByText('Done', { exact: true })).toBeVisible()
   await expect(dialog.getByText('Not restored')).toBeVisible()
@@ -56,7 +56,7 @@ test('a decision that changed no row is revoked, and the issue is open again', a
   await page.goto('/runs')
   await page.getByRole('button', { name: 'Undo run 2 …' }).click()
   await expect(dialog.getByText('The decision would be taken back')).toBeVisible()
-  await dialog.getByRole('button', { name: 'Take back' }).click()
+  await dialog.getByRole('button', { name: 'Revoke' }).click()
 
   await expect(dialog.getByText('Revoked 1 decisions.')).toBeVisible()
   expect(await shop.count('invoice_sync.open_issues')).toBe(1)

@@ -64,7 +64,7 @@ test('where an issue stands, it does not say that there is nothing to do', async
   expect(await shop.count('invoice_sync.change')).toBe(0)
 })
 
-test('what cannot be repaired safely needs a person', async ({ page, shop }) => {
+test('what cannot be repaired safely needs a decision', async ({ page, shop }) => {
   const sale = await shop.sale('INV-1', 'paid')
   await shop.database.query("update invoices set currency = 'eur'")
 

@@ -175,7 +175,7 @@ impl WriteFacts<'_> {
         let [row] = rows.as_slice() else {
             return Err(not_now("several rows come to the payment together")
                 .detail("Its id in each of them would make them records of one payment, which counts once.")
-                .hint("Make one row of them first; or, if nothing has to be done: ignore."));
+                .hint("Merge them into one row first; or, if nothing needs to be done, use ignore."));
         };
         let ids = received(self.evidence, self.object)
             .ok_or_else(|| not_now("the payment no longer exists in Stripe"))?;
