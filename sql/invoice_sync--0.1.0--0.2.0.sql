@@ -145,6 +145,10 @@ begin
 end
 $$;
 
+-- A backfill reads the list of charges, too.
+comment on column invoice_sync.backfill.list is
+    'checkout_sessions, payment_intents or charges; for time of which Stripe has no events any more, also refunds and disputes';
+
 -- Nothing is anybody's who was not given access (to stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void
 language plpgsql

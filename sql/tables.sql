@@ -507,7 +507,7 @@ comment on column backfill.id is 'Number';
 comment on sequence backfill_id_seq is 'Numbers of backfills';
 comment on column backfill.since is 'The time that it goes back to';
 comment on column backfill.until is 'The time that it begins with';
-comment on column backfill.list is 'checkout_sessions or payment_intents; for time of which Stripe has no events any more, also charges, refunds and disputes';
+comment on column backfill.list is 'checkout_sessions, payment_intents or charges; for time of which Stripe has no events any more, also refunds and disputes';
 comment on column backfill.gap_since is 'Where nobody asked for it, because Stripe''s events are gone: since when; null: somebody did';
 comment on column backfill.after_id is 'The object that was read last; the next page begins after it';
 comment on column backfill.reached is 'When that object was made';

@@ -7,7 +7,7 @@ use crate::host::settings::Settings;
 use crate::ledger::budget;
 use crate::pg::{Problem, shared_number};
 use crate::settings;
-use crate::stripe::client::{Connection, take_uncounted};
+use crate::stripe::client::{Connection, is_before_basil, take_uncounted};
 use crate::stripe::error::StripeError;
 use crate::stripe::limiter::{Limiter, rate_limit_key};
 use crate::stripe::objects::Reading;
@@ -50,6 +50,7 @@ pub(crate) fn reading(settings: &Settings, mapping: &Mapping) -> Reading {
         gratuity_key: settings.gratuity_key.clone(),
         invoice_key: settings.invoice_reference_key.clone(),
         client_reference: settings.client_reference_names_invoice,
+        release_is_refund: is_before_basil(&settings::stripe_api_version()),
         attributes: mapping.stripe_paths(),
     }
 }

@@ -81,6 +81,7 @@ fn a_charge_without_an_intent_is_a_payment() {
         gratuity_key: Some("tip".to_owned()),
         invoice_key: Some("order".to_owned()),
         client_reference: false,
+        release_is_refund: false,
         attributes: vec!["charge.description".to_owned()],
     };
 

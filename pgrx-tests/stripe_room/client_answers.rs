@@ -28,7 +28,9 @@ fn client_with_key(double: &Double, key: &str) -> Client {
 
 fn find(client: &Client, id: &str) -> Result<Evidence, StripeError> {
     let id = StripeId::parse(id).expect("an id");
-    retrieve(client, &id, &Reading::default(), &Stop::new())
+    let mut findings = retrieve(client, &id, &Reading::default(), &Stop::new())?;
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    Ok(findings.remove(0))
 }
 
 #[test]

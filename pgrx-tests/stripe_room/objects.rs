@@ -72,7 +72,8 @@ fn every_status_of_an_intent() {
         ("requires_confirmation", waiting("requires_confirmation")),
         ("requires_action", waiting("requires_action")),
         ("processing", waiting("processing")),
-        ("requires_capture", waiting("requires_capture")),
+        // A part was captured.
+        ("requires_capture", received(5_000)),
         ("canceled", never("canceled")),
         ("succeeded", received(5_000)),
         ("sublimated", unknown("payment intent status", "sublimated")),
@@ -83,6 +84,14 @@ fn every_status_of_an_intent() {
         let state = of_intent(&with(intent(), "/status", status)).unwrap().state;
         assert_eq!(state, expected, "{status}");
     }
+}
+
+#[test]
+fn an_authorisation_brings_no_money() {
+    let held = with(intent(), "/status", "requires_capture");
+    let held = with(held, "/amount_received", 0);
+    let state = of_intent(&held).unwrap().state;
+    assert_eq!(state, waiting("requires_capture"));
 }
 
 #[test]
@@ -142,7 +151,7 @@ fn an_expired_session_closes_only_payments_not_begun() {
         ("requires_confirmation", never("expired")),
         ("requires_action", never("expired")),
         ("processing", waiting("processing")),
-        ("requires_capture", waiting("requires_capture")),
+        ("requires_capture", received(5_000)),
         ("canceled", never("canceled")),
         ("succeeded", received(5_000)),
         ("sublimated", unknown("payment intent status", "sublimated")),
@@ -261,6 +270,7 @@ fn reading() -> Reading {
         gratuity_key: Some("tip".to_owned()),
         invoice_key: Some("invoice_id".to_owned()),
         client_reference: false,
+        release_is_refund: false,
         attributes: [
             "payment_intent.description",
             "checkout_session.client_reference_id",

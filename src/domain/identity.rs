@@ -115,6 +115,14 @@ impl PaymentIds {
         }
     }
 
+    /// Returns whether a row with these ids may stand for `payment`, although they share none: one of the two names only
+    /// a session, and Stripe did not tell its intent or its session.
+    pub(crate) fn may_stand_for(&self, payment: &Self) -> bool {
+        let lacks_session = payment.session.is_none() && self.intent.is_none();
+        let lacks_intent = payment.session.is_some() && payment.intent.is_none();
+        self.is_empty() || lacks_session || lacks_intent && self.session.is_none()
+    }
+
     /// Returns the id that identifies the payment: the intent, if there is one.
     pub(crate) fn key(&self) -> Option<&str> {
         self.intent

@@ -51,7 +51,6 @@ impl PaymentStatus {
     pub(crate) fn may_still_come(self) -> bool {
         matches!(self, Self::Pending | Self::Failed)
     }
-
 }
 
 impl PaymentRow {

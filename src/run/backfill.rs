@@ -241,7 +241,9 @@ impl Backfill<'_> {
         let references = history_page
             .references
             .iter()
-            .filter(|reference| !reference.ids.is_empty());
+            .filter(|reference| !reference.ids.is_empty())
+            // Of a charge with an intent, the list of intents tells, unless it is older than the period.
+            .filter(|it| part.is_gap || !it.is_charge || it.unreadable.is_some());
         let references = references.map(|reference| Entry {
             object: &reference.object,
             ids: &reference.ids,

@@ -268,8 +268,8 @@ fn paid_with_rows_by_hand(scene: &mut Scene, rows: &[&str]) {
 fn rows_without_ids_that_may_be_the_payment_keep_it_from_the_books() {
     Case::new(
         "a row of what came less Stripe's fee",
-        |scene| paid_with_rows_by_hand(scene, &["Paid 96.80"]),
-        &["Partial 96.80 3.20", "Paid 96.80 0.00"],
+        |scene| paid_with_rows_by_hand(scene, &["Paid 97.10"]),
+        &["Partial 97.10 2.90", "Paid 97.10 0.00"],
     )
     .issues(&["possible_duplicate"])
     .check();
@@ -282,8 +282,8 @@ fn rows_without_ids_that_may_be_the_payment_keep_it_from_the_books() {
     .check();
     Case::new(
         "rows that come to the net together",
-        |scene| paid_with_rows_by_hand(scene, &["Paid 50", "Paid 46.80"]),
-        &["Partial 96.80 3.20", "Paid 46.80 0.00", "Paid 50.00 0.00"],
+        |scene| paid_with_rows_by_hand(scene, &["Paid 50", "Paid 47.10"]),
+        &["Partial 97.10 2.90", "Paid 47.10 0.00", "Paid 50.00 0.00"],
     )
     .issues(&["possible_duplicate"])
     .check();

@@ -210,13 +210,18 @@ impl Draft {
             | PaymentStatus::Refunded
             | PaymentStatus::PartlyRefunded
             | PaymentStatus::Disputed => {
-                if receipt.payment.lacks_session() {
+                if grown_amount(row, receipt, facts).is_some() {
+                    // The row follows below.
+                } else if receipt.payment.lacks_session() {
                     // How much of the amount is a gratuity is not known.
                     self.plan.undecided.insert(IssueKind::AmountMismatch);
                 } else {
                     self.compare_amount(row, receipt, facts);
                 }
-                self.update_received(row, receipt, facts, rules)
+                PaymentUpdate {
+                    amount: grown_amount(row, receipt, facts),
+                    ..self.update_received(row, receipt, facts, rules)
+                }
             }
         };
         if update.changes_anything() {
@@ -335,15 +340,14 @@ fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentR
     waiting.or(failed).or(lone)
 }
 
-/// Returns the rows that may stand for this payment: a row without Stripe ids (or with a session's, if Stripe's answer
-/// has an intent without a session), or all rows without ids together, if they come to the amount, to what was received,
+/// Returns the rows that may stand for this payment: a row without an id that says otherwise
+/// ([`PaymentIds::may_stand_for`]), or all rows without ids together, if they come to the amount, to what was received,
 /// or to what Stripe paid out of it.
 fn similar_rows<'f>(receipt: &Receipt, facts: &'f Facts) -> Option<Vec<&'f PaymentRow>> {
     let amounts = receipt.amounts_by_hand();
     let may_be_this = |row: &&PaymentRow| {
-        let has_no_id =
-            row.ids.is_empty() || row.ids.intent.is_none() && receipt.payment.ids.session.is_none();
-        row.was_received() && row.amount_minor() > 0 && has_no_id
+        let may_stand = row.ids.may_stand_for(&receipt.payment.ids);
+        row.was_received() && row.amount_minor() > 0 && may_stand
     };
     // In the order of their ids, so that the result does not depend on the order of the rows.
     let mut rows: Vec<&PaymentRow> = facts.rows.iter().filter(may_be_this).collect();
@@ -395,6 +399,17 @@ fn confirm(row: &PaymentRow, receipt: &Receipt, facts: &Facts, rules: &Rules) ->
         missing_ids: row.ids.lacking(&receipt.payment.ids),
         ..unchanged(row, receipt)
     }
+}
+
+/// Returns the amount for a row that states what had been received of its payment before more of it was captured.
+fn grown_amount(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Option<Money> {
+    let amount = row.amount.value()?;
+    let before = books::remembered_for(row, &facts.memory.0)?.received;
+    let growth = receipt.received.minor.checked_sub(before)?;
+    let gratuity = row.gratuity.value().unwrap_or(receipt.gratuity).minor;
+    let stated_it = amount.minor.checked_add(gratuity) == Some(before);
+    let grown = amount.minor.checked_add(growth)?;
+    (growth > 0 && stated_it).then(|| Money::new(grown, amount.currency))
 }
 
 fn unchanged(row: &PaymentRow, receipt: &Receipt) -> PaymentUpdate {

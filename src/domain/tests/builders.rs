@@ -140,6 +140,8 @@ pub(super) fn stripe(texts: &[&str], state: PaymentState) -> StripePayment {
         gratuity: Gratuity::None,
         invoice_references: Vec::new(),
         received_at: Some(RECEIVED_AT),
+        net: None,
+        discount: 0,
         attributes: BTreeMap::new(),
         request_id: Some("req_1".into()),
     }
