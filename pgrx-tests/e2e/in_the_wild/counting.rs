@@ -42,6 +42,25 @@ fn invoices_share_one_payment() {
         ],
     )
     .check();
+    Case::new(
+        "equal parts of one payment, of which Stripe was not asked yet",
+        |scene| {
+            let intent = pay(scene, 10_000);
+            for number in [1, 2] {
+                scene.invoice(number, "Sent 50", None, Some(&intent));
+                scene.payment(number, "Paid 50", None, Some(&intent));
+            }
+            // Equal parts look like one payment that was booked twice.
+            scene.shop.sweep();
+        },
+        &[
+            "Paid 50.00 0.00",
+            "Paid 50.00 0.00",
+            "Paid 50.00 0.00",
+            "Paid 50.00 0.00",
+        ],
+    )
+    .check();
 }
 
 #[test]

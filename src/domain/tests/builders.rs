@@ -298,6 +298,18 @@ impl World {
         self
     }
 
+    /// Adds a part of the payment that another invoice has received.
+    pub(super) fn with_part_elsewhere(mut self, id: &str, invoice: &str, cents: i64) -> Self {
+        let part = OtherPart {
+            invoice: invoice.into(),
+            id: invoice.into(),
+            was_received: true,
+            whole: cents,
+        };
+        self.other_invoices.note(id, part);
+        self
+    }
+
     /// Adds a pending row of another invoice for the payment.
     pub(super) fn awaited_elsewhere(mut self, id: &str, invoice: &str) -> Self {
         self.other_invoices.note(

@@ -6,6 +6,7 @@
 mod amounts;
 mod builders;
 mod cases;
+mod counting;
 mod cron;
 mod feed;
 mod harness;
