@@ -379,7 +379,7 @@ fn what_stripe_says_of_this_very_intent_lifts_a_failed_row() {
                 alter table payments alter payment_status drop default;
                 alter table payments alter payment_status type payment_state
                     using payment_status::payment_state;
-                call invoice_sync.adopt_mapping()",
+                select invoice_sync.adopt_mapping()",
             );
         },
         &["Paid 100.00 0.00", "succeeded 100.00 0.00"],
