@@ -12,6 +12,7 @@ use crate::host::admin::require_admin;
 use crate::host::settings::invalid;
 use crate::pg::{LOCK_PATIENCE, Problem, Transactions, with_lock_patience};
 use crate::run::backfill;
+use crate::run::first_look;
 use crate::run::sweep;
 use crate::run::sweep::Batch;
 use crate::run::sync_invoice;
@@ -49,6 +50,7 @@ fn run_sweep(max_duration: Option<Interval>, fcinfo: pg_sys::FunctionCallInfo) {
         Transactions::own(fcinfo, |own| {
             require_admin()?;
             let answer = sweep::sweep(batch, Mode::Write, own)?;
+            first_look::request(own, deadline)?;
             backfill::go_on(own, deadline)?;
             Ok(answer)
         })
@@ -105,7 +107,7 @@ fn sync_invoice(invoice_id: Option<&str>, dry_run: default!(bool, false)) -> Jso
     let id = invoice_id.ok_or_else(|| {
         Problem::new(
             PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            "the invoice's id is null",
+            "invoice id must not be null",
         )
     });
     JsonB(admitted(|| sync_invoice::sync_invoice(id?, mode(dry_run))))

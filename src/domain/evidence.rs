@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::identity::{PaymentIds, StripeId};
 use super::money::{Currency, Money};
 
@@ -41,7 +43,7 @@ impl Evidence {
 }
 
 /// A checkout session, its payment intent and the latest charge, combined.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StripePayment {
     pub(crate) ids: PaymentIds,
     pub(crate) state: PaymentState,
@@ -79,7 +81,7 @@ pub(crate) struct StripePayment {
 
 /// Whether the checkout session of a payment was read. Stripe does not copy a session's metadata to its intent, so
 /// without the session the invoice, the gratuity and the client reference of an intent are unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum SessionSide {
     /// There may be a session, and it has not been read.
     Unread,
@@ -88,7 +90,7 @@ pub(crate) enum SessionSide {
 }
 
 /// Whether money was received.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum PaymentState {
     /// `amount_received` of a succeeded intent, or the total of a session that was paid without an intent.
     Received(Money),
@@ -134,7 +136,7 @@ impl PaymentState {
 }
 
 /// The gratuity according to metadata or a terminal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Gratuity {
     None,
     /// The metadata's text.
@@ -180,7 +182,7 @@ impl Gratuity {
 }
 
 /// The status of a dispute. Source: <https://docs.stripe.com/api/disputes/object#dispute_object-status>.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Dispute {
     /// Won, prevented, or a closed inquiry: the money stays.
     Settled,

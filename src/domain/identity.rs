@@ -78,7 +78,9 @@ fn kind_of(id: &str) -> Option<ObjectKind> {
 /// The ids of one Stripe payment.
 ///
 /// An application may store an id in any of its columns, so ids are assigned by their kind and not by their column.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub(crate) struct PaymentIds {
     pub(crate) session: Option<String>,
     pub(crate) intent: Option<String>,

@@ -298,18 +298,18 @@ fn comparison_statement(
         aggregates = payment_aggregates(mapping),
         is_unpaid = is_unpaid,
         closed_words = literals(&mapping.invoice_words.closed),
-        is_past = is_past_paid(mapping),
+        is_past = is_past_paid(mapping, "b.status"),
         paid_word = pgrx::spi::quote_literal(&mapping.invoice_words.paid),
     )
 }
 
-/// Returns the condition that the status of the invoice `b` is never changed to paid, and is known.
-fn is_past_paid(mapping: &Mapping) -> String {
+/// Returns the condition that the text `status` of an invoice is never changed to paid, and is known.
+pub(super) fn is_past_paid(mapping: &Mapping, status: &str) -> String {
     let words = &mapping.invoice_words;
     let named = [&words.closed, &words.refunded, &words.after_paid];
     let named: Vec<String> = named.into_iter().flatten().cloned().collect();
     let usual = [CLOSED, REFUNDED, AFTER_PAID, PAID].concat();
-    has_word("b.status", &named, &words.all(), &usual)
+    has_word(status, &named, &words.all(), &usual)
 }
 
 /// The aggregates over the payments `p` of one invoice.

@@ -361,6 +361,24 @@ pub(crate) fn feed_place(whose: &str) -> Place {
     .unwrap_or_default()
 }
 
+/// Returns whether the feed was read to its end, and nobody looked further back.
+pub(crate) fn awaits_first_look(whose: &str) -> bool {
+    sql::fetch_one(
+        "select to_jsonb(true) from invoice_sync.feed
+        where whose = $1 and read_at is not null and looked_back_to is null",
+        &[Some(whose)],
+    )
+    .is_some()
+}
+
+/// Records how far back the first look goes, in seconds since 1970.
+pub(crate) fn note_first_look(whose: &str, since: i64) {
+    sql::execute(
+        "update invoice_sync.feed set looked_back_to = to_timestamp($2::float8) where whose = $1",
+        &[Some(whose), Some(&since.to_string())],
+    );
+}
+
 /// Records how far the feed has been read.
 pub(crate) fn keep_feed_place(whose: &str, place: &Place) {
     sql::execute(

@@ -29,6 +29,12 @@ pub(super) fn sweeps() -> Result<Vec<Check>, Problem> {
                 from invoice_sync.run r
                 where r.kind = 'sweep' and r.finished_at is not null
                 order by r.id desc limit 1),
+            'look_back', (
+                select jsonb_build_object(
+                    'to', s.looked_back_to::date, 'percent', s.look_back_percent,
+                    'is_pending', exists (
+                        select from invoice_sync.feed where read_at is not null and looked_back_to is null))
+                from invoice_sync.status s),
             'unfinished', (
                 select count(*) from invoice_sync.run
                 where finished_at is null and started_at < now() - interval '30 minutes'),
@@ -43,7 +49,7 @@ pub(super) fn sweeps() -> Result<Vec<Check>, Problem> {
     if last.is_object() {
         let error = last["error"].as_str().unwrap_or_default();
         checks.push(match last["success"] == Value::Bool(true) {
-            true => Check::good("success", "the last sweep could do all of its work"),
+            true => Check::good("success", "the last sweep succeeded"),
             false => Check::bad(
                 "success",
                 format!("the last sweep failed: {error}"),
@@ -51,12 +57,13 @@ pub(super) fn sweeps() -> Result<Vec<Check>, Problem> {
             ),
         });
     }
+    checks.extend(first_look(&facts["look_back"]));
     let count = |field: &str| facts[field].as_u64().unwrap_or_default();
     checks.push(Check::judged(
         "unfinished runs",
         count("unfinished") == 0,
         format!(
-            "{} are unfinished, and {} were ended from outside within a day",
+            "{} are unfinished, and {} were terminated within the last day",
             count("unfinished"),
             count("killed")
         ),
@@ -65,11 +72,29 @@ pub(super) fn sweeps() -> Result<Vec<Check>, Problem> {
     Ok(checks)
 }
 
+/// Says how far the first runs have looked back for payments; nothing before the first sweep.
+fn first_look(facts: &Value) -> Option<Check> {
+    let name = "first look back";
+    if facts["is_pending"] == Value::Bool(true) {
+        let detail = "run_sweep() begins it once nothing is due";
+        return Some(Check::good(name, detail).advice("call invoice_sync.run_sweep();"));
+    }
+    let to = facts["to"].as_str()?;
+    Some(match facts["percent"].as_f64() {
+        Some(percent) if percent < 100.0 => {
+            let detail = format!("to {to}: {percent:.0} % done; every run_sweep() goes on with it");
+            Check::good(name, detail).advice("select * from invoice_sync.progress;")
+        }
+        Some(_) => Check::good(name, format!("to {to}: done")),
+        None => Check::good(name, format!("to {to}: nothing had to be read")),
+    })
+}
+
 fn last_sweep(last: &Value, now: i64) -> Check {
     let name = "last sweep";
     let sweep = "call invoice_sync.run_sweep();";
     let Some(started) = last["started"].as_i64() else {
-        return Check::bad(name, "there was none yet", sweep);
+        return Check::bad(name, "no sweep has run", sweep);
     };
     let due = schedule::job()
         .and_then(|job| Cron::parse(&job.schedule)?.next_after(started))
@@ -95,15 +120,15 @@ pub(super) fn webhooks() -> Result<Vec<Check>, Problem> {
           where kind = 'webhooks_failing' and state <> 'resolved' limit 1)",
     );
     let detail = match last.as_str() {
-        "" => "none came yet: sweeps alone find what was paid".to_owned(),
-        last => format!("the last one came at {last}"),
+        "" => "none was received; payments are found by sweeps only".to_owned(),
+        last => format!("the last one was received at {last}"),
     };
     let deliveries = if failing.is_empty() {
         Check::good("webhooks", detail)
     } else {
         Check::bad(
             "webhooks",
-            format!("{failing} Of all, {detail}"),
+            format!("{failing} In total: {detail}"),
             "select * from invoice_sync.webhook_health limit 20;",
         )
     };
@@ -132,10 +157,10 @@ pub(super) fn alerts() -> Result<Vec<Check>, Problem> {
     let addresses = match (to_and_from, examples) {
         (true, "") => Ok("alerts have a sender and recipients".to_owned()),
         (true, examples) => Err(format!(
-            "nobody gets mail at {examples}: that is an example"
+            "{examples}: an example address, which receives no mail"
         )),
         (false, _) => Err(
-            "alerts have no sender or no recipients, and stay in the view invoice_sync.alerts"
+            "alerts have no sender or no recipients, and are not mailed (see the view invoice_sync.alerts)"
                 .to_owned(),
         ),
     };
@@ -152,7 +177,7 @@ pub(super) fn alerts() -> Result<Vec<Check>, Problem> {
             failing == 0,
             match facts["why"].as_str() {
                 Some(why) => format!("{failing} cannot be sent: {why}"),
-                None => "none failed to be sent".to_owned(),
+                None => "no alert failed".to_owned(),
             },
             &format!(
                 "update invoice_sync.settings set alert_sender = {}, alert_recipients = {};\nselect invoice_sync.send_alerts();",
@@ -181,7 +206,7 @@ pub(super) fn time_zone() -> Result<Vec<Check>, Problem> {
     ));
     let check = Check::good(
         "time zone",
-        format!("dates are written by {ours}; the server's is {servers}"),
+        format!("dates are written in the time zone {ours}; that of the server is {servers}"),
     );
     if same == "true" {
         return Ok(vec![check]);
