@@ -6,6 +6,7 @@ mod case;
 mod counting;
 mod first;
 mod first_run;
+mod later;
 mod naming;
 mod refused;
 mod shapes;

@@ -67,6 +67,11 @@ pub(crate) struct StripePayment {
     pub(crate) invoice_references: Vec<String>,
     /// When the money was received, in seconds since 1970.
     pub(crate) received_at: Option<i64>,
+    /// What Stripe paid out of it, less its fee, in the smallest unit of the payment's currency; `None` if it is not
+    /// known.
+    pub(crate) net: Option<i64>,
+    /// By how much a discount lowered the price, in Stripe's smallest unit.
+    pub(crate) discount: i64,
     /// Values for columns of the application's payment row, by path (`payment_intent.description`,
     /// `metadata.project`).
     pub(crate) attributes: BTreeMap<String, String>,
@@ -256,6 +261,7 @@ impl StripePayment {
         self.invoice_references.extend(session.invoice_references);
         self.invoice_references.sort();
         self.invoice_references.dedup();
+        self.discount = self.discount.max(session.discount);
         for (path, value) in session.attributes {
             self.attributes.entry(path).or_insert(value);
         }
@@ -292,6 +298,8 @@ impl StripePayment {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+        self.net = self.net.max(other.net);
+        self.discount = self.discount.max(other.discount);
         for (path, value) in other.attributes {
             self.attributes
                 .entry(path)

@@ -11,7 +11,7 @@ mod payments;
 mod receipt;
 mod sharing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -97,12 +97,14 @@ enum Application {
 
 fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Application) -> Plan {
     let payments = merge_payments(evidence);
-    let rows = with_tied_ids(facts, &payments);
+    let mut rows = with_tied_ids(facts, &payments);
+    let presumed = presume_ties(&mut rows, facts, evidence);
     let facts = &Facts {
         rows: &rows,
         ..facts.clone()
     };
     let mut draft = Draft::new(facts, evidence);
+    draft.note_presumed(presumed);
     match &facts.invoice.currency {
         Err(text) => {
             draft.issues.push(unreadable_currency(facts.invoice, text));
@@ -138,8 +140,37 @@ fn with_tied_ids(facts: &Facts, payments: &[StripePayment]) -> Vec<PaymentRow> {
     rows
 }
 
+/// Counts two received rows with the same amount as one payment as long as it is not known whether they are two: one has
+/// only a session, the other only an intent. Returns the rows that are presumed to be of the other's payment.
+fn presume_ties(rows: &mut [PaymentRow], facts: &Facts, evidence: &[Evidence]) -> BTreeSet<String> {
+    let is_known = |id: &String| {
+        facts.memory.0.contains_key(id) || evidence.iter().flat_map(ids_of).any(|known| known == id)
+    };
+    let has_one = |row: &PaymentRow| row.was_received() && row.amount_minor() > 0;
+    let by_intent: Vec<PaymentRow> = rows
+        .iter()
+        .filter(|row| has_one(row) && row.ids.intent.is_some() && row.ids.session.is_none())
+        .cloned()
+        .collect();
+    let mut presumed = BTreeSet::new();
+    for row in rows.iter_mut().filter(|row| has_one(row)) {
+        let unasked = row.ids.session.as_ref().is_some_and(|id| !is_known(id));
+        if !unasked || row.ids.intent.is_some() {
+            continue;
+        }
+        let mut twins = by_intent.iter().filter(|twin| twin.amount == row.amount);
+        if let Some(twin) = twins.next() {
+            row.ids.intent.clone_from(&twin.ids.intent);
+            presumed.insert(row.id.clone());
+        }
+    }
+    presumed
+}
+
 /// A plan under construction.
 struct Draft {
+    /// Rows that are counted with another row's payment until Stripe is asked.
+    presumed: BTreeSet<String>,
     plan: Plan,
     issues: Vec<Issue>,
     recheck: Recheck,
@@ -152,6 +183,7 @@ struct Draft {
 impl Draft {
     fn new(facts: &Facts, evidence: &[Evidence]) -> Self {
         Self {
+            presumed: BTreeSet::new(),
             plan: Plan {
                 judged: evidence
                     .iter()
@@ -230,6 +262,7 @@ impl Draft {
             self.plan.unjudged.insert(IssueKind::RepairUndone);
         } else {
             self.judge_invoice(currency, facts, &after, rules);
+            self.note_discounts(receipts, facts, secured);
         }
     }
 
@@ -285,6 +318,18 @@ impl Draft {
         }
     }
 
+    /// Has Stripe asked about rows that are presumed to be of another row's payment, and decides no issue about the sums
+    /// until then.
+    fn note_presumed(&mut self, presumed: BTreeSet<String>) {
+        if !presumed.is_empty() {
+            self.recheck = Recheck::NextSweep;
+            self.conclude_nothing_from_absence();
+            let undecided = [IssueKind::DuplicatePayment, IssueKind::Overpaid];
+            self.plan.undecided.extend(undecided);
+        }
+        self.presumed = presumed;
+    }
+
     /// Has Stripe asked about rows of which a part went back, if nothing says how much: until then they count nothing.
     fn note_unknown_refunds(&mut self, after: &[PaymentRow]) {
         let is_unknown = |row: &PaymentRow| {
@@ -327,6 +372,9 @@ impl Draft {
             .iter()
             .filter(|group| group.is_duplicate())
         {
+            if group.rows.iter().any(|row| self.presumed.contains(&row.id)) {
+                continue;
+            }
             let rows: Vec<&str> = group.rows.iter().map(|row| row.id.as_str()).collect();
             let key = group.key().unwrap_or_default();
             self.issues.push(

@@ -265,6 +265,7 @@ fn comparison_statement(
                        || case when {is_unpaid} then p.failed_ids else '{{}}' end, '') as open_ids,
                    not array_remove(array[t.session, t.intent], null) <@ coalesce(p.received_ids, '{{}}')
                    or coalesce(p.pending, 0) > 0
+                   or coalesce(p.is_tie_unknown, false)
                    or {is_unpaid} and coalesce(p.failed, 0) > 0
                    or t.id in (select jsonb_array_elements_text($1::jsonb)) as is_unsettled
             from range t
@@ -348,6 +349,23 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         ),
         _ => ids_where("true"),
     };
+    // A row with only a session and one with only an intent may be of one payment: Stripe ties them.
+    let is_tie_unknown = match (&payments.session, &payments.intent) {
+        (Some(session), Some(intent)) => {
+            let names_only = |this: &Mapped, other: &Mapped| {
+                format!(
+                    "coalesce(bool_or(coalesce(p.{}, '') <> '' and coalesce(p.{}, '') = '') filter (where {was_received}), false)",
+                    this.quoted, other.quoted
+                )
+            };
+            format!(
+                "{} and {}",
+                names_only(session, intent),
+                names_only(intent, session)
+            )
+        }
+        _ => "false".to_owned(),
+    };
     let first_id = [&payments.intent, &payments.session]
         .into_iter()
         .flatten()
@@ -363,7 +381,7 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         count(coalesce({first_id})) filter (where not ({has_failed}))
         > count(distinct coalesce({first_id})) filter (where not ({has_failed})) as doubled,
         {received_ids} as received_ids, {pending_ids} as pending_ids, {failed_ids} as failed_ids,
-        {lone_ids} as lone_ids",
+        {lone_ids} as lone_ids, {is_tie_unknown} as is_tie_unknown",
         received_ids = ids_where(&was_received),
         pending_ids = ids_where(&is_pending),
         failed_ids = ids_where(&has_failed),

@@ -329,13 +329,26 @@ pub(crate) fn open_invoices(limit: usize) -> Vec<String> {
     .collect()
 }
 
-/// Returns the Stripe ids that open issues are about, by invoice; for all invoices if `invoice` is `None`.
+/// Returns the Stripe ids that open issues are about, by invoice; for all invoices if `invoice` is `None`. An issue about
+/// a payment of several invoices is about each of them as long as it is not known what Stripe received.
 pub(crate) fn objects_in_question(invoice: Option<&str>) -> BTreeMap<String, Vec<String>> {
     let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
-        "select distinct invoice_id, object
-        from invoice_sync.issue
-        where state <> 'resolved' and invoice_id is not null and object ~ '^(cs|pi|ch|py)_'
-          and ($1::text is null or invoice_id = $1)
+        "select distinct q.invoice_id, q.object
+        from (
+            select x.invoice_id, x.object
+            from invoice_sync.issue x
+            where x.state <> 'resolved' and x.invoice_id is not null
+            union all
+            select part.invoice ->> 'invoice_id', x.object
+            from invoice_sync.issue x
+            cross join lateral jsonb_array_elements(
+                case jsonb_typeof(x.evidence -> 'invoices') when 'array' then x.evidence -> 'invoices'
+                     else '[]' end) part (invoice)
+            where x.state <> 'resolved' and x.invoice_id is null and x.kind = 'duplicate_payment'
+              and x.evidence ->> 'stripe_says' is null
+        ) q
+        where q.object ~ '^(cs|pi|ch|py)_' and q.invoice_id is not null
+          and ($1::text is null or q.invoice_id = $1)
         order by 1, 2",
         &[invoice],
     );

@@ -271,6 +271,8 @@ fn assemble(
         gratuity: gratuity(objects, reading),
         invoice_references: invoice_references(objects, reading),
         received_at: received_at(objects)?,
+        net: net(objects),
+        discount: discount(objects),
         attributes: reading
             .attributes
             .iter()
@@ -278,6 +280,27 @@ fn assemble(
             .collect(),
         request_id,
     })
+}
+
+/// Returns what Stripe added to the balance, less its fee, in the currency of the charge.
+/// Source: <https://docs.stripe.com/api/balance_transactions/object#balance_transaction_object-net>.
+fn net(objects: PaymentObjects) -> Option<i64> {
+    let charge = objects.charge?;
+    let settled = charge.get("balance_transaction")?;
+    let is_comparable = settled.get("currency")? == charge.get("currency")?;
+    settled.get("net")?.as_i64().filter(|_| is_comparable)
+}
+
+/// Returns by how much a discount lowered the price.
+/// Source: <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-total_details-amount_discount>.
+fn discount(objects: PaymentObjects) -> i64 {
+    let of_session = objects
+        .session
+        .and_then(|session| session.pointer("/total_details/amount_discount")?.as_i64());
+    let of_intent = objects
+        .intent
+        .and_then(|intent| intent.pointer("/amount_details/discount_amount")?.as_i64());
+    of_session.max(of_intent).unwrap_or(0).max(0)
 }
 
 /// Returns when the money came: when it was added to Stripe's balance, if the answer contains that, because a card may

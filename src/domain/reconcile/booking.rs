@@ -340,8 +340,8 @@ fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentR
     waiting.or(failed).or(lone)
 }
 
-/// Returns the rows that may stand for this payment: a row without Stripe ids (or with a session's, if Stripe's answer
-/// has an intent without a session), or all rows without ids together, if they come to the amount, to what was received,
+/// Returns the rows that may stand for this payment: a row without an id that says otherwise
+/// ([`PaymentIds::may_stand_for`]), or all rows without ids together, if they come to the amount, to what was received,
 /// or to what Stripe paid out of it.
 fn similar_rows<'f>(receipt: &Receipt, facts: &'f Facts) -> Option<Vec<&'f PaymentRow>> {
     let amounts = receipt.amounts_by_hand();

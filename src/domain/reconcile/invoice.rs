@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::receipt::Receipt;
 use super::{Draft, Facts, books};
 use crate::domain::invoice::{Field, Invoice, InvoiceStatus};
 use crate::domain::issue::{Issue, IssueKind, Severity};
@@ -212,6 +213,37 @@ impl Draft {
                 "excess": excess.to_string(),
             })),
         );
+    }
+
+    /// Raises an issue if less was paid than the total because Stripe gave a discount that the invoice does not have.
+    pub(super) fn note_discounts(&mut self, receipts: &[Receipt], facts: &Facts, secured: i64) {
+        let invoice = facts.invoice;
+        let Some(total) = invoice.total.value().filter(|total| total.minor > secured) else {
+            return;
+        };
+        for receipt in receipts.iter().filter(|it| it.payment.discount > 0) {
+            let discount = Money::new(receipt.payment.discount, total.currency);
+            let key = receipt.key();
+            self.issues.push(
+                Issue::new(
+                    IssueKind::AmountMismatch,
+                    Severity::Warning,
+                    format!(
+                        "Stripe received {} by {} for invoice {}: less than its total of {total}, because of a discount of {discount} at Stripe.",
+                        receipt.received,
+                        key.unwrap_or("a payment"),
+                        invoice.label(),
+                    ),
+                )
+                .about(key)
+                .with_evidence(json!({
+                    "id": key,
+                    "received": receipt.received.to_string(),
+                    "discount": discount.to_string(),
+                    "total": total.to_string(),
+                })),
+            );
+        }
     }
 
     /// Raises an issue if the invoice states more than the rows.

@@ -27,7 +27,15 @@ impl Receipt<'_> {
 
     /// Returns the amounts, in Stripe's smallest unit, with which somebody may record the payment by hand.
     pub(super) fn amounts_by_hand(&self) -> Vec<i64> {
-        vec![self.base().minor, self.received.minor]
+        let fee = self
+            .payment
+            .net
+            .map(|net| self.received.minor.saturating_sub(net));
+        let gross = [self.base().minor, self.received.minor];
+        let net = fee
+            .into_iter()
+            .flat_map(|fee| gross.map(|amount| amount.saturating_sub(fee)));
+        gross.into_iter().chain(net).collect()
     }
 
     pub(super) fn wholly_refunded(&self) -> bool {

@@ -140,6 +140,8 @@ pub(super) fn stripe(texts: &[&str], state: PaymentState) -> StripePayment {
         gratuity: Gratuity::None,
         invoice_references: Vec::new(),
         received_at: Some(RECEIVED_AT),
+        net: None,
+        discount: 0,
         attributes: BTreeMap::new(),
         request_id: Some("req_1".into()),
     }
@@ -293,6 +295,18 @@ impl World {
                 whole: 0,
             },
         );
+        self
+    }
+
+    /// Adds a part of the payment that another invoice has received.
+    pub(super) fn with_part_elsewhere(mut self, id: &str, invoice: &str, cents: i64) -> Self {
+        let part = OtherPart {
+            invoice: invoice.into(),
+            id: invoice.into(),
+            was_received: true,
+            whole: cents,
+        };
+        self.other_invoices.note(id, part);
         self
     }
 

@@ -7,6 +7,7 @@ mod ages;
 mod amounts;
 mod builders;
 mod cases;
+mod counting;
 mod cron;
 mod feed;
 mod harness;

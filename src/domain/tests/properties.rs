@@ -225,6 +225,8 @@ fn payments() -> impl Strategy<Value = Evidence> {
                 gratuity,
                 invoice_references: references,
                 received_at: Some(at).filter(|at| *at > 0),
+                net: None,
+                discount: 0,
                 attributes: [("metadata.project".to_owned(), at.to_string())].into(),
                 request_id: Some(format!("req_{at}")),
             })
