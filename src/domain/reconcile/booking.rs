@@ -357,7 +357,7 @@ fn unknown_word(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Issue {
         IssueKind::AmountMismatch,
         Severity::Warning,
         format!(
-            "Stripe received {} by {} for invoice {}, but it is recorded with the status \"{}\", which no setting gives a meaning; it was left as it is.",
+            "Stripe received {} by {} for invoice {}, but it is recorded with the status \"{}\", which no setting gives a meaning; it was left as it is. Add the word to payment_pending_words, payment_failed_words or payment_partly_refunded_words if it means that.",
             receipt.received,
             receipt.key().unwrap_or("a payment"),
             facts.invoice.label(),
