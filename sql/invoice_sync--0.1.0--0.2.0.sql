@@ -178,12 +178,10 @@ select
     b.reached,
     case
         when b.finished_at is not null then 1
+        when b.reached is null then 0
         else round(
-            coalesce(
-                extract(epoch from b.until - greatest(b.reached, b.since))
-                / extract(epoch from b.until - b.since),
-                0
-            ),
+            extract(epoch from b.until - greatest(b.reached, b.since))
+            / extract(epoch from b.until - b.since),
             4
         )
     end as share_done,
@@ -303,6 +301,8 @@ left join (select max(read_at) as read_at from feed) as feed on true
 left join round on true
 where (select require_admin());
 
+comment on column progress.first_look is
+    'Whether nobody asked for it, because the first runs look back by themselves';
 comment on column status.looked_back_to is
     'How far back the first runs look for payments that only name their invoice; null: not begun';
 comment on column status.look_back_percent is 'How much of that is done; null: nothing had to be read';
