@@ -7,7 +7,7 @@ use crate::host::settings::Settings;
 use crate::ledger::budget;
 use crate::pg::{Problem, shared_number};
 use crate::settings;
-use crate::stripe::client::{Connection, take_uncounted};
+use crate::stripe::client::{Connection, is_before_basil, take_uncounted};
 use crate::stripe::error::StripeError;
 use crate::stripe::limiter::{Limiter, rate_limit_key};
 use crate::stripe::objects::Reading;
@@ -50,6 +50,7 @@ pub(crate) fn reading(settings: &Settings, mapping: &Mapping) -> Reading {
         gratuity_key: settings.gratuity_key.clone(),
         invoice_key: settings.invoice_reference_key.clone(),
         client_reference: settings.client_reference_names_invoice,
+        release_is_refund: is_before_basil(&settings::stripe_api_version()),
         attributes: mapping.stripe_paths(),
     }
 }
@@ -61,7 +62,7 @@ pub(crate) fn missing_key() -> Problem {
         "no Stripe API key is set",
     )
     .detail("Stripe was not called.")
-    .hint("As a superuser: load 'invoice_sync'; alter system set invoice_sync.stripe_api_key = 'file:/path/to/key'; select pg_reload_conf();")
+    .hint("Run as a superuser: load 'invoice_sync'; alter system set invoice_sync.stripe_api_key = 'file:/path/to/key'; select pg_reload_conf();")
 }
 
 /// Converts a failed request into an error: 28000 for the key, 08006 if Stripe cannot be reached (which an RPC
@@ -85,12 +86,12 @@ pub(crate) fn problem(error: &StripeError) -> Problem {
             "Stripe cannot be reached",
         )
         .detail(what.clone())
-        .hint("Nothing was changed. Try again later; the next sweep does."),
+        .hint("Nothing was changed. Try again later; the next sweep retries."),
         StripeError::NotAsked => Problem::new(
             PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
             "Stripe did not answer in time",
         )
-        .hint("Nothing was changed. Try again later; the next sweep does."),
+        .hint("Nothing was changed. Try again later; the next sweep retries."),
         StripeError::Refused { .. }
         | StripeError::Malformed { .. }
         | StripeError::NoSuchObject { .. }

@@ -1,9 +1,12 @@
 //! Cases out of public reports of people who book Stripe's payments into their own tables. Each runs through every
 //! entry point, on tables in major and in minor units ([`case::Case`]).
 
+mod captures;
 mod case;
+mod counting;
 mod first;
 mod first_run;
 mod naming;
 mod refused;
+mod shapes;
 mod words;

@@ -47,11 +47,11 @@ impl Failure {
         let (kind, summary) = match &self {
             Self::Stripe(_) => (
                 IssueKind::StripeUnreachable,
-                "Stripe could not be asked, so payments may be missing from the books",
+                "Stripe could not be asked, so payments may be missing from the books (for details, run invoice_sync.doctor())",
             ),
             Self::Settings => (
                 IssueKind::Misconfigured,
-                "Stripe is not asked about payments, because the settings of invoice_sync do not fit the database",
+                "Stripe is not asked about payments, because the settings of invoice_sync do not match the database (for details, run invoice_sync.doctor())",
             ),
         };
         let mut evidence = json!({
@@ -96,6 +96,7 @@ impl Fixed {
 
 /// The report of a run in progress.
 pub(crate) struct Report {
+    kind: Kind,
     /// `None` in a dry run, which writes nothing to the ledger.
     run: Option<i64>,
     /// Whether the result lists each invoice. A long run does not, to save memory; the ledger contains everything.
@@ -119,6 +120,7 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn open(kind: Kind, mode: Mode) -> Self {
         Self {
+            kind,
             run: (mode == Mode::Write).then(|| runs::open(kind)),
             keeps_details: true,
             totals: Totals {
@@ -392,7 +394,8 @@ impl Report {
             self.issues = issues::standing(run, &self.checked);
         }
         self.count(State::Finished);
-        if let Some(run) = self.run {
+        // The next sweep alerts of what a webhook opened: a storm of webhooks makes one mail.
+        if let Some(run) = self.run.filter(|_| self.kind != Kind::Webhook) {
             outbox::digest(run);
         }
         let totals = &self.totals;
@@ -459,7 +462,7 @@ fn as_json(problem: &Problem) -> Value {
 
 fn describe_gap(gap: Gap) -> String {
     format!(
-        "Stripe's events of {} hours are gone, because nobody read them within 30 days: run_sweep looks through its lists instead (see invoice_sync.progress).",
+        "Stripe no longer has the events of {} hours, because they were not read within 30 days; run_sweep reads its lists instead (see invoice_sync.progress).",
         (gap.until - gap.since + 3599) / 3600
     )
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::identity::{PaymentIds, StripeId};
-use super::money::Money;
+use super::money::{Currency, Money};
 
 /// Stripe's answer about one stored id.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +55,10 @@ pub(crate) struct StripePayment {
     pub(crate) tells_returns: bool,
     /// In Stripe's smallest unit; includes pending refunds.
     pub(crate) refunded: i64,
+    /// The most severe of its disputes.
     pub(crate) dispute: Option<Dispute>,
+    /// How much its disputes withhold together, in Stripe's smallest unit; may be more than was received.
+    pub(crate) withheld: i64,
     pub(crate) session_side: SessionSide,
     pub(crate) livemode: Option<bool>,
     /// The gratuity as in the metadata, not yet checked.
@@ -97,6 +100,14 @@ pub(crate) enum PaymentState {
 }
 
 impl PaymentState {
+    /// Returns the currency of the money received.
+    pub(crate) fn currency(&self) -> Option<Currency> {
+        match self {
+            Self::Received(money) => Some(money.currency),
+            _ => None,
+        }
+    }
+
     /// Ranks two answers about one payment: received money first, then what a person must check, then what may still
     /// be paid.
     fn rank(&self) -> u8 {
@@ -206,7 +217,32 @@ impl Dispute {
     }
 }
 
+/// The disputes of one payment together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Disputes {
+    pub(crate) most_severe: Option<Dispute>,
+    /// In Stripe's smallest unit.
+    pub(crate) withheld: i64,
+}
+
+impl Disputes {
+    /// Adds a dispute over this amount.
+    pub(crate) fn add(&mut self, dispute: Dispute, amount: i64) {
+        if dispute.withholds_money() {
+            self.withheld = self.withheld.saturating_add(amount.max(0));
+        }
+        self.most_severe = self.most_severe.take().max(Some(dispute));
+    }
+}
+
 impl StripePayment {
+    /// Sets what is known of its disputes.
+    pub(crate) fn with_disputes(mut self, disputes: Disputes) -> Self {
+        self.dispute = disputes.most_severe;
+        self.withheld = disputes.withheld;
+        self
+    }
+
     /// Returns whether money was received that cannot be assigned before the session is read.
     pub(crate) fn lacks_session(&self) -> bool {
         self.session_side == SessionSide::Unread && matches!(self.state, PaymentState::Received(_))
@@ -245,6 +281,7 @@ impl StripePayment {
         self.tells_returns |= other.tells_returns;
         self.refunded = self.refunded.max(other.refunded);
         self.dispute = self.dispute.max(other.dispute);
+        self.withheld = self.withheld.max(other.withheld);
         self.session_side = self.session_side.max(other.session_side);
         self.livemode = self.livemode.max(other.livemode);
         self.gratuity = self.gratuity.merge(other.gratuity);

@@ -117,6 +117,14 @@ impl PaymentIds {
         }
     }
 
+    /// Returns whether a row with these ids may stand for `payment`, although they share none: one of the two names only
+    /// a session, and Stripe did not tell its intent or its session.
+    pub(crate) fn may_stand_for(&self, payment: &Self) -> bool {
+        let lacks_session = payment.session.is_none() && self.intent.is_none();
+        let lacks_intent = payment.session.is_some() && payment.intent.is_none();
+        self.is_empty() || lacks_session || lacks_intent && self.session.is_none()
+    }
+
     /// Returns the id that identifies the payment: the intent, if there is one.
     pub(crate) fn key(&self) -> Option<&str> {
         self.intent
@@ -182,6 +190,27 @@ impl PaymentIds {
         fill(&mut self.session, &other.session);
         fill(&mut self.intent, &other.intent);
         fill(&mut self.charge, &other.charge);
+    }
+}
+
+/// Ids that Stripe ties together: each element has the ids of one payment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ties<'a>(Vec<&'a PaymentIds>);
+
+impl<'a> Ties<'a> {
+    /// Earlier elements take precedence.
+    pub(crate) fn new(payments: impl IntoIterator<Item = &'a PaymentIds>) -> Self {
+        Self(payments.into_iter().collect())
+    }
+
+    /// Adds the other ids of the same payment. Two rows of which one has the session and the other the intent are
+    /// then of one payment ([`PaymentIds::same_payment`]).
+    pub(crate) fn complete(&self, ids: &PaymentIds) -> PaymentIds {
+        let mut ids = ids.clone();
+        if let Some(tied) = self.0.iter().find(|tied| tied.same_payment(&ids)) {
+            ids.complete_from(tied);
+        }
+        ids
     }
 }
 

@@ -51,17 +51,18 @@ impl PaymentStatus {
     pub(crate) fn may_still_come(self) -> bool {
         matches!(self, Self::Pending | Self::Failed)
     }
-
-    /// Returns whether the row's amount counts, less what was refunded.
-    pub(crate) fn counts(self) -> bool {
-        matches!(self, Self::Paid | Self::PartlyRefunded)
-    }
 }
 
 impl PaymentRow {
     /// Returns the amount, or 0 if it cannot be read (which is reported as an issue of its own).
     pub(crate) fn amount_minor(&self) -> i64 {
         self.amount.value().map_or(0, |money| money.minor)
+    }
+
+    /// Returns the amount with the gratuity: what the row says that Stripe received.
+    pub(crate) fn whole_minor(&self) -> i64 {
+        let gratuity = self.gratuity.value().map_or(0, |money| money.minor.max(0));
+        self.amount_minor().saturating_add(gratuity)
     }
 
     /// Returns the refunded amount that the row states; never below 0.

@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) disowned: BTreeSet<String>,
     /// Ids of payments whose money the current rows say was received.
     pub(crate) booked: BTreeSet<String>,
+    /// Payments of which the invoice's row has only a part: other invoices may have the rest.
+    pub(crate) in_part: Vec<PaymentIds>,
     /// What was decided but is not written.
     pub(crate) unwritten: Unwritten,
     /// The sum of the payments after the plan; `None` if the invoice's currency is not valid.

@@ -9,7 +9,7 @@ use crate::domain::words::invoice::{AFTER_PAID, CLOSED, PAID, REFUNDED};
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
 use crate::host::received::{
-    are_unconfirmed, count, has_word, have_failed, literals, were_received,
+    are_pending_or_partly_refunded, count, has_word, have_failed, literals, were_received,
 };
 use crate::host::scan::range::{NO_EXTENT, Range, ScannedTable, has_no_payment};
 use crate::host::shared_payment::booked_in;
@@ -24,7 +24,7 @@ pub(crate) struct CandidateRow {
     pub(crate) place: String,
     pub(crate) session: Option<String>,
     pub(crate) intent: Option<String>,
-    /// The ids of payments that are pending, or that have a session id and no intent id; the missing intent may be
+    /// The ids of payments that are pending, that failed while the invoice is not paid, of which a part went back, or that have a session id and no intent id; the missing intent may be
     /// the invoice's.
     pub(crate) open_ids: Vec<String>,
     /// True if one of the invoice's ids has no received payment, a payment is pending, or the caller named the
@@ -242,6 +242,12 @@ fn comparison_statement(
     order: &str,
 ) -> String {
     let payments = &mapping.payments;
+    // An attempt that failed matters as long as the invoice is not paid.
+    let is_unpaid = format!(
+        "t.status <> {} and t.status <> all ({})",
+        pgrx::spi::quote_literal(&mapping.invoice_words.paid),
+        literals(&mapping.invoice_words.closed),
+    );
     format!(
         "with range as materialized (
             {facts}
@@ -255,9 +261,11 @@ fn comparison_statement(
         book as (
             select t.*, coalesce(p.secured, 0) as secured, coalesce(p.received, 0) as received,
                    coalesce(p.receipts, 0) as receipts, coalesce(p.doubled, false) as doubled,
-                   array_remove(p.pending_ids || p.lone_ids, '') as open_ids,
+                   array_remove(p.pending_ids || p.lone_ids
+                       || case when {is_unpaid} then p.failed_ids else '{{}}' end, '') as open_ids,
                    not array_remove(array[t.session, t.intent], null) <@ coalesce(p.received_ids, '{{}}')
                    or coalesce(p.pending, 0) > 0
+                   or {is_unpaid} and coalesce(p.failed, 0) > 0
                    or t.id in (select jsonb_array_elements_text($1::jsonb)) as is_unsettled
             from range t
             left join paid p on p.invoice_key = t.key
@@ -287,6 +295,7 @@ fn comparison_statement(
         payment_invoice = payments.invoice.quoted,
         payments_table = payments.table,
         aggregates = payment_aggregates(mapping),
+        is_unpaid = is_unpaid,
         closed_words = literals(&mapping.invoice_words.closed),
         is_past = is_past_paid(mapping, "b.status"),
         paid_word = pgrx::spi::quote_literal(&mapping.invoice_words.paid),
@@ -312,7 +321,9 @@ fn payment_aggregates(mapping: &Mapping) -> String {
     );
     let counts = count(mapping);
     let was_received = were_received(mapping);
-    let is_pending = are_unconfirmed(mapping);
+    // How much of a payment went back in part, only Stripe says.
+    let is_pending = are_pending_or_partly_refunded(mapping);
+    let has_failed = have_failed(mapping);
     let columns: Vec<&Mapped> = [&payments.session, &payments.intent]
         .into_iter()
         .flatten()
@@ -348,12 +359,14 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         sum({amount}) filter (where {was_received}) as received,
         count(*) filter (where {was_received}) as receipts,
         count(*) filter (where {is_pending} and coalesce({first_id}) is not null) as pending,
+        count(*) filter (where {has_failed} and coalesce({first_id}) is not null) as failed,
         count(coalesce({first_id})) filter (where not ({has_failed}))
         > count(distinct coalesce({first_id})) filter (where not ({has_failed})) as doubled,
-        {received_ids} as received_ids, {pending_ids} as pending_ids, {lone_ids} as lone_ids",
-        has_failed = have_failed(mapping),
+        {received_ids} as received_ids, {pending_ids} as pending_ids, {failed_ids} as failed_ids,
+        {lone_ids} as lone_ids",
         received_ids = ids_where(&was_received),
         pending_ids = ids_where(&is_pending),
+        failed_ids = ids_where(&has_failed),
     )
 }
 

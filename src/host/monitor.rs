@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::mapping::{Invoices, Mapped, Mapping};
 use super::owner::reading_as;
-use super::received::are_unconfirmed;
+use super::received::brought_nothing;
 use crate::pg::sql;
 
 /// An invoice as the monitoring views show it.
@@ -55,7 +55,7 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
         ..
     } = &mapping.invoices;
     let payments = &mapping.payments;
-    let came_in = format!("not coalesce({}, false)", are_unconfirmed(mapping));
+    let came_in = format!("not coalesce({}, false)", brought_nothing(mapping));
     let text = |column: Option<&Mapped>| {
         column.map_or_else(
             || "null".to_owned(),

@@ -5,19 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use crate::domain::identity::PaymentIds;
+use crate::domain::money::Currency;
 use crate::domain::payment::PaymentStatus;
-use crate::domain::rules::{OtherBooks, OtherInvoices};
-use crate::domain::shared_payment::BookedRow;
+use crate::domain::rules::{OtherInvoices, OtherPart};
+use crate::domain::shared_payment::{BookedRow, Terms};
 use crate::host::find::labels;
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
 use crate::host::read::text_of;
 use crate::pg::sql;
 
-/// Payments about to be booked for one invoice.
+/// Payments that other invoices are searched for, because one invoice is about to book them, or has a part of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim<'a> {
     pub(crate) invoice: &'a str,
+    /// The currency of the payments.
+    pub(crate) currency: Currency,
     pub(crate) payments: &'a [PaymentIds],
 }
 
@@ -35,16 +38,31 @@ pub(crate) fn other_invoices(mapping: &Mapping, claims: &[Claim]) -> Vec<OtherIn
             let same = claim.payments.iter();
             let same = same.filter(|ids| ids.same_payment(&theirs.ids));
             for key in same.filter_map(PaymentIds::key) {
-                let books = OtherBooks {
-                    invoice: theirs.label.clone(),
-                    was_received: theirs.status.was_received(),
-                };
-                found.note(key, books);
+                found.note(key, part_of(theirs, mapping, claim.currency));
             }
         }
         found
     };
     claims.iter().map(of_claim).collect()
+}
+
+fn part_of(row: &BookedRow, mapping: &Mapping, currency: Currency) -> OtherPart {
+    let terms = Terms {
+        unit: mapping.unit,
+        currency,
+    };
+    let was_received = row.status.was_received();
+    let counts = was_received || row.status == PaymentStatus::Pending;
+    OtherPart {
+        invoice: row.label.clone(),
+        id: row.invoice.clone(),
+        was_received,
+        whole: if counts {
+            row.whole(&terms, currency)
+        } else {
+            0
+        },
+    }
 }
 
 /// Returns the rows with one of these ids, each once, whose invoices exist.

@@ -22,8 +22,23 @@ pub(super) fn count(mapping: &Mapping) -> String {
     have_meaning(mapping, named, payment::PARTLY_REFUNDED)
 }
 
-/// Returns the condition that the money of payments `p` may still come. Without a status column it is false.
-pub(super) fn are_unconfirmed(mapping: &Mapping) -> String {
+/// Returns the condition that payments `p` are pending, or that a part of them went back: Stripe says when the money
+/// comes, and how much stays. Without a status column it is false.
+pub(super) fn are_pending_or_partly_refunded(mapping: &Mapping) -> String {
+    let words = &mapping.payment_words;
+    match &mapping.payments.status {
+        Some(_) => have_meaning(
+            mapping,
+            words.pending.iter().chain(&words.partly_refunded),
+            payment::PARTLY_REFUNDED,
+        ),
+        None => "false".to_owned(),
+    }
+}
+
+/// Returns the condition that no money came by payments `p`: they are pending or failed. Without a status column it is
+/// false.
+pub(super) fn brought_nothing(mapping: &Mapping) -> String {
     let words = &mapping.payment_words;
     match &mapping.payments.status {
         Some(_) => have_meaning(

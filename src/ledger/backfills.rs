@@ -20,6 +20,8 @@ pub(crate) struct Part {
     pub(crate) reached: Option<i64>,
     pub(crate) objects: u64,
     pub(crate) repaired: u64,
+    /// Whether it is for time of which Stripe has no events any more, in which older payments may have changed.
+    pub(crate) is_gap: bool,
 }
 
 /// What one page added.
@@ -48,7 +50,7 @@ pub(crate) fn request(since: &str, until: Option<&str>) -> bool {
             from asked a
             -- A session may be paid for a day.
             cross join lateral (values ('checkout_sessions', a.since - interval '1 day'),
-                                       ('payment_intents', a.since)) l (list, since)
+                                       ('payment_intents', a.since), ('charges', a.since)) l (list, since)
             where a.since < a.until
               and not exists (select from invoice_sync.backfill b
                               where b.list = l.list and b.since = l.since and b.finished_at is null
@@ -104,6 +106,7 @@ pub(crate) fn next() -> Option<Part> {
     sql::fetch_one(
         "select jsonb_build_object(
             'id', id, 'list', list, 'after_id', after_id, 'objects', objects, 'repaired', repaired,
+            'is_gap', gap_since is not null,
             'since', extract(epoch from since)::bigint, 'until', extract(epoch from until)::bigint,
             'reached', extract(epoch from reached)::bigint)
         from invoice_sync.backfill

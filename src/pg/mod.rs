@@ -7,6 +7,7 @@ pub(crate) mod guc;
 pub(crate) mod identity;
 pub(crate) mod lock;
 mod portals;
+mod prepared;
 mod problem;
 mod relation;
 mod server_log;

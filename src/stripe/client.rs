@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -49,6 +49,8 @@ pub(crate) struct Client {
     deadline: Instant,
     requests: AtomicU64,
     retries: AtomicU64,
+    /// Whether the key lacks the permission to read balance transactions.
+    lacks_balance: AtomicBool,
 }
 
 /// An answer with status 200.
@@ -77,6 +79,7 @@ impl Client {
             deadline,
             requests: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            lacks_balance: AtomicBool::new(false),
         }
     }
 
@@ -125,6 +128,38 @@ impl Client {
             }
         }
         Err(StripeError::NotAsked)
+    }
+
+    /// As [`Self::get`], with the charge at the path `charge` of the answer (empty if it is the answer itself), and the
+    /// charge's balance transaction. A key that may not read balance transactions gets the charge without it.
+    pub(crate) fn get_with_charge(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        charge: &str,
+        stop: &Stop,
+    ) -> Result<Answer, StripeError> {
+        let ask = |expanded: &str| {
+            let mut query = query.to_vec();
+            query.extend((!expanded.is_empty()).then_some(("expand[]", expanded)));
+            self.get(path, &query, stop)
+        };
+        if self.lacks_balance.load(Ordering::Relaxed) {
+            return ask(charge);
+        }
+        let separator = if charge.is_empty() { "" } else { "." };
+        match ask(&format!("{charge}{separator}balance_transaction")) {
+            Err(StripeError::Forbidden { message }) if message.contains("balance") => {
+                self.lacks_balance.store(true, Ordering::Relaxed);
+                ask(charge)
+            }
+            other => other,
+        }
+    }
+
+    /// Returns whether the API version is older than 2025-03-31.basil.
+    pub(crate) fn is_before_basil(&self) -> bool {
+        is_before_basil(&self.connection.version)
     }
 
     fn time_left(&self) -> Duration {
@@ -182,6 +217,11 @@ impl Client {
     }
 }
 
+/// Returns whether an API version is older than 2025-03-31.basil. Versions begin with their date.
+pub(crate) fn is_before_basil(version: &str) -> bool {
+    version < "2025-03-31"
+}
+
 /// Returns microseconds since 1970.
 pub(super) fn now_micros() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -227,7 +267,7 @@ fn refusal(status: u16, body: Option<&Value>, request_id: Option<&str>) -> Strip
         403 => StripeError::Forbidden { message },
         404 if missing => StripeError::NoSuchObject { message },
         300..=399 => StripeError::Malformed {
-            what: format!("it answers with a redirect ({status}), which is never followed"),
+            what: format!("it answers with a redirect ({status}), which is not followed"),
         },
         409 | 429 | 500.. => StripeError::Unreachable { what: message },
         _ => StripeError::Refused { status, message },

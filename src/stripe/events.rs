@@ -13,7 +13,7 @@ use crate::domain::identity::PaymentIds;
 use crate::pg::Stop;
 
 /// The event types that are processed; `GET /v1/events` accepts up to 20.
-pub(crate) const TYPES: [&str; 14] = [
+pub(crate) const TYPES: [&str; 17] = [
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
@@ -21,6 +21,9 @@ pub(crate) const TYPES: [&str; 14] = [
     "payment_intent.succeeded",
     "payment_intent.payment_failed",
     "payment_intent.canceled",
+    "payment_intent.amount_capturable_updated",
+    "charge.succeeded",
+    "charge.captured",
     "charge.refunded",
     "charge.refund.updated",
     "refund.created",
@@ -42,7 +45,7 @@ pub(crate) fn read_event(event: &Value) -> Result<Event, StripeError> {
     };
     if text("object")? != "event" {
         return Err(StripeError::Malformed {
-            what: "it is no event".to_owned(),
+            what: "it is not an event".to_owned(),
         });
     }
     let snapshot = event
@@ -71,7 +74,17 @@ pub(crate) fn read_event(event: &Value) -> Result<Event, StripeError> {
 
 /// Returns whether an event of this type can change what is known about a payment.
 pub(crate) fn matters(event: &Event) -> bool {
-    TYPES.contains(&event.kind.as_str()) && !event.ids.is_empty()
+    let tells_something = match event.kind.as_str() {
+        // The intent's own event tells of its charge.
+        "charge.succeeded" => event.ids.intent.is_none(),
+        // An authorisation brings no money, the capture of a part does.
+        "payment_intent.amount_capturable_updated" => {
+            let received = event.snapshot.get("amount_received");
+            received.and_then(Value::as_i64) != Some(0)
+        }
+        kind => TYPES.contains(&kind),
+    };
+    tells_something && !event.ids.is_empty()
 }
 
 /// Returns all ids of the payment that an object names.

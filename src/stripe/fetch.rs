@@ -11,13 +11,14 @@ use crate::domain::evidence::{Evidence, SessionSide, StripePayment};
 use crate::domain::identity::StripeId;
 use crate::pg::{Problem, Running, Step, Stop, start_on_threads, unpoisoned};
 use crate::stripe::client::{Client, Connection};
+use crate::stripe::completion::OpenPoints;
 use crate::stripe::error::StripeError;
 use crate::stripe::lists::{List, Page};
 use crate::stripe::lookups::{Found, Job, LookupQueue, OpenQuestion, Question, is_evidence_for};
 use crate::stripe::objects;
 use crate::stripe::objects::Reading;
 use crate::stripe::planner::Scan;
-use crate::stripe::retrieve::{disputes, retrieve};
+use crate::stripe::retrieve::retrieve;
 use crate::stripe::sessions::{join_sessions, with_session};
 
 /// After this many failed requests in a row, Stripe counts as unreachable and the run ends.
@@ -259,11 +260,11 @@ impl FetchState {
         };
         then.extend(queue.next_jobs());
         drop(queue);
-        let (disputed, complete): (Vec<_>, Vec<_>) = answered
+        let (incomplete, complete): (Vec<_>, Vec<_>) = answered
             .into_iter()
-            .partition(|(_, open)| open.is_disputed());
+            .partition(|(_, open)| open.has_open_points());
         then.extend(
-            disputed
+            incomplete
                 .into_iter()
                 .map(|(index, open)| Job::Answer(index, open)),
         );
@@ -347,18 +348,19 @@ impl FetchState {
             if evidence.iter().any(|known| is_evidence_for(known, &id)) {
                 continue;
             }
-            let finding = match open.take_found(&id) {
+            let findings = match open.take_found(&id) {
                 Some(found) => self.complete(found, stop),
                 None => {
                     self.singles.fetch_add(1, Ordering::Relaxed);
                     retrieve(&self.client, &id, &self.reading, stop)
                 }
             };
-            let finding = match self.check_fatal(finding)? {
-                Evidence::Payment(payment) => self.add_session(payment, &sessionless, stop)?,
-                other => other,
-            };
-            evidence.push(finding);
+            for finding in self.check_fatal(findings)? {
+                evidence.push(match finding {
+                    Evidence::Payment(payment) => self.add_session(payment, &sessionless, stop)?,
+                    other => other,
+                });
+            }
         }
         Ok(evidence)
     }
@@ -379,14 +381,11 @@ impl FetchState {
         Ok(Evidence::Payment(payment))
     }
 
-    /// Completes an object from a page. The page only shows that there was a dispute; its status takes another
-    /// request.
-    fn complete(&self, found: Found, stop: &Stop) -> Result<Evidence, StripeError> {
-        let mut payment = found.payment;
-        if found.disputed {
-            payment.dispute = disputes(&self.client, &payment, stop)?;
-        }
-        Ok(Evidence::Payment(payment))
+    /// Completes an object from a page.
+    fn complete(&self, found: Found, stop: &Stop) -> Result<Vec<Evidence>, StripeError> {
+        let Found { payment, open } = found;
+        let payments = open.complete(payment, &self.client, &self.reading, stop)?;
+        Ok(payments.into_iter().map(Evidence::Payment).collect())
     }
 
     /// Ends the fetch if every other request would fail as well. Returns the answer unchanged.
@@ -423,11 +422,12 @@ pub(super) fn read_found(
     let request_id = page.request_id.clone();
     let mut payment = match object.get("object").and_then(Value::as_str) {
         Some("checkout.session") => objects::read_session(object, reading, request_id)?,
+        Some("charge") => objects::read_charge(object, reading, request_id)?,
         _ => objects::read_intent(object, reading, request_id)?,
     };
     payment.as_of = page.asked_at;
     Ok(Found {
         payment,
-        disputed: objects::is_disputed(object)?,
+        open: OpenPoints::of(object, reading)?,
     })
 }

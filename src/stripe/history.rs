@@ -8,9 +8,8 @@ use super::client::{Client, Connection};
 use super::error::StripeError;
 use super::events::ids_of;
 use super::lists::{List, Page, read_page};
-use super::objects::Reading;
+use super::objects::{Reading, intent_of_charge};
 use super::planner::Start;
-use super::retrieve::disputes;
 use crate::domain::evidence::{PaymentState, StripePayment};
 use crate::domain::identity::PaymentIds;
 use crate::pg::{Problem, Running, Step, Stop, start_on_threads};
@@ -21,7 +20,9 @@ use crate::stripe::fetch::read_found;
 pub(crate) enum HistoryList {
     /// A list of payments.
     Payments(List),
-    /// A list at this path of objects that refer to payments: charges, refunds, disputes.
+    /// The list of charges: one without an intent is a payment, others refer to theirs.
+    Charges,
+    /// A list at this path of objects that refer to payments: refunds, disputes.
     References(&'static str),
 }
 
@@ -31,7 +32,7 @@ impl HistoryList {
     pub(crate) fn named(name: &str) -> Self {
         match name {
             "checkout_sessions" => Self::Payments(List::Sessions),
-            "charges" => Self::References("/v1/charges"),
+            "charges" => Self::Charges,
             "refunds" => Self::References("/v1/refunds"),
             "disputes" => Self::References("/v1/disputes"),
             _ => Self::Payments(List::Intents),
@@ -41,6 +42,7 @@ impl HistoryList {
     fn read_page(self, client: &Client, start: &Start, stop: &Stop) -> Result<Page, StripeError> {
         match self {
             Self::Payments(list) => list.read_page(client, start, stop),
+            Self::Charges => read_page(client, "/v1/charges", Some("data"), start, stop),
             Self::References(path) => read_page(client, path, None, start, stop),
         }
     }
@@ -168,7 +170,12 @@ impl TimeRange {
                 HistoryList::Payments(_) => {
                     history_page.add_payment(object, &page, client, reading, stop)?;
                 }
-                HistoryList::References(_) => history_page.add_reference(object, None),
+                HistoryList::Charges if intent_of_charge(object).is_none() => {
+                    history_page.add_payment(object, &page, client, reading, stop)?;
+                }
+                HistoryList::Charges | HistoryList::References(_) => {
+                    history_page.add_reference(object, None);
+                }
             }
         }
         Ok(history_page)
@@ -191,12 +198,9 @@ impl HistoryPage {
                 return Ok(());
             }
         };
-        let mut payment = found.payment;
-        if matches!(payment.state, PaymentState::Received(_)) {
-            if found.disputed {
-                payment.dispute = disputes(client, &payment, stop)?;
-            }
-            self.payments.push(payment);
+        if matches!(found.payment.state, PaymentState::Received(_)) {
+            let payments = found.open.complete(found.payment, client, reading, stop)?;
+            self.payments.extend(payments);
         }
         Ok(())
     }
@@ -204,7 +208,7 @@ impl HistoryPage {
     fn add_reference(&mut self, object: &Value, unreadable: Option<String>) {
         let text = |field: &str| object.get(field).and_then(Value::as_str);
         let is_charge = text("object") == Some("charge");
-        if is_charge && text("status") != Some("succeeded") {
+        if is_charge && text("status") != Some("succeeded") && unreadable.is_none() {
             return;
         }
         let flag = object.get("livemode").and_then(Value::as_bool);

@@ -69,25 +69,24 @@ impl List {
         start: &Start,
         stop: &Stop,
     ) -> Result<Page, StripeError> {
-        let (path, expand) = match self {
+        let (path, charge) = match self {
             Self::Sessions => ("/v1/checkout/sessions", "data.payment_intent.latest_charge"),
             Self::Intents => ("/v1/payment_intents", "data.latest_charge"),
         };
-        read_page(client, path, Some(expand), start, stop)
+        read_page(client, path, Some(charge), start, stop)
     }
 }
 
-/// Requests a page of the list at `path`.
+/// Requests a page of the list at `path`, with the charges at the path `charge` of the answer.
 pub(super) fn read_page(
     client: &Client,
     path: &str,
-    expand: Option<&str>,
+    charge: Option<&str>,
     start: &Start,
     stop: &Stop,
 ) -> Result<Page, StripeError> {
     let limit = PAGE.to_string();
     let mut query = vec![("limit", limit.as_str())];
-    query.extend(expand.map(|fields| ("expand[]", fields)));
     let created;
     match start {
         Start::Newest => {}
@@ -97,7 +96,11 @@ pub(super) fn read_page(
         }
         Start::After(id) => query.push(("starting_after", id)),
     }
-    client.get(path, &query, stop).and_then(read_list)
+    let answer = match charge {
+        Some(charge) => client.get_with_charge(path, &query, charge, stop),
+        None => client.get(path, &query, stop),
+    };
+    answer.and_then(read_list)
 }
 
 impl Page {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::evidence::{Evidence, StripePayment};
 use crate::domain::identity::StripeId;
+use crate::stripe::completion::OpenPoints;
 use crate::stripe::error::StripeError;
 use crate::stripe::lists::List;
 use crate::stripe::planner::{PageContents, Planner, Scan};
@@ -45,8 +46,8 @@ pub(super) struct OpenQuestion {
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) payment: StripePayment,
-    /// Whether its disputes are still to be requested.
-    pub(super) disputed: bool,
+    /// What is still to be requested.
+    pub(super) open: OpenPoints,
 }
 
 /// All open lookups. Sessions are listed first, because a session includes its intent; then intents; the remaining
@@ -196,8 +197,9 @@ impl OpenQuestion {
         self.missing_ids().next().is_none()
     }
 
-    pub(super) fn is_disputed(&self) -> bool {
-        self.found.iter().any(|found| found.disputed)
+    /// Returns whether an object leaves something open that takes another request.
+    pub(super) fn has_open_points(&self) -> bool {
+        self.found.iter().any(|found| !found.open.is_none())
     }
 
     /// Removes and returns the object that a page had for this id.

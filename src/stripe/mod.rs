@@ -2,11 +2,13 @@
 //! of it may run on threads.
 
 pub(crate) mod client;
+mod completion;
 pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod fetch;
 pub(crate) mod history;
 mod http_date;
+mod invoices;
 pub(crate) mod limiter;
 pub(crate) mod lists;
 pub(crate) mod lookups;
@@ -15,9 +17,10 @@ pub(crate) mod planner;
 pub(crate) mod probe;
 pub(crate) mod retrieve;
 pub(crate) mod retry;
+mod returns;
 pub(crate) mod sessions;
 pub(crate) mod signature;
 
 #[cfg(test)]
-#[path = "../../pgrx-tests/stripe_room/mod.rs"]
+#[path = "../../pgrx-tests/stripe/mod.rs"]
 mod tests;

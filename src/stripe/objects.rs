@@ -7,7 +7,10 @@ use serde_json::Value;
 
 use super::client::now_micros;
 use super::error::StripeError;
-use crate::domain::evidence::{Dispute, Gratuity, PaymentState, SessionSide, StripePayment};
+use super::returns::Refunded;
+use crate::domain::evidence::{
+    Dispute, Disputes, Gratuity, PaymentState, SessionSide, StripePayment,
+};
 use crate::domain::identity::PaymentIds;
 use crate::domain::money::{Currency, Money};
 
@@ -20,6 +23,8 @@ pub(crate) struct Reading {
     pub(crate) invoice_key: Option<String>,
     /// Whether a session's `client_reference_id` also names the invoice.
     pub(crate) client_reference: bool,
+    /// Whether the API version counts the released part of an authorisation as refunded.
+    pub(crate) release_is_refund: bool,
     /// Paths of values that the application's payment rows store: `payment_intent.description`, `metadata.project`.
     pub(crate) attributes: Vec<String>,
 }
@@ -82,9 +87,11 @@ pub(crate) fn read_charge(
         ..PaymentObjects::default()
     };
     let state = match text(charge, "status")? {
-        "succeeded" if !flag(charge, "captured")? => {
-            PaymentState::Waiting("succeeded, not captured".to_owned())
-        }
+        "succeeded" if !flag(charge, "captured")? => match charge.get("refunded") {
+            // Before 2025-03-31, a cancelled authorisation counts as refunded.
+            Some(Value::Bool(true)) => PaymentState::Never("released".to_owned()),
+            _ => PaymentState::Waiting("succeeded, not captured".to_owned()),
+        },
         "succeeded" => received(charge, "amount_captured")?,
         "pending" => PaymentState::Waiting("pending".to_owned()),
         "failed" => PaymentState::Never("failed".to_owned()),
@@ -94,7 +101,7 @@ pub(crate) fn read_charge(
 }
 
 /// Reads the object in an event, in which nothing is expanded: a session, intent or charge. Returns `None` for a
-/// refund or a dispute, which do not contain the amount received.
+/// refund or a dispute, which do not contain the amount received, and for a session that does not name its payment.
 ///
 /// The evidence is as old as the event, `created` (seconds since 1970). Events of the same second have no known
 /// order, so none of them takes back a refund.
@@ -103,6 +110,9 @@ pub(crate) fn read_snapshot(
     created: i64,
     reading: &Reading,
 ) -> Result<Option<StripePayment>, StripeError> {
+    if stripe_invoice(object).is_some() {
+        return Ok(None);
+    }
     let payment = read_unexpanded(object, reading)?;
     Ok(payment.map(|payment| StripePayment {
         as_of: created.saturating_mul(1_000_000).min(now_micros()),
@@ -146,32 +156,76 @@ pub(crate) fn intent_of_charge(charge: &Value) -> Option<&str> {
     charge.get("payment_intent").and_then(id_of)
 }
 
-/// Reads a page of `GET /v1/disputes?payment_intent=…`. Returns the most severe dispute.
-/// Source: <https://docs.stripe.com/api/disputes/list>.
-pub(crate) fn read_disputes(page: &Value) -> Result<Option<Dispute>, StripeError> {
+/// Reads a page of `GET /v1/disputes?payment_intent=…`. A dispute is over its own amount, usually in the currency of
+/// the charge; in another one, its amount says nothing, and it counts as a dispute over the whole payment.
+/// Source: <https://docs.stripe.com/api/disputes/object#dispute_object-amount>.
+pub(crate) fn read_disputes(
+    page: &Value,
+    charged: Option<Currency>,
+) -> Result<Disputes, StripeError> {
     let disputes = page
         .get("data")
         .and_then(Value::as_array)
         .ok_or_else(|| StripeError::missing("data"))?;
-    disputes
-        .iter()
-        .map(|dispute| text(dispute, "status").map(Dispute::from_status))
-        .try_fold(None, |worst: Option<Dispute>, dispute| {
-            Ok(worst.max(Some(dispute?)))
-        })
+    let mut all = Disputes::default();
+    for dispute in disputes {
+        let amount = integer(dispute, "amount")?;
+        let currency = Currency::parse(text(dispute, "currency")?);
+        let is_comparable = currency.is_some() && currency == charged;
+        all.add(
+            Dispute::from_status(text(dispute, "status")?),
+            if is_comparable { amount } else { i64::MAX },
+        );
+    }
+    Ok(all)
 }
 
 /// Returns whether the charge of this payment was ever disputed, so that its disputes must be requested.
 pub(crate) fn is_disputed(answer: &Value) -> Result<bool, StripeError> {
-    let charge = match answer.get("object").and_then(Value::as_str) {
-        Some("checkout.session") => answer.pointer("/payment_intent/latest_charge"),
-        Some("payment_intent") => answer.get("latest_charge"),
-        _ => Some(answer),
-    };
-    match charge {
-        None | Some(Value::Null) => Ok(false),
+    match charge_and_intent(answer).0 {
+        None => Ok(false),
         Some(charge) => flag(charge, "disputed"),
     }
+}
+
+/// Returns what the charge of this payment states as refunded; `None` without a charge.
+pub(super) fn refunded(answer: &Value, reading: &Reading) -> Result<Option<Refunded>, StripeError> {
+    let (charge, intent) = charge_and_intent(answer);
+    charge
+        .map(|charge| refunded_of(charge, intent, reading))
+        .transpose()
+}
+
+/// Returns the Stripe Invoice by which a session was paid that names no intent.
+pub(super) fn stripe_invoice(answer: &Value) -> Option<&str> {
+    let is_session = answer.get("object")?.as_str()? == "checkout.session";
+    let is_paid = answer.get("payment_status")?.as_str()? == "paid";
+    let named = answer.get("payment_intent").and_then(id_of);
+    let has_price = answer.get("amount_total").and_then(Value::as_i64) != Some(0);
+    if !is_session || !is_paid || !has_price || named.is_some() {
+        return None;
+    }
+    answer.get("invoice").and_then(id_of)
+}
+
+/// Returns the latest charge and the intent of a session, an intent or a charge, as far as they are expanded.
+fn charge_and_intent(answer: &Value) -> (Option<&Value>, Option<&Value>) {
+    let intent = match answer.get("object").and_then(Value::as_str) {
+        Some("checkout.session") => answer.get("payment_intent"),
+        Some("payment_intent") => Some(answer),
+        _ => return (Some(answer), None),
+    };
+    let charge = intent.and_then(|intent| intent.get("latest_charge"));
+    (charge.filter(|charge| charge.is_object()), intent)
+}
+
+fn refunded_of(
+    charge: &Value,
+    intent: Option<&Value>,
+    reading: &Reading,
+) -> Result<Refunded, StripeError> {
+    let capturable = intent.and_then(|intent| intent.get("amount_capturable")?.as_i64());
+    Refunded::of(charge, capturable.unwrap_or(0), reading.release_is_refund)
 }
 
 fn assemble(
@@ -187,10 +241,9 @@ fn assemble(
         .map(|object| flag(object, "livemode"))
         .transpose()?;
     let refunded = match objects.charge {
-        Some(charge) => integer(charge, "amount_refunded")?,
+        Some(charge) => refunded_of(charge, objects.intent, reading)?.least(),
         None => 0,
     };
-    let dated = objects.charge.or(objects.intent).or(objects.session);
     let ids = PaymentIds {
         session: objects.session.and_then(id_of).map(str::to_owned),
         intent: objects
@@ -212,11 +265,12 @@ fn assemble(
         tells_returns: objects.charge.is_some(),
         refunded,
         dispute: None,
+        withheld: 0,
         session_side,
         livemode,
         gratuity: gratuity(objects, reading),
         invoice_references: invoice_references(objects, reading),
-        received_at: dated.map(|object| integer(object, "created")).transpose()?,
+        received_at: received_at(objects)?,
         attributes: reading
             .attributes
             .iter()
@@ -226,10 +280,27 @@ fn assemble(
     })
 }
 
+/// Returns when the money came: when it was added to Stripe's balance, if the answer contains that, because a card may
+/// be charged days after it was authorised, and a bank debit take days to succeed.
+/// Source: <https://docs.stripe.com/api/balance_transactions/object#balance_transaction_object-created>.
+fn received_at(objects: PaymentObjects) -> Result<Option<i64>, StripeError> {
+    let settled = objects.charge.and_then(|it| it.get("balance_transaction"));
+    let settled = settled.filter(|transaction| transaction.is_object());
+    let dated = settled
+        .or(objects.charge)
+        .or(objects.intent)
+        .or(objects.session);
+    dated.map(|object| integer(object, "created")).transpose()
+}
+
 /// Source: <https://docs.stripe.com/payments/paymentintents/lifecycle>.
 fn intent_state(intent: &Value) -> Result<PaymentState, StripeError> {
     Ok(match text(intent, "status")? {
         "succeeded" => received(intent, "amount_received")?,
+        // A part was captured, and the rest may be: https://docs.stripe.com/payments/multicapture
+        "requires_capture" if integer(intent, "amount_received").is_ok_and(|it| it > 0) => {
+            received(intent, "amount_received")?
+        }
         "canceled" => PaymentState::Never("canceled".to_owned()),
         waiting @ ("requires_payment_method"
         | "requires_confirmation"
@@ -284,7 +355,7 @@ fn received(object: &Value, amount: &str) -> Result<PaymentState, StripeError> {
     let minor = integer(object, amount)?;
     let code = text(object, "currency")?;
     let currency = Currency::parse(code).ok_or_else(|| StripeError::Malformed {
-        what: format!("currency \"{code}\" is no ISO 4217 code"),
+        what: format!("currency \"{code}\" is not an ISO 4217 code"),
     })?;
     Ok(PaymentState::Received(Money::new(minor, currency)))
 }
@@ -379,7 +450,7 @@ fn expect_object(object: &Value, wanted: &str) -> Result<(), StripeError> {
     match text(object, "object")? {
         found if found == wanted => Ok(()),
         found => Err(StripeError::Malformed {
-            what: format!("a {found} where a {wanted} was asked for"),
+            what: format!("a {found} instead of a {wanted}"),
         }),
     }
 }

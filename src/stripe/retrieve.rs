@@ -1,14 +1,15 @@
 //! Retrieves single objects.
 
 use super::client::Client;
+use super::completion::OpenPoints;
 use super::error::StripeError;
 use super::objects::{self, Reading};
-use crate::domain::evidence::{Dispute, Evidence, StripePayment};
+use crate::domain::evidence::{Disputes, Evidence, StripePayment};
 use crate::domain::identity::{ObjectKind, StripeId};
 use crate::pg::Stop;
 
-/// Requests one object and, if it is disputed, its disputes. The session of an intent is requested separately, see
-/// [`super::sessions`].
+/// Requests one object and what its answer leaves open ([`OpenPoints`]). The session of an intent is requested
+/// separately, see [`super::sessions`]. A session that names no intent may stand for several payments.
 ///
 /// Makes no request if the prefix of a session's id shows another mode than the key's.
 pub(crate) fn retrieve(
@@ -16,16 +17,16 @@ pub(crate) fn retrieve(
     id: &StripeId,
     reading: &Reading,
     stop: &Stop,
-) -> Result<Evidence, StripeError> {
+) -> Result<Vec<Evidence>, StripeError> {
     if is_of_other_mode(id, client.livemode()) {
-        return Ok(Evidence::OtherMode {
+        return Ok(vec![Evidence::OtherMode {
             id: id.clone(),
             message: "recognized by the prefix of its id".to_owned(),
-        });
+        }]);
     }
     match ask(client, id, reading, stop) {
-        Ok(payment) => Ok(Evidence::Payment(payment)),
-        Err(StripeError::NoSuchObject { message }) => Ok(absence(id.clone(), message)),
+        Ok(payments) => Ok(payments.into_iter().map(Evidence::Payment).collect()),
+        Err(StripeError::NoSuchObject { message }) => Ok(vec![absence(id.clone(), message)]),
         Err(error) => Err(error),
     }
 }
@@ -35,25 +36,24 @@ pub(super) fn is_of_other_mode(id: &StripeId, ours: Option<bool>) -> bool {
     matches!((id.livemode(), ours), (Some(theirs), Some(ours)) if theirs != ours)
 }
 
-fn ask(
+pub(super) fn ask(
     client: &Client,
     id: &StripeId,
     reading: &Reading,
     stop: &Stop,
-) -> Result<StripePayment, StripeError> {
+) -> Result<Vec<StripePayment>, StripeError> {
     let answer = match id.kind() {
-        ObjectKind::CheckoutSession => client.get(
-            &format!("/v1/checkout/sessions/{id}"),
-            &[("expand[]", "payment_intent.latest_charge")],
-            stop,
-        )?,
-        ObjectKind::PaymentIntent => client.get(
-            &format!("/v1/payment_intents/{id}"),
-            &[("expand[]", "latest_charge")],
-            stop,
-        )?,
+        ObjectKind::CheckoutSession => {
+            let path = format!("/v1/checkout/sessions/{id}");
+            client.get_with_charge(&path, &[], "payment_intent.latest_charge", stop)?
+        }
+        ObjectKind::PaymentIntent => {
+            let path = format!("/v1/payment_intents/{id}");
+            client.get_with_charge(&path, &[], "latest_charge", stop)?
+        }
         ObjectKind::Charge => {
-            let answer = client.get(&format!("/v1/charges/{id}"), &[], stop)?;
+            let path = format!("/v1/charges/{id}");
+            let answer = client.get_with_charge(&path, &[], "", stop)?;
             let intent = objects::intent_of_charge(&answer.body).and_then(StripeId::parse);
             match intent {
                 Some(intent) => return ask(client, &intent, reading, stop),
@@ -68,25 +68,23 @@ fn ask(
         ObjectKind::Charge => objects::read_charge(&answer.body, reading, request_id)?,
     };
     payment.as_of = answer.asked_at;
-    if objects::is_disputed(&answer.body)? {
-        payment.dispute = disputes(client, &payment, stop)?;
-    }
-    Ok(payment)
+    let open = OpenPoints::of(&answer.body, reading)?;
+    open.complete(payment, client, reading, stop)
 }
 
-/// Requests the disputes of a payment, because its charge only shows that there was one. Returns the most severe.
+/// Requests the disputes of a payment, because its charge only shows that there was one.
 pub(super) fn disputes(
     client: &Client,
     payment: &StripePayment,
     stop: &Stop,
-) -> Result<Option<Dispute>, StripeError> {
+) -> Result<Disputes, StripeError> {
     let filter = match (&payment.ids.intent, &payment.ids.charge) {
         (Some(intent), _) => ("payment_intent", intent.as_str()),
         (None, Some(charge)) => ("charge", charge.as_str()),
-        (None, None) => return Ok(None),
+        (None, None) => return Ok(Disputes::default()),
     };
     let page = client.get("/v1/disputes", &[filter, ("limit", "100")], stop)?;
-    objects::read_disputes(&page.body)
+    objects::read_disputes(&page.body, payment.state.currency())
 }
 
 /// Converts a 404 into evidence. If Stripe's message says that a similar object exists in the other mode, the

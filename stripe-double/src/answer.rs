@@ -1,5 +1,6 @@
 //! An HTTP answer and its bytes.
 
+use crate::text::with_half_surrogates;
 use serde_json::Value;
 
 /// An answer to be sent.
@@ -13,7 +14,8 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(status: u16, body: &Value) -> Self {
-        let body = serde_json::to_vec_pretty(body).unwrap_or_default();
+        let body = serde_json::to_string_pretty(body).unwrap_or_default();
+        let body = with_half_surrogates(body).into_bytes();
         Answer::raw(status, "application/json", body)
     }
 

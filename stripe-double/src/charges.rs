@@ -29,7 +29,6 @@ impl Store {
         let id = planned.and_then(|plan| plan.charge_id.take());
         let id = id.unwrap_or_else(|| self.ids.object("ch_3"));
         let method = self.ids.object("pm_1");
-        let transaction = self.ids.object("txn_3");
         let paid = self.require(intent, Kind::Intent)?;
         let mut fields = Fields::default();
         fields.set("id", id.as_str());
@@ -42,9 +41,7 @@ impl Store {
         fields.set("livemode", paid.livemode);
         outcome(&mut fields);
         if fields.find("status") == Some(Some(&json!("succeeded"))) {
-            fields.set("balance_transaction", transaction);
-            let receipt = format!("https://pay.stripe.com/receipts/payment/{id}");
-            fields.set("receipt_url", receipt);
+            fields.set("receipt_url", receipt_url(&id));
         }
         let (livemode, account) = (paid.livemode, Arc::clone(&paid.account));
         self.add(Kind::Charge, &id, at, livemode, account, fields)?;
@@ -64,10 +61,7 @@ impl Store {
     }
 }
 
-/// Marks a charge as paid, with this many minor units captured.
-pub(crate) fn settle_charge(charge: &mut Fields, captured: i64) {
-    charge.set("status", "succeeded");
-    charge.set("paid", true);
-    charge.set("captured", true);
-    charge.set("amount_captured", captured);
+/// The page of a charge's receipt.
+pub(crate) fn receipt_url(charge: &str) -> String {
+    format!("https://pay.stripe.com/receipts/payment/{charge}")
 }

@@ -78,6 +78,11 @@ impl Key {
         self
     }
 
+    /// Returns the key itself.
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
     pub(crate) fn livemode(&self) -> bool {
         self.secret.starts_with("sk_live_") || self.secret.starts_with("rk_live_")
     }

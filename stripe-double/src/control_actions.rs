@@ -155,6 +155,11 @@ pub(crate) fn act(store: &mut Store, body: &Value) -> Result<Value, Refusal> {
             let amount = amount.ok_or_else(|| Refusal::invalid("\"amount\" is missing"))?;
             store.capture(&id, amount, at)?;
         }
+        "capture_part" => {
+            let amount = posted.number("amount")?;
+            let amount = amount.ok_or_else(|| Refusal::invalid("\"amount\" is missing"))?;
+            store.capture_part(&id, amount, at)?;
+        }
         "complete_free" => store.complete_free(&id, at)?,
         "refund" => {
             let refund = outcome::refund(&posted, "refund_id")?;
@@ -176,7 +181,7 @@ pub(crate) fn act(store: &mut Store, body: &Value) -> Result<Value, Refusal> {
 pub(crate) fn unknown(method: &str, path: &str) -> Refusal {
     Refusal {
         status: 404,
-        message: format!("the control door knows no {method} {PREFIX}{path}"),
+        message: format!("the control API has no {method} {PREFIX}{path}"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::builders::{Checkout, Dispute, Intent, Refund};
 use crate::clock::Clock;
-use crate::config::{Config, EventDelay};
+use crate::config::{Config, EventDelay, Key};
 use crate::faults::Fault;
 use crate::journal::Seen;
 use crate::limits::RateLimit;
@@ -11,7 +11,7 @@ use crate::objects::Kind;
 use crate::purchase::{Purchase, accept};
 use crate::server::Server;
 use crate::state::Shared;
-use crate::store::{Refusal, Store};
+use crate::store::{Refusal, Store, is_before_basil};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io;
@@ -52,6 +52,36 @@ impl Double {
     #[track_caller]
     pub fn intent(&self, intent: Intent) -> Purchase {
         self.purchase(self.change(|store, _| store.create_intent(intent)))
+    }
+
+    /// Charges a card without a payment intent, as the Charges API does.
+    #[track_caller]
+    pub fn charge(&self, charge: Intent) -> Purchase {
+        self.purchase(self.change(|store, _| store.charge_directly(charge, true)))
+    }
+
+    /// As [`Self::charge`], without capturing.
+    #[track_caller]
+    pub fn authorise_charge(&self, charge: Intent) -> Purchase {
+        self.purchase(self.change(|store, _| store.charge_directly(charge, false)))
+    }
+
+    /// Accepts another key from now on.
+    pub fn accept_key(&self, key: Key) {
+        lock(&self.shared.keys).push(key);
+    }
+
+    /// Returns the ids of the Invoice Payments of a Stripe Invoice.
+    pub fn invoice_payments(&self, invoice: &str) -> Vec<String> {
+        self.with(|store| store.payments_of_invoice(invoice))
+    }
+
+    /// Behaves from now on as an account with this API version.
+    pub fn set_api_version(&self, version: &str) {
+        self.with(|store| {
+            store.api_version = version.to_owned();
+            store.release_counts_as_refunded = is_before_basil(version);
+        });
     }
 
     /// Returns the purchase of an existing session or intent, by its id.

@@ -13,7 +13,7 @@ use std::time::Instant;
 pub(crate) const RETENTION_SECONDS: i64 = 30 * 24 * 3600;
 
 /// Types without information that another event does not contain.
-const NOISE: [&str; 9] = [
+const NOISE: [&str; 10] = [
     "payment_intent.created",
     "payment_intent.processing",
     "payment_intent.amount_capturable_updated",
@@ -21,6 +21,7 @@ const NOISE: [&str; 9] = [
     "charge.pending",
     "charge.failed",
     "charge.captured",
+    "invoice.paid",
     "charge.dispute.funds_withdrawn",
     "charge.dispute.funds_reinstated",
 ];
@@ -52,8 +53,10 @@ impl Store {
         };
         let (livemode, account) = (record.livemode, Arc::clone(&record.account));
         let prefix = match record.kind {
-            Kind::Session | Kind::Dispute | Kind::Event => "evt_1",
-            Kind::Intent | Kind::Charge | Kind::Refund => "evt_3",
+            Kind::Session | Kind::Dispute | Kind::Invoice | Kind::InvoicePayment | Kind::Event => {
+                "evt_1"
+            }
+            Kind::Intent | Kind::Charge | Kind::Refund | Kind::BalanceTransaction => "evt_3",
         };
         let id = self.ids.object(prefix);
         let mut fields = Fields::default();

@@ -94,14 +94,16 @@ fn expandable(kind: Kind, field: &str) -> Option<Expandable> {
         (Kind::Intent, "latest_charge") | (Kind::Refund | Kind::Dispute, "charge") => {
             Some(Object(Kind::Charge))
         }
+        (Kind::Charge | Kind::Refund, "balance_transaction") => {
+            Some(Object(Kind::BalanceTransaction))
+        }
+        (Kind::Session | Kind::InvoicePayment, "invoice") => Some(Object(Kind::Invoice)),
         (Kind::Charge, "refunds") => Some(Refunds),
-        (
-            Kind::Session,
-            "invoice" | "line_items" | "payment_link" | "setup_intent" | "subscription",
-        )
-        | (Kind::Session | Kind::Intent | Kind::Charge, "customer")
-        | (Kind::Intent, "payment_method" | "application" | "on_behalf_of" | "review")
-        | (Kind::Charge | Kind::Refund, "balance_transaction") => Some(Untouched),
+        (Kind::Session, "line_items" | "payment_link" | "setup_intent" | "subscription")
+        | (Kind::Session | Kind::Intent | Kind::Charge | Kind::Invoice, "customer")
+        | (Kind::Intent, "payment_method" | "application" | "on_behalf_of" | "review") => {
+            Some(Untouched)
+        }
         _ => None,
     }
 }

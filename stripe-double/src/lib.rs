@@ -53,9 +53,12 @@ mod refunds;
 mod resend;
 mod routes;
 mod server;
+mod settlement;
 mod snapshot;
 mod state;
 mod store;
+mod subscriptions;
+mod text;
 mod unconfirmed;
 
 pub use builders::{Checkout, Dispute, Intent, Refund};
@@ -64,3 +67,4 @@ pub use double::Double;
 pub use faults::{Action, Fault};
 pub use journal::Seen;
 pub use purchase::Purchase;
+pub use text::{HALF_SURROGATE, json_text};

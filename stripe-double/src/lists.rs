@@ -34,6 +34,9 @@ fn filters(kind: Kind) -> &'static [&'static str] {
         Kind::Intent => &["customer"],
         Kind::Charge => &["payment_intent", "customer", "transfer_group"],
         Kind::Refund | Kind::Dispute => &["charge", "payment_intent"],
+        Kind::BalanceTransaction => &["source", "type", "currency"],
+        Kind::Invoice => &["customer", "status"],
+        Kind::InvoicePayment => &["invoice", "status"],
         Kind::Event => &["type"],
     }
 }

@@ -12,16 +12,22 @@ pub(crate) enum Kind {
     Charge,
     Refund,
     Dispute,
+    BalanceTransaction,
+    Invoice,
+    InvoicePayment,
     Event,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 6] = [
+    pub(crate) const ALL: [Kind; 9] = [
         Kind::Session,
         Kind::Intent,
         Kind::Charge,
         Kind::Refund,
         Kind::Dispute,
+        Kind::BalanceTransaction,
+        Kind::Invoice,
+        Kind::InvoicePayment,
         Kind::Event,
     ];
 
@@ -33,6 +39,9 @@ impl Kind {
             Kind::Charge => "charge",
             Kind::Refund => "refund",
             Kind::Dispute => "dispute",
+            Kind::BalanceTransaction => "balance_transaction",
+            Kind::Invoice => "invoice",
+            Kind::InvoicePayment => "invoice_payment",
             Kind::Event => "event",
         }
     }
@@ -44,6 +53,9 @@ impl Kind {
             Kind::Charge => "/v1/charges",
             Kind::Refund => "/v1/refunds",
             Kind::Dispute => "/v1/disputes",
+            Kind::BalanceTransaction => "/v1/balance_transactions",
+            Kind::Invoice => "/v1/invoices",
+            Kind::InvoicePayment => "/v1/invoice_payments",
             Kind::Event => "/v1/events",
         }
     }
@@ -55,7 +67,9 @@ impl Kind {
             Kind::Intent => "intent",
             Kind::Refund => "refund",
             Kind::Dispute => "dispute",
-            Kind::Charge | Kind::Event => "id",
+            Kind::Invoice => "invoice",
+            Kind::InvoicePayment => "invoice_payment",
+            Kind::Charge | Kind::BalanceTransaction | Kind::Event => "id",
         }
     }
 
@@ -66,6 +80,8 @@ impl Kind {
             Kind::Intent => "rak_payment_intent_read",
             Kind::Charge | Kind::Refund => "rak_charge_read",
             Kind::Dispute => "rak_dispute_read",
+            Kind::BalanceTransaction => "rak_balance_transaction_source_read",
+            Kind::Invoice | Kind::InvoicePayment => "rak_invoice_read",
             Kind::Event => "rak_event_read",
         }
     }
@@ -77,6 +93,9 @@ impl Kind {
             Kind::Charge => &CHARGE,
             Kind::Refund => &REFUND,
             Kind::Dispute => &DISPUTE,
+            Kind::BalanceTransaction => &BALANCE_TRANSACTION,
+            Kind::Invoice => &INVOICE,
+            Kind::InvoicePayment => &INVOICE_PAYMENT,
             Kind::Event => &EVENT,
         }
     }
@@ -103,6 +122,8 @@ template!(DISPUTE, "dispute");
 template!(EVENT, "event");
 template!(ACCOUNT, "account");
 template!(BALANCE_TRANSACTION, "balance_transaction");
+template!(INVOICE, "invoice");
+template!(INVOICE_PAYMENT, "invoice_payment");
 
 fn parse(template: &str) -> Map<String, Value> {
     serde_json::from_str(template).expect("a template is a JSON object")

@@ -1,6 +1,5 @@
 //! Outcomes of payments: paid, in flight, authorised, declined.
 
-use crate::charges::settle_charge;
 use crate::fields::Fields;
 use crate::objects::Kind;
 use crate::store::{Refusal, Store};
@@ -21,7 +20,8 @@ impl Store {
         let intent = self.confirm(&target, at)?;
         let amount = self.require(&intent, Kind::Intent)?.int("amount");
         let received = received.unwrap_or(amount);
-        let charge = self.charge(&intent, at, |charge| settle_charge(charge, received))?;
+        let charge = self.charge(&intent, at, |_| {})?;
+        self.settle(&charge, received, at)?;
         self.emit("charge.succeeded", &charge, at);
         self.succeed_intent(&intent, received, at)?;
         self.complete_session(&target, &intent, "paid", at)
@@ -50,7 +50,7 @@ impl Store {
         let intent = self.intent_that_is(&target, "processing")?;
         let amount = self.require(&intent, Kind::Intent)?.int("amount");
         let charge = self.latest_charge(&intent)?;
-        self.change(&charge, |fields| settle_charge(fields, amount))?;
+        self.settle(&charge, amount, at)?;
         self.emit("charge.succeeded", &charge, at);
         self.succeed_intent(&intent, amount, at)?;
         let Some(session) = target.session else {
@@ -120,21 +120,21 @@ impl Store {
         self.complete_session(&target, &intent, "unpaid", at)
     }
 
-    /// Captures the authorised amount or a part of it; the rest is released.
+    /// Captures the authorised amount or a part of it, in addition to what was captured before; the rest is released.
     pub(crate) fn capture(&mut self, id: &str, amount: i64, at: i64) -> Result<(), Refusal> {
+        if self.get(id).is_some_and(|found| found.kind == Kind::Charge) {
+            self.settle(id, amount, at)?;
+            self.emit("charge.captured", id, at);
+            return self.refund_release(id, at);
+        }
         let target = self.target(id)?;
         let intent = self.intent_that_is(&target, "requires_capture")?;
         let charge = self.latest_charge(&intent)?;
-        let released = self.require(&charge, Kind::Charge)?.int("amount") - amount;
-        let shown_as_refunded = self.release_counts_as_refunded && released > 0;
-        self.change(&charge, |fields| {
-            settle_charge(fields, amount);
-            if shown_as_refunded {
-                fields.set("amount_refunded", released);
-            }
-        })?;
+        let captured = self.require(&intent, Kind::Intent)?.int("amount_received") + amount;
+        self.settle(&charge, captured, at)?;
         self.emit("charge.captured", &charge, at);
-        self.succeed_intent(&intent, amount, at)?;
+        self.refund_release(&charge, at)?;
+        self.succeed_intent(&intent, captured, at)?;
         match target.session {
             Some(session) => self.change(&session, |fields| fields.set("payment_status", "paid")),
             None => Ok(()),
@@ -202,21 +202,15 @@ impl Store {
 
     fn complete_without_intent(&mut self, session: &str, at: i64) -> Result<(), Refusal> {
         let setup = self.require(session, Kind::Session)?.text("mode") == Some("setup");
-        let ids = &mut self.ids;
         if setup {
-            let setup_intent = ids.object("seti_1");
+            let setup_intent = self.ids.object("seti_1");
             self.change(session, |fields| fields.set("setup_intent", setup_intent))?;
             return self.finish_session(session, "no_payment_required", at);
         }
-        let (subscription, invoice) = (ids.object("sub_1"), ids.object("in_1"));
-        self.change(session, |fields| {
-            fields.set("subscription", subscription);
-            fields.set("invoice", invoice);
-        })?;
-        self.finish_session(session, "paid", at)
+        self.subscribe(session, at)
     }
 
-    fn finish_session(
+    pub(crate) fn finish_session(
         &mut self,
         session: &str,
         payment_status: &str,
@@ -233,7 +227,7 @@ impl Store {
         Ok(())
     }
 
-    fn intent_that_is(&self, target: &Target, status: &str) -> Result<String, Refusal> {
+    pub(crate) fn intent_that_is(&self, target: &Target, status: &str) -> Result<String, Refusal> {
         let intent = target.intent.as_deref();
         let intent = intent.ok_or_else(|| Refusal::conflict("there is no payment intent yet"))?;
         let actual = self.require(intent, Kind::Intent)?.text("status");

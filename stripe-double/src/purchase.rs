@@ -6,7 +6,8 @@ use crate::state::Shared;
 use crate::store::{Refusal, Store};
 use std::sync::Arc;
 
-/// A checkout session with its payment intent and charge, or an intent without a session. Operations emit Stripe's
+/// A checkout session with its payment intent and charge, an intent without a session, or a charge without an intent.
+/// Operations emit Stripe's
 /// events and return the purchase; an operation that is invalid in the current state panics and says why.
 #[derive(Clone)]
 pub struct Purchase {
@@ -74,6 +75,12 @@ impl Purchase {
     #[track_caller]
     pub fn capture(self, amount: i64) -> Self {
         self.run(|store, id, at| store.capture(id, amount, at))
+    }
+
+    /// Captures a part (minor units) of the authorised amount; the rest stays capturable (multicapture).
+    #[track_caller]
+    pub fn capture_part(self, amount: i64) -> Self {
+        self.run(|store, id, at| store.capture_part(id, amount, at))
     }
 
     /// Completes the session with `no_payment_required` and without an intent.

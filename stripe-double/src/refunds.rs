@@ -78,7 +78,8 @@ impl Store {
     /// Returns the sum of a charge's refunds that have not failed or been canceled.
     fn refunded(&self, charge: &str) -> i64 {
         let refunds = self.children(Kind::Refund, "charge", charge);
-        let refunds = refunds.iter().filter_map(|id| self.get(id));
+        let refunds = refunds.iter().filter(|id| !self.releases.contains(*id));
+        let refunds = refunds.filter_map(|id| self.get(id));
         let counted = refunds.filter(|refund| refund.text("status").is_none_or(counts));
         counted.map(|refund| refund.int("amount")).sum()
     }

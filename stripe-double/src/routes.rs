@@ -11,8 +11,8 @@ use crate::lock::lock;
 use crate::objects::{self, Kind};
 use crate::params::{Params, decode};
 use crate::state::Shared;
-use crate::store::Store;
-use serde_json::Value;
+use crate::store::{Store, is_before_basil};
+use serde_json::{Map, Value};
 
 /// The permission that a restricted key needs to read its account.
 const ACCOUNT_PERMISSION: &str = "rak_accounts_kyc_basic_read";
@@ -53,7 +53,8 @@ fn identify(shared: &Shared, request: &Request, answer: Answer, id: String) -> A
 }
 
 fn resolve(store: &mut Store, shared: &Shared, request: &Request) -> Result<Value, ApiError> {
-    let viewer = Viewer::of(request, &shared.keys, store)?;
+    let keys = lock(&shared.keys).clone();
+    let viewer = Viewer::of(request, &keys, store)?;
     let path = request.path.as_str();
     if request.method != "GET" {
         return Err(ApiError::unknown_url(&request.method, path));
@@ -64,7 +65,12 @@ fn resolve(store: &mut Store, shared: &Shared, request: &Request) -> Result<Valu
         params.refuse_others_than(&["expand"])?;
         return Ok(objects::account(&viewer.account));
     }
+    let version = request.header("stripe-version");
+    let is_old = is_before_basil(version.unwrap_or(&store.api_version));
     for kind in Kind::ALL {
+        if kind == Kind::InvoicePayment && is_old {
+            continue;
+        }
         match path.strip_prefix(kind.list_path()) {
             Some("") => {
                 viewer.require(kind.permission())?;
@@ -73,7 +79,11 @@ fn resolve(store: &mut Store, shared: &Shared, request: &Request) -> Result<Valu
             Some(rest) => {
                 let id = rest.strip_prefix('/').map(decode);
                 if let Some(id) = id.filter(|id| !id.is_empty() && !id.contains('/')) {
-                    return retrieve(store, &viewer, kind, &id, &params);
+                    let mut object = retrieve(store, &viewer, kind, &id, &params)?;
+                    if kind == Kind::Invoice && is_old {
+                        store.with_single_payment(&mut object);
+                    }
+                    return Ok(Value::Object(object));
                 }
             }
             None => {}
@@ -88,11 +98,11 @@ fn retrieve(
     kind: Kind,
     id: &str,
     params: &Params,
-) -> Result<Value, ApiError> {
+) -> Result<Map<String, Value>, ApiError> {
     viewer.require(kind.permission())?;
     params.refuse_others_than(&["expand"])?;
     let expansion = Expansion::of_object(kind, &params.all("expand"), viewer)?;
     let mut object = viewer.find(store, kind, id)?.render();
     expansion.apply(store, viewer, &mut object);
-    Ok(Value::Object(object))
+    Ok(object)
 }

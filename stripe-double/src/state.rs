@@ -18,7 +18,7 @@ pub(crate) struct Shared {
     pub(crate) outbox: Mutex<Outbox>,
     pub(crate) limits: Mutex<Limits>,
     pub(crate) in_flight: InFlight,
-    pub(crate) keys: Vec<Key>,
+    pub(crate) keys: Mutex<Vec<Key>>,
     pub(crate) api_version: String,
     pub(crate) connections: Connections,
 }
@@ -43,7 +43,7 @@ impl Shared {
                 concurrency: config.max_concurrency,
             }),
             in_flight: InFlight::default(),
-            keys: config.keys.clone(),
+            keys: Mutex::new(config.keys.clone()),
             api_version: config.api_version.clone(),
             connections: Connections::default(),
         }

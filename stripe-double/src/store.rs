@@ -101,6 +101,8 @@ pub(crate) struct Store {
     pub(crate) api_version: String,
     pub(crate) noise_events: bool,
     pub(crate) release_counts_as_refunded: bool,
+    /// The refunds that are released parts of authorisations.
+    pub(crate) releases: HashSet<String>,
     pub(crate) event_delay: EventDelay,
     pub(crate) event_lists: u64,
     pub(crate) pending_webhooks: u32,
@@ -123,7 +125,9 @@ impl Store {
             accounts,
             api_version: config.api_version.clone(),
             noise_events: config.noise_events,
-            release_counts_as_refunded: config.release_counts_as_refunded,
+            release_counts_as_refunded: config.release_counts_as_refunded
+                || is_before_basil(&config.api_version),
+            releases: HashSet::new(),
             event_delay: config.event_delay,
             event_lists: 0,
             pending_webhooks: 0,
@@ -301,6 +305,11 @@ fn make_value_older(name: &str, value: &mut Value, seconds: i64) {
         }
         _ => {}
     }
+}
+
+/// Returns whether an API version is older than 2025-03-31.basil.
+pub(crate) fn is_before_basil(version: &str) -> bool {
+    version < "2025-03-31"
 }
 
 fn links_of(record: &Record) -> Vec<Link> {

@@ -49,11 +49,11 @@ impl Store {
         }
         let account = self.account_of(&intent);
         self.add(Kind::Session, &id, at, livemode, account, fields)?;
-        if checkout.mode == "payment" {
+        if checkout.mode != "setup" {
             self.plans.insert(id.clone(), Box::new(intent));
-            if checkout.early_intent {
-                self.ensure_intent(&self.target(&id)?, at)?;
-            }
+        }
+        if checkout.mode == "payment" && checkout.early_intent {
+            self.ensure_intent(&self.target(&id)?, at)?;
         }
         Ok(id)
     }
@@ -88,7 +88,10 @@ impl Store {
         match record.kind {
             Kind::Session => Ok(Target {
                 session: Some(id.to_owned()),
-                intent: record.text("payment_intent").map(str::to_owned),
+                intent: match record.text("payment_intent") {
+                    Some(intent) => Some(intent.to_owned()),
+                    None => (record.text("invoice")).and_then(|it| self.intent_of_invoice(it)),
+                },
             }),
             Kind::Intent => {
                 let mut sessions = self.children(Kind::Session, "payment_intent", id);
@@ -112,7 +115,9 @@ impl Store {
         let Some(session) = &target.session else {
             return Err(Refusal::invalid("there is neither a session nor an intent"));
         };
-        let Some(mut plan) = self.plans.remove(session) else {
+        let in_payment_mode = self.require(session, Kind::Session)?.text("mode") == Some("payment");
+        let plan = self.plans.remove(session).filter(|_| in_payment_mode);
+        let Some(mut plan) = plan else {
             let message = format!("\"{session}\" is not in payment mode: it has no intent");
             return Err(Refusal::conflict(message));
         };
@@ -203,7 +208,7 @@ impl Store {
         self.change(id, |fields| fields.set(field.to_owned(), value))
     }
 
-    fn account_of(&self, intent: &Intent) -> Arc<str> {
+    pub(crate) fn account_of(&self, intent: &Intent) -> Arc<str> {
         match &intent.account {
             Some(account) => account.as_str().into(),
             None => Arc::clone(&self.account),

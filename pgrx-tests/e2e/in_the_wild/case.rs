@@ -1,7 +1,7 @@
 //! A case: what Stripe and the tables have, and what the books say afterwards, whatever entry point the evidence comes
 //! by, on tables in major and in minor units.
 
-use stripe_double::{Double, EventDelay};
+use stripe_double::{Double, EventDelay, Key, json_text};
 
 use crate::harness::sender::{SECRET, deliver};
 use crate::harness::{DEFAULT_TABLES, Shop};
@@ -89,6 +89,12 @@ impl Case {
         self
     }
 
+    /// A neighbour of a case that holds for both units: one of them is enough.
+    pub const fn neighbour(mut self) -> Self {
+        self.units = &[Unit::Major];
+        self
+    }
+
     /// Arranges the case, lets the evidence come by each entry point, and compares the books. Then it comes by all
     /// other entry points, which changes nothing, and a sweep makes one request.
     pub fn check(&self) {
@@ -150,6 +156,19 @@ impl Scene {
         };
         shop.use_secret("stripe_webhook_secret", SECRET);
         Self { shop, unit }
+    }
+
+    /// Stripe and this extension use this API version from now on.
+    pub fn use_api_version(&mut self, version: &str) {
+        self.stripe().set_api_version(version);
+        self.shop.configure("stripe_api_version", version);
+    }
+
+    /// The extension uses this key from now on.
+    pub fn use_key(&mut self, key: Key) {
+        let secret = key.secret().to_owned();
+        self.stripe().accept_key(key);
+        self.shop.use_key(&secret);
     }
 
     pub fn stripe(&self) -> &Double {
@@ -276,7 +295,7 @@ impl Scene {
 
     fn deliver(&mut self, events: Vec<serde_json::Value>) {
         for event in events {
-            deliver(&mut self.shop.db, &event.to_string()).expect("it is stored");
+            deliver(&mut self.shop.db, &json_text(&event)).expect("it is stored");
         }
     }
 }

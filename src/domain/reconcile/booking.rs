@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::receipt::Receipt;
-use super::{Draft, Facts, books};
+use super::{Draft, Facts, books, sharing};
 use crate::domain::evidence::Dispute;
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, InvoiceStatus};
@@ -32,7 +32,7 @@ impl Draft {
                     IssueKind::UnlinkedPayment,
                     Severity::Warning,
                     format!(
-                        "Stripe received {} for invoice {}, which is {}.",
+                        "Stripe received {} for invoice {}, whose status is {}. Payments of such invoices are booked, but the invoice is not changed. Refund the payment in Stripe, or correct the status.",
                         receipt.received,
                         facts.invoice.label(),
                         facts.invoice.status_word
@@ -75,59 +75,60 @@ impl Draft {
         let Some(other) = facts.other_invoices.of(ids) else {
             return false;
         };
-        let mut own = facts
+        let own: Vec<&PaymentRow> = facts
             .rows
             .iter()
-            .filter(|row| row.amount_minor() >= 0 && row.ids.same_payment(ids));
+            .filter(|row| row.amount_minor() >= 0 && row.ids.same_payment(ids))
+            .collect();
         let mut references = receipt.payment.invoice_references.iter();
         let is_named = references.any(|name| facts.invoice.answers_to(name));
-        let is_ours = if other.was_received {
-            own.any(PaymentRow::was_received)
+        let is_ours = if other.was_received() {
+            own.iter()
+                .any(|row| row.was_received() || sharing::is_part_of_whole(row, receipt, facts))
         } else {
-            own.next().is_some() || is_named
+            !own.is_empty() || is_named
         };
         if is_ours {
             return false;
         }
         if !facts.refer_to(ids) && !is_named {
             self.reason(format!(
-                "{}: it is in the books of invoice {}, and this one does not refer to it",
+                "{}: it is booked for invoice {}, and this invoice does not refer to it",
                 receipt.key().unwrap_or("a payment"),
-                other.invoice
+                other.invoice()
             ));
             return true;
         }
-        let how = if other.was_received {
-            "it is booked for invoice"
+        let how = if other.was_received() {
+            "it is already booked for invoice"
         } else {
-            "a payment waits for it at invoice"
+            "it is already expected by a pending payment of invoice"
         };
         self.issues.push(
             Issue::new(
                 IssueKind::UnlinkedPayment,
                 Severity::Warning,
                 format!(
-                    "Stripe received {} by {}, which invoice {} refers to; but {how} {} already.",
+                    "Stripe received {} by {}, to which invoice {} refers, but {how} {}. Correct the reference of one of the invoices.",
                     receipt.received,
                     receipt.key().unwrap_or("a payment"),
                     facts.invoice.label(),
-                    other.invoice,
+                    other.invoice(),
                 ),
             )
             .about(receipt.key())
             .with_evidence(json!({
                 "id": receipt.key(),
                 "received": receipt.received.to_string(),
-                "booked_for_invoice": other.invoice,
+                "booked_for_invoice": other.invoice(),
             })),
         );
         true
     }
 
-    /// Returns whether a row may already stand for this payment, and raises an issue if so. Such a row has the same
-    /// amount and no Stripe id (or a session's, if Stripe's answer has an intent without a session), and both
-    /// together would exceed the total. It may have been entered by hand, so neither booking the payment nor ignoring
-    /// it would be safe.
+    /// Returns whether rows may already stand for this payment ([`similar_rows`]), and raises an issue if so and the
+    /// payment and the rows together would exceed the total. The rows may have been entered by hand, so neither booking
+    /// the payment nor ignoring it would be safe.
     fn may_be_booked_without_id(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
         let Some(total) = facts.invoice.total.value() else {
             return false;
@@ -135,24 +136,28 @@ impl Draft {
         let base = receipt.base();
         let after = books::project(facts.rows, &self.plan.payments);
         let with_this = books::secured(&after, &self.known).saturating_add(base.minor);
-        let similar_rows = facts.rows.iter().filter(|row| {
-            let may_be_this = row.ids.is_empty()
-                || row.ids.intent.is_none() && receipt.payment.ids.session.is_none();
-            row.was_received()
-                && may_be_this
-                && [base.minor, receipt.received.minor].contains(&row.amount_minor())
-        });
-        // The smallest id, so that the result does not depend on the order of the rows.
-        let similar_row = similar_rows.min_by(|one, other| one.id.cmp(&other.id));
-        let Some(similar_row) = similar_row.filter(|_| with_this > total.minor) else {
+        if with_this <= total.minor {
             return false;
+        }
+        let Some(similar) = similar_rows(receipt, facts) else {
+            return false;
+        };
+        let (how, rows) = match similar.as_slice() {
+            [row] => (
+                "The invoice has another payment of the same amount without this id",
+                json!(row.id),
+            ),
+            rows => (
+                "The invoice has other payments without ids that add up to this amount",
+                rows.iter().map(|row| row.id.clone()).collect(),
+            ),
         };
         self.issues.push(
             Issue::new(
                 IssueKind::PossibleDuplicate,
                 Severity::Warning,
                 format!(
-                    "Stripe received {} by {} for invoice {}. A payment of the same amount is recorded by hand, and both together are more than the total: it may be the same payment, or a second one.",
+                    "Stripe received {} by {} for invoice {}. {how}, and together they exceed the total. Decide whether they are the same payment (link_row) or two payments (book_anyway).",
                     receipt.received,
                     receipt.key().unwrap_or("a payment"),
                     facts.invoice.label(),
@@ -162,7 +167,7 @@ impl Draft {
             .with_evidence(json!({
                 "id": receipt.key(),
                 "received": receipt.received.to_string(),
-                "row": similar_row.id,
+                "row": rows,
             })),
         );
         true
@@ -181,7 +186,7 @@ impl Draft {
             && !facts.has_refunded_column;
         if cannot_record {
             self.reason(format!(
-                "{}: refunded in whole, and the payments have neither a word nor a column to say so",
+                "{}: fully refunded, and the settings have neither a status nor a column for refunds",
                 receipt.key().unwrap_or("a payment")
             ));
         }
@@ -196,7 +201,7 @@ impl Draft {
                 return;
             }
             // What Stripe says about this very payment is better evidence than what the application heard of it.
-            PaymentStatus::Pending | PaymentStatus::Failed => confirm(row, receipt, rules),
+            PaymentStatus::Pending | PaymentStatus::Failed => confirm(row, receipt, facts, rules),
             PaymentStatus::Other => {
                 self.issues.push(unknown_word(row, receipt, facts));
                 return;
@@ -205,13 +210,18 @@ impl Draft {
             | PaymentStatus::Refunded
             | PaymentStatus::PartlyRefunded
             | PaymentStatus::Disputed => {
-                if receipt.payment.lacks_session() {
+                if grown_amount(row, receipt, facts).is_some() {
+                    // The row follows below.
+                } else if receipt.payment.lacks_session() {
                     // How much of the amount is a gratuity is not known.
                     self.plan.undecided.insert(IssueKind::AmountMismatch);
                 } else {
                     self.compare_amount(row, receipt, facts);
                 }
-                self.update_received(row, receipt, facts, rules)
+                PaymentUpdate {
+                    amount: grown_amount(row, receipt, facts),
+                    ..self.update_received(row, receipt, facts, rules)
+                }
             }
         };
         if update.changes_anything() {
@@ -248,11 +258,13 @@ impl Draft {
         };
         let refunded_now = row.refunded_minor();
         let ours_to_lower = remembered.is_some_and(|r| r.refunded >= refunded_now);
-        let refunded = match receipt.refunded.minor.cmp(&refunded_now) {
-            std::cmp::Ordering::Greater => Some(receipt.refunded),
-            std::cmp::Ordering::Less if ours_to_lower => Some(receipt.refunded),
-            _ => None,
-        };
+        let refunded = refunded_of(row, receipt, facts).filter(|refunded| {
+            match refunded.minor.cmp(&refunded_now) {
+                std::cmp::Ordering::Greater => true,
+                std::cmp::Ordering::Less => ours_to_lower,
+                std::cmp::Ordering::Equal => false,
+            }
+        });
         PaymentUpdate {
             status,
             refunded: refunded.filter(|_| row.refunded.is_mapped()),
@@ -270,7 +282,13 @@ impl Draft {
             {
                 return;
             }
-            (Field::Value(amount), _) => amount.to_string(),
+            (Field::Value(_), _) if sharing::is_one_of_parts(row, receipt, facts) => return,
+            (Field::Value(amount), _) => {
+                if row.whole_minor() < receipt.received.minor {
+                    self.plan.in_part.push(receipt.payment.ids.clone());
+                }
+                amount.to_string()
+            }
             (Field::Null, _) => "nothing".to_owned(),
             // There is no column to compare, or the issue exists already.
             (Field::Unmapped | Field::Unreadable(_), _) => return,
@@ -285,7 +303,7 @@ impl Draft {
                 IssueKind::AmountMismatch,
                 Severity::Warning,
                 format!(
-                    "The books say {booked} for {} of invoice {}, but Stripe received {base}{gratuity}.",
+                    "The books say {booked} for {} of invoice {}, but Stripe received {base}{gratuity}. Correct the payment, or accept the amount (accept_amount).",
                     receipt.key().unwrap_or("a payment"),
                     facts.invoice.label()
                 ),
@@ -301,7 +319,8 @@ impl Draft {
     }
 }
 
-/// Returns the row to update for this payment: the row that says the money was received, or else a pending one. If
+/// Returns the row to update for this payment: the row that says the money was received, or else a pending one, or else
+/// one that says an attempt failed. If
 /// several rows say that it was received, none is changed. The result does not depend on the order of the rows;
 /// several rows for one payment are an issue, with or without evidence.
 fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentRow> {
@@ -321,8 +340,51 @@ fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentR
     waiting.or(failed).or(lone)
 }
 
-/// Returns the update that makes a pending row match Stripe's answer.
-fn confirm(row: &PaymentRow, receipt: &Receipt, rules: &Rules) -> PaymentUpdate {
+/// Returns the rows that may stand for this payment: a row without Stripe ids (or with a session's, if Stripe's answer
+/// has an intent without a session), or all rows without ids together, if they come to the amount, to what was received,
+/// or to what Stripe paid out of it.
+fn similar_rows<'f>(receipt: &Receipt, facts: &'f Facts) -> Option<Vec<&'f PaymentRow>> {
+    let amounts = receipt.amounts_by_hand();
+    let may_be_this = |row: &&PaymentRow| {
+        row.was_received() && row.amount_minor() > 0 && row.ids.may_stand_for(&receipt.payment.ids)
+    };
+    // In the order of their ids, so that the result does not depend on the order of the rows.
+    let mut rows: Vec<&PaymentRow> = facts.rows.iter().filter(may_be_this).collect();
+    rows.sort_by(|one, other| one.id.cmp(&other.id));
+    if let Some(row) = rows
+        .iter()
+        .find(|row| amounts.contains(&row.amount_minor()))
+    {
+        return Some(vec![row]);
+    }
+    rows.retain(|row| row.ids.is_empty());
+    let sum = rows
+        .iter()
+        .fold(0, |sum: i64, row| sum.saturating_add(row.amount_minor()));
+    amounts.contains(&sum).then_some(rows)
+}
+
+/// Returns how much of the row's money was refunded. Whose part of a shared payment was refunded is not known unless
+/// all of it was.
+fn refunded_of(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Option<Money> {
+    if sharing::parts_of_others(receipt, facts).is_none() {
+        return Some(receipt.refunded);
+    }
+    let whole = Money::new(row.whole_minor(), receipt.received.currency);
+    receipt.wholly_refunded().then_some(whole)
+}
+
+/// Returns the update that makes a pending row match Stripe's answer. A part of a shared payment keeps its amount.
+fn confirm(row: &PaymentRow, receipt: &Receipt, facts: &Facts, rules: &Rules) -> PaymentUpdate {
+    if sharing::is_part_of_whole(row, receipt, facts) {
+        return PaymentUpdate {
+            status: Some(receipt.status(rules)),
+            refunded: refunded_of(row, receipt, facts)
+                .filter(|refunded| row.refunded.is_mapped() && refunded.minor > 0),
+            missing_ids: row.ids.lacking(&receipt.payment.ids),
+            ..unchanged(row, receipt)
+        };
+    }
     let differs = |field: &Field<Money>, wanted: Money| {
         let now = field.value().map_or(0, |money| money.minor);
         field.is_mapped() && (now != wanted.minor || matches!(field, Field::Unreadable(_)))
@@ -336,6 +398,17 @@ fn confirm(row: &PaymentRow, receipt: &Receipt, rules: &Rules) -> PaymentUpdate 
         missing_ids: row.ids.lacking(&receipt.payment.ids),
         ..unchanged(row, receipt)
     }
+}
+
+/// Returns the amount for a row that states what had been received of its payment before more of it was captured.
+fn grown_amount(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Option<Money> {
+    let amount = row.amount.value()?;
+    let before = books::remembered_for(row, &facts.memory.0)?.received;
+    let growth = receipt.received.minor.checked_sub(before)?;
+    let gratuity = row.gratuity.value().unwrap_or(receipt.gratuity).minor;
+    let stated_it = amount.minor.checked_add(gratuity) == Some(before);
+    let grown = amount.minor.checked_add(growth)?;
+    (growth > 0 && stated_it).then(|| Money::new(grown, amount.currency))
 }
 
 fn unchanged(row: &PaymentRow, receipt: &Receipt) -> PaymentUpdate {
@@ -357,7 +430,7 @@ fn unknown_word(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Issue {
         IssueKind::AmountMismatch,
         Severity::Warning,
         format!(
-            "Stripe received {} by {} for invoice {}, but it is recorded with the status \"{}\", which no setting gives a meaning; it was left as it is. Add the word to payment_pending_words, payment_failed_words or payment_partly_refunded_words if it means that.",
+            "Stripe received {} by {} for invoice {}, but its payment has the status \"{}\", which is not in the settings, and was not changed. Correct the status, or add it to the settings.",
             receipt.received,
             receipt.key().unwrap_or("a payment"),
             facts.invoice.label(),

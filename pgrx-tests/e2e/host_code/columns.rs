@@ -1,0 +1,89 @@
+//! Columns that this extension does not use, with any content.
+
+use serde_json::json;
+
+use super::{invoice, lost, sent};
+use crate::harness::Shop;
+
+/// Readers of JSON give up at some depth; PostgreSQL's own goes deeper than ours.
+#[test]
+fn json_that_is_nested_too_deep_keeps_nothing_from_being_repaired() {
+    let mut shop = Shop::open();
+    shop.execute("alter table invoices add extra jsonb");
+    let (deep, plain) = (lost(&mut shop, "INV-1"), lost(&mut shop, "INV-2"));
+    shop.execute(&format!(
+        "update invoices set extra = (repeat('[', 500) || repeat(']', 500))::jsonb where id = '{deep}'"
+    ));
+
+    let report = shop.sweep();
+
+    assert_eq!(report["fixed"], json!(2));
+    assert_eq!(invoice(&mut shop, &deep), "Paid 125 0");
+    assert_eq!(invoice(&mut shop, &plain), "Paid 125 0");
+    let changed = "select string_agg(key, ' ' order by key) from invoice_sync.change, jsonb_object_keys(after) key
+        where table_name = 'public.invoices' and invoice_id = ";
+    assert_eq!(
+        shop.text(&format!("{changed} '{deep}'")),
+        Some("amount_paid balance_due invoice_status paid_date".to_owned())
+    );
+
+    // As a whole it cannot be compared with what it was.
+    let undone: serde_json::Value =
+        shop.rows(&format!("select invoice_sync.undo({})", report["runId"]))[0].get(0);
+    assert_eq!(undone["undone"], json!(1));
+    assert_eq!(undone["left"][0]["invoiceId"], json!(deep));
+    assert!(
+        undone["left"][0]["why"]
+            .as_str()
+            .is_some_and(|why| why.contains("cannot be read as a whole")),
+        "{undone}"
+    );
+    assert_eq!(invoice(&mut shop, &deep), "Paid 125 0");
+    assert_eq!(invoice(&mut shop, &plain), "Sent 0 125");
+}
+
+/// A value that stands in the row as it stood is no change, however it is written.
+#[test]
+fn only_what_changed_is_written_down() {
+    let mut shop = Shop::open();
+    shop.execute(
+        r#"alter table invoices add "odd ""name\" text, add said json;
+        alter table invoices add total_in_words text generated always as ('= ' || amount_paid::text) stored"#,
+    );
+    lost(&mut shop, "INV-1");
+    shop.execute(
+        r#"update invoices set "odd ""name\" = E'a "text"\n\\', said = '{"b" :  1,
+            "a": 1e3}'"#,
+    );
+
+    shop.sweep();
+
+    assert_eq!(
+        shop.text(
+            "select concat_ws(' ', before - 'paid_date', after - 'paid_date') from invoice_sync.change
+            where table_name = 'public.invoices'"
+        ),
+        Some(
+            "{\"amount_paid\": 0.000, \"balance_due\": 125.000, \"invoice_status\": \"Sent\", \"total_in_words\": \"= 0.000\"} \
+             {\"amount_paid\": 125.000, \"balance_due\": 0.000, \"invoice_status\": \"Paid\", \"total_in_words\": \"= 125.000\"}"
+                .to_owned()
+        )
+    );
+}
+
+#[test]
+fn whatever_stands_where_ids_belong_is_noted_as_it_stands() {
+    let mut shop = Shop::open();
+    let id = sent(&mut shop, "INV-1", r#"cs_"a\{b},null"#);
+
+    shop.sweep();
+
+    assert_eq!(
+        shop.text(&format!(
+            "select k.stored_ids[1] || ' ' || (k.stored_ids = array[i.stripe_session_id])
+            from invoice_sync.invoice_check k join invoices i on i.id::text = k.invoice_id
+            where i.id = '{id}'"
+        )),
+        Some(r#"cs_"a\{b},null true"#.to_owned())
+    );
+}
