@@ -152,12 +152,10 @@ select
     b.reached,
     case
         when b.finished_at is not null then 1
+        when b.reached is null then 0
         else round(
-            coalesce(
-                extract(epoch from b.until - greatest(b.reached, b.since))
-                / extract(epoch from b.until - b.since),
-                0
-            ),
+            extract(epoch from b.until - greatest(b.reached, b.since))
+            / extract(epoch from b.until - b.since),
             4
         )
     end as share_done,

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::mapping::{Invoices, Mapped, Mapping};
 use super::owner::reading_as;
+use super::received::brought_nothing;
 use crate::pg::sql;
 
 /// An invoice as the monitoring views show it.
@@ -54,22 +55,7 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
         ..
     } = &mapping.invoices;
     let payments = &mapping.payments;
-    let came_in = match &payments.status {
-        Some(status) => {
-            let pending = mapping
-                .payment_words
-                .pending
-                .iter()
-                .map(pgrx::spi::quote_literal)
-                .collect::<Vec<_>>()
-                .join(", ");
-            format!(
-                "p.{}::text <> all (array[{pending}]::text[])",
-                status.quoted
-            )
-        }
-        None => "true".to_owned(),
-    };
+    let came_in = format!("not coalesce({}, false)", brought_nothing(mapping));
     let text = |column: Option<&Mapped>| {
         column.map_or_else(
             || "null".to_owned(),

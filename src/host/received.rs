@@ -36,6 +36,20 @@ pub(super) fn are_pending_or_partly_refunded(mapping: &Mapping) -> String {
     }
 }
 
+/// Returns the condition that no money came by payments `p`: they are pending or failed. Without a status column it is
+/// false.
+pub(super) fn brought_nothing(mapping: &Mapping) -> String {
+    let words = &mapping.payment_words;
+    match &mapping.payments.status {
+        Some(_) => have_meaning(
+            mapping,
+            words.pending.iter().chain(&words.failed),
+            payment::FAILED,
+        ),
+        None => "false".to_owned(),
+    }
+}
+
 /// Returns the condition that payments `p` are attempts that took no money. Without a status column it is false.
 pub(super) fn have_failed(mapping: &Mapping) -> String {
     match &mapping.payments.status {

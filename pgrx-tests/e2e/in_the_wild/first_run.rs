@@ -90,7 +90,10 @@ fn it_goes_back_as_far_as_the_oldest_open_invoice_by_lists() {
 #[test]
 fn where_nothing_is_open_nothing_is_read() {
     let mut scene = Scene::new(Unit::Major);
+    let now = scene.stripe().now();
+    scene.stripe().set_clock(now - 12 * DAY);
     scene.stripe().intent(Intent::new(10_000, "usd")).pay();
+    scene.stripe().set_clock(now);
     scene.invoice(1, "Cancelled 100", None, None);
     scene.shop.execute(RUN);
     assert_eq!(parts(&mut scene), [] as [&str; 0]);

@@ -113,7 +113,6 @@ impl Sweep<'_> {
         } else {
             usize::MAX
         };
-        self.act_on_events(answered, Vec::new(), report)?;
         let mut all_judged = true;
         loop {
             let portion = self
@@ -124,8 +123,8 @@ impl Sweep<'_> {
                 stripe_access::count_reads();
             }
             outage.note(&portion);
-            let cases = std::mem::take(&mut cases);
-            all_judged &= self.act_on(portion, &mut askers, cases, report)?;
+            let known = (std::mem::take(&mut answered), std::mem::take(&mut cases));
+            all_judged &= self.act_on(portion, &mut askers, known, report)?;
             if is_last || Instant::now() >= self.deadline {
                 break;
             }
@@ -156,15 +155,15 @@ impl Sweep<'_> {
         unwritten
     }
 
-    /// Acts on answers and on `cases`. Returns whether there was time for all of them.
+    /// Acts on answers, and on events and invoices whose answers are known. Returns whether there was time for all
+    /// of them.
     fn act_on(
         &self,
         findings: Vec<Finding>,
         askers: &mut HashMap<String, Requester>,
-        mut cases: Cases,
+        (mut answered_events, mut cases): (Vec<(Waiting, Vec<Evidence>)>, Cases),
         report: &mut Report,
     ) -> Result<bool, Problem> {
-        let mut answered_events = Vec::new();
         let mut orphans = Vec::new();
         let mut failed = Vec::new();
         for finding in findings {
