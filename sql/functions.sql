@@ -67,18 +67,25 @@ as $$
 declare
     assignments text;
     lacking text;
+    unsorted text;
 begin
-    select string_agg(format('%I = %L', p.setting, p.proposed), ', '),
-           string_agg(p.setting, ', ') filter (where p.proposed is null and a.attnotnull)
-    into assignments, lacking
+    select string_agg(format('%I = %L', p.setting, p.proposed), ', ') filter (where a.attname is not null),
+           string_agg(p.setting, ', ') filter (where p.proposed is null and a.attnotnull),
+           string_agg(format('"%s"', substr(p.setting, strpos(p.setting, '.') + 1)), ', ')
+               filter (where p.setting ~ '^(invoice|payment)_status_column[.]')
+    into assignments, lacking, unsorted
     from invoice_sync.propose_mapping(invoices, payments) p
-    join pg_attribute a on a.attrelid = 'invoice_sync.settings'::regclass and a.attname = p.setting;
+    left join pg_attribute a on a.attrelid = 'invoice_sync.settings'::regclass and a.attname = p.setting;
     if lacking is not null then
         raise exception 'what these settings should be cannot be told: %', lacking
             using errcode = 'no_data_found',
                   hint = 'Look at "select * from invoice_sync.propose_mapping()", and update invoice_sync.settings yourself.';
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
+    if unsorted is not null then
+        raise warning 'what these statuses mean cannot be told: %', unsorted
+            using hint = 'They are left as they are. "select * from invoice_sync.propose_mapping()" says which settings may name them.';
+    end if;
 end
 $$;
 

@@ -157,6 +157,10 @@ select concat_ws(
            case
                when run.unfinished > 0
                    then format('%s runs are under way or were ended from outside.', run.unfinished)
+           end,
+           case
+               when look.percent < 100
+                   then format('The first look back, to %s, is %s %% done.', look.since::date, look.percent)
            end
        ) as summary,
        last.started_at as last_sweep_at,
@@ -175,7 +179,9 @@ select concat_ws(
        round(100.0 * round.rows / nullif(round.last_rows, 0)) as round_percent,
        now() - round.ended_at as last_round_ago,
        run.unfinished as unfinished_runs,
-       run.requests as requests_this_month
+       run.requests as requests_this_month,
+       look.since as looked_back_to,
+       look.percent as look_back_percent
 from (
     select count(*) as all_open,
            count(*) filter (where severity = 'critical') as critical,
@@ -202,6 +208,10 @@ cross join (
                where started_at >= date_trunc('month', now())
            ) as requests
 ) as run
+cross join (
+    select (select looked_back_to from feed order by read_at desc nulls last limit 1) as since,
+           (select round(100 * avg(share_done)) from progress where first_look) as percent
+) as look
 left join (
     select id,
            started_at,
@@ -238,6 +248,9 @@ comment on column status.round_percent is 'The same, in percent of the last whol
 comment on column status.last_round_ago is 'How long ago the last whole round through all invoices ended';
 comment on column status.unfinished_runs is 'Runs that are under way, or were ended from outside';
 comment on column status.requests_this_month is 'Requests to Stripe that runs of this calendar month made, retries included';
+comment on column status.looked_back_to is
+    'How far back the first runs look for payments that only name their invoice; null: not begun';
+comment on column status.look_back_percent is 'How much of that is done; null: nothing had to be read';
 
 -- metrics ------------------------------------------------------------------------
 

@@ -44,9 +44,14 @@ create table settings (
     invoice_paid_word text not null default 'Paid',
     invoice_partial_word text default 'Partial',
     invoice_closed_words text[] not null default '{Cancelled}',
+    invoice_open_words text[] not null default '{Draft,Sent,Overdue}',
+    invoice_after_paid_words text[] not null default '{}',
+    invoice_refunded_words text[] not null default '{Refunded}',
     payment_paid_word text not null default 'Paid',
     payment_pending_words text[] not null default '{Pending,Overdue}',
+    payment_failed_words text[] not null default '{Failed}',
     payment_refunded_word text default 'Refunded',
+    payment_partly_refunded_words text[] not null default '{"Partially refunded"}',
     payment_disputed_word text default 'Disputed',
 
     default_currency text not null default 'usd' check (default_currency ~ '^[A-Za-z]{3}$'),
@@ -112,6 +117,16 @@ comment on column settings.payment_values is
 comment on column settings.invoice_paid_word is 'The status of a paid invoice';
 comment on column settings.invoice_partial_word is 'The status of an invoice paid in part; null: the status stays as it is';
 comment on column settings.invoice_closed_words is 'Statuses of invoices that are never changed: cancelled, void, written off';
+comment on column settings.invoice_open_words is
+    'Statuses of invoices that are not paid yet, and become paid when the money comes. Words that are usual for it (draft, sent, open, unpaid, due, overdue, awaiting payment …) need not be named, however they are spelled, unless another setting names them. A word that is neither named nor usual is never changed';
+comment on column settings.invoice_after_paid_words is
+    'Statuses that an invoice has after it was paid: they are never changed. Usual ones (shipped, delivered, fulfilled …) need not be named';
+comment on column settings.invoice_refunded_words is
+    'Statuses of invoices whose money went back or is claimed back: they are never changed. Usual ones (refunded, credited, charged back …) need not be named';
+comment on column settings.payment_failed_words is
+    'Statuses of payments that failed: such a row becomes paid only if Stripe has received the money of this very payment. Usual words (failed, declined, rejected …) need not be named';
+comment on column settings.payment_partly_refunded_words is
+    'Statuses of payments that went back in part: they count with the rest. Usual words (partially refunded …) need not be named';
 comment on column settings.payment_paid_word is 'The status of a payment that counts';
 comment on column settings.payment_pending_words is 'Statuses of payments that are expected: they become paid when Stripe has the money';
 comment on column settings.payment_refunded_word is 'The status of a payment that went back in whole; null: there is no such word';
@@ -334,6 +349,7 @@ create table stripe_payment (
     seen_at timestamptz not null,
     as_of timestamptz not null check (as_of > '-infinity'),
     sessionless boolean not null default false,
+    withheld bigint check (withheld >= 0),
     primary key (invoice_id, id)
 );
 create index on stripe_payment (id);
@@ -355,7 +371,26 @@ comment on column stripe_payment.request_id is 'Stripe''s Request-Id of that ans
 comment on column stripe_payment.as_of is
     'When the answer was asked for: an answer that was asked for before that is not acted on';
 comment on column stripe_payment.seen_at is 'When Stripe said so';
+comment on column stripe_payment.withheld is
+    'How much its disputes withhold, in Stripe''s smallest unit; null: by the dispute''s status all or nothing';
 comment on column stripe_payment.sessionless is 'Whether Stripe says that its intent came by no checkout session';
+
+create table unwritten_answer (
+    invoice_id text not null,
+    id text not null,
+    ids text[] not null,
+    as_of timestamptz not null,
+    answer jsonb not null,
+    primary key (invoice_id, id)
+);
+
+comment on table unwritten_answer is
+    'What Stripe said of payments that your tables refused (apply_failed): every sweep tries again with it, and asks Stripe nothing';
+comment on column unwritten_answer.invoice_id is 'The invoice, as text';
+comment on column unwritten_answer.id is 'The payment intent, or the session or charge where there is none';
+comment on column unwritten_answer.ids is 'All ids of the payment';
+comment on column unwritten_answer.as_of is 'When Stripe was asked';
+comment on column unwritten_answer.answer is 'What it said';
 
 create table event (
     id text primary key,
@@ -406,7 +441,8 @@ comment on column event.result is 'What came of it, or why it is to be tried aga
 create table feed (
     whose text primary key,
     place jsonb not null,
-    read_at timestamptz
+    read_at timestamptz,
+    looked_back_to timestamptz
 );
 
 comment on table feed is 'How far Stripe''s feed of events has been read, for each account and mode';
@@ -414,6 +450,8 @@ comment on column feed.whose is 'Mode of the key (live, test), and the connected
 comment on column feed.place is
     'read_at: see there. anchor: the event from which reading goes on. backlog: what older events are still to be read, back to when';
 comment on column feed.read_at is 'When it was last read up to its newest event, by Stripe''s clock';
+comment on column feed.looked_back_to is
+    'How far back the first runs look for payments, in Stripe''s lists (see the view progress); null: not begun';
 
 create table round (
     singleton boolean primary key default true check (singleton),
@@ -481,7 +519,8 @@ create table backfill (
     worked interval not null default '0',
     requested_at timestamptz not null default now(),
     moved_at timestamptz,
-    finished_at timestamptz
+    finished_at timestamptz,
+    first_look boolean not null default false
 );
 
 comment on table backfill is 'What was asked for by the procedure backfill, a row for each of Stripe''s lists, and how far it has come';
@@ -501,6 +540,7 @@ comment on column backfill.worked is 'How long it was at work';
 comment on column backfill.requested_at is 'When it was asked for';
 comment on column backfill.moved_at is 'When a page was last done';
 comment on column backfill.finished_at is 'When it was done; null: it is not';
+comment on column backfill.first_look is 'Whether nobody asked for it, because the first runs look back by themselves';
 
 -- Survives pg_dump. The row of settings that CREATE EXTENSION makes gives way
 -- to the one that a dump brings (see the trigger settings_replace).
@@ -513,6 +553,7 @@ select pg_catalog.pg_extension_config_dump('issue', '');
 select pg_catalog.pg_extension_config_dump('issue_id_seq', '');
 select pg_catalog.pg_extension_config_dump('invoice_check', '');
 select pg_catalog.pg_extension_config_dump('stripe_payment', '');
+select pg_catalog.pg_extension_config_dump('unwritten_answer', '');
 select pg_catalog.pg_extension_config_dump('event', '');
 select pg_catalog.pg_extension_config_dump('feed', '');
 select pg_catalog.pg_extension_config_dump('round', '');

@@ -181,7 +181,8 @@ select
     end as time_left,
     b.requested_at,
     b.moved_at,
-    b.finished_at
+    b.finished_at,
+    b.first_look
 from backfill as b
 where (select require_admin())
 order by b.id;

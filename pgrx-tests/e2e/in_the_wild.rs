@@ -3,5 +3,10 @@
 
 mod captures;
 mod case;
+mod counting;
 mod first;
+mod first_run;
+mod naming;
+mod refused;
 mod shapes;
+mod words;

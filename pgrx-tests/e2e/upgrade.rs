@@ -192,6 +192,31 @@ fn an_update_keeps_every_row_and_setting() {
 }
 
 #[test]
+fn an_update_keeps_the_words_that_were_rightly_taken_for_open() {
+    let mut shop = with_books();
+    // 0.1.0 took every word for open that is neither paid nor closed. What it did and nobody undid, by word:
+    for (number, word, undone_by) in [
+        (1, "Versendet", "null"),
+        (2, "Offen", "null"),
+        (3, "Gutschrift (refunded)", "null"),
+        (4, "Storniert", "2"),
+    ] {
+        shop.execute(&format!(
+            "insert into invoice_sync.change (run_id, invoice_id, table_name, row_id, action, before, after, evidence, undone_by)
+            values (3, '{number}', 'public.invoices', '{number}', 'update', '{{\"invoice_status\": \"{word}\"}}',
+                    '{{\"invoice_status\": \"Paid\"}}', '{{}}', {undone_by})"
+        ));
+    }
+
+    shop.execute("alter extension invoice_sync update");
+
+    assert_eq!(
+        shop.text("select invoice_open_words from invoice_sync.settings"),
+        Some("{Draft,Sent,Overdue,Offen,Versendet}".into())
+    );
+}
+
+#[test]
 fn an_updated_database_goes_on_where_it_was() {
     let mut shop = with_books();
     let issues = [

@@ -160,16 +160,18 @@ fn every_status_of_a_dispute() {
         ("escalated", Dispute::Unknown("escalated".into())),
     ];
     for (status, expected) in table {
-        let page = json!({"object": "list", "data": [{"status": status}]});
-        assert_eq!(read_disputes(&page).unwrap(), Some(expected), "{status}");
+        let page = json!({"object": "list", "data": [dispute(status, 100)]});
+        let disputes = read_disputes(&page, eur()).unwrap();
+        assert_eq!(disputes.most_severe, Some(expected), "{status}");
     }
 }
 
 #[test]
 fn the_most_severe_of_several_disputes_counts() {
     let worst = |statuses: &[&str]| {
-        let data: Vec<Value> = statuses.iter().map(|s| json!({"status": s})).collect();
-        read_disputes(&json!({ "data": data })).unwrap()
+        let data: Vec<Value> = statuses.iter().map(|s| dispute(s, 100)).collect();
+        let disputes = read_disputes(&json!({ "data": data }), eur()).unwrap();
+        disputes.most_severe
     };
     assert_eq!(worst(&[]), None);
     assert_eq!(
@@ -186,15 +188,44 @@ fn the_most_severe_of_several_disputes_counts() {
     );
 }
 
+fn dispute(status: &str, amount: i64) -> Value {
+    json!({ "status": status, "amount": amount, "currency": "eur" })
+}
+
+fn eur() -> Option<Currency> {
+    Currency::parse("eur")
+}
+
+#[test]
+fn disputes_withhold_their_amounts_together() {
+    let withheld = |disputes: &[Value], charged| {
+        let page = json!({ "data": disputes });
+        read_disputes(&page, charged).unwrap().withheld
+    };
+    let several = [
+        dispute("lost", 10),
+        dispute("under_review", 20),
+        dispute("won", 40),
+        dispute("warning_needs_response", 80),
+        dispute("escalated", 160),
+    ];
+    assert_eq!(withheld(&several, eur()), 190);
+    assert_eq!(withheld(&[], eur()), 0);
+    // Amounts in another currency cannot be compared: the whole payment counts as withheld.
+    assert_eq!(withheld(&several, Currency::parse("usd")), i64::MAX);
+    assert_eq!(withheld(&several[2..4], Currency::parse("usd")), 0);
+}
+
 #[test]
 fn a_malformed_list_of_disputes_is_an_error() {
     for page in [
         json!({}),
         json!({"data": {}}),
         json!({"data": [{}]}),
-        json!({"data": [{"status": "won"}, {"status": 3}]}),
+        json!({"data": [dispute("won", 1), {"status": 3, "amount": 1, "currency": "eur"}]}),
+        json!({"data": [{"status": "won", "currency": "eur"}]}),
         json!([]),
     ] {
-        assert!(read_disputes(&page).is_err(), "{page}");
+        assert!(read_disputes(&page, eur()).is_err(), "{page}");
     }
 }

@@ -12,6 +12,7 @@ use crate::host::admin::require_admin;
 use crate::host::settings::invalid;
 use crate::pg::{LOCK_PATIENCE, Problem, Transactions, with_lock_patience};
 use crate::run::backfill;
+use crate::run::first_look;
 use crate::run::sweep;
 use crate::run::sweep::Batch;
 use crate::run::sync_invoice;
@@ -49,6 +50,7 @@ fn run_sweep(max_duration: Option<Interval>, fcinfo: pg_sys::FunctionCallInfo) {
         Transactions::own(fcinfo, |own| {
             require_admin()?;
             let answer = sweep::sweep(batch, Mode::Write, own)?;
+            first_look::request(own, deadline)?;
             backfill::go_on(own, deadline)?;
             Ok(answer)
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pgrx::prelude::PgSqlErrorCode;
 
-use crate::apply::case::{Booked, DecidedCase, RecalledCase, claims, recall};
+use crate::apply::case::{Booked, DecidedCase, RecalledCase, claim, claims, recall};
 use crate::apply::context::Context;
 use crate::apply::holdback::held_back_plan;
 use crate::apply::outcome::Outcome;
@@ -143,9 +143,9 @@ fn claim_payments<'a>(
     if !claiming.is_empty() {
         let asked: Vec<Claim> = claiming
             .iter()
-            .map(|(locked, payments)| Claim {
-                invoice: locked.recalled.case.invoice,
-                payments,
+            .map(|(locked, payments)| {
+                let invoice = locked.recalled.case.invoice;
+                claim(context, invoice, &locked.before, payments)
             })
             .collect();
         let found = other_invoices(context.mapping, &asked);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::apply::context::Context;
 use crate::domain::evidence::Evidence;
 use crate::domain::identity::PaymentIds;
-use crate::domain::payment::{PaymentRow, PaymentStatus};
+use crate::domain::payment::PaymentRow;
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::Recheck;
 use crate::domain::reconcile::{Facts, reconcile, reconcile_unwritten};
@@ -191,7 +191,7 @@ impl<'a> DecidedCase<'a> {
                 })
             })
         };
-        rows.filter(move |row| row.status != PaymentStatus::Pending && is_in_answers(row))
+        rows.filter(move |row| !row.status.may_still_come() && is_in_answers(row))
             .flat_map(|row| row.ids.each())
     }
 
@@ -205,7 +205,7 @@ impl<'a> DecidedCase<'a> {
 pub(crate) fn claims(reading: &Reading, plan: &Plan) -> Vec<PaymentIds> {
     let waits = |row: &str| {
         let mut rows = reading.payments.iter();
-        rows.any(|it| it.id == row && it.status == PaymentStatus::Pending)
+        rows.any(|it| it.id == row && it.status.may_still_come())
     };
     let changes = plan.payments.iter();
     changes
@@ -276,12 +276,29 @@ pub(crate) fn judge(context: &Context, reading: &Reading, evidence: &[Evidence])
     decided.plan
 }
 
-/// Searches other invoices for the payments that the plans would book, and decides again where some are found.
+/// Returns the claim of an invoice on these payments.
+pub(crate) fn claim<'a>(
+    context: &Context,
+    invoice: &'a str,
+    reading: &Reading,
+    payments: &'a [PaymentIds],
+) -> Claim<'a> {
+    let currency = reading.invoice.currency.as_ref().ok().copied();
+    Claim {
+        invoice,
+        currency: currency.unwrap_or(context.mapping.default_currency),
+        payments,
+    }
+}
+
+/// Searches other invoices for the payments that the plans would book, and for those of which an invoice has only a
+/// part, and decides again where some are found.
 fn search_other_invoices(context: &Context, decided: &mut [DecidedCase]) {
     let claiming: Vec<(&mut DecidedCase, Vec<PaymentIds>)> = decided
         .iter_mut()
         .map(|decided| {
-            let payments = claims(&decided.reading, &decided.plan);
+            let mut payments = claims(&decided.reading, &decided.plan);
+            payments.extend(decided.plan.in_part.iter().cloned());
             (decided, payments)
         })
         .filter(|(_, payments)| !payments.is_empty())
@@ -291,9 +308,9 @@ fn search_other_invoices(context: &Context, decided: &mut [DecidedCase]) {
     }
     let claims: Vec<Claim> = claiming
         .iter()
-        .map(|(decided, payments)| Claim {
-            invoice: decided.recalled.case.invoice,
-            payments,
+        .map(|(decided, payments)| {
+            let invoice = decided.recalled.case.invoice;
+            claim(context, invoice, &decided.reading, payments)
         })
         .collect();
     let found = other_invoices(context.mapping, &claims);

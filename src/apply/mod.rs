@@ -14,3 +14,4 @@ pub(crate) mod payments;
 pub(crate) mod report;
 pub(crate) mod shared_payment;
 pub(crate) mod superseded;
+pub(crate) mod unknown_words;

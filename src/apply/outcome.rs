@@ -83,7 +83,8 @@ impl Outcome {
                 (ATTEMPTED): attempted(&plan),
             })),
         );
-        plan.recheck = Recheck::NextSweep;
+        // Stripe's answer is stored, and every sweep tries again with it.
+        plan.recheck = plan.recheck.sooner(HELD);
         let intended = Plan {
             payments: Vec::new(),
             invoice: None,
@@ -117,13 +118,20 @@ impl Outcome {
         self
     }
 
+    /// Returns the sentence about the refusal, if the application's tables refused the write.
+    fn refusal(&self) -> Option<&str> {
+        let issues = &self.plan.issues;
+        let issue = issues.iter().find(|i| i.kind == IssueKind::ApplyFailed)?;
+        Some(issue.summary.as_str())
+    }
+
+    pub(crate) fn was_refused(&self) -> bool {
+        self.refusal().is_some()
+    }
+
     /// Returns why it has to be tried again; `None` if it is done.
     fn failure(&self) -> Option<&str> {
-        let refused = || {
-            let issues = &self.plan.issues;
-            let issue = issues.iter().find(|i| i.kind == IssueKind::ApplyFailed)?;
-            Some(issue.summary.as_str())
-        };
+        let refused = || self.refusal();
         let unread = || self.plan.unread.as_deref();
         self.postponed.as_deref().or_else(refused).or_else(unread)
     }
@@ -205,7 +213,10 @@ pub(crate) fn describe(plan: &Plan) -> String {
         parts.extend(change.status.map(|status| match status {
             InvoiceStatus::Paid => "invoice set to paid".to_owned(),
             InvoiceStatus::Partial => "invoice set to paid in part".to_owned(),
-            InvoiceStatus::Open | InvoiceStatus::Closed => "invoice's status set".to_owned(),
+            InvoiceStatus::Open
+            | InvoiceStatus::AfterPaid
+            | InvoiceStatus::Closed
+            | InvoiceStatus::Unknown => "invoice's status set".to_owned(),
         }));
         parts.extend(
             change
@@ -234,7 +245,13 @@ fn describe_payment(change: &PaymentChange) -> String {
                 Some(PaymentStatus::Paid) => "set to paid",
                 Some(PaymentStatus::Refunded) => "set to refunded",
                 Some(PaymentStatus::Disputed) => "set to disputed",
-                Some(PaymentStatus::Pending | PaymentStatus::Other) | None => "corrected",
+                Some(
+                    PaymentStatus::Pending
+                    | PaymentStatus::Failed
+                    | PaymentStatus::PartlyRefunded
+                    | PaymentStatus::Other,
+                )
+                | None => "corrected",
             };
             format!("payment {} {what}", update.ids.key().unwrap_or_default())
         }

@@ -14,7 +14,7 @@ use crate::apply::superseded;
 use crate::domain::evidence::{Evidence, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::Money;
-use crate::host::find::{InvoiceKeys, invoices_of};
+use crate::host::find::{InvoiceKeys, PaymentInvoices, invoices_of, labels};
 use crate::ledger::events::Verdict;
 use crate::pg::{Problem, Transactions};
 
@@ -33,7 +33,7 @@ pub(crate) fn act(
         .iter()
         .zip(payments)
         .flat_map(|(link, said)| {
-            link.iter().map(|invoice| Case {
+            link.invoices.iter().map(|invoice| Case {
                 invoice,
                 evidence: Some(said.evidence),
                 in_question: &[],
@@ -45,15 +45,19 @@ pub(crate) fn act(
     let mut linked = Vec::new();
     let mut verdicts = Vec::new();
     for (place, (link, said)) in links.iter().zip(payments).enumerate() {
-        let of_invoices: Vec<Verdict> = outcomes.by_ref().take(link.len()).flatten().collect();
+        let of_invoices: Vec<Verdict> = outcomes
+            .by_ref()
+            .take(link.invoices.len())
+            .flatten()
+            .collect();
         let Some(payment) = said.payment() else {
             verdicts.push(Verdict::Done(
                 "Stripe has no such object any more".to_owned(),
             ));
             continue;
         };
-        let (verdict, is_covered) = if link.is_empty() {
-            let judged = judge_unlinked(payment, said);
+        let (verdict, is_covered) = if link.invoices.is_empty() {
+            let judged = judge_unlinked(context, payment, said, &link.ambiguous);
             let is_covered = judged.issue.is_some() || received(payment).is_none();
             let issue = judged.issue;
             unlinked.extend(issue.map(|issue| (issue.object.clone(), (place, issue))));
@@ -63,7 +67,7 @@ pub(crate) fn act(
             (verdict(of_invoices), is_covered)
         };
         if is_covered && matches!(verdict, Verdict::Done(_)) && !payment.lacks_session() {
-            linked.push((payment, link));
+            linked.push((payment, &link.invoices));
         }
         verdicts.push(verdict);
     }
@@ -155,7 +159,7 @@ fn verdict(of_invoices: Vec<Verdict>) -> Verdict {
 }
 
 /// Returns the invoices that each payment is for.
-fn link(context: &Context, evidence: &[PaymentEvidence]) -> Vec<BTreeSet<String>> {
+fn link(context: &Context, evidence: &[PaymentEvidence]) -> Vec<PaymentInvoices> {
     let payments: Vec<Option<&StripePayment>> =
         evidence.iter().map(PaymentEvidence::payment).collect();
     let keys: Vec<InvoiceKeys> = payments
@@ -183,7 +187,12 @@ struct Judged {
 
 /// Decides about money that no invoice claims. It is ignored unless its metadata names an invoice or an issue of a
 /// deleted invoice was about it; then an issue is raised after the grace period.
-fn judge_unlinked(payment: &StripePayment, said: &PaymentEvidence) -> Judged {
+fn judge_unlinked(
+    context: &Context,
+    payment: &StripePayment,
+    said: &PaymentEvidence,
+    ambiguous: &BTreeSet<String>,
+) -> Judged {
     let alone = |verdict| Judged {
         verdict,
         issue: None,
@@ -197,6 +206,9 @@ fn judge_unlinked(payment: &StripePayment, said: &PaymentEvidence) -> Judged {
         return alone(Verdict::Again(why.to_owned()));
     }
     let key = payment.ids.key();
+    if !ambiguous.is_empty() {
+        return judge_ambiguous(context, payment, money, ambiguous);
+    }
     let mut evidence = json!({
         "id": key,
         "received": money.to_string(),
@@ -226,6 +238,45 @@ fn judge_unlinked(payment: &StripePayment, said: &PaymentEvidence) -> Judged {
     .with_evidence(evidence);
     Judged {
         verdict: Verdict::Done(format!("there is no invoice {named}")),
+        issue: Some(issue),
+    }
+}
+
+/// Decides about money that refers to several invoices by what is only a name: it is booked for none of them.
+fn judge_ambiguous(
+    context: &Context,
+    payment: &StripePayment,
+    money: Money,
+    ambiguous: &BTreeSet<String>,
+) -> Judged {
+    let key = payment.ids.key();
+    let labels = labels(context.mapping, ambiguous);
+    let described: Vec<String> = labels
+        .iter()
+        .map(|(id, label)| match id == label {
+            true => id.clone(),
+            false => format!("{label} (id {id})"),
+        })
+        .collect();
+    let named = payment.invoice_references.join(", ");
+    let issue = Issue::new(
+        IssueKind::UnlinkedPayment,
+        Severity::Warning,
+        format!(
+            "Stripe received {money} by {} for the invoice {named}, but several invoices are named so: {}. It was booked for none of them.",
+            key.unwrap_or("a payment"),
+            described.join(" and "),
+        ),
+    )
+    .about(key)
+    .with_evidence(json!({
+        "id": key,
+        "received": money.to_string(),
+        "names_invoice": payment.invoice_references,
+        "invoices": ambiguous,
+    }));
+    Judged {
+        verdict: Verdict::Done(format!("several invoices are named {named}")),
         issue: Some(issue),
     }
 }

@@ -14,6 +14,7 @@ use crate::apply::report::record::{Settled, subject, write_down};
 use crate::domain::evidence::StripePayment;
 use crate::domain::feed::Gap;
 use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::unknown_word;
 use crate::ledger::budget::Usage;
 use crate::ledger::changes::Change;
 use crate::ledger::checks;
@@ -95,6 +96,7 @@ impl Fixed {
 
 /// The report of a run in progress.
 pub(crate) struct Report {
+    kind: Kind,
     /// `None` in a dry run, which writes nothing to the ledger.
     run: Option<i64>,
     /// Whether the result lists each invoice. A long run does not, to save memory; the ledger contains everything.
@@ -109,6 +111,8 @@ pub(crate) struct Report {
     /// Payments that were looked up for an invoice that no longer refers to them.
     disowned: Vec<StripePayment>,
     problem: Option<Problem>,
+    /// Status words about which an issue was raised because their meaning is not known.
+    unknown_words: BTreeSet<String>,
     /// How long this backend had waited for Stripe when the run began.
     had_waited: Duration,
 }
@@ -116,6 +120,7 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn open(kind: Kind, mode: Mode) -> Self {
         Self {
+            kind,
             run: (mode == Mode::Write).then(|| runs::open(kind)),
             keeps_details: true,
             totals: Totals {
@@ -128,6 +133,7 @@ impl Report {
             errors: Vec::new(),
             disowned: Vec::new(),
             problem: None,
+            unknown_words: BTreeSet::new(),
             had_waited: waited_for_threads(),
         }
     }
@@ -307,11 +313,25 @@ impl Report {
         {
             write_down(run, &settled)?;
         }
+        self.note_unknown_words(&settled);
         for settled in settled {
             self.disowned.extend(settled.disowned());
             self.add_outcome(&settled.outcome);
         }
         Ok(())
+    }
+
+    /// Raises the issues about status words whose meaning is not known, each once in a run.
+    fn note_unknown_words(&mut self, settled: &[&Settled]) {
+        let words = settled.iter();
+        let words = words.filter_map(|settled| settled.outcome.plan.unknown_word.as_ref());
+        let words: BTreeSet<String> = words.cloned().collect();
+        let new: Vec<Issue> = words
+            .difference(&self.unknown_words)
+            .map(|word| unknown_word::issue(word))
+            .collect();
+        self.add_general_issues(&new.iter().collect::<Vec<_>>());
+        self.unknown_words.extend(words);
     }
 
     /// Ends the checks and resolves the issues of invoices that no longer exist.
@@ -374,7 +394,8 @@ impl Report {
             self.issues = issues::standing(run, &self.checked);
         }
         self.count(State::Finished);
-        if let Some(run) = self.run {
+        // The next sweep alerts of what a webhook opened: a storm of webhooks makes one mail.
+        if let Some(run) = self.run.filter(|_| self.kind != Kind::Webhook) {
             outbox::digest(run);
         }
         let totals = &self.totals;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::identity::{PaymentIds, StripeId};
-use super::money::Money;
+use super::money::{Currency, Money};
 
 /// Stripe's answer about one stored id.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +43,7 @@ impl Evidence {
 }
 
 /// A checkout session, its payment intent and the latest charge, combined.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StripePayment {
     pub(crate) ids: PaymentIds,
     pub(crate) state: PaymentState,
@@ -53,7 +55,10 @@ pub(crate) struct StripePayment {
     pub(crate) tells_returns: bool,
     /// In Stripe's smallest unit; includes pending refunds.
     pub(crate) refunded: i64,
+    /// The most severe of its disputes.
     pub(crate) dispute: Option<Dispute>,
+    /// How much its disputes withhold together, in Stripe's smallest unit; may be more than was received.
+    pub(crate) withheld: i64,
     pub(crate) session_side: SessionSide,
     pub(crate) livemode: Option<bool>,
     /// The gratuity as in the metadata, not yet checked.
@@ -71,7 +76,7 @@ pub(crate) struct StripePayment {
 
 /// Whether the checkout session of a payment was read. Stripe does not copy a session's metadata to its intent, so
 /// without the session the invoice, the gratuity and the client reference of an intent are unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum SessionSide {
     /// There may be a session, and it has not been read.
     Unread,
@@ -80,7 +85,7 @@ pub(crate) enum SessionSide {
 }
 
 /// Whether money was received.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum PaymentState {
     /// `amount_received` of a succeeded intent, or the total of a session that was paid without an intent.
     Received(Money),
@@ -95,6 +100,14 @@ pub(crate) enum PaymentState {
 }
 
 impl PaymentState {
+    /// Returns the currency of the money received.
+    pub(crate) fn currency(&self) -> Option<Currency> {
+        match self {
+            Self::Received(money) => Some(money.currency),
+            _ => None,
+        }
+    }
+
     /// Ranks two answers about one payment: received money first, then what a person must check, then what may still
     /// be paid.
     fn rank(&self) -> u8 {
@@ -118,7 +131,7 @@ impl PaymentState {
 }
 
 /// The gratuity according to metadata or a terminal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Gratuity {
     None,
     /// The metadata's text.
@@ -164,7 +177,7 @@ impl Gratuity {
 }
 
 /// The status of a dispute. Source: <https://docs.stripe.com/api/disputes/object#dispute_object-status>.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Dispute {
     /// Won, prevented, or a closed inquiry: the money stays.
     Settled,
@@ -204,7 +217,32 @@ impl Dispute {
     }
 }
 
+/// The disputes of one payment together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Disputes {
+    pub(crate) most_severe: Option<Dispute>,
+    /// In Stripe's smallest unit.
+    pub(crate) withheld: i64,
+}
+
+impl Disputes {
+    /// Adds a dispute over this amount.
+    pub(crate) fn add(&mut self, dispute: Dispute, amount: i64) {
+        if dispute.withholds_money() {
+            self.withheld = self.withheld.saturating_add(amount.max(0));
+        }
+        self.most_severe = self.most_severe.take().max(Some(dispute));
+    }
+}
+
 impl StripePayment {
+    /// Sets what is known of its disputes.
+    pub(crate) fn with_disputes(mut self, disputes: Disputes) -> Self {
+        self.dispute = disputes.most_severe;
+        self.withheld = disputes.withheld;
+        self
+    }
+
     /// Returns whether money was received that cannot be assigned before the session is read.
     pub(crate) fn lacks_session(&self) -> bool {
         self.session_side == SessionSide::Unread && matches!(self.state, PaymentState::Received(_))
@@ -243,6 +281,7 @@ impl StripePayment {
         self.tells_returns |= other.tells_returns;
         self.refunded = self.refunded.max(other.refunded);
         self.dispute = self.dispute.max(other.dispute);
+        self.withheld = self.withheld.max(other.withheld);
         self.session_side = self.session_side.max(other.session_side);
         self.livemode = self.livemode.max(other.livemode);
         self.gratuity = self.gratuity.merge(other.gratuity);

@@ -78,7 +78,9 @@ fn kind_of(id: &str) -> Option<ObjectKind> {
 /// The ids of one Stripe payment.
 ///
 /// An application may store an id in any of its columns, so ids are assigned by their kind and not by their column.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub(crate) struct PaymentIds {
     pub(crate) session: Option<String>,
     pub(crate) intent: Option<String>,
@@ -188,6 +190,27 @@ impl PaymentIds {
         fill(&mut self.session, &other.session);
         fill(&mut self.intent, &other.intent);
         fill(&mut self.charge, &other.charge);
+    }
+}
+
+/// Ids that Stripe ties together: each element has the ids of one payment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ties<'a>(Vec<&'a PaymentIds>);
+
+impl<'a> Ties<'a> {
+    /// Earlier elements take precedence.
+    pub(crate) fn new(payments: impl IntoIterator<Item = &'a PaymentIds>) -> Self {
+        Self(payments.into_iter().collect())
+    }
+
+    /// Adds the other ids of the same payment. Two rows of which one has the session and the other the intent are
+    /// then of one payment ([`PaymentIds::same_payment`]).
+    pub(crate) fn complete(&self, ids: &PaymentIds) -> PaymentIds {
+        let mut ids = ids.clone();
+        if let Some(tied) = self.0.iter().find(|tied| tied.same_payment(&ids)) {
+            ids.complete_from(tied);
+        }
+        ids
     }
 }
 

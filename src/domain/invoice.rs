@@ -30,12 +30,16 @@ impl<T> Field<T> {
 /// The meaning of an invoice's status word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InvoiceStatus {
-    /// Not paid, whatever the application's word is (Draft, Sent, Overdue …).
+    /// Known to be not paid (Draft, Sent, Overdue …).
     Open,
     Partial,
     Paid,
-    /// Cancelled, void, written off: never changed.
+    /// What comes after paid (shipped, delivered …): the status is never changed.
+    AfterPaid,
+    /// Cancelled, void, written off, refunded: the invoice is never changed.
     Closed,
+    /// A word whose meaning is not known: never changed.
+    Unknown,
 }
 
 /// One invoice, as read from its row.

@@ -18,6 +18,8 @@ pub(crate) mod reconcile;
 pub(crate) mod resolution;
 pub(crate) mod rules;
 pub(crate) mod shared_payment;
+pub(crate) mod unknown_word;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;

@@ -7,9 +7,26 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// An ISO 4217 code, in lower case as in Stripe's API.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub(crate) struct Currency([u8; 3]);
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.code().to_owned()
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = String;
+
+    fn try_from(code: String) -> Result<Self, String> {
+        Self::parse(&code).ok_or_else(|| format!("\"{code}\" is no currency code"))
+    }
+}
 
 /// Currencies that Stripe sends in whole units.
 /// Source: <https://docs.stripe.com/currencies#zero-decimal>.
@@ -151,7 +168,7 @@ impl fmt::Display for AmountError {
 }
 
 /// An amount in Stripe's smallest unit of its currency.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Money {
     /// Stripe's smallest unit (see [`Currency::stripe_exponent`]).
     pub(crate) minor: i64,

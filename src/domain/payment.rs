@@ -10,7 +10,11 @@ pub(crate) enum PaymentStatus {
     Paid,
     /// Expected, not received; becomes Paid when Stripe has received the money.
     Pending,
+    /// An attempt that took no money; becomes Paid if Stripe received the money of this very payment.
+    Failed,
     Refunded,
+    /// Counts with what was not refunded. Never written.
+    PartlyRefunded,
     Disputed,
     /// A word that the settings do not name: never changed, never counted.
     Other,
@@ -37,7 +41,15 @@ pub(crate) struct PaymentRow {
 impl PaymentStatus {
     /// Returns whether money was received, even if it was refunded or withdrawn later.
     pub(crate) fn was_received(self) -> bool {
-        matches!(self, Self::Paid | Self::Refunded | Self::Disputed)
+        matches!(
+            self,
+            Self::Paid | Self::Refunded | Self::PartlyRefunded | Self::Disputed
+        )
+    }
+
+    /// Returns whether the row becomes paid once Stripe has received the money.
+    pub(crate) fn may_still_come(self) -> bool {
+        matches!(self, Self::Pending | Self::Failed)
     }
 }
 
@@ -45,6 +57,12 @@ impl PaymentRow {
     /// Returns the amount, or 0 if it cannot be read (which is reported as an issue of its own).
     pub(crate) fn amount_minor(&self) -> i64 {
         self.amount.value().map_or(0, |money| money.minor)
+    }
+
+    /// Returns the amount with the gratuity: what the row says that Stripe received.
+    pub(crate) fn whole_minor(&self) -> i64 {
+        let gratuity = self.gratuity.value().map_or(0, |money| money.minor.max(0));
+        self.amount_minor().saturating_add(gratuity)
     }
 
     /// Returns the refunded amount that the row states; never below 0.

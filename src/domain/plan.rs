@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) disowned: BTreeSet<String>,
     /// Ids of payments whose money the current rows say was received.
     pub(crate) booked: BTreeSet<String>,
+    /// Payments of which the invoice's row has only a part: other invoices may have the rest.
+    pub(crate) in_part: Vec<PaymentIds>,
     /// What was decided but is not written.
     pub(crate) unwritten: Unwritten,
     /// The sum of the payments after the plan; `None` if the invoice's currency is not valid.
@@ -36,6 +38,8 @@ pub(crate) struct Plan {
     /// What this pass learned about the invoice's payments, to be stored.
     pub(crate) learned: Memory,
     pub(crate) recheck: Recheck,
+    /// The invoice's status word, if money is recorded for it and its meaning is not known.
+    pub(crate) unknown_word: Option<String>,
     /// Why received money could not be decided with the evidence at hand; Stripe must be asked again.
     pub(crate) unread: Option<String>,
     /// Why something was not done, for people.

@@ -9,18 +9,19 @@ mod books;
 mod invoice;
 mod payments;
 mod receipt;
+mod sharing;
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
 use self::receipt::Receipt;
-use super::evidence::{Evidence, merge_payments};
-use super::identity::PaymentIds;
+use super::evidence::{Evidence, StripePayment, merge_payments};
+use super::identity::{PaymentIds, Ties};
 use super::invoice::{Field, Invoice, InvoiceStatus};
 use super::issue::{Issue, IssueKind, Severity};
 use super::money::{Currency, Money};
-use super::payment::PaymentRow;
+use super::payment::{PaymentRow, PaymentStatus};
 use super::plan::Plan;
 use super::recheck::{HELD, Recheck};
 use super::rules::{Memory, OtherInvoices, Remembered, Rules};
@@ -92,6 +93,12 @@ enum Application {
 }
 
 fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Application) -> Plan {
+    let payments = merge_payments(evidence);
+    let rows = with_tied_ids(facts, &payments);
+    let facts = &Facts {
+        rows: &rows,
+        ..facts.clone()
+    };
     let mut draft = Draft::new(facts, evidence);
     match &facts.invoice.currency {
         Err(text) => {
@@ -107,9 +114,25 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
             ]);
             draft.conclude_nothing_from_no_change();
         }
-        Ok(currency) => draft.decide(*currency, facts, evidence, rules, application),
+        Ok(currency) => {
+            let receipts = draft.receipts(&payments, *currency, facts, rules);
+            draft.decide(*currency, facts, evidence, &receipts, rules, application);
+        }
     }
     draft.finish()
+}
+
+/// Returns the rows; those that were received have all ids that Stripe ties to theirs. The others get the missing ids
+/// when they are confirmed.
+fn with_tied_ids(facts: &Facts, payments: &[StripePayment]) -> Vec<PaymentRow> {
+    let said = payments.iter().map(|payment| &payment.ids);
+    let known = facts.memory.0.values().map(|known| &known.ids);
+    let ties = Ties::new(said.chain(known));
+    let mut rows = facts.rows.to_vec();
+    for row in rows.iter_mut().filter(|row| row.was_received()) {
+        row.ids = ties.complete(&row.ids);
+    }
+    rows
 }
 
 /// A plan under construction.
@@ -148,22 +171,31 @@ impl Draft {
         }
     }
 
+    /// Returns the payments that were received for this invoice. All evidence is recorded before any payment is booked,
+    /// because the refund of one payment affects the decision about another.
+    fn receipts<'p>(
+        &mut self,
+        payments: &'p [StripePayment],
+        currency: Currency,
+        facts: &Facts,
+        rules: &Rules,
+    ) -> Vec<Receipt<'p>> {
+        let payments = payments.iter();
+        payments
+            .filter_map(|payment| self.judge_payment(payment, currency, facts, rules))
+            .collect()
+    }
+
     fn decide(
         &mut self,
         currency: Currency,
         facts: &Facts,
         evidence: &[Evidence],
+        receipts: &[Receipt],
         rules: &Rules,
         application: Application,
     ) {
-        let payments = merge_payments(evidence);
-        // All evidence is recorded before any payment is booked, because the refund of one payment affects the
-        // decision about another.
-        let receipts: Vec<Receipt> = payments
-            .iter()
-            .filter_map(|payment| self.judge_payment(payment, currency, facts, rules))
-            .collect();
-        for receipt in &receipts {
+        for receipt in receipts {
             if self.is_booked_elsewhere(receipt, facts) {
                 continue;
             }
@@ -186,6 +218,7 @@ impl Draft {
         let secured = books::secured(&after, &self.known);
         self.plan.secured = Some(Money::new(secured, currency));
         self.note_unasked_ids(&after, facts.invoice);
+        self.note_unknown_refunds(&after);
         self.note_undone(&after, facts);
         self.note_duplicates(&after, facts.invoice);
         self.note_unreadable_rows(&after, facts.invoice);
@@ -245,6 +278,18 @@ impl Draft {
         });
         if unasked {
             self.conclude_nothing_from_absence();
+            self.recheck = Recheck::NextSweep;
+        }
+    }
+
+    /// Has Stripe asked about rows of which a part went back, if nothing says how much: until then they count nothing.
+    fn note_unknown_refunds(&mut self, after: &[PaymentRow]) {
+        let is_unknown = |row: &PaymentRow| {
+            row.status == PaymentStatus::PartlyRefunded
+                && !row.ids.is_empty()
+                && !books::is_refund_known(row, &self.known)
+        };
+        if after.iter().any(is_unknown) {
             self.recheck = Recheck::NextSweep;
         }
     }

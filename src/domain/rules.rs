@@ -7,6 +7,8 @@ use super::identity::PaymentIds;
 use super::invoice::InvoiceStatus;
 use super::money::AmountUnit;
 use super::payment::PaymentStatus;
+use super::words::is_among;
+use super::words::payment::{FAILED, PARTLY_REFUNDED};
 
 /// The settings that decisions depend on.
 #[derive(Clone, Debug)]
@@ -25,20 +27,62 @@ pub(crate) struct InvoiceWords {
     /// `None` if the application has no word for it; the status then stays unchanged.
     pub(crate) partial: Option<String>,
     pub(crate) closed: Vec<String>,
+    pub(crate) open: Vec<String>,
+    pub(crate) refunded: Vec<String>,
+    pub(crate) after_paid: Vec<String>,
 }
 
 impl InvoiceWords {
-    /// Returns the meaning of a word; a word that is not listed means open.
+    /// Returns the meaning of a word: the one that the settings give it, or else its usual one.
     pub(crate) fn class(&self, word: &str) -> InvoiceStatus {
+        self.named(word).unwrap_or_else(|| usual_class(word))
+    }
+
+    /// Returns the meaning that the settings give a word.
+    fn named(&self, word: &str) -> Option<InvoiceStatus> {
+        let is_in = |words: &[String]| words.iter().any(|named| named == word);
         if word == self.paid {
-            InvoiceStatus::Paid
+            Some(InvoiceStatus::Paid)
         } else if self.partial.as_deref() == Some(word) {
-            InvoiceStatus::Partial
-        } else if self.closed.iter().any(|closed| closed == word) {
-            InvoiceStatus::Closed
+            Some(InvoiceStatus::Partial)
+        } else if is_in(&self.closed) || is_in(&self.refunded) {
+            Some(InvoiceStatus::Closed)
+        } else if is_in(&self.after_paid) {
+            Some(InvoiceStatus::AfterPaid)
+        } else if is_in(&self.open) {
+            Some(InvoiceStatus::Open)
         } else {
-            InvoiceStatus::Open
+            None
         }
+    }
+
+    /// Returns all words that the settings name.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let single = [Some(&self.paid), self.partial.as_ref()];
+        let lists = [&self.closed, &self.open, &self.refunded, &self.after_paid];
+        let listed = lists.into_iter().flatten();
+        single
+            .into_iter()
+            .flatten()
+            .chain(listed)
+            .cloned()
+            .collect()
+    }
+}
+
+/// Returns the usual meaning of a word that the settings do not name.
+fn usual_class(word: &str) -> InvoiceStatus {
+    use super::words::invoice::{AFTER_PAID, CLOSED, OPEN, PAID, PARTIAL, REFUNDED};
+    if is_among(OPEN, word) {
+        InvoiceStatus::Open
+    } else if is_among(PARTIAL, word) {
+        InvoiceStatus::Partial
+    } else if is_among(CLOSED, word) || is_among(REFUNDED, word) {
+        InvoiceStatus::Closed
+    } else if is_among(AFTER_PAID, word) || is_among(PAID, word) {
+        InvoiceStatus::AfterPaid
+    } else {
+        InvoiceStatus::Unknown
     }
 }
 
@@ -47,7 +91,9 @@ impl InvoiceWords {
 pub(crate) struct PaymentWords {
     pub(crate) paid: String,
     pub(crate) pending: Vec<String>,
+    pub(crate) failed: Vec<String>,
     pub(crate) refunded: Option<String>,
+    pub(crate) partly_refunded: Vec<String>,
     pub(crate) disputed: Option<String>,
 }
 
@@ -61,6 +107,14 @@ impl PaymentWords {
             PaymentStatus::Disputed
         } else if self.pending.iter().any(|pending| pending == word) {
             PaymentStatus::Pending
+        } else if self.partly_refunded.iter().any(|partly| partly == word) {
+            PaymentStatus::PartlyRefunded
+        } else if self.failed.iter().any(|failed| failed == word) {
+            PaymentStatus::Failed
+        } else if is_among(PARTLY_REFUNDED, word) {
+            PaymentStatus::PartlyRefunded
+        } else if is_among(FAILED, word) {
+            PaymentStatus::Failed
         } else {
             PaymentStatus::Other
         }
@@ -72,8 +126,28 @@ impl PaymentWords {
             PaymentStatus::Paid => Some(&self.paid),
             PaymentStatus::Refunded => self.refunded.as_deref(),
             PaymentStatus::Disputed => self.disputed.as_deref(),
-            PaymentStatus::Pending | PaymentStatus::Other => None,
+            PaymentStatus::Pending
+            | PaymentStatus::Failed
+            | PaymentStatus::PartlyRefunded
+            | PaymentStatus::Other => None,
         }
+    }
+
+    /// Returns all words that the settings name.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let single = [
+            Some(&self.paid),
+            self.refunded.as_ref(),
+            self.disputed.as_ref(),
+        ];
+        let lists = [&self.pending, &self.failed, &self.partly_refunded];
+        let listed = lists.into_iter().flatten();
+        single
+            .into_iter()
+            .flatten()
+            .chain(listed)
+            .cloned()
+            .collect()
     }
 }
 
@@ -124,28 +198,61 @@ impl Memory {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OtherInvoices(pub(crate) BTreeMap<String, OtherBooks>);
 
-/// What another invoice has booked of a payment.
+/// What other invoices have booked of one payment, by their numbers and ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OtherBooks(BTreeMap<(String, String), OtherPart>);
+
+/// What one other invoice has booked of a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct OtherBooks {
+pub(crate) struct OtherPart {
     /// The number that people know the invoice by.
     pub(crate) invoice: String,
+    /// The invoice's primary key, as text.
+    pub(crate) id: String,
     /// Whether a row says that the money was received; otherwise a row is pending, or has a word that the settings
     /// do not name.
     pub(crate) was_received: bool,
+    /// What the row says, with the gratuity, in Stripe's smallest unit; 0 if it is neither received nor pending.
+    pub(crate) whole: i64,
+}
+
+impl OtherBooks {
+    /// Returns the number of an invoice that has the payment: of one that received the money, if there is one.
+    pub(crate) fn invoice(&self) -> &str {
+        let first = self.0.values().min_by_key(|part| !part.was_received);
+        first.map_or("", |part| &part.invoice)
+    }
+
+    /// Returns the numbers of all invoices that have the payment.
+    pub(crate) fn invoices(&self) -> Vec<&str> {
+        self.0.values().map(|part| part.invoice.as_str()).collect()
+    }
+
+    /// Returns whether an invoice says that the money was received.
+    pub(crate) fn was_received(&self) -> bool {
+        self.0.values().any(|part| part.was_received)
+    }
+
+    /// Returns what the invoices have of the payment together, in Stripe's smallest unit.
+    pub(crate) fn whole(&self) -> i64 {
+        let parts = self.0.values().map(|part| part.whole);
+        parts.fold(0, i64::saturating_add)
+    }
 }
 
 impl OtherInvoices {
-    /// Returns the other invoice that has this payment.
+    /// Returns what other invoices have of this payment.
     pub(crate) fn of(&self, ids: &PaymentIds) -> Option<&OtherBooks> {
         ids.lookup().find_map(|id| self.0.get(id))
     }
 
-    /// Adds an entry; if several invoices have the payment, one that received the money counts.
-    pub(crate) fn note(&mut self, key: &str, books: OtherBooks) {
-        let order = |books: &OtherBooks| (!books.was_received, books.invoice.clone());
-        let known = self.0.get(key);
-        if known.is_none_or(|known| order(&books) < order(known)) {
-            self.0.insert(key.to_owned(), books);
+    /// Adds a row of another invoice. Several rows of one invoice count once: the largest that was received.
+    pub(crate) fn note(&mut self, key: &str, part: OtherPart) {
+        let books = self.0.entry(key.to_owned()).or_default();
+        let place = (part.invoice.clone(), part.id.clone());
+        let known = books.0.get(&place);
+        if known.is_none_or(|it| (it.was_received, it.whole) < (part.was_received, part.whole)) {
+            books.0.insert(place, part);
         }
     }
 }
@@ -153,6 +260,8 @@ impl OtherInvoices {
 /// What is known about one payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Remembered {
+    /// All ids of the payment.
+    pub(crate) ids: PaymentIds,
     /// When the answer was requested, in microseconds since 1970.
     pub(crate) as_of: i64,
     /// When it was acted on, in microseconds since 1970: it may say all that happened before that.
@@ -162,12 +271,16 @@ pub(crate) struct Remembered {
     /// In Stripe's smallest unit.
     pub(crate) refunded: i64,
     pub(crate) dispute: Option<Dispute>,
+    /// How much its disputes withhold, in Stripe's smallest unit.
+    pub(crate) withheld: i64,
 }
 
 impl Remembered {
     /// Returns whether an answer states a lower refunded amount or a lesser dispute.
     fn is_taken_back_by(&self, payment: &StripePayment) -> bool {
         payment.tells_returns
-            && (payment.refunded < self.refunded || payment.dispute < self.dispute)
+            && (payment.refunded < self.refunded
+                || payment.dispute < self.dispute
+                || payment.withheld < self.withheld)
     }
 }

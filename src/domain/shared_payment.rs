@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::identity::PaymentIds;
+use super::identity::{PaymentIds, Ties};
 use super::issue::{Issue, IssueKind, Severity};
 use super::money::{AmountUnit, Currency, Money};
 use super::payment::PaymentStatus;
@@ -38,7 +38,7 @@ impl BookedRow {
 
     /// Returns the amount including the gratuity, which is part of what Stripe received, in Stripe's smallest unit.
     /// A value that cannot be read counts as 0; it is an issue of the row's own invoice.
-    fn whole(&self, terms: &Terms, currency: Currency) -> i64 {
+    pub(crate) fn whole(&self, terms: &Terms, currency: Currency) -> i64 {
         let texts = [&self.amount, &self.gratuity].into_iter().flatten();
         texts
             .filter_map(|text| Money::from_units(text, terms.unit, currency).ok())
@@ -91,10 +91,11 @@ struct Payment<'a> {
 
 /// Groups rows by payment; the result does not depend on their order. Ids that a row lacks are taken from `known`.
 fn payments<'a>(rows: &'a [BookedRow], known: &[KnownPayment]) -> Vec<Payment<'a>> {
+    let ties = Ties::new(known.iter().map(|known| &known.ids));
     let mut completed: Vec<(PaymentIds, &BookedRow)> = rows
         .iter()
         .filter(|row| row.says_received() && !row.ids.is_empty())
-        .map(|row| (completed(&row.ids, known), row))
+        .map(|row| (ties.complete(&row.ids), row))
         .collect();
     completed.sort_by(|(a, one), (b, other)| {
         (a.grouping_order(), &one.row).cmp(&(b.grouping_order(), &other.row))
@@ -113,14 +114,6 @@ fn payments<'a>(rows: &'a [BookedRow], known: &[KnownPayment]) -> Vec<Payment<'a
         }
     }
     payments
-}
-
-fn completed(ids: &PaymentIds, known: &[KnownPayment]) -> PaymentIds {
-    let mut ids = ids.clone();
-    if let Some(known) = known.iter().find(|known| known.ids.same_payment(&ids)) {
-        ids.complete_from(&known.ids);
-    }
-    ids
 }
 
 impl Payment<'_> {

@@ -2,17 +2,16 @@
 
 use pgrx::prelude::PgSqlErrorCode;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::settings::Settings;
-use crate::pg::identity::{as_table_owner, is_rpc};
-use crate::pg::{Problem, sql, while_checked};
+use crate::pg::identity::is_rpc;
+use crate::pg::{Problem, function, sql};
 
 /// The function that `settings.rpc_admin_check` names.
-#[derive(Clone, Deserialize, PartialEq)]
+#[derive(Deserialize)]
 pub(crate) struct AdminCheck {
     oid: u32,
-    /// The quoted name, with its schema.
+    /// The quoted name, with its schema, for messages.
     name: String,
     owner: u32,
     answers_boolean: bool,
@@ -51,29 +50,18 @@ impl AdminCheck {
         .detail("The setting rpc_admin_check names it."))
     }
 
-    /// Calls the function with the rights of its owner and returns whether it returned true. Fails with 55000 if
-    /// the name refers to another function, or the function has another owner, at the moment of the call.
-    pub(crate) fn says_yes(&self, settings: &Settings) -> bool {
-        let question = format!("select to_jsonb({}())", self.name);
-        let answer = while_checked(self.check_unchanged(settings), || {
-            as_table_owner(self.owner.into(), || sql::fetch_one(&question, &[]))
-        });
-        answer == Some(Value::Bool(true))
-    }
-
-    fn check_unchanged(&self, settings: &Settings) -> impl Fn() + use<> {
-        let (then, name) = (self.clone(), settings.rpc_admin_check.clone());
-        move || {
-            let now = look_up(&name);
-            if now.as_ref() != Some(&then) {
-                Problem::new(
-                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    format!("function {}() is not the one that was looked up", then.name),
-                )
-                .detail("It was replaced or given to another owner at this moment.")
-                .raise();
-            }
+    /// Calls the function with the rights of its owner and returns whether it returned true. Fails with 55000 if it
+    /// was dropped or given to another owner since it was looked up.
+    pub(crate) fn says_yes(&self) -> bool {
+        if function::owner_of(self.oid) != Some(self.owner) {
+            Problem::new(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("function {}() is not the one that was looked up", self.name),
+            )
+            .detail("It was replaced or given to another owner at this moment.")
+            .raise();
         }
+        function::call_boolean(self.oid, self.owner) == Some(true)
     }
 }
 
@@ -90,7 +78,7 @@ pub(crate) fn require_admin() -> Result<(), Problem> {
     }
     let settings = Settings::load()?;
     let check = AdminCheck::find(&settings)?;
-    if check.says_yes(&settings) {
+    if check.says_yes() {
         return Ok(());
     }
     Err(Problem::new(

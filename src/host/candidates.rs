@@ -5,9 +5,12 @@
 
 use serde_json::json;
 
+use crate::domain::words::invoice::{AFTER_PAID, CLOSED, PAID, REFUNDED};
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
-use crate::host::received::{is_one_of, literals, were_received};
+use crate::host::received::{
+    are_pending_or_partly_refunded, count, has_word, have_failed, literals, were_received,
+};
 use crate::host::scan::range::{NO_EXTENT, Range, ScannedTable, has_no_payment};
 use crate::host::shared_payment::booked_in;
 use crate::pg::sql;
@@ -21,7 +24,7 @@ pub(crate) struct CandidateRow {
     pub(crate) place: String,
     pub(crate) session: Option<String>,
     pub(crate) intent: Option<String>,
-    /// The ids of payments that are pending, or that have a session id and no intent id; the missing intent may be
+    /// The ids of payments that are pending, that failed while the invoice is not paid, of which a part went back, or that have a session id and no intent id; the missing intent may be
     /// the invoice's.
     pub(crate) open_ids: Vec<String>,
     /// True if one of the invoice's ids has no received payment, a payment is pending, or the caller named the
@@ -239,6 +242,12 @@ fn comparison_statement(
     order: &str,
 ) -> String {
     let payments = &mapping.payments;
+    // An attempt that failed matters as long as the invoice is not paid.
+    let is_unpaid = format!(
+        "t.status <> {} and t.status <> all ({})",
+        pgrx::spi::quote_literal(&mapping.invoice_words.paid),
+        literals(&mapping.invoice_words.closed),
+    );
     format!(
         "with range as materialized (
             {facts}
@@ -252,9 +261,11 @@ fn comparison_statement(
         book as (
             select t.*, coalesce(p.secured, 0) as secured, coalesce(p.received, 0) as received,
                    coalesce(p.receipts, 0) as receipts, coalesce(p.doubled, false) as doubled,
-                   array_remove(p.pending_ids || p.lone_ids, '') as open_ids,
+                   array_remove(p.pending_ids || p.lone_ids
+                       || case when {is_unpaid} then p.failed_ids else '{{}}' end, '') as open_ids,
                    not array_remove(array[t.session, t.intent], null) <@ coalesce(p.received_ids, '{{}}')
                    or coalesce(p.pending, 0) > 0
+                   or {is_unpaid} and coalesce(p.failed, 0) > 0
                    or t.id in (select jsonb_array_elements_text($1::jsonb)) as is_unsettled
             from range t
             left join paid p on p.invoice_key = t.key
@@ -266,7 +277,7 @@ fn comparison_statement(
                             or (b.status = {paid_word} and b.received < b.total)
                             or b.stated <> b.secured and (b.stated > b.received or b.stated < b.secured)
                             or (b.secured >= b.total and b.total > 0
-                                and (b.status <> {paid_word} or b.balance is distinct from 0))
+                                and (b.balance is distinct from 0 or b.status <> {paid_word} and not ({is_past})))
                             or b.secured > b.total
                             or b.total is null
                             or b.doubled), false) as suspect
@@ -284,9 +295,20 @@ fn comparison_statement(
         payment_invoice = payments.invoice.quoted,
         payments_table = payments.table,
         aggregates = payment_aggregates(mapping),
+        is_unpaid = is_unpaid,
         closed_words = literals(&mapping.invoice_words.closed),
+        is_past = is_past_paid(mapping, "b.status"),
         paid_word = pgrx::spi::quote_literal(&mapping.invoice_words.paid),
     )
+}
+
+/// Returns the condition that the text `status` of an invoice is never changed to paid, and is known.
+pub(super) fn is_past_paid(mapping: &Mapping, status: &str) -> String {
+    let words = &mapping.invoice_words;
+    let named = [&words.closed, &words.refunded, &words.after_paid];
+    let named: Vec<String> = named.into_iter().flatten().cloned().collect();
+    let usual = [CLOSED, REFUNDED, AFTER_PAID, PAID].concat();
+    has_word(status, &named, &words.all(), &usual)
 }
 
 /// The aggregates over the payments `p` of one invoice.
@@ -297,13 +319,11 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         || "0".to_owned(),
         |column| format!("coalesce(p.{}::numeric, 0)", column.quoted),
     );
-    let is_one_of = |words: &[String]| is_one_of(mapping, words);
-    let counts = is_one_of(std::slice::from_ref(&mapping.payment_words.paid));
+    let counts = count(mapping);
     let was_received = were_received(mapping);
-    let is_pending = match &payments.status {
-        Some(_) => is_one_of(&mapping.payment_words.pending),
-        None => "false".to_owned(),
-    };
+    // How much of a payment went back in part, only Stripe says.
+    let is_pending = are_pending_or_partly_refunded(mapping);
+    let has_failed = have_failed(mapping);
     let columns: Vec<&Mapped> = [&payments.session, &payments.intent]
         .into_iter()
         .flatten()
@@ -339,10 +359,14 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         sum({amount}) filter (where {was_received}) as received,
         count(*) filter (where {was_received}) as receipts,
         count(*) filter (where {is_pending} and coalesce({first_id}) is not null) as pending,
-        count(coalesce({first_id})) > count(distinct coalesce({first_id})) as doubled,
-        {received_ids} as received_ids, {pending_ids} as pending_ids, {lone_ids} as lone_ids",
+        count(*) filter (where {has_failed} and coalesce({first_id}) is not null) as failed,
+        count(coalesce({first_id})) filter (where not ({has_failed}))
+        > count(distinct coalesce({first_id})) filter (where not ({has_failed})) as doubled,
+        {received_ids} as received_ids, {pending_ids} as pending_ids, {failed_ids} as failed_ids,
+        {lone_ids} as lone_ids",
         received_ids = ids_where(&was_received),
         pending_ids = ids_where(&is_pending),
+        failed_ids = ids_where(&has_failed),
     )
 }
 

@@ -40,6 +40,10 @@ pub(crate) struct Column {
     pub(crate) labels: Option<Vec<String>>,
     /// True for a NOT NULL column without a default, an identity or a generation expression.
     pub(crate) must_be_given: bool,
+    /// The texts that a domain's check constraint allows, if it lists them.
+    pub(crate) allowed: Vec<String>,
+    /// The text that the column's default is, if it is a constant.
+    pub(crate) default_text: Option<String>,
     /// True if PostgreSQL computes the value: the column can be read but not written.
     pub(crate) is_computed: bool,
 }
@@ -64,6 +68,15 @@ select jsonb_build_object(
             'base', b.typname,
             'labels', (select jsonb_agg(e.enumlabel order by e.enumsortorder)
                          from pg_enum e where e.enumtypid = b.oid),
+            'allowed', (select coalesce(jsonb_agg(replace(m.texts[1], '''''', '''') order by k.oid, m.place), '[]')
+                        from pg_constraint k,
+                             regexp_matches(pg_get_constraintdef(k.oid), '''((?:[^'']|'''')*)''', 'g')
+                                 with ordinality m (texts, place)
+                        where k.contypid = t.oid and k.contype = 'c' and pg_get_constraintdef(k.oid) ~ '= ANY'),
+            'default_text', (select replace((regexp_match(
+                                 pg_get_expr(d.adbin, d.adrelid), '^''((?:[^'']|'''')*)''::[^(]*(?:\(\d+\))?$'))[1],
+                                 '''''', '''')
+                             from pg_attrdef d where d.adrelid = c.oid and d.adnum = a.attnum),
             'must_be_given', a.attnotnull and not a.atthasdef
                              and a.attidentity = '' and a.attgenerated = '',
             'is_computed', a.attgenerated <> '' or a.attidentity = 'a'))

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::mapping::{Mapped, Mapping};
 use super::owner::reading_as;
+use super::read::text_of;
 use crate::domain::identity::PaymentIds;
 use crate::pg::{Relation, sql};
 
@@ -20,25 +21,36 @@ pub(crate) struct InvoiceKeys<'a> {
     pub(crate) but_for: Option<&'a str>,
 }
 
-/// Returns for each payment the ids, as text, of the invoices that store one of its ids, in their own row or in
-/// their payments, or for which the ledger has seen it. If there is none, returns the invoices that the payment
-/// refers to.
-pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<BTreeSet<String>> {
+/// The invoices of a payment, by their ids as text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PaymentInvoices {
+    /// Those that the payment is for.
+    pub(crate) invoices: BTreeSet<String>,
+    /// Several invoices that the payment only refers to: which of them it is for cannot be told.
+    pub(crate) ambiguous: BTreeSet<String>,
+}
+
+/// Returns for each payment the invoices that store one of its ids, in their own row or in their payments, or for
+/// which the ledger has seen it. If there is none, returns the invoice that the payment refers to, unless several
+/// have that id or number.
+pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<PaymentInvoices> {
     let ids_of = |keys: &InvoiceKeys| keys.ids.each().map(str::to_owned).collect();
     let groups: Vec<Vec<String>> = payments.iter().map(ids_of).collect();
-    let mut found = vec![BTreeSet::new(); payments.len()];
+    let mut found = vec![PaymentInvoices::default(); payments.len()];
     for (table, statement) in linked_statements(mapping) {
-        for (all, found) in found.iter_mut().zip(run(&statement, table, &groups)) {
-            all.extend(found);
+        for (all, linked) in found.iter_mut().zip(run(&statement, table, &groups)) {
+            all.invoices.extend(linked);
         }
     }
     for (found, keys) in found.iter_mut().zip(payments) {
-        found.retain(|invoice| keys.but_for != Some(invoice.as_str()));
+        found
+            .invoices
+            .retain(|invoice| keys.but_for != Some(invoice.as_str()));
     }
-    let mut unlinked = found.iter_mut().zip(payments);
-    let unlinked: Vec<_> = unlinked
-        .by_ref()
-        .filter(|(found, keys)| found.is_empty() && !keys.references.is_empty())
+    let unlinked: Vec<_> = found
+        .iter_mut()
+        .zip(payments)
+        .filter(|(found, keys)| found.invoices.is_empty() && !keys.references.is_empty())
         .collect();
     if unlinked.is_empty() {
         return found;
@@ -50,7 +62,11 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<BT
     let table = Some(&mapping.invoices.relation);
     let named = run(&named_statement(mapping), table, &names);
     for ((found, _), named) in unlinked.into_iter().zip(named) {
-        *found = named;
+        if named.len() > 1 {
+            found.ambiguous = named;
+        } else {
+            found.invoices = named;
+        }
     }
     found
 }
@@ -74,6 +90,31 @@ pub(crate) fn those_there(mapping: &Mapping, invoices: &BTreeSet<&str>) -> BTree
         sql::fetch_texts(&statement, &[Some(&wanted)])
     });
     rows.into_iter().filter_map(|[id]| id).collect()
+}
+
+/// Returns the numbers by which people know these invoices (ids as text), of those that exist.
+pub(crate) fn labels(mapping: &Mapping, ids: &BTreeSet<String>) -> BTreeMap<String, String> {
+    if ids.is_empty() {
+        return BTreeMap::new();
+    }
+    let invoices = &mapping.invoices;
+    let statement = format!(
+        "select jsonb_build_array(i.{key}::text, coalesce({number}, i.{key}::text))
+        from {table} i
+        where i.{key} = any (array(
+            select w.id::{key_type} from jsonb_array_elements_text($1::jsonb) w (id)))",
+        key = invoices.id.quoted,
+        key_type = invoices.id.type_name,
+        number = text_of("i", invoices.number.as_ref()),
+        table = invoices.table,
+    );
+    let found = reading_as(&invoices.relation, || {
+        sql::fetch(&statement, &[Some(&json!(ids).to_string())])
+    });
+    found
+        .into_iter()
+        .filter_map(|row| serde_json::from_value(row).ok())
+        .collect()
 }
 
 #[derive(Deserialize)]

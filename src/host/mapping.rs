@@ -218,7 +218,10 @@ impl Mapping {
         match status {
             InvoiceStatus::Paid => Some(&self.invoice_words.paid),
             InvoiceStatus::Partial => self.invoice_words.partial.as_deref(),
-            InvoiceStatus::Open | InvoiceStatus::Closed => None,
+            InvoiceStatus::Open
+            | InvoiceStatus::AfterPaid
+            | InvoiceStatus::Closed
+            | InvoiceStatus::Unknown => None,
         }
     }
 

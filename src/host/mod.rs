@@ -9,6 +9,7 @@ pub(crate) mod indexes;
 pub(crate) mod lock;
 pub(crate) mod mapping;
 pub(crate) mod monitor;
+pub(crate) mod oldest_open;
 pub(crate) mod other_invoices;
 pub(crate) mod owner;
 pub(crate) mod propose;

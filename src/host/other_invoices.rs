@@ -5,18 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use crate::domain::identity::PaymentIds;
+use crate::domain::money::Currency;
 use crate::domain::payment::PaymentStatus;
-use crate::domain::rules::{OtherBooks, OtherInvoices};
-use crate::domain::shared_payment::BookedRow;
+use crate::domain::rules::{OtherInvoices, OtherPart};
+use crate::domain::shared_payment::{BookedRow, Terms};
+use crate::host::find::labels;
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
 use crate::host::read::text_of;
 use crate::pg::sql;
 
-/// Payments about to be booked for one invoice.
+/// Payments that other invoices are searched for, because one invoice is about to book them, or has a part of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim<'a> {
     pub(crate) invoice: &'a str,
+    /// The currency of the payments.
+    pub(crate) currency: Currency,
     pub(crate) payments: &'a [PaymentIds],
 }
 
@@ -30,20 +34,35 @@ pub(crate) fn other_invoices(mapping: &Mapping, claims: &[Claim]) -> Vec<OtherIn
     let of_claim = |claim: &Claim| {
         let mut found = OtherInvoices::default();
         let others = booked.iter().filter(|b| b.invoice != claim.invoice);
-        for theirs in others.filter(|b| !b.is_reversal()) {
+        for theirs in others.filter(|b| !b.is_reversal() && b.status != PaymentStatus::Failed) {
             let same = claim.payments.iter();
             let same = same.filter(|ids| ids.same_payment(&theirs.ids));
             for key in same.filter_map(PaymentIds::key) {
-                let books = OtherBooks {
-                    invoice: theirs.label.clone(),
-                    was_received: theirs.status.was_received(),
-                };
-                found.note(key, books);
+                found.note(key, part_of(theirs, mapping, claim.currency));
             }
         }
         found
     };
     claims.iter().map(of_claim).collect()
+}
+
+fn part_of(row: &BookedRow, mapping: &Mapping, currency: Currency) -> OtherPart {
+    let terms = Terms {
+        unit: mapping.unit,
+        currency,
+    };
+    let was_received = row.status.was_received();
+    let counts = was_received || row.status == PaymentStatus::Pending;
+    OtherPart {
+        invoice: row.label.clone(),
+        id: row.invoice.clone(),
+        was_received,
+        whole: if counts {
+            row.whole(&terms, currency)
+        } else {
+            0
+        },
+    }
 }
 
 /// Returns the rows with one of these ids, each once, whose invoices exist.
@@ -55,7 +74,10 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
     let rows: Vec<[Option<String>; 7]> = reading_as(&mapping.payments.relation, || {
         sql::fetch_texts(&statement, &[Some(&json!(ids).to_string())])
     });
-    let labels = labels(mapping, &rows);
+    let labels = labels(
+        mapping,
+        &rows.iter().filter_map(|row| row[1].clone()).collect(),
+    );
     let rows = rows.into_iter().filter_map(|raw| {
         let [row, invoice, status, session, intent, amount, gratuity] = raw;
         let invoice = invoice?;
@@ -76,32 +98,6 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
     });
     let rows: BTreeMap<String, BookedRow> = rows.collect();
     rows.into_values().collect()
-}
-
-/// Returns the display numbers of the existing invoices of these rows.
-fn labels(mapping: &Mapping, rows: &[[Option<String>; 7]]) -> BTreeMap<String, String> {
-    if rows.is_empty() {
-        return BTreeMap::new();
-    }
-    let invoices = &mapping.invoices;
-    let statement = format!(
-        "select jsonb_build_array(i.{key}::text, coalesce({number}, i.{key}::text))
-        from {table} i
-        where i.{key} = any (array(
-            select w.id::{key_type} from jsonb_array_elements_text($1::jsonb) w (id)))",
-        key = invoices.id.quoted,
-        key_type = invoices.id.type_name,
-        number = text_of("i", invoices.number.as_ref()),
-        table = invoices.table,
-    );
-    let ids: BTreeSet<&String> = rows.iter().filter_map(|row| row[1].as_ref()).collect();
-    let found = reading_as(&invoices.relation, || {
-        sql::fetch(&statement, &[Some(&json!(ids).to_string())])
-    });
-    found
-        .into_iter()
-        .filter_map(|row| serde_json::from_value(row).ok())
-        .collect()
 }
 
 /// Returns one statement with a separate scan for each column, so that each column's index can be used.

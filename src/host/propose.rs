@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use self::columns::{INVOICE, PAYMENT, WantedColumn};
 use self::names::Choice;
-use self::words::{StatusWords, Vocabulary};
+use self::words::{StatusWords, Vocabulary, words_of};
 use super::catalog::{Column, Table};
 use super::settings::Settings;
 use crate::host::propose::relations::Relations;
@@ -22,8 +22,8 @@ use crate::pg::{Problem, sql};
 /// A setting with its current value, the proposed one, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Proposal {
-    /// A column of `invoice_sync.settings`, or `payment_values.x` for a remark about the column `x` of the payments
-    /// table.
+    /// A column of `invoice_sync.settings`; `payment_values.x` for a remark about the column `x` of the payments
+    /// table, `invoice_status_column.x` or `payment_status_column.x` for one about the status `x`.
     pub(crate) setting: String,
     pub(crate) current: Option<String>,
     pub(crate) proposed: Option<String>,
@@ -150,13 +150,23 @@ impl Proposals {
         let vocabulary = column
             .and_then(|name| Some((name, table.columns.get(name)?)))
             .map(|(name, column)| Vocabulary::of(relations, table, name, column));
+        let mut sorted = BTreeSet::new();
         for meaning in words.meanings {
             let current = self.current.get(meaning.setting).unwrap_or(&Value::Null);
             let (proposed, reason) = match &vocabulary {
-                Some(vocabulary) => meaning.find(vocabulary, current),
+                Some(vocabulary) => {
+                    let mut others = words.named_otherwise(meaning, &self.current);
+                    others.extend(sorted.iter().cloned());
+                    meaning.find(vocabulary, current, &others)
+                }
                 None => (current.clone(), "there is no status column".to_owned()),
             };
+            sorted.extend(words_of(&proposed));
             self.put(meaning.setting, Some(proposed), &reason);
+        }
+        let unsorted = vocabulary.map(|vocabulary| words.unsorted(&vocabulary, &sorted));
+        for (word, reason) in unsorted.into_iter().flatten() {
+            self.put(&format!("{}.{word}", words.column_setting), None, &reason);
         }
     }
 

@@ -1,32 +1,80 @@
-//! SQL conditions on whether a payment row says that its money was received.
+//! SQL conditions on what the status word of a payment row means.
 
 use super::mapping::Mapping;
+use crate::domain::words::{payment, plain};
 
 /// Returns the condition that payments `p` have been received, whether or not they were refunded later.
 pub(super) fn were_received(mapping: &Mapping) -> String {
-    is_one_of(mapping, &received_words(mapping))
-}
-
-/// Returns the status words of payments that have been received.
-pub(super) fn received_words(mapping: &Mapping) -> Vec<String> {
     let words = &mapping.payment_words;
-    [
+    let single = [
         Some(&words.paid),
         words.refunded.as_ref(),
         words.disputed.as_ref(),
-    ]
-    .into_iter()
-    .flatten()
-    .cloned()
-    .collect()
+    ];
+    let named = single.into_iter().flatten().chain(&words.partly_refunded);
+    have_meaning(mapping, named, payment::PARTLY_REFUNDED)
 }
 
-/// Returns the condition that payments `p` have one of these status words. Without a status column it is true.
-pub(super) fn is_one_of(mapping: &Mapping, words: &[String]) -> String {
+/// Returns the condition that the amounts of payments `p` count, less what was refunded.
+pub(super) fn count(mapping: &Mapping) -> String {
+    let words = &mapping.payment_words;
+    let named = std::iter::once(&words.paid).chain(&words.partly_refunded);
+    have_meaning(mapping, named, payment::PARTLY_REFUNDED)
+}
+
+/// Returns the condition that payments `p` are pending, or that a part of them went back: Stripe says when the money
+/// comes, and how much stays. Without a status column it is false.
+pub(super) fn are_pending_or_partly_refunded(mapping: &Mapping) -> String {
+    let words = &mapping.payment_words;
     match &mapping.payments.status {
-        Some(status) => format!("p.{}::text = any ({})", status.quoted, literals(words)),
-        None => "true".to_owned(),
+        Some(_) => have_meaning(
+            mapping,
+            words.pending.iter().chain(&words.partly_refunded),
+            payment::PARTLY_REFUNDED,
+        ),
+        None => "false".to_owned(),
     }
+}
+
+/// Returns the condition that payments `p` are attempts that took no money. Without a status column it is false.
+pub(super) fn have_failed(mapping: &Mapping) -> String {
+    match &mapping.payments.status {
+        Some(_) => have_meaning(
+            mapping,
+            mapping.payment_words.failed.iter(),
+            payment::FAILED,
+        ),
+        None => "false".to_owned(),
+    }
+}
+
+/// Returns the condition that payments `p` have one of the words `named`, or a usual one that no setting names; as
+/// `PaymentWords::class` decides. Without a status column it is true.
+fn have_meaning<'w>(
+    mapping: &Mapping,
+    named: impl Iterator<Item = &'w String>,
+    usual: &[&str],
+) -> String {
+    let Some(status) = &mapping.payments.status else {
+        return "true".to_owned();
+    };
+    let named: Vec<String> = named.cloned().collect();
+    let all = mapping.payment_words.all();
+    has_word(&format!("p.{}::text", status.quoted), &named, &all, usual)
+}
+
+/// Returns the condition that the text `status` is one of the words `named`, or not among `all` and a spelling of a
+/// usual one.
+pub(super) fn has_word(status: &str, named: &[String], all: &[String], usual: &[&str]) -> String {
+    let usual: Vec<String> = usual.iter().map(|word| plain(word)).collect();
+    // The words that the settings name are most of them, and cheaper to compare.
+    format!(
+        "case when {status} = any ({all}) then {status} = any ({named})
+              else replace(regexp_replace(lower({status}), '[^[:alnum:]]', '', 'g'), 'll', 'l') = any ({usual}) end",
+        all = literals(all),
+        named = literals(named),
+        usual = literals(&usual),
+    )
 }
 
 pub(super) fn literals(words: &[String]) -> String {

@@ -42,9 +42,14 @@ pub(crate) struct Settings {
     invoice_paid_word: String,
     invoice_partial_word: Option<String>,
     invoice_closed_words: Vec<String>,
+    invoice_open_words: Vec<String>,
+    invoice_refunded_words: Vec<String>,
+    invoice_after_paid_words: Vec<String>,
     payment_paid_word: String,
     payment_pending_words: Vec<String>,
+    payment_failed_words: Vec<String>,
     payment_refunded_word: Option<String>,
+    payment_partly_refunded_words: Vec<String>,
     payment_disputed_word: Option<String>,
 
     default_currency: String,
@@ -135,6 +140,9 @@ impl Settings {
             paid: self.invoice_paid_word.clone(),
             partial: self.invoice_partial_word.clone(),
             closed: self.invoice_closed_words.clone(),
+            open: self.invoice_open_words.clone(),
+            refunded: self.invoice_refunded_words.clone(),
+            after_paid: self.invoice_after_paid_words.clone(),
         }
     }
 
@@ -142,7 +150,9 @@ impl Settings {
         PaymentWords {
             paid: self.payment_paid_word.clone(),
             pending: self.payment_pending_words.clone(),
+            failed: self.payment_failed_words.clone(),
             refunded: self.payment_refunded_word.clone(),
+            partly_refunded: self.payment_partly_refunded_words.clone(),
             disputed: self.payment_disputed_word.clone(),
         }
     }

@@ -8,10 +8,11 @@ use crate::pg::sql;
 /// Returns true if the settings name the word, an invoice has it, or the column's type, default or constraints
 /// contain it. Scans the invoices until it finds the word.
 pub(crate) fn is_invoice_status(mapping: &Mapping, word: &str) -> bool {
-    let words = &mapping.invoice_words;
-    words.paid == word
-        || words.partial.as_deref() == Some(word)
-        || words.closed.iter().any(|closed| closed == word)
+    mapping
+        .invoice_words
+        .all()
+        .iter()
+        .any(|named| named == word)
         || is_in_the_catalog(mapping, word)
         || is_in_use(mapping, word)
 }
@@ -44,7 +45,8 @@ fn is_in_the_catalog(mapping: &Mapping, word: &str) -> bool {
     found.is_some()
 }
 
-fn is_in_use(mapping: &Mapping, word: &str) -> bool {
+/// Returns whether an invoice has the word. Scans the invoices until it finds the word.
+pub(crate) fn is_in_use(mapping: &Mapping, word: &str) -> bool {
     let invoices = &mapping.invoices;
     let statement = format!(
         "select to_jsonb(true) from {} i where {} = $1 limit 1",

@@ -61,6 +61,18 @@ pub(crate) fn request(since: &str, until: Option<&str>) -> bool {
     ) == Some(Value::Bool(true))
 }
 
+/// Requests the first look back, over a time in seconds since 1970.
+pub(crate) fn request_first_look(since: i64, until: i64) {
+    sql::execute(
+        "insert into invoice_sync.backfill (since, until, list, first_look)
+        select to_timestamp($1::float8) - l.earlier, to_timestamp($2::float8), l.list, true
+        -- A session may be paid for a day.
+        from (values ('checkout_sessions', interval '1 day'), ('payment_intents', '0'),
+                     ('charges', '0')) l (list, earlier)",
+        &[Some(&since.to_string()), Some(&until.to_string())],
+    );
+}
+
 /// Requests a backfill of a period for which Stripe has no events any more. Only the part that was not requested
 /// before is requested, and only if it is longer than `least` seconds, so that repeated calls have no effect.
 ///

@@ -117,6 +117,21 @@ fn document(event: &Event, disposition: Disposition) -> Value {
     })
 }
 
+/// Makes the ignored events of an account pending, because the settings name it now.
+pub(crate) fn take_up(account: &str, livemode: Option<bool>, types: &[&str]) {
+    sql::execute(
+        "update invoice_sync.event
+        set state = 'pending'
+        where state = 'ignored' and account = $1 and livemode is not distinct from coalesce($2::boolean, livemode)
+          and type = any ($3::text[]) and coalesce(session_id, intent_id, charge_id) is not null",
+        &[
+            Some(account),
+            livemode.map(sql::boolean),
+            Some(&sql::array(types.iter().copied())),
+        ],
+    );
+}
+
 /// A payment that a backfill found and did not finish.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry<'a> {
@@ -344,6 +359,24 @@ pub(crate) fn feed_place(whose: &str) -> Place {
     )
     .and_then(|place| serde_json::from_value(place).ok())
     .unwrap_or_default()
+}
+
+/// Returns whether the feed was read to its end, and nobody looked further back.
+pub(crate) fn awaits_first_look(whose: &str) -> bool {
+    sql::fetch_one(
+        "select to_jsonb(true) from invoice_sync.feed
+        where whose = $1 and read_at is not null and looked_back_to is null",
+        &[Some(whose)],
+    )
+    .is_some()
+}
+
+/// Records how far back the first look goes, in seconds since 1970.
+pub(crate) fn note_first_look(whose: &str, since: i64) {
+    sql::execute(
+        "update invoice_sync.feed set looked_back_to = to_timestamp($2::float8) where whose = $1",
+        &[Some(whose), Some(&since.to_string())],
+    );
 }
 
 /// Records how far the feed has been read.

@@ -15,3 +15,4 @@ pub(crate) mod scan_rounds;
 pub(crate) mod shared_payments;
 pub(crate) mod stripe_payments;
 pub(crate) mod undone;
+pub(crate) mod unwritten_answers;

@@ -128,6 +128,41 @@ pub(crate) fn resolve_claimed(run: i64, objects: &BTreeSet<&str>) {
     resolve_without_invoice(run, IssueKind::UnlinkedPayment, &claimed);
 }
 
+/// A status word that an open issue is about.
+#[derive(Debug, Deserialize)]
+pub(crate) struct UnknownWord {
+    pub(crate) word: String,
+    /// Whether no run found it within a day.
+    pub(crate) is_old: bool,
+}
+
+/// Returns the open issues about status words whose meaning was not known.
+pub(crate) fn unknown_words() -> Vec<UnknownWord> {
+    sql::fetch(
+        "select jsonb_build_object('word', object, 'is_old', last_seen < now() - interval '1 day')
+        from invoice_sync.issue
+        where coalesce(invoice_id, '') = '' and kind = 'unknown_status' and state <> 'resolved'
+          and object is not null",
+        &[],
+    )
+    .into_iter()
+    .filter_map(|row| serde_json::from_value(row).ok())
+    .collect()
+}
+
+/// Returns whether there is an issue of that kind about that object, without an invoice, that is open or that a
+/// person decided on.
+pub(crate) fn has_issue(kind: IssueKind, object: &str) -> bool {
+    sql::fetch_one(
+        "select to_jsonb(true) from invoice_sync.issue
+        where coalesce(invoice_id, '') = '' and kind = $1 and coalesce(object, '') = $2
+          and (state <> 'resolved' or settled is not null)
+        limit 1",
+        &[Some(kind.as_str()), Some(object)],
+    )
+    .is_some()
+}
+
 /// Resolves the issues of this kind that belong to no invoice and are about these objects.
 pub(crate) fn resolve_without_invoice(run: i64, kind: IssueKind, objects: &[String]) {
     if objects.is_empty() {

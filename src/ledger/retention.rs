@@ -70,11 +70,22 @@ with old as (
 )
 delete from invoice_sync.run where id = any (array(select id from old))";
 
+/// Answers that no open issue is about any more.
+const UNWRITTEN_ANSWERS: &str = "
+delete from invoice_sync.unwritten_answer
+where (invoice_id, id) in (
+    select u.invoice_id, u.id
+    from invoice_sync.unwritten_answer u
+    where not exists (
+        select from invoice_sync.issue i
+        where i.invoice_id = u.invoice_id and i.kind = 'apply_failed' and i.state <> 'resolved')
+    limit $1::bigint)";
+
 /// Counts the finished runs, and deletes a limited number of the rows that are older than the settings allow. Rows
 /// that refer to others are deleted first.
 pub(crate) fn forget_old() {
     sql::execute("select invoice_sync.count_runs()", &[]);
-    for statement in [EVENTS, ALERTS, ISSUES, RUNS] {
+    for statement in [EVENTS, UNWRITTEN_ANSWERS, ALERTS, ISSUES, RUNS] {
         sql::execute(statement, &[Some(SLICE)]);
     }
 }

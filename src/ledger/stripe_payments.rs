@@ -25,6 +25,7 @@ struct Row {
     received: i64,
     refunded: i64,
     dispute: Option<String>,
+    withheld: Option<i64>,
     as_of: i64,
     seen_at: i64,
 }
@@ -36,12 +37,22 @@ impl Row {
     }
 
     fn remembered(&self) -> Remembered {
+        let dispute = self.dispute.as_deref().map(Dispute::from_status);
+        // Version 0.1.0 did not record the amount: a dispute was over the whole payment.
+        let of_whole = dispute.as_ref().is_some_and(Dispute::withholds_money);
+        let withheld = self.withheld.or(of_whole.then_some(self.received));
         Remembered {
+            ids: PaymentIds {
+                session: self.session_id.clone(),
+                intent: self.intent_id.clone(),
+                charge: self.charge_id.clone(),
+            },
             as_of: self.as_of,
             seen_at: self.seen_at,
             received: self.received,
             refunded: self.refunded,
-            dispute: self.dispute.as_deref().map(Dispute::from_status),
+            dispute,
+            withheld: withheld.unwrap_or_default(),
         }
     }
 }
@@ -63,7 +74,7 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
         "select jsonb_build_object(
             'invoice_id', m.invoice_id, 'session_id', m.session_id, 'intent_id', m.intent_id,
             'charge_id', m.charge_id, 'received', m.received, 'refunded', m.refunded,
-            'dispute', m.dispute,
+            'dispute', m.dispute, 'withheld', m.withheld,
             'as_of', case when m.as_of <= clock_timestamp()
                           then (extract(epoch from m.as_of) * 1000000)::bigint else 0 end,
             'seen_at', case when m.seen_at <= clock_timestamp()
@@ -238,6 +249,10 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
                     .dispute
                     .as_ref()
                     .map(|dispute| dispute.as_status().to_owned()),
+                learned
+                    .dispute
+                    .is_some()
+                    .then(|| learned.withheld.to_string()),
                 payment.request_id.clone(),
                 payment.received_at.map(|at| at.to_string()),
                 Some(payment.as_of.to_string()),
@@ -250,17 +265,17 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
     sql::execute_rows(
         "insert into invoice_sync.stripe_payment (
             id, invoice_id, session_id, intent_id, charge_id, currency, received, refunded,
-            dispute, request_id, received_at, as_of, sessionless, seen_at)
+            dispute, withheld, request_id, received_at, as_of, sessionless, seen_at)
         select m.id, m.invoice_id, m.session_id, m.intent_id, m.charge_id, m.currency,
-               m.received::bigint, m.refunded::bigint, m.dispute, m.request_id,
+               m.received::bigint, m.refunded::bigint, m.dispute, m.withheld::bigint, m.request_id,
                to_timestamp(m.received_at::float8),
                timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond',
                m.sessionless::boolean,
                case when m.is_said::boolean then clock_timestamp()
                     else timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond' end
-        from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) m (
+        from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) m (
             id, invoice_id, session_id, intent_id, charge_id, currency,
-            received, refunded, dispute, request_id, received_at, as_of, sessionless, is_said)
+            received, refunded, dispute, withheld, request_id, received_at, as_of, sessionless, is_said)
         order by m.invoice_id, m.id
         on conflict (invoice_id, id) do update
         set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
@@ -270,6 +285,7 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
             received = excluded.received,
             refunded = excluded.refunded,
             dispute = excluded.dispute,
+            withheld = excluded.withheld,
             request_id = excluded.request_id,
             received_at = excluded.received_at,
             as_of = excluded.as_of,
@@ -282,7 +298,7 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
     );
     let recorded = rows
         .values()
-        .map(|row| [row[0].as_deref(), row[11].as_deref()]);
+        .map(|row| [row[0].as_deref(), row[12].as_deref()]);
     let newer: Vec<[Option<String>; 1]> = sql::fetch_for_rows(
         "select m.id
         from unnest($1, $2) n (id, as_of)

@@ -2,10 +2,12 @@
 //! functions.
 
 mod ending;
+pub(crate) mod function;
 pub(crate) mod guc;
 pub(crate) mod identity;
 pub(crate) mod lock;
 mod portals;
+mod prepared;
 mod problem;
 mod relation;
 mod server_log;
@@ -19,7 +21,7 @@ pub(crate) mod triggers;
 mod workers;
 
 pub(crate) use problem::{Problem, keep_backtraces_out};
-pub(crate) use relation::{Relation, oid_of, while_checked};
+pub(crate) use relation::{Relation, oid_of};
 pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number};
 pub(crate) use stop::{Stop, unpoisoned};
 pub(crate) use subtransaction::{in_subtransaction, in_subtransaction_of_a_run};

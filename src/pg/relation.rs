@@ -26,10 +26,10 @@ pub(crate) struct Relation {
 const REPLACED: &str = "a table is not the one that was looked up: ";
 
 thread_local! {
-    /// The checks of the tables that the current statements name.
-    static IN_USE: RefCell<Vec<Rc<dyn Fn()>>> = const { RefCell::new(Vec::new()) };
+    /// The tables that the current statements name.
+    static IN_USE: RefCell<Vec<Rc<Relation>>> = const { RefCell::new(Vec::new()) };
 
-    /// How often the catalogs had changed when all of these were made last.
+    /// How often the catalogs had changed when all of these were checked last.
     static CHECKED_AT: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -82,9 +82,19 @@ impl Relation {
     }
 
     /// Locks and checks the table, then runs `work`, whose statements name it.
+    /// They are checked again where the catalogs change before a statement is prepared.
     pub(crate) fn in_use<T>(&self, work: impl FnOnce() -> T) -> T {
-        let table = self.clone();
-        while_checked(move || table.lock_and_check(), work)
+        let seen = changes_of_catalogs();
+        self.lock_and_check();
+        IN_USE.with_borrow_mut(|tables| {
+            // Those around it were checked at an earlier count, which holds for this one, too.
+            if tables.is_empty() {
+                CHECKED_AT.set(seen);
+            }
+            tables.push(Rc::new(self.clone()));
+        });
+        let _ended = PopOnDrop;
+        work()
     }
 }
 
@@ -101,25 +111,9 @@ pub(crate) fn oid_of(schema: &CStr, name: &CStr) -> pg_sys::Oid {
     }
 }
 
-/// Does `work`, whose statements name something that was looked up: `check` raises an error where that is another one
-/// now. It is made at once, and again where the catalogs change before a statement is prepared.
-pub(crate) fn while_checked<T>(check: impl Fn() + 'static, work: impl FnOnce() -> T) -> T {
-    let seen = changes_of_catalogs();
-    check();
-    IN_USE.with_borrow_mut(|checks| {
-        // Those around it were made at an earlier count, which holds for this one, too.
-        if checks.is_empty() {
-            CHECKED_AT.set(seen);
-        }
-        checks.push(Rc::new(check));
-    });
-    let _ended = PopCheckOnDrop;
-    work()
-}
+struct PopOnDrop;
 
-struct PopCheckOnDrop;
-
-impl Drop for PopCheckOnDrop {
+impl Drop for PopOnDrop {
     fn drop(&mut self) {
         IN_USE.with_borrow_mut(Vec::pop);
     }
@@ -129,31 +123,20 @@ impl Drop for PopCheckOnDrop {
 /// meanwhile. Renaming a schema takes no lock that one could wait for, so the count of changes tells (as in
 /// `RangeVarGetRelidExtended`).
 pub(super) fn prepared<T>(mut prepare: impl FnMut() -> T) -> T {
-    let checks = IN_USE.with_borrow(Clone::clone);
-    if checks.is_empty() {
+    let tables = IN_USE.with_borrow(Clone::clone);
+    if tables.is_empty() {
         return prepare();
     }
     loop {
         let seen = changes_of_catalogs();
         if seen != CHECKED_AT.get() {
-            // A check may run statements of its own, which name nothing of the host's.
-            let _aside = Aside(IN_USE.take());
-            checks.iter().for_each(|check| check());
+            tables.iter().for_each(|table| table.lock_and_check());
             CHECKED_AT.set(seen);
         }
         let statement = prepare();
         if seen == changes_of_catalogs() {
             return statement;
         }
-    }
-}
-
-/// What is in use, laid aside until this is dropped.
-struct Aside(Vec<Rc<dyn Fn()>>);
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        IN_USE.set(std::mem::take(&mut self.0));
     }
 }
 
@@ -165,7 +148,7 @@ fn changes_of_catalogs() -> u64 {
 
 /// Whether a statement may be prepared anew because of tables in use.
 pub(super) fn are_in_use() -> bool {
-    IN_USE.with_borrow(|checks| !checks.is_empty())
+    IN_USE.with_borrow(|tables| !tables.is_empty())
 }
 
 /// Returns whether this is the error of a table that was replaced. Only for errors raised in Rust, which the

@@ -10,7 +10,7 @@ use pgrx::spi::{SpiClient, SpiResult, SpiTupleTable};
 use serde_json::Value;
 
 use super::problem::Problem;
-use super::{relation, triggers};
+use super::{prepared, relation, triggers};
 
 /// Runs a statement whose rows have one column of type jsonb. Errors of PostgreSQL unwind.
 pub(crate) fn fetch(statement: &str, params: &[Option<&str>]) -> Vec<Value> {
@@ -119,27 +119,39 @@ fn run<T>(
             .iter()
             .map(|text| DatumWithOid::from(*text))
             .collect();
-        update(client, statement, &params, read)
+        update(client, statement, &params, Plan::Kept, read)
     }))
 }
 
-/// Runs a statement. While checks of tables are active, the statement is prepared first, so that its names can be
-/// checked.
+/// Whether the plan of a statement is kept for the next call.
+#[derive(Clone, Copy, PartialEq)]
+enum Plan {
+    Kept,
+    /// Made for these parameters: a kept plan knows nothing of how many rows they are.
+    Once,
+}
+
+/// More rows are worth a plan of their own.
+const FEW_ROWS: usize = 50;
+
+/// Runs a statement. While tables are in use, the statement is prepared first, so that its names can be checked.
 fn update<T>(
     client: &mut SpiClient<'_>,
     statement: &str,
     params: &[DatumWithOid<'_>],
+    plan: Plan,
     read: impl FnOnce(SpiTupleTable) -> SpiResult<T>,
 ) -> SpiResult<T> {
-    if !relation::are_in_use() {
+    if relation::are_in_use() {
+        let types = prepared::types_of(params);
+        let prepared = relation::prepared(|| client.prepare_mut(statement, &types))?;
+        return read(client.update(&prepared, None, params)?);
+    }
+    if plan == Plan::Once {
         return read(client.update(statement, None, params)?);
     }
-    let types: Vec<PgOid> = params
-        .iter()
-        .map(|param| PgOid::from(param.oid()))
-        .collect();
-    let prepared = relation::prepared(|| client.prepare_mut(statement, &types))?;
-    read(client.update(&prepared, None, params)?)
+    let kept = prepared::kept(client, statement, params)?;
+    read(client.update(&*kept, None, params)?)
 }
 
 fn run_with_rows<'a, T: Default, const N: usize>(
@@ -157,11 +169,15 @@ fn run_with_rows<'a, T: Default, const N: usize>(
     if columns.first().is_none_or(Vec::is_empty) {
         return T::default();
     }
+    let is_few = columns
+        .first()
+        .is_some_and(|column| column.len() <= FEW_ROWS);
+    let plan = if is_few { Plan::Kept } else { Plan::Once };
     checked(Spi::connect_mut(|client| {
         let columns = columns.map(DatumWithOid::from);
         let first = first.iter().map(|text| DatumWithOid::from(*text));
         let params: Vec<DatumWithOid> = first.chain(columns).collect();
-        update(client, statement, &params, read)
+        update(client, statement, &params, plan, read)
     }))
 }
 

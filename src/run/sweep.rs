@@ -11,6 +11,7 @@ use crate::apply::contention::is_contention;
 use crate::apply::context::{Context, Mode, OnOverride};
 use crate::apply::report::{Failure, Report};
 use crate::apply::shared_payment;
+use crate::apply::unknown_words;
 use crate::domain::issue::IssueKind;
 use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
@@ -20,6 +21,7 @@ use crate::ledger::runs::{self, Kind};
 use crate::pg::{Problem, Transactions, in_subtransaction};
 use crate::run::outage::Outage;
 use crate::run::run_lock::{RunLock, require_fresh_snapshots};
+use crate::select::accounts;
 use crate::select::due::{SelectedWork, WorkSelection};
 use crate::select::feed;
 use crate::select::inbox;
@@ -174,6 +176,7 @@ impl Sweep<'_> {
             Err(problem) => report.fail_with_issue(problem, Failure::Stripe(Vec::new())),
         }
         report.resolve_general_issue(IssueKind::Misconfigured);
+        unknown_words::resolve_known(self.context.mapping, report);
         self.without_stripe(selection, report)?;
         if self.context.mode == Mode::Write {
             retention::forget_old();
@@ -190,6 +193,7 @@ impl Sweep<'_> {
     ) -> Result<(), Problem> {
         let mut outage = Outage::default();
         if self.context.mode == Mode::Write {
+            accounts::take_up(&inbox::own(connection), report);
             self.follow_feed(connection, &mut outage, report)?;
         }
         while outage.fatal.is_none() && Instant::now() < self.questions_until {

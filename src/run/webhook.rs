@@ -27,6 +27,7 @@ use crate::pg::{
 };
 use crate::run::log_limit::{ENDINGS, REFUSALS};
 use crate::run::run_lock::require_fresh_snapshots;
+use crate::select::accounts;
 use crate::select::inbox::EventScope;
 use crate::select::sessions::{recall_sessions, with_known_sessions};
 use crate::settings::{self, Secret};
@@ -105,7 +106,10 @@ fn store_and_act(body: &[u8]) -> Result<Value, Problem> {
     let disposition = own.disposition(&event);
     let result = with_lock_patience(budget(), || {
         store(&event, disposition).map(|waits| match (disposition, waits) {
-            (Disposition::Ignored, _) => "ignored",
+            (Disposition::Ignored, _) => {
+                report_account(&event, &own);
+                "ignored"
+            }
             (Disposition::Pending, false) => "seen before",
             (Disposition::Pending, true) => process(&event, &own),
         })
@@ -130,6 +134,27 @@ fn store(event: &Event, disposition: Disposition) -> Result<bool, Problem> {
         ));
         not_stored()
     })
+}
+
+/// Raises the issue about an account that the settings do not name, once. If that fails, the event is stored all the
+/// same, and the next one of the account raises it.
+fn report_account(event: &Event, own: &EventScope) {
+    let Some(account) = own.foreign_account(event) else {
+        return;
+    };
+    let raised = in_subtransaction(|| {
+        if accounts::is_news(account) {
+            let mut report = Report::open(Kind::Webhook, Mode::Write);
+            accounts::report_foreign(account, own, &mut report);
+            report.close();
+        }
+        Ok(())
+    });
+    if let Err(problem) = raised {
+        log(&format!(
+            "the issue about the account {account} could not be raised: {problem}"
+        ));
+    }
 }
 
 /// The shortest wait for a lock, even if the budget is spent: most locks are held for less.

@@ -241,18 +241,22 @@ impl<'a> WorkSelection<'a> {
         // The ledger also has invoices that no longer exist.
         let there = those_there(
             self.mapping,
-            &found.iter().flatten().map(String::as_str).collect(),
+            &found
+                .iter()
+                .flat_map(|link| &link.invoices)
+                .map(String::as_str)
+                .collect(),
         );
-        for invoices in &mut found {
-            invoices.retain(|invoice| there.contains(invoice));
+        for link in &mut found {
+            link.invoices.retain(|invoice| there.contains(invoice));
         }
         let mut claims: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut still: Vec<&str> = Vec::new();
-        for (money, invoices) in unclaimed.iter().zip(found) {
-            if invoices.is_empty() {
+        for (money, link) in unclaimed.iter().zip(found) {
+            if link.invoices.is_empty() {
                 still.push(&money.object);
             }
-            for invoice in invoices {
+            for invoice in link.invoices {
                 claims
                     .entry(invoice)
                     .or_default()

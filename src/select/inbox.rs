@@ -36,6 +36,14 @@ impl EventScope {
         }
     }
 
+    /// Returns the connected account of an event that is not acted on only because the settings do not name it.
+    pub(crate) fn foreign_account<'e>(&self, event: &'e Event) -> Option<&'e str> {
+        let account = event.account.as_deref()?;
+        let is_of_mode = self.livemode.is_none_or(|mode| mode == event.livemode);
+        let is_named = self.account.as_deref() == Some(account);
+        (is_of_mode && !is_named && matters(event)).then_some(account)
+    }
+
     /// Returns whether a delivered event may be acted on without asking Stripe: it must be of the key's mode, which
     /// must be known, and of the account in the settings. For all others, Stripe is asked with that key, for that
     /// account.

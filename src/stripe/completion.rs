@@ -49,7 +49,8 @@ impl OpenPoints {
         stop: &Stop,
     ) -> Result<Vec<StripePayment>, StripeError> {
         if self.disputed {
-            payment.dispute = disputes(client, &payment, stop)?;
+            let disputes = disputes(client, &payment, stop)?;
+            payment = payment.with_disputes(disputes);
         }
         if let Some(unclear) = &self.unclear_refunds {
             payment.refunded = unclear.resolve(client, stop)?;

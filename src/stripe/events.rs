@@ -13,7 +13,7 @@ use crate::domain::identity::PaymentIds;
 use crate::pg::Stop;
 
 /// The event types that are processed; `GET /v1/events` accepts up to 20.
-pub(crate) const TYPES: [&str; 17] = [
+pub(crate) const TYPES: [&str; 20] = [
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
@@ -30,6 +30,9 @@ pub(crate) const TYPES: [&str; 17] = [
     "refund.updated",
     "refund.failed",
     "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
     "charge.dispute.closed",
 ];
 

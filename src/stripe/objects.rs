@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::client::now_micros;
 use super::error::StripeError;
 use super::returns::Refunded;
-use crate::domain::evidence::{Dispute, Gratuity, PaymentState, SessionSide, StripePayment};
+use crate::domain::evidence::{
+    Dispute, Disputes, Gratuity, PaymentState, SessionSide, StripePayment,
+};
 use crate::domain::identity::PaymentIds;
 use crate::domain::money::{Currency, Money};
 
@@ -154,19 +156,28 @@ pub(crate) fn intent_of_charge(charge: &Value) -> Option<&str> {
     charge.get("payment_intent").and_then(id_of)
 }
 
-/// Reads a page of `GET /v1/disputes?payment_intent=…`. Returns the most severe dispute.
-/// Source: <https://docs.stripe.com/api/disputes/list>.
-pub(crate) fn read_disputes(page: &Value) -> Result<Option<Dispute>, StripeError> {
+/// Reads a page of `GET /v1/disputes?payment_intent=…`. A dispute is over its own amount, usually in the currency of
+/// the charge; in another one, its amount says nothing, and it counts as a dispute over the whole payment.
+/// Source: <https://docs.stripe.com/api/disputes/object#dispute_object-amount>.
+pub(crate) fn read_disputes(
+    page: &Value,
+    charged: Option<Currency>,
+) -> Result<Disputes, StripeError> {
     let disputes = page
         .get("data")
         .and_then(Value::as_array)
         .ok_or_else(|| StripeError::missing("data"))?;
-    disputes
-        .iter()
-        .map(|dispute| text(dispute, "status").map(Dispute::from_status))
-        .try_fold(None, |worst: Option<Dispute>, dispute| {
-            Ok(worst.max(Some(dispute?)))
-        })
+    let mut all = Disputes::default();
+    for dispute in disputes {
+        let amount = integer(dispute, "amount")?;
+        let currency = Currency::parse(text(dispute, "currency")?);
+        let is_comparable = currency.is_some() && currency == charged;
+        all.add(
+            Dispute::from_status(text(dispute, "status")?),
+            if is_comparable { amount } else { i64::MAX },
+        );
+    }
+    Ok(all)
 }
 
 /// Returns whether the charge of this payment was ever disputed, so that its disputes must be requested.
@@ -254,6 +265,7 @@ fn assemble(
         tells_returns: objects.charge.is_some(),
         refunded,
         dispute: None,
+        withheld: 0,
         session_side,
         livemode,
         gratuity: gratuity(objects, reading),

@@ -183,7 +183,7 @@ impl Scene {
     /// Inserts the invoice INV-`number`: status and total in major units, such as `Sent 100`, and the Stripe ids that
     /// it stores.
     pub fn invoice(&mut self, number: u32, row: &str, session: Option<&str>, intent: Option<&str>) {
-        let (status, total) = row.split_once(' ').expect("a status and a total");
+        let (status, total) = row.rsplit_once(' ').expect("a status and a total");
         let total = self.stored(total);
         let (paid, due) = match status {
             "Paid" | "Refunded" => (total.as_str(), "0"),
@@ -241,7 +241,7 @@ impl Scene {
             .texts(&format!(
                 "(select concat_ws(' ', invoice_status, (amount_paid / {scale})::numeric(12, 2),
                                    (balance_due / {scale})::numeric(12, 2))
-                from invoices order by invoice_number)
+                from invoices order by invoice_number, id)
                 union all
                 (select concat_ws(' ', payment_status, (total_amount / {scale})::numeric(12, 2),
                                   (gratuity / {scale})::numeric(12, 2))

@@ -48,6 +48,12 @@ fn camel_case_tables_whose_ids_the_application_makes() {
             // Neither the invoice's id nor its dates are copied.
             "payment_values.id=",
             "payment_values.updatedAt=",
+            // The default of the column says how words are written.
+            "invoice_paid_word=paid",
+            "invoice_partial_word=partial",
+            "invoice_closed_words={cancelled}",
+            "invoice_open_words={draft,sent,overdue}",
+            "invoice_refunded_words={refunded}",
         ]
     );
     assert_eq!(

@@ -22,9 +22,14 @@ fn words_are_learnt_from_the_rows_that_there_are() {
             "invoice_paid_word=paid",
             "invoice_partial_word=partially paid",
             "invoice_closed_words={canceled,written-off}",
+            "invoice_open_words={sent,draft,overdue}",
+            "invoice_after_paid_words={}",
+            "invoice_refunded_words={refunded}",
             "payment_paid_word=completed",
             r#"payment_pending_words={"awaiting payment",pending,overdue}"#,
+            "payment_failed_words={failed}",
             "payment_refunded_word=refunded",
+            r#"payment_partly_refunded_words={"partially refunded"}"#,
             "payment_disputed_word=disputed",
         ]
     );
@@ -110,4 +115,57 @@ fn the_words_of_a_table_are_read_as_its_owner() {
 
     shop.execute("drop owned by proposal_tenant cascade; drop role proposal_tenant");
     assert_eq!(seen, [Some("proposal_tenant".to_owned())]);
+}
+
+#[test]
+fn every_word_is_sorted_or_said_to_be_unsorted() {
+    let mut shop = Shop::with_tables(
+        "create domain state as text check (value in ('pending', 'succeeded', 'failed', 'partially_refunded', 'bounced'));
+         create table invoices (id serial primary key, total numeric, stripe_session_id text,
+             status text not null default 'new');
+         create table payments (id serial primary key, invoice_id integer references invoices,
+             status state, amount numeric, stripe_session_id text);
+         insert into invoices (status)
+         select unnest(array['sent', 'past_due', 'paid', 'completed', 'shipped', 'chargeback', 'credited', 'void', 'picking']);",
+    );
+
+    assert_eq!(
+        proposals(
+            &mut shop,
+            "setting like '%\\_word%' or setting like '%\\_status\\_column.%'"
+        ),
+        [
+            "invoice_paid_word=paid",
+            "invoice_partial_word=partial",
+            "invoice_closed_words={void,cancelled}",
+            "invoice_open_words={sent,past_due,new,draft,overdue}",
+            "invoice_after_paid_words={shipped,completed}",
+            "invoice_refunded_words={credited,chargeback,refunded}",
+            "invoice_status_column.picking=",
+            "payment_paid_word=succeeded",
+            "payment_pending_words={pending}",
+            "payment_failed_words={failed}",
+            "payment_refunded_word=",
+            "payment_partly_refunded_words={partially_refunded}",
+            "payment_disputed_word=",
+            "payment_status_column.bounced=",
+        ]
+    );
+    assert_eq!(
+        shop.text("select reason from invoice_sync.propose_mapping() where setting = 'invoice_status_column.picking'")
+            .as_deref(),
+        Some(
+            "no meaning is recognized: invoices with this status keep it. Add it to one of invoice_open_words, invoice_after_paid_words, invoice_refunded_words, invoice_closed_words"
+        )
+    );
+    shop.execute("select invoice_sync.adopt_mapping()");
+    let differing = proposals(
+        &mut shop,
+        "current is distinct from proposed and setting not like '%.%'",
+    );
+    assert_eq!(
+        differing,
+        [] as [&str; 0],
+        "what was adopted is proposed again"
+    );
 }

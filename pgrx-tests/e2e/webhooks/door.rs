@@ -271,3 +271,59 @@ fn events_of_other_modes_accounts_and_types_are_kept_and_ignored() {
         Some("3".into())
     );
 }
+
+#[test]
+fn an_account_that_the_settings_do_not_name_is_told_of_once_and_taken_up_when_named() {
+    let mut shop = Shop::with_webhooks();
+    let sold = shop
+        .stripe
+        .checkout(Checkout::new(10_000, "usd").account("acct_other"))
+        .pay();
+    let invoice = format!(
+        "insert into invoices (invoice_number, customer, invoice_status, total_amount, stripe_session_id)
+        values ('INV-1', 'Ann', 'Sent', 100, '{}')",
+        sold.session_id()
+    );
+    shop.execute(&invoice);
+    let mut events = shop.stripe.events();
+    let mut third = events[0].clone();
+    third["id"] = json!("evt_third");
+    third["account"] = json!("acct_third");
+    events.push(third);
+    for event in &events {
+        let answer = deliver(&mut shop.db, &event.to_string()).expect("it is stored");
+        assert_eq!(answer["result"], json!("ignored"));
+    }
+    let told = "select concat_ws(' ', kind, object, evidence ->> 'setting') from invoice_sync.open_issues order by 1";
+    assert_eq!(
+        shop.texts(told),
+        [
+            Some("event_failing acct_other invoice_sync.stripe_account".to_owned()),
+            Some("event_failing acct_third invoice_sync.stripe_account".to_owned()),
+        ]
+    );
+    // Another mode's events are nobody's here.
+    let mut live = events[0].clone();
+    live["id"] = json!("evt_live");
+    live["livemode"] = json!(true);
+    live["account"] = json!("acct_live");
+    deliver(&mut shop.db, &live.to_string()).expect("it is stored");
+    assert_eq!(shop.texts(told).len(), 2);
+    let third = "(select id from invoice_sync.open_issues where object = 'acct_third')";
+    shop.execute(&format!(
+        "select invoice_sync.resolve_issue({third}, 'ignore', 'not ours')"
+    ));
+    let mut again = events[events.len() - 1].clone();
+    again["id"] = json!("evt_again");
+    deliver(&mut shop.db, &again.to_string()).expect("it is stored");
+    assert_eq!(shop.texts(told).len(), 1, "a person has decided");
+
+    shop.configure("stripe_account", "acct_other");
+    shop.sweep();
+
+    assert_eq!(
+        shop.text("select invoice_status from invoices"),
+        Some("Paid".into())
+    );
+    assert_eq!(shop.open_issues(), Vec::<String>::new());
+}

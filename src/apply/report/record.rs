@@ -12,6 +12,7 @@ use crate::domain::invoice::Invoice;
 use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::PaymentChange;
 use crate::ledger::issues::{self, Judged, Subject};
+use crate::ledger::unwritten_answers::{self, Written};
 use crate::ledger::{changes, checks, payment_issues, stripe_payments};
 use crate::pg::Problem;
 
@@ -58,6 +59,7 @@ pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<(), Problem> 
     let mut judged = Vec::new();
     let mut lessons = Vec::new();
     let mut checks = Vec::new();
+    let mut written = Vec::new();
     for Settled { outcome, evidence } in settled {
         let evidence = evidence.as_deref();
         let (invoice, plan) = (&outcome.invoice, &outcome.plan);
@@ -77,6 +79,14 @@ pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<(), Problem> 
                 learned: &plan.learned,
             });
             checks.push((invoice, plan.recheck));
+            // What another session kept from being written is neither refused nor settled.
+            if outcome.was_refused() || outcome.is_done() {
+                written.push(Written {
+                    invoice: &invoice.id,
+                    evidence,
+                    was_refused: outcome.was_refused(),
+                });
+            }
         }
     }
     stripe_payments::note(&lessons)?;
@@ -85,6 +95,7 @@ pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<(), Problem> 
     issues::resolve_others(run, &judged);
     payment_issues::resolve_claimed(run, &claimed(settled));
     checks::note(&checks);
+    unwritten_answers::note(&written);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::receipt::Receipt;
-use super::{Draft, Facts, books};
+use super::{Draft, Facts, books, sharing};
 use crate::domain::evidence::Dispute;
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, InvoiceStatus};
@@ -75,16 +75,18 @@ impl Draft {
         let Some(other) = facts.other_invoices.of(ids) else {
             return false;
         };
-        let mut own = facts
+        let own: Vec<&PaymentRow> = facts
             .rows
             .iter()
-            .filter(|row| row.amount_minor() >= 0 && row.ids.same_payment(ids));
+            .filter(|row| row.amount_minor() >= 0 && row.ids.same_payment(ids))
+            .collect();
         let mut references = receipt.payment.invoice_references.iter();
         let is_named = references.any(|name| facts.invoice.answers_to(name));
-        let is_ours = if other.was_received {
-            own.any(PaymentRow::was_received)
+        let is_ours = if other.was_received() {
+            own.iter()
+                .any(|row| row.was_received() || sharing::is_part_of_whole(row, receipt, facts))
         } else {
-            own.next().is_some() || is_named
+            !own.is_empty() || is_named
         };
         if is_ours {
             return false;
@@ -93,11 +95,11 @@ impl Draft {
             self.reason(format!(
                 "{}: it is in the books of invoice {}, and this one does not refer to it",
                 receipt.key().unwrap_or("a payment"),
-                other.invoice
+                other.invoice()
             ));
             return true;
         }
-        let how = if other.was_received {
+        let how = if other.was_received() {
             "it is booked for invoice"
         } else {
             "a payment waits for it at invoice"
@@ -111,22 +113,22 @@ impl Draft {
                     receipt.received,
                     receipt.key().unwrap_or("a payment"),
                     facts.invoice.label(),
-                    other.invoice,
+                    other.invoice(),
                 ),
             )
             .about(receipt.key())
             .with_evidence(json!({
                 "id": receipt.key(),
                 "received": receipt.received.to_string(),
-                "booked_for_invoice": other.invoice,
+                "booked_for_invoice": other.invoice(),
             })),
         );
         true
     }
 
-    /// Returns whether a row may already stand for this payment, and raises an issue if so. Such a row has the same
-    /// amount and no id that says otherwise ([`PaymentIds::may_stand_for`]), and both together would exceed the total. It may have been entered by hand, so neither booking the payment nor ignoring
-    /// it would be safe.
+    /// Returns whether rows may already stand for this payment ([`similar_rows`]), and raises an issue if so and the
+    /// payment and the rows together would exceed the total. The rows may have been entered by hand, so neither booking
+    /// the payment nor ignoring it would be safe.
     fn may_be_booked_without_id(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
         let Some(total) = facts.invoice.total.value() else {
             return false;
@@ -134,22 +136,28 @@ impl Draft {
         let base = receipt.base();
         let after = books::project(facts.rows, &self.plan.payments);
         let with_this = books::secured(&after, &self.known).saturating_add(base.minor);
-        let similar_rows = facts.rows.iter().filter(|row| {
-            row.was_received()
-                && row.ids.may_stand_for(&receipt.payment.ids)
-                && [base.minor, receipt.received.minor].contains(&row.amount_minor())
-        });
-        // The smallest id, so that the result does not depend on the order of the rows.
-        let similar_row = similar_rows.min_by(|one, other| one.id.cmp(&other.id));
-        let Some(similar_row) = similar_row.filter(|_| with_this > total.minor) else {
+        if with_this <= total.minor {
             return false;
+        }
+        let Some(similar) = similar_rows(receipt, facts) else {
+            return false;
+        };
+        let (how, rows) = match similar.as_slice() {
+            [row] => (
+                "A payment that may be the same is recorded by hand",
+                json!(row.id),
+            ),
+            rows => (
+                "Payments that come to the same are recorded by hand",
+                rows.iter().map(|row| row.id.clone()).collect(),
+            ),
         };
         self.issues.push(
             Issue::new(
                 IssueKind::PossibleDuplicate,
                 Severity::Warning,
                 format!(
-                    "Stripe received {} by {} for invoice {}. A payment of the same amount is recorded by hand, and both together are more than the total: it may be the same payment, or a second one.",
+                    "Stripe received {} by {} for invoice {}. {how}, and together they are more than the total: it may be the same payment, or a second one.",
                     receipt.received,
                     receipt.key().unwrap_or("a payment"),
                     facts.invoice.label(),
@@ -159,7 +167,7 @@ impl Draft {
             .with_evidence(json!({
                 "id": receipt.key(),
                 "received": receipt.received.to_string(),
-                "row": similar_row.id,
+                "row": rows,
             })),
         );
         true
@@ -187,15 +195,21 @@ impl Draft {
 
     fn update(&mut self, row: &PaymentRow, receipt: &Receipt, facts: &Facts, rules: &Rules) {
         let update = match row.status {
-            PaymentStatus::Pending if self.cannot_record_full_refund(receipt, facts, rules) => {
+            PaymentStatus::Pending | PaymentStatus::Failed
+                if self.cannot_record_full_refund(receipt, facts, rules) =>
+            {
                 return;
             }
-            PaymentStatus::Pending => confirm(row, receipt, rules),
+            // What Stripe says about this very payment is better evidence than what the application heard of it.
+            PaymentStatus::Pending | PaymentStatus::Failed => confirm(row, receipt, facts, rules),
             PaymentStatus::Other => {
                 self.issues.push(unknown_word(row, receipt, facts));
                 return;
             }
-            PaymentStatus::Paid | PaymentStatus::Refunded | PaymentStatus::Disputed => {
+            PaymentStatus::Paid
+            | PaymentStatus::Refunded
+            | PaymentStatus::PartlyRefunded
+            | PaymentStatus::Disputed => {
                 if grown_amount(row, receipt, facts).is_some() {
                     // The row follows below.
                 } else if receipt.payment.lacks_session() {
@@ -230,7 +244,8 @@ impl Draft {
         let wanted = receipt.status(rules);
         let status = match (row.status, wanted) {
             (from, to) if from == to => None,
-            (_, PaymentStatus::Refunded) | (PaymentStatus::Paid, PaymentStatus::Disputed) => {
+            (_, PaymentStatus::Refunded)
+            | (PaymentStatus::Paid | PaymentStatus::PartlyRefunded, PaymentStatus::Disputed) => {
                 Some(wanted)
             }
             (PaymentStatus::Refunded, _) if was_wholly_refunded => Some(wanted),
@@ -243,11 +258,13 @@ impl Draft {
         };
         let refunded_now = row.refunded_minor();
         let ours_to_lower = remembered.is_some_and(|r| r.refunded >= refunded_now);
-        let refunded = match receipt.refunded.minor.cmp(&refunded_now) {
-            std::cmp::Ordering::Greater => Some(receipt.refunded),
-            std::cmp::Ordering::Less if ours_to_lower => Some(receipt.refunded),
-            _ => None,
-        };
+        let refunded = refunded_of(row, receipt, facts).filter(|refunded| {
+            match refunded.minor.cmp(&refunded_now) {
+                std::cmp::Ordering::Greater => true,
+                std::cmp::Ordering::Less => ours_to_lower,
+                std::cmp::Ordering::Equal => false,
+            }
+        });
         PaymentUpdate {
             status,
             refunded: refunded.filter(|_| row.refunded.is_mapped()),
@@ -265,7 +282,13 @@ impl Draft {
             {
                 return;
             }
-            (Field::Value(amount), _) => amount.to_string(),
+            (Field::Value(_), _) if sharing::is_one_of_parts(row, receipt, facts) => return,
+            (Field::Value(amount), _) => {
+                if row.whole_minor() < receipt.received.minor {
+                    self.plan.in_part.push(receipt.payment.ids.clone());
+                }
+                amount.to_string()
+            }
             (Field::Null, _) => "nothing".to_owned(),
             // There is no column to compare, or the issue exists already.
             (Field::Unmapped | Field::Unreadable(_), _) => return,
@@ -296,7 +319,8 @@ impl Draft {
     }
 }
 
-/// Returns the row to update for this payment: the row that says the money was received, or else a pending one. If
+/// Returns the row to update for this payment: the row that says the money was received, or else a pending one, or else
+/// one that says an attempt failed. If
 /// several rows say that it was received, none is changed. The result does not depend on the order of the rows;
 /// several rows for one payment are an issue, with or without evidence.
 fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentRow> {
@@ -311,11 +335,56 @@ fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentR
         (!has_intent, !has_amount, row.id.clone())
     };
     let waiting = of(|row| row.status == PaymentStatus::Pending).min_by_key(fit);
-    waiting.or_else(|| rows.first().copied().filter(|_| rows.len() == 1))
+    let failed = of(|row| row.status == PaymentStatus::Failed).min_by_key(fit);
+    let lone = rows.first().copied().filter(|_| rows.len() == 1);
+    waiting.or(failed).or(lone)
 }
 
-/// Returns the update that makes a pending row match Stripe's answer.
-fn confirm(row: &PaymentRow, receipt: &Receipt, rules: &Rules) -> PaymentUpdate {
+/// Returns the rows that may stand for this payment: a row without Stripe ids (or with a session's, if Stripe's answer
+/// has an intent without a session), or all rows without ids together, if they come to the amount, to what was received,
+/// or to what Stripe paid out of it.
+fn similar_rows<'f>(receipt: &Receipt, facts: &'f Facts) -> Option<Vec<&'f PaymentRow>> {
+    let amounts = receipt.amounts_by_hand();
+    let may_be_this = |row: &&PaymentRow| {
+        row.was_received() && row.amount_minor() > 0 && row.ids.may_stand_for(&receipt.payment.ids)
+    };
+    // In the order of their ids, so that the result does not depend on the order of the rows.
+    let mut rows: Vec<&PaymentRow> = facts.rows.iter().filter(may_be_this).collect();
+    rows.sort_by(|one, other| one.id.cmp(&other.id));
+    if let Some(row) = rows
+        .iter()
+        .find(|row| amounts.contains(&row.amount_minor()))
+    {
+        return Some(vec![row]);
+    }
+    rows.retain(|row| row.ids.is_empty());
+    let sum = rows
+        .iter()
+        .fold(0, |sum: i64, row| sum.saturating_add(row.amount_minor()));
+    amounts.contains(&sum).then_some(rows)
+}
+
+/// Returns how much of the row's money was refunded. Whose part of a shared payment was refunded is not known unless
+/// all of it was.
+fn refunded_of(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Option<Money> {
+    if sharing::parts_of_others(receipt, facts).is_none() {
+        return Some(receipt.refunded);
+    }
+    let whole = Money::new(row.whole_minor(), receipt.received.currency);
+    receipt.wholly_refunded().then_some(whole)
+}
+
+/// Returns the update that makes a pending row match Stripe's answer. A part of a shared payment keeps its amount.
+fn confirm(row: &PaymentRow, receipt: &Receipt, facts: &Facts, rules: &Rules) -> PaymentUpdate {
+    if sharing::is_part_of_whole(row, receipt, facts) {
+        return PaymentUpdate {
+            status: Some(receipt.status(rules)),
+            refunded: refunded_of(row, receipt, facts)
+                .filter(|refunded| row.refunded.is_mapped() && refunded.minor > 0),
+            missing_ids: row.ids.lacking(&receipt.payment.ids),
+            ..unchanged(row, receipt)
+        };
+    }
     let differs = |field: &Field<Money>, wanted: Money| {
         let now = field.value().map_or(0, |money| money.minor);
         field.is_mapped() && (now != wanted.minor || matches!(field, Field::Unreadable(_)))

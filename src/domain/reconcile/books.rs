@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::evidence::Dispute;
 use crate::domain::identity::StripeId;
 use crate::domain::invoice::Field;
 use crate::domain::money::Money;
@@ -74,7 +73,35 @@ pub(crate) struct Group<'a> {
 
 impl<'a> Group<'a> {
     pub(crate) fn is_duplicate(&self) -> bool {
-        self.rows.len() > 1
+        let attempts = self.rows.iter();
+        attempts
+            .filter(|row| row.status != PaymentStatus::Failed)
+            .count()
+            > 1
+    }
+
+    /// Returns whether it is a refund that names no payment.
+    fn is_loose_reversal(&self) -> bool {
+        self.rows
+            .iter()
+            .all(|row| is_booked_reversal(row) && row.ids.is_empty())
+    }
+
+    fn reversed(&self) -> i64 {
+        let reversals = self.reversals.iter().filter(|row| is_booked_reversal(row));
+        reversals.fold(0_i64, |sum, row| sum.saturating_sub(row.amount_minor()))
+    }
+
+    /// Returns what went back according to Stripe or to the row itself and that none of the group's reversals states.
+    fn unstated(&self, known: &BTreeMap<String, Remembered>) -> i64 {
+        let reversed = self.reversed();
+        let received = self.rows.iter();
+        let received = received.filter(|row| row.was_received() && !is_reversal(row));
+        let back = received.map(|row| match came_and_back(row, known) {
+            (came, _) if row.status == PaymentStatus::Refunded => came,
+            (came, back) => back.min(came),
+        });
+        back.max().unwrap_or(0).saturating_sub(reversed).max(0)
     }
 
     /// Returns the id of the Stripe payment, if there is one.
@@ -85,14 +112,10 @@ impl<'a> Group<'a> {
     /// Returns what the group adds to the amount paid: paid money, minus refunds, and nothing while a dispute
     /// withholds it.
     fn secured(&self, known: &BTreeMap<String, Remembered>) -> i64 {
-        let reversed = self
-            .reversals
-            .iter()
-            .filter(|row| is_booked_reversal(row))
-            .fold(0_i64, |sum, row| sum.saturating_sub(row.amount_minor()));
+        let reversed = self.reversed();
         self.rows
             .iter()
-            .filter(|row| row.status == PaymentStatus::Paid || is_booked_reversal(row))
+            .filter(|row| counts(row, known) || is_booked_reversal(row))
             .map(|row| secured_by(row, reversed, known))
             .max()
             .unwrap_or(0)
@@ -127,18 +150,41 @@ fn secured_by(row: &PaymentRow, reversed: i64, known: &BTreeMap<String, Remember
     if amount <= 0 {
         return amount;
     }
-    let remembered = remembered_for(row, known);
-    let dispute = remembered.and_then(|payment| payment.dispute.as_ref());
-    if dispute.is_some_and(Dispute::withholds_money) {
-        return 0;
-    }
-    let refunded = remembered.map_or(0, |payment| payment.refunded);
-    let back = reversed.max(refunded).max(row.refunded_minor());
+    let (came, back) = came_and_back(row, known);
     // A refund also reduces the gratuity: the amount counts as far as the remaining money covers it.
-    let gratuity = row.gratuity.value().map_or(0, |money| money.minor.max(0));
+    came.saturating_sub(back.max(reversed)).clamp(0, amount)
+}
+
+/// Returns what came by the payment of a row, and how much of it is gone: refunded or withheld by disputes.
+fn came_and_back(row: &PaymentRow, known: &BTreeMap<String, Remembered>) -> (i64, i64) {
+    let remembered = remembered_for(row, known);
+    let refunded = remembered.map_or(0, |payment| payment.refunded);
+    let withheld = remembered.map_or(0, |payment| payment.withheld);
     let received = remembered.map_or(0, |payment| payment.received);
-    let came = amount.saturating_add(gratuity).max(received);
-    came.saturating_sub(back).clamp(0, amount)
+    let back = refunded.max(row.refunded_minor()).saturating_add(withheld);
+    (row.whole_minor().max(received), back)
+}
+
+/// Returns whether the row's money counts, as far as it has not gone back. A row whose word says that a part is gone
+/// counts only if something says how much.
+fn counts(row: &PaymentRow, known: &BTreeMap<String, Remembered>) -> bool {
+    match row.status {
+        PaymentStatus::Paid => true,
+        PaymentStatus::PartlyRefunded => is_refund_known(row, known),
+        // A dispute may be over a part.
+        PaymentStatus::Disputed => {
+            remembered_for(row, known).is_some_and(|payment| payment.withheld > 0)
+        }
+        PaymentStatus::Pending
+        | PaymentStatus::Failed
+        | PaymentStatus::Refunded
+        | PaymentStatus::Other => false,
+    }
+}
+
+/// Returns whether Stripe or the row itself says how much of the row's payment went back.
+pub(super) fn is_refund_known(row: &PaymentRow, known: &BTreeMap<String, Remembered>) -> bool {
+    row.refunded_minor() > 0 || remembered_for(row, known).is_some()
 }
 
 /// Returns the refunded amount that the row states, if `received` is the whole payment.
@@ -185,12 +231,26 @@ pub(crate) fn groups(rows: &[PaymentRow]) -> Vec<Group<'_>> {
 
 /// Returns the amount paid according to the rows, in Stripe's smallest unit.
 pub(crate) fn secured(rows: &[PaymentRow], known: &BTreeMap<String, Remembered>) -> i64 {
-    sum(groups(rows).iter().map(|group| group.secured(known)))
+    let groups = groups(rows);
+    let (loose, others): (Vec<&Group>, Vec<&Group>) =
+        groups.iter().partition(|group| group.is_loose_reversal());
+    // A refund that names no payment may be one that Stripe reports of another row, and counts once.
+    let loose = sum(loose.iter().map(|group| group.secured(known)));
+    let unstated = sum(others.iter().map(|group| group.unstated(known)));
+    let secured = sum(others.iter().map(|group| group.secured(known)));
+    secured.saturating_add(loose.saturating_add(unstated).min(0))
 }
 
-/// Returns the amount that the rows say was received, in Stripe's smallest unit.
-pub(crate) fn received(rows: &[PaymentRow]) -> i64 {
-    sum(groups(rows).iter().map(Group::received))
+/// Returns the amount that the rows say was received, in Stripe's smallest unit. A refund without a payment's id that
+/// Stripe reports of another row reduces it as little as one with the id.
+pub(crate) fn received(rows: &[PaymentRow], known: &BTreeMap<String, Remembered>) -> i64 {
+    let groups = groups(rows);
+    let (loose, others): (Vec<&Group>, Vec<&Group>) =
+        groups.iter().partition(|group| group.is_loose_reversal());
+    let loose = sum(loose.iter().map(|group| group.received()));
+    let unstated = sum(others.iter().map(|group| group.unstated(known)));
+    let received = sum(others.iter().map(|group| group.received()));
+    received.saturating_add(loose.saturating_add(unstated).min(0))
 }
 
 /// Adds without depending on the order; the result is limited to the range of i64.

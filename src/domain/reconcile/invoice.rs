@@ -62,9 +62,12 @@ impl Draft {
             total: invoice.total.value().map_or(0, |money| money.minor),
             stated: invoice.amount_paid.value().map_or(0, |money| money.minor),
             secured: books::secured(after, &self.known),
-            received: books::received(after),
+            received: books::received(after, &self.known),
             currency,
         };
+        if invoice.status == InvoiceStatus::Unknown && sums.secured > 0 {
+            self.plan.unknown_word = Some(invoice.status_word.clone());
+        }
         if let Some(why) = unreadable(invoice) {
             self.judge_without_amounts(&sums, invoice, after, why);
             return;
@@ -148,6 +151,11 @@ impl Draft {
         if sums.secured <= 0 || !(sums.covered() || booked_now || understated) {
             return InvoiceChange::default();
         }
+        // A word that may mean refunded or cancelled: only what just came is written.
+        let is_unknown = invoice.status == InvoiceStatus::Unknown;
+        if is_unknown && !booked_now {
+            return InvoiceChange::default();
+        }
         let status = match invoice.status {
             InvoiceStatus::Open | InvoiceStatus::Partial if sums.covered() => {
                 Some(InvoiceStatus::Paid)
@@ -157,7 +165,8 @@ impl Draft {
             }
             _ => None,
         };
-        let becomes_paid = status == Some(InvoiceStatus::Paid) || (booked_now && sums.covered());
+        let becomes_paid =
+            status == Some(InvoiceStatus::Paid) || (booked_now && sums.covered() && !is_unknown);
         InvoiceChange {
             status,
             amount_paid: corrected(&invoice.amount_paid, sums.money(sums.amount_paid())),

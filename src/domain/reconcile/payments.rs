@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::receipt::Receipt;
-use super::{Draft, Facts, books};
+use super::{Draft, Facts, books, sharing};
 use crate::domain::evidence::{Dispute, Gratuity, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::{AmountUnit, Currency, Money};
@@ -110,11 +110,13 @@ impl Draft {
             return None;
         }
         let (mut refunded, mut dispute) = (payment.refunded, payment.dispute.clone());
+        let mut withheld = payment.withheld;
         if !payment.tells_returns
             && let Some(known) = facts.memory.of(&payment.ids)
         {
             refunded = refunded.max(known.refunded);
             dispute = dispute.or_else(|| known.dispute.clone());
+            withheld = withheld.max(known.withheld);
         }
         let receipt = Receipt {
             payment,
@@ -122,6 +124,7 @@ impl Draft {
             gratuity: self.judge_gratuity(payment, received, rules.gratuity_unit, facts),
             refunded: Money::new(refunded.clamp(0, received.minor), currency),
             dispute,
+            withheld: Money::new(withheld.clamp(0, received.minor), currency),
         };
         self.remember(&receipt, facts);
         Some(receipt)
@@ -160,11 +163,13 @@ impl Draft {
     fn remember(&mut self, receipt: &Receipt, facts: &Facts) {
         let ids = &receipt.payment.ids;
         let remembered = Remembered {
+            ids: ids.clone(),
             as_of: receipt.payment.as_of,
             seen_at: receipt.payment.as_of,
             received: receipt.received.minor,
             refunded: receipt.refunded.minor,
             dispute: receipt.dispute.clone(),
+            withheld: receipt.withheld.minor,
         };
         let mut learned = remembered.clone();
         let rows = facts.rows.iter().filter(|row| row.ids.same_payment(ids));
@@ -247,29 +252,39 @@ impl Draft {
             (IssueKind::PartiallyRefunded, "in part")
         };
         let name = receipt.key().unwrap_or("a payment");
+        let label = facts.invoice.label();
+        let mut summary = format!(
+            "{} of the {} that invoice {label} received by {name} went back to the customer ({how}).",
+            receipt.refunded, receipt.received,
+        );
+        let mut evidence = json!({
+            "id": receipt.key(),
+            "received": receipt.received.to_string(),
+            "refunded": receipt.refunded.to_string(),
+        });
+        if let Some(others) = sharing::parts_of_others(receipt, facts) {
+            let others = others.invoices();
+            summary = format!(
+                "{summary} The payment is shared with invoice {}: which of them was refunded is not known.",
+                others.join(", ")
+            );
+            evidence["shared_with"] = json!(others);
+        }
         self.issues.push(
-            Issue::new(
-                kind,
-                Severity::Warning,
-                format!(
-                    "{} of the {} that invoice {} received by {name} went back to the customer ({how}).",
-                    receipt.refunded,
-                    receipt.received,
-                    facts.invoice.label()
-                ),
-            )
-            .about(receipt.key())
-            .with_evidence(json!({
-                "id": receipt.key(),
-                "received": receipt.received.to_string(),
-                "refunded": receipt.refunded.to_string(),
-            })),
+            Issue::new(kind, Severity::Warning, summary)
+                .about(receipt.key())
+                .with_evidence(evidence),
         );
     }
 
     pub(super) fn note_dispute(&mut self, receipt: &Receipt, facts: &Facts) {
         let label = facts.invoice.label();
         let name = receipt.key().unwrap_or("a payment");
+        let amount = if receipt.is_partly_withheld() {
+            format!("{} of the {}", receipt.withheld, receipt.received)
+        } else {
+            receipt.received.to_string()
+        };
         let (severity, status, text) = match &receipt.dispute {
             None | Some(Dispute::Settled) => return,
             Some(Dispute::Inquiry(status)) => (
@@ -284,35 +299,36 @@ impl Draft {
                 Severity::Critical,
                 status.as_str(),
                 format!(
-                    "The customer disputes {} by {name} for invoice {label}; the money is withdrawn until the bank decides.",
-                    receipt.received
+                    "The customer disputes {amount} by {name} for invoice {label}; the money is withdrawn until the bank decides."
                 ),
             ),
             Some(Dispute::Lost) => (
                 Severity::Critical,
                 "lost",
                 format!(
-                    "The dispute about {} by {name} for invoice {label} is lost; the money is gone.",
-                    receipt.received
+                    "The dispute about {amount} by {name} for invoice {label} is lost; the money is gone."
                 ),
             ),
             Some(Dispute::Unknown(status)) => (
                 Severity::Critical,
                 status.as_str(),
                 format!(
-                    "The customer disputes {} by {name} for invoice {label}, and Stripe reports a status that this version does not know.",
-                    receipt.received
+                    "The customer disputes {amount} by {name} for invoice {label}, and Stripe reports a status that this version does not know."
                 ),
             ),
         };
+        let mut evidence = json!({
+            "id": receipt.key(),
+            "received": receipt.received.to_string(),
+            "dispute_status": status,
+        });
+        if receipt.is_partly_withheld() {
+            evidence["withheld"] = json!(receipt.withheld.to_string());
+        }
         self.issues.push(
             Issue::new(IssueKind::Disputed, severity, text)
                 .about(receipt.key())
-                .with_evidence(json!({
-                    "id": receipt.key(),
-                    "received": receipt.received.to_string(),
-                    "dispute_status": status,
-                })),
+                .with_evidence(evidence),
         );
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Receipt<'a> {
     pub(super) gratuity: Money,
     pub(super) refunded: Money,
     pub(super) dispute: Option<Dispute>,
+    /// How much its disputes withhold; at most what was received.
+    pub(super) withheld: Money,
 }
 
 impl Receipt<'_> {
@@ -23,12 +25,24 @@ impl Receipt<'_> {
         )
     }
 
+    /// Returns the amounts, in Stripe's smallest unit, with which somebody may record the payment by hand.
+    pub(super) fn amounts_by_hand(&self) -> Vec<i64> {
+        vec![self.base().minor, self.received.minor]
+    }
+
     pub(super) fn wholly_refunded(&self) -> bool {
         self.refunded.minor >= self.received.minor
     }
 
-    pub(super) fn withheld(&self) -> bool {
-        self.dispute.as_ref().is_some_and(Dispute::withholds_money)
+    /// Returns whether disputes withhold all that was not refunded.
+    pub(super) fn is_withheld(&self) -> bool {
+        let gone = self.refunded.minor.saturating_add(self.withheld.minor);
+        self.withheld.minor > 0 && gone >= self.received.minor
+    }
+
+    /// Returns whether disputes withhold a part of the payment.
+    pub(super) fn is_partly_withheld(&self) -> bool {
+        (1..self.received.minor).contains(&self.withheld.minor)
     }
 
     pub(super) fn key(&self) -> Option<&str> {
@@ -40,7 +54,7 @@ impl Receipt<'_> {
         let words = &rules.payment_words;
         if self.wholly_refunded() && words.refunded.is_some() {
             PaymentStatus::Refunded
-        } else if self.withheld() && words.disputed.is_some() {
+        } else if self.is_withheld() && words.disputed.is_some() {
             PaymentStatus::Disputed
         } else {
             PaymentStatus::Paid

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::evidence::{
-    Dispute, Evidence, Gratuity, PaymentState, SessionSide, StripePayment,
+    Dispute, Disputes, Evidence, Gratuity, PaymentState, SessionSide, StripePayment,
 };
 use crate::domain::identity::{PaymentIds, StripeId};
 use crate::domain::invoice::{Field, Invoice};
@@ -15,7 +15,7 @@ use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::{NewPayment, PaymentChange, PaymentUpdate, Plan};
 use crate::domain::reconcile::{Facts, reconcile};
 use crate::domain::rules::{
-    InvoiceWords, Memory, OtherBooks, OtherInvoices, PaymentWords, Remembered, Rules,
+    InvoiceWords, Memory, OtherInvoices, OtherPart, PaymentWords, Remembered, Rules,
 };
 
 /// When the builders' payments were received.
@@ -38,10 +38,15 @@ pub(super) fn rules() -> Rules {
             paid: "Paid".into(),
             partial: Some("Partial".into()),
             closed: vec!["Cancelled".into(), "Void".into()],
+            open: vec!["Sent".into()],
+            refunded: vec!["Refunded".into()],
+            after_paid: vec!["Shipped".into()],
         },
         payment_words: PaymentWords {
             paid: "Paid".into(),
             pending: vec!["Pending".into()],
+            failed: vec!["Failed".into()],
+            partly_refunded: vec!["Partially refunded".into()],
             refunded: Some("Refunded".into()),
             disputed: Some("Disputed".into()),
         },
@@ -129,6 +134,7 @@ pub(super) fn stripe(texts: &[&str], state: PaymentState) -> StripePayment {
         tells_returns: true,
         refunded: 0,
         dispute: None,
+        withheld: 0,
         session_side: SessionSide::Read,
         livemode: Some(true),
         gratuity: Gratuity::None,
@@ -157,9 +163,17 @@ impl StripePayment {
         self
     }
 
-    pub(super) fn with_dispute(mut self, status: &str) -> Self {
-        self.dispute = Some(Dispute::from_status(status));
-        self
+    pub(super) fn with_dispute(self, status: &str) -> Self {
+        self.with_dispute_over(status, i64::MAX)
+    }
+
+    pub(super) fn with_dispute_over(mut self, status: &str, cents: i64) -> Self {
+        let mut disputes = Disputes {
+            most_severe: self.dispute.take(),
+            withheld: self.withheld,
+        };
+        disputes.add(Dispute::from_status(status), cents);
+        self.with_disputes(disputes)
     }
 
     pub(super) fn with_gratuity(mut self, text: &str) -> Self {
@@ -272,9 +286,11 @@ impl World {
     pub(super) fn booked_elsewhere(mut self, id: &str, invoice: &str) -> Self {
         self.other_invoices.note(
             id,
-            OtherBooks {
+            OtherPart {
                 invoice: invoice.into(),
+                id: invoice.into(),
                 was_received: true,
+                whole: 0,
             },
         );
         self
@@ -284,9 +300,11 @@ impl World {
     pub(super) fn awaited_elsewhere(mut self, id: &str, invoice: &str) -> Self {
         self.other_invoices.note(
             id,
-            OtherBooks {
+            OtherPart {
                 invoice: invoice.into(),
+                id: invoice.into(),
                 was_received: false,
+                whole: 0,
             },
         );
         self
@@ -300,23 +318,28 @@ impl World {
     /// Adds what an earlier run learned about the payment.
     pub(super) fn remembering(mut self, id: &str, received: i64, refunded: i64) -> Self {
         let known = Remembered {
+            ids: ids(&[id]),
             as_of: 0,
             seen_at: 0,
             received,
             refunded,
             dispute: None,
+            withheld: 0,
         };
         self.memory.0.insert(id.into(), known);
         self
     }
 
     pub(super) fn remembering_dispute(mut self, id: &str, status: &str) -> Self {
+        let dispute = Dispute::from_status(status);
         let known = Remembered {
+            ids: ids(&[id]),
             as_of: 0,
             seen_at: 0,
             received: 100_00,
             refunded: 0,
-            dispute: Some(Dispute::from_status(status)),
+            withheld: if dispute.withholds_money() { 100_00 } else { 0 },
+            dispute: Some(dispute),
         };
         self.memory.0.insert(id.into(), known);
         self
@@ -425,12 +448,14 @@ impl World {
     }
 
     fn invoice_word(&self, status: crate::domain::invoice::InvoiceStatus) -> String {
-        use crate::domain::invoice::InvoiceStatus::{Closed, Open, Paid, Partial};
+        use crate::domain::invoice::InvoiceStatus::{
+            AfterPaid, Closed, Open, Paid, Partial, Unknown,
+        };
         let words = &self.rules.invoice_words;
         match status {
             Paid => words.paid.clone(),
             Partial => words.partial.clone().expect("the host has this word"),
-            Open | Closed => panic!("the machine never writes {status:?}"),
+            Open | AfterPaid | Closed | Unknown => panic!("the machine never writes {status:?}"),
         }
     }
 }

@@ -390,6 +390,14 @@ fn the_invoice_follows_its_rows() {
     ]);
 }
 
+fn amounts_only() -> InvoiceChange {
+    InvoiceChange {
+        amount_paid: Some(eur(100_00)),
+        balance: Some(eur(0)),
+        ..InvoiceChange::default()
+    }
+}
+
 #[test]
 fn closed_invoices_and_other_words() {
     let paid = received(&["pi_1"], 100_00);
@@ -419,12 +427,34 @@ fn closed_invoices_and_other_words() {
             world(invoice("Cancelled").storing(&[])).with_row(row("a", "Paid", 100_00, &[])),
         ),
         case(
-            "host status word that is configured neither as closed nor otherwise",
-            world(invoice("Awaiting rain")),
+            "a usual word that no setting names is open",
+            world(invoice("awaiting-payment")),
         )
         .stripe_says(&paid)
         .inserts(booked(&paid, Paid, 100_00))
         .changes_invoice(paid_in_full(RECEIVED_AT)),
+        case(
+            "a word that is neither named nor usual stays, and the amounts follow what came",
+            world(invoice("Awaiting rain")),
+        )
+        .stripe_says(&paid)
+        .inserts(booked(&paid, Paid, 100_00))
+        .changes_invoice(amounts_only()),
+        case(
+            "such a word may mean refunded: rows alone change nothing",
+            world(invoice("Awaiting rain")).with_row(row("a", "Paid", 100_00, &["pi_1"])),
+        ),
+        case("what comes after paid stays", world(invoice("Shipped")))
+            .stripe_says(&paid)
+            .inserts(booked(&paid, Paid, 100_00))
+            .changes_invoice(InvoiceChange {
+                paid_at: Some(RECEIVED_AT),
+                ..amounts_only()
+            }),
+        case(
+            "refunded is never raised",
+            world(invoice("Refunded")).with_row(row("a", "Paid", 100_00, &["pi_1"])),
+        ),
     ]);
 }
 

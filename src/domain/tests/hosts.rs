@@ -422,7 +422,15 @@ fn a_trigger_that_set_the_status_first_does_not_hide_a_fresh_booking() {
 fn status_words_are_those_of_the_settings() {
     let rules = rules();
     assert_eq!(rules.invoice_words.class("Paid"), InvoiceStatus::Paid);
-    assert_eq!(rules.invoice_words.class("paid"), InvoiceStatus::Open);
+    // Only the named word is written; another spelling is left as it is.
+    assert_eq!(rules.invoice_words.class("paid"), InvoiceStatus::AfterPaid);
+    assert_eq!(rules.invoice_words.class("SENT"), InvoiceStatus::Open);
+    assert_eq!(rules.invoice_words.class("On hold"), InvoiceStatus::Unknown);
+    assert_eq!(
+        rules.invoice_words.class("Charged back"),
+        InvoiceStatus::Closed
+    );
+    assert_eq!(rules.payment_words.class("declined"), PaymentStatus::Failed);
     assert_eq!(rules.payment_words.class("Cleared"), PaymentStatus::Other);
     let kinds: Vec<&str> = [IssueKind::Overpaid, IssueKind::UnlinkedPayment]
         .map(IssueKind::as_str)

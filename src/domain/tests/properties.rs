@@ -149,7 +149,12 @@ fn memories() -> impl Strategy<Value = Memory> {
                 seen_at: 0,
                 received: received.max(0),
                 refunded: refunded.max(0),
+                withheld: dispute.as_ref().map_or(0, |it| match it.withholds_money() {
+                    true => received.max(0),
+                    false => 0,
+                }),
                 dispute,
+                ids: all_ids(payment),
             };
             let ids = all_ids(payment);
             for id in [ids.session, ids.intent, ids.charge].into_iter().flatten() {
@@ -205,6 +210,10 @@ fn payments() -> impl Strategy<Value = Evidence> {
                 as_of: 1,
                 tells_returns: true,
                 refunded,
+                withheld: dispute.as_ref().map_or(0, |it| match it.withholds_money() {
+                    true => i64::MAX,
+                    false => 0,
+                }),
                 dispute,
                 session_side: match view {
                     [true, true] => SessionSide::Unread,
@@ -341,6 +350,9 @@ proptest! {
             InvoiceStatus::Closed => prop_assert_eq!(is, was, "a closed invoice was touched"),
             InvoiceStatus::Paid => prop_assert_eq!(is.status, InvoiceStatus::Paid),
             InvoiceStatus::Partial => prop_assert_ne!(is.status, InvoiceStatus::Open),
+            InvoiceStatus::AfterPaid | InvoiceStatus::Unknown => {
+                prop_assert_eq!(is.status, was.status);
+            }
             InvoiceStatus::Open => {}
         }
         if was.status == InvoiceStatus::Paid || was.amount_paid.value().is_none() {
@@ -425,7 +437,7 @@ proptest! {
         if refunded {
             payment.refunded = cents;
         } else {
-            payment.dispute = Some(Dispute::Lost);
+            payment = payment.with_dispute("lost");
         }
         let bare = World { rows: Vec::new(), just_booked: false, ..world };
         let plan = bare.reconcile(&[Evidence::Payment(payment)]);

@@ -1,6 +1,8 @@
 //! Refunds and disputes, known from Stripe, from memory and from the application's own rows.
 
-use super::builders::{RECEIVED_AT, World, booked, eur, invoice, received, row, updated, world};
+use super::builders::{
+    RECEIVED_AT, World, booked, eur, ids, invoice, received, row, updated, world,
+};
 use super::harness::{case, check, paid_in_full, paid_in_part};
 use crate::domain::evidence::{Evidence, StripePayment};
 use crate::domain::invoice::{Field, InvoiceStatus};
@@ -451,11 +453,13 @@ fn an_answer_that_was_on_its_way_at_the_same_time_takes_nothing_back() {
         memory.0.insert(
             "pi_1".into(),
             Remembered {
+                ids: ids(&["pi_1"]),
                 as_of: 10,
                 seen_at: 30,
                 received: 100_00,
                 refunded,
                 dispute: None,
+                withheld: 0,
             },
         );
         memory

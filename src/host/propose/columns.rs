@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::names::{Choice, squash};
+use super::names::Choice;
+use crate::domain::words::squash;
 use crate::host::catalog::{Column, Role, Table};
 
 /// A setting that needs a column, and the usual names of such columns, the most likely first.

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
+use crate::domain::words::squash;
 use crate::host::catalog::{Role, Table, not_understood};
-use crate::host::propose::names::{Choice, squash};
+use crate::host::propose::names::Choice;
 use crate::pg::{Problem, sql};
 
 /// The tables that may be those of the application, and their constraints.

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use pgrx::prelude::PgSqlErrorCode;
 
 use super::columns::{INVOICE, PAYMENT, WantedColumn};
-use super::names::squash;
+use crate::domain::words::squash;
 use crate::host::catalog::Table;
 use crate::host::propose::relations::Relations;
 use crate::pg::Problem;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::names::squash;
+use crate::domain::words::squash;
 use crate::host::catalog::{Column, Role, Table};
 use crate::host::propose::relations::Relations;
 use crate::host::source::Source;

@@ -1,8 +1,11 @@
 //! Proposes which status words have which meaning.
 
-use serde_json::Value;
+use std::collections::BTreeSet;
 
-use super::names::squash;
+use serde_json::{Map, Value};
+
+use crate::domain::unknown_word::INVOICE_SETTINGS;
+use crate::domain::words::{invoice, is_among, payment, same_word};
 use crate::host::catalog::{Column, Table};
 use crate::host::owner::reading_as;
 use crate::host::propose::relations::Relations;
@@ -14,16 +17,18 @@ pub(super) struct Meaning {
     /// True if the setting is a list.
     takes_all: bool,
     /// Usual words, the most likely first.
-    words: &'static [&'static str],
+    words: &'static [&'static [&'static str]],
 }
 
-/// The meanings of the words of one status column.
+/// The meanings of the words of one status column. A word that several settings could contain goes to the first.
 pub(super) struct StatusWords {
     pub(super) column_setting: &'static str,
     pub(super) meanings: &'static [Meaning],
+    /// What is said about a word without a meaning.
+    unsorted: fn() -> String,
 }
 
-const fn one(setting: &'static str, words: &'static [&'static str]) -> Meaning {
+const fn one(setting: &'static str, words: &'static [&'static [&'static str]]) -> Meaning {
     Meaning {
         setting,
         takes_all: false,
@@ -31,7 +36,7 @@ const fn one(setting: &'static str, words: &'static [&'static str]) -> Meaning {
     }
 }
 
-const fn all(setting: &'static str, words: &'static [&'static str]) -> Meaning {
+const fn all(setting: &'static str, words: &'static [&'static [&'static str]]) -> Meaning {
     Meaning {
         setting,
         takes_all: true,
@@ -42,97 +47,78 @@ const fn all(setting: &'static str, words: &'static [&'static str]) -> Meaning {
 pub(super) const INVOICE: StatusWords = StatusWords {
     column_setting: "invoice_status_column",
     meanings: &[
-        one(
-            "invoice_paid_word",
-            &[
-                "paid",
-                "paid_in_full",
-                "fully_paid",
-                "succeeded",
-                "completed",
-                "complete",
-                "settled",
-                "true",
-            ],
-        ),
-        one(
-            "invoice_partial_word",
-            &[
-                "partial",
-                "partially_paid",
-                "partial_paid",
-                "partly_paid",
-                "part_paid",
-                "partial_payment",
-                "deposit_paid",
-            ],
-        ),
+        one("invoice_paid_word", &[invoice::PAID]),
+        one("invoice_partial_word", &[invoice::PARTIAL]),
+        all("invoice_closed_words", &[invoice::CLOSED]),
+        all("invoice_open_words", &[invoice::OPEN]),
         all(
-            "invoice_closed_words",
-            &[
-                "cancelled",
-                "void",
-                "voided",
-                "uncollectible",
-                "written_off",
-                "write_off",
-                "bad_debt",
-                "deleted",
-            ],
+            "invoice_after_paid_words",
+            &[invoice::AFTER_PAID, invoice::PAID],
         ),
+        all("invoice_refunded_words", &[invoice::REFUNDED]),
     ],
+    unsorted: || {
+        format!(
+            "no meaning is recognized: invoices with this status keep it. Add it to one of {}",
+            INVOICE_SETTINGS.join(", ")
+        )
+    },
 };
 
 pub(super) const PAYMENT: StatusWords = StatusWords {
     column_setting: "payment_status_column",
     meanings: &[
-        one(
-            "payment_paid_word",
-            &[
-                "paid",
-                "succeeded",
-                "completed",
-                "complete",
-                "settled",
-                "success",
-                "successful",
-                "received",
-                "captured",
-                "true",
-            ],
-        ),
-        all(
-            "payment_pending_words",
-            &[
-                "pending",
-                "overdue",
-                "processing",
-                "in_progress",
-                "awaiting_payment",
-                "awaiting",
-                "unpaid",
-                "scheduled",
-                "due",
-                "expected",
-                "false",
-            ],
-        ),
-        one(
-            "payment_refunded_word",
-            &["refunded", "fully_refunded", "refund", "returned"],
-        ),
-        one(
-            "payment_disputed_word",
-            &[
-                "disputed",
-                "in_dispute",
-                "dispute",
-                "charged_back",
-                "chargeback",
-            ],
-        ),
+        one("payment_paid_word", &[payment::PAID]),
+        all("payment_pending_words", &[payment::PENDING]),
+        all("payment_failed_words", &[payment::FAILED]),
+        one("payment_refunded_word", &[payment::REFUNDED]),
+        all("payment_partly_refunded_words", &[payment::PARTLY_REFUNDED]),
+        one("payment_disputed_word", &[payment::DISPUTED]),
     ],
+    unsorted: || {
+        "no meaning is recognized: such payments are neither counted nor changed. Add it to payment_pending_words, payment_failed_words or payment_partly_refunded_words if it is one of these".to_owned()
+    },
 };
+
+impl StatusWords {
+    /// Returns the words of the column that none of the settings contains: each with what is said about it.
+    pub(super) fn unsorted(
+        &self,
+        vocabulary: &Vocabulary,
+        sorted: &BTreeSet<String>,
+    ) -> Vec<(String, String)> {
+        let is_usual = |word: &str| {
+            let mut lists = self.meanings.iter().flat_map(|meaning| meaning.words);
+            lists.any(|usual| is_among(usual, word))
+        };
+        let words = vocabulary.words.iter();
+        words
+            .filter(|word| !sorted.contains(*word) && !is_usual(word))
+            .map(|word| (word.clone(), (self.unsorted)()))
+            .collect()
+    }
+
+    /// Returns the words that the current settings of other meanings contain.
+    pub(super) fn named_otherwise(
+        &self,
+        but_for: &Meaning,
+        current: &Map<String, Value>,
+    ) -> BTreeSet<String> {
+        let others = self.meanings.iter();
+        let others = others.filter(|other| other.setting != but_for.setting);
+        let values = others.filter_map(|other| current.get(other.setting));
+        values.flat_map(words_of).collect()
+    }
+}
+
+/// Returns the words that the value of a setting contains.
+pub(super) fn words_of(value: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    match value {
+        Value::Array(words) => words.iter().filter_map(text).collect(),
+        word => text(word).into_iter().collect(),
+    }
+}
 
 /// The most rows that are read to collect a column's words, and the most words that are kept.
 const SAMPLED_ROWS: u32 = 5_000;
@@ -157,25 +143,30 @@ impl Vocabulary {
             closed(vec!["true".to_owned(), "false".to_owned()])
         } else if let Some(allowed) = relations.allowed_words(table, name) {
             closed(allowed)
+        } else if column.allowed.len() > 1 {
+            closed(column.allowed.clone())
         } else {
+            let mut words = sample(table, column);
+            let default = column.default_text.iter();
+            let default = default.filter(|word| !word.is_empty() && !words.contains(word));
+            words.extend(default.cloned().collect::<Vec<_>>());
             Self {
-                words: sample(table, column),
+                words,
                 is_closed: false,
             }
         }
     }
 
-    /// Returns the words with this meaning: first in the order of `meaning`, then in that of the column.
-    fn matching(&self, meaning: &Meaning) -> Vec<&str> {
-        meaning
-            .words
-            .iter()
+    /// Returns the words with this meaning, without those of another: first in the order of `meaning`, then in that
+    /// of the column.
+    fn matching(&self, meaning: &Meaning, others: &BTreeSet<String>) -> Vec<&str> {
+        let usual = meaning.words.iter().copied().flatten();
+        usual
             .flat_map(|wanted| {
-                self.words
-                    .iter()
-                    .filter(|word| same_word(word, wanted))
-                    .map(String::as_str)
+                let words = self.words.iter();
+                words.filter(|word| same_word(word, wanted) && !others.contains(*word))
             })
+            .map(String::as_str)
             .collect()
     }
 
@@ -197,8 +188,14 @@ impl Vocabulary {
 
 impl Meaning {
     /// Returns the proposed value and the reason. Keeps the current word unless the column cannot contain it.
-    pub(super) fn find(&self, vocabulary: &Vocabulary, set: &Value) -> (Value, String) {
-        let found = vocabulary.matching(self);
+    /// `others` are words of other meanings.
+    pub(super) fn find(
+        &self,
+        vocabulary: &Vocabulary,
+        set: &Value,
+        others: &BTreeSet<String>,
+    ) -> (Value, String) {
+        let found = vocabulary.matching(self, others);
         if self.takes_all {
             self.find_all(vocabulary, &found, set)
         } else {
@@ -276,11 +273,4 @@ fn sample(table: &Table, column: &Column) -> Vec<String> {
         .into_iter()
         .filter_map(|word| word.as_str().map(str::to_owned))
         .collect()
-}
-
-/// Returns whether two texts are spellings of one word: they may differ in case, in separators, and in a single or
-/// double l (canceled, cancelled).
-fn same_word(one: &str, other: &str) -> bool {
-    let plain = |word: &str| squash(word).replace("ll", "l");
-    plain(one) == plain(other)
 }

@@ -29,6 +29,12 @@ pub(super) fn sweeps() -> Result<Vec<Check>, Problem> {
                 from invoice_sync.run r
                 where r.kind = 'sweep' and r.finished_at is not null
                 order by r.id desc limit 1),
+            'look_back', (
+                select jsonb_build_object(
+                    'to', s.looked_back_to::date, 'percent', s.look_back_percent,
+                    'is_pending', exists (
+                        select from invoice_sync.feed where read_at is not null and looked_back_to is null))
+                from invoice_sync.status s),
             'unfinished', (
                 select count(*) from invoice_sync.run
                 where finished_at is null and started_at < now() - interval '30 minutes'),
@@ -51,6 +57,7 @@ pub(super) fn sweeps() -> Result<Vec<Check>, Problem> {
             ),
         });
     }
+    checks.extend(first_look(&facts["look_back"]));
     let count = |field: &str| facts[field].as_u64().unwrap_or_default();
     checks.push(Check::judged(
         "unfinished runs",
@@ -63,6 +70,24 @@ pub(super) fn sweeps() -> Result<Vec<Check>, Problem> {
         "call invoice_sync.run_sweep();",
     ));
     Ok(checks)
+}
+
+/// Says how far the first runs have looked back for payments; nothing before the first sweep.
+fn first_look(facts: &Value) -> Option<Check> {
+    let name = "first look back";
+    if facts["is_pending"] == Value::Bool(true) {
+        let detail = "run_sweep() begins it once nothing is due";
+        return Some(Check::good(name, detail).advice("call invoice_sync.run_sweep();"));
+    }
+    let to = facts["to"].as_str()?;
+    Some(match facts["percent"].as_f64() {
+        Some(percent) if percent < 100.0 => {
+            let detail = format!("to {to}: {percent:.0} % done; every run_sweep() goes on with it");
+            Check::good(name, detail).advice("select * from invoice_sync.progress;")
+        }
+        Some(_) => Check::good(name, format!("to {to}: done")),
+        None => Check::good(name, format!("to {to}: nothing had to be read")),
+    })
 }
 
 fn last_sweep(last: &Value, now: i64) -> Check {

@@ -57,7 +57,10 @@ impl WriteFacts<'_> {
             Action::SetStatus => self.invoice(None, Some(self.given_status()?)),
             Action::RevertToUnpaid => {
                 let word = self.given_status()?;
-                if self.mapping().invoice_words.class(word) != InvoiceStatus::Open {
+                if !matches!(
+                    self.mapping().invoice_words.class(word),
+                    InvoiceStatus::Open | InvoiceStatus::Unknown
+                ) {
                     return Err(invalid(format!(
                         "\"{word}\" is not the status of an unpaid invoice"
                     )));
@@ -132,12 +135,12 @@ impl WriteFacts<'_> {
 
     /// Returns the payment as it would be booked without the similar row.
     fn insert(&self) -> Result<Write, Problem> {
-        let similar_row = self.facts.get("row").and_then(Value::as_str);
+        let similar_rows = self.similar_rows();
         let mut without = self.reading.clone();
         let keep: Vec<bool> = without
             .payments
             .iter()
-            .map(|row| Some(row.id.as_str()) != similar_row)
+            .map(|row| !similar_rows.contains(&row.id.as_str()))
             .collect();
         let mut kept = keep.iter();
         without.payments.retain(|_| kept.next() == Some(&true));
@@ -157,16 +160,25 @@ impl WriteFacts<'_> {
             })
     }
 
+    /// Returns the rows of the issue that may be the payment: one, or several that come to it together.
+    fn similar_rows(&self) -> Vec<&str> {
+        match self.facts.get("row") {
+            Some(Value::Array(rows)) => rows.iter().filter_map(Value::as_str).collect(),
+            row => row.and_then(Value::as_str).into_iter().collect(),
+        }
+    }
+
     fn link(&self) -> Result<Write, Problem> {
-        let row = self
-            .facts
-            .get("row")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let rows = self.similar_rows();
+        let [row] = rows.as_slice() else {
+            return Err(not_now("several rows come to the payment together")
+                .detail("Its id in each of them would make them records of one payment, which counts once.")
+                .hint("Make one row of them first; or, if nothing has to be done: ignore."));
+        };
         let ids = received(self.evidence, self.object)
             .ok_or_else(|| not_now("Stripe does not know the payment any more"))?;
         Ok(Write::Link(Box::new(PaymentUpdate {
-            row: row.to_owned(),
+            row: (*row).to_owned(),
             ids: ids.clone(),
             status: None,
             amount: None,

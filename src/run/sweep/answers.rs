@@ -13,6 +13,7 @@ use crate::apply::payments::{act, follow_up};
 use crate::apply::report::Report;
 use crate::domain::evidence::Evidence;
 use crate::ledger::events::{Verdict, Waiting};
+use crate::ledger::unwritten_answers;
 use crate::pg::Problem;
 use crate::run::outage::Outage;
 use crate::select::candidates::Candidate;
@@ -61,13 +62,34 @@ impl Sweep<'_> {
                 sessionless: BTreeSet::new(),
             });
         };
-        for (waiting, invoice) in selected.events {
+        let groups: Vec<(&str, &[String])> = selected
+            .events
+            .iter()
+            .map(|(waiting, _)| (waiting.money.as_str(), waiting.events.as_slice()))
+            .collect();
+        let mut known = unwritten_answers::about_events(&groups);
+        let mut answered = Vec::new();
+        for (number, (waiting, invoice)) in selected.events.into_iter().enumerate() {
+            if let Some(evidence) = known.remove(&number) {
+                answered.push((waiting, vec![evidence]));
+                continue;
+            }
             let (ids, created) = (vec![waiting.money.to_string()], waiting.created);
             ask(Requester::Event(waiting, invoice), ids, created);
         }
+        let by_rows = selected.invoices.iter();
+        let by_rows = by_rows.filter(|candidate| candidate.ids.is_empty());
+        let by_rows = by_rows
+            .map(|candidate| candidate.invoice.as_str())
+            .collect();
+        let mut unwritten = self.unwritten_of(&by_rows, &answered);
         for candidate in selected.invoices {
             if candidate.ids.is_empty() {
-                cases.insert(candidate.invoice, Known::default());
+                let known = Known {
+                    evidence: unwritten.remove(&candidate.invoice),
+                    in_question: Vec::new(),
+                };
+                cases.insert(candidate.invoice, known);
             } else {
                 let asker = Requester::Invoice(candidate.invoice, candidate.in_question);
                 ask(asker, candidate.ids, None);
@@ -91,6 +113,7 @@ impl Sweep<'_> {
         } else {
             usize::MAX
         };
+        self.act_on_events(answered, Vec::new(), report)?;
         let mut all_judged = true;
         loop {
             let portion = self
@@ -114,6 +137,23 @@ impl Sweep<'_> {
         let fatal = cost.fatal.map(|error| (Asked::Objects, error));
         outage.fatal = outage.fatal.take().or(fatal);
         Ok(all_judged)
+    }
+
+    /// Returns the answers about these invoices that could not be written, without those that are acted on as answers
+    /// about events.
+    fn unwritten_of(
+        &self,
+        invoices: &BTreeSet<&str>,
+        answered: &[(Waiting, Vec<Evidence>)],
+    ) -> BTreeMap<String, Vec<Evidence>> {
+        let mut unwritten = unwritten_answers::of_invoices(invoices);
+        let is_acted_on =
+            |evidence: &Evidence| answered.iter().any(|(_, it)| it.contains(evidence));
+        unwritten.retain(|_, evidence| {
+            evidence.retain(|it| !is_acted_on(it));
+            !evidence.is_empty()
+        });
+        unwritten
     }
 
     /// Acts on answers and on `cases`. Returns whether there was time for all of them.
