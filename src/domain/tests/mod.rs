@@ -9,6 +9,7 @@ mod cases;
 mod cron;
 mod feed;
 mod harness;
+mod histories;
 mod hosts;
 mod properties;
 mod refunds;
