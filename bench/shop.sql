@@ -1,5 +1,5 @@
 -- Invoices whose customers went to Stripe's page: the first :lost paid there and the shop was not
--- told, the others still have the page open. Each has to be asked about.
+-- informed, the others still have the page open. Each has to be asked about.
 
 insert into invoices (
     id, invoice_number, customer, invoice_status, total_amount, balance_due, currency, stripe_session_id

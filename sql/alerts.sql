@@ -1,4 +1,4 @@
--- The outbox: what people are told of issues, as it will be sent.
+-- The outbox of alerts about issues: what will be sent, to whom, and what was sent.
 
 set local search_path = invoice_sync, pg_catalog, pg_temp;
 
@@ -24,24 +24,25 @@ create table alert (
 create index on alert (next_attempt_at) where sent_at is null and replaced_by is null;
 
 comment on table alert is
-    'The outbox: one mail a run at the most, written in the transaction of the run. Its words are never changed after that, and with other addresses it gets another idempotency key, because Resend takes one with one content only';
-comment on column alert.id is 'Number';
-comment on column alert.run_id is 'The run at whose end it was written';
+    'The outbox of alerts: at most one per run, written in the run''s transaction. Subject and text never change. If sender or recipients change, the idempotency key changes as well, because Resend accepts a key with one content only';
+comment on column alert.id is 'Id of the alert';
+comment on column alert.run_id is 'The run that wrote it';
 comment on column alert.created_at is 'When it was written';
-comment on column alert.sender is 'From whom; null: there was no sender then, and it is not mailed';
-comment on column alert.recipients is 'To whom; none: there were no recipients then, and it is not mailed';
-comment on column alert.subject is 'The subject';
+comment on column alert.sender is 'Sender; null: no sender was set, and it is not mailed';
+comment on column alert.recipients is 'Recipients; empty: none were set, and it is not mailed';
+comment on column alert.subject is 'Subject of the mail';
 comment on column alert.html is 'The mail as HTML';
 comment on column alert.body is 'The mail as plain text';
 comment on column alert.idempotency_key is
-    'By which Resend takes the same mail once in 24 hours: server, database, number and a digest of the contents';
+    'Resend accepts one mail per key in 24 hours: server, database, number and a hash of the content';
 comment on column alert.replaced_by is
-    'The number of the alert that took over what this one told before it could be sent; it is not sent any more';
-comment on column alert.attempts is 'How often sending was tried';
-comment on column alert.next_attempt_at is 'When it is due; while it is being sent, when another may try';
-comment on column alert.last_error is 'Why it could not be sent the last time';
-comment on column alert.sent_at is 'When Resend took it';
-comment on column alert.message_id is 'Resend''s id of it';
+    'The alert that replaced this one before it could be sent; it will not be sent';
+comment on column alert.attempts is 'Number of attempts to send it';
+comment on column alert.next_attempt_at is
+    'When it is due; while it is being sent, when another session may retry';
+comment on column alert.last_error is 'Error of the last attempt';
+comment on column alert.sent_at is 'When Resend accepted it';
+comment on column alert.message_id is 'Resend''s id of the mail';
 
 create table alert_issue (
     alert_id bigint not null references alert,
@@ -55,17 +56,17 @@ create unique index alert_issue_new_once on alert_issue (issue_id) where occasio
 create unique index alert_issue_resolved_once on alert_issue (issue_id) where occasion = 'resolved';
 create index on alert_issue (issue_id);
 
-comment on table alert_issue is 'Which issues an alert tells of: each once when it is new and once when it is resolved';
+comment on table alert_issue is 'Issues in each alert; an issue is reported as new once and as resolved once';
 comment on column alert_issue.alert_id is 'The alert';
 comment on column alert_issue.issue_id is 'The issue';
 comment on column alert_issue.occasion is 'new, changed, reminder or resolved';
-comment on column alert_issue.severity is 'How severe it was then';
-comment on column alert_issue.facts is 'The facts that matter, as they were told';
+comment on column alert_issue.severity is 'Severity of the issue at that time';
+comment on column alert_issue.facts is 'The issue''s evidence at that time, as returned by facts_that_matter';
 
 create view alerts as
 select a.id,
        a.created_at,
-       told.occasions,
+       reported.occasions,
        a.subject,
        a.recipients,
        case
@@ -80,37 +81,38 @@ select a.id,
        a.last_error,
        a.sent_at,
        a.message_id,
-       told.issues
+       reported.issues
 from alert as a
 cross join lateral (
     select array_agg(distinct t.occasion order by t.occasion) as occasions,
            array_agg(t.issue_id order by t.issue_id) as issues
     from alert_issue as t
     where t.alert_id = a.id
-) as told
+) as reported
 where (select require_admin())
 order by a.id desc;
 
-comment on view alerts is 'The outbox of alerts, the newest first';
-comment on column alerts.id is 'Number';
+comment on view alerts is 'The outbox of alerts, newest first';
+comment on column alerts.id is 'Id of the alert';
 comment on column alerts.created_at is 'When it was written';
-comment on column alerts.occasions is 'Why: new, changed, reminder, resolved, or several of them';
-comment on column alerts.subject is 'The subject';
-comment on column alerts.recipients is 'To whom';
+comment on column alerts.occasions is
+    'Why it was written: new, changed, reminder, resolved, or several of these';
+comment on column alerts.subject is 'Subject of the mail';
+comment on column alerts.recipients is 'Recipients';
 comment on column alerts.state is
-    'waiting; failing: tried in vain, and tried again; sent; replaced: a reminder told the same before it could be sent; unaddressed: there was no sender or no recipient';
-comment on column alerts.attempts is 'How often sending was tried';
-comment on column alerts.next_attempt_at is 'When it is due, where it is not sent';
-comment on column alerts.last_error is 'Why it could not be sent the last time';
-comment on column alerts.sent_at is 'When Resend took it';
-comment on column alerts.message_id is 'Resend''s id of it';
-comment on column alerts.issues is 'The numbers of the issues that it tells of';
+    'waiting; failing: sending failed and will be retried; sent; replaced: a later reminder covers it; unaddressed: no sender or recipients were set';
+comment on column alerts.attempts is 'Number of attempts to send it';
+comment on column alerts.next_attempt_at is 'When it is due, if it is not sent';
+comment on column alerts.last_error is 'Error of the last attempt';
+comment on column alerts.sent_at is 'When Resend accepted it';
+comment on column alerts.message_id is 'Resend''s id of the mail';
+comment on column alerts.issues is 'Ids of the issues in it';
 
--- What the run `run` has to tell: issues that nobody was told of, those that have become
--- more severe or are about other sums than were told, those that are still open long
--- after, and those that are resolved since. The button tells of what it opened
--- itself, a sweep of everything; so no two runs at the same time tell of one issue. What
--- a webhook opens the next sweep tells: a storm of webhooks makes one mail.
+-- Returns the issues for the alert of the run `run`: issues that are in no alert yet, that
+-- are more severe or have other amounts than in the last alert, that are due for a reminder,
+-- or that are resolved since. sync_invoice reports only the issues that it opened, a sweep
+-- reports all; so two concurrent runs never report the same issue. Issues that a webhook
+-- opens are reported by the next sweep, so that many webhooks cause one mail.
 create function alert_entries(run bigint)
 returns table (issue_id bigint, occasion text)
 language sql stable
@@ -126,7 +128,7 @@ as $$
     select x.id,
            case
                when x.state = 'resolved' then 'resolved'
-               when told.id is null then 'new'
+               when reported.id is null then 'new'
                when since.is_worse or since.is_changed then 'changed'
                else 'reminder'
            end
@@ -135,7 +137,7 @@ as $$
     join invoice_sync.issue x on its.kind = 'sweep' or x.first_run = its.id
     left join lateral (
         select a.id,
-               coalesce(a.sent_at, a.created_at) as told_at,
+               coalesce(a.sent_at, a.created_at) as reported_at,
                a.sender is null or a.recipients = '{}' as is_unaddressed,
                t.severity,
                t.facts
@@ -144,32 +146,32 @@ as $$
         where t.issue_id = x.id
         order by a.id desc
         limit 1
-    ) told on true
+    ) reported on true
     cross join lateral (
         select array_position(array['notice', 'warning', 'critical'], x.severity)
-               > array_position(array['notice', 'warning', 'critical'], told.severity) as is_worse,
-               -- Of money; the machine's own troubles have other words each time.
+               > array_position(array['notice', 'warning', 'critical'], reported.severity) as is_worse,
+               -- Only for issues about money; the evidence of technical problems differs each time.
                x.kind = any (array[
                    'disputed', 'refunded', 'partially_refunded', 'overpaid', 'amount_mismatch',
                    'currency_mismatch', 'duplicate_payment', 'unlinked_payment'
-               ]) and told.facts <> invoice_sync.facts_that_matter(x.evidence) as is_changed
+               ]) and reported.facts <> invoice_sync.facts_that_matter(x.evidence) as is_changed
     ) since
     where (x.state <> 'resolved' or x.resolved_at > now() - interval '1 day')
       and array_position(array['notice', 'warning', 'critical'], x.severity) >= wanted.minimum
       and case
-          -- Nobody is reminded of what a person has taken note of, or put off; but that
-          -- was of what they knew.
+          -- No reminders of issues that are acknowledged or snoozed, unless they are more
+          -- severe or have other amounts than the person saw.
           when x.state <> 'resolved' and since.is_worse then true
           when x.snoozed_until > now() then false
           when x.state <> 'resolved' and since.is_changed then true
-          when x.state = 'open' and told.id is null then true
+          when x.state = 'open' and reported.id is null then true
           when x.state = 'open' then
-              told.told_at <= now() - wanted.alert_reminder_after
-              or told.is_unaddressed and wanted.alert_sender is not null and wanted.alert_recipients <> '{}'
+              reported.reported_at <= now() - wanted.alert_reminder_after
+              or reported.is_unaddressed and wanted.alert_sender is not null and wanted.alert_recipients <> '{}'
           when x.state = 'resolved' then
-              -- Of the last day, not of all that ever was, when the setting is switched on.
+              -- Only issues of the last day, so that enabling the setting does not report all older ones.
               wanted.alert_when_resolved
-              and told.id is not null
+              and reported.id is not null
               and not exists (
                   select from invoice_sync.alert_issue t where t.issue_id = x.id and t.occasion = 'resolved'
               )
@@ -177,7 +179,7 @@ as $$
       end
 $$;
 
--- Alerts that could not be sent until the alert `reminder` took over all that they tell.
+-- Marks alerts that could not be sent, and all of whose issues are in the alert `reminder`, as replaced.
 create function replace_alerts(reminder bigint) returns void
 language sql
 set search_path = pg_catalog, pg_temp
@@ -208,9 +210,9 @@ as $$
       )
 $$;
 
--- What is not sent yet goes from and to whom the settings name now, whatever was wrong
--- with those before. With other addresses it is another mail to Resend, which takes an
--- idempotency key with one content only.
+-- Sets the sender and recipients of unsent alerts to those in the settings, because the
+-- earlier ones may have been wrong. The idempotency key changes as well, because Resend
+-- accepts a key with one content only.
 create function readdress_alerts() returns void
 language sql
 set search_path = pg_catalog, pg_temp
@@ -232,14 +234,15 @@ as $$
       and (a.sender, a.recipients) is distinct from (s.alert_sender, s.alert_recipients)
 $$;
 
-comment on function alert_entries(bigint) is 'What a run has to tell of at its end: issues and the occasion';
+comment on function alert_entries(bigint) is
+    'Issues that the alert of a run must contain, with the occasion of each';
 comment on function replace_alerts(bigint) is
-    'Takes out of the outbox what was never sent and whose open issues this alert reminds of';
+    'Marks unsent alerts as replaced if the given alert covers all of their unresolved issues';
 comment on function readdress_alerts() is
-    'Gives alerts that are not sent yet the sender and the recipients that the settings name now';
+    'Sets sender and recipients of unsent alerts to those in the settings';
 comment on function send_alerts() is
-    'Sends through Resend the alerts that are due, in this transaction, for 20 seconds at the most; answers with how many were sent, failed and wait. Without a key nothing is sent. Errors as for Stripe''s key: 58P01, 58030, 42501, F0000, 42704';
-comment on sequence alert_id_seq is 'Numbers of alerts';
+    'Sends due alerts through Resend, in the current transaction, for at most 20 seconds. Returns the numbers of sent, failed and waiting alerts. Sends nothing if no key is set. Fails with 58P01, 58030, 42501, F0000 or 42704 if the key cannot be read';
+comment on sequence alert_id_seq is 'Generates alert.id';
 
 select pg_catalog.pg_extension_config_dump('alert', '');
 select pg_catalog.pg_extension_config_dump('alert_id_seq', '');

@@ -1,4 +1,4 @@
--- Functions that SQL says best, and the comments of all.
+-- Functions in SQL and PL/pgSQL, and the comments of functions in Rust.
 
 -- settings -------------------------------------------------------------------
 
@@ -27,17 +27,17 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- The new row that comes in its place removes the old one: see settings_replace.
+    -- settings_replace deletes the old row when a new one is inserted.
     if tg_op = 'DELETE' and pg_trigger_depth() > 1 then
         return old;
     end if;
-    raise exception 'the settings cannot be removed'
+    raise exception 'the settings cannot be deleted'
         using errcode = 'object_not_in_prerequisite_state',
-              hint = 'To go back to the defaults: insert into invoice_sync.settings default values;';
+              hint = 'To restore the defaults, run: insert into invoice_sync.settings default values;';
 end
 $$;
 
--- Inserting is replacing: that is what restoring a dump does.
+-- An inserted row replaces the existing one, because restoring a dump inserts.
 create trigger settings_replace
     before insert on settings
     for each row execute function settings_replace();
@@ -54,11 +54,13 @@ create trigger settings_row_stays
     before delete on settings
     for each row execute function settings_stay();
 
-comment on function settings_are_checked() is 'Trigger: refuses settings that do not fit the database';
-comment on function settings_replace() is 'Trigger: a new row of settings takes the place of the old one';
-comment on function settings_stay() is 'Trigger: there is always a row of settings';
+comment on function settings_are_checked() is
+    'Trigger function: rejects settings that do not match the database';
+comment on function settings_replace() is
+    'Trigger function: replaces the existing row of settings by the inserted one';
+comment on function settings_stay() is 'Trigger function: prevents deletion of the settings';
 comment on function check_settings(jsonb) is
-    'Refuses a row of settings that does not fit the database, naming the table, column, type or word (42P01, 42809, 42703, 42804, 22023)';
+    'Checks a row of settings against the database. Fails with 42P01, 42809, 42703, 42804 or 22023, naming the table, column, type or word that does not match';
 
 create function adopt_mapping(invoices regclass default null, payments regclass default null) returns void
 language plpgsql
@@ -77,7 +79,7 @@ begin
     from invoice_sync.propose_mapping(invoices, payments) p
     left join pg_attribute a on a.attrelid = 'invoice_sync.settings'::regclass and a.attname = p.setting;
     if lacking is not null then
-        raise exception 'what these settings should be cannot be told: %', lacking
+        raise exception 'no proposal for settings that must not be null: %', lacking
             using errcode = 'no_data_found',
                   hint = 'Look at "select * from invoice_sync.propose_mapping()", and update invoice_sync.settings yourself.';
     end if;
@@ -90,9 +92,9 @@ end
 $$;
 
 comment on function propose_mapping(regclass, regclass) is
-    'Looks at the database and proposes the settings, for these two tables or for those that it finds; changes nothing. A proposed null: nothing fits. P0002: no such table found; P0003: several fit alike';
+    'Proposes settings for the given tables, or for the tables that it finds; changes nothing. A proposed null means that nothing fits. Fails with P0002 if no table is found, and P0003 if several fit equally';
 comment on function adopt_mapping(regclass, regclass) is
-    'Writes what propose_mapping proposes into the settings, which are checked as always; fails with P0002 where a setting that must be there cannot be told';
+    'Writes the proposals of propose_mapping into the settings, which are checked as usual. Fails with P0002 if there is no proposal for a setting that must not be null';
 
 -- sweep and sync_invoice -------------------------------------------------------
 
@@ -106,15 +108,15 @@ $$;
 alter function sweep(boolean, integer, interval) set jit = off;
 
 comment on function sweep(boolean, integer, interval) is
-    'Asks Stripe about the invoices that are due, repairs what is safe to repair, opens and resolves issues, all in this transaction; answers with a report. dry_run: writes nothing. Needs READ COMMITTED (0A000)';
+    'Asks Stripe about invoices that are due, makes repairs that are safe, and opens and resolves issues, in the current transaction. Returns a report. With dry_run, writes nothing. Fails with 0A000 unless the isolation level is READ COMMITTED';
 comment on procedure run_sweep(interval) is
-    'A sweep in transactions of its own, batch by batch until nothing is due: what schedule() lets pg_cron CALL. Holds no snapshot and no lock on your tables while it waits for Stripe, and waits 5 seconds at the most for a lock of somebody else''s. Killed at any moment, the next one goes on from there. In the time that is left it goes on with backfills that are not done. 2D000: called inside a transaction block or a function';
+    'Runs a sweep in transactions of its own, in batches, until nothing is due; schedule() makes pg_cron call it. Holds no snapshot and no lock on your tables while it waits for Stripe, and waits at most 5 seconds for a lock. If it is terminated, the next call continues. Remaining time is used for unfinished backfills. Fails with 2D000 inside a transaction block or function';
 comment on procedure backfill(timestamptz, timestamptz) is
-    'Looks through Stripe''s lists of checkout sessions (from a day earlier) and payment intents that were made in this time (until null: now), and books what was received and is missing, in transactions of its own, a page at a time; tells how far it is (see the view progress). Without arguments: goes on with what is left of earlier ones. 22023: nothing to do; 55000: another is under way, or no key; 2D000: called inside a transaction block or a function; Stripe''s errors as in sync_invoice';
+    'Reads Stripe''s lists of checkout sessions (from one day earlier) and payment intents created in this period (until null: now), and books payments that are missing, in transactions of its own, one page each; the view progress shows how far it is. Without arguments, continues unfinished backfills. Fails with 22023 if there is nothing to do, 55000 if another one is running or no key is set, 2D000 inside a transaction block or function, and with Stripe''s errors as sync_invoice';
 comment on function sync_invoice(text, boolean) is
-    'The same for one invoice, now, whose id is given as text: the form for RPC. P0002: no such invoice; 55000: no key; 28000: Stripe rejects it; 08006: Stripe cannot be reached; 08P01: its answer cannot be used';
+    'Asks Stripe about one invoice now, makes repairs that are safe, and opens and resolves its issues. Takes the id as text, for RPC. Returns a report. With dry_run, writes nothing. Fails with P0002 if there is no such invoice, 55000 if no key is set, 28000 if Stripe rejects the key, 08006 if Stripe cannot be reached, and 08P01 if its answer cannot be used';
 comment on function sync_invoice(anyelement, boolean) is
-    'The same for one invoice, now, whose id is a uuid, a bigint, an integer …';
+    'As sync_invoice(text, boolean), for an id of type uuid, bigint, integer or any other type';
 
 -- webhooks ---------------------------------------------------------------------
 
@@ -144,13 +146,12 @@ as $$
     )
 $$;
 
-comment on function receive_webhook(bytea, text) is 'What the forms of handle_webhook call';
+comment on function receive_webhook(bytea, text) is 'Implementation of handle_webhook';
 comment on function handle_webhook(bytea, text) is
-    'Takes a webhook of Stripe''s: the body byte for byte, and the header Stripe-Signature. 22023: not signed by Stripe, or no event; 55000: no secret is set; 58000: it could not be stored. Where it returns, the event is stored once the transaction commits';
-comment on function handle_webhook(text, text) is
-    'The same for a body in text';
+    'Receives a webhook: the unchanged body and the header Stripe-Signature. When it returns, the event is stored as soon as the transaction commits. Fails with 22023 if the signature is invalid or the body is no event, 55000 if no secret is set, and 58000 if the event could not be stored';
+comment on function handle_webhook(text, text) is 'As handle_webhook(bytea, text), for a body of type text';
 comment on function handle_webhook(json) is
-    'The same for PostgREST: Stripe posts to /rpc/handle_webhook, and the header is read from request.headers';
+    'As handle_webhook(bytea, text), for PostgREST: Stripe posts to /rpc/handle_webhook, and the signature is read from request.headers';
 
 -- schedule ---------------------------------------------------------------------
 
@@ -171,8 +172,8 @@ as $$
     where (select invoice_sync.require_admin())
 $$;
 
--- The statements are made here and not by the caller: whoever may call this may not
--- have others run, least of all through an RPC gateway.
+-- The statements are built here, not passed in, so that callers, among them RPC callers,
+-- cannot have other statements executed.
 create function pg_cron_job(what text, cron text default null) returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -211,7 +212,7 @@ declare
         where e.extname = 'dblink'
     );
     connection text := (
-        -- Quoted as libpq wants it, which is not SQL's way.
+        -- Quoted for libpq, whose rules differ from SQL's.
         select string_agg(format('%s=''%s''', key, regexp_replace(value, '([\\''])', '\\\1', 'g')), ' ')
         from (values ('dbname', place.database), ('user', current_user), ('port', place.port), ('host', place.host))
             parts (key, value)
@@ -223,19 +224,19 @@ begin
     if exists (select from pg_extension where extname = 'pg_cron') then
         execute statement_here into answer;
     elsif place.database is null then
-        raise exception 'pg_cron is not there'
+        raise exception 'pg_cron is not available'
             using errcode = 'object_not_in_prerequisite_state',
-                  detail = 'Neither is it an extension of this database, nor is its library loaded by the server.',
-                  hint = 'Install the package (Debian: postgresql-15-cron), add pg_cron to shared_preload_libraries, restart the server, and: create extension pg_cron;';
+                  detail = 'It is not an extension of this database, and the server has not loaded its library.',
+                  hint = 'Install the package (Debian: postgresql-15-cron), add pg_cron to shared_preload_libraries, restart the server, and run: create extension pg_cron;';
     elsif place.database = current_database() then
-        raise exception 'pg_cron is not an extension of this database yet'
+        raise exception 'pg_cron is not an extension of this database'
             using errcode = 'object_not_in_prerequisite_state',
-                  hint = 'As a superuser: create extension pg_cron;';
+                  hint = 'Run as a superuser: create extension pg_cron;';
     elsif dblink_schema is null then
         raise exception 'pg_cron is in another database, "%"', place.database
             using errcode = 'object_not_in_prerequisite_state',
                   hint = format(
-                      'Either: create extension dblink; and call this again. Or connect to "%s" and: %s;',
+                      'Either run: create extension dblink; and call this function again. Or connect to "%s" and run: %s;',
                       place.database, statement_there
                   );
     else
@@ -249,7 +250,7 @@ begin
                 raise exception 'pg_cron is in another database, "%", which dblink cannot reach', place.database
                     using errcode = 'object_not_in_prerequisite_state',
                           detail = concat_ws(': ', sqlerrm, nullif(btrim(cause), '')),
-                          hint = format('Connect to "%s" and: %s;', place.database, statement_there);
+                          hint = format('Connect to "%s" and run: %s;', place.database, statement_there);
         end;
     end if;
     return answer;
@@ -278,13 +279,13 @@ end
 $$;
 
 comment on function pg_cron_place() is
-    'The database that pg_cron is in, null where its library is not loaded, and how this server is reached from itself: settings that not every role may read';
-comment on function job_name() is 'The name of this database''s job in cron.job';
+    'The database of pg_cron, or null if its library is not loaded, and the host and port of this server; security definer, because not every role may read these settings';
+comment on function job_name() is 'Name of this database''s job in cron.job';
 comment on function pg_cron_job(text, text) is
-    'What schedule (schedule), unschedule (unschedule) and doctor (read) have done where pg_cron is: in this database, or in another one through dblink; 55000 with a hint where neither can be';
+    'Creates (schedule), removes (unschedule) or reads (read) the job of pg_cron, in this database or through dblink in another one. Fails with 55000 and a hint if neither is possible';
 comment on function schedule(text) is
-    'Lets pg_cron sweep at these times (five fields; the server''s time zone is GMT to pg_cron), as the calling role; calling it again changes the times. Answers with the job''s name. 55000: no pg_cron';
-comment on function unschedule() is 'Removes the calling role''s job; answers whether there was one';
+    'Creates a job of pg_cron that calls run_sweep() as the calling role, or changes its schedule (five fields; pg_cron uses GMT). Returns the name of the job. Fails with 55000 if pg_cron is not available';
+comment on function unschedule() is 'Removes the calling role''s job. Returns whether there was one';
 
 -- access -----------------------------------------------------------------------
 
@@ -294,9 +295,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     if may is null or may not in ('read', 'operate', 'webhook') then
-        raise exception '"%" is no kind of access', may
+        raise exception '"%" is not a kind of access', may
             using errcode = 'invalid_parameter_value',
-                  hint = 'There are read, operate and webhook.';
+                  hint = 'The kinds of access are read, operate and webhook.';
     end if;
     execute format('grant usage on schema invoice_sync to %s', grantee);
     if may = 'webhook' then
@@ -410,7 +411,7 @@ end
 $$;
 
 comment on function grant_access(regrole, text) is
-    'Lets a role read (views and settings), operate (read, sweep, sync_invoice, resolve_issue, undo, send_alerts and schedule), or deliver webhooks through an RPC gateway and nothing else (webhook, for anon: the signature is the key). RPC callers of the first two must be admins besides: settings.rpc_admin_check';
-comment on function revoke_access(regrole) is 'Takes from a role what grant_access gave it';
+    'Grants a role access: read (views and settings), operate (read, and sweep, sync_invoice, resolve_issue, undo, send_alerts and schedule), or webhook (deliver webhooks through an RPC gateway, nothing else; for anon, because the signature authenticates). With read and operate, RPC callers must also pass settings.rpc_admin_check';
+comment on function revoke_access(regrole) is 'Revokes from a role what grant_access granted';
 comment on function revoke_from_others(boolean) is
-    'What the scripts of the extension call at their end, because default privileges (alter default privileges) give others rights on whatever is made: takes everything from all but the owner; false: from those who have more than grant_access ever gives, and who are to be given access again';
+    'Called at the end of the extension''s scripts, because default privileges may have granted rights on the new objects. With true, revokes all rights of roles other than the owner; with false, only of roles that have more than grant_access grants, which must be granted access again';

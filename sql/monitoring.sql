@@ -1,18 +1,18 @@
--- What operators and their monitoring look at.
+-- Views and functions for operators and monitoring.
 
 set local search_path = invoice_sync, pg_catalog, pg_temp;
 
 comment on function doctor() is
-    'Looks whether all is in place, asks Stripe for a little of everything (at most 5 seconds, 5 requests), and changes nothing. hint: what to do, for pasting into psql; lines that begin with $ are for a shell on the server. Not ok does not always mean broken: the detail says what is missing';
+    'Checks the installation, one row for each check; makes at most 5 requests to Stripe in at most 5 seconds, and changes nothing. hint: commands for psql that fix the problem; lines that start with $ are for a shell on the server. A failed check does not always mean an error; see the detail';
 comment on function missing_indexes() is
-    'Columns of your tables that statements look rows up by, and that no index serves: select statement from invoice_sync.missing_indexes() \gexec. No index is ever made for you';
+    'Columns of your tables that are used for lookups but have no index, with the statement that creates it: select statement from invoice_sync.missing_indexes() \gexec. Indexes are never created automatically';
 comment on function next_due(text, bigint) is
-    'When a schedule of pg_cron''s is due next after a time, both in seconds since 1970; null where it is not understood';
+    'The next time that a schedule of pg_cron is due after the given time, both in seconds since 1970; null if the schedule cannot be parsed';
 
 -- counters -------------------------------------------------------------------
 
--- Counters only grow, whatever retention removes: a run is added here once, by the
--- sweep after it, and what is not added yet is added by the view.
+-- Counters never decrease, although retention deletes runs: the next sweep adds each
+-- finished run once, and the view metrics adds those that are not yet counted.
 create table tally (
     kind text not null,
     cause text not null,
@@ -25,11 +25,11 @@ create table tally (
     primary key (kind, cause, success)
 );
 
-comment on table tally is 'Sums over all finished runs that were counted, those included that retention has removed';
+comment on table tally is 'Sums over all counted runs, including those that retention deleted';
 comment on column tally.kind is 'As in run';
 comment on column tally.cause is 'As in run';
 comment on column tally.success is 'As in run';
-comment on column tally.runs is 'How many runs';
+comment on column tally.runs is 'Number of runs';
 comment on column tally.invoices_fixed is 'Sum of run.invoices_fixed';
 comment on column tally.stripe_requests is 'Sum of run.stripe_requests';
 comment on column tally.stripe_retries is 'Sum of run.stripe_retries';
@@ -41,15 +41,15 @@ create table tally_booked (
     minor numeric not null check (minor >= 0)
 );
 
-comment on table tally_booked is 'Sums over the payments that all counted runs added to the books, by currency';
-comment on column tally_booked.currency is 'ISO 4217, lower case';
-comment on column tally_booked.payments is 'How many payments';
-comment on column tally_booked.minor is 'What Stripe received, in Stripe''s smallest unit';
+comment on table tally_booked is 'Sums over the payments booked by all counted runs, by currency';
+comment on column tally_booked.currency is 'ISO 4217 code, lower case';
+comment on column tally_booked.payments is 'Number of payments';
+comment on column tally_booked.minor is 'Amount that Stripe received, in Stripe''s smallest unit';
 
 select pg_catalog.pg_extension_config_dump('tally', '');
 select pg_catalog.pg_extension_config_dump('tally_booked', '');
 
--- Finished runs that are not in the tally yet, summed up.
+-- Sums over the finished runs that are not yet in tally.
 create view uncounted as
 select kind,
        cause,
@@ -63,7 +63,7 @@ from run
 where not counted and finished_at is not null
 group by kind, cause, success;
 
--- What those runs added to the books.
+-- Payments that those runs booked.
 create view uncounted_booked as
 select b.currency,
        count(*) as payments,
@@ -73,22 +73,23 @@ join run_booked as b on b.run_id = r.id
 where not r.counted and r.finished_at is not null
 group by b.currency;
 
-comment on view uncounted is 'Sums over the finished runs that are not in tally yet';
+comment on view uncounted is 'Sums over the finished runs that are not yet in tally';
 comment on column uncounted.kind is 'As in run';
 comment on column uncounted.cause is 'As in run';
 comment on column uncounted.success is 'As in run';
-comment on column uncounted.runs is 'How many runs';
+comment on column uncounted.runs is 'Number of runs';
 comment on column uncounted.invoices_fixed is 'Sum of run.invoices_fixed';
 comment on column uncounted.stripe_requests is 'Sum of run.stripe_requests';
 comment on column uncounted.stripe_retries is 'Sum of run.stripe_retries';
 comment on column uncounted.stripe_errors is 'Sum of run.stripe_errors';
-comment on view uncounted_booked is 'Sums over the payments that those runs added to the books, by currency';
-comment on column uncounted_booked.currency is 'ISO 4217, lower case';
-comment on column uncounted_booked.payments is 'How many payments';
-comment on column uncounted_booked.minor is 'What Stripe received, in Stripe''s smallest unit';
+comment on view uncounted_booked is
+    'Sums over the payments booked by finished runs that are not yet in tally, by currency';
+comment on column uncounted_booked.currency is 'ISO 4217 code, lower case';
+comment on column uncounted_booked.payments is 'Number of payments';
+comment on column uncounted_booked.minor is 'Amount that Stripe received, in Stripe''s smallest unit';
 
--- Called by the sweep, of which there is one at a time. One statement, and so one
--- snapshot: what is summed up and what is marked are the same runs.
+-- Called by the sweep, of which only one runs at a time. A single statement, so that the
+-- sums and the update see the same runs.
 create function count_runs() returns void
 language sql
 set search_path = pg_catalog, pg_temp
@@ -114,7 +115,7 @@ as $$
         stripe_errors = t.stripe_errors + excluded.stripe_errors
 $$;
 
-comment on function count_runs() is 'Adds the runs that finished since the last time to tally and tally_booked';
+comment on function count_runs() is 'Adds finished runs that are not yet counted to tally and tally_booked';
 
 -- status -----------------------------------------------------------------------
 
@@ -137,7 +138,7 @@ end
 $$;
 
 comment on function visible_schedule() is
-    'The times of this database''s job, where pg_cron is an extension of this database; else null, though there may be a job';
+    'Schedule of this database''s job, if pg_cron is an extension of this database; otherwise null, although a job may exist';
 
 create view status as
 select concat_ws(
@@ -151,12 +152,12 @@ select concat_ws(
            format('%s issues are open, %s of them critical.', issue.all_open, issue.critical),
            case
                when event.oldest is not null
-                   then format('Events have waited since %s.', date_trunc('second', event.oldest))
+                   then format('Events are pending since %s.', date_trunc('second', event.oldest))
            end,
            case when alert.failing > 0 then format('%s alerts cannot be sent.', alert.failing) end,
            case
                when run.unfinished > 0
-                   then format('%s runs are under way or were ended from outside.', run.unfinished)
+                   then format('%s runs are in progress or were terminated.', run.unfinished)
            end,
            case
                when look.percent < 100
@@ -228,29 +229,33 @@ left join (select max(read_at) as read_at from feed) as feed on true
 left join round on true
 where (select require_admin());
 
-comment on view status is 'How it stands, in one row';
-comment on column status.summary is 'All that matters, in a sentence or two';
-comment on column status.last_sweep_at is 'When the last finished sweep began';
-comment on column status.last_sweep_success is 'Whether Stripe could be asked then';
-comment on column status.last_sweep_repaired is 'Invoices of which it changed something';
+comment on view status is 'Current state, in one row';
+comment on column status.summary is 'Summary in a few sentences';
+comment on column status.last_sweep_at is 'When the last finished sweep started';
+comment on column status.last_sweep_success is
+    'Whether it succeeded: the settings match the database and Stripe was reachable';
+comment on column status.last_sweep_repaired is 'Number of invoices that it changed';
 comment on column status.next_sweep_at is
-    'When pg_cron starts the next one; null: there is no job, or pg_cron is in another database and its job not visible from here';
-comment on column status.open_critical is 'Open and acknowledged issues that are critical';
-comment on column status.open_warning is 'Open and acknowledged issues that are warnings';
-comment on column status.open_notice is 'Open and acknowledged issues that are notices';
-comment on column status.alerts_waiting is 'Alerts that are to be sent, and were not tried yet';
-comment on column status.alerts_failing is 'Alerts that were tried in vain, and will be tried again';
-comment on column status.last_webhook_at is 'When a webhook last came; null: none did, or retention has removed it';
-comment on column status.feed_lag is 'How long ago Stripe''s feed of events was last read to its end';
-comment on column status.oldest_event_at is 'When the oldest event that is still to be acted on happened; null: there is none';
-comment on column status.round_rows is 'Rows of your tables looked through in the present round';
-comment on column status.round_percent is 'The same, in percent of the last whole round; null: there was none yet';
-comment on column status.last_round_ago is 'How long ago the last whole round through all invoices ended';
-comment on column status.unfinished_runs is 'Runs that are under way, or were ended from outside';
-comment on column status.requests_this_month is 'Requests to Stripe that runs of this calendar month made, retries included';
+    'When pg_cron starts the next sweep; null: there is no job, or pg_cron is in another database and its job is not visible here';
+comment on column status.open_critical is 'Number of unresolved critical issues';
+comment on column status.open_warning is 'Number of unresolved warnings';
+comment on column status.open_notice is 'Number of unresolved notices';
+comment on column status.alerts_waiting is 'Number of alerts waiting for their first attempt';
+comment on column status.alerts_failing is 'Number of alerts that could not be sent and will be retried';
+comment on column status.last_webhook_at is
+    'When a webhook was last received; null: never, or retention deleted it';
+comment on column status.feed_lag is 'Time since Stripe''s feed of events was last read to its end';
+comment on column status.oldest_event_at is 'When the oldest pending event happened; null: there is none';
+comment on column status.round_rows is 'Number of rows scanned in the current round';
+comment on column status.round_percent is
+    'The same, in percent of the last complete round; null: there was none';
+comment on column status.last_round_ago is 'Time since the last complete scan of all invoices ended';
+comment on column status.unfinished_runs is 'Number of runs that are running or were terminated';
+comment on column status.requests_this_month is
+    'Number of requests to Stripe by runs of this calendar month, including retries';
 comment on column status.looked_back_to is
-    'How far back the first runs look for payments that only name their invoice; null: not begun';
-comment on column status.look_back_percent is 'How much of that is done; null: nothing had to be read';
+    'Time back to which the first runs search for payments that are identified by metadata only; null: not started';
+comment on column status.look_back_percent is 'How much of that search is done, in percent; null: nothing had to be read';
 
 -- metrics ------------------------------------------------------------------------
 
@@ -278,40 +283,41 @@ from (
            runs::numeric as value
     from counters
     union all
-    select 'invoice_sync_invoices_repaired_total', 'counter', 'Invoices of which a run changed something',
+    select 'invoice_sync_invoices_repaired_total', 'counter', 'Invoices changed by runs',
            jsonb_build_object('kind', kind), sum(fixed)
     from counters
     group by kind
     union all
-    select 'invoice_sync_stripe_requests_total', 'counter', 'Requests to Stripe, retries included', '{}',
+    select 'invoice_sync_stripe_requests_total', 'counter', 'Requests to Stripe, including retries', '{}',
            sum(requests)
     from counters
     union all
-    select 'invoice_sync_stripe_retries_total', 'counter', 'Requests to Stripe that were sent again', '{}',
+    select 'invoice_sync_stripe_retries_total', 'counter', 'Retried requests to Stripe', '{}',
            sum(retries)
     from counters
     union all
-    select 'invoice_sync_stripe_errors_total', 'counter', 'Questions that Stripe did not answer', '{}',
+    select 'invoice_sync_stripe_errors_total', 'counter', 'Lookups that Stripe did not answer', '{}',
            sum(errors)
     from counters
     union all
-    select 'invoice_sync_booked_payments_total', 'counter', 'Payments that were added to the books',
+    select 'invoice_sync_booked_payments_total', 'counter', 'Payments booked by runs',
            jsonb_build_object('currency', currency), payments
     from booked
     union all
     select 'invoice_sync_booked_amount_minor_total', 'counter',
-           'What Stripe received for them, in Stripe''s smallest unit of the currency',
+           'Amount that Stripe received for them, in Stripe''s smallest unit',
            jsonb_build_object('currency', currency), minor
     from booked
     union all
-    select 'invoice_sync_open_issues', 'gauge', 'Issues that are not resolved',
+    select 'invoice_sync_open_issues', 'gauge', 'Unresolved issues',
            jsonb_build_object('kind', kind, 'severity', severity), count(*)
     from issue
     where state <> 'resolved'
     group by kind, severity
     union all
     select 'invoice_sync_oldest_unreconciled_payment_age_seconds', 'gauge',
-           'Age of the oldest event to act on, or open issue that keeps money from the books; 0: none', '{}',
+           'Age of the oldest pending event, or of the oldest issue because of which a payment is not booked',
+           '{}',
            extract(epoch from now() - coalesce(least(
                (select min(created) from event where state = 'pending'),
                (
@@ -324,12 +330,12 @@ from (
                )
            ), now()))
     union all
-    select 'invoice_sync_pending_events', 'gauge', 'Events that are still to be acted on', '{}', count(*)
+    select 'invoice_sync_pending_events', 'gauge', 'Pending events', '{}', count(*)
     from event
     where state = 'pending'
     union all
     select 'invoice_sync_events_last_day', 'gauge',
-           'Events first received within 24 hours, by the way they came; feed: no webhook brought them',
+           'Events first received in the last 24 hours, by way; feed: not received by webhook',
            jsonb_build_object('way', way), count(e.way_came)
     from (values ('webhook'), ('feed')) as w (way)
     left join (
@@ -339,42 +345,42 @@ from (
     ) as e on e.way_came = w.way
     group by way
     union all
-    select 'invoice_sync_last_webhook_timestamp_seconds', 'gauge', 'When a webhook last came', '{}',
+    select 'invoice_sync_last_webhook_timestamp_seconds', 'gauge', 'When a webhook was last received', '{}',
            extract(epoch from max(webhook_at))
     from event
     having max(webhook_at) is not null
     union all
-    select 'invoice_sync_feed_lag_seconds', 'gauge', 'Since the feed of events was last read to its end',
+    select 'invoice_sync_feed_lag_seconds', 'gauge', 'Time since the feed of events was last read to its end',
            jsonb_build_object('whose', whose), extract(epoch from now() - read_at)
     from feed
     where read_at is not null
     union all
-    select 'invoice_sync_alerts_waiting', 'gauge', 'Alerts that are not sent',
+    select 'invoice_sync_alerts_waiting', 'gauge', 'Unsent alerts',
            jsonb_build_object('state', state), count(*)
     from alerts
     where sent_at is null and state in ('waiting', 'failing', 'unaddressed')
     group by state
     union all
     select 'invoice_sync_unfinished_runs', 'gauge',
-           'Runs that are under way or were ended from outside', '{}',
+           'Runs that are in progress or were terminated', '{}',
            count(*)
     from run
     where finished_at is null
     union all
-    select 'invoice_sync_last_sweep_timestamp_seconds', 'gauge', 'When the last finished sweep began', '{}',
+    select 'invoice_sync_last_sweep_timestamp_seconds', 'gauge', 'When the last finished sweep started', '{}',
            extract(epoch from started_at)
     from last
     union all
-    select 'invoice_sync_last_sweep_duration_seconds', 'gauge', 'How long it took', '{}',
+    select 'invoice_sync_last_sweep_duration_seconds', 'gauge', 'Duration of the last finished sweep', '{}',
            extract(epoch from finished_at - started_at)
     from last
     union all
-    select 'invoice_sync_last_sweep_success', 'gauge', '1: Stripe could be asked; 0: it could not', '{}',
+    select 'invoice_sync_last_sweep_success', 'gauge', '1: the last finished sweep succeeded; 0: not', '{}',
            success::int
     from last
     union all
     select 'invoice_sync_last_full_round_timestamp_seconds', 'gauge',
-           'When the last round through all invoices ended', '{}',
+           'When the last complete scan of all invoices ended', '{}',
            extract(epoch from ended_at)
     from round
     where ended_at is not null
@@ -382,9 +388,10 @@ from (
 where (select require_admin());
 
 comment on view metrics is
-    'What monitoring reads, a row for each sample, named as Prometheus does: docs/monitoring.md. Cheap: sums are kept, no scan of all runs';
-comment on column metrics.name is 'The metric; seconds are Unix time or durations, minor is Stripe''s smallest unit';
+    'Metrics for monitoring, one row per sample, named as in Prometheus; see docs/monitoring.md. Reads stored sums instead of all runs';
+comment on column metrics.name is
+    'Name of the metric; seconds are Unix time or durations, minor is Stripe''s smallest unit';
 comment on column metrics.type is 'counter or gauge';
-comment on column metrics.help is 'What it counts';
+comment on column metrics.help is 'Description';
 comment on column metrics.labels is 'Labels and their values';
-comment on column metrics.value is 'The sample';
+comment on column metrics.value is 'Value of the sample';

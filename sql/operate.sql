@@ -1,4 +1,4 @@
--- What people decide: which facts are settled, and what can be done about an issue.
+-- People's decisions about issues: the facts that they are about, and the actions.
 
 create function facts_that_matter(evidence jsonb) returns jsonb
 language sql immutable parallel safe
@@ -52,22 +52,22 @@ as $$
 $$;
 
 comment on function facts_that_matter(jsonb) is
-    'An issue''s evidence without what changes from run to run: the words of an error, a count of events';
+    'An issue''s evidence without the parts that differ from run to run, such as error messages and counts of events';
 comment on function with_earlier_attempts(jsonb, jsonb) is
-    'An issue''s evidence with the payments that it named before and that were not tried again: they are still not written';
+    'An issue''s evidence, extended by the payments in its earlier evidence that were not attempted again and therefore are still not written';
 comment on function is_settled(text, text, text, jsonb) is
-    'Whether somebody decided about an issue of this kind with these very facts: it is not opened again then';
+    'Whether a person already decided about an issue of this kind with the same facts; such an issue is not opened again';
 comment on function issue_kinds() is
-    'Every kind of issue with the actions that resolve_issue takes for it, a row each; the action is null where a kind has none. argument: what has to be told (status, invoice_id), or may be where argument_required is false';
+    'Kinds of issues and the actions that resolve_issue accepts for each, one row per action; action is null if a kind has none. argument: the argument of the action (status or invoice_id), optional if argument_required is false';
 comment on function issue_actions(bigint) is
-    'What resolve_issue can do about an open issue, with a sentence for people, and the argument that it takes';
+    'Actions that resolve_issue accepts for an unresolved issue, with a description and the argument';
 comment on function resolve_issue(bigint, text, text, jsonb, boolean) is
-    'Carries out what a person decides about an issue; issue_actions tells the actions, arguments are {"status": …} or {"invoice_id": …}, as the action wants. dry_run: tells what would change, and writes nothing. P0002: no such issue; 22023: the action does not fit; 55000: the issue is resolved, or the facts have moved; and sync_invoice''s errors where Stripe has to be asked';
+    'Takes an action on an issue, as listed by issue_actions. arguments: {"status": …} or {"invoice_id": …}, as the action requires. With dry_run, returns what would change and writes nothing. Fails with P0002 if there is no such issue, 22023 if the action is not allowed, 55000 if the issue is resolved or its facts have changed, and with Stripe''s errors as sync_invoice';
 comment on function acknowledge_issue(bigint, text) is
-    'Notes that the caller knows of an issue; it stays open. P0002: no such issue; 55000: it is resolved';
+    'Marks an issue as acknowledged; it stays open, and no reminders are sent. Fails with P0002 if there is no such issue, and 55000 if it is resolved';
 comment on function snooze_issue(bigint, timestamptz, text) is
-    'Nobody is reminded of the issue until then (null: ends that); it stays open. P0002: no such issue; 55000: it is resolved';
+    'Suppresses reminders of an issue until the given time (null: ends this); it stays open. Fails with P0002 if there is no such issue, and 55000 if it is resolved';
 comment on function undo(bigint, boolean) is
-    'Puts back what a run changed, each invoice as a whole, where nobody changed it since; says what it left and why. The repairs are not made again until somebody says so (issue repair_undone). dry_run: writes nothing. P0002: no such run';
+    'Reverses the changes of a run, for each invoice completely or not at all, unless its rows were changed since. Returns what was not reversed and why. The repairs are not made again until a person decides so (issue repair_undone). With dry_run, writes nothing. Fails with P0002 if there is no such run';
 comment on function undo_change(bigint, boolean) is
-    'Puts a single change back, as undo does. P0002: no such change';
+    'Reverses a single change, as undo does. Fails with P0002 if there is no such change';

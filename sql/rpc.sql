@@ -1,6 +1,6 @@
--- Callers through an RPC gateway (PostgREST, Supabase): who may call, and how they are
--- answered. A gateway says who somebody is in settings of the transaction, and whoever
--- is not an admin is refused, whatever their role was granted.
+-- Callers through an RPC gateway (PostgREST, Supabase). The gateway passes their identity in
+-- settings of the transaction. Callers who are not admins are refused, whatever their role
+-- was granted.
 
 create function is_admin() returns boolean
 language sql stable parallel safe
@@ -11,16 +11,17 @@ as $$
 $$;
 
 comment on function is_admin() is
-    'The check that settings.rpc_admin_check names by default: the token''s role is service_role, or its app_metadata.role is admin. (user_metadata would not do: users write it themselves)';
+    'Default of settings.rpc_admin_check: true if the token''s role is service_role or its app_metadata.role is admin. Ignores user_metadata, because users can change it themselves';
 comment on function require_admin() is
-    'True for whoever is no RPC caller and for those who pass settings.rpc_admin_check; for others 42501';
+    'Returns true if the caller is not an RPC caller or passes settings.rpc_admin_check; otherwise fails with 42501';
 alter table settings enable row level security;
 create policy admins_read on settings for select using ((select require_admin()));
-comment on policy admins_read on settings is 'RPC callers have to be admins; all others who may select see the row';
+comment on policy admins_read on settings is
+    'RPC callers must be admins; all other roles with the SELECT privilege see the row';
 
 -- wrappers -------------------------------------------------------------------------
 
--- What a gateway may be shown, in the order in which people look for it.
+-- What create_api wraps, in order of importance to callers.
 create function api_functions() returns setof regprocedure
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -56,8 +57,8 @@ as $$
     ]) as v
 $$;
 
--- The wrappers have no rights of their own: whoever calls one needs grant_access, and
--- is checked, as if they had called what is behind it.
+-- The wrappers run with the caller's rights: callers need grant_access and are checked as
+-- if they called the wrapped function or view.
 create function create_api(in_schema regnamespace) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -67,23 +68,23 @@ declare
     wrapper text;
 begin
     if in_schema = 'invoice_sync'::regnamespace then
-        raise exception 'the wrappers would be what they wrap'
+        raise exception 'wrappers cannot be created in the schema invoice_sync'
             using errcode = 'invalid_parameter_value',
-                  hint = 'Name a schema that your gateway exposes; or expose invoice_sync itself, and no wrappers are needed.';
+                  hint = 'Name another schema that your gateway exposes, or expose invoice_sync itself, which needs no wrappers.';
     end if;
     perform invoice_sync.drop_api(in_schema);
     for it in
         select p.oid::regprocedure as function, p.proname, p.provolatile = 's' as is_stable,
                pg_get_function_arguments(p.oid) as arguments,
                pg_get_function_result(p.oid) as result,
-               (select string_agg('$' || n, ', ' order by n) from generate_series(1, p.pronargs) as n) as handed_on
+               (select string_agg('$' || n, ', ' order by n) from generate_series(1, p.pronargs) as n) as passed
         from invoice_sync.api_functions() as f
         join pg_proc as p on p.oid = f
     loop
         execute format(
             'create function %s.%I(%s) returns %s language sql %s as %L',
             in_schema, it.proname, it.arguments, it.result, case when it.is_stable then 'stable' end,
-            format('select * from invoice_sync.%I(%s)', it.proname, it.handed_on)
+            format('select * from invoice_sync.%I(%s)', it.proname, it.passed)
         );
         wrapper := format(
             '%s.%I(%s)', in_schema, it.proname, pg_get_function_identity_arguments(it.function)
@@ -111,7 +112,7 @@ as $$
 declare
     it record;
 begin
-    -- Ours are known by what they depend on, not by their names.
+    -- Wrappers are identified by their dependencies, not by their names.
     for it in
         select p.oid::regprocedure as function
         from pg_proc as p
@@ -135,9 +136,9 @@ begin
 end
 $$;
 
-comment on function api_functions() is 'What create_api wraps: functions';
-comment on function api_views() is 'What create_api wraps: views, and the settings';
+comment on function api_functions() is 'Functions that create_api wraps';
+comment on function api_views() is 'Views that create_api wraps, and the settings';
 comment on function create_api(regnamespace) is
-    'Makes thin wrappers of the functions and views, of the same names, in a schema that an RPC gateway exposes, for where invoice_sync itself cannot be exposed; again: makes them anew. They give nobody rights: grant_access does. 42723, 42P07: the schema has something else of such a name';
+    'Creates wrappers of the same names for the functions and views, in a schema that an RPC gateway exposes, for gateways that cannot expose invoice_sync itself. Replaces existing wrappers. Grants no access to what they call; use grant_access. Fails with 42723 or 42P07 if the schema contains another object of the same name';
 comment on function drop_api(regnamespace) is
-    'Removes what create_api made there. (drop extension removes the functions, and asks for cascade because of the views)';
+    'Drops the wrappers that create_api created in a schema. (DROP EXTENSION drops the functions, and requires CASCADE because of the views)';

@@ -1,14 +1,14 @@
 -- The extension's own tables: its settings and its ledger.
--- None has a foreign key to a table of the application's: rows there may go,
--- what was done to them stays known. Ids of the application's rows are text.
+-- None has a foreign key to a table of the application, so that the ledger keeps the changes
+-- to rows that were deleted. Ids of the application's rows are stored as text.
 
--- Made here and not by CREATE EXTENSION, so that the schema belongs to the
--- extension and goes with it. Nobody can have prepared it with traps.
+-- Created here and not by CREATE EXTENSION, so that the schema is a member of the extension
+-- and is dropped with it, and cannot contain objects that somebody else created.
 create schema invoice_sync;
 set local search_path = invoice_sync, pg_catalog, pg_temp;
 
 comment on schema invoice_sync is
-    'invoice_sync: payments that Stripe took and a lost webhook kept from the books, found and written';
+    'Objects of the extension invoice_sync, which keeps your invoices and payments consistent with Stripe';
 
 create table settings (
     singleton boolean primary key default true check (singleton),
@@ -89,93 +89,115 @@ create table settings (
 );
 
 comment on table settings is
-    'The one row of choices: your tables, columns and words. Edit it with UPDATE; every change is checked against the database at once';
-comment on column settings.singleton is 'There is one row';
-comment on column settings.invoices_table is 'The table of invoices, with its schema';
-comment on column settings.invoice_id_column is 'Primary key: uuid, bigint, integer, smallint or text';
-comment on column settings.invoice_number_column is 'What people call an invoice; null: the id';
-comment on column settings.invoice_status_column is 'The status: text, an enum or a domain over text';
-comment on column settings.invoice_total_column is 'What is to be paid, in amount_unit';
-comment on column settings.invoice_amount_paid_column is 'What has been paid, in amount_unit; null: there is no such column';
-comment on column settings.invoice_balance_column is 'What is still to be paid, in amount_unit; null: there is no such column';
-comment on column settings.invoice_paid_at_column is 'When it was paid: date or timestamp; null: there is no such column';
-comment on column settings.invoice_currency_column is 'ISO 4217 code; null: all invoices are in default_currency. A null in the column means default_currency too';
-comment on column settings.invoice_session_column is 'Stripe checkout session id; null: there is no such column';
-comment on column settings.invoice_intent_column is 'Stripe payment intent id; null: there is no such column';
-comment on column settings.payments_table is 'The table of payments, with its schema';
-comment on column settings.payment_id_column is 'Primary key, with a default of its own';
-comment on column settings.payment_invoice_column is 'The invoice''s id';
-comment on column settings.payment_status_column is 'The status; null: every row counts as paid';
-comment on column settings.payment_amount_column is 'The amount without the gratuity, in amount_unit';
-comment on column settings.payment_gratuity_column is 'The gratuity, in amount_unit; null: there is no such column';
-comment on column settings.payment_refunded_column is 'How much of it went back, in amount_unit; null: there is no such column';
-comment on column settings.payment_date_column is 'When the money came: date or timestamp; null: there is no such column';
-comment on column settings.payment_session_column is 'Stripe checkout session id; null: there is no such column';
-comment on column settings.payment_intent_column is 'Stripe payment intent id; null: there is no such column';
+    'The settings of this database, in one row: your tables, columns and status words. Change it with UPDATE; each change is checked against the database at once';
+comment on column settings.singleton is 'Always true, so that there is exactly one row';
+comment on column settings.invoices_table is 'Table of invoices, schema-qualified';
+comment on column settings.invoice_id_column is
+    'Primary key of the invoice: uuid, bigint, integer, smallint or text';
+comment on column settings.invoice_number_column is
+    'Column of the invoice number that people use; null: the id is used';
+comment on column settings.invoice_status_column is
+    'Column of the invoice''s status: text, an enum, or a domain over text';
+comment on column settings.invoice_total_column is 'Column of the amount to be paid, in amount_unit';
+comment on column settings.invoice_amount_paid_column is
+    'Column of the amount paid, in amount_unit; null: there is no such column';
+comment on column settings.invoice_balance_column is
+    'Column of the amount still to be paid, in amount_unit; null: there is no such column';
+comment on column settings.invoice_paid_at_column is
+    'Column of the time of payment, date or timestamp; null: there is no such column';
+comment on column settings.invoice_currency_column is
+    'Column of the ISO 4217 currency code; null: all invoices are in default_currency. A null value in the column also means default_currency';
+comment on column settings.invoice_session_column is
+    'Column of the Stripe checkout session id; null: there is no such column';
+comment on column settings.invoice_intent_column is
+    'Column of the Stripe payment intent id; null: there is no such column';
+comment on column settings.payments_table is 'Table of payments, schema-qualified';
+comment on column settings.payment_id_column is 'Primary key of the payment; it must have a default';
+comment on column settings.payment_invoice_column is 'Column of the id of the payment''s invoice';
+comment on column settings.payment_status_column is
+    'Column of the payment''s status; null: every row counts as paid';
+comment on column settings.payment_amount_column is 'Column of the amount without gratuity, in amount_unit';
+comment on column settings.payment_gratuity_column is
+    'Column of the gratuity, in amount_unit; null: there is no such column';
+comment on column settings.payment_refunded_column is
+    'Column of the amount refunded, in amount_unit; null: there is no such column';
+comment on column settings.payment_date_column is
+    'Column of the time at which the money was received, date or timestamp; null: there is no such column';
+comment on column settings.payment_session_column is
+    'Column of the Stripe checkout session id; null: there is no such column';
+comment on column settings.payment_intent_column is
+    'Column of the Stripe payment intent id; null: there is no such column';
 comment on column settings.payment_values is
-    'How each further column of a new payment gets its value: {"column": source}, where a source is {"invoice": "column"}, {"stripe": "payment_intent.description"}, {"metadata": "key"}, {"value": constant}, or an array of those of which the first that is not null counts';
-comment on column settings.invoice_paid_word is 'The status of a paid invoice';
-comment on column settings.invoice_partial_word is 'The status of an invoice paid in part; null: the status stays as it is';
-comment on column settings.invoice_closed_words is 'Statuses of invoices that are never changed: cancelled, void, written off';
+    'Values for further columns of a new payment: {"column": source}. A source is {"invoice": "column"}, {"stripe": "payment_intent.description"}, {"metadata": "key"}, {"value": constant}, or an array of these, of which the first that is not null is used';
+comment on column settings.invoice_paid_word is 'Status of a paid invoice';
+comment on column settings.invoice_partial_word is
+    'Status of a partially paid invoice; null: the status is not changed';
+comment on column settings.invoice_closed_words is
+    'Statuses of invoices that are never changed, such as cancelled, void or written off';
 comment on column settings.invoice_open_words is
-    'Statuses of invoices that are not paid yet, and become paid when the money comes. Words that are usual for it (draft, sent, open, unpaid, due, overdue, awaiting payment …) need not be named, however they are spelled, unless another setting names them. A word that is neither named nor usual is never changed';
+    'Statuses of invoices that are not paid yet, and are set to paid when the money is received. Usual words (draft, sent, open, unpaid, due, overdue, awaiting payment …), in any spelling, need not be listed unless another setting lists them. A status that is neither listed nor usual is never changed';
 comment on column settings.invoice_after_paid_words is
-    'Statuses that an invoice has after it was paid: they are never changed. Usual ones (shipped, delivered, fulfilled …) need not be named';
+    'Statuses that follow paid and are never changed. Usual words (shipped, delivered, fulfilled …) need not be listed';
 comment on column settings.invoice_refunded_words is
-    'Statuses of invoices whose money went back or is claimed back: they are never changed. Usual ones (refunded, credited, charged back …) need not be named';
+    'Statuses of invoices whose money was refunded or charged back; they are never changed. Usual words (refunded, credited, charged back …) need not be listed';
 comment on column settings.payment_failed_words is
-    'Statuses of payments that failed: such a row becomes paid only if Stripe has received the money of this very payment. Usual words (failed, declined, rejected …) need not be named';
+    'Statuses of failed payments; such a row is set to paid only if Stripe has received the money of this payment. Usual words (failed, declined, rejected …) need not be listed';
 comment on column settings.payment_partly_refunded_words is
-    'Statuses of payments that went back in part: they count with the rest. Usual words (partially refunded …) need not be named';
-comment on column settings.payment_paid_word is 'The status of a payment that counts';
-comment on column settings.payment_pending_words is 'Statuses of payments that are expected: they become paid when Stripe has the money';
-comment on column settings.payment_refunded_word is 'The status of a payment that went back in whole; null: there is no such word';
-comment on column settings.payment_disputed_word is 'The status of a payment under dispute; null: there is no such word';
-comment on column settings.default_currency is 'The currency of invoices that name none: ISO 4217';
+    'Statuses of partially refunded payments; they count with the amount that was not refunded. Usual words (partially refunded …) need not be listed';
+comment on column settings.payment_paid_word is 'Status of a payment whose money was received';
+comment on column settings.payment_pending_words is
+    'Statuses of expected payments, which become paid when Stripe has received the money';
+comment on column settings.payment_refunded_word is
+    'Status of a fully refunded payment; null: there is no such status';
+comment on column settings.payment_disputed_word is
+    'Status of a disputed payment; null: there is no such status';
+comment on column settings.default_currency is 'ISO 4217 currency of invoices that do not specify one';
 comment on column settings.amount_unit is
-    'What the amount columns count: major (12.50), minor (ISO 4217: 1250 cents) or stripe (as Stripe''s API sends it)';
-comment on column settings.gratuity_key is 'The metadata key of the gratuity on session or payment intent; null: none is split off';
-comment on column settings.gratuity_unit is 'What that metadata counts: major, minor or stripe';
+    'Unit of the amount columns: major (12.50), minor (1250, by ISO 4217), or stripe (as in Stripe''s API)';
+comment on column settings.gratuity_key is
+    'Metadata key of the gratuity on the session or payment intent; null: amounts contain no gratuity';
+comment on column settings.gratuity_unit is 'Unit of the gratuity in the metadata: major, minor or stripe';
 comment on column settings.invoice_reference_key is
-    'The metadata key that names the invoice, by id or number, on session or payment intent; null: not looked at';
+    'Metadata key, on the session or payment intent, whose value is the invoice''s id or number; null: metadata does not identify invoices';
 comment on column settings.client_reference_names_invoice is
-    'Whether the client_reference_id of a checkout session names the invoice, too, by id or number. Not by itself, for many put a customer''s number there';
-comment on column settings.time_zone is 'Where a day begins, for columns of type date and timestamp';
+    'Whether the client_reference_id of a checkout session is the invoice''s id or number. False by default, because many applications store a customer number there';
+comment on column settings.time_zone is
+    'Time zone in which dates and timestamps without time zone in your tables are written';
 comment on column settings.host_search_path is
-    'search_path while your tables are written, for your triggers; null: the schemas of both tables, then public';
+    'search_path in effect while your tables are written, for your triggers; null: the schemas of both tables, then public';
 
 comment on column settings.stripe_fetch_on_webhook is
-    'Whether a webhook asks Stripe for the present state of what it is about; false: what the event itself says is acted on, and no request is made';
+    'Whether a webhook requests the current state of its object from Stripe; false: the object in the event is used, and no request is made';
 comment on column settings.webhook_budget_ms is
-    'How long a webhook may be acted on before Stripe gets its answer, in milliseconds; what is not done then, the next sweep does';
+    'Maximum time for processing a webhook before Stripe is answered, in milliseconds; the next sweep processes what remains';
 comment on column settings.local_check_budget_ms is
-    'How long a sweep looks through invoices that nothing brought up, by their own rows and without a request, in milliseconds';
+    'Time per sweep for scanning invoices by their own rows, without requests to Stripe, in milliseconds';
 comment on column settings.monthly_read_budget is
-    'How many requests a calendar month (UTC) may have; null: not counted. Stripe gives about 500 reads for each payment, and 10000 at least. What is left of it near its end goes to the feed and to the button; due checks wait';
+    'Maximum number of requests to Stripe per calendar month (UTC); null: no limit. Stripe allows about 500 reads per payment, and at least 10000. Near the limit, checks of due invoices are postponed, and the remaining requests are used for the feed of events and for sync_invoice';
 comment on column settings.full_round is
-    'In this time every invoice is looked through once, by a stretch with each sweep, even where that takes longer than the budget';
+    'Interval in which every invoice is scanned once, a part of them with each sweep, even if a part takes longer than local_check_budget_ms';
 comment on column settings.event_retention is
-    'How long events are kept that were acted on; at least the 30 days for which Stripe keeps them';
+    'How long processed events are kept; at least 31 days, because Stripe keeps them for 30';
 comment on column settings.alert_sender is
-    'From whom alerts are mailed, as Resend allows your account: books@example.com or Books <books@example.com>; null: none is mailed';
+    'Sender of alert mails, as your Resend account allows it: books@example.com or Books <books@example.com>; null: no mail is sent';
 comment on column settings.alert_recipients is
-    'To whom alerts are mailed: addresses, at the most 50; none: none is mailed';
+    'Recipients of alert mails, at most 50 addresses; empty: no mail is sent';
 comment on column settings.alert_minimum_severity is
-    'Issues below this severity are not told of: notice, warning or critical';
+    'Lowest severity of issues that are included in alerts: notice, warning or critical';
 comment on column settings.alert_reminder_after is
-    'An issue that is still open so long after it was told of is told of again, and again after that; at least an hour; null: never';
-comment on column settings.alert_when_resolved is 'Whether an alert says, too, that what was told of is resolved';
+    'Interval after which an alert reminds of an issue that is still open, repeatedly; at least one hour; null: no reminders';
+comment on column settings.alert_when_resolved is 'Whether alerts also report that an issue is resolved';
 comment on column settings.alert_notify is
-    'What the channel invoice_sync_issues says, on which every role that may connect to this database can LISTEN: full (with invoice numbers, ids and sentences), ids (number, kind and severity of each issue) or off';
+    'Content of notifications on the channel invoice_sync_issues, to which every role that can connect to this database can LISTEN: full (with invoice numbers, ids and summaries), ids (number, kind and severity of each issue), or off';
 comment on column settings.admin_page_url is
-    'Where a person can look at an issue: an https or http URL in which {issue_id} and {invoice_id} are filled in; without either, #issue-{issue_id} is added, unless it has a fragment; null: alerts have no links';
+    'Page that shows an issue: an https or http URL in which {issue_id} and {invoice_id} are replaced. If it contains neither and has no fragment, #issue-{issue_id} is appended. Null: alerts contain no links';
 comment on column settings.rpc_admin_check is
-    'Which RPC callers are admins: a function, with its schema, without arguments, that answers with a boolean; it runs with its owner''s rights. Others are refused (42501), whatever their role was granted';
+    'Schema-qualified name of a function that decides whether an RPC caller is an admin: without arguments, returns boolean, runs with its owner''s rights. Other RPC callers are refused (42501), whatever their role was granted';
 comment on column settings.run_retention is
-    'How long runs are kept, and with each the changes that it made: what is gone cannot be undone. At least 31 days; kept longer: what an issue or an alert that is kept refers to';
+    'How long runs and their changes are kept; a deleted run cannot be undone. At least 31 days. Runs to which a kept issue or alert refers are kept longer';
 comment on column settings.issue_retention is
-    'How long resolved issues are kept; at least 31 days. Those that a person decided for good are kept';
-comment on column settings.alert_retention is 'How long alerts are kept that were sent; at least 31 days';
+    'How long resolved issues are kept; at least 31 days. Issues that were resolved by a lasting decision of a person are always kept';
+comment on column settings.alert_retention is 'How long sent alerts are kept; at least 31 days';
 
 create table run (
     id bigint generated always as identity primary key,
@@ -207,27 +229,33 @@ create index on run (id) where kind = 'sweep';
 create index on run (id) where not counted;
 create index on run (finished_at) where finished_at is null;
 
-comment on table run is 'A row for each sweep and each button press that was carried out, for each webhook that was about an invoice, and for each backfill, resolve_issue and undo';
+comment on table run is
+    'Runs: one row for each sweep and sync_invoice call that was executed, each webhook that concerned an invoice, and each backfill, resolve_issue and undo';
 comment on column run.kind is 'sweep, sync_invoice, webhook, backfill, resolve_issue or undo';
-comment on column run.cause is 'What started it: cron, sql, rpc or webhook';
-comment on column run.role is 'The role that called';
-comment on column run.started_at is 'When it began';
-comment on column run.finished_at is 'When its work was done; null: it is under way, or was ended from outside';
-comment on column run.success is 'Whether the settings fit the database and Stripe could be asked; single questions that failed are in stripe_errors';
-comment on column run.error is 'Why not: sqlstate, message, hint';
-comment on column run.invoices_checked is 'Invoices that were looked at';
-comment on column run.invoices_fixed is 'Invoices of which something was changed';
-comment on column run.issues_found is 'Issues that stand after the run, of the invoices it looked at, found now or before';
-comment on column run.stripe_errors is 'Questions that Stripe did not answer, about invoices or for its events';
-comment on column run.monthly_reads is 'Where settings.monthly_read_budget is set: the budget, what the month had used when it began, and the forecast for the whole month';
-comment on column run.remark is 'What else there is to say; null: nothing';
-comment on column run.stripe_requests is 'Requests sent, retries included';
-comment on column run.stripe_retries is 'Requests that were sent again';
-comment on column run.waited is 'How much of its time was spent waiting for Stripe''s answers; the rest is its own work';
-comment on column run.list_pages is 'Pages of Stripe''s lists that were asked for, because that was expected to be fewer requests';
-comment on column run.objects_from_lists is 'Objects asked about that were found on those pages';
-comment on column run.objects_one_by_one is 'Objects asked about by a request of their own';
-comment on column run.counted is 'Whether it is in tally, from which counters that never go back are made';
+comment on column run.cause is 'How it was started: cron, sql, rpc or webhook';
+comment on column run.role is 'Role of the caller';
+comment on column run.started_at is 'When it started';
+comment on column run.finished_at is 'When it finished; null: it is running, or was terminated';
+comment on column run.success is
+    'Whether the settings match the database and Stripe was reachable; stripe_errors counts individual lookups that failed';
+comment on column run.error is 'The error that ended the run: sqlstate, message, hint; null if it succeeded';
+comment on column run.invoices_checked is 'Number of invoices checked';
+comment on column run.invoices_fixed is 'Number of invoices changed';
+comment on column run.issues_found is
+    'Number of unresolved issues of the checked invoices at the end of the run, including those opened earlier';
+comment on column run.stripe_errors is
+    'Number of lookups that Stripe did not answer, for invoices and for the feed of events';
+comment on column run.monthly_reads is
+    'The monthly budget, the number of requests used before the run, and the forecast for the month; null if settings.monthly_read_budget is null';
+comment on column run.remark is 'A remark about the run; null: none';
+comment on column run.stripe_requests is 'Number of requests to Stripe, including retries';
+comment on column run.stripe_retries is 'Number of retried requests to Stripe';
+comment on column run.waited is 'Time spent waiting for Stripe''s answers';
+comment on column run.list_pages is
+    'Number of pages of Stripe''s lists that were requested instead of single objects';
+comment on column run.objects_from_lists is 'Number of requested objects that were found on these pages';
+comment on column run.objects_one_by_one is 'Number of objects that were requested individually';
+comment on column run.counted is 'Whether the run is included in tally';
 
 create table change (
     id bigint generated always as identity primary key,
@@ -247,16 +275,21 @@ create index on change (run_id);
 create index on change (invoice_id);
 create index on change (undone_by) where undone_by is not null;
 
-comment on table change is 'Every change to a row of the application''s: what it was, what it became, and why';
-comment on column change.run_id is 'The run that made it';
-comment on column change.invoice_id is 'The invoice, as text';
-comment on column change.table_name is 'The changed table, quoted, with its schema';
-comment on column change.row_id is 'The changed row''s primary key, as text';
-comment on column change.action is 'insert, update or delete; of its own accord only undo removes rows, and only those that were inserted. What your triggers did on the occasion is recorded as well';
-comment on column change.before is 'The changed columns before, or the whole row that was removed; null for a new row';
-comment on column change.after is 'The changed columns after, or the whole new row; null for a row that was removed';
-comment on column change.evidence is 'What Stripe said: object ids, amounts in Stripe''s smallest unit, Request-Id; or what a person decided: issue, action and note, or what was undone';
-comment on column change.undone_by is 'The run that put it back; null: it stands';
+comment on table change is
+    'Changes to rows of your tables, with the values before and after and the evidence';
+comment on column change.run_id is 'The run that made the change';
+comment on column change.invoice_id is 'Id of the invoice, as text';
+comment on column change.table_name is 'The changed table, quoted and schema-qualified';
+comment on column change.row_id is 'Primary key of the changed row, as text';
+comment on column change.action is
+    'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well';
+comment on column change.before is
+    'Previous values of the changed columns, or the whole deleted row; null for an inserted row';
+comment on column change.after is
+    'New values of the changed columns, or the whole inserted row; null for a deleted row';
+comment on column change.evidence is
+    'The reason: Stripe''s object ids, amounts in Stripe''s smallest unit and Request-Id; or the issue, action and note of a person''s decision; or what was undone';
+comment on column change.undone_by is 'The run that undid the change; null: it was not undone';
 
 create table issue (
     id bigint generated always as identity primary key,
@@ -295,28 +328,33 @@ create index on issue (first_run);
 create index on issue (last_run);
 create index on issue (resolved_at) where state = 'resolved';
 
-comment on table issue is 'What a person has to look at: opened once, refreshed while it lasts, resolved by itself when the facts agree';
-comment on column issue.invoice_id is 'The invoice, as text; null where it concerns them all';
-comment on column issue.invoice_number is 'What people call the invoice';
-comment on column issue.kind is 'What it is: paid_without_payment, amount_mismatch, currency_mismatch, overpaid, duplicate_payment, possible_duplicate, stripe_object_missing, livemode_mismatch, unknown_status, refunded, partially_refunded, disputed, unlinked_payment, apply_failed, overridden_by_trigger, repair_undone, stripe_unreachable, misconfigured, webhooks_failing, event_failing';
+comment on table issue is
+    'Issues that need a person: opened once, updated while they last, resolved automatically when their cause is gone';
+comment on column issue.invoice_id is 'Id of the invoice, as text; null: the issue concerns all invoices';
+comment on column issue.invoice_number is 'Number of the invoice that people use';
+comment on column issue.kind is
+    'paid_without_payment, amount_mismatch, currency_mismatch, overpaid, duplicate_payment, possible_duplicate, stripe_object_missing, livemode_mismatch, unknown_status, refunded, partially_refunded, disputed, unlinked_payment, apply_failed, overridden_by_trigger, repair_undone, stripe_unreachable, misconfigured, webhooks_failing or event_failing';
 comment on column issue.severity is 'notice, warning or critical';
-comment on column issue.object is 'The Stripe object it is about; null where it is the invoice itself';
-comment on column issue.summary is 'A sentence for people';
-comment on column issue.evidence is 'The facts for machines';
+comment on column issue.object is 'The Stripe object that the issue is about; null: the invoice itself';
+comment on column issue.summary is 'Description for people';
+comment on column issue.evidence is 'The facts, for programs: amounts, ids, statuses';
 comment on column issue.state is 'open, acknowledged or resolved';
 comment on column issue.first_seen is 'When it was opened';
-comment on column issue.last_seen is 'When it was last found to stand';
-comment on column issue.times_seen is 'In how many runs it was found';
+comment on column issue.last_seen is 'When it was last found';
+comment on column issue.times_seen is 'Number of runs that found it';
 comment on column issue.first_run is 'The run that opened it';
-comment on column issue.last_run is 'The run that saw it last, or that found it gone';
-comment on column issue.acknowledged_at is 'When somebody said that they know of it';
-comment on column issue.acknowledged_by is 'The role that said so';
-comment on column issue.snoozed_until is 'Until when nobody wants to be reminded of it; it is open all the same';
-comment on column issue.note is 'What the person who acknowledged, snoozed or resolved it last had to say';
-comment on column issue.resolved_at is 'When the facts agreed again, or somebody decided';
-comment on column issue.resolved_by is 'The role that decided; null: the facts agreed by themselves';
-comment on column issue.resolution is 'The action that was decided on; null: the facts agreed by themselves';
-comment on column issue.settled is 'The facts that were decided on: while they are the same, the issue is not opened again; null: whatever comes is told';
+comment on column issue.last_run is 'The run that last found or resolved it';
+comment on column issue.acknowledged_at is 'When it was acknowledged';
+comment on column issue.acknowledged_by is 'The role that acknowledged it';
+comment on column issue.snoozed_until is 'No reminders are sent until this time; the issue stays open';
+comment on column issue.note is
+    'The note given with the last acknowledge_issue, snooze_issue or resolve_issue';
+comment on column issue.resolved_at is 'When it was resolved';
+comment on column issue.resolved_by is 'The role that resolved it; null: it was resolved automatically';
+comment on column issue.resolution is
+    'The action of resolve_issue that was taken; null: it was resolved automatically';
+comment on column issue.settled is
+    'The facts that a person''s decision was about; the issue is not opened again while they are unchanged. Null: it is opened whenever it is found';
 
 create table invoice_check (
     invoice_id text primary key,
@@ -327,12 +365,16 @@ create table invoice_check (
 );
 create index on invoice_check (next_check_at) where next_check_at is not null;
 
-comment on table invoice_check is 'When Stripe was last asked about an invoice, and when it is to be asked again';
-comment on column invoice_check.invoice_id is 'The invoice, as text';
-comment on column invoice_check.stored_ids is 'The Stripe ids that the invoice stored then; other ids are asked about at once';
-comment on column invoice_check.checked_at is 'When Stripe was asked and answered; null: not yet';
-comment on column invoice_check.next_check_at is 'When it is due again; null: never, all is final or in the books';
-comment on column invoice_check.back_off is 'How long it was left alone the last time, where that grows; null: it does not';
+comment on table invoice_check is
+    'When Stripe was last asked about an invoice, and when the next request is due';
+comment on column invoice_check.invoice_id is 'Id of the invoice, as text';
+comment on column invoice_check.stored_ids is
+    'The Stripe ids that the invoice contained at that time; if they change, Stripe is asked at once';
+comment on column invoice_check.checked_at is 'When Stripe last answered; null: not yet';
+comment on column invoice_check.next_check_at is
+    'When the next request is due; null: never, because all is final or booked';
+comment on column invoice_check.back_off is
+    'The last interval between requests, where intervals increase; null: they do not';
 
 create table stripe_payment (
     invoice_id text not null,
@@ -356,24 +398,26 @@ create index on stripe_payment (id);
 create index on stripe_payment (session_id);
 create index on stripe_payment (charge_id);
 
-comment on table stripe_payment is 'What Stripe last said of each payment that it received for an invoice';
-comment on column stripe_payment.id is 'The payment intent, or the session or charge where there is none';
-comment on column stripe_payment.invoice_id is 'The invoice it was looked at for, as text';
-comment on column stripe_payment.session_id is 'Checkout session, where known';
-comment on column stripe_payment.intent_id is 'Payment intent, where there is one';
-comment on column stripe_payment.charge_id is 'The latest charge, where known';
-comment on column stripe_payment.currency is 'ISO 4217, lower case';
+comment on table stripe_payment is 'The last known state of each Stripe payment received for an invoice';
+comment on column stripe_payment.id is
+    'Id of the payment intent; without one, of the checkout session or charge';
+comment on column stripe_payment.invoice_id is 'Id of the invoice for which it was looked up, as text';
+comment on column stripe_payment.session_id is 'Checkout session, if known';
+comment on column stripe_payment.intent_id is 'Payment intent, if there is one';
+comment on column stripe_payment.charge_id is 'Latest charge, if known';
+comment on column stripe_payment.currency is 'ISO 4217 code, lower case';
 comment on column stripe_payment.received is 'Amount received, in Stripe''s smallest unit';
-comment on column stripe_payment.refunded is 'How much of it went back, in Stripe''s smallest unit';
-comment on column stripe_payment.dispute is 'The status of its dispute; null: none';
-comment on column stripe_payment.received_at is 'When Stripe received it';
-comment on column stripe_payment.request_id is 'Stripe''s Request-Id of that answer';
+comment on column stripe_payment.refunded is 'Amount refunded, in Stripe''s smallest unit';
+comment on column stripe_payment.dispute is 'Status of the dispute; null: none';
+comment on column stripe_payment.received_at is 'When Stripe received the money';
+comment on column stripe_payment.request_id is 'Request-Id of Stripe''s answer';
 comment on column stripe_payment.as_of is
-    'When the answer was asked for: an answer that was asked for before that is not acted on';
-comment on column stripe_payment.seen_at is 'When Stripe said so';
+    'When the answer was requested; answers that were requested earlier are ignored';
+comment on column stripe_payment.seen_at is 'When Stripe answered';
 comment on column stripe_payment.withheld is
-    'How much its disputes withhold, in Stripe''s smallest unit; null: by the dispute''s status all or nothing';
-comment on column stripe_payment.sessionless is 'Whether Stripe says that its intent came by no checkout session';
+    'Amount withheld by its disputes, in Stripe''s smallest unit; null: all or nothing, depending on the status of the dispute';
+comment on column stripe_payment.sessionless is
+    'Whether Stripe reported that the payment intent belongs to no checkout session';
 
 create table unwritten_answer (
     invoice_id text not null,
@@ -385,12 +429,12 @@ create table unwritten_answer (
 );
 
 comment on table unwritten_answer is
-    'What Stripe said of payments that your tables refused (apply_failed): every sweep tries again with it, and asks Stripe nothing';
-comment on column unwritten_answer.invoice_id is 'The invoice, as text';
-comment on column unwritten_answer.id is 'The payment intent, or the session or charge where there is none';
+    'Stripe''s answers about payments that your tables refused (apply_failed). Every sweep retries with them, without a request to Stripe';
+comment on column unwritten_answer.invoice_id is 'Id of the invoice, as text';
+comment on column unwritten_answer.id is 'Id of the payment intent; without one, of the checkout session or charge';
 comment on column unwritten_answer.ids is 'All ids of the payment';
-comment on column unwritten_answer.as_of is 'When Stripe was asked';
-comment on column unwritten_answer.answer is 'What it said';
+comment on column unwritten_answer.as_of is 'When the answer was requested';
+comment on column unwritten_answer.answer is 'Stripe''s answer';
 
 create table event (
     id text primary key,
@@ -419,24 +463,28 @@ create index on event (received_at);
 create index on event (created);
 create index on event (webhook_at) where webhook_at is not null;
 
-comment on table event is 'The inbox: Stripe''s events, whatever way they came; acted on once, and again only where that failed';
-comment on column event.id is 'Stripe''s id of the event; of a backfill''s entry, the backfill''s number and the object''s id';
-comment on column event.type is 'What happened, such as checkout.session.completed; backfill: a backfill came upon it and could not finish it';
-comment on column event.created is 'When it happened, by Stripe''s clock; of a backfill''s entry, when that was made';
-comment on column event.livemode is 'Live or test';
-comment on column event.account is 'The connected account it happened in; null: the key''s own';
-comment on column event.session_id is 'The checkout session it is about';
-comment on column event.intent_id is 'The payment intent it is about';
-comment on column event.charge_id is 'The charge it is about';
-comment on column event.snapshot is 'The object as it was then (data.object)';
-comment on column event.received_at is 'When it first came';
-comment on column event.webhook_at is 'When it first came by webhook; null: it did not';
-comment on column event.feed_at is 'When it was first read from the feed; null: it was not';
-comment on column event.state is 'pending, done or ignored (of another type, mode or account)';
-comment on column event.attempts is 'How often acting on it failed';
-comment on column event.next_attempt_at is 'When it is to be tried again';
-comment on column event.processed_at is 'When it was acted on';
-comment on column event.result is 'What came of it, or why it is to be tried again';
+comment on table event is
+    'The inbox of Stripe''s events, from webhooks, the feed and backfills; each is processed once, and retried if processing failed';
+comment on column event.id is
+    'Stripe''s id of the event; for an entry of a backfill, the number of the backfill and the id of the object';
+comment on column event.type is
+    'Type of the event, such as checkout.session.completed; backfill: an object that a backfill could not process';
+comment on column event.created is
+    'When the event happened, by Stripe''s clock; for an entry of a backfill, when the entry was created';
+comment on column event.livemode is 'Whether the event is of live mode; false: test mode';
+comment on column event.account is 'The connected account of the event; null: the account of the key';
+comment on column event.session_id is 'The checkout session that it is about';
+comment on column event.intent_id is 'The payment intent that it is about';
+comment on column event.charge_id is 'The charge that it is about';
+comment on column event.snapshot is 'The object in the event (data.object)';
+comment on column event.received_at is 'When it was first received';
+comment on column event.webhook_at is 'When it was first received by webhook; null: never';
+comment on column event.feed_at is 'When it was first read from the feed; null: never';
+comment on column event.state is 'pending, done, or ignored (other type, mode or account)';
+comment on column event.attempts is 'Number of failed attempts to process it';
+comment on column event.next_attempt_at is 'When it is retried';
+comment on column event.processed_at is 'When it was processed';
+comment on column event.result is 'The result, or the reason for the retry';
 
 create table feed (
     whose text primary key,
@@ -445,13 +493,13 @@ create table feed (
     looked_back_to timestamptz
 );
 
-comment on table feed is 'How far Stripe''s feed of events has been read, for each account and mode';
-comment on column feed.whose is 'Mode of the key (live, test), and the connected account where one is set';
+comment on table feed is 'Position in Stripe''s feed of events, for each account and mode';
+comment on column feed.whose is 'Mode of the key (live or test), and the connected account if one is set';
 comment on column feed.place is
-    'read_at: see there. anchor: the event from which reading goes on. backlog: what older events are still to be read, back to when';
-comment on column feed.read_at is 'When it was last read up to its newest event, by Stripe''s clock';
+    'Position: read_at, as in that column; anchor, the event from which reading continues; backlog, the range of older events that are still to be read';
+comment on column feed.read_at is 'When the feed was last read up to its newest event, by Stripe''s clock';
 comment on column feed.looked_back_to is
-    'How far back the first runs look for payments, in Stripe''s lists (see the view progress); null: not begun';
+    'Time back to which the first runs search Stripe''s lists for payments (see the view progress); null: not started';
 
 create table round (
     singleton boolean primary key default true check (singleton),
@@ -467,40 +515,43 @@ create table round (
     thorough_at timestamptz
 );
 
-comment on table round is 'The way through all invoices, a stretch with each sweep, round after round';
-comment on column round.singleton is 'There is one row at the most';
-comment on column round.place is 'How far it has come: a place in the files of the tables, or the last invoice that was looked at; null: a new round begins';
-comment on column round.began_at is 'When this round began';
-comment on column round.moved_at is 'When the last stretch was looked through';
-comment on column round.rows is 'Rows looked through in this round';
-comment on column round.last_rows is 'Rows that the last whole round went through';
-comment on column round.ended_at is 'When the last whole round ended';
-comment on column round.xid is 'Every transaction before this one had ended when this round began';
+comment on table round is
+    'Progress of the scan of all invoices, a part of them with each sweep, round after round';
+comment on column round.singleton is 'Always true, so that there is at most one row';
+comment on column round.place is
+    'Position: a block of the tables'' files, or the last scanned invoice; null: a new round starts';
+comment on column round.began_at is 'When this round started';
+comment on column round.moved_at is 'When the last part was scanned';
+comment on column round.rows is 'Number of rows scanned in this round';
+comment on column round.last_rows is 'Number of rows scanned in the last complete round';
+comment on column round.ended_at is 'When the last complete round ended';
+comment on column round.xid is 'All transactions before this one had ended when this round started';
 comment on column round.basis is
-    'Rows that no transaction from this one on has written are passed over, because the round before saw them as they are; null: nothing is passed over';
+    'Rows not written by this transaction or a later one are skipped, because the previous round scanned them in their present state; null: no rows are skipped';
 comment on column round.conditions is
-    'What has to be as it was for that: server, version and settings, and the number of payments that were deleted';
-comment on column round.thorough_at is 'When the last round began that passed nothing over: one a week, and one wherever the conditions changed';
+    'What must be unchanged for rows to be skipped: server, version, settings, and the number of deleted payments';
+comment on column round.thorough_at is
+    'When the last round started that skipped no rows: once a week, and whenever the conditions change';
 
--- Not dumped: it means nothing to another server.
+-- Not dumped, because it is valid on this server only.
 create sequence limiter_segment as bigint minvalue -9223372036854775808 start 0;
 
 comment on sequence limiter_segment is
-    'Where in this server''s memory the sessions of this database share the limit of requests per second; a handle and a mark of the server''s start in one number';
+    'Location of the shared memory in which the sessions of this database share the request rate limit: a handle and an identifier of the server start, in one number';
 
--- Every nextval is a request: it stays counted where the transaction is rolled back.
+-- Each nextval counts a request, also if the transaction is rolled back.
 create sequence stripe_read as bigint;
 
-comment on sequence stripe_read is 'Counts the requests to Stripe, for the monthly budget';
+comment on sequence stripe_read is 'Number of requests to Stripe, for the monthly budget';
 
 create table stripe_month (
     began date primary key,
     reads_before bigint not null check (reads_before >= 0)
 );
 
-comment on table stripe_month is 'Where the count of requests to Stripe stood when a month began';
-comment on column stripe_month.began is 'The first day of the month, UTC';
-comment on column stripe_month.reads_before is 'Requests counted until then';
+comment on table stripe_month is 'Value of the request counter at the start of each month';
+comment on column stripe_month.began is 'First day of the month, UTC';
+comment on column stripe_month.reads_before is 'Number of requests counted before that day';
 
 create table backfill (
     id bigint generated always as identity primary key,
@@ -523,27 +574,30 @@ create table backfill (
     first_look boolean not null default false
 );
 
-comment on table backfill is 'What was asked for by the procedure backfill, a row for each of Stripe''s lists, and how far it has come';
-comment on column backfill.id is 'Number';
-comment on sequence backfill_id_seq is 'Numbers of backfills';
-comment on column backfill.since is 'The time that it goes back to';
-comment on column backfill.until is 'The time that it begins with';
-comment on column backfill.list is 'checkout_sessions, payment_intents or charges; for time of which Stripe has no events any more, also refunds and disputes';
-comment on column backfill.gap_since is 'Where nobody asked for it, because Stripe''s events are gone: since when; null: somebody did';
-comment on column backfill.after_id is 'The object that was read last; the next page begins after it';
-comment on column backfill.reached is 'When that object was made';
-comment on column backfill.pages is 'Pages read';
-comment on column backfill.objects is 'Objects read';
-comment on column backfill.payments is 'Objects for which Stripe had received money';
-comment on column backfill.repaired is 'Invoices of which something was changed';
-comment on column backfill.worked is 'How long it was at work';
-comment on column backfill.requested_at is 'When it was asked for';
-comment on column backfill.moved_at is 'When a page was last done';
-comment on column backfill.finished_at is 'When it was done; null: it is not';
-comment on column backfill.first_look is 'Whether nobody asked for it, because the first runs look back by themselves';
+comment on table backfill is 'Backfills and their progress, one row for each of Stripe''s lists';
+comment on column backfill.id is 'Id of the row';
+comment on sequence backfill_id_seq is 'Generates backfill.id';
+comment on column backfill.since is 'Start of the period: the oldest objects to read';
+comment on column backfill.until is 'End of the period: reading starts here and goes back in time';
+comment on column backfill.list is
+    'checkout_sessions, payment_intents or charges; for a gap in the feed of events also refunds or disputes';
+comment on column backfill.gap_since is
+    'Start of a gap in the feed, for a backfill that was started automatically because Stripe no longer has the events; null: it was requested';
+comment on column backfill.after_id is 'The object that was read last; the next page starts after it';
+comment on column backfill.reached is 'When that object was created';
+comment on column backfill.pages is 'Number of pages read';
+comment on column backfill.objects is 'Number of objects read';
+comment on column backfill.payments is 'Number of objects for which Stripe received money';
+comment on column backfill.repaired is 'Number of invoices changed';
+comment on column backfill.worked is 'Time spent working';
+comment on column backfill.requested_at is 'When it was requested';
+comment on column backfill.moved_at is 'When the last page was completed';
+comment on column backfill.finished_at is 'When it finished; null: it is not finished';
+comment on column backfill.first_look is
+    'Whether it was started automatically by the first runs, which search back by themselves';
 
--- Survives pg_dump. The row of settings that CREATE EXTENSION makes gives way
--- to the one that a dump brings (see the trigger settings_replace).
+-- Included in pg_dump. The row of settings that CREATE EXTENSION inserts is replaced by the
+-- one from the dump (see the trigger settings_replace).
 select pg_catalog.pg_extension_config_dump('settings', '');
 select pg_catalog.pg_extension_config_dump('run', '');
 select pg_catalog.pg_extension_config_dump('run_id_seq', '');

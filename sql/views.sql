@@ -1,4 +1,4 @@
--- What people look at. RPC callers have to be admins: see require_admin().
+-- Views for people. RPC callers must be admins: see require_admin().
 
 create view currencies as
 select currency,
@@ -7,8 +7,8 @@ select currency,
 from find_currencies()
 where (select require_admin());
 
--- What each run added to the books: a new payment's row holds the id of what Stripe
--- said it received; of a row that waited for its payment the evidence names it.
+-- Payments that each run booked. An inserted payment's row contains a Stripe id; for an
+-- expected payment that became paid, the evidence names the row and the Stripe id.
 create view run_booked as
 select c.run_id,
        s.currency,
@@ -75,7 +75,7 @@ from run
 where (select require_admin())
 order by id desc;
 
-comment on view recent_runs is 'Every run, the newest first';
+comment on view recent_runs is 'All runs, newest first';
 
 create view changes as
 select c.id,
@@ -96,7 +96,8 @@ join run as r on r.id = c.run_id
 where (select require_admin())
 order by c.id desc;
 
-comment on view changes is 'Every change to your tables, with what was there before, why and on whose behalf; the newest first';
+comment on view changes is
+    'All changes to your tables, with the values before and after, the reason and the caller; newest first';
 
 create view open_issues as
 select id,
@@ -124,7 +125,7 @@ from issue
 where state <> 'resolved' and (select require_admin())
 order by array_position(array['critical', 'warning', 'notice'], severity), first_seen, id;
 
-comment on view open_issues is 'What a person has to look at, the most severe first';
+comment on view open_issues is 'Unresolved issues, most severe first';
 
 create view webhook_health as
 select type,
@@ -140,7 +141,7 @@ group by 1, 2
 order by 2 desc, 1;
 
 comment on view webhook_health is
-    'Per type of event and hour: how many Stripe delivered by webhook, how many were only found in its feed, and how late';
+    'Events per type and hour: how many came by webhook, how many only by the feed, and their delay';
 
 create view progress as
 select
@@ -187,7 +188,7 @@ from backfill as b
 where (select require_admin())
 order by b.id;
 
-comment on view progress is 'How far backfills have come, by the time that they cover';
+comment on view progress is 'Progress of backfills, by the period that they cover';
 
 create view paid_without_payment as
 select invoice_id,
@@ -199,7 +200,7 @@ select invoice_id,
        intent_id
 from find_paid_without_payment();
 
-comment on view paid_without_payment is 'Invoices that are paid although no payment is recorded';
+comment on view paid_without_payment is 'Invoices whose status is paid but that have no payment';
 
 create view stripe_without_payment as
 select invoice_id,
@@ -211,21 +212,21 @@ select invoice_id,
        intent_id
 from find_stripe_without_payment();
 
-comment on view stripe_without_payment is 'Invoices that refer to Stripe although no payment is recorded';
+comment on view stripe_without_payment is 'Invoices that contain Stripe ids but have no payment';
 
 comment on view currencies is
-    'Currencies that do not have two decimals, in ISO 4217 or at Stripe; all others have';
-comment on view run_booked is 'The payments that runs added to the books';
-comment on function find_currencies() is 'What the view currencies shows';
-comment on function find_paid_without_payment() is 'What the view paid_without_payment shows';
-comment on function find_stripe_without_payment() is 'What the view stripe_without_payment shows';
+    'Currencies that do not have two decimals in ISO 4217 or at Stripe; all others have two';
+comment on view run_booked is 'Payments that runs booked';
+comment on function find_currencies() is 'Implementation of the view currencies';
+comment on function find_paid_without_payment() is 'Implementation of the view paid_without_payment';
+comment on function find_stripe_without_payment() is 'Implementation of the view stripe_without_payment';
 
--- Every column of every view says what its table says, or this.
+-- Comments of all view columns: that of the table's column of the same name, or one of these.
 do $$
 declare
-    told record;
+    col record;
 begin
-    for told in
+    for col in
         select v.oid::regclass as view_name, va.attname as column_name,
                coalesce(
                    (select d.description
@@ -241,46 +242,46 @@ begin
                            when 'progress' then 'backfill'
                        end),
                    case va.attname
-                       when 'id' then 'Number'
-                       when 'duration' then 'How long it took'
-                       when 'share_done' then 'From 0 to 1, by time'
-                       when 'objects_expected' then 'In all, if the rest of the time has as many: Stripe''s lists do not tell how long they are'
-                       when 'objects_per_second' then 'While it was at work'
-                       when 'time_left' then 'If it goes on like that'
-                       when 'type' then 'What happened, such as checkout.session.completed'
-                       when 'hour' then 'The hour in which it happened, by Stripe''s clock'
-                       when 'by_webhook' then 'Events that came by webhook'
-                       when 'by_feed_only' then 'Events that Stripe has and no webhook brought'
-                       when 'waiting' then 'Events still to be acted on'
-                       when 'mean_delay' then 'From the event to its first delivery'
-                       when 'last_delivery' then 'When a webhook last brought such an event'
-                       when 'changed_at' then 'When the run that made it began'
-                       when 'cause' then 'What started the run: cron, sql, rpc or webhook'
-                       when 'role' then 'The role that called'
-                       when 'actions' then 'What resolve_issue can do about it; issue_actions tells what each means'
-                       when 'invoice_id' then 'The invoice, as text'
-                       when 'invoice_number' then 'What people call the invoice'
-                       when 'status' then 'Your word for its status'
-                       when 'total' then 'Its total, in your unit'
+                       when 'id' then 'Id'
+                       when 'duration' then 'Duration'
+                       when 'share_done' then 'Part of the period that is done, from 0 to 1'
+                       when 'objects_expected' then 'Estimated total, if the rest of the period has as many per day; Stripe''s lists have no total'
+                       when 'objects_per_second' then 'Objects per second of working time'
+                       when 'time_left' then 'Estimated working time until it is finished'
+                       when 'type' then 'Type of the event, such as checkout.session.completed'
+                       when 'hour' then 'Hour of the event, by Stripe''s clock'
+                       when 'by_webhook' then 'Number of events that were received by webhook'
+                       when 'by_feed_only' then 'Number of events that were received by the feed only'
+                       when 'waiting' then 'Number of pending events'
+                       when 'mean_delay' then 'Mean time from the event to its first delivery'
+                       when 'last_delivery' then 'When such an event was last received by webhook'
+                       when 'changed_at' then 'When the run that made the change started'
+                       when 'cause' then 'How the run was started: cron, sql, rpc or webhook'
+                       when 'role' then 'Role of the caller'
+                       when 'actions' then 'Actions that resolve_issue accepts; issue_actions describes them'
+                       when 'invoice_id' then 'Id of the invoice, as text'
+                       when 'invoice_number' then 'Number of the invoice that people use'
+                       when 'status' then 'Status of the invoice'
+                       when 'total' then 'Total of the invoice, in settings.amount_unit'
                        when 'currency' then case v.relname
-                           when 'currencies' then 'ISO 4217, lower case'
-                           when 'run_booked' then 'ISO 4217, lower case'
-                           else 'Its currency; null: the default currency'
+                           when 'currencies' then 'ISO 4217 code, lower case'
+                           when 'run_booked' then 'ISO 4217 code, lower case'
+                           else 'Currency of the invoice; null: settings.default_currency'
                        end
-                       when 'iso_digits' then 'Decimals of its minor unit in ISO 4217'
-                       when 'stripe_digits' then 'Decimals of the unit that Stripe counts it in'
-                       when 'received' then 'What Stripe received, in Stripe''s smallest unit'
+                       when 'iso_digits' then 'Number of decimals in ISO 4217'
+                       when 'stripe_digits' then 'Number of decimals in Stripe''s API'
+                       when 'received' then 'Amount that Stripe received, in Stripe''s smallest unit'
                        when 'booked' then
-                           'Payments that it added to the books and that nobody took out again: [{"currency", "payments", "amount"}], the amount that Stripe received, as text in major units'
-                       when 'session_id' then 'The checkout session that it stores'
-                       when 'intent_id' then 'The payment intent that it stores'
+                           'Payments that the run booked and that were not undone: [{"currency", "payments", "amount"}]; amount is what Stripe received, as text in major units'
+                       when 'session_id' then 'Checkout session id in the invoice'
+                       when 'intent_id' then 'Payment intent id in the invoice'
                    end
                ) as description
         from pg_class v
         join pg_attribute va on va.attrelid = v.oid and va.attnum > 0
         where v.relnamespace = 'invoice_sync'::regnamespace and v.relkind = 'v'
     loop
-        execute format('comment on column %s.%I is %L', told.view_name, told.column_name, told.description);
+        execute format('comment on column %s.%I is %L', col.view_name, col.column_name, col.description);
     end loop;
 end
 $$;

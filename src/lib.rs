@@ -36,5 +36,5 @@ pub mod pg_test {
 }
 
 #[cfg(any(test, feature = "pg_test"))]
-#[path = "../pgrx-tests/pg_room.rs"]
-mod pg_room;
+#[path = "../pgrx-tests/pg.rs"]
+mod pg_tests;

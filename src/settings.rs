@@ -54,7 +54,7 @@ pub(crate) fn init() {
 fn define_numbers() {
     GucRegistry::define_int_guc(
         c"invoice_sync.http_concurrency",
-        c"How many requests are under way at once.",
+        c"Sets the maximum number of concurrent requests to Stripe.",
         c"",
         &HTTP_CONCURRENCY,
         1,
@@ -64,7 +64,7 @@ fn define_numbers() {
     );
     GucRegistry::define_int_guc(
         c"invoice_sync.http_timeout",
-        c"The longest that one request may take.",
+        c"Sets the maximum duration of a request.",
         c"",
         &HTTP_TIMEOUT,
         100,
@@ -74,8 +74,8 @@ fn define_numbers() {
     );
     GucRegistry::define_int_guc(
         c"invoice_sync.requests_per_second",
-        c"How many requests to Stripe may start per second.",
-        c"0 takes 80 with a live key and 20 with a test key.",
+        c"Sets the maximum number of requests to Stripe per second.",
+        c"0 means 80 with a live key and 20 with a test key.",
         &REQUESTS_PER_SECOND,
         0,
         10_000,

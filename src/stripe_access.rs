@@ -62,7 +62,7 @@ pub(crate) fn missing_key() -> Problem {
         "no Stripe API key is set",
     )
     .detail("Stripe was not called.")
-    .hint("As a superuser: load 'invoice_sync'; alter system set invoice_sync.stripe_api_key = 'file:/path/to/key'; select pg_reload_conf();")
+    .hint("Run as a superuser: load 'invoice_sync'; alter system set invoice_sync.stripe_api_key = 'file:/path/to/key'; select pg_reload_conf();")
 }
 
 /// Converts a failed request into an error: 28000 for the key, 08006 if Stripe cannot be reached (which an RPC
@@ -86,12 +86,12 @@ pub(crate) fn problem(error: &StripeError) -> Problem {
             "Stripe cannot be reached",
         )
         .detail(what.clone())
-        .hint("Nothing was changed. Try again later; the next sweep does."),
+        .hint("Nothing was changed. Try again later; the next sweep retries."),
         StripeError::NotAsked => Problem::new(
             PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
             "Stripe did not answer in time",
         )
-        .hint("Nothing was changed. Try again later; the next sweep does."),
+        .hint("Nothing was changed. Try again later; the next sweep retries."),
         StripeError::Refused { .. }
         | StripeError::Malformed { .. }
         | StripeError::NoSuchObject { .. }

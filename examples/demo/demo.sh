@@ -37,10 +37,10 @@ text() { printf '  %s\n' "$@"; }
 
 # Shows what the queries in show-$1.sql tell.
 show() {
-    local told
-    told=$(shop -P linestyle=unicode -P border=2 -P footer=off -P pager=off -f "$HERE/show-$1.sql")
+    local output
+    output=$(shop -P linestyle=unicode -P border=2 -P footer=off -P pager=off -f "$HERE/show-$1.sql")
     sed -E -e 's/ +$//' -e '/./s/^/  /' \
-        -e "s/^(  )(critical)/\1$RED\2$PLAIN/" -e "s/^(  )(warning)/\1$YELLOW\2$PLAIN/" <<<"$told"
+        -e "s/^(  )(critical)/\1$RED\2$PLAIN/" -e "s/^(  )(warning)/\1$YELLOW\2$PLAIN/" <<<"$output"
 }
 
 # ---------------------------------------------------------------------- the database
@@ -98,7 +98,7 @@ start_stand_in() {
 
 find_stand_in() { STRIPE=http://127.0.0.1:$(cat "$STATE/port"); }
 
-# Posts standard input to the stand-in's control door.
+# Posts standard input to the stand-in's control API.
 post() {
     curl --silent --show-error --fail-with-body --data-binary @- "$STRIPE/_double/$1"
 }

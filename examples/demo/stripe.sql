@@ -1,4 +1,4 @@
--- What the stand-in for Stripe is told, as JSON: one object for each checkout session.
+-- The checkout sessions for the stand-in for Stripe, as JSON: one object for each.
 
 select
     json_agg(

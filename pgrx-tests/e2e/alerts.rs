@@ -1,4 +1,4 @@
-//! People are told of issues: once, by mail and on a channel.
+//! Alerts about issues: each is sent once, by mail and on a channel.
 
 mod changed;
 mod channel;

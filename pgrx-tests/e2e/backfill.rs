@@ -1,5 +1,4 @@
-//! A backfill: what Stripe's lists have of a time, whether an invoice stores its
-//! id or not.
+//! Backfills book the payments in Stripe's lists of a period, whether or not an invoice stores their ids.
 
 use std::time::Duration;
 
@@ -100,11 +99,11 @@ fn one_that_breaks_goes_on_where_it_broke() {
     );
     let error = shop.error("call invoice_sync.backfill()");
     assert_eq!(error.sqlstate, "22023");
-    assert!(error.message.contains("nothing is left"), "{error:?}");
+    assert!(error.message.contains("no unfinished"), "{error:?}");
 }
 
 #[test]
-fn whoever_watches_is_told_and_a_wrong_call_is_refused() {
+fn clients_get_the_progress_and_a_wrong_call_is_refused() {
     let mut shop = old_shop(2);
     let (mut watcher, notices) = Server::main().connect_listening(shop.name(), "postgres");
     attempt(
@@ -112,10 +111,10 @@ fn whoever_watches_is_told_and_a_wrong_call_is_refused() {
         &format!("call invoice_sync.backfill({})", since(100)),
     )
     .expect("it is done");
-    let told = notices.text();
+    let notice = notices.text();
     assert!(
-        told.contains("checkout_sessions: 2 read of 2, 100 % of the time; 2 invoices repaired"),
-        "{told}"
+        notice.contains("checkout_sessions: 2 read of 2, 100 % of the period; 2 invoices repaired"),
+        "{notice}"
     );
     let backwards = shop.error("call invoice_sync.backfill(now(), now() - interval '1 day')");
     assert_eq!(backwards.sqlstate, "22023");
@@ -125,7 +124,7 @@ fn whoever_watches_is_told_and_a_wrong_call_is_refused() {
 }
 
 #[test]
-fn a_long_one_tells_every_few_seconds_how_far_it_is_and_progress_says_the_same() {
+fn a_long_one_reports_its_progress_every_few_seconds_and_the_view_agrees() {
     let mut shop = Shop::open();
     let now = shop.stripe.now();
     // A sale every two hours; of the thirty days the first half has none.
@@ -149,16 +148,16 @@ fn a_long_one_tells_every_few_seconds_how_far_it_is_and_progress_says_the_same()
         filling.join().expect("no panic").expect("it is done");
         progress
     });
-    let told = notices.text();
-    let first = told.lines().next().unwrap_or_default();
+    let notice = notices.text();
+    let first = notice.lines().next().unwrap_or_default();
     assert!(
         first.contains("checkout_sessions: 100 read of about 3"),
-        "{told}"
+        "{notice}"
     );
-    assert!(first.contains(" s left"), "{told}");
+    assert!(first.contains(" s left"), "{notice}");
     assert!(
-        told.contains("checkout_sessions: 180 read of 180, 100 % of the time"),
-        "{told}"
+        notice.contains("checkout_sessions: 180 read of 180, 100 % of the period"),
+        "{notice}"
     );
     let progress = progress.expect("there is a row");
     assert!(

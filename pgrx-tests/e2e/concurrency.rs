@@ -1,9 +1,8 @@
-//! Several at once: two buttons, two sweeps, and the application's own webhook
-//! handler, which books the same payment at the same moment.
+//! Concurrent calls: two of `sync_invoice`, two sweeps, and the application's own webhook handler for the same payment.
 
 mod ages;
 mod claims;
-mod doors;
+mod entry_points;
 mod races;
 mod replay;
 

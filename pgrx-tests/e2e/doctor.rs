@@ -1,4 +1,4 @@
-//! `doctor()`: each missing thing is named, and its hint mends it.
+//! `doctor()` names each missing requirement, and its hint fixes it.
 
 mod stripe;
 mod tables;

@@ -1,4 +1,4 @@
-//! What can go wrong between here and Stripe, and what is said about it.
+//! Errors between the extension and Stripe, and their messages.
 
 mod answers;
 mod patience;
@@ -89,11 +89,11 @@ fn without_a_key_nothing_is_called_and_what_needs_no_stripe_is_done() {
         ),
         Some("true".into())
     );
-    let told = shop.text("select summary from invoice_sync.open_issues");
+    let summary = shop.text("select summary from invoice_sync.open_issues");
     assert_eq!(
-        told.as_deref(),
+        summary.as_deref(),
         Some(
-            "Stripe could not be asked, so payments may be missing from the books: no Stripe API key is set."
+            "Stripe could not be asked, so payments may be missing from the books (for details, run invoice_sync.doctor()): no Stripe API key is set."
         )
     );
     assert!(shop.stripe.requests().is_empty(), "nothing was called");
@@ -136,7 +136,7 @@ fn a_rejected_key_stops_a_sweep_at_once_and_the_issue_ends_with_a_good_one() {
 }
 
 #[test]
-fn a_restricted_key_is_told_which_permission_it_lacks() {
+fn a_permission_that_a_restricted_key_lacks_is_named() {
     let stripe = Double::start(Config {
         keys: vec![Key::new("rk_test_restricted").without("rak_charge_read")],
         ..Config::default()

@@ -1,5 +1,4 @@
-//! Calls over real HTTP, through a gateway that speaks PostgREST's protocol.
-//! `make test-rpc` runs these.
+//! Calls over HTTP through a gateway that speaks PostgREST's protocol; `make test-rpc` runs them.
 
 mod buttons;
 mod deliveries;

@@ -1,4 +1,4 @@
-//! Attackers: for each kind a role, and what it cannot get.
+//! Attackers: one role for each kind, and what it cannot do.
 
 mod default_privileges;
 mod faults;

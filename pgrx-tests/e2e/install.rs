@@ -1,5 +1,4 @@
-//! Coming, staying through a dump, and going: what the extension does to a
-//! database as a whole.
+//! Installing, dumping, restoring and dropping the extension.
 
 mod access;
 mod dumps;

@@ -1,10 +1,10 @@
-//! Every kind of issue: raised, refreshed, resolved, and each of its actions
-//! taken. A kind or an action that no story tells of fails the tests.
+//! Issues: each kind is opened, updated and resolved, and each of its actions is taken. A kind or an action without a
+//! test fails the tests.
 
+mod acknowledge;
 mod actions;
-mod desk;
-mod doors;
 mod endings;
+mod entry_points;
 mod events;
 mod handed_over;
 mod lasting;

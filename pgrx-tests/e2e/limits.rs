@@ -1,4 +1,4 @@
-//! Requests per second: all sessions of a database together.
+//! The limit of requests per second, for all sessions of a database together.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ fn ask_in(sessions: Vec<Client>, expression: &str) {
     });
 }
 
-/// In no stretch of time did more requests arrive than a burst, what the rate
+/// In no period did more requests arrive than a burst, what the rate
 /// allows meanwhile, and one of each session that was held up on its way. A slow
 /// machine only makes fewer.
 fn assert_kept_to_the_rate(stripe: &Double, sessions: usize) {

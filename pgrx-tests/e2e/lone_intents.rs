@@ -1,5 +1,4 @@
-//! Intents that are judged with the sessions that they came by, by every door, and rows
-//! that wait for one payment while another comes.
+//! Payment intents are judged with their checkout sessions, by every entry point; and pending rows with only a session.
 
 use serde_json::json;
 use stripe_double::{Checkout, Intent, Purchase, Refund};
@@ -26,22 +25,26 @@ fn with_gratuity(shop: &mut Shop) -> Purchase {
     shop.stripe.checkout(checkout).pay()
 }
 
-fn must_be_paid_with_gratuity(shop: &mut Shop, door: &str) {
+fn must_be_paid_with_gratuity(shop: &mut Shop, entry_point: &str) {
     assert_eq!(
         shop.texts("select format('%s %s', total_amount::numeric(9,2), gratuity::numeric(9,2)) from payments"),
         [Some("100.00 10.00".into())],
-        "{door}"
+        "{entry_point}"
     );
     assert_eq!(
         shop.text("select invoice_status from invoices"),
         Some("Paid".into()),
-        "{door}"
+        "{entry_point}"
     );
-    assert_eq!(shop.open_issues(), Vec::<String>::new(), "{door}");
+    assert_eq!(shop.open_issues(), Vec::<String>::new(), "{entry_point}");
     shop.sweep();
     shop.stripe.reset_requests();
     shop.sweep();
-    assert_eq!(shop.stripe.count_of("/v1/"), 1, "{door}: a quiet sweep");
+    assert_eq!(
+        shop.stripe.count_of("/v1/"),
+        1,
+        "{entry_point}: a quiet sweep"
+    );
 }
 
 const IN_ORDER: [&str; 2] = ["payment_intent.succeeded", "checkout.session.completed"];
@@ -83,14 +86,14 @@ fn without_fetching_an_intent_after_its_session_changes_nothing() {
 
 #[test]
 fn a_stored_intent_is_asked_about_with_its_session_by_button_sweep_and_backfill() {
-    for door in ["button", "sweep", "backfill"] {
+    for entry_point in ["button", "sweep", "backfill"] {
         let mut shop = Shop::open();
         let paid = with_gratuity(&mut shop);
         shop.execute(&format!(
             "update invoices set stripe_payment_intent = '{}'",
             paid.intent_id()
         ));
-        match door {
+        match entry_point {
             "button" => {
                 let report = shop.sync(ID);
                 assert_eq!(report["stats"]["stripeRequests"], json!(2), "{report}");
@@ -100,7 +103,7 @@ fn a_stored_intent_is_asked_about_with_its_session_by_button_sweep_and_backfill(
             "sweep" => drop(shop.sweep()),
             _ => shop.execute("call invoice_sync.backfill(now() - interval '1 hour')"),
         }
-        must_be_paid_with_gratuity(&mut shop, door);
+        must_be_paid_with_gratuity(&mut shop, entry_point);
     }
 }
 
@@ -160,11 +163,11 @@ fn deposit_beside_a_waiting_row(shop: &mut Shop) -> Purchase {
 
 #[test]
 fn a_waiting_row_does_not_keep_a_refund_of_the_deposit_away() {
-    for door in ["webhook", "sweep", "backfill"] {
+    for entry_point in ["webhook", "sweep", "backfill"] {
         let mut shop = Shop::with_webhooks();
         let deposit = deposit_beside_a_waiting_row(&mut shop);
         deposit.refund(Refund::whole());
-        match door {
+        match entry_point {
             "webhook" => shop.deliver_all(&["charge.refunded"]),
             "sweep" => drop(shop.sweep()),
             _ => shop.execute("call invoice_sync.backfill(now() - interval '1 hour')"),
@@ -172,20 +175,20 @@ fn a_waiting_row_does_not_keep_a_refund_of_the_deposit_away() {
         assert_eq!(
             shop.texts("select payment_status from payments order by total_amount"),
             [Some("Refunded".into()), Some("Pending".into())],
-            "{door}"
+            "{entry_point}"
         );
-        assert_eq!(shop.open_issues(), ["refunded INV-1"], "{door}");
+        assert_eq!(shop.open_issues(), ["refunded INV-1"], "{entry_point}");
     }
 }
 
 #[test]
 fn a_waiting_row_does_not_keep_a_lone_intent_away() {
-    for door in ["webhook", "sweep", "backfill"] {
+    for entry_point in ["webhook", "sweep", "backfill"] {
         let mut shop = Shop::with_webhooks();
         deposit_beside_a_waiting_row(&mut shop);
         let rest = Intent::new(6_000, "usd").metadata("invoice_id", ID);
         shop.stripe.intent(rest).pay();
-        match door {
+        match entry_point {
             "webhook" => shop.deliver_all(&["payment_intent.succeeded"]),
             "sweep" => drop(shop.sweep()),
             _ => shop.execute("call invoice_sync.backfill(now() - interval '1 hour')"),
@@ -193,12 +196,12 @@ fn a_waiting_row_does_not_keep_a_lone_intent_away() {
         assert_eq!(
             shop.text("select invoice_status from invoices"),
             Some("Paid".into()),
-            "{door}"
+            "{entry_point}"
         );
         assert_eq!(
             shop.text("select count(*) from invoice_sync.event where type = 'backfill' and state = 'pending'"),
             Some("0".into()),
-            "{door}: nothing is left in line"
+            "{entry_point}: nothing is left in line"
         );
     }
 }

@@ -1,15 +1,17 @@
-//! End-to-end tests: a real server, transactions that commit, and the stand-in
-//! for Stripe over real HTTP. `make test-e2e` starts the server and passes its
-//! address in the usual environment variables (PGHOST, PGPORT, PGUSER). The tests
-//! in `gateway` need an RPC gateway, too: `make test-rpc`.
+//! End-to-end tests: a real server, transactions that commit, and the stand-in for Stripe over HTTP.
+//!
+//! `make test-e2e` starts the server and passes its address in the usual environment variables (PGHOST, PGPORT,
+//! PGUSER). The tests in `gateway` also need an RPC gateway: `make test-rpc`.
 
 mod alerts;
 mod backfill;
+mod batches;
 mod concurrency;
 mod doctor;
 mod errors;
 mod gateway;
 mod harness;
+mod host_code;
 mod hostile;
 mod in_the_wild;
 mod install;
@@ -26,7 +28,5 @@ mod schedule;
 mod secrets;
 mod settings;
 mod sweeps;
-mod together;
-mod unruly;
 mod upgrade;
 mod webhooks;

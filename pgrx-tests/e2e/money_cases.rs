@@ -1,5 +1,4 @@
-//! What happens to money, case by case: `sync_invoice` on each, on the default
-//! tables and on hostile ones.
+//! Cases of money: `sync_invoice` on each, on the default tables and on hostile ones.
 
 mod amounts;
 mod booked;
@@ -38,12 +37,12 @@ fn what_is_no_money_touches_nothing_on_hostile_tables() {
 }
 
 #[test]
-fn refunds_and_disputes_are_told_on_the_default_tables() {
+fn refunds_and_disputes_are_reported_on_the_default_tables() {
     check(&DefaultTables, returned::cases());
 }
 
 #[test]
-fn refunds_and_disputes_are_told_on_hostile_tables() {
+fn refunds_and_disputes_are_reported_on_hostile_tables() {
     check(&HostileTables, returned::cases());
 }
 

@@ -1,4 +1,4 @@
-//! What operators look at, and what is forgotten in time.
+//! The monitoring views, and retention.
 
 mod metrics;
 mod plans;

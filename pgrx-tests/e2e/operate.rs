@@ -1,4 +1,4 @@
-//! What a person does about it: undo.
+//! Undoing runs and changes.
 
 mod undo;
 mod undo_decisions;

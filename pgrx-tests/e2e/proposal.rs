@@ -1,4 +1,4 @@
-//! What `propose_mapping` finds in a database, and that it can be adopted.
+//! The settings that `propose_mapping` proposes, and their adoption.
 
 mod shapes;
 mod words;
@@ -196,7 +196,7 @@ fn an_adopted_column_without_a_value_is_warned_of_and_not_refused() {
 }
 
 #[test]
-fn a_database_without_such_tables_is_told_how_to_name_them() {
+fn without_such_tables_the_hint_says_how_to_name_them() {
     let mut shop = Shop::with_tables(
         "create table customers (id bigint primary key, name text, status text, stripe_customer_id text);
          create table payments (id bigint primary key, invoice_id bigint, amount bigint, status text, stripe_session_id text);",
@@ -208,12 +208,12 @@ fn a_database_without_such_tables_is_told_how_to_name_them() {
     assert_eq!(error.message, "no table of invoices was found");
     assert_eq!(
         error.hint,
-        "Name them: select * from invoice_sync.propose_mapping('your.invoices', 'your.payments'), and the same with adopt_mapping."
+        "Specify them: select * from invoice_sync.propose_mapping('your.invoices', 'your.payments'), and likewise for adopt_mapping."
     );
 }
 
 #[test]
-fn invoices_without_a_table_of_payments_are_told_apart() {
+fn invoices_without_a_table_of_payments_are_reported_as_such() {
     let mut shop = Shop::with_tables(
         "create table invoices (id uuid primary key, status text, total numeric, stripe_session_id text);
          create table invoice_items (id uuid primary key, invoice_id uuid references invoices, amount numeric);",
@@ -225,7 +225,7 @@ fn invoices_without_a_table_of_payments_are_told_apart() {
     assert_eq!(error.message, "no table of payments was found");
     assert_eq!(
         error.detail,
-        "Beside public.invoices, no table looks as if it held payments."
+        "Besides public.invoices, no table appears to contain payments."
     );
 }
 
@@ -243,7 +243,7 @@ fn of_two_tables_that_fit_alike_none_is_guessed() {
     assert_eq!(error.sqlstate, "P0003");
     assert_eq!(
         error.detail,
-        "north.invoices and south.invoices look alike."
+        "north.invoices and south.invoices fit equally."
     );
 
     // One of them given, the foreign key tells the other.
@@ -291,11 +291,11 @@ fn a_view_is_refused_with_what_to_name_instead() {
 
     assert_eq!(error.sqlstate, "42809");
     assert_eq!(error.message, "public.invoices is not a table");
-    assert_eq!(error.hint, "Name the table itself, not a view of it.");
+    assert_eq!(error.hint, "Specify the table itself, not a view of it.");
 }
 
 #[test]
-fn what_cannot_be_told_is_not_adopted() {
+fn what_cannot_be_determined_is_not_adopted() {
     let mut shop = Shop::with_tables(
         "create table invoices (id uuid primary key, wobble text, stripe_session_id text);
          create table payments (id uuid primary key, invoice_id uuid references invoices, amount numeric,
@@ -307,7 +307,7 @@ fn what_cannot_be_told_is_not_adopted() {
     assert_eq!(error.sqlstate, "P0002");
     assert_eq!(
         error.message,
-        "what these settings should be cannot be told: invoice_status_column, invoice_total_column"
+        "no proposal for settings that must not be null: invoice_status_column, invoice_total_column"
     );
     assert_eq!(
         shop.text("select invoice_total_column from invoice_sync.settings")

@@ -1,20 +1,19 @@
-//! `call invoice_sync.run_sweep()`: what it holds, what it survives, and what it
-//! finds in the end.
+//! `run_sweep`: its locks, interruptions and results.
 
 mod budget;
+mod calls;
+mod concurrent_writers;
 mod due;
 mod ended;
 mod feed;
 mod histories;
 mod kills;
 mod lists;
-mod manners;
-mod motley;
-mod neighbours;
+mod mixed_invoices;
 mod owners;
-mod quiet;
 mod rounds;
 mod terminated;
+mod while_waiting;
 
 use postgres::Client;
 use serde_json::Value;

@@ -1,5 +1,4 @@
-//! pg_cron: the job is made, runs, and goes, in every kind of database, as
-//! roles that need not be superusers.
+//! Jobs of pg_cron: created, run and removed, in every kind of database, by roles that are not superusers.
 
 mod errors;
 
@@ -135,7 +134,7 @@ fn pg_cron_sweeps_in_its_own_database_in_another_and_in_background_workers() {
             *seen = client.query_one(run, &[]).expect("it is read").get(0);
         }
     }
-    let told = |cause: &str| Some(cause.to_owned());
+    let reported = |cause: &str| Some(cause.to_owned());
     let runs = text(
         &mut cron,
         &format!(
@@ -146,15 +145,15 @@ fn pg_cron_sweeps_in_its_own_database_in_another_and_in_background_workers() {
     assert_eq!(
         seen,
         [
-            told(r#"["cron", "sweep", "postgres", null]"#),
-            told(r#"["cron", "sweep", "e2e_scheduler", "55000"]"#),
-            told(r#"["cron", "sweep", "postgres", "55000"]"#),
+            reported(r#"["cron", "sweep", "postgres", null]"#),
+            reported(r#"["cron", "sweep", "e2e_scheduler", "55000"]"#),
+            reported(r#"["cron", "sweep", "postgres", "55000"]"#),
         ],
         "another database, pg_cron's own, background workers; pg_cron says {runs:?}"
     );
     assert_eq!(
         shop.text("select payment_status from payments"),
-        told("Paid"),
+        reported("Paid"),
         "and it did its work"
     );
     let log = text(
@@ -171,18 +170,18 @@ fn pg_cron_sweeps_in_its_own_database_in_another_and_in_background_workers() {
 
     assert_eq!(
         text(&mut shop.db, "select invoice_sync.unschedule()"),
-        Ok(told("true"))
+        Ok(reported("true"))
     );
     assert_eq!(
         text(&mut scheduler, "select invoice_sync.unschedule()"),
-        Ok(told("true"))
+        Ok(reported("true"))
     );
     assert_eq!(jobs_of(&mut cron, &name), None);
     assert_eq!(jobs_of(&mut cron, "postgres"), None);
 }
 
 #[test]
-fn scheduling_again_changes_the_times_and_unscheduling_tells_whether_there_was_a_job() {
+fn scheduling_again_changes_the_times_and_unscheduling_returns_whether_there_was_a_job() {
     let (mut shop, mut cron) = shop_with_dblink();
     let name = shop.name().to_owned();
     let job = format!("invoice_sync in {name}");

@@ -1,4 +1,4 @@
-//! The key and the place it is sent to: who may know and who may say.
+//! The API key and its destination: who can read and set them.
 
 mod literals;
 mod traces;
@@ -71,7 +71,7 @@ fn random() -> u64 {
         .finish()
 }
 
-fn told(error: &SqlError) -> String {
+fn error_text(error: &SqlError) -> String {
     format!("{} {} {}", error.message, error.detail, error.hint)
 }
 
@@ -297,8 +297,8 @@ fn a_key_file_that_others_may_read_is_refused() {
             .configure("stripe_api_key", &format!("file:{path}"));
         let error = guarded.shop.error(&format!("select {}", sale.sync()));
         assert_eq!(error.sqlstate, sqlstate, "{name}: {error:?}");
-        assert!(told(&error).contains(words), "{name}: {error:?}");
-        assert!(!told(&error).contains(&key), "{name}: {error:?}");
+        assert!(error_text(&error).contains(words), "{name}: {error:?}");
+        assert!(!error_text(&error).contains(&key), "{name}: {error:?}");
         // A sweep goes on with what needs no Stripe, and says why it is not whole.
         let report = guarded.shop.sweep();
         assert_eq!(report["error"]["sqlstate"], sqlstate, "{name}: {report:#}");

@@ -1,5 +1,4 @@
-//! The row of settings: what does not fit the database is refused at once, and
-//! the refusal says what and where.
+//! Settings that do not match the database are rejected, and the error says what and where.
 
 use serde_json::json;
 
@@ -179,9 +178,12 @@ fn each_kind_of_wrong_setting_is_refused_at_once_and_names_the_culprit() {
     for (wrong, sqlstate, words) in cases {
         let error = shop.error(&format!("update invoice_sync.settings set {wrong}"));
         assert_eq!(error.sqlstate, *sqlstate, "{wrong}: {error:?}");
-        let told = format!("{} {} {}", error.message, error.detail, error.hint);
+        let reported = format!("{} {} {}", error.message, error.detail, error.hint);
         for word in *words {
-            assert!(told.contains(word), "{wrong}: {word} is not in: {told}");
+            assert!(
+                reported.contains(word),
+                "{wrong}: {word} is not in: {reported}"
+            );
         }
     }
     assert_eq!(
@@ -209,7 +211,7 @@ fn what_fits_is_taken() {
 }
 
 #[test]
-fn a_table_that_changes_afterwards_is_told_by_the_next_sweep() {
+fn a_table_that_changes_afterwards_is_reported_by_the_next_sweep() {
     let mut shop = Shop::open();
     shop.execute("alter table invoices rename column balance_due to open_amount");
     for call in [
@@ -229,12 +231,12 @@ fn a_table_that_changes_afterwards_is_told_by_the_next_sweep() {
 
     // Nobody may have read any of that.
     assert_eq!(shop.open_issues(), ["misconfigured -"]);
-    let told = shop.text(
+    let reported = shop.text(
         "select format('%s runs, %s alerts', count(*) filter (where not success),
             (select count(*) from invoice_sync.alerts))
         from invoice_sync.recent_runs",
     );
-    assert_eq!(told, Some("2 runs, 1 alerts".into()));
+    assert_eq!(reported, Some("2 runs, 1 alerts".into()));
 
     shop.execute("alter table invoices rename column open_amount to balance_due");
     shop.sweep();

@@ -1,4 +1,4 @@
-//! Updating a database that has 0.1.0: the objects equal a fresh install's, and the data stays.
+//! Upgrading from 0.1.0: the objects equal those of a fresh installation, and the data is kept.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,7 +1,6 @@
-//! Webhooks straight into the database, and the feed of events that tells of
-//! those that never came.
+//! Webhooks posted to the database, and the feed of events.
 
-mod door;
+mod delivery;
 mod feed;
 mod storm;
 mod types;

@@ -12,12 +12,12 @@ const MAX_SENTENCE: usize = 600;
 const AMOUNTS: [(&str, &str); 9] = [
     ("total", "Total"),
     ("received", "Received"),
-    ("received_less_gratuity", "Received less gratuity"),
+    ("received_less_gratuity", "Received without gratuity"),
     ("booked", "Booked"),
-    ("stated", "Invoice says"),
+    ("stated", "Stated on the invoice"),
     ("recorded", "Recorded"),
     ("paid", "Paid"),
-    ("excess", "Too much"),
+    ("excess", "Excess"),
     ("refunded", "Refunded"),
 ];
 

@@ -65,5 +65,5 @@ pub(super) fn visible(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "../../pgrx-tests/alert_room/html.rs"]
+#[path = "../../pgrx-tests/alert/html.rs"]
 mod tests;

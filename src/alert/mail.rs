@@ -96,5 +96,5 @@ fn headline(entries: &[Entry]) -> String {
 }
 
 #[cfg(test)]
-#[path = "../../pgrx-tests/alert_room/mail.rs"]
+#[path = "../../pgrx-tests/alert/mail.rs"]
 mod tests;

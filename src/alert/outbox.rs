@@ -48,7 +48,7 @@ pub(crate) fn digest(run: i64) {
         outcome = in_subtransaction(|| try_digest(run));
     }
     if let Err(problem) = outcome {
-        pgrx::warning!("no alert about the issues of run {run} could be written: {problem}");
+        pgrx::warning!("could not write the alert of run {run}: {problem}");
     }
 }
 
@@ -105,7 +105,7 @@ fn parsed<T: DeserializeOwned>(rows: Vec<Value>) -> Result<Vec<T>, Problem> {
     serde_json::from_value(rows.into()).map_err(|error| {
         Problem::new(
             PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-            format!("a row of the outbox could not be read: {error}"),
+            format!("could not read a row of the outbox: {error}"),
         )
     })
 }
@@ -307,5 +307,5 @@ pub(super) fn count_unsent() -> i64 {
 }
 
 #[cfg(test)]
-#[path = "../../pgrx-tests/alert_room/payload.rs"]
+#[path = "../../pgrx-tests/alert/payload.rs"]
 mod tests;

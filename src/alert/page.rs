@@ -99,7 +99,7 @@ impl Page<'_> {
             card = card
                 .markup(" &nbsp;<a class=\"link\" style=\"color:#1a56c4;\" href=\"")
                 .text(&link)
-                .markup("\">Look at it</a>");
+                .markup("\">View issue</a>");
         }
         card.markup("</div></td></tr></table></td></tr>")
     }
@@ -136,8 +136,7 @@ impl Page<'_> {
 
     fn footer(&self) -> String {
         format!(
-            "Sent by invoice_sync in the database \"{}\", once for each issue. Who gets it, from which severity on, \
-             and when it reminds, is in invoice_sync.settings (alert_…).",
+            "Sent by invoice_sync in the database \"{}\". Recipients, minimum severity and reminders are set in invoice_sync.settings (columns alert_…).",
             visible(self.database)
         )
     }

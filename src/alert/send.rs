@@ -176,17 +176,20 @@ fn delivery_of(reply: Result<Reply, HttpError>) -> (Delivery, bool) {
         }
         Err(HttpError::TooLarge { what }) => {
             return (
-                failed(format!("Resend's answer is not usable: {what}"), retry),
+                failed(format!("Resend's answer cannot be used: {what}"), retry),
                 true,
             );
         }
     };
     let field = |name: &str| reply.json.as_ref()?.get(name)?.as_str();
     let refusal = || {
-        let words = field("message").unwrap_or("no message that could be read");
+        let words = field("message").unwrap_or("no readable message");
         match field("name") {
-            Some(name) => format!("Resend refused it ({}, {name}): {words}", reply.status),
-            None => format!("Resend refused it ({}): {words}", reply.status),
+            Some(name) => format!(
+                "Resend rejected the mail ({}, {name}): {words}",
+                reply.status
+            ),
+            None => format!("Resend rejected the mail ({}): {words}", reply.status),
         }
     };
     match (reply.status, field("id")) {
@@ -197,7 +200,7 @@ fn delivery_of(reply: Result<Reply, HttpError>) -> (Delivery, bool) {
         (200..=399, _) => (
             failed(
                 format!(
-                    "the answer is not one of Resend's (status {})",
+                    "the answer is not from Resend's API (status {})",
                     reply.status
                 ),
                 retry,

@@ -100,7 +100,7 @@ fn check_address(setting: &str, text: &str) -> Result<(), Problem> {
         return Ok(());
     }
     Err(invalid(format!(
-        "{setting}: \"{}\" is no e-mail address",
+        "{setting}: \"{}\" is not an e-mail address",
         text.escape_debug()
     ))
     .hint("Write books@example.com or Books <books@example.com>."))
@@ -121,10 +121,10 @@ fn check_url(url: &str) -> Result<(), Problem> {
         return Ok(());
     }
     Err(invalid(format!(
-        "admin_page_url: \"{}\" is no URL that begins with https:// or http://",
+        "admin_page_url: \"{}\" is not a URL that begins with https:// or http://",
         url.escape_debug()
     ))
-    .hint("For instance https://books.example.com/invoices/{invoice_id}."))
+    .hint("Example: https://books.example.com/invoices/{invoice_id}"))
 }
 
 /// Encodes text for any part of a URL (RFC 3986, section 2.3).
@@ -141,5 +141,5 @@ fn percent_encoded(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "../../pgrx-tests/alert_room/settings.rs"]
+#[path = "../../pgrx-tests/alert/settings.rs"]
 mod tests;

@@ -22,11 +22,11 @@ fn check_settings(settings: JsonB) {
             WARNING,
             PgSqlErrorCode::ERRCODE_NOT_NULL_VIOLATION,
             format!(
-                "new payments give no value to these columns of {}, which are NOT NULL and have no default: {}",
+                "new payments have no value for these columns of {}, which are NOT NULL and have no default: {}",
                 mapping.payments.table,
                 unfilled.join(", ")
             ),
-            "Unless a trigger fills them, add them to payment_values."
+            "Add them to payment_values, unless a trigger sets them."
         );
     }
 }

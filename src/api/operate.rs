@@ -62,7 +62,7 @@ fn resolve_issue(
 ) -> JsonB {
     JsonB(decided(|| {
         resolve::resolve_issue(&Decision {
-            issue: given(id, "the issue's number")?,
+            issue: given(id, "issue id")?,
             action: action.unwrap_or_default(),
             note,
             arguments: arguments.map_or(Value::Null, |arguments| arguments.0),
@@ -74,7 +74,7 @@ fn resolve_issue(
 #[pg_extern(security_definer, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn acknowledge_issue(id: Option<i64>, note: default!(Option<&str>, "null")) {
-    decided(|| decisions::acknowledge(given(id, "the issue's number")?, note));
+    decided(|| decisions::acknowledge(given(id, "issue id")?, note));
 }
 
 #[pg_extern(security_definer, parallel_unsafe)]
@@ -85,14 +85,14 @@ fn snooze_issue(
     note: default!(Option<&str>, "null"),
 ) {
     let until = until.map(|until| until.to_iso_string());
-    decided(|| decisions::snooze(given(id, "the issue's number")?, until.as_deref(), note));
+    decided(|| decisions::snooze(given(id, "issue id")?, until.as_deref(), note));
 }
 
 #[pg_extern(security_definer, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn undo(run_id: Option<i64>, dry_run: default!(bool, false)) -> JsonB {
     JsonB(decided(|| {
-        undoing::undo(given(run_id, "the run's number")?, mode(dry_run))
+        undoing::undo(given(run_id, "run id")?, mode(dry_run))
     }))
 }
 
@@ -100,7 +100,7 @@ fn undo(run_id: Option<i64>, dry_run: default!(bool, false)) -> JsonB {
 #[search_path(pg_catalog, pg_temp)]
 fn undo_change(change_id: Option<i64>, dry_run: default!(bool, false)) -> JsonB {
     JsonB(decided(|| {
-        undoing::undo_change(given(change_id, "the change's number")?, mode(dry_run))
+        undoing::undo_change(given(change_id, "change id")?, mode(dry_run))
     }))
 }
 
@@ -108,7 +108,7 @@ fn given(number: Option<i64>, what: &str) -> Result<i64, Problem> {
     number.ok_or_else(|| {
         Problem::new(
             PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            format!("{what} is null"),
+            format!("{what} must not be null"),
         )
     })
 }

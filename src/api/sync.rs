@@ -107,7 +107,7 @@ fn sync_invoice(invoice_id: Option<&str>, dry_run: default!(bool, false)) -> Jso
     let id = invoice_id.ok_or_else(|| {
         Problem::new(
             PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            "the invoice's id is null",
+            "invoice id must not be null",
         )
     });
     JsonB(admitted(|| sync_invoice::sync_invoice(id?, mode(dry_run))))

@@ -205,7 +205,7 @@ fn read_back(
 fn undone_meanwhile() -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
-        "a repair was undone at the same moment",
+        "a repair was undone concurrently",
     )
 }
 

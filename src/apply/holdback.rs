@@ -170,7 +170,7 @@ fn still_undone(invoice: &Invoice, held: &Held, plan: &Plan) -> Issue {
     let and_new = if waits.is_empty() {
         ""
     } else {
-        " Money that came since waits for that, too."
+        " Money received since then is not booked either."
     };
     evidence["stripe_payments"] = known.into_iter().chain(unknown).collect();
     if !waits.is_empty() {
@@ -183,13 +183,13 @@ fn still_undone(invoice: &Invoice, held: &Held, plan: &Plan) -> Issue {
     let would = if done.is_empty() {
         String::new()
     } else {
-        format!(" As things stand, that would be: {done}.")
+        format!(" The repair would make these changes: {done}.")
     };
     Issue::new(
         IssueKind::RepairUndone,
         severity,
         format!(
-            "A repair of invoice {} was undone, and is not made again until somebody says so.{and_new}{would}",
+            "A repair of invoice {} was undone, and is not made again until a person decides (repair_again or keep_as_is).{and_new}{would}",
             invoice.label()
         ),
     )

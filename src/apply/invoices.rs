@@ -221,7 +221,7 @@ impl Pass<'_> {
                 return Ok(());
             }
             Ok(None) if patience == Patience::Wait => return Ok(()),
-            Ok(None) => postponed(context, decided, "somebody else has it locked"),
+            Ok(None) => postponed(context, decided, "it is locked by another transaction"),
             Err(problem) if is_contention(&problem) => {
                 if locked_by_others(&problem) {
                     self.patience = Patience::Skip;

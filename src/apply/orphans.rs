@@ -17,7 +17,7 @@ pub(crate) struct Orphan {
 
 /// Returns such payments, from at most `limit` issues.
 pub(crate) fn orphans(mapping: &Mapping, limit: usize) -> Vec<Orphan> {
-    let issues = payment_issues::told_by_invoices(limit);
+    let issues = payment_issues::reported_by_invoices(limit);
     let there = those_there(
         mapping,
         &issues.iter().map(|it| it.invoice.as_str()).collect(),

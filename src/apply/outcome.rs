@@ -65,7 +65,7 @@ impl Outcome {
                 IssueKind::ApplyFailed,
                 Severity::Critical,
                 format!(
-                    "Invoice {} could not be repaired; the database refused: {}.",
+                    "Invoice {} could not be repaired, because the database rejected the change: {}. Correct the cause; the next sweep tries again.",
                     invoice.label(),
                     problem.message()
                 ),
@@ -114,7 +114,7 @@ impl Outcome {
     pub(crate) fn asked_again(mut self) -> Self {
         self.plan.recheck = Recheck::NextSweep;
         self.postponed
-            .get_or_insert_with(|| "something newer is known than what Stripe answered".to_owned());
+            .get_or_insert_with(|| "a newer state than in Stripe's answer is known".to_owned());
         self
     }
 
@@ -161,7 +161,7 @@ pub(crate) fn overridden(invoice: &Invoice, plan: &Plan) -> Issue {
         IssueKind::OverriddenByTrigger,
         Severity::Warning,
         format!(
-            "The repair of invoice {} did not stay: a trigger of your own database changed it. Still to be done: {}.",
+            "A trigger in your database changed the repair of invoice {}. Not applied: {}. Correct the trigger and repair the invoice again (repair_again), or accept the result (keep_as_is).",
             invoice.label(),
             describe(plan)
         ),
@@ -212,7 +212,7 @@ pub(crate) fn describe(plan: &Plan) -> String {
     if let Some(change) = &plan.invoice {
         parts.extend(change.status.map(|status| match status {
             InvoiceStatus::Paid => "invoice set to paid".to_owned(),
-            InvoiceStatus::Partial => "invoice set to paid in part".to_owned(),
+            InvoiceStatus::Partial => "invoice set to partially paid".to_owned(),
             InvoiceStatus::Open
             | InvoiceStatus::AfterPaid
             | InvoiceStatus::Closed

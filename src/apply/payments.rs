@@ -51,9 +51,7 @@ pub(crate) fn act(
             .flatten()
             .collect();
         let Some(payment) = said.payment() else {
-            verdicts.push(Verdict::Done(
-                "Stripe has no such object any more".to_owned(),
-            ));
+            verdicts.push(Verdict::Done("Stripe no longer has this object".to_owned()));
             continue;
         };
         let (verdict, is_covered) = if link.invoices.is_empty() {
@@ -220,7 +218,7 @@ fn judge_unlinked(
             evidence["was_for_invoice"] = former.label.into();
             former.label.to_owned()
         }
-        None => return done("names no invoice"),
+        None => return done("it names no invoice"),
     };
     if said.waited < GRACE_SECONDS {
         let why = format!("there is no invoice {named} yet");
@@ -230,7 +228,7 @@ fn judge_unlinked(
         IssueKind::UnlinkedPayment,
         Severity::Warning,
         format!(
-            "Stripe received {money} by {} for the invoice {named}, which does not exist.",
+            "Stripe received {money} by {} for invoice {named}, which does not exist. Book it for another invoice (link_payment), or ignore it (ignore).",
             key.unwrap_or("a payment")
         ),
     )

@@ -47,11 +47,11 @@ impl Failure {
         let (kind, summary) = match &self {
             Self::Stripe(_) => (
                 IssueKind::StripeUnreachable,
-                "Stripe could not be asked, so payments may be missing from the books",
+                "Stripe could not be asked, so payments may be missing from the books (for details, run invoice_sync.doctor())",
             ),
             Self::Settings => (
                 IssueKind::Misconfigured,
-                "Stripe is not asked about payments, because the settings of invoice_sync do not fit the database",
+                "Stripe is not asked about payments, because the settings of invoice_sync do not match the database (for details, run invoice_sync.doctor())",
             ),
         };
         let mut evidence = json!({
@@ -462,7 +462,7 @@ fn as_json(problem: &Problem) -> Value {
 
 fn describe_gap(gap: Gap) -> String {
     format!(
-        "Stripe's events of {} hours are gone, because nobody read them within 30 days: run_sweep looks through its lists instead (see invoice_sync.progress).",
+        "Stripe no longer has the events of {} hours, because they were not read within 30 days; run_sweep reads its lists instead (see invoice_sync.progress).",
         (gap.until - gap.since + 3599) / 3600
     )
 }

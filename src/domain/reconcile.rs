@@ -243,7 +243,7 @@ impl Draft {
             Evidence::Missing { id, message } => Issue::new(
                 IssueKind::StripeObjectMissing,
                 Severity::Warning,
-                format!("Invoice {label} refers to {id}, which Stripe does not know."),
+                format!("Invoice {label} refers to {id}, which does not exist in Stripe. Correct the id, or set the API key of the account that has the object."),
             )
             .about(Some(id.as_str()))
             .with_evidence(json!({ "id": id.as_str(), "stripe_says": message })),
@@ -251,7 +251,7 @@ impl Draft {
                 IssueKind::LivemodeMismatch,
                 Severity::Warning,
                 format!(
-                    "Invoice {label} refers to {id}, which was made in Stripe's other mode: a test where real payments are expected, or the reverse."
+                    "Invoice {label} refers to {id}, which belongs to Stripe's other mode (test or live) and was not booked. Correct the id, or set an API key of that mode."
                 ),
             )
             .about(Some(id.as_str()))
@@ -260,7 +260,7 @@ impl Draft {
                 IssueKind::StripeObjectMissing,
                 Severity::Warning,
                 format!(
-                    "Invoice {label} stores \"{text}\" where a Stripe id belongs; Stripe was not asked."
+                    "Invoice {label} contains \"{text}\", which is not a Stripe id, so Stripe was not asked. Correct or remove it."
                 ),
             )
             .about(Some(text))
@@ -331,7 +331,7 @@ impl Draft {
                     IssueKind::DuplicatePayment,
                     Severity::Warning,
                     format!(
-                        "Invoice {} has {} payments recorded for the one Stripe payment {key}; it was counted once.",
+                        "Invoice {} has {} payment rows for the Stripe payment {key}, which counts once. Delete the rows that are wrong.",
                         invoice.label(),
                         rows.len(),
                     ),
@@ -356,7 +356,7 @@ impl Draft {
                             IssueKind::AmountMismatch,
                             Severity::Warning,
                             format!(
-                                "Invoice {label} has a payment whose {what} cannot be read: {why}."
+                                "Invoice {label} has a payment whose {what} cannot be read: {why}. Correct the payment."
                             ),
                         )
                         .with_evidence(json!({ "row": row.id, "problem": why })),
@@ -400,7 +400,7 @@ fn unreadable_currency(invoice: &Invoice, text: &str) -> Issue {
         IssueKind::CurrencyMismatch,
         Severity::Warning,
         format!(
-            "Invoice {} has the currency \"{text}\", which is no currency code such as EUR; nothing was decided about it.",
+            "Invoice {} has the currency \"{text}\", which is not a currency code such as EUR, so nothing was booked. Correct the currency.",
             invoice.label()
         ),
     )

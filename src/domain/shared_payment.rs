@@ -165,7 +165,7 @@ impl Payment<'_> {
             IssueKind::DuplicatePayment,
             Severity::Warning,
             format!(
-                "The one Stripe payment {key}{came} is recorded for several invoices: {}. Together they count more than came.",
+                "The Stripe payment {key}{came} is recorded for several invoices: {}. Together they count more than was received. Correct the payments of these invoices.",
                 described.join(", ")
             ),
         )

@@ -38,14 +38,14 @@ impl AdminCheck {
                 format!("function {name}() does not exist"),
             )
             .detail("The setting rpc_admin_check names it.")
-            .hint("Write its name with its schema, such as public.is_admin; it takes no arguments.")
+            .hint("Set it to a schema-qualified name, such as public.is_admin, of a function without arguments.")
         })?;
         if found.answers_boolean {
             return Ok(found);
         }
         Err(Problem::new(
             PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
-            format!("function {}() does not answer with a boolean", found.name),
+            format!("function {}() does not return boolean", found.name),
         )
         .detail("The setting rpc_admin_check names it."))
     }
@@ -56,9 +56,9 @@ impl AdminCheck {
         if function::owner_of(self.oid) != Some(self.owner) {
             Problem::new(
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("function {}() is not the one that was looked up", self.name),
+                format!("function {}() has changed", self.name),
             )
-            .detail("It was replaced or given to another owner at this moment.")
+            .detail("It was dropped, or its owner changed, since it was looked up.")
             .raise();
         }
         function::call_boolean(self.oid, self.owner) == Some(true)
@@ -85,6 +85,6 @@ pub(crate) fn require_admin() -> Result<(), Problem> {
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
         "only admins may do this",
     )
-    .detail(format!("{}() does not take the caller for one.", check.name))
-    .hint("By default an admin's token has \"app_metadata\": {\"role\": \"admin\"}; the setting rpc_admin_check can name another check."))
+    .detail(format!("{}() did not return true for the caller.", check.name))
+    .hint("By default, an admin's token contains \"app_metadata\": {\"role\": \"admin\"}; the setting rpc_admin_check can name another function."))
 }

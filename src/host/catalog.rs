@@ -49,7 +49,7 @@ pub(crate) struct Column {
 }
 
 /// The hint of errors about settings.
-const ADVICE: &str = "\"select * from invoice_sync.propose_mapping()\" shows what fits this database, and \"select invoice_sync.adopt_mapping()\" takes it over; or update invoice_sync.settings yourself.";
+const ADVICE: &str = "Use \"select * from invoice_sync.propose_mapping()\" to list settings that fit this database and \"select invoice_sync.adopt_mapping()\" to adopt them, or update invoice_sync.settings.";
 
 /// Returns one JSON document per table. The caller appends a condition on `c` or `n`.
 const DESCRIPTION: &str = r#"
@@ -135,7 +135,7 @@ impl Table {
             format!("{} is not a table", self.name),
         )
         .detail(why)
-        .hint("Name the table itself, not a view of it."))
+        .hint("Specify the table itself, not a view of it."))
     }
 
     /// Returns a column. Fails with 42703 if it does not exist.
@@ -147,7 +147,7 @@ impl Table {
             )
             .detail(format!("The setting {setting} names it."))
             .hint(format!(
-                "Its columns are: {}. Where there is no such column, set {setting} to null if it may be. {ADVICE}",
+                "Its columns are: {}. If there is no such column, set {setting} to null, unless the setting is NOT NULL. {ADVICE}",
                 self.columns.keys().cloned().collect::<Vec<_>>().join(", ")
             ))
         })
@@ -178,7 +178,7 @@ pub(crate) fn key_family(base: &str) -> &'static str {
 pub(super) fn not_understood(error: serde_json::Error) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-        format!("the catalog's answer was not understood: {error}"),
+        format!("the result of a catalog query could not be parsed: {error}"),
     )
 }
 
@@ -237,7 +237,7 @@ impl Role {
                 table.name, column.type_name
             ),
         )
-        .detail(format!("The setting {setting} wants {}.", self.wants()))
+        .detail(format!("The setting {setting} requires {}.", self.wants()))
         .hint(ADVICE))
     }
 }

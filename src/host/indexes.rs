@@ -39,9 +39,9 @@ order by w.in_table, w.name
 
 /// Returns the columns of the mapping that need an index and have none.
 pub(crate) fn missing(mapping: &Mapping) -> Result<Vec<Missing>, Problem> {
-    const OF_INVOICE: &str = "the payments of an invoice are read by it";
-    const IN_BOOKS: &str = "a payment is looked for in the books by it";
-    const OF_PAYMENT: &str = "the invoice of a payment is found by it";
+    const OF_INVOICE: &str = "used to look up the payments of an invoice";
+    const IN_BOOKS: &str = "used to look up a payment by its Stripe id";
+    const OF_PAYMENT: &str = "used to look up the invoice of a payment";
     let (invoices, payments) = (&mapping.invoices, &mapping.payments);
     let wanted = [
         (&payments.table, Some(&payments.invoice), OF_INVOICE),

@@ -143,7 +143,7 @@ fn lock_payments(
 fn written_meanwhile(invoice: &str) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
-        format!("a payment of the invoice {invoice} was written while it was being locked"),
+        format!("a payment of invoice {invoice} was written while its rows were being locked"),
     )
 }
 

@@ -153,12 +153,12 @@ impl Checker<'_> {
                 return Err(Problem::new(
                     PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
                     format!(
-                        "\"{word}\" is no value of column \"{}\" of table {}",
+                        "\"{word}\" is not a value of column \"{}\" of table {}",
                         column.name, self.table.name
                     ),
                 )
                 .detail(format!(
-                    "The setting {setting} names it; the type {} has: {}.",
+                    "The setting {setting} contains it; the values of type {} are: {}.",
                     column.type_name,
                     labels.join(", ")
                 )));
@@ -194,7 +194,7 @@ impl Mapping {
             )
         });
         let search_path = CString::new(search_path)
-            .map_err(|_| invalid("host_search_path has a NUL in it".to_owned()))?;
+            .map_err(|_| invalid("host_search_path contains a NUL character".to_owned()))?;
         Ok(Self {
             invoices,
             payments,

@@ -77,7 +77,7 @@ pub(crate) fn read_again(
 fn removed() -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
-        "a trigger removed the invoice while its payment was written",
+        "a trigger deleted the invoice while its payment was written",
     )
 }
 
@@ -134,7 +134,7 @@ pub(crate) fn read_one(mapping: &Mapping, id: &str) -> Result<Option<Reading>, P
 pub(super) fn misread(why: impl fmt::Display) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-        format!("a row was not understood: {why}"),
+        format!("a row could not be parsed: {why}"),
     )
 }
 

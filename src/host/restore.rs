@@ -24,11 +24,11 @@ impl HostTable {
     pub(crate) fn of(mapping: &Mapping, table: &str) -> Option<Self> {
         [Self::Payment, Self::Invoice]
             .into_iter()
-            .find(|host_table| host_table.table(mapping) == table)
+            .find(|host_table| host_table.name(mapping) == table)
     }
 
     /// Returns the quoted name, with its schema.
-    pub(crate) fn table(self, mapping: &Mapping) -> &str {
+    pub(crate) fn name(self, mapping: &Mapping) -> &str {
         match self {
             Self::Payment => &mapping.payments.table,
             Self::Invoice => &mapping.invoices.table,
@@ -70,7 +70,7 @@ impl HostTable {
 /// A row of an invoice or of one of its payments.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    pub(crate) spot: HostTable,
+    pub(crate) table: HostTable,
     /// The row's primary key, as text.
     pub(crate) row: String,
 }
@@ -81,11 +81,11 @@ pub(crate) type Rows = BTreeMap<Place, Value>;
 /// Returns the rows of a reading. Fails with 54001 if a row is nested too deeply to be parsed.
 pub(crate) fn rows_of(reading: &Reading) -> Result<Rows, Problem> {
     let payments = reading.payments.iter().map(|payment| Place {
-        spot: HostTable::Payment,
+        table: HostTable::Payment,
         row: payment.id.clone(),
     });
     let invoice = Place {
-        spot: HostTable::Invoice,
+        table: HostTable::Invoice,
         row: reading.invoice.id.clone(),
     };
     payments
@@ -105,7 +105,7 @@ pub(crate) fn update_row(
     if values.is_empty() {
         return;
     }
-    let table = place.spot.table(mapping);
+    let table = place.table.name(mapping);
     let list = values
         .keys()
         .map(|column| {
@@ -116,7 +116,7 @@ pub(crate) fn update_row(
         .join(", ");
     let statement = format!(
         "update {table} t set {list} from jsonb_populate_record(null::{table}, $1::jsonb) new where {}",
-        place.spot.condition(mapping, 2)
+        place.table.condition(mapping, 2)
     );
     let json = Value::Object(values.clone()).to_string();
     run(mapping, invoice, place, &statement, Some(&json));
@@ -126,8 +126,8 @@ pub(crate) fn update_row(
 pub(crate) fn delete_row(mapping: &Mapping, invoice: &str, place: &Place) {
     let statement = format!(
         "delete from {} t where {}",
-        place.spot.table(mapping),
-        place.spot.condition(mapping, 1)
+        place.table.name(mapping),
+        place.table.condition(mapping, 1)
     );
     run(mapping, invoice, place, &statement, None);
 }
@@ -172,7 +172,7 @@ pub(crate) fn typed(
 ) -> Map<String, Value> {
     let statement = format!(
         "select to_jsonb(jsonb_populate_record(null::{}, $1::jsonb))",
-        host_table.table(mapping)
+        host_table.name(mapping)
     );
     let json = Value::Object(values.clone()).to_string();
     let row = reading_as(host_table.relation(mapping), || {
@@ -189,7 +189,7 @@ pub(crate) fn typed(
 
 /// Inserts a deleted row again, with its key, as its table's owner.
 pub(crate) fn insert_row(mapping: &Mapping, host_table: HostTable, values: &Map<String, Value>) {
-    let table = host_table.table(mapping);
+    let table = host_table.name(mapping);
     let list = values
         .keys()
         .map(pgrx::spi::quote_identifier)
@@ -206,12 +206,12 @@ pub(crate) fn insert_row(mapping: &Mapping, host_table: HostTable, values: &Map<
 }
 
 fn run(mapping: &Mapping, invoice: &str, place: &Place, statement: &str, json: Option<&str>) {
-    let of_invoice = (place.spot == HostTable::Payment).then_some(invoice);
+    let of_invoice = (place.table == HostTable::Payment).then_some(invoice);
     let params: Vec<Option<&str>> = [json, Some(&place.row), of_invoice]
         .into_iter()
         .filter(Option::is_some)
         .collect();
-    as_owner(mapping, place.spot.relation(mapping), || {
+    as_owner(mapping, place.table.relation(mapping), || {
         sql::write(statement, &params);
     });
 }
@@ -221,7 +221,7 @@ pub(crate) fn generated_columns(mapping: &Mapping, host_table: HostTable) -> Vec
     sql::fetch(
         "select to_jsonb(attname) from pg_attribute
         where attrelid = $1::regclass and attgenerated <> '' and not attisdropped",
-        &[Some(host_table.table(mapping))],
+        &[Some(host_table.name(mapping))],
     )
     .into_iter()
     .filter_map(|name| name.as_str().map(str::to_owned))

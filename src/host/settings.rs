@@ -105,7 +105,7 @@ impl Settings {
     pub(crate) fn default_currency(&self) -> Result<Currency, Problem> {
         Currency::parse(&self.default_currency).ok_or_else(|| {
             invalid(format!(
-                "default_currency \"{}\" is no ISO 4217 code",
+                "default_currency \"{}\" is not an ISO 4217 code",
                 self.default_currency
             ))
         })

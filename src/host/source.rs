@@ -43,7 +43,7 @@ impl Source {
             value
                 .as_str()
                 .map(str::to_owned)
-                .ok_or_else(|| format!("\"{kind}\" wants a text, not {value}"))
+                .ok_or_else(|| format!("\"{kind}\" requires a string, not {value}"))
         };
         match kind.as_str() {
             "invoice" => name().map(Self::Invoice),

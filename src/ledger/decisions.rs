@@ -37,12 +37,12 @@ impl StoredIssue {
             return Ok(());
         }
         let how = match (&self.resolution, &self.resolved_by) {
-            (Some(action), Some(role)) => format!("{role} decided: {action}."),
-            _ => "The facts agreed by themselves.".to_owned(),
+            (Some(action), Some(role)) => format!("{role} resolved it with the action {action}."),
+            _ => "It was resolved automatically.".to_owned(),
         };
         Err(Problem::new(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("issue {} is resolved already", self.id),
+            format!("issue {} is already resolved", self.id),
         )
         .detail(how))
     }
@@ -60,9 +60,9 @@ pub(crate) fn open_issue(id: i64, locked: bool) -> Result<StoredIssue, Problem> 
     .ok_or_else(|| {
         Problem::new(
             PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
-            format!("there is no issue with the number {id}"),
+            format!("issue {id} does not exist"),
         )
-        .hint("The view invoice_sync.open_issues has the numbers.")
+        .hint("The view invoice_sync.open_issues lists the unresolved issues.")
     })?;
     issue.must_be_open()?;
     Ok(issue)

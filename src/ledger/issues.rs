@@ -293,7 +293,7 @@ pub(crate) fn resolve_webhooks_failing(run: i64) {
 }
 
 /// Resolves the issues of deleted invoices, except those about received money that is not booked
-/// (`told_by_invoices`): they stay until another issue reports it.
+/// (`reported_by_invoices`): they stay until another issue reports it.
 pub(crate) fn resolve_gone(run: i64, invoices: &[&str]) {
     sql::execute(
         "update invoice_sync.issue

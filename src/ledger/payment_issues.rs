@@ -12,7 +12,7 @@ use crate::pg::sql;
 
 /// Received money that is not booked, and the invoice whose issue reports it.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct ToldByInvoice {
+pub(crate) struct ReportedByInvoice {
     pub(crate) object: String,
     pub(crate) invoice: String,
     /// The invoice's display number.
@@ -21,7 +21,7 @@ pub(crate) struct ToldByInvoice {
 
 /// Returns the open issues of invoices about received money that is not booked, the one that was checked longest
 /// ago first.
-pub(crate) fn told_by_invoices(limit: usize) -> Vec<ToldByInvoice> {
+pub(crate) fn reported_by_invoices(limit: usize) -> Vec<ReportedByInvoice> {
     sql::fetch(
         "select jsonb_build_object(
             'object', object, 'invoice', invoice_id, 'label', coalesce(invoice_number, invoice_id))

@@ -314,7 +314,7 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
     }
     Err(Problem::new(
         PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
-        "a newer answer of Stripe's was acted on at the same moment",
+        "a newer answer from Stripe was applied concurrently",
     ))
 }
 

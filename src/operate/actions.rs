@@ -50,34 +50,32 @@ impl Action {
     pub(crate) fn description(self) -> &'static str {
         match self {
             Self::RevertToUnpaid => {
-                "It was not paid: nothing paid, all of the total due, and the status that you name."
+                "The invoice was not paid. Sets the amount paid to 0, the balance to the total, and the status to the given one."
             }
-            Self::SetStatus => "Only the status is wrong: it becomes the one that you name.",
+            Self::SetStatus => "Only the status is wrong. Sets the status to the given one.",
             Self::FollowPayments => {
-                "The payments are right: the invoice's amounts become what they come to, and its status the one that you name or, where a part is paid, your word for that."
+                "The payments are correct. Sets the amounts of the invoice by their sum, and the status to the given one or, if it is partially paid, to the status for that."
             }
             Self::MarkRefunded => {
-                "The money is gone: it no longer counts for the invoice, whose status becomes the one that you name or, where a part is left, your word for that."
+                "The money was returned to the customer. It no longer counts for the invoice; sets the status to the given one or, if it is still partially paid, to the status for that."
             }
             Self::AcceptPaidElsewhere => {
-                "It was paid outside Stripe: nothing is changed, and you are not alerted about it again."
+                "The invoice was paid outside Stripe. Changes nothing, and the issue is not reported again."
             }
             Self::AcceptAmount => {
-                "The amounts are right as they are: nothing is changed, and you are not alerted about them again."
+                "The amounts are correct. Changes nothing, and the issue is not reported again."
             }
             Self::LinkRow => {
-                "The payment recorded by hand is this one: Stripe's id is written into its row."
+                "The recorded payment is this Stripe payment. Writes Stripe's id into its row."
             }
-            Self::BookAnyway => "They are two payments: Stripe's is recorded as well.",
-            Self::LinkPayment => {
-                "The payment is for the invoice that you name: it is recorded there."
-            }
-            Self::RepairAgain => "Try the repair again, now.",
+            Self::BookAnyway => "They are two payments. Records the Stripe payment as well.",
+            Self::LinkPayment => "The payment belongs to the given invoice. Records it there.",
+            Self::RepairAgain => "Makes the repair now.",
             Self::KeepAsIs => {
-                "Leave it as it is: this repair is not made, and you are not alerted about it again."
+                "The rows are correct as they are. The repair is not made, and the issue is not reported again."
             }
             Self::Ignore => {
-                "Nothing has to be done: you are not alerted about it again while it stays as it is."
+                "Nothing needs to be done. The issue is not reported again while its facts are unchanged."
             }
         }
     }

@@ -79,13 +79,13 @@ fn fitting(issue: &StoredIssue, name: &str) -> Result<Action, Problem> {
     found.copied().ok_or_else(|| {
         let names: Vec<&str> = allowed.iter().map(|action| action.as_str()).collect();
         let hint = if names.is_empty() {
-            "It resolves by itself when the facts agree; it can be acknowledged and snoozed."
+            "It is resolved automatically when its cause is gone; it can be acknowledged and snoozed."
                 .to_owned()
         } else {
-            format!("Actions that fit: {}.", names.join(", "))
+            format!("Allowed actions: {}.", names.join(", "))
         };
         invalid(format!(
-            "the action \"{name}\" does not fit issue {}",
+            "action \"{name}\" is not allowed for issue {}",
             issue.id
         ))
         .hint(hint)
@@ -156,9 +156,9 @@ impl Case<'_> {
         lock_payments_of(said.unwrap_or_default());
         self.must_be_as_seen()?;
         if are_outdated(invoice, said.unwrap_or_default()) {
-            return Err(not_now("the facts have moved")
-                .detail("Something newer is known of its payments than what Stripe answered.")
-                .hint("Decide again."));
+            return Err(not_now("the facts of the issue have changed")
+                .detail("A newer state of its payments than in Stripe's answer is known.")
+                .hint("Call the function again."));
         }
         let evidence = self.decided_on(invoice, said.unwrap_or_default());
         let plan = judge(&context, &before, &evidence);
@@ -208,7 +208,7 @@ impl Case<'_> {
             let why = verdicts.into_iter().flatten().next();
             return Err(not_now("the repair could not be made").detail(match why {
                 Some(Verdict::Again(why) | Verdict::Done(why)) => why,
-                None => "The invoice is not there any more.".to_owned(),
+                None => "The invoice no longer exists.".to_owned(),
             }));
         }
         if self.action == Action::LinkPayment {
@@ -242,9 +242,9 @@ impl Case<'_> {
         write.must_have_stayed(&after)?;
         let next = judge(context, &after, evidence);
         if let (Write::Invoice(_), Some(_)) = (write, &next.invoice) {
-            return Err(not_now("it would not stay so")
+            return Err(not_now("the next sweep would change it back")
                 .detail(format!(
-                    "By what the payments say, the next sweep would do: {}.",
+                    "According to the payments, the next sweep would make these changes: {}.",
                     describe(&next)
                 ))
                 .hint("Change the payments first."));
@@ -302,17 +302,20 @@ impl Case<'_> {
         report.close();
         let id = self.issue.id;
         let done = if done.is_empty() {
-            "nothing is written".to_owned()
+            "nothing was changed".to_owned()
         } else {
             done
         };
         let message = if dry_run {
-            format!("Nothing was done. It would be: {done}.")
+            format!("Nothing was written. The action would make these changes: {done}.")
         } else if resolved {
             format!("Issue {id} is resolved: {done}.")
         } else {
             let summary = decisions::open_issue(id, false).map(|issue| issue.summary);
-            format!("Issue {id} still stands: {}", summary.unwrap_or_default())
+            format!(
+                "Issue {id} is not resolved: {}",
+                summary.unwrap_or_default()
+            )
         };
         json!({
             "success": true,
@@ -348,15 +351,15 @@ impl Case<'_> {
     fn invoice(&self) -> Result<&str, Problem> {
         if self.action == Action::LinkPayment {
             return self.argument("invoice_id").ok_or_else(|| {
-                invalid("the action needs an invoice".to_owned())
-                    .hint("Such as: arguments => '{\"invoice_id\": \"…\"}', with the invoice's primary key.")
+                invalid("the action requires an invoice".to_owned())
+                    .hint("Example: arguments => '{\"invoice_id\": \"…\"}', with the invoice's primary key.")
             });
         }
         // Every kind that allows such an action is about an invoice.
         self.issue
             .invoice_id
             .as_deref()
-            .ok_or_else(|| not_now("the issue is about no invoice"))
+            .ok_or_else(|| not_now("the issue does not concern an invoice"))
     }
 
     fn argument(&self, name: &str) -> Option<&str> {
@@ -367,7 +370,7 @@ impl Case<'_> {
         read_for(mode, self.mapping, invoice)?.ok_or_else(|| {
             Problem::new(
                 PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
-                format!("there is no invoice with the id \"{invoice}\""),
+                format!("invoice \"{invoice}\" does not exist"),
             )
         })
     }

@@ -26,15 +26,15 @@ use crate::run::run_lock::require_fresh_snapshots;
 /// Restores the rows that a run changed: each invoice as a whole, in a subtransaction of its own. Fails with P0002
 /// for an unknown run.
 pub(crate) fn undo(run: i64, mode: Mode) -> Result<Value, Problem> {
-    let kind = undone::kind_of_run(run)
-        .ok_or_else(|| unknown(format!("there is no run with the number {run}")))?;
+    let kind =
+        undone::kind_of_run(run).ok_or_else(|| unknown(format!("run {run} does not exist")))?;
     undo_invoice(run, &kind, &undone::changes_of_run(run), mode)
 }
 
 /// Undoes a single change. Fails with P0002 for an unknown change.
 pub(crate) fn undo_change(id: i64, mode: Mode) -> Result<Value, Problem> {
-    let change = undone::change(id)
-        .ok_or_else(|| unknown(format!("there is no change with the number {id}")))?;
+    let change =
+        undone::change(id).ok_or_else(|| unknown(format!("change {id} does not exist")))?;
     let kind = undone::kind_of_run(change.run_id).unwrap_or_default();
     undo_invoice(change.run_id, &kind, std::slice::from_ref(&change), mode)
 }
@@ -222,22 +222,22 @@ impl Undo {
         if self.undone.is_empty() && self.left.is_empty() && self.lifted == 0 {
             parts.push(match self.earlier {
                 Some(earlier) => {
-                    format!("Run {earlier} put back what run {run} changed. Nothing more was done.")
+                    format!("Run {earlier} has already undone run {run}. Nothing was changed.")
                 }
-                None => format!("Run {run} changed nothing. Nothing was done."),
+                None => format!("Run {run} made no changes. Nothing was changed."),
             });
         } else {
-            parts.push(format!("Put {} invoices back.", self.undone.len()));
+            parts.push(format!("Restored {} invoices.", self.undone.len()));
         }
         if !self.left.is_empty() {
-            parts.push(format!("Left {} as they are.", self.left.len()));
+            parts.push(format!("Did not restore {}.", self.left.len()));
         }
         if self.lifted > 0 {
-            parts.push(format!("Took {} decisions back.", self.lifted));
+            parts.push(format!("Revoked {} decisions.", self.lifted));
         }
         if !self.differences.is_empty() {
             parts.push(format!(
-                "In {} columns of your own, triggers of the database did not leave what was there.",
+                "Triggers in your database changed the restored values of {} columns.",
                 self.differences.len()
             ));
         }
@@ -271,5 +271,5 @@ fn stripe_payments(mapping: &Mapping, undone: &[&Recorded], now: &Reading) -> Ve
 
 fn unknown(message: String) -> Problem {
     Problem::new(PgSqlErrorCode::ERRCODE_NO_DATA_FOUND, message)
-        .hint("The views invoice_sync.recent_runs and invoice_sync.changes have the numbers.")
+        .hint("The views invoice_sync.recent_runs and invoice_sync.changes list the ids.")
 }

@@ -150,7 +150,7 @@ unsafe fn refusal_of<S: TextSetting>(
         Ok(text) => S::check(text, value_source_of::<S>(value, source)).err(),
         Err(_) => Some(Refusal {
             reason: "must be UTF-8",
-            detail: c"The value holds bytes that are not UTF-8.",
+            detail: c"The value contains bytes that are not UTF-8.",
             hint: c"Use plain ASCII characters.",
             hides_statement: false,
         }),

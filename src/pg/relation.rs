@@ -48,7 +48,7 @@ impl Relation {
                 format!("{REPLACED}{}.{}", self.schema, self.name),
             )
             .detail("It was dropped, renamed, replaced or given to another owner meanwhile. Nothing was written to it.")
-            .hint("Where this was a migration, the next run takes the table as it is then.")
+            .hint("After a migration, the next run uses the new table.")
             .raise();
         }
     }

@@ -91,7 +91,7 @@ pub(crate) fn shared_number(key: u64) -> Option<SharedNumber> {
         Ok(segment) => Some(SharedNumber(segment.number(key))),
         Err(problem) => {
             pgrx::debug1!(
-                "invoice_sync shares no limit of requests with other sessions: {}",
+                "the request rate limit of invoice_sync is not shared with other sessions: {}",
                 problem.message()
             );
             None
@@ -157,7 +157,7 @@ fn lock_class() -> Result<pg_sys::Oid, Problem> {
     sql::fetch_one(LOCK_CLASS, &[])
         .and_then(|class| u32::try_from(class.as_u64()?).ok())
         .map(pg_sys::Oid::from)
-        .ok_or_else(|| unavailable("the sequence is not there"))
+        .ok_or_else(|| unavailable("the sequence does not exist"))
 }
 
 /// Returns the owner of the extension, since the caller has no rights on the sequence. Names are qualified, because
@@ -166,7 +166,7 @@ fn owner() -> Result<pg_sys::Oid, Problem> {
     sql::fetch_one(OWNER, &[])
         .and_then(|owner| u32::try_from(owner.as_u64()?).ok())
         .map(pg_sys::Oid::from)
-        .ok_or_else(|| unavailable("the extension is not there"))
+        .ok_or_else(|| unavailable("the extension does not exist"))
 }
 
 /// Returns the segment that the sequence names, if it belongs to this start of the server.

@@ -205,10 +205,7 @@ fn texts<const N: usize>(table: SpiTupleTable) -> SpiResult<Vec<[Option<String>;
 fn checked<T>(outcome: SpiResult<T>) -> T {
     outcome.unwrap_or_else(|error| {
         // A status of SPI itself is a bug in this extension.
-        internal(format!(
-            "a statement of invoice_sync could not be run: {error}"
-        ))
-        .raise()
+        internal(format!("a statement of invoice_sync failed: {error}")).raise()
     })
 }
 

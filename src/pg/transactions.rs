@@ -38,12 +38,10 @@ impl Transactions {
         if is_atomic(call) {
             return Err(Problem::new(
                 PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_TERMINATION,
-                "this procedure commits in between, which is not possible here",
+                "this procedure cannot commit here",
             )
             .detail("It was called inside a transaction block or a function.")
-            .hint(
-                "CALL it by itself; inside a transaction there is: select invoice_sync.sweep();",
-            ));
+            .hint("CALL it outside a transaction block, or use: select invoice_sync.sweep();"));
         }
         let _connection = SpiConnection::open()?;
         // SAFETY: a portal runs this call; see `begin`.

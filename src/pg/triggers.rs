@@ -74,8 +74,8 @@ pub(super) fn are_postponed() -> bool {
 
 /// Runs a statement and leaves its AFTER triggers to the open level, as `ri_PerformCheck` in ri_triggers.c does.
 pub(super) fn execute_without(statement: &str, params: &[Option<&str>]) {
-    let text =
-        CString::new(statement).unwrap_or_else(|_| failed("the statement has a NUL in it").raise());
+    let text = CString::new(statement)
+        .unwrap_or_else(|_| failed("the statement contains a NUL character").raise());
     let mut types = vec![pg_sys::TEXTOID; params.len()];
     let mut values: Vec<pg_sys::Datum> = Vec::new();
     let mut nulls: Vec<core::ffi::c_char> = Vec::new();

@@ -309,7 +309,7 @@ fn no_thread(error: &io::Error) -> Problem {
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
         "could not start a thread for requests",
     )
-    .detail(format!("The operating system says: {error}."))
+    .detail(format!("The operating system reported: {error}."))
     .hint("Check the limits on processes and memory of the server's user.")
 }
 

@@ -48,10 +48,8 @@ pub(crate) fn backfill(
         return Err(invalid("since must be before until".to_owned()));
     }
     if backfills::next().is_none() {
-        return Err(
-            invalid("nothing is left to do of earlier backfills".to_owned())
-                .hint("Say since when: call invoice_sync.backfill('2026-01-01');"),
-        );
+        return Err(invalid("there is no unfinished backfill".to_owned())
+            .hint("Specify the start: call invoice_sync.backfill('2026-01-01');"));
     }
     // An explicit request is not limited by the monthly budget.
     work(transactions, deadline, usize::MAX)
@@ -124,8 +122,9 @@ impl Backfill<'_> {
                     backfills::resume_by_time(&part);
                 }
                 Err(error) => {
-                    return Err(stripe_access::problem(&error)
-                        .hint("What was done is kept: call invoice_sync.backfill() to go on."));
+                    return Err(stripe_access::problem(&error).hint(
+                        "Completed pages are kept. Call invoice_sync.backfill() to continue.",
+                    ));
                 }
             }
         }
@@ -341,7 +340,7 @@ fn report_progress(
     let about = if history_page.is_last { "" } else { "about " };
     let whole = objects as f64 / done.max(f64::EPSILON);
     pgrx::notice!(
-        "{}: {objects} read of {about}{whole:.0}, {:.0} % of the time; {repaired} invoices repaired, {:.0} a second, about {:.0} s left",
+        "{}: {objects} read of {about}{whole:.0}, {:.0} % of the period; {repaired} invoices repaired, {:.0} objects per second, about {:.0} s left",
         part.list,
         done * 100.0,
         (objects - part.objects) as f64 / seconds,
@@ -352,7 +351,7 @@ fn report_progress(
 fn another_runs() -> Problem {
     Problem::new(
         pgrx::prelude::PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-        "another backfill is under way in this database",
+        "another backfill is running in this database",
     )
-    .hint("Watch it: select * from invoice_sync.progress;")
+    .hint("To see its progress: select * from invoice_sync.progress;")
 }

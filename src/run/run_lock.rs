@@ -51,8 +51,8 @@ pub(crate) fn require_fresh_snapshots() -> Result<(), Problem> {
     }
     Err(Problem::new(
         PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-        "invoices cannot be repaired in a transaction that keeps one snapshot",
+        "invoices cannot be repaired in a REPEATABLE READ or SERIALIZABLE transaction",
     )
-    .detail("A payment that somebody else writes at the same moment would not be seen.")
-    .hint("Use READ COMMITTED, or dry_run."))
+    .detail("A payment that another session writes at the same time would not be visible.")
+    .hint("Use READ COMMITTED, or dry_run => true."))
 }

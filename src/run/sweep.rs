@@ -298,6 +298,6 @@ fn another_runs() -> Value {
         "issues": 0,
         "details": { "fixed": [], "issues": [], "stripeErrors": [] },
         "error": null,
-        "message": "Another sweep is at work in this database. Nothing was done.",
+        "message": "Another sweep is running in this database. Nothing was done.",
     })
 }

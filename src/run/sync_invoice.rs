@@ -145,7 +145,7 @@ pub(crate) fn all_ids(reading: &Reading) -> Vec<String> {
 fn unknown(id: &str) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
-        format!("there is no invoice with the id \"{id}\""),
+        format!("invoice \"{id}\" does not exist"),
     )
-    .hint("The id is the invoice's primary key, not its number.")
+    .hint("Specify the invoice's primary key, not its number.")
 }

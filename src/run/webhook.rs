@@ -206,7 +206,7 @@ fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem>
         report.resolve_event_issues(&[&event.id]);
     }
     report.close();
-    Ok(verdict.unwrap_or_else(|| Verdict::Again("it was not acted on".to_owned())))
+    Ok(verdict.unwrap_or_else(|| Verdict::Again("it was not processed".to_owned())))
 }
 
 /// Returns Stripe's current answer, or, if no request may be made, the content of the event. The inner error says
@@ -227,11 +227,11 @@ fn fetch_evidence(
     if !settings.stripe_fetch_on_webhook {
         if !own.vouches_for(event) {
             return Ok(Err(
-                "it does not say that it is of this mode and account".to_owned()
+                "it does not state that it belongs to this mode and account".to_owned(),
             ));
         }
         let Ok(Some(mut payment)) = read_snapshot(&event.snapshot, event.created, &reading) else {
-            return Ok(Err("the event alone does not tell enough".to_owned()));
+            return Ok(Err("the event does not contain enough".to_owned()));
         };
         recall_sessions(std::iter::once(&mut payment));
         if payment.lacks_session() && payment.ids.session.is_none() {
@@ -266,17 +266,15 @@ fn fetch_evidence(
 fn explain(rejection: Rejection, secrets: &[Secret]) -> String {
     match rejection {
         Rejection::Missing => "it has no Stripe-Signature header".to_owned(),
-        Rejection::TooLarge => {
-            "its body or its Stripe-Signature header is larger than any of Stripe's".to_owned()
-        }
-        Rejection::Malformed => "its Stripe-Signature header is not of Stripe's form".to_owned(),
-        Rejection::NoKnownScheme => "its Stripe-Signature header has no v1".to_owned(),
+        Rejection::TooLarge => "its body or its Stripe-Signature header is too large".to_owned(),
+        Rejection::Malformed => "its Stripe-Signature header is malformed".to_owned(),
+        Rejection::NoKnownScheme => "its Stripe-Signature header has no v1 signature".to_owned(),
         Rejection::NoMatch => format!(
-            "none of the {} signed this body: it is the secret of another endpoint or mode, or the body was changed on the way",
+            "none of the {} signed this body: the secret belongs to another endpoint or mode, or the body was changed in transit",
             tried(secrets)
         ),
         Rejection::Stale { seconds } => {
-            format!("it is {seconds} s old by its own time; a difference of clocks?")
+            format!("it was signed {seconds} s ago; if it is new, the clocks differ")
         }
     }
 }

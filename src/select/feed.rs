@@ -123,7 +123,7 @@ fn record_unreadable(unreadable: &[Unreadable], report: &mut Report) {
             &Issue::new(
                 IssueKind::EventFailing,
                 Severity::Warning,
-                format!("Stripe's event {id} cannot be read and was passed over: {why}."),
+                format!("Stripe's event {id} cannot be read and was skipped: {why}. Check the object in Stripe."),
             )
             .about(Some(id))
             .with_evidence(json!({
@@ -147,7 +147,7 @@ pub(crate) fn watch_webhooks(report: &mut Report) {
             IssueKind::WebhooksFailing,
             Severity::Warning,
             format!(
-                "Stripe had {} events in the last day, and none of them came by webhook. Stripe disables an endpoint that fails for days.",
+                "Stripe had {} events in the last day, and none of them was received by webhook. Check the endpoint in Stripe's dashboard; Stripe disables endpoints that fail for days.",
                 missed.events
             ),
         )

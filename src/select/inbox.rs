@@ -89,7 +89,7 @@ pub(crate) fn settle(settled: &[(&[String], &Verdict)], report: &mut Report) {
                 IssueKind::EventFailing,
                 Severity::Warning,
                 format!(
-                    "What Stripe said of {} ({}) could not be acted on {} times: {}.",
+                    "An event about {} ({}) could not be processed in {} attempts: {}. It will be retried.",
                     event.object, event.kind, event.attempts, event.result
                 ),
             )

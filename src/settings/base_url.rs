@@ -22,14 +22,16 @@ pub(super) fn check(value: &str, _source: ValueSource) -> Result<(), Refusal> {
         None => (rest, ""),
     };
     if !path.bytes().all(is_path_byte) {
-        return Err(refused(c"The path holds characters that are not allowed."));
+        return Err(refused(
+            c"The path contains characters that are not allowed.",
+        ));
     }
     let Some(host) = host_of(authority) else {
         return Err(refused(c"The host or the port is not valid."));
     };
     if !is_encrypted && !is_loopback(host) {
         return Err(refused(
-            c"Without encryption the API key could be read on its way.",
+            c"Without encryption, others could read the API key in transit.",
         ));
     }
     Ok(())
@@ -42,7 +44,7 @@ pub(super) fn without_trailing_slash(base: String) -> String {
 
 fn refused(detail: &'static std::ffi::CStr) -> Refusal {
     Refusal {
-        reason: "is not a base URL that requests may go to",
+        reason: "is not an allowed base URL",
         detail,
         hint: c"Use https://host or https://host/path; http:// is for 127.0.0.0/8, [::1] and localhost.",
         hides_statement: false,

@@ -92,7 +92,7 @@ fn check_reference(reference: &Reference<'_>, source: ValueSource) -> Result<(),
         },
     };
     Err(Refusal {
-        reason: "does not take this value",
+        reason: "does not accept this value",
         detail,
         hint,
         hides_statement: true,
@@ -112,19 +112,19 @@ fn refusal_of_literal(source: ValueSource) -> Option<(&'static CStr, &'static CS
             USE_REFERENCE,
         )),
         ValueSource::Reload => Some((
-            c"PostgreSQL writes what a reload changes into the server's log.",
+            c"PostgreSQL writes the values that a reload changes to the server log.",
             c"Restart the server to use another literal, or use file:/absolute/path or vault:name.",
         )),
         ValueSource::Statement => Some((
-            c"Statements are logged, seen in pg_stat_activity, and may end in catalogs that every role reads.",
+            c"Statements are logged, are visible in pg_stat_activity, and may be stored in catalogs that every role can read.",
             USE_REFERENCE,
         )),
         ValueSource::Catalog => Some((
-            c"Every role can read what ALTER DATABASE and ALTER ROLE store. Treat this secret as known and replace it.",
+            c"Every role can read what ALTER DATABASE and ALTER ROLE store. Consider this secret compromised and replace it.",
             USE_REFERENCE,
         )),
         ValueSource::Client => Some((
-            c"What a client sends at its start is no place for a secret.",
+            c"Secrets cannot be set by the connection options of a client.",
             USE_REFERENCE,
         )),
     }
@@ -177,7 +177,7 @@ pub(super) fn resolve_list<S: TextSetting>() -> Result<Vec<Secret>, Problem> {
 fn no_secret_at(setting: &str) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
-        format!("parameter \"{setting}\" leads to an empty secret"),
+        format!("parameter \"{setting}\" refers to an empty secret"),
     )
-    .hint("Store the key there, alone, on one line, as it was given to you.")
+    .hint("Store only the key there, on one line.")
 }

@@ -24,10 +24,10 @@ impl Secret {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Problem::new(
                 PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
-                format!("the secret that parameter \"{setting}\" leads to is not valid"),
+                format!("the secret of parameter \"{setting}\" is not valid"),
             )
-            .detail("It holds a space, a control character or one that is not ASCII.")
-            .hint("Store the key alone, on one line, as it was given to you."));
+            .detail("It contains a space, a control character or a character that is not ASCII.")
+            .hint("Store only the key, on one line."));
         }
         Ok(Some(Self(text.to_owned())))
     }

@@ -47,44 +47,44 @@ macro_rules! text_settings {
 text_settings! {
     /// A secret or restricted key of Stripe (`sk_…`, `rk_…`).
     StripeApiKey = c"invoice_sync.stripe_api_key", default None,
-    describe c"Stripe's API key: file:/path or vault:name.",
-        c"A literal is taken from the configuration file only, and only with the library in shared_preload_libraries.",
+    describe c"Sets Stripe's API key: file:/path or vault:name.",
+        c"A literal is accepted in the configuration file only, and only if the library is in shared_preload_libraries.",
     check reference::check_one, mask reference::holds_literal;
 
     /// Another base is used for tests and proxies.
     StripeApiBase = c"invoice_sync.stripe_api_base", default Some(c"https://api.stripe.com"),
-    describe c"Where Stripe's API answers.",
-        c"https, or http on a loopback address.",
+    describe c"Sets the base URL of Stripe's API.",
+        c"It must be https, or http on a loopback address.",
     check base_url::check;
 
     /// Fixed by default, because the structure of Stripe's objects depends on it.
     StripeApiVersion = c"invoice_sync.stripe_api_version", default Some(c"2026-07-29.dahlia"),
-    describe c"The version of Stripe's API that is asked for.",
-        c"Sent as Stripe-Version. The shape of Stripe's answers depends on it.",
+    describe c"Sets the version of Stripe's API.",
+        c"It is sent as Stripe-Version. The format of Stripe's answers depends on it.",
     check check_version;
 
     /// Empty if requests are for the key's own account.
     StripeAccount = c"invoice_sync.stripe_account", default None,
-    describe c"The connected account that requests are made for.",
-        c"Sent as Stripe-Account. Empty for the account of the key.",
+    describe c"Sets the connected account for which requests are made.",
+        c"It is sent as Stripe-Account. Empty means the account of the key.",
     check check_account;
 
     /// Several secrets during a roll-over, separated by commas.
     StripeWebhookSecret = c"invoice_sync.stripe_webhook_secret", default None,
-    describe c"The secrets that sign Stripe's webhooks: file:/path or vault:name, separated by commas.",
-        c"A file or a vault entry may hold several, too, separated by commas or line ends.",
+    describe c"Sets the secrets that sign Stripe's webhooks: file:/path or vault:name, separated by commas.",
+        c"A file or a vault entry can also contain several, separated by commas or line ends.",
     check reference::check_list, mask reference::holds_literal;
 
     /// For alerts by e-mail.
     ResendApiKey = c"invoice_sync.resend_api_key", default None,
-    describe c"Resend's API key: file:/path or vault:name.",
-        c"A literal is taken from the configuration file only, and only with the library in shared_preload_libraries.",
+    describe c"Sets Resend's API key: file:/path or vault:name.",
+        c"A literal is accepted in the configuration file only, and only if the library is in shared_preload_libraries.",
     check reference::check_one, mask reference::holds_literal;
 
     /// Another base is used for tests and proxies.
     ResendApiBase = c"invoice_sync.resend_api_base", default Some(c"https://api.resend.com"),
-    describe c"Where Resend's API answers.",
-        c"https, or http on a loopback address.",
+    describe c"Sets the base URL of Resend's API.",
+        c"It must be https, or http on a loopback address.",
     check base_url::check;
 }
 
@@ -95,8 +95,8 @@ fn check_version(value: &str, _source: ValueSource) -> Result<(), Refusal> {
     }
     Err(Refusal {
         reason: "is not a version of Stripe's API",
-        detail: c"A version is made of letters, digits, dots and dashes.",
-        hint: c"Write it as Stripe does, such as 2026-07-29.dahlia.",
+        detail: c"A version consists of letters, digits, dots and dashes.",
+        hint: c"Example: 2026-07-29.dahlia",
         hides_statement: false,
     })
 }
@@ -110,7 +110,7 @@ fn check_account(value: &str, _source: ValueSource) -> Result<(), Refusal> {
     Err(Refusal {
         reason: "is not the id of a Stripe account",
         detail:
-            c"An account's id begins with acct_ and is made of letters, digits and underscores.",
+            c"The id of an account begins with acct_ and consists of letters, digits and underscores.",
         hint: c"Leave it empty for the account of the API key.",
         hides_statement: false,
     })

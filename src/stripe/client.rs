@@ -269,7 +269,7 @@ fn refusal(status: u16, body: Option<&Value>, request_id: Option<&str>) -> Strip
         403 => StripeError::Forbidden { message },
         404 if missing => StripeError::NoSuchObject { message },
         300..=399 => StripeError::Malformed {
-            what: format!("it answers with a redirect ({status}), which is never followed"),
+            what: format!("it answers with a redirect ({status}), which is not followed"),
         },
         409 | 429 | 500.. => StripeError::Unreachable { what: message },
         _ => StripeError::Refused { status, message },

@@ -48,12 +48,12 @@ impl fmt::Display for StripeError {
             Self::Refused { status, message } => {
                 write!(f, "Stripe refused the request ({status}): {message}")
             }
-            Self::Malformed { what } => write!(f, "Stripe's answer was not understood: {what}"),
+            Self::Malformed { what } => write!(f, "Stripe's answer cannot be parsed: {what}"),
             Self::NoSuchObject { message } => write!(f, "Stripe has no such object: {message}"),
             Self::CursorGone { message } => {
                 write!(
                     f,
-                    "Stripe no longer has the object to go on from: {message}"
+                    "Stripe no longer has the object at which to continue: {message}"
                 )
             }
             Self::NotAsked => f.write_str("there was no time left to ask Stripe"),

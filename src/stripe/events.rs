@@ -48,7 +48,7 @@ pub(crate) fn read_event(event: &Value) -> Result<Event, StripeError> {
     };
     if text("object")? != "event" {
         return Err(StripeError::Malformed {
-            what: "it is no event".to_owned(),
+            what: "it is not an event".to_owned(),
         });
     }
     let snapshot = event

@@ -22,5 +22,5 @@ pub(crate) mod sessions;
 pub(crate) mod signature;
 
 #[cfg(test)]
-#[path = "../../pgrx-tests/stripe_room/mod.rs"]
+#[path = "../../pgrx-tests/stripe/mod.rs"]
 mod tests;

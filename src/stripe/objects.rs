@@ -355,7 +355,7 @@ fn received(object: &Value, amount: &str) -> Result<PaymentState, StripeError> {
     let minor = integer(object, amount)?;
     let code = text(object, "currency")?;
     let currency = Currency::parse(code).ok_or_else(|| StripeError::Malformed {
-        what: format!("currency \"{code}\" is no ISO 4217 code"),
+        what: format!("currency \"{code}\" is not an ISO 4217 code"),
     })?;
     Ok(PaymentState::Received(Money::new(minor, currency)))
 }
@@ -450,7 +450,7 @@ fn expect_object(object: &Value, wanted: &str) -> Result<(), StripeError> {
     match text(object, "object")? {
         found if found == wanted => Ok(()),
         found => Err(StripeError::Malformed {
-            what: format!("a {found} where a {wanted} was asked for"),
+            what: format!("a {found} instead of a {wanted}"),
         }),
     }
 }

@@ -181,7 +181,7 @@ pub(crate) fn act(store: &mut Store, body: &Value) -> Result<Value, Refusal> {
 pub(crate) fn unknown(method: &str, path: &str) -> Refusal {
     Refusal {
         status: 404,
-        message: format!("the control door knows no {method} {PREFIX}{path}"),
+        message: format!("the control API has no {method} {PREFIX}{path}"),
     }
 }
 

@@ -110,28 +110,28 @@ fn intents_actions_and_fields_work_over_http() {
 #[test]
 fn invalid_control_requests_are_refused() {
     let double = start();
-    let told = |path: &str, body: Value| {
+    let post = |path: &str, body: Value| {
         let answer = post(&double, &format!("/_double/{path}"), &[], &body);
         (answer.status, answer.error("message").to_owned())
     };
-    let (status, message) = told("checkouts", json!({ "amuont": 5 }));
+    let (status, message) = post("checkouts", json!({ "amuont": 5 }));
     assert_eq!(
         (status, message.as_str()),
         (400, "unknown field \"amuont\"")
     );
-    let (status, message) = told("checkouts", json!([{ "amount": 5 }, { "amount": "5" }]));
+    let (status, message) = post("checkouts", json!([{ "amount": 5 }, { "amount": "5" }]));
     assert_eq!(
         (status, message.as_str()),
         (400, "[1]: \"amount\" must be a whole number")
     );
     assert_eq!(
-        told("actions", json!({ "action": "pay", "id": "pi_none" })).0,
+        post("actions", json!({ "action": "pay", "id": "pi_none" })).0,
         404
     );
     post_control(&double, "intents", json!({ "id": "pi_x", "amount": 5 }));
-    assert_eq!(told("intents", json!({ "id": "pi_x", "amount": 5 })).0, 409);
-    assert_eq!(told("faults", json!({ "action": "explode" })).0, 400);
-    assert_eq!(told("nowhere", json!({})).0, 404);
+    assert_eq!(post("intents", json!({ "id": "pi_x", "amount": 5 })).0, 409);
+    assert_eq!(post("faults", json!({ "action": "explode" })).0, 400);
+    assert_eq!(post("nowhere", json!({})).0, 404);
 }
 
 #[test]
@@ -222,6 +222,6 @@ fn the_control_api_needs_no_key() {
     assert_eq!(get_with(&double, "/_double/stats", &[]).status, 200);
     assert!(
         double.requests().is_empty(),
-        "the door's requests are not recorded"
+        "requests to the control API are not recorded"
     );
 }

@@ -58,8 +58,8 @@ fn the_program_refuses_invalid_arguments() {
             .args(&arguments)
             .output()
             .expect("the program runs");
-        let told = String::from_utf8_lossy(&output.stderr);
+        let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(told.contains(expected), "{arguments:?}: {told}");
+        assert!(message.contains(expected), "{arguments:?}: {message}");
     }
 }

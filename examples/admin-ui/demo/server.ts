@@ -1,6 +1,6 @@
 /**
  * What Vite's preview server needs for the demonstration and the tests: the gateway and a stand-in
- * for Supabase Auth under Supabase's paths, and a door that loses webhooks. For loopback only.
+ * for Supabase Auth under Supabase's paths, and an endpoint that loses webhooks. For loopback only.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -36,7 +36,7 @@ export const previewOptions = (options: DemoOptions): PreviewOptions => ({
 })
 
 export const demoDoor = (options: DemoOptions): Plugin => ({
-  name: 'demo-door',
+  name: 'demo-endpoint',
   configurePreviewServer({ middlewares }) {
     middlewares.use(
       '/auth/v1/token',

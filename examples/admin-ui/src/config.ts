@@ -1,4 +1,4 @@
-/** What the page has to be told; `.env.example` explains each. */
+/** The configuration of the page; `.env.example` explains each value. */
 const env = import.meta.env
 
 /** Whether the page is built for the demonstration, whose server gives out tokens. */

@@ -10,7 +10,7 @@ export const queryClient: QueryClient = new QueryClient({
     mutations: { networkMode: 'always' },
   },
   queryCache: new QueryCache({
-    // Who is no admin any more is told so on the whole page.
+    // A caller who is no longer an admin sees this on the whole page.
     onError: (error, query) => {
       if (asProblem(error).isRefusal && query.queryKey[0] !== BOOKS[0]) {
         void queryClient.invalidateQueries({ queryKey: BOOKS })

@@ -23,7 +23,7 @@ async function syncWithout(shop: Shop, page: Page, claims: Claims, sale: Sale) {
 test.describe('a colleague, who is signed in and no admin,', () => {
   test.use({ person: COLLEAGUE })
 
-  test('is told so, sees nothing and can do nothing', async ({ page, shop }) => {
+  test('sees why, sees no data and can do nothing', async ({ page, shop }) => {
     const sale = await shop.sale('INV-1', 'paid')
     const asked = page.waitForResponse((answer) => answer.url().includes('/rest/v1/settings'))
 
@@ -55,7 +55,7 @@ test.describe('a colleague, who is signed in and no admin,', () => {
        update invoice_sync.settings set rpc_admin_check = 'public.everybody'`,
     )
 
-    await page.getByRole('button', { name: 'Look again' }).click()
+    await page.getByRole('button', { name: 'Check again' }).click()
 
     await expect(page.getByRole('link', { name: 'INV-1' })).toBeVisible()
     expect(await shop.count('invoices')).toBe(1)
@@ -80,7 +80,7 @@ test.describe('a stranger, whose token is that of anon,', () => {
   })
 })
 
-test('who is no admin any more is told so by whatever is read next', async ({ page, shop }) => {
+test('a caller who is no longer an admin sees it at the next request', async ({ page, shop }) => {
   const sale = await shop.sale('INV-1', 'paid')
   await page.goto(`/invoices/${sale.invoice}`)
   await expect(page.getByRole('button', { name: 'Sync Stripe' })).toBeVisible()

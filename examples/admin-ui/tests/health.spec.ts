@@ -2,7 +2,7 @@
 
 import { expect, test } from './fixtures'
 
-test('webhooks that come again are told to come, whatever was lost before', async ({
+test('webhooks that work again are reported as working, whatever was lost before', async ({
   page,
   shop,
 }) => {
@@ -11,7 +11,7 @@ test('webhooks that come again are told to come, whatever was lost before', asyn
   expect(await shop.count('invoice_sync.event where webhook_at is null')).toBeGreaterThan(0)
 
   await page.goto('/webhooks')
-  await expect(page.getByRole('alert')).toContainText('No webhook has come')
+  await expect(page.getByRole('alert')).toContainText('No webhook was received')
   await shop.database.query(
     "update invoice_sync.event set created = created - interval '2 days', received_at = received_at - interval '2 days'",
   )
@@ -25,7 +25,7 @@ test('webhooks that come again are told to come, whatever was lost before', asyn
     "update invoice_sync.event set webhook_at = now() where created > now() - interval '1 day'",
   )
   await page.reload()
-  await expect(page.getByRole('alert')).toContainText('Webhooks come')
+  await expect(page.getByRole('alert')).toContainText('Webhooks work')
   await expect(page.getByRole('alert')).toContainText(`${await shop.count(recent)} events`)
 })
 
@@ -33,12 +33,12 @@ test('the doctor tells first what is wrong, and what to do about it helps', asyn
   page,
   shop,
 }) => {
-  const wrong = page.getByRole('region', { name: 'Has to be looked at' })
+  const wrong = page.getByRole('region', { name: 'Failed checks' })
   const inOrder = page.getByRole('region', { name: 'In order' })
-  const told = page.waitForResponse((answer) => answer.url().endsWith('/rpc/doctor'))
+  const answered = page.waitForResponse((answer) => answer.url().endsWith('/rpc/doctor'))
 
   await page.goto('/doctor')
-  const checks = (await (await told).json()) as { ok: boolean }[]
+  const checks = (await (await answered).json()) as { ok: boolean }[]
   const indexes = wrong.getByRole('article', { name: 'Indexes' })
   await expect(indexes).toContainText('missing')
   await expect(wrong.getByRole('article')).toHaveCount(checks.filter(({ ok }) => !ok).length)
@@ -46,7 +46,7 @@ test('the doctor tells first what is wrong, and what to do about it helps', asyn
   const remedy = (await indexes.locator('pre').textContent()) ?? ''
   for (const statement of remedy.split('\n')) await shop.database.query(statement)
 
-  await page.getByRole('button', { name: 'Look again' }).click()
+  await page.getByRole('button', { name: 'Check again' }).click()
 
   await expect(inOrder.getByRole('article', { name: 'Indexes' })).toBeVisible()
   expect(await shop.count('invoice_sync.missing_indexes()')).toBe(0)

@@ -23,7 +23,7 @@ test('invoices are searched, filtered and sorted by the database', async ({ page
   await searchBox(page).fill('3, "quoted" (50%)')
   await expect(numbers(page)).toHaveText(['INV-3, "quoted" (50%)'])
   await searchBox(page).fill('nothing like it')
-  await expect(page.getByText('No invoice fits')).toBeVisible()
+  await expect(page.getByText('No matching invoice')).toBeVisible()
   await searchBox(page).fill('')
   await expect(numbers(page)).toHaveCount(3)
 
@@ -41,7 +41,7 @@ test('invoices are searched, filtered and sorted by the database', async ({ page
   const withStripe = page.getByLabel('Only with Stripe ids')
   await withStripe.click()
   await expect(withStripe).toBeChecked()
-  await expect(page.getByText('No invoice fits')).toBeVisible()
+  await expect(page.getByText('No matching invoice')).toBeVisible()
   expect(await shop.count("invoices where invoice_status = 'Shipped'")).toBe(1)
 })
 
@@ -84,7 +84,7 @@ test('long lists have pages', async ({ page, shop }) => {
   await page.goBack()
   await expect(numbers(page).first()).toHaveText('INV-1')
   await page.goto('/invoices?page=99')
-  await expect(page.getByRole('alert')).toContainText('The list is not that long')
+  await expect(page.getByRole('alert')).toContainText('Page out of range')
   expect(await shop.count('invoices')).toBe(40)
 })
 
@@ -100,7 +100,7 @@ test('numbers of invoices that are numbers are found, too', async ({ page, shop 
   await searchBox(page).fill('hypatia')
   await expect(numbers(page)).toHaveCount(2)
   await searchBox(page).fill('10')
-  await expect(page.getByText('No invoice fits')).toBeVisible()
+  await expect(page.getByText('No matching invoice')).toBeVisible()
   expect(await shop.count('invoices where invoice_number = 1042')).toBe(1)
 })
 
@@ -175,8 +175,8 @@ test('dates of no calendar are shown as they are', async ({ page, shop }) => {
 test('a shop with nothing in it says what to do next', async ({ page, shop }) => {
   for (const [path, words] of [
     ['invoices', 'No invoices yet'],
-    ['issues', 'Nothing waits for you'],
-    ['runs', 'Nothing has run yet'],
+    ['issues', 'There are no open issues'],
+    ['runs', 'No runs yet'],
     ['webhooks', 'No events yet'],
   ]) {
     await page.goto(`/${path}`)

@@ -36,7 +36,7 @@ test('an action is shown beforehand, confirmed, and done', async ({ page, shop }
   await dialog.getByRole('checkbox', { name: 'No invoice has had the status “Overdue”' }).check()
   await dialog.getByLabel('Note').fill('The cheque bounced')
   await dialog.getByRole('button', { name: 'Preview' }).click()
-  await expect(dialog.getByText('nothing is done yet')).toBeVisible()
+  await expect(dialog.getByText('nothing has been changed yet')).toBeVisible()
   const row = (name: RegExp) => dialog.getByRole('row', { name }).getByRole('cell')
   await expect(row(/^Status/)).toHaveText(['Paid', 'Overdue'])
   await expect(row(/^Due/)).toHaveText(['US$0.00', 'US$100.00'])
@@ -45,7 +45,7 @@ test('an action is shown beforehand, confirmed, and done', async ({ page, shop }
   await dialog.getByRole('button', { name: 'Confirm' }).click()
 
   await expect(toast(page, 'Decided')).toBeVisible()
-  await expect(page.getByText('Nothing waits for you')).toBeVisible()
+  await expect(page.getByText('There are no open issues')).toBeVisible()
   expect(await shop.status(invoice)).toBe('Overdue')
   const paid = 'select amount_paid from invoices where id = $1'
   expect(await shop.database.value(paid, [invoice])).toBe('0.000')
@@ -97,7 +97,7 @@ test('an action without arguments only settles the issue', async ({ page, shop }
   expect(await shop.status(invoice)).toBe('Paid')
   expect(await issueState(shop)).toBe('resolved accept_paid_elsewhere')
   await shop.sweep()
-  expect(await shop.count('invoice_sync.open_issues'), 'it is not told again').toBe(0)
+  expect(await shop.count('invoice_sync.open_issues'), 'it is not reported again').toBe(0)
 })
 
 test('a payment that names an unknown invoice is linked to one that is found by its number', async ({
@@ -124,7 +124,7 @@ test('a payment that names an unknown invoice is linked to one that is found by 
   await page.getByRole('combobox', { name: 'Invoice' }).fill('inv-8')
   await page.getByRole('option', { name: 'INV-8 · Hypatia Books · Sent · US$60.00' }).click()
   await page.getByRole('button', { name: 'Preview' }).click()
-  await expect(page.getByRole('dialog').getByText('nothing is done yet')).toBeVisible()
+  await expect(page.getByRole('dialog').getByText('nothing has been changed yet')).toBeVisible()
   await expect(page.getByRole('dialog').getByRole('row', { name: 'Amount' })).toContainText(
     'US$60.00',
   )
@@ -167,7 +167,9 @@ test('a decision about facts that have moved is refused, and nothing is written'
 
   await page.getByRole('button', { name: 'Confirm' }).click()
 
-  await expect(toast(page, 'Not possible now')).toContainText('The facts have moved')
+  await expect(toast(page, 'Not possible in the current state')).toContainText(
+    'The facts of the issue have changed',
+  )
   expect((await answer).status()).toBe(409)
   expect(await shop.status(invoice)).toBe('Viewed')
   expect(await shop.count('invoice_sync.change')).toBe(0)
@@ -187,7 +189,9 @@ test('a decision is about the facts that were shown, not about those of now', as
 
   await page.getByRole('button', { name: 'Preview' }).click()
 
-  await expect(page.getByRole('dialog').getByRole('alert')).toContainText('The facts have moved')
+  await expect(page.getByRole('dialog').getByRole('alert')).toContainText(
+    'The facts of the issue have changed',
+  )
   expect(await issueState(shop)).toBe('open ')
 })
 
@@ -199,14 +203,14 @@ test('what cannot be read again stays, and so does the dialog', async ({ page, s
 
   await comeBack(page)
 
-  await expect(page.getByText(/could not be read again/)).toBeVisible()
+  await expect(page.getByText(/reloading failed/)).toBeVisible()
   await expect(newStatus(page)).toHaveValue('Sent')
   await page.getByRole('button', { name: 'Close' }).click()
   await expect(page.getByRole('article')).toHaveCount(1)
   await expect(page.getByText('<html>')).toHaveCount(0)
   await page.unroute('**/rest/v1/open_issues*')
   await comeBack(page)
-  await expect(page.getByText(/could not be read again/)).toHaveCount(0)
+  await expect(page.getByText(/reloading failed/)).toHaveCount(0)
   expect(await issueState(shop)).toBe('open ')
 })
 
@@ -225,9 +229,11 @@ test('an issue that is resolved meanwhile does not take the dialog away', async 
 
   await comeBack(page)
 
-  await expect(page.getByText('Nothing waits for you')).toBeVisible()
+  await expect(page.getByText('There are no open issues')).toBeVisible()
   await page.getByRole('button', { name: 'Preview' }).click()
-  await expect(page.getByRole('dialog').getByRole('alert')).toContainText('Not possible now')
+  await expect(page.getByRole('dialog').getByRole('alert')).toContainText(
+    'Not possible in the current state',
+  )
   expect(await shop.count('invoice_sync.change')).toBe(0)
 })
 

@@ -1,5 +1,5 @@
 /**
- * Every screen, in light and dark, at a desk's width and a phone's: axe finds nothing serious, nothing
+ * Every screen, in light and dark, at a desktop's width and a phone's: axe finds nothing serious, nothing
  * scrolls sideways, and a picture is taken. With SCREENSHOTS=directory the pictures go there.
  */
 
@@ -13,7 +13,7 @@ import { idOf, tell } from './harness/story'
 interface Screen {
   name: string
   open: (page: Page, shop: Shop) => Promise<void>
-  /** Which pictures: all, those in light on a desk and in dark on a phone, or none. */
+  /** Which pictures: all, those in light on a desktop and in dark on a phone, or none. */
   kept?: 'some' | 'none'
 }
 
@@ -107,13 +107,13 @@ const MENU: Screen = {
   kept: 'some',
 }
 
-const DESK = { width: 1280, height: 800 }
+const DESKTOP = { width: 1280, height: 800 }
 const PHONE = { width: 390, height: 844 }
 
 const COLOURS = ['light', 'dark'] as const
 
 /** Looks at the screens in both colours, at these sizes. */
-async function lookAt(page: Page, shop: Shop, screens: Screen[], viewports = [DESK, PHONE]) {
+async function lookAt(page: Page, shop: Shop, screens: Screen[], viewports = [DESKTOP, PHONE]) {
   test.setTimeout(900_000)
   for (const viewport of viewports) {
     for (const screen of screens) {
@@ -147,14 +147,14 @@ async function settle(page: Page, colorScheme: string) {
 const lookOnce = (page: Page, { kept }: Screen, picture: string) =>
   test.step(picture, async () => {
     expect.soft(await complaints(page), picture).toEqual([])
-    const { width } = page.viewportSize() ?? DESK
+    const { width } = page.viewportSize() ?? DESKTOP
     expect.soft(await widthOf(page), `${picture} scrolls sideways`).toBe(width)
     await take(page, picture, kept === undefined || (kept === 'some' && SOME.test(picture)))
   })
 
 const SOME = /1280-light|390-dark/
 
-for (const viewport of [DESK, PHONE]) {
+for (const viewport of [DESKTOP, PHONE]) {
   test(`every screen can be read by everybody, ${viewport.width} wide`, async ({ page, shop }) => {
     await tell(shop)
     const runs = await shop.count('invoice_sync.run')
@@ -198,8 +198,8 @@ test('a shop with nothing in it can be read by everybody', async ({ page, shop }
   })
   await lookAt(page, shop, [
     empty('invoices', 'No invoices yet', 'some'),
-    empty('issues', 'Nothing waits for you'),
-    empty('runs', 'Nothing has run yet'),
+    empty('issues', 'There are no open issues'),
+    empty('runs', 'No runs yet'),
     empty('webhooks', 'No events yet'),
   ])
   expect(await shop.count('invoices')).toBe(0)
@@ -245,7 +245,7 @@ const SCREENSHOTS = process.env.SCREENSHOTS
 async function take(page: Page, name: string, isKept: boolean) {
   const directory = isKept && SCREENSHOTS ? SCREENSHOTS : test.info().outputPath('pictures')
   await page.addStyleTag({ content: '[data-demo] { display: none }' })
-  const { width, height } = page.viewportSize() ?? DESK
+  const { width, height } = page.viewportSize() ?? DESKTOP
   const needed = await page.evaluate(() => {
     const dialog = document.querySelector('[role=dialog]')
     // A dialog leaves some room above and below.

@@ -14,9 +14,11 @@ test('a run is undone, and what somebody has changed since is left', async ({ pa
 
   await page.goto('/runs')
   await page.getByRole('button', { name: 'Undo run 1 …' }).click()
-  await expect(dialog.getByText('Nothing is done yet')).toBeVisible()
-  await expect(dialog.getByText('1 invoice would be put back as before the run.')).toBeVisible()
-  await expect(dialog.getByText('Would be left as it is')).toBeVisible()
+  await expect(dialog.getByText('Nothing has been changed yet')).toBeVisible()
+  await expect(
+    dialog.getByText('1 invoice would be restored to the state before the run.'),
+  ).toBeVisible()
+  await expect(dialog.getByText('Would not be restored')).toBeVisible()
   const invoice = dialog.getByRole('button', { name: 'INV-1' })
   await expect(invoice).toContainText('Paid → Sent, paid US$100.00 → US$0.00, 1 payment removed')
   await expect(dialog.getByRole('table')).toHaveCount(0)
@@ -26,7 +28,7 @@ test('a run is undone, and what somebody has changed since is left', async ({ pa
   await dialog.getByRole('button', { name: 'Put back' }).click()
 
   await expect(dialog.getByText('Done', { exact: true })).toBeVisible()
-  await expect(dialog.getByText('Left as it is')).toBeVisible()
+  await expect(dialog.getByText('Not restored')).toBeVisible()
   expect(await shop.status(first.invoice)).toBe('Sent')
   expect(await shop.status(second.invoice)).toBe('Shipped')
   expect(await shop.count(`payments where invoice_id = '${first.invoice}'`)).toBe(0)
@@ -35,7 +37,7 @@ test('a run is undone, and what somebody has changed since is left', async ({ pa
   await expect(page.getByRole('cell', { name: 'Undo by hand' })).toBeVisible()
 })
 
-test('a decision that changed no row is taken back, and the issue is told again', async ({
+test('a decision that changed no row is revoked, and the issue is open again', async ({
   page,
   shop,
 }) => {
@@ -56,7 +58,7 @@ test('a decision that changed no row is taken back, and the issue is told again'
   await expect(dialog.getByText('The decision would be taken back')).toBeVisible()
   await dialog.getByRole('button', { name: 'Take back' }).click()
 
-  await expect(dialog.getByText('Took 1 decisions back.')).toBeVisible()
+  await expect(dialog.getByText('Revoked 1 decisions.')).toBeVisible()
   expect(await shop.count('invoice_sync.open_issues')).toBe(1)
   await shop.sweep()
   expect(await shop.count('invoice_sync.open_issues'), 'and a sweep finds it so').toBe(1)
@@ -67,11 +69,11 @@ test('a sweep is started, and its run and amount are shown', async ({ page, shop
   const asked = page.waitForRequest((request) => request.url().endsWith('/rpc/sweep'))
 
   await page.goto('/runs')
-  await expect(page.getByText('Nothing has run yet')).toBeVisible()
+  await expect(page.getByText('No runs yet')).toBeVisible()
   await page.getByRole('button', { name: 'Sweep now' }).click()
 
   expect((await asked).postDataJSON()).toEqual({ max_duration: '5 seconds' })
-  await expect(toast(page, 'Swept')).toBeVisible()
+  await expect(toast(page, 'Sweep completed')).toBeVisible()
   await expect(page.getByRole('cell', { name: 'Sweep by hand' })).toBeVisible()
   const recorded = page.getByRole('region', { name: 'Payments recorded' })
   await expect(recorded).toContainText('US$250.00')
@@ -80,14 +82,16 @@ test('a sweep is started, and its run and amount are shown', async ({ page, shop
   expect(await shop.count("invoices where invoice_status = 'Paid'")).toBe(1)
 })
 
-test('a sweep whose time was up says that more may be left', async ({ page, shop }) => {
+test('a sweep whose time was up says that more invoices may be due', async ({ page, shop }) => {
   for (const number of [1, 2, 3, 4, 5, 6]) await shop.sale(`INV-${number}`, 'paid')
   await shop.stripe.slowDown(2500)
 
   await page.goto('/runs')
   await page.getByRole('button', { name: 'Sweep now' }).click()
 
-  await expect(toast(page, 'Swept in part')).toContainText('more may be left')
+  await expect(toast(page, 'Sweep stopped at its time limit')).toContainText(
+    'more invoices may be due',
+  )
   const swept = 'select success from invoice_sync.run'
   expect(await shop.database.value(swept)).toBe('true')
 })

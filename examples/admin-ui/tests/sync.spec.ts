@@ -58,7 +58,7 @@ test('where an issue stands, it does not say that there is nothing to do', async
 
   await press(page, sale)
 
-  await expect(toast(page, 'INV-1 needs a person')).toBeVisible()
+  await expect(toast(page, 'INV-1 needs a decision')).toBeVisible()
   await expect(toast(page, 'Nothing to do')).toHaveCount(0)
   expect(await shop.count('invoice_sync.open_issues')).toBe(1)
   expect(await shop.count('invoice_sync.change')).toBe(0)
@@ -70,7 +70,7 @@ test('what cannot be repaired safely needs a person', async ({ page, shop }) => 
 
   await press(page, sale)
 
-  await expect(toast(page, 'INV-1 needs a person')).toBeVisible()
+  await expect(toast(page, 'INV-1 needs a decision')).toBeVisible()
   await expect(page.getByRole('article').getByText('Currency mismatch')).toBeVisible()
   expect(await shop.count('payments')).toBe(0)
   expect(await shop.database.value('select kind from invoice_sync.open_issues')).toBe(
@@ -93,20 +93,17 @@ test('where Stripe cannot be reached, it says so and nothing is written', async 
   expect(await shop.count('payments')).toBe(0)
 })
 
-test('a key that Stripe refuses is told as such', async ({ page, shop }) => {
+test('a key that Stripe rejects is reported', async ({ page, shop }) => {
   const sale = await shop.sale('INV-1', 'paid')
   await shop.stripe.fault({ action: 'status', status: 401 })
 
   await press(page, sale)
 
-  await expect(toast(page, 'Stripe refuses the key')).toBeVisible()
+  await expect(toast(page, 'Stripe rejects the API key')).toBeVisible()
   expect(await shop.count('payments')).toBe(0)
 })
 
-test('what the database has no time for is told as such, and nothing is written', async ({
-  page,
-  shop,
-}) => {
+test('a timeout of the database is reported, and nothing is written', async ({ page, shop }) => {
   const sale = await shop.sale('INV-1', 'paid')
   await shop.database.query(
     `create function dawdle() returns trigger language plpgsql
@@ -131,7 +128,7 @@ test('what stands between answers with a page of its own, which is not shown', a
 
   await press(page, sale)
 
-  await expect(toast(page, 'That did not work')).toContainText('answered with status 502')
+  await expect(toast(page, 'The request failed')).toContainText('answered with status 502')
   await expect(page.getByText('<html>')).toHaveCount(0)
   await expect(button(page)).toBeEnabled()
   expect(await shop.count('payments')).toBe(0)
@@ -153,10 +150,10 @@ test('an invoice that is gone since the page was loaded is not found', async ({ 
 
 test('an unknown invoice has a page that says so', async ({ page, shop }) => {
   await page.goto('/invoices/7d8e6b50-0000-4000-8000-000000000001')
-  await expect(page.getByText('There is no such invoice')).toBeVisible()
+  await expect(page.getByText('Invoice not found')).toBeVisible()
   await expect(button(page)).toHaveCount(0)
   await page.goto('/invoices/no-uuid')
-  await expect(page.getByText('There is no such invoice')).toBeVisible()
+  await expect(page.getByText('Invoice not found')).toBeVisible()
   expect(await shop.count('invoices')).toBe(0)
 })
 

@@ -1,5 +1,4 @@
-//! Facts that get worse are told again, mails find the right address in the end, and
-//! a digest that fails ends nothing.
+//! Alerts about issues that became more severe, addresses that change, and alerts that cannot be written.
 
 use stripe_double::{Action, Dispute, Fault, Refund};
 
@@ -27,7 +26,7 @@ fn open_issue(shop: &mut Shop) -> i64 {
 }
 
 #[test]
-fn a_dispute_that_is_lost_is_told_although_it_was_acknowledged() {
+fn a_dispute_that_is_lost_is_reported_although_it_was_acknowledged() {
     let mut shop = shop();
     let sale = booked(&mut shop);
     let purchase = shop.stripe.purchase(sale.session);
@@ -44,14 +43,14 @@ fn a_dispute_that_is_lost_is_told_although_it_was_acknowledged() {
     assert_eq!(mails.len(), 2, "{:?}", subjects(&shop));
     let text = mails[1]["text"].as_str().unwrap_or_default();
     assert!(
-        text.contains("changed") && text.contains("is lost"),
+        text.contains("changed") && text.contains("was lost"),
         "{text}"
     );
     assert_eq!(outbox(&mut shop), ["sent 1 {new}", "sent 1 {changed}"]);
 }
 
 #[test]
-fn a_refund_that_grows_is_told_again_once() {
+fn a_refund_that_grows_is_reported_again_once() {
     let mut shop = shop();
     let sale = booked(&mut shop);
     let purchase = shop.stripe.purchase(sale.session);
@@ -69,7 +68,7 @@ fn a_refund_that_grows_is_told_again_once() {
 }
 
 #[test]
-fn an_inquiry_that_becomes_a_dispute_is_told_at_once_even_if_it_was_put_off() {
+fn an_inquiry_that_becomes_a_dispute_is_reported_at_once_even_if_it_was_put_off() {
     let mut shop = shop();
     shop.execute(
         "update invoice_sync.settings set alert_minimum_severity = 'notice', alert_reminder_after = null",
@@ -90,7 +89,7 @@ fn an_inquiry_that_becomes_a_dispute_is_told_at_once_even_if_it_was_put_off() {
 }
 
 #[test]
-fn money_that_an_undone_repair_keeps_from_the_books_is_told() {
+fn money_that_an_undone_repair_keeps_from_the_books_is_reported() {
     let mut shop = shop();
     booked(&mut shop);
     shop.execute("select invoice_sync.undo(max(id)) from invoice_sync.run");
@@ -109,7 +108,10 @@ fn money_that_an_undone_repair_keeps_from_the_books_is_told() {
 
     assert_eq!(outbox(&mut shop), ["sent 1 {new}"]);
     let text = shop.stripe.emails()[0]["text"].to_string();
-    assert!(text.contains("Money that came since waits"), "{text}");
+    assert!(
+        text.contains("Money received since then is not booked"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -162,7 +164,7 @@ fn a_digest_that_fails_takes_back_no_repair_and_is_made_up_for() {
 }
 
 #[test]
-fn what_another_run_told_at_the_same_moment_is_not_told_twice() {
+fn what_another_run_reported_at_the_same_moment_is_not_reported_twice() {
     let mut shop = shop();
     paid_without_payment(&mut shop, "INV-1");
     // As if another run had committed its telling between our look and our writing.
@@ -201,15 +203,16 @@ fn that_something_is_resolved_is_not_lost_with_the_alert_that_said_so() {
     shop.stripe.clear_faults();
     shop.sweep();
     shop.sweep();
-    let told: Vec<String> = shop
+    let reported: Vec<String> = shop
         .stripe
         .emails()
         .iter()
         .map(|mail| mail["text"].to_string())
         .collect();
     assert!(
-        told.iter()
+        reported
+            .iter()
             .any(|text| text.contains("resolved") && text.contains("INV-1")),
-        "{told:#?}"
+        "{reported:#?}"
     );
 }

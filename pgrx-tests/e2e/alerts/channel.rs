@@ -1,4 +1,4 @@
-//! `listen invoice_sync_issues`.
+//! Notifications on the channel `invoice_sync_issues`.
 
 use postgres::Client;
 use postgres::fallible_iterator::FallibleIterator;
@@ -19,14 +19,14 @@ impl Listener {
         Self(session)
     }
 
-    /// All that was told since the last call: commits are told in their order,
+    /// All that was reported since the last call: commits are notified in their order,
     /// so what comes before a word of our own is all.
     fn heard(&mut self, shop: &mut Shop) -> Vec<Value> {
         shop.execute("notify invoice_sync_issues, 'that is all'");
         let mut heard = Vec::new();
         let mut notifications = self.0.notifications();
-        let mut told = notifications.blocking_iter();
-        while let Some(notification) = told.next().expect("the session lives") {
+        let mut reported = notifications.blocking_iter();
+        while let Some(notification) = reported.next().expect("the session lives") {
             if notification.payload() == "that is all" {
                 break;
             }
@@ -37,7 +37,7 @@ impl Listener {
 }
 
 #[test]
-fn listeners_are_told_with_neither_key_nor_address() {
+fn listeners_are_notified_with_neither_key_nor_address() {
     let mut shop = Shop::open();
     let mut listener = Listener::of(&shop);
     paid_without_payment(&mut shop, "INV-1");
@@ -62,7 +62,7 @@ fn listeners_are_told_with_neither_key_nor_address() {
 }
 
 #[test]
-fn listeners_are_reminded_and_told_of_the_end() {
+fn listeners_are_notified_of_reminders_and_of_the_end() {
     let mut shop = Shop::open();
     shop.execute("update invoice_sync.settings set alert_when_resolved = true");
     let mut listener = Listener::of(&shop);
@@ -75,7 +75,7 @@ fn listeners_are_reminded_and_told_of_the_end() {
     let heard: Vec<_> = listener
         .heard(&mut shop)
         .iter()
-        .map(|told| told["issues"][0]["occasion"].clone())
+        .map(|reported| reported["issues"][0]["occasion"].clone())
         .collect();
     assert_eq!(heard, ["new", "reminder", "resolved"]);
 }
@@ -98,7 +98,7 @@ fn a_long_list_is_cut_and_the_rest_counted() {
 }
 
 #[test]
-fn a_sweep_that_is_rolled_back_tells_nobody() {
+fn a_sweep_that_is_rolled_back_notifies_nobody() {
     let mut shop = super::shop();
     let mut listener = Listener::of(&shop);
     paid_without_payment(&mut shop, "INV-1");

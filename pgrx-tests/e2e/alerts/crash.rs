@@ -1,4 +1,4 @@
-//! A backend that dies between sending and commit.
+//! A backend that is terminated between sending a mail and its commit.
 
 use std::process::Command;
 
@@ -48,10 +48,10 @@ fn a_kill_between_sending_and_commit_makes_no_second_mail() {
         log.matches("ready to accept connections").count() == 2
     });
     let mut session = server.connect("postgres", "postgres");
-    let told = attempt_json(&mut session, "invoice_sync.send_alerts()").expect("it sends");
+    let reported = attempt_json(&mut session, "invoice_sync.send_alerts()").expect("it sends");
     assert_eq!(
-        told["sent"], 1,
-        "nobody here knows that it was sent: {told}"
+        reported["sent"], 1,
+        "nobody here knows that it was sent: {reported}"
     );
     let requests = resend.requests();
     let keys: Vec<_> = requests

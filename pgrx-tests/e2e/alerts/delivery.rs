@@ -1,4 +1,4 @@
-//! Sending: once, in the end, whatever Resend does meanwhile.
+//! Delivery of mails: each arrives once, also after errors of Resend.
 
 use stripe_double::{Action, Fault};
 
@@ -110,7 +110,7 @@ fn what_needs_a_person_is_tried_every_hour_and_seen() {
     let error = shop.text("select last_error from invoice_sync.alerts");
     assert_eq!(
         error.as_deref(),
-        Some("Resend refused it (403, invalid_api_key): API key is invalid")
+        Some("Resend rejected the mail (403, invalid_api_key): API key is invalid")
     );
     shop.use_secret("resend_api_key", super::RESEND_KEY);
     pass(&mut shop, "1 hour");
@@ -187,17 +187,17 @@ fn two_senders_do_not_send_the_same() {
 fn without_a_key_nothing_is_sent_and_all_stays() {
     let mut shop = shop_with_alert();
     shop.configure("resend_api_key", "");
-    let told = send(&mut shop);
+    let reported = send(&mut shop);
     assert_eq!(
-        (&told["sent"], &told["waiting"]),
+        (&reported["sent"], &reported["waiting"]),
         (&0.into(), &1.into()),
-        "{told}"
+        "{reported}"
     );
     assert!(
-        told["message"]
+        reported["message"]
             .as_str()
             .is_some_and(|text| text.contains("No e-mail key")),
-        "{told}"
+        "{reported}"
     );
     shop.sweep();
     assert_eq!(outbox(&mut shop), ["waiting 0 {new}"]);

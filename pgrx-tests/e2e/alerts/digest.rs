@@ -1,4 +1,4 @@
-//! What is told, to whom, and how often.
+//! Which issues an alert contains, who receives it, and how often.
 
 use serde_json::json;
 
@@ -27,8 +27,11 @@ fn ten_sweeps_over_seven_issues_send_one_mail() {
     );
     for n in 1..=7 {
         for form in ["html", "text"] {
-            let told = mail[form].as_str().unwrap_or_default();
-            assert!(told.contains(&format!("Invoice INV-{n}")), "{n}: {told}");
+            let reported = mail[form].as_str().unwrap_or_default();
+            assert!(
+                reported.contains(&format!("Invoice INV-{n}")),
+                "{n}: {reported}"
+            );
         }
     }
     assert_eq!(outbox(&mut shop), ["sent 1 {new}"]);
@@ -52,7 +55,7 @@ fn a_sweep_in_transactions_of_its_own_sends_what_it_committed() {
 }
 
 #[test]
-fn an_issue_that_comes_later_is_told_alone() {
+fn an_issue_that_comes_later_is_reported_alone() {
     let mut shop = shop();
     paid_without_payment(&mut shop, "INV-1");
     shop.sweep();
@@ -84,7 +87,7 @@ fn an_invoice_number_that_is_a_script_arrives_escaped() {
 }
 
 #[test]
-fn what_is_below_the_minimum_is_not_told() {
+fn what_is_below_the_minimum_is_not_reported() {
     let mut shop = shop();
     shop.execute("update invoice_sync.settings set alert_minimum_severity = 'critical'");
     paid_without_payment(&mut shop, "INV-1");
@@ -107,7 +110,7 @@ fn people_are_reminded_after_the_time_and_again() {
     paid_without_payment(&mut shop, "INV-1");
     shop.sweep();
     send(&mut shop);
-    for (time, told) in [
+    for (time, reported) in [
         ("2 days", 1),
         ("1 day 1 minute", 2),
         ("2 days", 2),
@@ -118,7 +121,7 @@ fn people_are_reminded_after_the_time_and_again() {
         send(&mut shop);
         assert_eq!(
             shop.stripe.emails().len(),
-            told,
+            reported,
             "after {time}: {:?}",
             subjects(&shop)
         );
@@ -150,8 +153,8 @@ fn nobody_is_reminded_where_there_is_no_time_or_somebody_took_note() {
 }
 
 #[test]
-fn that_an_issue_is_resolved_is_told_once_and_only_if_wanted() {
-    for (wanted, told) in [(false, 1), (true, 2)] {
+fn that_an_issue_is_resolved_is_reported_once_and_only_if_wanted() {
+    for (wanted, reported) in [(false, 1), (true, 2)] {
         let mut shop = shop();
         shop.execute(&format!(
             "update invoice_sync.settings set alert_when_resolved = {wanted}"
@@ -163,12 +166,17 @@ fn that_an_issue_is_resolved_is_told_once_and_only_if_wanted() {
             shop.sweep();
         }
         assert_eq!(shop.open_issues(), Vec::<String>::new());
-        assert_eq!(shop.stripe.emails().len(), told, "{:?}", subjects(&shop));
+        assert_eq!(
+            shop.stripe.emails().len(),
+            reported,
+            "{:?}",
+            subjects(&shop)
+        );
     }
 }
 
 #[test]
-fn what_nobody_was_told_of_is_not_told_to_be_resolved() {
+fn what_was_not_reported_is_not_reported_as_resolved() {
     let mut shop = shop();
     shop.execute(
         "update invoice_sync.settings set alert_when_resolved = true, alert_minimum_severity = 'critical'",
@@ -182,7 +190,7 @@ fn what_nobody_was_told_of_is_not_told_to_be_resolved() {
 }
 
 #[test]
-fn the_button_tells_of_what_it_opened_and_of_nothing_else() {
+fn the_button_reports_what_it_opened_and_of_nothing_else() {
     let mut shop = shop();
     paid_without_payment(&mut shop, "INV-1");
     paid_without_payment(&mut shop, "INV-2");
@@ -201,7 +209,7 @@ fn the_button_tells_of_what_it_opened_and_of_nothing_else() {
 }
 
 #[test]
-fn what_a_webhook_opens_the_next_sweep_tells() {
+fn what_a_webhook_opens_the_next_sweep_reports() {
     let mut shop = Shop::with_webhooks();
     address(&mut shop);
     let sale = Sale::unbooked(&mut shop, "INV-1");
@@ -310,7 +318,7 @@ fn a_link_leads_to_the_admin_page() {
 }
 
 #[test]
-fn a_dry_run_tells_nobody() {
+fn a_dry_run_notifies_nobody() {
     let mut shop = shop();
     paid_without_payment(&mut shop, "INV-1");
     shop.sweep();
@@ -335,8 +343,8 @@ fn the_new_and_the_severe_come_first() {
     let text = shop
         .text("select body from invoice_sync.alert order by id desc limit 1")
         .expect("it is there");
-    let places =
-        ["* All invoices", "* Invoice INV-NEW", "* Invoice INV-OLD"].map(|told| text.find(told));
+    let places = ["* All invoices", "* Invoice INV-NEW", "* Invoice INV-OLD"]
+        .map(|reported| text.find(reported));
     assert!(
         places.is_sorted() && places[0].is_some(),
         "{places:?} {text}"

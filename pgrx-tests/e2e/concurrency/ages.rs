@@ -1,4 +1,4 @@
-//! An answer that comes late is older than what was acted on meanwhile: it undoes nothing.
+//! An answer that was requested before a newer one was applied changes nothing.
 
 use serde_json::json;
 use stripe_double::{Action, Dispute, Fault, Refund};
@@ -154,7 +154,7 @@ fn a_refund_that_failed_does_not_come_back_by_an_answer_from_before() {
     }
 }
 
-/// The one object of this type that Stripe has told of.
+/// The one object of this type that Stripe has reported.
 fn the(shop: &Shop, object: &str) -> String {
     let events = shop.stripe.events();
     let mut objects = events.iter().map(|event| &event["data"]["object"]);
@@ -244,7 +244,7 @@ fn a_refund_that_failed_is_not_forgotten_while_somebody_has_the_row() {
 }
 
 #[test]
-fn a_refund_that_failed_is_not_forgotten_while_another_invoice_is_told_of_it() {
+fn a_refund_that_failed_is_not_forgotten_while_another_invoice_is_reported_it() {
     let mut shop = Shop::open();
     let sale = failed_refund(&mut shop);
     shop.execute(&format!(

@@ -1,5 +1,4 @@
-//! What two invoices claim of one payment: found afterwards by whoever looks, told once,
-//! and over when it is.
+//! Two invoices that claim one payment: the conflict is found by every entry point, reported once, and resolved.
 
 use stripe_double::{Checkout, Refund};
 
@@ -107,14 +106,14 @@ impl Pair {
     }
 
     /// `number kind object: invoices` of each open issue.
-    fn told(&mut self) -> Vec<String> {
-        let told = self.shop.texts(
+    fn reported(&mut self) -> Vec<String> {
+        let reported = self.shop.texts(
             "select format('%s %s: %s', kind, object, coalesce(invoice_number, (
                         select string_agg(i ->> 'invoice', ', ')
                         from jsonb_array_elements(evidence -> 'invoices') i)))
             from invoice_sync.open_issues order by id",
         );
-        told.into_iter().flatten().collect()
+        reported.into_iter().flatten().collect()
     }
 
     /// How many issues there ever were.
@@ -128,15 +127,15 @@ impl Pair {
 }
 
 #[test]
-fn whoever_looks_first_finds_a_payment_in_two_books_and_nobody_tells_it_twice() {
+fn whoever_looks_first_finds_a_payment_in_two_books_and_it_is_reported_once() {
     for first in LOOKS {
         let mut pair = Pair::open();
         pair.book_both(["intent", "intent"]);
         pair.look(first);
-        assert_eq!(pair.told(), [pair.both()], "{first:?}");
+        assert_eq!(pair.reported(), [pair.both()], "{first:?}");
         for then in LOOKS {
             pair.look(then);
-            assert_eq!(pair.told(), [pair.both()], "{first:?}, then {then:?}");
+            assert_eq!(pair.reported(), [pair.both()], "{first:?}, then {then:?}");
         }
         assert_eq!(pair.issues(), Some("1".into()), "{first:?}");
     }
@@ -165,7 +164,7 @@ fn a_sweep_finds_what_was_booked_since_the_last_one_by_whatever_id_and_asks_noth
         pair.book_both(by);
         pair.shop.stripe.reset_requests();
         pair.look(Look::RunSweep);
-        assert_eq!(pair.told(), [pair.both()], "{by:?}");
+        assert_eq!(pair.reported(), [pair.both()], "{by:?}");
         assert_eq!(
             pair.shop.stripe.count_of("/v1/"),
             1,
@@ -192,12 +191,15 @@ fn it_is_over_when_no_two_invoices_have_it_whoever_looks() {
             pair.look(Look::Sweep);
             // How much came is known then; and no event is left.
             pair.look(Look::Button(0));
-            assert_eq!(pair.told(), [pair.both()]);
+            assert_eq!(pair.reported(), [pair.both()]);
             let second = format!("'{}'", pair.invoices[1]);
             pair.shop.execute(&remedy.replace("$second", &second));
             pair.look(look);
-            let told = pair.told();
-            assert!(!told.contains(&pair.both()), "{look:?} {remedy}: {told:#?}");
+            let reported = pair.reported();
+            assert!(
+                !reported.contains(&pair.both()),
+                "{look:?} {remedy}: {reported:#?}"
+            );
         }
     }
 }
@@ -217,18 +219,18 @@ fn a_third_invoice_is_the_same_fact_and_one_of_three_does_not_end_it() {
     );
     pair.shop.execute(&third);
     pair.look(Look::RunSweep);
-    let told =
+    let reported =
         |invoices: &str, pair: &Pair| format!("duplicate_payment {}: {invoices}", pair.intent);
-    assert_eq!(pair.told(), [told("INV-1, INV-2, INV-3", &pair)]);
+    assert_eq!(pair.reported(), [reported("INV-1, INV-2, INV-3", &pair)]);
     pair.shop.execute(
         "update payments set payment_status = 'Failed'
                  where invoice_id = (select id from invoices where invoice_number = 'INV-1')",
     );
     pair.look(Look::RunSweep);
     assert!(
-        pair.told().contains(&told("INV-2, INV-3", &pair)),
+        pair.reported().contains(&reported("INV-2, INV-3", &pair)),
         "{:?}",
-        pair.told()
+        pair.reported()
     );
     let of_payment = "select count(*) from invoice_sync.issue where kind = 'duplicate_payment'";
     assert_eq!(pair.shop.text(of_payment), Some("1".into()));
@@ -246,13 +248,13 @@ fn a_payment_that_invoices_share_is_not_counted_twice() {
             amount_paid = case invoice_number when 'INV-1' then 60 else 40 end",
     );
     pair.look(Look::RunSweep);
-    let told = pair.told().into_iter();
-    let told: Vec<String> = told.filter(|it| it.starts_with("duplicate")).collect();
-    assert_eq!(told, Vec::<String>::new());
+    let reported = pair.reported().into_iter();
+    let reported: Vec<String> = reported.filter(|it| it.starts_with("duplicate")).collect();
+    assert_eq!(reported, Vec::<String>::new());
 }
 
 #[test]
-fn a_person_may_ignore_it_and_is_not_told_again() {
+fn a_person_may_ignore_it_and_is_not_reported_again() {
     let mut pair = Pair::open();
     pair.book_both(["intent", "intent"]);
     pair.look(Look::RunSweep);
@@ -262,7 +264,7 @@ fn a_person_may_ignore_it_and_is_not_told_again() {
         .json(&format!("invoice_sync.resolve_issue({issue}, 'ignore')"));
     for look in LOOKS {
         pair.look(look);
-        assert_eq!(pair.told(), Vec::<String>::new(), "{look:?}");
+        assert_eq!(pair.reported(), Vec::<String>::new(), "{look:?}");
     }
 }
 
@@ -274,7 +276,7 @@ fn books(pair: &mut Pair) -> Vec<String> {
         from invoices i left join payments p on p.invoice_id = i.id
         group by i.id order by i.invoice_number",
     );
-    rows.into_iter().flatten().chain(pair.told()).collect()
+    rows.into_iter().flatten().chain(pair.reported()).collect()
 }
 
 #[test]
@@ -335,7 +337,7 @@ fn of_two_rows_of_one_invoice_that_wait_for_one_payment_one_is_confirmed() {
 }
 
 #[test]
-fn a_refund_is_told_of_the_invoice_that_has_the_payment_and_of_no_other() {
+fn a_refund_is_reported_for_the_invoice_that_has_the_payment_and_for_no_other() {
     let mut pair = Pair::open();
     let session = pair.session.clone();
     pair.shop.execute(&format!(
@@ -452,6 +454,6 @@ fn a_delivery_that_comes_again_opens_nothing_anew() {
         deliver(&mut pair.shop.db, &event.to_string()).expect("it is taken");
     }
     pair.look(Look::RunSweep);
-    assert_eq!(pair.told(), [pair.both()]);
+    assert_eq!(pair.reported(), [pair.both()]);
     assert_eq!(pair.issues(), Some("1".into()));
 }

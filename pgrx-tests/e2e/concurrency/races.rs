@@ -1,4 +1,4 @@
-//! 200 rounds of two buttons and a webhook handler, begun at the same moment.
+//! 200 rounds of two calls of `sync_invoice` and a webhook handler that start at the same time.
 
 use std::sync::{Barrier, Mutex};
 use std::time::{Duration, Instant};

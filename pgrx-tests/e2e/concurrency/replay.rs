@@ -1,5 +1,4 @@
-//! The ledger explains the books: the rows as they were, with every change replayed, are
-//! the rows as they are.
+//! Replays the ledger: the original rows with every recorded change equal the present rows.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +21,8 @@ pub fn rows(shop: &mut Shop) -> Rows {
 }
 
 /// What the ledger and the inbox tell, for people.
-pub fn told(shop: &mut Shop) -> Vec<String> {
-    let told = shop.texts(
+pub fn reported(shop: &mut Shop) -> Vec<String> {
+    let reported = shop.texts(
         "select format('%s %s: %s %s %s -> %s by %s', c.id, r.kind, c.action, c.table_name, c.before, c.after,
                        c.evidence)
         from invoice_sync.change c join invoice_sync.run r on r.id = c.run_id
@@ -31,7 +30,7 @@ pub fn told(shop: &mut Shop) -> Vec<String> {
         (select format('%s %s: %s', e.type, e.state, e.result)
          from invoice_sync.event e order by e.received_at desc limit 8)",
     );
-    told.into_iter().flatten().collect()
+    reported.into_iter().flatten().collect()
 }
 
 /// Replays the ledger from `before` on.

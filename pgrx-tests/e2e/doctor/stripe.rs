@@ -1,4 +1,4 @@
-//! The key, Stripe, and the clock.
+//! The checks of `doctor()` of the API key, Stripe and the clock.
 
 use stripe_double::{Action, Config, Double, Fault, Key};
 
@@ -42,7 +42,7 @@ fn each_permission_that_a_restricted_key_lacks_is_named_in_stripes_words() {
 }
 
 #[test]
-fn a_key_that_stripe_does_not_know_is_told_and_nothing_is_said_of_permissions() {
+fn a_key_that_stripe_does_not_know_is_reported_and_permissions_are_not() {
     let mut shop = Shop::open();
     shop.use_key("sk_test_revoked");
     let checks = examine(&mut shop.db);
@@ -93,7 +93,7 @@ fn a_stripe_that_cannot_be_reached_or_hangs_keeps_no_other_check_from_being_made
 }
 
 #[test]
-fn one_list_that_hangs_is_told_alone() {
+fn one_list_that_hangs_is_reported_alone() {
     let mut shop = Shop::open();
     let hangs = Fault::new(Action::Hang).on_path("/v1/disputes").always();
     shop.stripe.fault(hangs);
@@ -104,14 +104,17 @@ fn one_list_that_hangs_is_told_alone() {
 }
 
 #[test]
-fn a_key_of_the_other_mode_than_the_invoices_is_told() {
+fn a_key_of_the_other_mode_than_the_invoices_is_reported() {
     let mut shop = Shop::open();
     Sale::many(&mut shop, 3);
     assert!(look(&mut shop, "mode").detail.contains("test key"));
     shop.use_key("sk_live_double");
     let mode = look(&mut shop, "mode");
     assert!(!mode.ok, "{mode:?}");
-    assert!(mode.detail.contains("3 of the invoices"), "{mode:?}");
+    assert!(
+        mode.detail.contains("3 of the checked invoices"),
+        "{mode:?}"
+    );
 }
 
 #[test]
@@ -140,8 +143,8 @@ fn a_literal_that_every_role_can_read_is_found_and_not_repeated() {
         "alter database {name} set invoice_sync.resend_api_key = 're_for_all_to_see'"
     ));
     let checks = examine(&mut shop.db);
-    let told = format!("{checks:?}");
-    assert!(!told.contains("re_for_all_to_see"), "{told}");
+    let output = format!("{checks:?}");
+    assert!(!output.contains("re_for_all_to_see"), "{output}");
     let found = find(&checks, "secrets in sight").clone();
     assert!(
         !found.ok && found.detail.contains("resend_api_key"),

@@ -1,4 +1,4 @@
-//! The application's tables, the roles, and what happened so far.
+//! The checks of `doctor()` of the application's tables, the roles and the last runs.
 
 use super::{Check, examine, find, look, mend};
 use crate::harness::Shop;
@@ -12,7 +12,7 @@ fn columns(shop: &mut Shop) -> Vec<String> {
 }
 
 #[test]
-fn missing_indexes_are_told_and_their_statements_make_them() {
+fn missing_indexes_are_reported_and_their_statements_make_them() {
     let mut shop = Shop::open();
     assert_eq!(
         columns(&mut shop),
@@ -96,7 +96,7 @@ fn a_column_that_nothing_fills_is_named() {
         !columns.ok && columns.detail.contains("tenant"),
         "{columns:?}"
     );
-    // Pasted as it is, the hint leaves nonsense behind: that is told as well.
+    // Pasted as it is, the hint leaves nonsense behind: that is output as well.
     let pasted = mend(&mut shop, &columns);
     assert!(!pasted.ok && pasted.detail.contains("\"?\""), "{pasted:?}");
     shop.execute(&pasted.hint.replace('?', "main office"));
@@ -122,7 +122,7 @@ fn mend_addresses(shop: &mut Shop) -> super::Check {
 }
 
 #[test]
-fn an_owner_that_may_not_use_the_schema_of_the_table_is_told_what_to_grant() {
+fn for_an_owner_that_may_not_use_the_schema_of_the_table_the_hint_is_a_grant() {
     let mut shop = Shop::open();
     let role = format!("{}_owner", shop.name());
     shop.execute(&format!(
@@ -142,7 +142,7 @@ fn an_owner_that_may_not_use_the_schema_of_the_table_is_told_what_to_grant() {
 }
 
 #[test]
-fn owners_that_may_not_write_their_tables_are_told_what_to_grant() {
+fn for_owners_that_may_not_write_their_tables_the_hint_is_a_grant() {
     let mut shop = Shop::open();
     let role = format!("{}_owner", shop.name());
     shop.execute(&format!(
@@ -166,7 +166,7 @@ fn owners_that_may_not_write_their_tables_are_told_what_to_grant() {
 }
 
 #[test]
-fn the_role_of_a_job_in_another_database_is_told_what_it_lacks() {
+fn what_the_role_of_a_job_in_another_database_lacks_is_reported() {
     let (mut shop, mut cron) = crate::schedule::shop_with_dblink();
     let role = format!("{}_job", shop.name());
     assert!(!look(&mut shop, "schedule").ok, "there is no job yet");
@@ -193,7 +193,7 @@ fn the_role_of_a_job_in_another_database_is_told_what_it_lacks() {
     )
     .expect("a superuser may");
     let off = look(&mut shop, "schedule");
-    assert!(!off.ok && off.detail.contains("switched off"), "{off:?}");
+    assert!(!off.ok && off.detail.contains("not active"), "{off:?}");
     attempt(
         &mut cron,
         &format!("delete from cron.job where database = '{name}'"),
@@ -203,7 +203,7 @@ fn the_role_of_a_job_in_another_database_is_told_what_it_lacks() {
 }
 
 #[test]
-fn failed_late_and_killed_sweeps_are_told() {
+fn failed_late_and_killed_sweeps_are_reported() {
     let mut shop = Shop::open();
     assert!(!look(&mut shop, "last sweep").ok, "there was none");
     shop.sweep();

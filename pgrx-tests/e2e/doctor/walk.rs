@@ -1,4 +1,4 @@
-//! From a bare database to all green, as a new user would go.
+//! A new database is set up by following the hints of `doctor()`.
 
 use postgres::Client;
 use stripe_double::{Config, Double};
@@ -108,9 +108,9 @@ fn following_the_hints_on_a_bare_database_leads_to_all_green() {
         checks = examine(&mut user.db);
     }
 
-    let told = format!("{checks:?} {followed:?}");
+    let output = format!("{checks:?} {followed:?}");
     for (_, secret) in SECRETS {
-        assert!(!told.contains(secret), "{secret} is told");
+        assert!(!output.contains(secret), "{secret} is output");
     }
     // What was missing behind what was missing.
     for name in ["indexes", "schedule"] {

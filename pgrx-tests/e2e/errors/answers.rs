@@ -1,4 +1,4 @@
-//! Answers that are none of Stripe's.
+//! Answers that do not come from Stripe's API.
 
 use serde_json::json;
 use stripe_double::{Action, Config, Double, Fault};

@@ -1,4 +1,4 @@
-//! A Stripe that does not answer: everything that waits for it ends in time.
+//! Everything that waits for a Stripe that does not answer ends in time.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Which failures are tried again, and after how long.
+//! Which failed requests are retried, and after how long.
 
 use std::time::Duration;
 
@@ -31,11 +31,11 @@ fn what_passes_is_tried_again_and_counted() {
         Fault::new(Action::Status(400)).should_retry("true"),
     ];
     for fault in passing {
-        let told = format!("{fault:?}");
-        let answer = press(&mut shop, &sale, fault).expect(&told);
-        assert_eq!(shop.stripe.requests().len(), 2, "{told}");
-        assert_eq!(answer["stats"]["stripeRetries"], json!(1), "{told}");
-        assert_eq!(answer["stats"]["stripeRequests"], json!(2), "{told}");
+        let label = format!("{fault:?}");
+        let answer = press(&mut shop, &sale, fault).expect(&label);
+        assert_eq!(shop.stripe.requests().len(), 2, "{label}");
+        assert_eq!(answer["stats"]["stripeRetries"], json!(1), "{label}");
+        assert_eq!(answer["stats"]["stripeRequests"], json!(2), "{label}");
     }
     assert_eq!(
         shop.texts("select stripe_retries from invoice_sync.run where stripe_retries <> 1"),
@@ -62,10 +62,10 @@ fn what_stripe_says_not_to_try_again_is_not() {
         (Fault::new(Action::RateLimited).retry_after(20), "08006"),
     ];
     for (fault, sqlstate) in lasting {
-        let told = format!("{fault:?}");
-        let error = press(&mut shop, &sale, fault).expect_err(&told);
-        assert_eq!(error, sqlstate, "{told}");
-        assert_eq!(shop.stripe.requests().len(), 1, "{told}");
+        let label = format!("{fault:?}");
+        let error = press(&mut shop, &sale, fault).expect_err(&label);
+        assert_eq!(error, sqlstate, "{label}");
+        assert_eq!(shop.stripe.requests().len(), 1, "{label}");
     }
 }
 

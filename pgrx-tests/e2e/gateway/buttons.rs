@@ -1,4 +1,4 @@
-//! The admin's button: `sync_invoice` by name.
+//! `sync_invoice` called by name through the gateway, as by the button of an admin page.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ fn an_unknown_invoice_is_p0002_and_a_404() {
     let answer = press(&web, "7d8e6b50-0000-4000-8000-000000000001");
     assert_eq!((answer.status, answer.code().as_str()), (404, "P0002"));
     let message = answer.json()["message"].to_string();
-    assert!(message.contains("there is no invoice"), "{answer:?}");
+    assert!(message.contains("does not exist"), "{answer:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Stripe posts straight to the database's REST endpoint.
+//! Webhooks that Stripe posts to the database's REST endpoint.
 
 use serde_json::{Value, json};
 
@@ -124,7 +124,7 @@ fn an_event_that_cannot_be_stored_is_a_500_and_accepted_when_it_comes_again() {
             .log_text()
             .lines()
             .any(|line| line.contains(&mark) && line.contains("the disk is full, says Zoë")),
-        "the operator is told why"
+        "the log says why"
     );
 
     web.shop

@@ -1,5 +1,4 @@
-//! Who may what: every function and every table and view, as each of Supabase's
-//! callers, through the gateway and in SQL.
+//! Which functions, tables and views each kind of caller can use, through the gateway and in SQL.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +11,7 @@ use crate::harness::server::{attempt, refusal};
 
 /// Who is let in.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Door {
+enum Access {
     /// Who has access `webhook`; the signature is the key.
     Webhook,
     /// Whoever has access `operate`: it tells nothing of the books.
@@ -22,8 +21,8 @@ enum Door {
     Owner,
 }
 
-impl Door {
-    fn lets_in(self, caller: Caller) -> bool {
+impl Access {
+    fn admits(self, caller: Caller) -> bool {
         match self {
             Self::Webhook => caller == Caller::Stranger,
             Self::Users => caller != Caller::Stranger,
@@ -35,22 +34,22 @@ impl Door {
 
 /// By its signature without the schema; how it is called in SQL, and by name.
 struct Function {
-    door: Door,
+    access: Access,
     signature: &'static str,
     sql: String,
     arguments: Value,
 }
 
 fn functions(invoice: &str) -> Vec<Function> {
-    use Door::*;
-    let function = |door, signature: &'static str, values: &str, arguments: Value| {
+    use Access::*;
+    let function = |access, signature: &'static str, values: &str, arguments: Value| {
         let name = signature.split('(').next().expect("it has a name");
         let verb = match name {
             "run_sweep" | "backfill" => "call",
             _ => "select",
         };
         Function {
-            door,
+            access,
             signature,
             sql: format!("{verb} invoice_sync.{name}({values})"),
             arguments,
@@ -182,36 +181,36 @@ fn functions(invoice: &str) -> Vec<Function> {
     ]
 }
 
-const RELATIONS: &[(Door, &str)] = &[
-    (Door::Admins, "settings"),
-    (Door::Admins, "status"),
-    (Door::Admins, "metrics"),
-    (Door::Admins, "open_issues"),
-    (Door::Admins, "recent_runs"),
-    (Door::Admins, "changes"),
-    (Door::Admins, "alerts"),
-    (Door::Admins, "paid_without_payment"),
-    (Door::Admins, "stripe_without_payment"),
-    (Door::Admins, "webhook_health"),
-    (Door::Admins, "progress"),
-    (Door::Admins, "currencies"),
-    (Door::Owner, "run"),
-    (Door::Owner, "change"),
-    (Door::Owner, "issue"),
-    (Door::Owner, "invoice_check"),
-    (Door::Owner, "stripe_payment"),
-    (Door::Owner, "event"),
-    (Door::Owner, "feed"),
-    (Door::Owner, "round"),
-    (Door::Owner, "backfill"),
-    (Door::Owner, "alert"),
-    (Door::Owner, "alert_issue"),
-    (Door::Owner, "stripe_month"),
-    (Door::Owner, "tally"),
-    (Door::Owner, "tally_booked"),
-    (Door::Owner, "uncounted"),
-    (Door::Owner, "uncounted_booked"),
-    (Door::Owner, "run_booked"),
+const RELATIONS: &[(Access, &str)] = &[
+    (Access::Admins, "settings"),
+    (Access::Admins, "status"),
+    (Access::Admins, "metrics"),
+    (Access::Admins, "open_issues"),
+    (Access::Admins, "recent_runs"),
+    (Access::Admins, "changes"),
+    (Access::Admins, "alerts"),
+    (Access::Admins, "paid_without_payment"),
+    (Access::Admins, "stripe_without_payment"),
+    (Access::Admins, "webhook_health"),
+    (Access::Admins, "progress"),
+    (Access::Admins, "currencies"),
+    (Access::Owner, "run"),
+    (Access::Owner, "change"),
+    (Access::Owner, "issue"),
+    (Access::Owner, "invoice_check"),
+    (Access::Owner, "stripe_payment"),
+    (Access::Owner, "event"),
+    (Access::Owner, "feed"),
+    (Access::Owner, "round"),
+    (Access::Owner, "backfill"),
+    (Access::Owner, "alert"),
+    (Access::Owner, "alert_issue"),
+    (Access::Owner, "stripe_month"),
+    (Access::Owner, "tally"),
+    (Access::Owner, "tally_booked"),
+    (Access::Owner, "uncounted"),
+    (Access::Owner, "uncounted_booked"),
+    (Access::Owner, "run_booked"),
 ];
 
 const SEQUENCES: &[&str] = &[
@@ -267,22 +266,26 @@ fn the_table_names_everything_that_there_is() {
 }
 
 #[test]
-fn through_the_gateway_only_admins_get_at_the_books() {
+fn through_the_gateway_only_admins_read_the_books() {
     let (web, sale) = web_shop();
     let functions = functions(&sale.invoice);
     for caller in Caller::ALL {
         let before = (!caller.is_admin()).then(|| web.shop.dump());
         let reads = RELATIONS
             .iter()
-            .map(|(door, name)| (*door, *name, web.read(caller, name)));
+            .map(|(access, name)| (*access, *name, web.read(caller, name)));
         let calls = functions.iter().map(|it| {
             let name = it.signature.split('(').next().expect("it has a name");
-            (it.door, it.signature, web.call(caller, name, &it.arguments))
+            (
+                it.access,
+                it.signature,
+                web.call(caller, name, &it.arguments),
+            )
         });
-        for (door, what, answer) in reads.chain(calls) {
+        for (access, what, answer) in reads.chain(calls) {
             let of_all = format!("{what} as {caller:?}: {answer:?}");
             // Of several functions of one name, a gateway calls the one whose arguments fit.
-            if door == Door::Owner && what.starts_with("handle_webhook") {
+            if access == Access::Owner && what.starts_with("handle_webhook") {
                 continue;
             }
             // No HTTP request can call a procedure.
@@ -294,14 +297,14 @@ fn through_the_gateway_only_admins_get_at_the_books() {
                 continue;
             }
             // What no role may read, a gateway does not even know.
-            if door == Door::Owner && answer.status == 404 {
+            if access == Access::Owner && answer.status == 404 {
                 assert!(answer.code().starts_with("PGRST"), "{of_all}");
                 continue;
             }
-            if door.lets_in(caller) {
+            if access.admits(caller) {
                 assert_ne!(answer.code(), "42501", "{of_all}");
                 assert!(![401, 403].contains(&answer.status), "{of_all}");
-            } else if door == Door::Admins && caller == Caller::Customer {
+            } else if access == Access::Admins && caller == Caller::Customer {
                 assert_eq!(
                     (answer.status, answer.code().as_str()),
                     (403, "42501"),
@@ -335,18 +338,18 @@ fn in_sql_the_same_callers_may_the_same() {
         .expect("a superuser may");
         let reads = RELATIONS
             .iter()
-            .map(|(door, name)| (*door, format!("select from invoice_sync.{name}")));
+            .map(|(access, name)| (*access, format!("select from invoice_sync.{name}")));
         let calls = functions(&sale.invoice)
             .into_iter()
-            .map(|it| (it.door, it.sql));
-        for (door, sql) in reads.chain(calls) {
+            .map(|it| (it.access, it.sql));
+        for (access, sql) in reads.chain(calls) {
             let seen = attempt(&mut session, &sql)
                 .err()
                 .map(|error| error.sqlstate);
             let is_refused = seen.as_deref() == Some("42501");
             assert_ne!(
                 is_refused,
-                door.lets_in(caller),
+                access.admits(caller),
                 "{sql} as {caller:?}: {seen:?}"
             );
         }
@@ -354,7 +357,7 @@ fn in_sql_the_same_callers_may_the_same() {
 }
 
 #[test]
-fn whoever_is_no_admin_is_told_so() {
+fn whoever_is_no_admin_is_refused_as_such() {
     let (web, sale) = web_shop();
     let arguments = json!({ "invoice_id": sale.invoice });
     let answer = web.call(Caller::Customer, "sync_invoice", &arguments);
@@ -439,7 +442,7 @@ fn who_connects_without_a_token_needs_no_claim() {
 }
 
 /// A gateway's login role may become any of the others, and so could its callers, if
-/// they found a function that runs what it is told.
+/// they found a function that runs what it is given.
 #[test]
 fn what_callers_say_is_no_part_of_a_statement() {
     let (web, _) = web_shop();

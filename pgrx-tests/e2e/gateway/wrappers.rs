@@ -1,4 +1,4 @@
-//! Where the schema of the extension cannot be exposed: thin wrappers in another one.
+//! Wrappers in another schema, for gateways that cannot expose the extension's schema.
 
 use serde_json::{Value, json};
 
@@ -82,7 +82,7 @@ fn a_gateway_that_exposes_another_schema_serves_them() {
 }
 
 #[test]
-fn an_amount_that_was_booked_is_told_in_major_units() {
+fn an_amount_that_was_booked_is_reported_in_major_units() {
     let mut shop = Shop::open();
     let sale = Sale::unbooked(&mut shop, "INV-1");
     shop.sync(&sale.invoice);

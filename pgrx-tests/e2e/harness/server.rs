@@ -1,5 +1,4 @@
-//! The server of all shops, and servers that a test starts for itself because only a server's own configuration
-//! decides.
+//! The server of all shops, and servers with a configuration of their own.
 
 use std::path::PathBuf;
 use std::process::Command;

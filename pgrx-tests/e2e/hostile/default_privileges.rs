@@ -1,4 +1,4 @@
-//! Whoever had default privileges set before the extension came: they get nothing of it.
+//! Default privileges that were set before the installation grant nobody rights on the extension's objects.
 
 use std::collections::BTreeSet;
 

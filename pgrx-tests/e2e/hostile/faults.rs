@@ -1,5 +1,5 @@
-//! Errors that the owner's code raises are issues of one invoice, whatever their SQLSTATE; what ends a run, and what
-//! is told of it, are PostgreSQL's.
+//! Errors that the owner's code raises become issues of one invoice, whatever their SQLSTATE; only PostgreSQL's own
+//! errors end a run.
 
 use std::time::Duration;
 

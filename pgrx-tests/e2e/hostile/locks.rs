@@ -1,5 +1,4 @@
-//! A role that may connect, and nothing else, takes every lock that it can: sweeps and
-//! backfills go on.
+//! Locks that a role without rights can take do not stop sweeps and backfills.
 
 use crate::harness::Shop;
 use crate::harness::sale::Sale;

@@ -1,4 +1,4 @@
-//! docs/security.md names no test that there is not.
+//! Every test that docs/security.md names exists.
 
 use std::path::Path;
 

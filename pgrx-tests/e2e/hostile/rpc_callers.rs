@@ -1,10 +1,10 @@
-//! Callers through a gateway, and operators: what the server keeps from them, doctor() does, too.
+//! What the server hides from RPC callers and operators, `doctor()` hides as well.
 
 use crate::harness::Shop;
 use crate::harness::server::{Server, attempt};
 
 #[test]
-fn doctor_tells_no_path_that_show_denies() {
+fn doctor_shows_no_path_that_show_denies() {
     let mut shop = Shop::with_webhooks();
     let operator = format!("operator_of_{}", shop.name());
     shop.execute(&format!(
@@ -12,15 +12,15 @@ fn doctor_tells_no_path_that_show_denies() {
     ));
     let all = "select concat_ws(' ', name, detail, hint) from invoice_sync.doctor() d (name, ok, detail, hint)";
     let data = Server::main().data.display().to_string();
-    let told = |rows: Vec<postgres::Row>| -> String {
+    let reported = |rows: Vec<postgres::Row>| -> String {
         rows.iter()
             .map(|row| row.get::<_, String>(0))
             .collect::<Vec<_>>()
             .join("\n")
     };
     assert!(
-        told(shop.rows(all)).contains(&data),
-        "a superuser is told where the key is"
+        reported(shop.rows(all)).contains(&data),
+        "a superuser sees where the key is"
     );
 
     let mut session = shop.connect_as(&operator);
@@ -30,7 +30,7 @@ fn doctor_tells_no_path_that_show_denies() {
             &format!("set request.jwt.claims = '{claims}'"),
         )
         .expect("anybody may");
-        let seen = told(session.query(all, &[]).expect("an operator may"));
+        let seen = reported(session.query(all, &[]).expect("an operator may"));
         assert!(
             seen.contains("<file of invoice_sync.stripe_api_key>"),
             "{seen}"

@@ -1,4 +1,4 @@
-//! Who owns the schema of the tables, and not the tables: others put in their place while Stripe is waited for.
+//! The owner of the schema replaces tables while a run waits for Stripe.
 
 use std::time::Duration;
 
@@ -42,14 +42,14 @@ const OTHERS: &str = "
     begin perform public.note(); return new; end $$;
     create function app.tell_volatile() returns void language plpgsql as $$
     begin perform public.note(); end $$;
-    create function app.told(what text) returns text immutable language plpgsql as $$
+    create function app.reported(what text) returns text immutable language plpgsql as $$
     begin perform app.tell_volatile(); return what; end $$;
     create trigger tell before insert or update on app.invoices for each row execute function app.tell();
     create trigger tell before insert or update on app.payments for each row execute function app.tell();
-    create index on app.invoices (app.told(customer));
-    create index on app.payments (app.told(payment_name));
-    create policy tell on app.invoices using (app.told('x') = 'x');
-    create policy tell on app.payments using (app.told('x') = 'x');
+    create index on app.invoices (app.reported(customer));
+    create index on app.payments (app.reported(payment_name));
+    create policy tell on app.invoices using (app.reported('x') = 'x');
+    create policy tell on app.payments using (app.reported('x') = 'x');
     alter table app.invoices enable row level security;
     alter table app.payments enable row level security";
 

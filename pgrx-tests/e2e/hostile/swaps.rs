@@ -1,4 +1,4 @@
-//! Tables, or the check of admins, swapped by the schema's owner at the worst moment: between looking them up and using them.
+//! The owner of the schema replaces tables, or the check of admins, between their lookup and their use.
 
 use std::thread::JoinHandle;
 
@@ -12,7 +12,7 @@ use crate::harness::{SqlError, connect_as, tell, wait_until};
 
 /// By what the tables are used.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Door {
+enum EntryPoint {
     Sweep,
     SweepDry,
     RunSweep,
@@ -30,7 +30,7 @@ enum Door {
     Status,
 }
 
-impl Door {
+impl EntryPoint {
     const ALL: [Self; 15] = [
         Self::Sweep,
         Self::SweepDry,
@@ -160,13 +160,18 @@ fn call_and_rename_schema(scene: &mut Scene, call: String, mode: &str) -> Result
 }
 
 /// What has to become of a call whose tables were swapped.
-fn must_have_ended(scene: &mut Scene, door: Door, ended: Result<(), SqlError>, place: &str) {
+fn must_have_ended(
+    scene: &mut Scene,
+    entry_point: EntryPoint,
+    ended: Result<(), SqlError>,
+    place: &str,
+) {
     no_stranger_ran(scene, place);
-    match door {
-        _ if door.reads_no_table() => {
+    match entry_point {
+        _ if entry_point.reads_no_table() => {
             ended.unwrap_or_else(|error| panic!("{place}: {error:?}"));
         }
-        Door::Webhook => {
+        EntryPoint::Webhook => {
             ended.unwrap_or_else(|error| panic!("{place}: {error:?}"));
             assert_eq!(
                 scene.shop.text("select state from invoice_sync.event"),
@@ -181,7 +186,7 @@ fn must_have_ended(scene: &mut Scene, door: Door, ended: Result<(), SqlError>, p
             assert!(error.message.starts_with(replaced), "{place}: {error:?}");
         }
     }
-    if matches!(door, Door::RunSweep | Door::Backfill) {
+    if matches!(entry_point, EntryPoint::RunSweep | EntryPoint::Backfill) {
         assert_eq!(
             scene.shop.text(LAST_RUN),
             Some("failed with 55000".into()),
@@ -192,21 +197,21 @@ fn must_have_ended(scene: &mut Scene, door: Door, ended: Result<(), SqlError>, p
 
 #[test]
 fn tables_dropped_between_looking_them_up_and_locking_them_end_the_call() {
-    for door in Door::ALL {
+    for entry_point in EntryPoint::ALL {
         let mut scene = scene();
-        let call = door.set(&mut scene);
+        let call = entry_point.set(&mut scene);
         let ended = drop_tables_and_call(&mut scene, call);
-        must_have_ended(&mut scene, door, ended, &format!("{door:?}"));
+        must_have_ended(&mut scene, entry_point, ended, &format!("{entry_point:?}"));
     }
 }
 
 #[test]
 fn a_schema_renamed_between_looking_tables_up_and_locking_them_ends_the_call() {
-    for door in Door::ALL {
+    for entry_point in EntryPoint::ALL {
         let mut scene = scene();
-        let call = door.set(&mut scene);
+        let call = entry_point.set(&mut scene);
         let ended = call_and_rename_schema(&mut scene, call, "access exclusive");
-        must_have_ended(&mut scene, door, ended, &format!("{door:?}"));
+        must_have_ended(&mut scene, entry_point, ended, &format!("{entry_point:?}"));
     }
 }
 
@@ -214,11 +219,11 @@ fn a_schema_renamed_between_looking_tables_up_and_locking_them_ends_the_call() {
 /// the table's indexes, say, while its name becomes another table's.
 #[test]
 fn a_schema_renamed_between_comparing_tables_and_naming_them_ends_the_call() {
-    for door in Door::LOCKING {
+    for entry_point in EntryPoint::LOCKING {
         let mut scene = scene();
-        let call = door.set(&mut scene);
+        let call = entry_point.set(&mut scene);
         let ended = call_and_rename_schema(&mut scene, call, "exclusive");
-        must_have_ended(&mut scene, door, ended, &format!("{door:?}"));
+        must_have_ended(&mut scene, entry_point, ended, &format!("{entry_point:?}"));
     }
 }
 

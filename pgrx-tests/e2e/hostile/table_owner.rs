@@ -1,14 +1,13 @@
-//! Who owns the tables: whatever their code tries, in whatever way it is called, it has its owner's rights,
-//! then and later.
+//! Code of the tables' owner never gets more than its owner's rights, whoever calls it, then or later.
 
 mod attacks;
-mod doors;
+mod entry_points;
 
 use postgres::{Client, SimpleQueryMessage};
 use stripe_double::{Config, Double, Key};
 
 use self::attacks::{ADVISORY_LOCK, ATTACKS, HOOKS};
-use self::doors::{Caller, DOORS, Door};
+use self::entry_points::{Caller, ENTRY_POINTS, EntryPoint};
 use crate::harness::books::differences;
 use crate::harness::sender::SECRET;
 use crate::harness::{DEFAULT_TABLES, KEY, Shop, connect_as, tell};
@@ -180,28 +179,28 @@ fn must_be_as_before(session: &mut Client, before: &[String], left: Option<&str>
     assert!(changed.is_empty(), "{place}: in the session: {changed:?}");
 }
 
-/// Tries each attack through these doors, by every caller who is let in; gives how many were tried.
-fn try_all(name: &str, doors: &[Door]) -> usize {
+/// Tries each attack through these entry points, by every caller who is let in; gives how many were tried.
+fn try_all(name: &str, entry_points: &[EntryPoint]) -> usize {
     let mut scene = Scene::open(name);
     let mut tried = 0;
     for (what, attack) in ATTACKS {
-        for door in doors {
+        for entry_point in entry_points {
             for caller in Caller::ALL {
-                if !door.is_open_to(caller) {
+                if !entry_point.is_open_to(caller) {
                     continue;
                 }
                 scene.disarm();
                 scene.as_attacker("delete from payments; delete from invoices");
-                let calls = door.set(&mut scene);
+                let calls = entry_point.set(&mut scene);
                 scene.as_attacker("truncate hostile.log, hostile.fired");
                 scene.arm(&attack.replace("{attacker}", &scene.roles.attacker));
                 let mut session = caller.session(&scene);
-                let place = format!("{what}, {door:?}, {caller:?}");
+                let place = format!("{what}, {entry_point:?}, {caller:?}");
                 let lock = Some("found advisory lock");
                 let in_transaction = lock.filter(|_| what.starts_with("advisory lock"));
                 let left = lock.filter(|_| what == ADVISORY_LOCK);
                 let outside = traces(&mut session);
-                if door.is_in_transactions() {
+                if entry_point.is_in_transactions() {
                     caller.begin(&mut session, &scene.roles);
                 }
                 let before = traces(&mut session);
@@ -211,7 +210,7 @@ fn try_all(name: &str, doors: &[Door]) -> usize {
                         &mut session,
                         &before,
                         in_transaction
-                            .filter(|_| door.is_in_transactions())
+                            .filter(|_| entry_point.is_in_transactions())
                             .or(left),
                         &place,
                     );
@@ -230,7 +229,7 @@ fn try_all(name: &str, doors: &[Door]) -> usize {
                 let is_rolled_back =
                     refused || attack.starts_with("set constraints") || attack.contains("pg_temp");
                 assert!(
-                    scene.fired() || is_rolled_back || !door.fires(),
+                    scene.fired() || is_rolled_back || !entry_point.fires(),
                     "{place}: no hook was called"
                 );
                 tried += 1;
@@ -241,11 +240,13 @@ fn try_all(name: &str, doors: &[Door]) -> usize {
 }
 
 #[test]
-fn a_table_owner_gets_no_more_rights_in_any_way_through_any_door() {
-    let parts: Vec<_> = DOORS
-        .chunks(DOORS.len().div_ceil(3))
+fn a_table_owner_gets_no_more_rights_in_any_way_by_any_caller() {
+    let parts: Vec<_> = ENTRY_POINTS
+        .chunks(ENTRY_POINTS.len().div_ceil(3))
         .enumerate()
-        .map(|(number, doors)| std::thread::spawn(move || try_all(&format!("part{number}"), doors)))
+        .map(|(number, entry_points)| {
+            std::thread::spawn(move || try_all(&format!("part{number}"), entry_points))
+        })
         .collect();
     let tried: usize = parts
         .into_iter()
@@ -256,9 +257,9 @@ fn a_table_owner_gets_no_more_rights_in_any_way_through_any_door() {
         .sum();
     assert!(ATTACKS.len() >= 25);
     println!(
-        "hostile table owner: {tried} attempts ({} attacks, {} doors, {} callers)",
+        "hostile table owner: {tried} attempts ({} attacks, {} entry points, {} callers)",
         ATTACKS.len(),
-        DOORS.len(),
+        ENTRY_POINTS.len(),
         Caller::ALL.len()
     );
 }

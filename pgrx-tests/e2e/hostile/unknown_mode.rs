@@ -1,5 +1,4 @@
-//! A test-mode event, or one of another account, while nobody can tell which are ours: kept, and
-//! not booked on its own word.
+//! Events of unknown mode or account are kept, and are not booked by their own content.
 
 use serde_json::json;
 

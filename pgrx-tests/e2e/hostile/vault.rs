@@ -1,4 +1,4 @@
-//! Whoever may create a schema: a vault of their own is never read.
+//! A vault that is not of the extension supabase_vault is never read.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -125,12 +125,12 @@ fn the_extensions_vault_is_read_as_its_views_owner_whoever_calls() {
         .expect("an operator sweeps");
     assert_eq!(report["error"], serde_json::Value::Null, "{report:#}");
     assert!(!shop.stripe.requests().is_empty(), "with the vault's key");
-    // Whoever calls, by whatever door.
+    // Whoever calls, by whatever entry point.
     shop.sweep();
     shop.execute("call invoice_sync.run_sweep()");
     shop.execute("select from invoice_sync.doctor()");
     let error = deliver_signed(&mut shop.db, "{}", &signature(SECRET, now(), "{}"))
-        .expect_err("it is no event");
+        .expect_err("it is not an event");
     assert_eq!(
         error.message, "the body is not an event",
         "with the vault's secret"

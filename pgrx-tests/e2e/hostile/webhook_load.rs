@@ -1,4 +1,4 @@
-//! Whoever reaches the webhook: without Stripe's secret, nothing is to be had but a refusal.
+//! Callers of the webhook who do not have Stripe's secret are refused at little cost.
 
 use std::time::{Duration, Instant};
 
@@ -61,19 +61,19 @@ fn shortest(mut work: impl FnMut()) -> Duration {
 fn ten_thousand_signatures_of_ten_megabytes_cost_no_more_than_hashing_them_twice() {
     let mut shop = Shop::with_webhooks();
     shop.execute(
-        "create table told (body bytea);
-        insert into told values (convert_to(repeat('x', 10000000), 'UTF8'))",
+        "create table bodies (body bytea);
+        insert into bodies values (convert_to(repeat('x', 10000000), 'UTF8'))",
     );
     let header = forged(10_000);
     let mut session = shop.connect();
     // Both in the server, of the same body: by PostgreSQL's own function, and by ours.
     let twice = shortest(|| {
         for _ in 0..2 {
-            shop.execute("select sha256(body) from told");
+            shop.execute("select sha256(body) from bodies");
         }
     });
     let refused = shortest(|| {
-        let call = "select invoice_sync.handle_webhook(body, $1::text) from told";
+        let call = "select invoice_sync.handle_webhook(body, $1::text) from bodies";
         let error = session
             .query(call, &[&header])
             .expect_err("nobody signed it");
@@ -95,15 +95,15 @@ fn shop_with_work_for_minutes() -> Shop {
     let file = shop.text(setting).expect("it was set");
     shop.configure("stripe_webhook_secret", &vec![file; 20].join(","));
     shop.execute(
-        "create table told (body bytea);
-        insert into told values (convert_to(repeat('x', 1024 * 1024), 'UTF8'))",
+        "create table bodies (body bytea);
+        insert into bodies values (convert_to(repeat('x', 1024 * 1024), 'UTF8'))",
     );
     shop
 }
 
 fn check_forged() -> String {
     format!(
-        "select invoice_sync.handle_webhook(body, '{}') from told",
+        "select invoice_sync.handle_webhook(body, '{}') from bodies",
         forged(1)
     )
 }
@@ -183,7 +183,7 @@ fn refused_webhooks_do_not_fill_the_log_and_do_not_spell_the_secret() {
     let all = lines.join("\n");
     assert!(
         all.contains("a webhook was refused"),
-        "the operator is told: {all}"
+        "the log says it: {all}"
     );
     // 5 a minute, in two minutes if it comes so, each with its context and its statement.
     assert!(

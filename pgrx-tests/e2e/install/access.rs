@@ -1,4 +1,4 @@
-//! Who may do what.
+//! The rights that each kind of access grants.
 
 use crate::harness::Shop;
 use crate::harness::sale::Sale;

@@ -1,4 +1,4 @@
-//! pg_dump, and a new database made from it.
+//! Restoring a dump into a new database.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -23,9 +23,9 @@ impl Restored {
             .arg(shop.name())
             .output()
             .expect("pg_dump runs");
-        let told = String::from_utf8_lossy(&dump.stderr).into_owned();
-        assert!(dump.status.success(), "pg_dump: {told}");
-        assert_eq!(told, "", "pg_dump warns of nothing");
+        let messages = String::from_utf8_lossy(&dump.stderr).into_owned();
+        assert!(dump.status.success(), "pg_dump: {messages}");
+        assert_eq!(messages, "", "pg_dump warns of nothing");
         let mut psql = Command::new("psql")
             .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", &restored.0])
             .stdin(Stdio::piped())
@@ -34,13 +34,13 @@ impl Restored {
             .spawn()
             .expect("psql starts");
         let mut input = psql.stdin.take().expect("it was piped");
-        // Fails where psql ended early; its own words are told below.
+        // Fails where psql ended early; its own words are messages below.
         let _ = input.write_all(&dump.stdout);
         drop(input);
         let ended = psql.wait_with_output().expect("psql ends");
-        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert!(ended.status.success(), "psql: {told}");
-        assert_eq!(told, "", "restoring warns of nothing");
+        let messages = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.success(), "psql: {messages}");
+        assert_eq!(messages, "", "restoring warns of nothing");
         restored
     }
 }

@@ -1,4 +1,4 @@
-//! Each action of each kind, taken once.
+//! Each action of each kind of issue.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::{latest, look, the};
 use crate::harness::Shop;
 
 /// What an action makes of its kind's story.
-struct Deed {
+struct ActionCase {
     kind: &'static str,
     action: &'static str,
     arguments: &'static str,
@@ -18,8 +18,8 @@ struct Deed {
     leaves: Option<&'static str>,
 }
 
-const fn deed(kind: &'static str, action: &'static str) -> Deed {
-    Deed {
+const fn case(kind: &'static str, action: &'static str) -> ActionCase {
+    ActionCase {
         kind,
         action,
         arguments: "{}",
@@ -28,7 +28,7 @@ const fn deed(kind: &'static str, action: &'static str) -> Deed {
     }
 }
 
-impl Deed {
+impl ActionCase {
     const fn with(mut self, arguments: &'static str) -> Self {
         self.arguments = arguments;
         self
@@ -45,53 +45,53 @@ impl Deed {
     }
 }
 
-const DEEDS: [Deed; 30] = [
-    deed("paid_without_payment", "accept_paid_elsewhere"),
-    deed("paid_without_payment", "revert_to_unpaid")
+const ACTIONS: [ActionCase; 30] = [
+    case("paid_without_payment", "accept_paid_elsewhere"),
+    case("paid_without_payment", "revert_to_unpaid")
         .with(r#"{"status": "Sent", "new_word": true}"#)
         .leaves("Sent 0/100"),
-    deed("paid_without_payment", "set_status")
+    case("paid_without_payment", "set_status")
         .with(r#"{"status": "Cancelled"}"#)
         .leaves("Cancelled 100/0"),
-    deed("amount_mismatch", "accept_amount"),
-    deed("amount_mismatch", "follow_payments").leaves("Partial 60/40, Paid 60"),
-    deed("amount_mismatch", "set_status")
+    case("amount_mismatch", "accept_amount"),
+    case("amount_mismatch", "follow_payments").leaves("Partial 60/40, Paid 60"),
+    case("amount_mismatch", "set_status")
         .with(r#"{"status": "Cancelled"}"#)
         .leaves("Cancelled 100/0, Paid 60"),
-    deed("overpaid", "accept_amount"),
-    deed("possible_duplicate", "link_row").leaves("Paid 100/0, Paid 100"),
-    deed("possible_duplicate", "book_anyway").leaves("Paid 200/0, Paid 100, Paid 100"),
-    deed("possible_duplicate", "ignore"),
-    deed("refunded", "mark_refunded")
+    case("overpaid", "accept_amount"),
+    case("possible_duplicate", "link_row").leaves("Paid 100/0, Paid 100"),
+    case("possible_duplicate", "book_anyway").leaves("Paid 200/0, Paid 100, Paid 100"),
+    case("possible_duplicate", "ignore"),
+    case("refunded", "mark_refunded")
         .with(r#"{"status": "Sent", "new_word": true}"#)
         .leaves("Sent 0/100, Refunded 100"),
-    deed("refunded", "ignore"),
-    deed("partially_refunded", "mark_refunded").leaves("Partial 60/40, Paid 100"),
-    deed("partially_refunded", "ignore"),
-    deed("disputed", "mark_refunded")
+    case("refunded", "ignore"),
+    case("partially_refunded", "mark_refunded").leaves("Partial 60/40, Paid 100"),
+    case("partially_refunded", "ignore"),
+    case("disputed", "mark_refunded")
         .with(r#"{"status": "Overdue", "new_word": true}"#)
         .leaves("Overdue 0/100, Disputed 100"),
-    deed("disputed", "ignore"),
-    deed("unlinked_payment", "link_payment")
+    case("disputed", "ignore"),
+    case("unlinked_payment", "link_payment")
         .with("its own")
         .leaves("Paid 100/0, Paid 100"),
-    deed("unlinked_payment", "ignore"),
-    deed("apply_failed", "repair_again")
+    case("unlinked_payment", "ignore"),
+    case("apply_failed", "repair_again")
         .after("drop trigger meddle on payments")
         .leaves("Paid 100/0, Paid 100"),
-    deed("apply_failed", "ignore"),
-    deed("overridden_by_trigger", "repair_again")
+    case("apply_failed", "ignore"),
+    case("overridden_by_trigger", "repair_again")
         .after("drop trigger meddle on invoices")
         .leaves("Paid 100/0, Paid 100"),
-    deed("overridden_by_trigger", "keep_as_is"),
-    deed("repair_undone", "repair_again").leaves("Paid 100/0, Paid 100"),
-    deed("repair_undone", "keep_as_is"),
-    deed("currency_mismatch", "ignore"),
-    deed("duplicate_payment", "ignore"),
-    deed("stripe_object_missing", "ignore"),
-    deed("livemode_mismatch", "ignore"),
-    deed("unknown_status", "ignore"),
-    deed("event_failing", "ignore"),
+    case("overridden_by_trigger", "keep_as_is"),
+    case("repair_undone", "repair_again").leaves("Paid 100/0, Paid 100"),
+    case("repair_undone", "keep_as_is"),
+    case("currency_mismatch", "ignore"),
+    case("duplicate_payment", "ignore"),
+    case("stripe_object_missing", "ignore"),
+    case("livemode_mismatch", "ignore"),
+    case("unknown_status", "ignore"),
+    case("event_failing", "ignore"),
 ];
 
 /// The invoice and its payments, in a line.
@@ -137,14 +137,14 @@ fn outlines(answer: &Value) -> Vec<Value> {
         .collect()
 }
 
-fn take(deed: &Deed) {
-    let name = format!("{} of {}", deed.action, deed.kind);
+fn take(case: &ActionCase) {
+    let name = format!("{} of {}", case.action, case.kind);
     let mut shop = Shop::open();
-    (story(deed.kind).begins)(&mut shop);
+    (story(case.kind).begins)(&mut shop);
     look(&mut shop);
-    let issue = the(&mut shop, deed.kind);
-    shop.execute(deed.first);
-    let arguments = match deed.arguments {
+    let issue = the(&mut shop, case.kind);
+    shop.execute(case.first);
+    let arguments = match case.arguments {
         "its own" => shop
             .json("jsonb_build_object('invoice_id', id) from invoices")
             .to_string(),
@@ -153,34 +153,34 @@ fn take(deed: &Deed) {
     let call = |dry_run: bool| {
         format!(
             "invoice_sync.resolve_issue({issue}, '{}', 'as agreed with Ada', '{arguments}', {dry_run})",
-            deed.action
+            case.action
         )
     };
     let (before, dump) = (books(&mut shop), without_numbers(&shop));
 
-    let told = shop.json(&call(true));
+    let preview = shop.json(&call(true));
 
     assert_eq!(
         without_numbers(&shop),
         dump,
         "{name}: a dry run writes nothing"
     );
-    assert_eq!(told["resolved"], json!(false), "{name}: {told}");
-    let says_nothing =
-        told["message"] == json!("Nothing was done. It would be: nothing is written.");
-    assert_eq!(says_nothing, deed.leaves.is_none(), "{name}: {told}");
+    assert_eq!(preview["resolved"], json!(false), "{name}: {preview}");
+    let says_nothing = preview["message"]
+        == json!("Nothing was written. The action would make these changes: nothing was changed.");
+    assert_eq!(says_nothing, case.leaves.is_none(), "{name}: {preview}");
 
     let done = shop.json(&call(false));
 
     assert_eq!(done["resolved"], json!(true), "{name}: {done}");
-    assert_eq!(books(&mut shop), deed.leaves.unwrap_or(&before), "{name}");
+    assert_eq!(books(&mut shop), case.leaves.unwrap_or(&before), "{name}");
     assert_eq!(
-        outlines(&told),
+        outlines(&preview),
         outlines(&done),
         "{name}: the dry run said so"
     );
     let changed = done["changes"].as_array().map_or(0, Vec::len);
-    assert_eq!(changed > 0, deed.leaves.is_some(), "{name}: {done}");
+    assert_eq!(changed > 0, case.leaves.is_some(), "{name}: {done}");
     let ledger = shop.json(&format!(
         "jsonb_build_object(
             'issue', (select jsonb_build_array(state, resolution, resolved_by, note)
@@ -189,11 +189,11 @@ fn take(deed: &Deed) {
             'changes', (select count(*) from invoice_sync.change where run_id = {run}),
             'signed', (select count(*) from invoice_sync.change where run_id = {run}
                        and evidence @> '{{\"issue\": {issue}, \"action\": \"{}\", \"note\": \"as agreed with Ada\"}}'))",
-        deed.action,
+        case.action,
         run = done["runId"],
     ));
     let wanted = json!({
-        "issue": ["resolved", deed.action, "postgres", "as agreed with Ada"],
+        "issue": ["resolved", case.action, "postgres", "as agreed with Ada"],
         "run": ["resolve_issue", "postgres", true],
         "changes": changed,
         "signed": changed,
@@ -203,13 +203,13 @@ fn take(deed: &Deed) {
     // Decided once, it does not come back, and the books stay.
     for _ in 0..2 {
         look(&mut shop);
-        let again = latest(&mut shop, deed.kind).expect("it is on record");
+        let again = latest(&mut shop, case.kind).expect("it is on record");
         assert_eq!(
             (again.id, again.state.as_str()),
             (issue, "resolved"),
             "{name}"
         );
-        assert_eq!(books(&mut shop), deed.leaves.unwrap_or(&before), "{name}");
+        assert_eq!(books(&mut shop), case.leaves.unwrap_or(&before), "{name}");
     }
 }
 
@@ -220,21 +220,21 @@ fn each_action_of_each_kind_is_shown_taken_recorded_and_final() {
         "select concat_ws(' ', kind, action) from invoice_sync.issue_kinds()
         where action is not null order by 1",
     );
-    let mut told: Vec<String> = DEEDS
+    let mut preview: Vec<String> = ACTIONS
         .iter()
-        .map(|deed| format!("{} {}", deed.kind, deed.action))
+        .map(|case| format!("{} {}", case.kind, case.action))
         .collect();
-    told.push("webhooks_failing ignore".to_owned());
-    told.sort();
+    preview.push("webhooks_failing ignore".to_owned());
+    preview.sort();
     let offered: Vec<String> = offered.into_iter().flatten().collect();
-    assert_eq!(offered, told, "an action without a test");
-    for deed in &DEEDS {
-        take(deed);
+    assert_eq!(offered, preview, "an action without a test");
+    for case in &ACTIONS {
+        take(case);
     }
 }
 
 #[test]
-fn webhooks_that_are_given_up_are_not_told_of_until_one_comes() {
+fn webhooks_that_are_given_up_are_not_reported_until_one_comes() {
     let mut shop = Shop::open();
     (story("webhooks_failing").begins)(&mut shop);
     look(&mut shop);
@@ -257,7 +257,7 @@ fn webhooks_that_are_given_up_are_not_told_of_until_one_comes() {
 }
 
 #[test]
-fn an_event_that_fails_later_is_told_although_an_earlier_one_of_the_payment_was_given_up() {
+fn an_event_that_fails_later_is_reported_although_an_earlier_one_of_the_payment_was_given_up() {
     let mut shop = Shop::open();
     (story("event_failing").begins)(&mut shop);
     let issue = the(&mut shop, "event_failing");

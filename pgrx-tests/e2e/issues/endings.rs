@@ -1,4 +1,4 @@
-//! Issues whose invoice comes late, or goes, and a Stripe that cannot be asked at all.
+//! Issues of invoices that are created late or deleted, and of a Stripe that does not answer.
 
 use serde_json::json;
 use stripe_double::Checkout;
@@ -45,8 +45,8 @@ fn money_without_an_invoice_is_refreshed_and_booked_when_the_invoice_comes() {
     assert_eq!(shop.rows(seen)[0].get::<_, i32>(0), before + 2, "refreshed");
 
     late_invoice(&mut shop);
-    let told = shop.json("invoice_sync.sweep(dry_run => true)");
-    assert_eq!(told["fixed"], json!(1), "{told}");
+    let preview = shop.json("invoice_sync.sweep(dry_run => true)");
+    assert_eq!(preview["fixed"], json!(1), "{preview}");
     assert_eq!(shop.sweep()["fixed"], json!(1));
 
     assert_eq!(shop.text(STATE), Some("Paid 100 1".into()));
@@ -111,7 +111,7 @@ fn the_issues_of_an_invoice_that_is_deleted_are_over() {
 }
 
 #[test]
-fn a_missing_or_unreadable_key_is_an_issue_and_told() {
+fn a_missing_or_unreadable_key_is_an_issue_and_reported() {
     for broken in [
         "stripe_api_key = ''",
         "stripe_api_key = 'file:/nowhere/key'",

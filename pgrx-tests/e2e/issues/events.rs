@@ -1,5 +1,5 @@
-//! Events that cannot be read or acted on: their issue ends when they are done, when
-//! somebody looked at their payment since, or when a person decides.
+//! Issues about events that cannot be read or processed are resolved when they are processed, when their payment was
+//! checked since, or by a person.
 
 use stripe_double::{Action, Checkout, Fault};
 
@@ -33,14 +33,14 @@ const PENDING: &str = "select count(*) from invoice_sync.event where state = 'pe
 
 #[test]
 fn it_ends_when_the_payment_was_looked_at_since() {
-    for door in ["button", "sweep"] {
+    for entry_point in ["button", "sweep"] {
         let mut shop = Shop::open();
         let intent = unreadable_session(&mut shop);
         let issue = until_it_is_hopeless(&mut shop);
         shop.execute(&format!(
             "update invoices set stripe_payment_intent = '{intent}'"
         ));
-        if door == "button" {
+        if entry_point == "button" {
             let invoice = shop.text("select id from invoices").expect("the invoice");
             shop.sync(&invoice);
         } else {
@@ -54,19 +54,19 @@ fn it_ends_when_the_payment_was_looked_at_since() {
         assert_eq!(
             (over.id, over.state.as_str()),
             (issue, "resolved"),
-            "{door}"
+            "{entry_point}"
         );
-        assert_eq!(over.resolution, None, "{door}");
-        assert_eq!(shop.text(PENDING), Some("0".into()), "{door}");
+        assert_eq!(over.resolution, None, "{entry_point}");
+        assert_eq!(shop.text(PENDING), Some("0".into()), "{entry_point}");
         for _ in 0..3 {
             look(&mut shop);
-            assert_eq!(shop.open_issues(), [""; 0], "{door}");
+            assert_eq!(shop.open_issues(), [""; 0], "{entry_point}");
         }
     }
 }
 
 #[test]
-fn it_is_not_told_of_where_the_payment_is_looked_at_another_way() {
+fn it_is_not_reported_where_the_payment_is_looked_at_another_way() {
     let mut shop = Shop::open();
     let intent = unreadable_session(&mut shop);
     look(&mut shop);
@@ -173,7 +173,7 @@ fn what_a_person_dismissed_stays_dismissed_whichever_of_the_events_fails_again()
 }
 
 #[test]
-fn acknowledged_it_is_told_of_once() {
+fn acknowledged_it_is_reported_once() {
     let mut shop = Shop::open();
     unreadable_session(&mut shop);
     let issue = until_it_is_hopeless(&mut shop);

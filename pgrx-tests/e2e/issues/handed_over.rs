@@ -1,5 +1,4 @@
-//! Money that an invoice refers to no longer: told of by somebody at every moment, and
-//! by one alone.
+//! Received money to which an invoice no longer refers is always reported by exactly one issue.
 
 use stripe_double::{Checkout, Intent};
 
@@ -8,11 +7,11 @@ use crate::harness::Shop;
 use crate::harness::sender::deliver;
 
 /// Through what somebody comes upon the money or the invoice.
-const DOORS: [&str; 4] = ["sweep", "run_sweep", "backfill", "button"];
+const ENTRY_POINTS: [&str; 4] = ["sweep", "run_sweep", "backfill", "button"];
 
-fn pass_through(shop: &mut Shop, door: &str) {
+fn pass_through(shop: &mut Shop, entry_point: &str) {
     shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
-    match door {
+    match entry_point {
         "sweep" => {
             shop.sweep();
         }
@@ -23,12 +22,12 @@ fn pass_through(shop: &mut Shop, door: &str) {
                 shop.sync(&id);
             }
         }
-        other => panic!("no such door: {other}"),
+        other => panic!("no such entry point: {other}"),
     }
 }
 
 /// `kind invoice` of all that is open; of the money, exactly one at any moment.
-fn told(shop: &mut Shop) -> Vec<String> {
+fn reported(shop: &mut Shop) -> Vec<String> {
     shop.open_issues()
 }
 
@@ -45,23 +44,23 @@ fn misplaced(shop: &mut Shop) -> String {
     let paid = shop.stripe.checkout(named).pay();
     invoice(shop, "INV-1", &paid.session_id());
     look(shop);
-    assert_eq!(told(shop), ["unlinked_payment INV-1"]);
+    assert_eq!(reported(shop), ["unlinked_payment INV-1"]);
     paid.intent_id()
 }
 
-/// Whatever looks at it again, three times: nothing changes, and nobody is told more.
+/// Whatever looks at it again, three times: nothing changes, and nothing more is reported.
 fn stays(shop: &mut Shop, wanted: &[&str]) {
     look(shop);
     let count = "select format('%s %s', (select count(*) from invoice_sync.issue),
         (select count(*) from invoice_sync.alert_issue))";
     let before = shop.text(count);
     for _ in 0..3 {
-        for door in DOORS {
-            pass_through(shop, door);
-            assert_eq!(told(shop), wanted, "{door}");
+        for entry_point in ENTRY_POINTS {
+            pass_through(shop, entry_point);
+            assert_eq!(reported(shop), wanted, "{entry_point}");
         }
         look(shop);
-        assert_eq!(told(shop), wanted);
+        assert_eq!(reported(shop), wanted);
     }
     assert_eq!(shop.text(count), before, "no other issue, and no mail");
 }
@@ -71,25 +70,29 @@ const BOOKS: &str = "select concat_ws(' ', string_agg(concat_ws(' ', invoice_num
 
 #[test]
 fn once_the_invoice_refers_to_it_no_longer_it_is_money_without_an_invoice() {
-    for door in DOORS {
+    for entry_point in ENTRY_POINTS {
         let mut shop = Shop::open();
         misplaced(&mut shop);
         shop.execute("update invoices set stripe_session_id = null");
-        pass_through(&mut shop, door);
-        assert_eq!(told(&mut shop), ["unlinked_payment -"], "{door}");
+        pass_through(&mut shop, entry_point);
+        assert_eq!(reported(&mut shop), ["unlinked_payment -"], "{entry_point}");
         stays(&mut shop, &["unlinked_payment -"]);
 
         // And back, if the id is written again.
         shop.execute("update invoices set stripe_session_id = (select session_id from invoice_sync.event where session_id is not null limit 1)");
         look(&mut shop);
-        assert_eq!(told(&mut shop), ["unlinked_payment INV-1"], "{door}");
+        assert_eq!(
+            reported(&mut shop),
+            ["unlinked_payment INV-1"],
+            "{entry_point}"
+        );
         stays(&mut shop, &["unlinked_payment INV-1"]);
     }
 }
 
 #[test]
 fn where_another_invoice_takes_the_place_of_the_id_it_is_the_same() {
-    for door in DOORS {
+    for entry_point in ENTRY_POINTS {
         let mut shop = Shop::open();
         misplaced(&mut shop);
         let own = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
@@ -97,44 +100,48 @@ fn where_another_invoice_takes_the_place_of_the_id_it_is_the_same() {
             "update invoices set stripe_session_id = '{}'",
             own.session_id()
         ));
-        pass_through(&mut shop, door);
-        assert_eq!(told(&mut shop), ["unlinked_payment -"], "{door}");
+        pass_through(&mut shop, entry_point);
+        assert_eq!(reported(&mut shop), ["unlinked_payment -"], "{entry_point}");
         stays(&mut shop, &["unlinked_payment -"]);
-        assert_eq!(shop.text(BOOKS), Some("INV-1 Paid 1".into()), "{door}");
+        assert_eq!(
+            shop.text(BOOKS),
+            Some("INV-1 Paid 1".into()),
+            "{entry_point}"
+        );
     }
 }
 
 #[test]
 fn the_invoice_that_it_names_books_it() {
-    for door in DOORS {
+    for entry_point in ENTRY_POINTS {
         let mut shop = Shop::open();
         misplaced(&mut shop);
         invoice(&mut shop, "INV-2", "");
         stays(&mut shop, &["unlinked_payment INV-1"]);
         shop.execute("update invoices set stripe_session_id = null");
-        pass_through(&mut shop, door);
-        assert_eq!(told(&mut shop), [""; 0], "{door}");
+        pass_through(&mut shop, entry_point);
+        assert_eq!(reported(&mut shop), [""; 0], "{entry_point}");
         let booked = "INV-1 Sent, INV-2 Paid 1";
-        assert_eq!(shop.text(BOOKS).as_deref(), Some(booked), "{door}");
+        assert_eq!(shop.text(BOOKS).as_deref(), Some(booked), "{entry_point}");
         stays(&mut shop, &[]);
-        assert_eq!(shop.text(BOOKS).as_deref(), Some(booked), "{door}");
+        assert_eq!(shop.text(BOOKS).as_deref(), Some(booked), "{entry_point}");
     }
 }
 
 #[test]
 fn of_an_invoice_that_is_deleted_it_is_money_without_an_invoice() {
-    for door in ["sweep", "run_sweep", "backfill"] {
+    for entry_point in ["sweep", "run_sweep", "backfill"] {
         let mut shop = Shop::open();
         misplaced(&mut shop);
         shop.execute("delete from invoices");
-        pass_through(&mut shop, door);
-        assert_eq!(told(&mut shop), ["unlinked_payment -"], "{door}");
+        pass_through(&mut shop, entry_point);
+        assert_eq!(reported(&mut shop), ["unlinked_payment -"], "{entry_point}");
         stays(&mut shop, &["unlinked_payment -"]);
     }
 }
 
 #[test]
-fn money_that_names_nobody_is_told_of_after_its_invoice_was_deleted() {
+fn money_that_names_nobody_is_reported_after_its_invoice_was_deleted() {
     for kind in [
         "unlinked_payment",
         "currency_mismatch",
@@ -152,21 +159,21 @@ fn money_that_names_nobody_is_told_of_after_its_invoice_was_deleted() {
             }
         });
         look(&mut shop);
-        assert_eq!(told(&mut shop), [format!("{kind} INV-1")]);
+        assert_eq!(reported(&mut shop), [format!("{kind} INV-1")]);
         shop.execute("delete from payments; delete from invoices");
         pass_through(&mut shop, "backfill");
         assert_eq!(
-            told(&mut shop),
+            reported(&mut shop),
             [format!("{kind} INV-1")],
             "the list names nobody"
         );
         pass_through(&mut shop, "run_sweep");
-        assert_eq!(told(&mut shop), ["unlinked_payment -"], "{kind}");
+        assert_eq!(reported(&mut shop), ["unlinked_payment -"], "{kind}");
         let summary = shop
             .text("select summary from invoice_sync.open_issues")
             .unwrap_or_default();
         assert!(
-            summary.contains("for the invoice INV-1, which does not exist"),
+            summary.contains("for invoice INV-1, which does not exist"),
             "{summary}"
         );
         stays(&mut shop, &["unlinked_payment -"]);
@@ -186,14 +193,14 @@ fn money_that_names_nobody_is_told_of_after_its_invoice_was_deleted() {
             paid.session_id()
         ));
         look(&mut shop);
-        assert_eq!(told(&mut shop), [""; 0], "{kind}");
+        assert_eq!(reported(&mut shop), [""; 0], "{kind}");
         assert_eq!(shop.text(BOOKS), Some("INV-1 Paid 1".into()), "{kind}");
     }
 }
 
 #[test]
-fn what_is_booked_for_another_invoice_is_nothing_to_tell_once_the_id_is_gone() {
-    for door in ["sweep", "run_sweep", "backfill", "button"] {
+fn what_is_booked_for_another_invoice_is_not_reported_once_the_id_is_gone() {
+    for entry_point in ["sweep", "run_sweep", "backfill", "button"] {
         for name in ["", "INV-2"] {
             let mut shop = Shop::open();
             let checkout = Checkout::new(10_000, "usd").metadata("invoice_id", name);
@@ -202,20 +209,24 @@ fn what_is_booked_for_another_invoice_is_nothing_to_tell_once_the_id_is_gone() {
             look(&mut shop);
             invoice(&mut shop, "INV-1", &paid.session_id());
             look(&mut shop);
-            assert_eq!(told(&mut shop), ["unlinked_payment INV-1"], "{door} {name}");
+            assert_eq!(
+                reported(&mut shop),
+                ["unlinked_payment INV-1"],
+                "{entry_point} {name}"
+            );
             stays(&mut shop, &["unlinked_payment INV-1"]);
             shop.execute(
                 "update invoices set stripe_session_id = null where invoice_number = 'INV-1'",
             );
-            pass_through(&mut shop, door);
-            assert_eq!(told(&mut shop), [""; 0], "{door} {name}");
+            pass_through(&mut shop, entry_point);
+            assert_eq!(reported(&mut shop), [""; 0], "{entry_point} {name}");
             stays(&mut shop, &[]);
         }
     }
 }
 
 #[test]
-fn a_webhook_leaves_it_where_it_is_until_somebody_else_tells_of_it() {
+fn a_webhook_leaves_it_where_it_is_until_somebody_else_reports_it() {
     let mut shop = Shop::with_webhooks();
     let intent = misplaced(&mut shop);
     shop.execute("update invoices set stripe_session_id = null");
@@ -227,17 +238,17 @@ fn a_webhook_leaves_it_where_it_is_until_somebody_else_tells_of_it() {
         "INV-2 may come yet"
     );
     for _ in 0..3 {
-        assert_eq!(told(&mut shop), ["unlinked_payment INV-1"]);
+        assert_eq!(reported(&mut shop), ["unlinked_payment INV-1"]);
         look(&mut shop);
     }
     shop.age(2 * 60 * 60);
     look(&mut shop);
-    assert_eq!(told(&mut shop), ["unlinked_payment -"]);
+    assert_eq!(reported(&mut shop), ["unlinked_payment -"]);
     stays(&mut shop, &["unlinked_payment -"]);
 }
 
 #[test]
-fn while_stripe_cannot_be_asked_the_invoice_tells_of_it() {
+fn while_stripe_cannot_be_asked_the_invoice_reports_it() {
     let mut shop = Shop::open();
     misplaced(&mut shop);
     let url = shop.stripe.url();
@@ -245,12 +256,12 @@ fn while_stripe_cannot_be_asked_the_invoice_tells_of_it() {
     shop.configure("stripe_api_base", "http://127.0.0.1:9");
     look(&mut shop);
     assert_eq!(
-        told(&mut shop),
+        reported(&mut shop),
         ["stripe_unreachable -", "unlinked_payment INV-1"]
     );
     shop.configure("stripe_api_base", &url);
     look(&mut shop);
-    assert_eq!(told(&mut shop), ["unlinked_payment -"]);
+    assert_eq!(reported(&mut shop), ["unlinked_payment -"]);
 }
 
 #[test]
@@ -262,7 +273,7 @@ fn another_payment_of_the_invoice_ends_nothing() {
     shop.stripe.intent(own).pay();
     shop.deliver_all(&["payment_intent.succeeded"]);
     assert_eq!(shop.text(BOOKS), Some("INV-1 Partial 1".into()));
-    assert_eq!(told(&mut shop), ["unlinked_payment INV-1"]);
+    assert_eq!(reported(&mut shop), ["unlinked_payment INV-1"]);
     let dry = shop.json("invoice_sync.sweep(dry_run => true)");
     assert_eq!(
         dry["details"]["issues"][0]["invoiceId"],
@@ -270,5 +281,5 @@ fn another_payment_of_the_invoice_ends_nothing() {
         "{dry}"
     );
     look(&mut shop);
-    assert_eq!(told(&mut shop), ["unlinked_payment -"]);
+    assert_eq!(reported(&mut shop), ["unlinked_payment -"]);
 }

@@ -1,5 +1,4 @@
-//! One fact is one issue, told once, for as long as it lasts: two days of sweeps, one an
-//! hour, each of which meets what has become due by then.
+//! A fact that lasts is one issue, reported once, in two days of hourly sweeps.
 
 use stripe_double::Checkout;
 
@@ -8,7 +7,7 @@ use crate::alerts::shop;
 use crate::harness::Shop;
 use crate::harness::sale::Sale;
 
-/// `kind state told` of every issue that there ever was.
+/// `kind state reported` of every issue that there ever was.
 fn history(shop: &mut Shop) -> Vec<String> {
     shop.texts(
         "select format('%s %s %s', x.kind, x.state,
@@ -90,7 +89,7 @@ fn a_refusal_is_one_issue_while_other_payments_come() {
     refuse(&mut shop, &sale.intent);
     sweep(&mut shop);
     another(&shop, "INV-1");
-    // The event is tried for hours before it is told of; and each is reminded of every day.
+    // The event is tried for hours before it is reported; and each is reminded of every day.
     assert_eq!(two_days(&mut shop), 4);
     assert_eq!(
         history(&mut shop),

@@ -1,4 +1,4 @@
-//! What `resolve_issue` does not do.
+//! Calls of `resolve_issue` that are refused.
 
 use serde_json::json;
 use stripe_double::Checkout;
@@ -35,7 +35,7 @@ fn what_does_not_fit_is_refused_with_what_does() {
     let (mut shop, issue) = raised("overpaid");
     let error = refused(&mut shop, &format!("{issue}, 'revert_to_unpaid'"));
     assert_eq!(error.sqlstate, "22023");
-    assert_eq!(error.hint, "Actions that fit: accept_amount.");
+    assert_eq!(error.hint, "Allowed actions: accept_amount.");
     assert_eq!(refused(&mut shop, "4711, 'ignore'").sqlstate, "P0002");
     assert_eq!(refused(&mut shop, "null, 'ignore'").sqlstate, "22004");
     assert_eq!(
@@ -86,7 +86,7 @@ fn arguments_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn facts_that_have_moved_are_refused_and_told() {
+fn facts_that_have_changed_are_refused_and_reported() {
     for (kind, call, meanwhile) in [
         (
             "paid_without_payment",
@@ -123,7 +123,7 @@ fn facts_that_have_moved_are_refused_and_told() {
             let error = refused(&mut shop, &format!("{issue}, {call}, dry_run => {dry_run}"));
             assert_eq!(
                 (error.sqlstate.as_str(), error.message.as_str()),
-                ("55000", "the facts have moved"),
+                ("55000", "the facts of the issue have changed"),
                 "{kind}: {call}"
             );
             assert!(error.detail.starts_with("The issue says: "), "{error:?}");
@@ -149,7 +149,7 @@ fn money_that_came_to_stripe_meanwhile_stops_setting_an_invoice_back() {
             "{issue}, 'revert_to_unpaid', null, '{{\"status\": \"Sent\", \"new_word\": true}}'"
         ),
     );
-    assert_eq!(error.message, "the facts have moved");
+    assert_eq!(error.message, "the facts of the issue have changed");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_status_that_the_payments_contradict_is_refused() {
     let error = refused(&mut shop, &format!("{issue}, 'mark_refunded'"));
     assert_eq!(
         error.message,
-        "a trigger of the database changed what was written"
+        "a trigger in your database changed what was written"
     );
 }
 
@@ -180,7 +180,10 @@ fn a_resolved_issue_is_not_resolved_again() {
     ));
     let error = refused(&mut shop, &format!("{issue}, 'accept_amount'"));
     assert_eq!(error.sqlstate, "55000");
-    assert_eq!(error.detail, "postgres decided: accept_amount.");
+    assert_eq!(
+        error.detail,
+        "postgres resolved it with the action accept_amount."
+    );
 }
 
 #[test]
@@ -248,7 +251,7 @@ fn a_decision_is_undone_like_a_repair() {
     let undone = shop.json(&format!("invoice_sync.undo({})", accepted["runId"]));
     assert_eq!(
         undone["message"],
-        json!("Put 0 invoices back. Took 1 decisions back.")
+        json!("Restored 0 invoices. Revoked 1 decisions.")
     );
     look(&mut shop);
     assert_eq!(shop.open_issues(), ["paid_without_payment INV-1"]);

@@ -1,4 +1,4 @@
-//! What concerns no invoice ends by evidence, and not because nobody asked or nothing came.
+//! Issues without an invoice are resolved by evidence only, not by missing answers.
 
 use stripe_double::{Action, Checkout, Config, Double, Fault, Key};
 

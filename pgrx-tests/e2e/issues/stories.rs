@@ -1,4 +1,4 @@
-//! How each kind of issue comes about, and how it goes by itself.
+//! How each kind of issue is opened, and how it is resolved automatically.
 
 use serde_json::json;
 use stripe_double::{Checkout, Dispute, Refund};
@@ -331,7 +331,7 @@ fn every_kind_is_raised_once_refreshed_and_resolved_when_the_facts_agree() {
         let count = shop.json(&format!(
             "to_jsonb(count(*)) from invoice_sync.issue where kind = '{kind}'"
         ));
-        assert_eq!(count, json!(1), "{kind}: told of once");
+        assert_eq!(count, json!(1), "{kind}: reported once");
         let seen = latest(&mut shop, &kind).map_or(0, |issue| issue.times_seen);
         assert!(
             seen >= raised.times_seen + 2,

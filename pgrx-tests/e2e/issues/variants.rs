@@ -1,5 +1,4 @@
-//! What a person decides about the less common forms of an issue, and what is not
-//! decided unseen.
+//! Actions on less common forms of issues, and facts that changed since a person saw them.
 
 use serde_json::json;
 use stripe_double::{Checkout, Dispute};
@@ -32,9 +31,9 @@ fn what_the_person_has_not_seen_is_not_decided_on() {
 
     assert_eq!(
         (error.sqlstate.as_str(), error.message.as_str()),
-        ("55000", "the facts have moved")
+        ("55000", "the facts of the issue have changed")
     );
-    assert!(error.detail.contains("is lost"), "{error:?}");
+    assert!(error.detail.contains("was lost"), "{error:?}");
     let seen = shop.text(evidence).expect("it is open");
     let done = shop.json(&format!(
         "invoice_sync.resolve_issue({issue}, 'ignore', null, jsonb_build_object('seen', '{seen}'::jsonb))"
@@ -43,7 +42,7 @@ fn what_the_person_has_not_seen_is_not_decided_on() {
 }
 
 #[test]
-fn another_sum_than_the_issue_tells_of_is_not_linked() {
+fn another_sum_than_the_issue_states_is_not_linked() {
     let mut shop = Shop::open();
     let other = Checkout::new(10_000, "usd").metadata("invoice_id", "no such");
     let paid = shop.stripe.checkout(other).pay();
@@ -60,7 +59,7 @@ fn another_sum_than_the_issue_tells_of_is_not_linked() {
         &mut shop,
         &format!("{issue}, 'link_payment', null, '{{\"invoice_id\": \"{invoice}\"}}'"),
     );
-    assert_eq!(error.message, "the facts have moved");
+    assert_eq!(error.message, "the facts of the issue have changed");
     assert!(error.detail.contains("90.00 USD"), "{error:?}");
 }
 
@@ -79,7 +78,7 @@ fn a_dispute_that_is_not_decided_is_not_marked_as_refunded() {
     );
     assert_eq!(
         (error.sqlstate.as_str(), error.message.as_str()),
-        ("55000", "the dispute is not decided yet")
+        ("55000", "the dispute is not decided")
     );
 }
 
@@ -97,7 +96,10 @@ fn what_the_next_sweep_would_change_back_is_refused() {
             "{issue}, 'follow_payments', null, '{{\"status\": \"Sent\", \"new_word\": true}}'"
         ),
     );
-    assert_eq!(error.message, "it would not stay so", "{error:?}");
+    assert_eq!(
+        error.message, "the next sweep would change it back",
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn a_repair_that_fails_again_leaves_its_issue_open() {
         "{done}"
     );
     let message = done["message"].as_str().unwrap_or_default();
-    assert!(message.contains("still stands"), "{message}");
+    assert!(message.contains("is not resolved"), "{message}");
     assert_eq!(the(&mut shop, "apply_failed"), issue);
     assert_eq!(
         shop.dump_of(&["public.invoices", "public.payments"]),
@@ -227,11 +229,14 @@ fn a_word_that_nothing_in_the_database_knows_is_no_status() {
     );
     assert!(error.hint.contains("new_word"), "{error:?}");
     let dry = |shop: &mut Shop, word: &str| {
-        let told = shop.json(&format!(
+        let preview = shop.json(&format!(
             "invoice_sync.resolve_issue({}, dry_run => true)",
             call(word)
         ));
-        assert_eq!(told["changes"][0]["after"]["invoice_status"], json!(word));
+        assert_eq!(
+            preview["changes"][0]["after"]["invoice_status"],
+            json!(word)
+        );
     };
     // The column's default, a constraint, another invoice.
     dry(&mut shop, "Draft");

@@ -1,5 +1,4 @@
-//! Gratuities, currencies that do not count in hundredths, and columns that
-//! are not there.
+//! Gratuities, currencies without two decimals, and missing columns.
 
 use stripe_double::{Checkout, Intent};
 

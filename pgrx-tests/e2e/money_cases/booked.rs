@@ -1,4 +1,4 @@
-//! Money that Stripe received and the books lack.
+//! Payments that Stripe received and the books do not contain.
 
 use stripe_double::{Checkout, Intent};
 

@@ -1,5 +1,4 @@
-//! A case: what is arranged, what `sync_invoice` makes of it, and what must
-//! hold in every case.
+//! A case: its setup, the expected result of `sync_invoice`, and what holds in every case.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,5 +1,4 @@
-//! The application's tables, in two makes: as most have them, and as hostile
-//! as they come. A case speaks of both in the same words and in major units.
+//! The application's tables in two forms, default and hostile; cases use the same words and major units for both.
 
 /// An application's tables, and how a test writes and reads them.
 pub trait Host {

@@ -1,4 +1,4 @@
-//! Money that goes back, or may: refunds and disputes.
+//! Refunds and disputes.
 
 use stripe_double::{Checkout, Dispute, Refund};
 

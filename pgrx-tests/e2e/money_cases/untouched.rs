@@ -1,4 +1,4 @@
-//! What Stripe says of money that is not there, not ours, or not to be understood.
+//! Payments that were not received, belong to nobody here, or cannot be understood.
 
 use serde_json::json;
 use stripe_double::{Checkout, Intent};
@@ -177,7 +177,7 @@ fn not_ours() -> Vec<Case> {
                 world.invoice(bill("Sent", "100").currency("u$d").session(id));
             })
             .issues(&["warning currency_mismatch"]),
-        case("the other mode, told by the session's own prefix: no request")
+        case("the other mode, reported by the session's own prefix: no request")
             .when(|world| {
                 let checkout = Checkout::new(10_000, "usd").live();
                 let id = world.stripe().checkout(checkout).pay().session_id();
@@ -187,7 +187,7 @@ fn not_ours() -> Vec<Case> {
             .issues(&["warning livemode_mismatch"])
             .requests(0)
             .asked_again("later"),
-        case("the other mode, told by Stripe's 404")
+        case("the other mode, reported by Stripe's 404")
             .when(|world| {
                 let intent = Intent::new(10_000, "usd").live();
                 let id = world.stripe().intent(intent).pay().intent_id();
@@ -195,7 +195,7 @@ fn not_ours() -> Vec<Case> {
             })
             .issues(&["warning livemode_mismatch"])
             .requests(1),
-        case("the other mode, told by livemode")
+        case("the other mode, reported by livemode")
             .when(|world| {
                 let id = world
                     .stripe()

@@ -1,4 +1,4 @@
-//! One case's world: an invoice in a shop, whatever its tables are like.
+//! The invoice of a case in a shop, for either form of the tables.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `status` and `metrics`.
+//! The views `status` and `metrics`.
 
 use crate::harness::Shop;
 use crate::harness::sale::Sale;
@@ -103,7 +103,7 @@ fn names_help_and_labels_keep_to_the_conventions() {
 }
 
 #[test]
-fn the_oldest_payment_that_nobody_reconciled_is_told_by_its_age() {
+fn the_age_of_the_oldest_unreconciled_payment_is_a_metric() {
     let mut shop = Shop::open();
     let name = "oldest_unreconciled_payment_age_seconds";
     assert_eq!(samples(&mut shop, name), ["{} 0.000000"]);
@@ -147,9 +147,9 @@ fn the_status_is_one_row_from_the_first_day_on() {
     );
     shop.configure("stripe_api_base", "http://127.0.0.1:1");
     shop.sweep();
-    let told = summary(&mut shop);
-    assert!(told.contains("failed: Stripe cannot be reached."), "{told}");
-    assert!(told.contains("1 issues are open"), "{told}");
+    let text = summary(&mut shop);
+    assert!(text.contains("failed: Stripe cannot be reached."), "{text}");
+    assert!(text.contains("1 issues are open"), "{text}");
 }
 
 const GUIDE: &str = include_str!("../../../docs/monitoring.md");

@@ -1,5 +1,4 @@
-//! How PostgreSQL carries out the statements of a sweep in a large database, told
-//! by auto_explain: the plans of the real statements, not of copies.
+//! The plans of a sweep's statements in a large database, as logged by auto_explain.
 
 use stripe_double::Checkout;
 
@@ -10,7 +9,7 @@ use crate::harness::server::{Server, attempt};
 /// INVOICE_SYNC_TEST_INVOICES makes it another number.
 const INVOICES: &str = "1000000";
 
-/// More than this of a large table no statement looks at: the longest stretch of the
+/// More than this of a large table no statement looks at: the longest range of the
 /// way through all invoices is about 10,000.
 const FEW: f64 = 12_000.0;
 
@@ -133,12 +132,12 @@ fn looks(plan: &str) -> Vec<Look> {
                 .and_then(|(_, rest)| rest.rsplit_once("on "));
             let table = table.and_then(|(_, table)| table.split_whitespace().next());
             is_ours = table.is_some_and(|table| TABLES.contains(&table));
-            let told = line.split_once("(actual").map_or("", |(_, told)| told);
-            loops = number(told, "loops=").unwrap_or(1.0);
+            let logged = line.split_once("(actual").map_or("", |(_, logged)| logged);
+            loops = number(logged, "loops=").unwrap_or(1.0);
             if is_ours {
                 looks.push(Look {
                     is_whole: node.contains("Seq Scan"),
-                    rows: number(told, "rows=").unwrap_or_default() * loops,
+                    rows: number(logged, "rows=").unwrap_or_default() * loops,
                 });
             }
         } else if let (true, Some((_, removed)), Some(look)) = (
@@ -153,9 +152,10 @@ fn looks(plan: &str) -> Vec<Look> {
 }
 
 /// The plans that look at a large table, or at an index of it, from end to end.
-fn scans(told: &str) -> Vec<&str> {
+fn scans(logged: &str) -> Vec<&str> {
     let is_scan = |look: &Look| look.is_whole || look.rows > FEW;
-    told.split("LOG:")
+    logged
+        .split("LOG:")
         .filter(|plan| looks(plan).iter().any(is_scan))
         .collect()
 }
@@ -195,20 +195,20 @@ fn with_a_million_invoices_all_is_read_by_indexes_and_none_from_end_to_end() {
     ] {
         attempt(&mut session, statement).expect("a superuser may");
     }
-    let mut told_of = |shop: &mut Shop, round: usize, call: &str| {
+    let mut reported = |shop: &mut Shop, round: usize, call: &str| {
         something_new(shop, round);
         notices.forget();
         attempt(&mut session, call).expect("it is done");
-        let told = notices.text();
-        let scans = scans(&told);
+        let logged = notices.text();
+        let scans = scans(&logged);
         assert!(
             scans.is_empty(),
             "{round}: {call}: {} plans: {}",
             scans.len(),
             scans.join("\n")
         );
-        assert!(!told.contains("JIT:"), "no plan costs so much");
-        told
+        assert!(!logged.contains("JIT:"), "no plan costs so much");
+        logged
     };
     for (round, call) in [
         "select invoice_sync.sweep()",
@@ -218,12 +218,12 @@ fn with_a_million_invoices_all_is_read_by_indexes_and_none_from_end_to_end() {
     .into_iter()
     .enumerate()
     {
-        let told = told_of(&mut shop, round, call);
+        let logged = reported(&mut shop, round, call);
         for (what, words) in STATEMENTS {
-            assert!(told.contains(words), "{call}: {what}: not seen");
+            assert!(logged.contains(words), "{call}: {what}: not seen");
         }
     }
-    let told = told_of(
+    let logged = reported(
         &mut shop,
         3,
         "call invoice_sync.backfill(now() - interval '1 day')",
@@ -231,23 +231,23 @@ fn with_a_million_invoices_all_is_read_by_indexes_and_none_from_end_to_end() {
     for (what, words) in STATEMENTS {
         let is_made_use_of = PAYMENTS.contains(&what);
         assert!(
-            !is_made_use_of || told.contains(words),
+            !is_made_use_of || logged.contains(words),
             "backfill: {what}: not seen"
         );
     }
     let run_sweep = "call invoice_sync.run_sweep()";
     for (round, share) in [(4, THOROUGH), (5, AT_THE_PAYMENTS)] {
         shop.execute(share);
-        told_of(&mut shop, round, run_sweep);
+        reported(&mut shop, round, run_sweep);
     }
     shop.give_tables_to("owner of invoices", "owner of payments");
     for (round, share) in [(6, THOROUGH), (7, AT_THE_PAYMENTS)] {
         shop.execute(share);
-        let told = told_of(&mut shop, round, run_sweep);
+        let logged = reported(&mut shop, round, run_sweep);
         for (what, words) in STATEMENTS.iter().chain(&APART) {
             let is_of_payments = *what == APART[0].0;
             assert!(
-                told.contains(words) || is_of_payments && share == THOROUGH,
+                logged.contains(words) || is_of_payments && share == THOROUGH,
                 "two owners: {what}: not seen"
             );
         }

@@ -1,4 +1,4 @@
-//! What goes in time, and what stays however old it is.
+//! Which rows retention deletes, and which it keeps.
 
 use crate::harness::Shop;
 use crate::harness::sale::Sale;
@@ -97,7 +97,7 @@ fn what_an_open_issue_refers_to_stays_and_goes_when_it_is_resolved_and_old() {
     assert_eq!(
         count(&mut shop, "alert where run_id = 1"),
         "1",
-        "which says that somebody was told"
+        "which says that it was reported"
     );
 
     shop.execute("update invoices set invoice_status = 'Sent', amount_paid = 0 where invoice_number = 'INV-2'");
@@ -106,14 +106,14 @@ fn what_an_open_issue_refers_to_stays_and_goes_when_it_is_resolved_and_old() {
     assert_eq!(count(&mut shop, "issue"), "1", "resolved just now");
     age(&mut shop);
     shop.sweep();
-    // An alert first, then what it told of: they may need a sweep each.
+    // An alert first, then what it reported: they may need a sweep each.
     assert_eq!(count(&mut shop, "alert"), "0");
     assert_eq!(count(&mut shop, "issue"), "0");
     assert!(!runs(&mut shop).contains(&opened[0]));
 }
 
 #[test]
-fn an_alert_that_is_to_be_sent_stays_with_all_that_it_tells() {
+fn an_alert_that_is_to_be_sent_stays_with_all_that_it_reports() {
     let mut shop = Shop::open();
     shop.execute(
         "update invoice_sync.settings set alert_sender = 'a@example.com', alert_recipients = '{b@example.com}';
@@ -157,7 +157,7 @@ fn what_a_person_decided_for_good_is_kept() {
     assert_eq!(
         shop.open_issues(),
         Vec::<String>::new(),
-        "it is not told again"
+        "it is not reported again"
     );
     assert_eq!(count(&mut shop, "issue where settled is not null"), "1");
 }

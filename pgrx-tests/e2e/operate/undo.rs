@@ -51,19 +51,22 @@ fn a_hundred_repairs_are_undone_to_the_byte_and_not_made_again() {
     let run = &report["runId"];
 
     let whole = shop.dump();
-    let told = shop.json(&format!("invoice_sync.undo({run}, dry_run => true)"));
+    let preview = shop.json(&format!("invoice_sync.undo({run}, dry_run => true)"));
     assert_eq!(shop.dump(), whole, "a dry run writes nothing");
-    assert_eq!((&told["undone"], &told["left"]), (&json!(100), &json!([])));
+    assert_eq!(
+        (&preview["undone"], &preview["left"]),
+        (&json!(100), &json!([]))
+    );
 
     let report = shop.json(&format!("invoice_sync.undo({run})"));
 
     assert_eq!(report["undone"], json!(100), "{report}");
     assert_eq!(report["left"], json!([]));
     assert_eq!(report["differences"], json!([]));
-    assert_eq!(told["details"], report["details"], "the dry run said so");
+    assert_eq!(preview["details"], report["details"], "the dry run said so");
     assert_eq!(shop.dump_of(&TABLES), before);
 
-    // Nothing is repaired again, not even by the button, and people are told once.
+    // Nothing is repaired again, not even by the button, and people are preview once.
     for _ in 0..2 {
         all_are_due(&mut shop);
         assert_eq!(shop.sweep()["fixed"], json!(0));
@@ -75,14 +78,14 @@ fn a_hundred_repairs_are_undone_to_the_byte_and_not_made_again() {
         );
         assert_eq!(shop.dump_of(&TABLES), before);
     }
-    let told = shop.rows(
+    let preview = shop.rows(
         "select count(*), count(*) filter (where state = 'open'), min(times_seen), min(summary)
         from invoice_sync.issue where kind = 'repair_undone'",
     );
-    let counts: (i64, i64) = (told[0].get(0), told[0].get(1));
+    let counts: (i64, i64) = (preview[0].get(0), preview[0].get(1));
     assert_eq!(counts, (100, 100), "one for each, and all are open");
-    assert!(told[0].get::<_, i32>(2) > 1, "refreshed");
-    let summary: String = told[0].get(3);
+    assert!(preview[0].get::<_, i32>(2) > 1, "refreshed");
+    let summary: String = preview[0].get(3);
     assert!(
         summary.contains("was undone, and is not made again"),
         "{summary}"
@@ -94,7 +97,7 @@ fn a_hundred_repairs_are_undone_to_the_byte_and_not_made_again() {
 }
 
 #[test]
-fn what_somebody_changed_since_is_left_and_told() {
+fn what_somebody_changed_since_is_left_and_reported() {
     let mut shop = Shop::open();
     Sale::many(&mut shop, 100);
     let before = shop.dump_of(&TABLES);
@@ -123,14 +126,14 @@ fn what_somebody_changed_since_is_left_and_told() {
         .collect();
     why.sort_unstable();
     assert_eq!(why.len(), 3, "{left:?}");
-    assert_eq!(why[0], "it is not there any more");
+    assert_eq!(why[0], "it no longer exists");
     assert_eq!(
         why[1],
-        "somebody changed it since: balance_due is 0.010, and was 0.000"
+        "it was changed since: balance_due is 0.010, and was 0.000"
     );
     assert_eq!(
         why[2],
-        "somebody changed it since: payment_notes is \"checked\", and was \"Recorded by invoice_sync\""
+        "it was changed since: payment_notes is \"checked\", and was \"Recorded by invoice_sync\""
     );
     assert_eq!(
         shop.text(kept),
@@ -160,8 +163,7 @@ fn undoing_twice_does_nothing_more_and_an_undo_can_be_undone() {
     let again = shop.json(&format!("invoice_sync.undo({sweep})"));
 
     assert_eq!((&again["undone"], &again["left"]), (&json!(0), &json!([])));
-    let message =
-        format!("Run {first_undo} put back what run {sweep} changed. Nothing more was done.");
+    let message = format!("Run {first_undo} has already undone run {sweep}. Nothing was changed.");
     assert_eq!(again["message"], json!(message));
     assert_eq!(changes(&mut shop), recorded);
 
@@ -319,7 +321,7 @@ fn what_would_change_a_third_table_is_left() {
         assert_eq!(report["undone"], json!(1), "{report}");
         assert_eq!(
             report["left"][0]["why"],
-            json!("rows of public.receipts refer to it, and would be changed with it")
+            json!("rows of public.receipts refer to it and would be changed as well")
         );
         let receipts = shop.text("select count(*) from receipts where payment is not null");
         assert_eq!(receipts, Some("1".into()));
@@ -363,7 +365,7 @@ fn unknown_numbers_and_snapshots_are_refused() {
     let nothing = shop.json(&format!("invoice_sync.undo({run})"));
     assert_eq!(
         nothing["message"],
-        json!(format!("Run {run} changed nothing. Nothing was done."))
+        json!(format!("Run {run} made no changes. Nothing was changed."))
     );
     let _: Value = nothing;
 }

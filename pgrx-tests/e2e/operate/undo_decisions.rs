@@ -1,4 +1,4 @@
-//! What `undo` does of what people decided, and of several repairs of one invoice.
+//! `undo` of people's decisions, and of several repairs of one invoice.
 
 use serde_json::{Value, json};
 use stripe_double::Checkout;
@@ -122,7 +122,7 @@ fn undoing_a_decision_holds_back_what_the_machine_booked_on_that_occasion() {
     let issue = open_issue(&mut shop, "paid_without_payment", None);
     let paid = shop.stripe.checkout(Checkout::new(3_000, "usd"));
     let paid = paid.pay();
-    // It is told of under this invoice, and what it got meanwhile comes along.
+    // It is reported under this invoice, and what it got meanwhile comes along.
     shop.json(&format!(
         "invoice_sync.resolve_issue({issue}, 'revert_to_unpaid', arguments => '{{\"status\": \"Sent\", \"new_word\": true}}')"
     ));
@@ -264,7 +264,10 @@ fn money_that_came_since_is_not_repaired_again_unseen() {
         "select invoice_sync.resolve_issue({issue}, 'repair_again')"
     ));
 
-    assert_eq!(error.message, "the facts have moved", "{error:?}");
+    assert_eq!(
+        error.message, "the facts of the issue have changed",
+        "{error:?}"
+    );
     assert!(error.detail.contains(&later.intent_id()), "{error:?}");
     // Once the issue tells of it, it is a warning, and the person has seen it.
     shop.sync(&sale.invoice);
@@ -320,7 +323,7 @@ fn a_decision_that_wrote_nothing_is_to_be_made_again_once_it_is_taken_back() {
     let undone = shop.json(&format!("invoice_sync.undo({decided})"));
     assert_eq!(
         undone["message"],
-        "Put 0 invoices back. Took 1 decisions back."
+        "Restored 0 invoices. Revoked 1 decisions."
     );
     for _ in 0..2 {
         shop.sweep();

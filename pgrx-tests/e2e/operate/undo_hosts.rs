@@ -1,4 +1,4 @@
-//! `undo` where the application's triggers have a will of their own.
+//! `undo` with triggers that change what is restored.
 
 use serde_json::json;
 use stripe_double::Checkout;
@@ -57,12 +57,12 @@ fn a_trigger_that_keeps_the_payment_or_the_status_leaves_all_as_it_was() {
     for (trigger, why) in [
         (
             "create trigger stay before delete on payments for each row execute function stay()",
-            "a trigger of the database keeps or adds it",
+            "a trigger in your database keeps or inserts it",
         ),
         (
             "create trigger stay before update on invoices for each row
             when (old.invoice_status = 'Paid') execute function stay()",
-            "a trigger of the database makes invoice_status",
+            "a trigger in your database sets invoice_status",
         ),
     ] {
         let mut shop = Shop::open();
@@ -76,8 +76,8 @@ fn a_trigger_that_keeps_the_payment_or_the_status_leaves_all_as_it_was() {
         let report = undo_last(&mut shop, "sweep");
 
         assert_eq!(report["undone"], json!(0));
-        let told = report["left"][0]["why"].as_str().unwrap_or_default();
-        assert!(told.starts_with(why), "{told}");
+        let reason = report["left"][0]["why"].as_str().unwrap_or_default();
+        assert!(reason.starts_with(why), "{reason}");
         assert_eq!(
             shop.dump_of(&["public.invoices", "public.payments"]),
             before
@@ -172,7 +172,7 @@ fn an_undo_waits_for_the_application_and_respects_what_it_wrote() {
     let report = undoing.join().expect("the thread ends");
 
     assert_eq!(report["undone"], json!(0), "{report}");
-    let why = "somebody changed it since: balance_due is 5.000, and was 0.000";
+    let why = "it was changed since: balance_due is 5.000, and was 0.000";
     assert_eq!(report["left"][0]["why"], json!(why));
     let rows = shop.text("select count(*) from payments");
     assert_eq!(rows, Some("1".to_owned()), "{}", sale.invoice);

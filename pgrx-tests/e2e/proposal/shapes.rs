@@ -1,4 +1,4 @@
-//! Tables as frameworks make them.
+//! Tables as common frameworks create them.
 
 use serde_json::json;
 use stripe_double::Checkout;

@@ -1,4 +1,4 @@
-//! Status words, and what is set already.
+//! Proposed status words, and settings that already have a value.
 
 use super::proposals;
 use crate::harness::{DEFAULT_TABLES, Shop};
@@ -42,7 +42,7 @@ fn words_are_learnt_from_the_rows_that_there_are() {
 }
 
 #[test]
-fn a_check_constraint_tells_which_words_may_be_written() {
+fn a_check_constraint_shows_which_words_may_be_written() {
     let mut shop = Shop::with_tables(
         "create table invoices (id integer primary key, total integer, stripe_session_id text,
              status text check (status in ('new', 'paid', 'won''t pay')));

@@ -1,5 +1,4 @@
-//! The month's requests: every one counts, and near the end of the budget only what
-//! cannot wait is asked.
+//! The monthly budget of requests: each is counted, and near its end only urgent ones are made.
 
 use serde_json::json;
 use stripe_double::{Action, Checkout, Fault};
@@ -85,7 +84,7 @@ fn what_a_month_has_used_stands_in_the_row_of_a_scheduled_sweep() {
 }
 
 #[test]
-fn without_requests_left_nothing_due_is_touched_and_what_rows_tell_is_done() {
+fn without_requests_left_nothing_due_is_touched_and_what_rows_show_is_done() {
     let mut shop = Shop::open();
     for number in 0..20 {
         let open = shop.stripe.checkout(Checkout::new(10_000, "usd"));

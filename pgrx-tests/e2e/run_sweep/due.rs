@@ -1,4 +1,4 @@
-//! When Stripe is asked again about an invoice that waits for its money.
+//! When Stripe is asked again about an unpaid invoice.
 
 use stripe_double::{Action, Checkout, Fault, Intent};
 

@@ -1,4 +1,4 @@
-//! A sweep that is ended in the middle, and what comes after it.
+//! A sweep that is cancelled, and the next one.
 
 use postgres::Client;
 use stripe_double::{Action, Fault};

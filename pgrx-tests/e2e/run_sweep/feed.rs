@@ -1,5 +1,4 @@
-//! The feed of events: how far back, over how many pages, and what is said where
-//! something of it is gone or cannot be acted on.
+//! Reading the feed of events: its pages, gaps, and events that cannot be processed.
 
 use serde_json::json;
 use stripe_double::{Action, Checkout, Fault};
@@ -82,7 +81,7 @@ fn a_backlog_that_breaks_at_every_page_is_read_to_its_end_and_no_page_twice() {
 }
 
 #[test]
-fn events_that_nobody_read_for_30_days_are_told_of() {
+fn events_that_nobody_read_for_30_days_are_reported() {
     for call in ["sweep", "run_sweep"] {
         let mut shop = Shop::open();
         sell(&mut shop, 1, 2 * HOUR);
@@ -104,7 +103,7 @@ fn events_that_nobody_read_for_30_days_are_told_of() {
         };
         let message = message.expect("it says something");
         assert!(
-            message.contains("Stripe's events of 242 hours are gone"),
+            message.contains("Stripe no longer has the events of 242 hours"),
             "{message}"
         );
         assert!(message.contains("invoice_sync.progress"), "{message}");
@@ -116,7 +115,7 @@ fn events_that_nobody_read_for_30_days_are_told_of() {
         assert_eq!(paid(&mut shop), ["INV-1", "INV-2"], "what is kept is read");
         assert!(
             !shop.sweep()["message"].to_string().contains("gone"),
-            "it is told once"
+            "it is reported once"
         );
     }
 }
@@ -150,7 +149,7 @@ fn an_event_that_fails_again_and_again_is_an_issue_until_it_works() {
 }
 
 #[test]
-fn an_event_that_cannot_be_read_is_told_of_and_keeps_no_other_away() {
+fn an_event_that_cannot_be_read_is_reported_and_keeps_no_other_away() {
     let mut shop = Shop::open();
     sell(&mut shop, 1, 3 * HOUR);
     sell(&mut shop, 2, 2 * HOUR);
@@ -202,7 +201,7 @@ fn a_delivery_that_works_in_the_end_resolves_the_issue_of_its_event() {
     }
     assert_eq!(shop.open_issues(), ["event_failing -"]);
     shop.stripe.clear_faults();
-    // Which of the two the issue tells of does not matter.
+    // The issue may report either of the two.
     shop.deliver_all(&["checkout.session.completed", "payment_intent.succeeded"]);
     assert_eq!(paid(&mut shop), ["INV-1"]);
     assert_eq!(shop.open_issues(), Vec::<String>::new());

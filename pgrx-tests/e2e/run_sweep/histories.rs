@@ -1,7 +1,5 @@
-//! Random histories of sales, refunds and disputes, whose events come in any
-//! order, twice, late by minutes, sharing seconds, by webhook, by the feed or both,
-//! while the feed fails on any page: in the end the books are those of a twin that
-//! saw everything in order.
+//! Random histories of sales, refunds and disputes, whose events arrive in any order, twice or late, by webhook or feed,
+//! while the feed fails: the final books equal those of a shop that received everything in order.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,7 +12,7 @@ use crate::harness::books::{books, differences};
 use crate::harness::dice::Dice;
 use crate::harness::sender::{SECRET, deliver};
 
-/// Some of the types that a webhook's endpoint is told to subscribe to.
+/// Some of the types that a webhook endpoint must subscribe to.
 const DELIVERED: [&str; 9] = [
     "checkout.session.completed",
     "checkout.session.expired",
@@ -182,14 +180,14 @@ impl World {
 
     /// Brings what has happened to both shops, and compares their books.
     fn tell(&mut self, act: &str) {
-        let told_late_until = self.now + LATE;
+        let reported_late_until = self.now + LATE;
         for event in self.deliveries() {
             if self.dice.once_in(6) {
                 self.sweep_with_trouble();
             }
             if self.dice.once_in(3) {
                 let later = i64::try_from(self.dice.below(120)).expect("fits");
-                self.now = (self.now + later).min(told_late_until);
+                self.now = (self.now + later).min(reported_late_until);
                 self.shop.stripe.set_clock(self.now);
             }
             deliver(&mut self.shop.db, &event.to_string())

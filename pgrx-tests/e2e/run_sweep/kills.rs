@@ -1,6 +1,5 @@
-//! A sweep, or a backfill, that is killed at any moment, by `kill -9` or with the whole server, now
-//! and then while the application's own webhook handler books the same payments:
-//! after the next one the books are those of one that nobody disturbed.
+//! A sweep or backfill that is killed at any moment, alone or with the server: after the next one, the books equal those
+//! of an undisturbed shop.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 use postgres::Client;
 use stripe_double::{Config, Double};
 
-use super::motley;
+use super::mixed_invoices;
 use crate::harness::books::{books, differences};
 use crate::harness::dice::Dice;
 use crate::harness::server::{Server, attempt};
@@ -184,10 +183,10 @@ impl Site {
         shop.batch_execute(DEFAULT_TABLES).expect("tables");
         shop.batch_execute("create extension invoice_sync")
             .expect("the extension");
-        motley::fill(
+        mixed_invoices::fill(
             &self.stripe,
             &mut shop,
-            (0..INVOICES).map(|n| n % motley::SORTS),
+            (0..INVOICES).map(|n| n % mixed_invoices::SORTS),
         );
         shop.batch_execute(SAVE).expect("all is saved");
     }
@@ -247,8 +246,8 @@ impl Site {
             let running = scope.spawn(|| sweeping.batch_execute(self.work.call()));
             if beside {
                 let application = self.session();
-                let plain = (0..INVOICES).filter(|number| number % motley::SORTS < 4);
-                let mut plain: Vec<String> = plain.map(motley::id).collect();
+                let plain = (0..INVOICES).filter(|number| number % mixed_invoices::SORTS < 4);
+                let mut plain: Vec<String> = plain.map(mixed_invoices::id).collect();
                 dice.shuffle(&mut plain);
                 scope.spawn(|| self.handle(application, plain));
             }

@@ -1,8 +1,8 @@
-//! Lists are a cheaper way to the same answers.
+//! Answers from lists equal those of single requests, with fewer requests.
 
 use stripe_double::{Action, Fault};
 
-use super::{last_run, motley, run, twin_of, useless_lists};
+use super::{last_run, mixed_invoices, run, twin_of, useless_lists};
 use crate::harness::books::{books, differences};
 use crate::harness::dice::Dice;
 use crate::harness::{DEFAULT_TABLES, Shop};
@@ -20,14 +20,14 @@ fn with_lists_and_without_the_books_end_the_same() {
         let mut shop = Shop::open();
         let sorts: Vec<usize> = (0..count)
             .map(|number| {
-                if number < motley::SORTS {
+                if number < mixed_invoices::SORTS {
                     number
                 } else {
-                    dice.below(motley::SORTS)
+                    dice.below(mixed_invoices::SORTS)
                 }
             })
             .collect();
-        motley::fill(&shop.stripe, &mut shop.db, sorts.into_iter());
+        mixed_invoices::fill(&shop.stripe, &mut shop.db, sorts.into_iter());
         let mut twin = twin_of(&mut shop, DEFAULT_TABLES);
 
         run(&mut shop.db);

@@ -1,7 +1,6 @@
-//! Where two roles have one of the tables each, neither is read by the owner of the
-//! other: all is found as where one role has both.
+//! Tables with two owners: neither table is read as the owner of the other, and the results are the same.
 
-use super::{last_run, motley, run, twin_of};
+use super::{last_run, mixed_invoices, run, twin_of};
 use crate::harness::books::{books, differences};
 use crate::harness::{DEFAULT_TABLES, Shop};
 
@@ -65,12 +64,12 @@ const BY_KEY: &str = "
     create table payments";
 
 /// The books, what Stripe was asked and is to be asked, and what the last run did.
-fn told(shop: &mut Shop) -> Vec<String> {
+fn reported(shop: &mut Shop) -> Vec<String> {
     let mut lines = books(&mut shop.db);
     // The second in which an invoice was paid in cash is another.
     for line in &mut lines {
-        if let Some((told, _)) = line.strip_suffix("+00").and_then(|it| it.rsplit_once(' ')) {
-            *line = told.to_owned();
+        if let Some((reported, _)) = line.strip_suffix("+00").and_then(|it| it.rsplit_once(' ')) {
+            *line = reported.to_owned();
         }
     }
     let checks = shop.texts(
@@ -100,8 +99,8 @@ fn two_owners_find_what_one_finds() {
     let partitioned = DEFAULT_TABLES.replacen("create table payments", BY_KEY, 1);
     for tables in [DEFAULT_TABLES, &partitioned] {
         let mut shop = Shop::with_tables(tables);
-        let sorts = (0..60).map(|number| number % motley::SORTS);
-        motley::fill(&shop.stripe, &mut shop.db, sorts);
+        let sorts = (0..60).map(|number| number % mixed_invoices::SORTS);
+        mixed_invoices::fill(&shop.stripe, &mut shop.db, sorts);
         shop.execute(ODD);
         let mut twin = twin_of(&mut shop, tables);
         shop.give_tables_to("owner of invoices", "owner of invoices");
@@ -112,7 +111,7 @@ fn two_owners_find_what_one_finds() {
                     shop.execute(statement);
                 }
                 run(&mut shop.db);
-                told(shop)
+                reported(shop)
             });
             let differences = differences(&theirs, &ours);
             assert!(differences.is_empty(), "{chapter}: {differences:#?}");

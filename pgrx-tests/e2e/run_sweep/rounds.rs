@@ -1,12 +1,11 @@
-//! The way through all invoices, a stretch with each sweep: what nothing else
-//! brings up is found there.
+//! The scan of all invoices, a range with each sweep, finds what no event or due check does.
 
 use stripe_double::{Action, Checkout, Fault};
 
 use super::run;
 use crate::harness::{DEFAULT_TABLES, Shop, wait_until};
 
-/// Two stretches of a thousand, and a half.
+/// Two and a half ranges of a thousand.
 const INVOICES: usize = 2_500;
 
 /// Every hundredth was paid in cash, and its status does not say so.
@@ -264,7 +263,7 @@ fn an_id_that_is_stored_by_hand_is_found_in_its_turn() {
 }
 
 #[test]
-fn a_sweep_that_is_ended_leaves_its_stretch_to_the_next() {
+fn a_sweep_that_is_ended_leaves_its_range_to_the_next() {
     let mut shop = large_shop();
     shop.execute(PAID_IN_CASH);
     let open = shop.stripe.checkout(Checkout::new(10_000, "usd"));
@@ -300,5 +299,5 @@ fn a_sweep_that_is_ended_leaves_its_stretch_to_the_next() {
     run(&mut shop.db);
     let repaired = paid(&mut shop);
     let count: u32 = repaired.parse().expect("a number");
-    assert!(count >= 10, "{repaired} of its stretch");
+    assert!(count >= 10, "{repaired} of its range");
 }

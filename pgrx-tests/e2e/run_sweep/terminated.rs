@@ -1,5 +1,4 @@
-//! Sessions that are terminated, or go down with the whole server, while their requests
-//! are in flight: no process of the server ends by a signal.
+//! Sessions that are terminated while their requests are in flight; no process of the server ends by a signal.
 
 use std::time::Duration;
 

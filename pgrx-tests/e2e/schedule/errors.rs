@@ -1,12 +1,14 @@
-//! Where no job can be made, the error says what would make it possible.
+//! Errors of `schedule()` say what is missing and how to get it.
 
 use super::{create_pg_cron, jobs_of, shop_with_dblink, text};
 use crate::harness::server::{Server, attempt, refusal};
 use crate::harness::{DEFAULT_TABLES, Shop, connect, connect_as};
 
-/// The statement that a hint ends with: `… connect to "postgres" and: STATEMENT;`
+/// The statement that a hint ends with: `… connect to "postgres" and run: STATEMENT;`
 fn statement_of(hint: &str) -> &str {
-    let (_, statement) = hint.split_once("onnect to \"postgres\" and: ").expect(hint);
+    let (_, statement) = hint
+        .split_once("onnect to \"postgres\" and run: ")
+        .expect(hint);
     statement.strip_suffix(';').expect("it ends as SQL does")
 }
 
@@ -85,7 +87,7 @@ fn a_superuser_with_a_difficult_name_is_let_through() {
 }
 
 #[test]
-fn a_role_that_dblink_does_not_connect_is_told_the_statement_too() {
+fn a_role_that_dblink_does_not_connect_gets_the_statement_too() {
     let (mut shop, mut cron) = shop_with_dblink();
     let name = shop.name().to_owned();
     let role = format!("{name}_operator");
@@ -104,7 +106,7 @@ fn a_role_that_dblink_does_not_connect_is_told_the_statement_too() {
 }
 
 #[test]
-fn a_server_without_pg_cron_is_told_from_one_where_it_is_not_created_yet() {
+fn a_server_without_pg_cron_and_one_where_it_is_not_created_yet_differ() {
     let server = Server::start(
         "nocron",
         &[("shared_preload_libraries", ""), ("cron.database_name", "")],
@@ -118,7 +120,7 @@ fn a_server_without_pg_cron_is_told_from_one_where_it_is_not_created_yet() {
     for call in ["schedule()", "unschedule()"] {
         let error = refusal(&mut db, &format!("select invoice_sync.{call}"));
         assert_eq!(error.sqlstate, "55000");
-        assert_eq!(error.message, "pg_cron is not there");
+        assert_eq!(error.message, "pg_cron is not available");
         assert!(error.hint.contains("shared_preload_libraries"), "{error:?}");
     }
     drop(server);

@@ -1,12 +1,12 @@
-//! A key that is given as it is: refused wherever it would be seen, taken from
-//! the configuration of a server that always has the library.
+//! Literal keys are refused wherever other roles could see them, and accepted in the configuration file of a server that
+//! preloads the library.
 
 use std::process::Command;
 
 use serde_json::json;
 use stripe_double::{Checkout, Config, Double, Key};
 
-use super::{Guarded, random, told};
+use super::{Guarded, error_text, random};
 use crate::harness::DEFAULT_TABLES;
 use crate::harness::sale::Sale;
 use crate::harness::server::{Server, attempt, attempt_json, refusal};
@@ -44,8 +44,8 @@ fn a_literal_in_a_statement_is_refused_and_not_repeated() {
         ] {
             let error = refusal(&mut session, &statement);
             assert_eq!(error.sqlstate, "22023", "{statement}: {error:?}");
-            assert!(told(&error).contains("file:/"), "{error:?}");
-            assert!(!told(&error).contains(&secret), "{error:?}");
+            assert!(error_text(&error).contains("file:/"), "{error:?}");
+            assert!(!error_text(&error).contains(&secret), "{error:?}");
             let _ = session.batch_execute("rollback");
         }
     }
@@ -145,8 +145,8 @@ fn a_literal_of_a_server_that_always_has_the_library_works_and_is_not_shown() {
         &format!("invoice_sync.stripe_api_key = '{later}'\n"),
     );
     attempt(&mut owner, "select pg_reload_conf()").expect("it reloads");
-    crate::harness::wait_until("the reload is told", || {
-        server.log_text().contains("does not take this value")
+    crate::harness::wait_until("the reload is error_text", || {
+        server.log_text().contains("does not accept this value")
     });
     let mut again = server.connect("postgres", "plain");
     insert_sale(&mut owner, &stripe, "INV-2");

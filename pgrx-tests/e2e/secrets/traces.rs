@@ -1,5 +1,4 @@
-//! After a whole day's work, failures included, the key is nowhere that
-//! anybody looks.
+//! After a day's work with failures, the key is in no answer, table, view or log.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -7,7 +6,7 @@ use std::time::Duration;
 
 use stripe_double::{Action, Config, Double, Fault};
 
-use super::{Guarded, told};
+use super::{Guarded, error_text};
 use crate::harness::sale::Sale;
 use crate::harness::server::{Server, attempt, attempt_json};
 use crate::harness::wait_until;
@@ -82,7 +81,7 @@ fn the_key_is_in_no_answer_no_table_no_view_and_no_log() {
     let mut note = |what: Result<serde_json::Value, crate::harness::SqlError>| {
         heard += &match what {
             Ok(answer) => answer.to_string(),
-            Err(error) => told(&error),
+            Err(error) => error_text(&error),
         };
         heard += "\n";
     };
@@ -198,7 +197,7 @@ fn the_key_is_in_no_answer_no_table_no_view_and_no_log() {
         heard.contains("Bearer ********"),
         "the echo was heard: {heard}"
     );
-    assert!(!heard.contains(&key), "in what was told");
+    assert!(!heard.contains(&key), "in what was error_text");
     assert!(!guarded.shop.dump().contains(&key), "in the database");
     let log = Server::main().log_text();
     assert!(log.contains(&operator), "the operator's work is in the log");
@@ -255,7 +254,7 @@ fn the_e_mail_key_is_in_no_answer_no_table_no_view_and_no_log() {
         heard.contains("Bearer ********"),
         "the echo was heard: {heard}"
     );
-    assert!(!heard.contains(&key), "in what was told");
+    assert!(!heard.contains(&key), "in what was error_text");
     assert!(!guarded.shop.dump().contains(&key), "in the database");
     let log = Server::main().log_text();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What the feed of events finds that nobody delivered.
+//! Events that are in the feed and were not delivered.
 
 use serde_json::json;
 use stripe_double::{Checkout, EventDelay};
@@ -65,7 +65,7 @@ fn near_the_end_of_a_month_s_requests_only_the_feed_goes_on() {
     assert_eq!(report["monthlyReads"]["budget"], json!(1));
     Sale::unbooked(&mut shop, "INV-1");
     let report = shop.sweep();
-    assert_eq!(report["fixed"], json!(1), "an event told of it");
+    assert_eq!(report["fixed"], json!(1), "an event named it");
     assert_eq!(report["monthlyReads"]["used"], json!(1));
     assert_eq!(shop.sync(ID)["stats"]["stripeRequests"], json!(1));
 

@@ -1,5 +1,4 @@
-//! Thousands of deliveries at once, some twice, in no order, while sweeps, backfills
-//! and the button are at work.
+//! Thousands of deliveries at once, some twice and in any order, beside sweeps, backfills and `sync_invoice`.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};

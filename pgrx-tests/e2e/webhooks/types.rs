@@ -1,4 +1,4 @@
-//! Each type of event that is acted on, delivered as Stripe posts it.
+//! Each type of event that is processed, delivered as Stripe posts it.
 
 use stripe_double::{Dispute, Refund};
 

@@ -32,7 +32,7 @@ impl Draft {
                     IssueKind::UnlinkedPayment,
                     Severity::Warning,
                     format!(
-                        "Stripe received {} for invoice {}, which is {}.",
+                        "Stripe received {} for invoice {}, whose status is {}. Payments of such invoices are booked, but the invoice is not changed. Refund the payment in Stripe, or correct the status.",
                         receipt.received,
                         facts.invoice.label(),
                         facts.invoice.status_word
@@ -93,23 +93,23 @@ impl Draft {
         }
         if !facts.refer_to(ids) && !is_named {
             self.reason(format!(
-                "{}: it is in the books of invoice {}, and this one does not refer to it",
+                "{}: it is booked for invoice {}, and this invoice does not refer to it",
                 receipt.key().unwrap_or("a payment"),
                 other.invoice()
             ));
             return true;
         }
         let how = if other.was_received() {
-            "it is booked for invoice"
+            "it is already booked for invoice"
         } else {
-            "a payment waits for it at invoice"
+            "it is already expected by a pending payment of invoice"
         };
         self.issues.push(
             Issue::new(
                 IssueKind::UnlinkedPayment,
                 Severity::Warning,
                 format!(
-                    "Stripe received {} by {}, which invoice {} refers to; but {how} {} already.",
+                    "Stripe received {} by {}, to which invoice {} refers, but {how} {}. Correct the reference of one of the invoices.",
                     receipt.received,
                     receipt.key().unwrap_or("a payment"),
                     facts.invoice.label(),
@@ -144,11 +144,11 @@ impl Draft {
         };
         let (how, rows) = match similar.as_slice() {
             [row] => (
-                "A payment that may be the same is recorded by hand",
+                "The invoice has another payment of the same amount without this id",
                 json!(row.id),
             ),
             rows => (
-                "Payments that come to the same are recorded by hand",
+                "The invoice has other payments without ids that add up to this amount",
                 rows.iter().map(|row| row.id.clone()).collect(),
             ),
         };
@@ -157,7 +157,7 @@ impl Draft {
                 IssueKind::PossibleDuplicate,
                 Severity::Warning,
                 format!(
-                    "Stripe received {} by {} for invoice {}. {how}, and together they are more than the total: it may be the same payment, or a second one.",
+                    "Stripe received {} by {} for invoice {}. {how}, and together they exceed the total. Decide whether they are the same payment (link_row) or two payments (book_anyway).",
                     receipt.received,
                     receipt.key().unwrap_or("a payment"),
                     facts.invoice.label(),
@@ -186,7 +186,7 @@ impl Draft {
             && !facts.has_refunded_column;
         if cannot_record {
             self.reason(format!(
-                "{}: refunded in whole, and the payments have neither a word nor a column to say so",
+                "{}: fully refunded, and the settings have neither a status nor a column for refunds",
                 receipt.key().unwrap_or("a payment")
             ));
         }
@@ -303,7 +303,7 @@ impl Draft {
                 IssueKind::AmountMismatch,
                 Severity::Warning,
                 format!(
-                    "The books say {booked} for {} of invoice {}, but Stripe received {base}{gratuity}.",
+                    "The books say {booked} for {} of invoice {}, but Stripe received {base}{gratuity}. Correct the payment, or accept the amount (accept_amount).",
                     receipt.key().unwrap_or("a payment"),
                     facts.invoice.label()
                 ),
@@ -430,7 +430,7 @@ fn unknown_word(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Issue {
         IssueKind::AmountMismatch,
         Severity::Warning,
         format!(
-            "Stripe received {} by {} for invoice {}, but it is recorded with the status \"{}\", which no setting gives a meaning; it was left as it is.",
+            "Stripe received {} by {} for invoice {}, but its payment has the status \"{}\", which is not in the settings, and was not changed. Correct the status, or add it to the settings.",
             receipt.received,
             receipt.key().unwrap_or("a payment"),
             facts.invoice.label(),

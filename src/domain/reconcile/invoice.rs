@@ -200,7 +200,7 @@ impl Draft {
                 IssueKind::Overpaid,
                 Severity::Warning,
                 format!(
-                    "Invoice {} over {} was paid with {}: {excess} too much.",
+                    "Invoice {} has a total of {}, but {} was paid: {excess} too much. Refund the excess in Stripe, or accept the amount (accept_amount).",
                     invoice.label(),
                     sums.money(sums.total),
                     sums.money(sums.secured),
@@ -229,7 +229,7 @@ impl Draft {
         self.amount_mismatch(
             invoice,
             format!(
-                "it says that {} was paid, but its payments come to {}",
+                "it states that {} was paid, but its payments add up to {}",
                 sums.money(says),
                 sums.money(sums.received)
             ),
@@ -248,16 +248,16 @@ impl Draft {
             return;
         }
         let stripe = if invoice.stored_ids.is_empty() {
-            "it names no Stripe payment"
+            "the invoice contains no Stripe id"
         } else {
-            "Stripe knows of none"
+            "Stripe received none"
         };
         self.issues.push(
             Issue::new(
                 IssueKind::PaidWithoutPayment,
                 Severity::Warning,
                 format!(
-                    "Invoice {} is marked {}, but no payment is recorded and {stripe}.",
+                    "Invoice {} is marked {}, but no payment is recorded and {stripe}. Record the payment, correct the status (set_status), or confirm that it was paid elsewhere (accept_paid_elsewhere).",
                     invoice.label(),
                     invoice.status_word
                 ),
@@ -276,7 +276,7 @@ impl Draft {
                 IssueKind::AmountMismatch,
                 Severity::Warning,
                 format!(
-                    "The amounts of invoice {} do not agree: {why}.",
+                    "The amounts of invoice {} do not agree: {why}. Correct the invoice or its payments.",
                     invoice.label()
                 ),
             )

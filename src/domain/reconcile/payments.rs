@@ -36,7 +36,7 @@ impl Draft {
                 Issue::new(
                     IssueKind::LivemodeMismatch,
                     Severity::Warning,
-                    format!("Invoice {label} refers to {name}, which was made in Stripe's other mode: a test where real payments are expected, or the reverse."),
+                    format!("Invoice {label} refers to {name}, which belongs to Stripe's other mode (test or live) and was not booked. Correct the id, or set an API key of that mode."),
                 )
                 .about(key)
                 .with_evidence(json!({ "id": key, "livemode": theirs })),
@@ -66,7 +66,7 @@ impl Draft {
                     Issue::new(
                         IssueKind::UnknownStatus,
                         Severity::Warning,
-                        format!("Stripe reports the {field} \"{value}\" for {name} of invoice {label}, which this version does not know; nothing was done."),
+                        format!("Stripe reports the {field} \"{value}\" for {name} of invoice {label}, which this version of invoice_sync does not know, so nothing was booked. Check the payment in Stripe, and update the extension."),
                     )
                     .about(key)
                     .with_evidence(json!({ "id": key, "field": field, "value": value })),
@@ -88,7 +88,7 @@ impl Draft {
                     IssueKind::UnlinkedPayment,
                     Severity::Warning,
                     format!(
-                        "Stripe received {received} by {name}, which invoice {label} refers to; but the payment itself names the invoice {}, so it was not booked.",
+                        "Stripe received {received} by {name}, to which invoice {label} refers, but the payment itself names invoice {}, so it was not booked. Book it for the right invoice (link_payment).",
                         references.join(", ")
                     ),
                 )
@@ -102,7 +102,7 @@ impl Draft {
                 Issue::new(
                     IssueKind::CurrencyMismatch,
                     Severity::Warning,
-                    format!("Stripe received {received} by {name}, but invoice {label} is in {currency}; it was not booked."),
+                    format!("Stripe received {received} by {name}, but invoice {label} is in {currency}, so it was not booked. Record the payment by hand, or correct the currency of the invoice."),
                 )
                 .about(key)
                 .with_evidence(json!({ "id": key, "received": received.to_string(), "invoice_currency": currency.code() })),
@@ -133,7 +133,7 @@ impl Draft {
     /// Records that the invoice no longer refers to the payment. Its issues here are resolved when another invoice,
     /// or an issue about the payment alone, covers the money.
     fn disown(&mut self, payment: &StripePayment, name: &str) {
-        self.reason(format!("{name}: the invoice does not refer to it any more"));
+        self.reason(format!("{name}: the invoice no longer refers to it"));
         for id in payment.ids.each() {
             self.plan.judged.remove(id);
             self.plan.disowned.insert(id.to_owned());
@@ -143,7 +143,7 @@ impl Draft {
 
     /// Leaves the payment undecided until its session is read: the session may name the invoice, or a gratuity.
     fn leave_until_session_is_read(&mut self, payment: &StripePayment, name: &str) {
-        let why = format!("{name}: not enough is known, its checkout session was not read");
+        let why = format!("{name}: its checkout session was not read");
         self.reason(why.clone());
         self.plan.unread.get_or_insert(why);
         for id in payment.ids.each() {
@@ -231,7 +231,7 @@ impl Draft {
                 IssueKind::AmountMismatch,
                 Severity::Warning,
                 format!(
-                    "The gratuity of {} on invoice {} cannot be true ({problem}); it was taken as 0.",
+                    "The gratuity of {} for invoice {} is not valid ({problem}), so 0 was used. Check the payment in Stripe, and correct its row if necessary.",
                     key.unwrap_or("a payment"),
                     facts.invoice.label()
                 ),
@@ -247,14 +247,14 @@ impl Draft {
             return;
         }
         let (kind, how) = if receipt.wholly_refunded() {
-            (IssueKind::Refunded, "in whole")
+            (IssueKind::Refunded, "in full")
         } else {
             (IssueKind::PartiallyRefunded, "in part")
         };
         let name = receipt.key().unwrap_or("a payment");
         let label = facts.invoice.label();
         let mut summary = format!(
-            "{} of the {} that invoice {label} received by {name} went back to the customer ({how}).",
+            "Stripe refunded {} of the {} that invoice {label} received by {name} ({how}).",
             receipt.refunded, receipt.received,
         );
         let mut evidence = json!({
@@ -265,11 +265,12 @@ impl Draft {
         if let Some(others) = sharing::parts_of_others(receipt, facts) {
             let others = others.invoices();
             summary = format!(
-                "{summary} The payment is shared with invoice {}: which of them was refunded is not known.",
+                "{summary} The payment is shared with invoice {}, and Stripe does not say for which of them it was refunded.",
                 others.join(", ")
             );
             evidence["shared_with"] = json!(others);
         }
+        summary.push_str(" Decide whether the refunded money still counts for the invoice (mark_refunded or ignore).");
         self.issues.push(
             Issue::new(kind, Severity::Warning, summary)
                 .about(receipt.key())
@@ -291,7 +292,7 @@ impl Draft {
                 Severity::Notice,
                 status.as_str(),
                 format!(
-                    "The customer's bank asks about {} by {name} for invoice {label}; no money was withdrawn.",
+                    "The customer's bank inquires about {} by {name} for invoice {label}. No money was withdrawn. Answer the inquiry in Stripe.",
                     receipt.received
                 ),
             ),
@@ -299,21 +300,21 @@ impl Draft {
                 Severity::Critical,
                 status.as_str(),
                 format!(
-                    "The customer disputes {amount} by {name} for invoice {label}; the money is withdrawn until the bank decides."
+                    "The customer disputes {amount} by {name} for invoice {label}. Stripe has withdrawn the money until the bank decides. Answer the dispute in Stripe."
                 ),
             ),
             Some(Dispute::Lost) => (
                 Severity::Critical,
                 "lost",
                 format!(
-                    "The dispute about {amount} by {name} for invoice {label} is lost; the money is gone."
+                    "The dispute about {amount} by {name} for invoice {label} was lost, and the money was returned to the customer. Decide whether it still counts for the invoice (mark_refunded or ignore)."
                 ),
             ),
             Some(Dispute::Unknown(status)) => (
                 Severity::Critical,
                 status.as_str(),
                 format!(
-                    "The customer disputes {amount} by {name} for invoice {label}, and Stripe reports a status that this version does not know."
+                    "The customer disputes {amount} by {name} for invoice {label}. Stripe reports a status of the dispute that this version of invoice_sync does not know. Check the dispute in Stripe."
                 ),
             ),
         };

@@ -1,3 +1,5 @@
+//! When open issues are resolved.
+
 use serde_json::{Value, json};
 
 use super::*;

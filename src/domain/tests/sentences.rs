@@ -36,79 +36,79 @@ fn issues_are_sentences() {
         (
             world(invoice("Sent")),
             said(received(&["pi_1"], 130_00)),
-            "Invoice R-1 over 100.00 EUR was paid with 130.00 EUR: 30.00 EUR too much.",
+            "Invoice R-1 has a total of 100.00 EUR, but 130.00 EUR was paid: 30.00 EUR too much. Refund the excess in Stripe, or accept the amount (accept_amount).",
         ),
         (
             world(invoice("Sent")),
             said(dollars),
-            "Stripe received 100.00 USD by pi_1, but invoice R-1 is in EUR; it was not booked.",
+            "Stripe received 100.00 USD by pi_1, but invoice R-1 is in EUR, so it was not booked. Record the payment by hand, or correct the currency of the invoice.",
         ),
         (
             world(invoice("Sent")),
             vec![missing("pi_1")],
-            "Invoice R-1 refers to pi_1, which Stripe does not know.",
+            "Invoice R-1 refers to pi_1, which does not exist in Stripe. Correct the id, or set the API key of the account that has the object.",
         ),
         (
             settled().with_row(row("row-1", "Paid", 100_00, &["pi_1"])),
             said(received(&["pi_1"], 100_00).with_refund(40_00)),
-            "40.00 EUR of the 100.00 EUR that invoice R-1 received by pi_1 went back to the customer (in part).",
+            "Stripe refunded 40.00 EUR of the 100.00 EUR that invoice R-1 received by pi_1 (in part). Decide whether the refunded money still counts for the invoice (mark_refunded or ignore).",
         ),
         (
             settled().with_row(row("row-1", "Paid", 100_00, &["pi_1"])),
             said(received(&["pi_1"], 100_00).with_dispute("lost")),
-            "The dispute about 100.00 EUR by pi_1 for invoice R-1 is lost; the money is gone.",
+            "The dispute about 100.00 EUR by pi_1 for invoice R-1 was lost, and the money was returned to the customer. Decide whether it still counts for the invoice (mark_refunded or ignore).",
         ),
         (
             world(invoice("Paid").settled().storing(&[])),
             vec![],
-            "Invoice R-1 is marked Paid, but no payment is recorded and it names no Stripe payment.",
+            "Invoice R-1 is marked Paid, but no payment is recorded and the invoice contains no Stripe id. Record the payment, correct the status (set_status), or confirm that it was paid elsewhere (accept_paid_elsewhere).",
         ),
         (
             settled(),
             said(never(&["pi_1"], "canceled")),
-            "Invoice R-1 is marked Paid, but no payment is recorded and Stripe knows of none.",
+            "Invoice R-1 is marked Paid, but no payment is recorded and Stripe received none. Record the payment, correct the status (set_status), or confirm that it was paid elsewhere (accept_paid_elsewhere).",
         ),
         (
             world(invoice("Paid").settled().storing(&[])).with_row(row("a", "Paid", 40_00, &[])),
             vec![],
-            "The amounts of invoice R-1 do not agree: it says that 100.00 EUR was paid, but its payments come to 40.00 EUR.",
+            "The amounts of invoice R-1 do not agree: it states that 100.00 EUR was paid, but its payments add up to 40.00 EUR. Correct the invoice or its payments.",
         ),
         (
             settled().with_row(row("row-1", "Paid", 120_00, &["pi_1"])),
             said(received(&["pi_1"], 115_00).with_gratuity("15.00")),
-            "The books say 120.00 EUR for pi_1 of invoice R-1, but Stripe received 100.00 EUR without the gratuity of 15.00 EUR. Invoice R-1 over 100.00 EUR was paid with 120.00 EUR: 20.00 EUR too much.",
+            "The books say 120.00 EUR for pi_1 of invoice R-1, but Stripe received 100.00 EUR without the gratuity of 15.00 EUR. Correct the payment, or accept the amount (accept_amount). Invoice R-1 has a total of 100.00 EUR, but 120.00 EUR was paid: 20.00 EUR too much. Refund the excess in Stripe, or accept the amount (accept_amount).",
         ),
         (
             world(invoice("Sent")),
             said(received(&["pi_1"], 100_00).with_gratuity("a lot")),
-            "The gratuity of pi_1 on invoice R-1 cannot be true (\"a lot\" is not a number); it was taken as 0.",
+            "The gratuity of pi_1 for invoice R-1 is not valid (\"a lot\" is not a number), so 0 was used. Check the payment in Stripe, and correct its row if necessary.",
         ),
         (
             world(invoice("Sent")),
             said(contradictory),
-            "The gratuity of pi_1 on invoice R-1 cannot be true (session and payment intent contradict each other: \"1\" and \"2\"); it was taken as 0.",
+            "The gratuity of pi_1 for invoice R-1 is not valid (session and payment intent contradict each other: \"1\" and \"2\"), so 0 was used. Check the payment in Stripe, and correct its row if necessary.",
         ),
         (
             world(invoice("Cancelled")),
             said(received(&["pi_1"], 100_00)),
-            "Stripe received 100.00 EUR for invoice R-1, which is Cancelled.",
+            "Stripe received 100.00 EUR for invoice R-1, whose status is Cancelled. Payments of such invoices are booked, but the invoice is not changed. Refund the payment in Stripe, or correct the status.",
         ),
         (
             world(invoice("Sent")),
             said(received(&["pi_1"], 100_00).naming("inv-2")),
-            "Stripe received 100.00 EUR by pi_1, which invoice R-1 refers to; but the payment itself names the invoice inv-2, so it was not booked.",
+            "Stripe received 100.00 EUR by pi_1, to which invoice R-1 refers, but the payment itself names invoice inv-2, so it was not booked. Book it for the right invoice (link_payment).",
         ),
         (
             settled()
                 .with_row(row("a", "Paid", 100_00, &["pi_1"]))
                 .with_row(row("b", "Paid", 100_00, &["pi_1"])),
             vec![],
-            "Invoice R-1 has 2 payments recorded for the one Stripe payment pi_1; it was counted once.",
+            "Invoice R-1 has 2 payment rows for the Stripe payment pi_1, which counts once. Delete the rows that are wrong.",
         ),
         (
             world(wordless),
             vec![],
-            "Invoice R-1 has the currency \"Taler\", which is no currency code such as EUR; nothing was decided about it.",
+            "Invoice R-1 has the currency \"Taler\", which is not a currency code such as EUR, so nothing was booked. Correct the currency.",
         ),
     ];
     for (world, evidence, expected) in cases {
@@ -141,8 +141,7 @@ fn issues_of_one_kind_about_one_object_are_merged() {
     let text = sentence(world, &[]);
     assert_eq!(
         text,
-        "Invoice R-1 has a payment whose amount cannot be read: \"six\" is not a number. \
-         Invoice R-1 has a payment whose amount cannot be read: \"ten\" is not a number."
+        "Invoice R-1 has a payment whose amount cannot be read: \"six\" is not a number. Correct the payment. Invoice R-1 has a payment whose amount cannot be read: \"ten\" is not a number. Correct the payment."
     );
     assert_eq!(plan.issues[0].evidence["row"], "b");
     assert_eq!(plan.issues[0].evidence["also"][0]["row"], "a");

@@ -1,3 +1,5 @@
+//! Payments that several invoices have booked.
+
 // Cents are separated, as people read them: 100_00.
 #![allow(clippy::inconsistent_digit_grouping)]
 

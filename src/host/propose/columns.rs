@@ -287,12 +287,15 @@ pub(super) fn unit(
         column.is_integer() || without_unit(&name) != name
     };
     let Some(total) = total else {
-        return (set.to_owned(), "there is no total to tell by".to_owned());
+        return (
+            set.to_owned(),
+            "there is no total column to determine it by".to_owned(),
+        );
     };
     if paid.is_some_and(|paid| is_minor(paid) != is_minor(total)) {
         return (
             set.to_owned(),
-            "invoices and payments seem to count in different units, and one setting holds for both"
+            "invoices and payments seem to use different units, but one setting applies to both"
                 .to_owned(),
         );
     }
@@ -302,7 +305,7 @@ pub(super) fn unit(
         (false, _) => "major",
     };
     let reason = if total.1.is_integer() {
-        "integers: taken to be the smallest unit, cents and the like; look whether they are"
+        "integers: assumed to be the smallest unit, such as cents; verify this"
     } else if unit == "minor" {
         "by the column's name"
     } else {

@@ -16,7 +16,7 @@ pub(super) struct Pair {
     pub(super) payments: (Table, String),
 }
 
-const HOW_TO_NAME_THEM: &str = "Name them: select * from invoice_sync.propose_mapping('your.invoices', 'your.payments'), and the same with adopt_mapping.";
+const HOW_TO_NAME_THEM: &str = "Specify them: select * from invoice_sync.propose_mapping('your.invoices', 'your.payments'), and likewise for adopt_mapping.";
 
 impl Relations {
     /// Searches for the tables that were not given.
@@ -225,10 +225,10 @@ fn given_table(oid: u32) -> Result<Table, Problem> {
 fn none_found(what: &str, beside: Option<&Table>) -> Problem {
     let detail = match beside {
         Some(beside) => format!(
-            "Beside {}, no table looks as if it held {what}.",
+            "Besides {}, no table appears to contain {what}.",
             beside.name
         ),
-        None => format!("No table looks as if it held {what}, by its name or by its columns."),
+        None => format!("No table appears to contain {what}, by its name or by its columns."),
     };
     Problem::new(
         PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
@@ -241,8 +241,8 @@ fn none_found(what: &str, beside: Option<&Table>) -> Problem {
 fn several_fit(what: &str, one: &Table, other: &Table) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_TOO_MANY_ROWS,
-        format!("no table is recognized as the one that holds the {what}"),
+        format!("could not determine which table contains the {what}"),
     )
-    .detail(format!("{} and {} look alike.", one.name, other.name))
+    .detail(format!("{} and {} fit equally.", one.name, other.name))
     .hint(HOW_TO_NAME_THEM)
 }

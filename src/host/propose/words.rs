@@ -211,12 +211,11 @@ impl Meaning {
         match (found.first(), set) {
             (Some(word), _) => (
                 (*word).into(),
-                "a status that usually means this".to_owned(),
+                "a status that usually has this meaning".to_owned(),
             ),
-            (None, _) if vocabulary.is_closed => (
-                Value::Null,
-                "no status that may be written means this".to_owned(),
-            ),
+            (None, _) if vocabulary.is_closed => {
+                (Value::Null, "no allowed status has this meaning".to_owned())
+            }
             (None, Some(set)) => (
                 vocabulary.in_letter_case(set).into(),
                 "no row has such a status yet".to_owned(),
@@ -237,9 +236,9 @@ impl Meaning {
                 words.push((*word).to_owned());
             }
         }
-        let mut reason = "statuses that usually mean this";
+        let mut reason = "statuses that usually have this meaning";
         if words.is_empty() {
-            reason = "no status means this";
+            reason = "no status has this meaning";
         }
         if !vocabulary.is_closed {
             // The sample may not contain a rare word.

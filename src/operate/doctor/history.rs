@@ -49,7 +49,7 @@ pub(super) fn sweeps() -> Result<Vec<Check>, Problem> {
     if last.is_object() {
         let error = last["error"].as_str().unwrap_or_default();
         checks.push(match last["success"] == Value::Bool(true) {
-            true => Check::good("success", "the last sweep could do all of its work"),
+            true => Check::good("success", "the last sweep succeeded"),
             false => Check::bad(
                 "success",
                 format!("the last sweep failed: {error}"),
@@ -63,7 +63,7 @@ pub(super) fn sweeps() -> Result<Vec<Check>, Problem> {
         "unfinished runs",
         count("unfinished") == 0,
         format!(
-            "{} are unfinished, and {} were ended from outside within a day",
+            "{} are unfinished, and {} were terminated within the last day",
             count("unfinished"),
             count("killed")
         ),
@@ -94,7 +94,7 @@ fn last_sweep(last: &Value, now: i64) -> Check {
     let name = "last sweep";
     let sweep = "call invoice_sync.run_sweep();";
     let Some(started) = last["started"].as_i64() else {
-        return Check::bad(name, "there was none yet", sweep);
+        return Check::bad(name, "no sweep has run", sweep);
     };
     let due = schedule::job()
         .and_then(|job| Cron::parse(&job.schedule)?.next_after(started))
@@ -120,15 +120,15 @@ pub(super) fn webhooks() -> Result<Vec<Check>, Problem> {
           where kind = 'webhooks_failing' and state <> 'resolved' limit 1)",
     );
     let detail = match last.as_str() {
-        "" => "none came yet: sweeps alone find what was paid".to_owned(),
-        last => format!("the last one came at {last}"),
+        "" => "none was received; payments are found by sweeps only".to_owned(),
+        last => format!("the last one was received at {last}"),
     };
     let deliveries = if failing.is_empty() {
         Check::good("webhooks", detail)
     } else {
         Check::bad(
             "webhooks",
-            format!("{failing} Of all, {detail}"),
+            format!("{failing} In total: {detail}"),
             "select * from invoice_sync.webhook_health limit 20;",
         )
     };
@@ -157,10 +157,10 @@ pub(super) fn alerts() -> Result<Vec<Check>, Problem> {
     let addresses = match (to_and_from, examples) {
         (true, "") => Ok("alerts have a sender and recipients".to_owned()),
         (true, examples) => Err(format!(
-            "nobody gets mail at {examples}: that is an example"
+            "{examples}: an example address, which receives no mail"
         )),
         (false, _) => Err(
-            "alerts have no sender or no recipients, and stay in the view invoice_sync.alerts"
+            "alerts have no sender or no recipients, and are not mailed (see the view invoice_sync.alerts)"
                 .to_owned(),
         ),
     };
@@ -177,7 +177,7 @@ pub(super) fn alerts() -> Result<Vec<Check>, Problem> {
             failing == 0,
             match facts["why"].as_str() {
                 Some(why) => format!("{failing} cannot be sent: {why}"),
-                None => "none failed to be sent".to_owned(),
+                None => "no alert failed".to_owned(),
             },
             &format!(
                 "update invoice_sync.settings set alert_sender = {}, alert_recipients = {};\nselect invoice_sync.send_alerts();",
@@ -206,7 +206,7 @@ pub(super) fn time_zone() -> Result<Vec<Check>, Problem> {
     ));
     let check = Check::good(
         "time zone",
-        format!("dates are written by {ours}; the server's is {servers}"),
+        format!("dates are written in the time zone {ours}; that of the server is {servers}"),
     );
     if same == "true" {
         return Ok(vec![check]);

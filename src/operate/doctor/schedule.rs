@@ -43,14 +43,12 @@ pub(super) fn checks() -> Result<Vec<Check>, Problem> {
         )],
         Visibility::NotCreated { place } => vec![Check::bad(
             name,
-            format!("it is not an extension of the database {place} yet"),
+            format!("it is not an extension of the database {place}"),
             within(&place, "create extension pg_cron;"),
         )],
         Visibility::Unseen { place, why: None } => vec![Check::bad(
             name,
-            format!(
-                "it is in the database {place}; its job cannot be seen from here without dblink"
-            ),
+            format!("it is in the database {place}; its job cannot be read without dblink"),
             "create extension dblink;",
         )],
         Visibility::Unseen {
@@ -171,10 +169,10 @@ fn unseen(place: &str, why: &Problem) -> Check {
         !by_cron.is_empty(),
         match by_cron.as_str() {
             "" => format!(
-                "pg_cron is in the database {place} and cannot be seen from here ({why}); it has not swept within a day"
+                "pg_cron is in the database {place} and its job cannot be read ({why}); no sweep was started by it within the last day"
             ),
             at => format!(
-                "pg_cron is in the database {place} and cannot be seen from here ({why}); it last swept at {at}"
+                "pg_cron is in the database {place} and its job cannot be read ({why}); its last sweep started at {at}"
             ),
         },
         &within(
@@ -191,16 +189,14 @@ fn scheduled(job: Option<&Job>) -> Check {
     let name = "schedule";
     let schedule = "select invoice_sync.schedule();";
     let Some(job) = job else {
-        return Check::bad(name, "no job sweeps this database", schedule);
+        return Check::bad(name, "there is no job for this database", schedule);
     };
     let what = format!("{}, as {}", job.schedule, job.role);
     match &job.failure {
-        _ if !job.is_active => {
-            Check::bad(name, format!("{what}: the job is switched off"), schedule)
-        }
+        _ if !job.is_active => Check::bad(name, format!("{what}: the job is not active"), schedule),
         Some(failure) => Check::bad(
             name,
-            format!("{what}: pg_cron says of its last run: {}", failure.trim()),
+            format!("{what}: the last run failed: {}", failure.trim()),
             "call invoice_sync.run_sweep();",
         ),
         None => Check::good(name, what),
@@ -229,8 +225,8 @@ fn may_sweep(role: &str) -> Check {
         "role of the job",
         lacks.is_empty(),
         match lacks.len() {
-            0 => format!("{role} may sweep"),
-            _ => format!("{role} may not sweep"),
+            0 => format!("{role} can run sweeps"),
+            _ => format!("{role} cannot run sweeps"),
         },
         &lacks.join("\n"),
     )

@@ -18,7 +18,7 @@ pub(super) fn stripe_key() -> Result<Vec<Check>, Problem> {
     let preloaded = match is_preloaded() {
         true => "invoice_sync is in shared_preload_libraries",
         false => {
-            "invoice_sync is not in shared_preload_libraries, which only a literal key would need"
+            "invoice_sync is not in shared_preload_libraries, which only literal secrets require"
         }
     };
     let there = "the key is";
@@ -187,7 +187,7 @@ pub(super) fn visible_literals() -> Result<Vec<Check>, Problem> {
     if found.is_empty() {
         return Ok(vec![Check::good(
             name,
-            "no secret stands where other roles can read it",
+            "no secret is readable by other roles",
         )]);
     }
     let field = |row: &Value, field: &str| row[field].as_str().map(str::to_owned);
@@ -198,12 +198,12 @@ pub(super) fn visible_literals() -> Result<Vec<Check>, Problem> {
             match field(row, "place") {
                 Some(place) => Check::bad(
                     name,
-                    format!("every role can read the literal that {place} stored for {setting}; it is not used; replace it in Stripe or Resend, because it is known"),
+                    format!("every role can read the literal for {setting} that was stored by {place}; it is not used, and must be replaced in Stripe or Resend"),
                     format!("{place} reset {setting};\n{}", place_statement(&setting)),
                 ),
                 None => Check::bad(
                     name,
-                    format!("the configuration file holds a literal for {setting}, which every role can read with SHOW, because invoice_sync is not in shared_preload_libraries; it is not used"),
+                    format!("the configuration file contains a literal for {setting}, which every role can read with SHOW, because invoice_sync is not in shared_preload_libraries; it is not used"),
                     format!("{}\n{}", without_line(&setting), place_statement(&setting)),
                 ),
             }

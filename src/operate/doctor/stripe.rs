@@ -78,7 +78,7 @@ fn accepted(replies: &[Reply]) -> Check {
             format!("Stripe says: {message}"),
             place_statement("invoice_sync.stripe_api_key"),
         ),
-        None => Check::good("Stripe accepts the key", "Stripe knows the key"),
+        None => Check::good("Stripe accepts the key", "Stripe accepted the key"),
     }
 }
 
@@ -126,9 +126,9 @@ fn permission(reply: &Reply) -> Check {
 fn clock(replies: &[Reply]) -> Option<Check> {
     let ahead = seen(replies).find_map(|seen| seen.ahead)?;
     let detail = match ahead {
-        0 => "Stripe's clock and ours agree".to_owned(),
-        1.. => format!("Stripe's clock is {ahead} s ahead of ours"),
-        _ => format!("Stripe's clock is {} s behind ours", -ahead),
+        0 => "the clocks of Stripe and this server agree".to_owned(),
+        1.. => format!("Stripe's clock is {ahead} s ahead of this server's"),
+        _ => format!("Stripe's clock is {} s behind this server's", -ahead),
     };
     Some(Check::judged(
         "clock",
@@ -151,7 +151,7 @@ fn mode(livemode: Option<bool>, replies: &[Reply]) -> Result<Check, Problem> {
     let Some(livemode) = livemode else {
         return Ok(Check::bad(
             name,
-            "the key begins with none of sk_live_, sk_test_, rk_live_, rk_test_",
+            "the key does not begin with sk_live_, sk_test_, rk_live_ or rk_test_",
             place_statement(key),
         ));
     };
@@ -173,7 +173,7 @@ fn mode(livemode: Option<bool>, replies: &[Reply]) -> Result<Check, Problem> {
         return Ok(Check::bad(
             name,
             format!(
-                "the key is a {ours} key; {} of the invoices looked at store a {theirs} session, and {issues} open issues are of the wrong mode",
+                "the key is a {ours} key, but {} of the checked invoices contain a {theirs} session, and {issues} open issues are about objects of the other mode",
                 stored.map_or(0, |counts| counts[theirs].as_u64().unwrap_or_default()),
             ),
             place_statement(key),
@@ -184,7 +184,7 @@ fn mode(livemode: Option<bool>, replies: &[Reply]) -> Result<Check, Problem> {
         if livemode {
             "the key is a live key"
         } else {
-            "the key is a test key: no real money is seen"
+            "the key is a test key: real payments are not visible"
         },
     ))
 }

@@ -99,13 +99,11 @@ fn required_columns(mapping: &Mapping, facts: &Value) -> Check {
     let unfilled = &mapping.payments.unfilled;
     if unfilled.is_empty() {
         return match blanks() {
-            blanks if blanks.is_empty() => {
-                Check::good(name, "each that must have a value gets one")
-            }
+            blanks if blanks.is_empty() => Check::good(name, "all required columns get a value"),
             blanks => Check::bad(
                 name,
                 format!(
-                    "payment_values still says {BLANK:?}, from the hint, for {}: every new payment would have that",
+                    "payment_values contains the placeholder {BLANK:?} of the hint for {}; every new payment would contain it",
                     blanks.join(", ")
                 ),
                 fill(&blanks),
@@ -117,7 +115,7 @@ fn required_columns(mapping: &Mapping, facts: &Value) -> Check {
         unfilled.join(", ")
     );
     if facts["fills"] == json!(true) {
-        return Check::good(name, format!("{detail}; a trigger may fill them"));
+        return Check::good(name, format!("{detail}; a trigger may set them"));
     }
     Check::bad(name, detail, fill(unfilled))
 }
@@ -153,8 +151,8 @@ fn blanks() -> Vec<String> {
 fn triggers(facts: &Value) -> Check {
     let (triggers, issues) = (texts(facts, "triggers"), texts(facts, "issues"));
     let detail = match triggers.as_slice() {
-        [] => "there are none of yours".to_owned(),
-        some => format!("yours run with every repair: {}", some.join(", ")),
+        [] => "there are none".to_owned(),
+        some => format!("these run with every repair: {}", some.join(", ")),
     };
     if issues.is_empty() {
         return Check::good("triggers", detail);
@@ -169,11 +167,11 @@ fn triggers(facts: &Value) -> Check {
 fn unique_id(mapping: &Mapping) -> Check {
     let name = "one row for one Stripe payment";
     match indexes::missing_unique(&mapping.payments) {
-        None => Check::good(name, "a unique index sees to it"),
+        None => Check::good(name, "a unique index enforces it"),
         Some(statement) => Check::good(
             name,
             format!(
-                "no unique index of {} sees to it; this extension writes each once, but your own code may not",
+                "no unique index of {} enforces it; this extension inserts each payment once, but other code may not",
                 mapping.payments.table
             ),
         )
@@ -204,8 +202,8 @@ fn rights(facts: &Value) -> Check {
         "rights on the tables",
         lacking.is_empty(),
         match lacking.len() {
-            0 => "the tables' owners may read and write them",
-            _ => "the tables are written as their owners, who may not",
+            0 => "the owners of the tables can read and write them",
+            _ => "statements run as the owners of the tables, who lack privileges",
         },
         &lacking.join("\n"),
     )
@@ -216,7 +214,7 @@ fn row_security(facts: &Value) -> Check {
     let detail = match policies.as_str() {
         "" => "there is none".to_owned(),
         on => format!(
-            "on {on}; it hides nothing from the tables' owners, as whom they are read and written"
+            "enabled on {on}; it hides no rows from statements of this extension, which run as the owners of the tables"
         ),
     };
     Check::good("row level security", detail)

@@ -23,9 +23,9 @@ impl Case<'_> {
         let seen = given.filter(|given| !given.is_null());
         for seen in seen.into_iter().chain([&self.issue.evidence]) {
             if !issues::same_facts(seen, &now.evidence) {
-                return Err(not_now("the facts have moved")
-                    .detail(format!("The issue says now: {}", now.summary))
-                    .hint("Look at it in invoice_sync.open_issues, and decide again."));
+                return Err(not_now("the facts of the issue have changed")
+                    .detail(format!("The issue now says: {}", now.summary))
+                    .hint("Read the issue in invoice_sync.open_issues, and decide again."));
             }
         }
         Ok(())
@@ -51,7 +51,9 @@ impl Case<'_> {
             return Ok(());
         }
         match holdback::beyond(&self.issue.evidence, plan) {
-            Some(more) => Err(self.moved(&format!("it would also be: {more}."))),
+            Some(more) => Err(self.moved(&format!(
+                "the repair would also make these changes: {more}."
+            ))),
             None => Ok(()),
         }
     }
@@ -86,7 +88,7 @@ impl Case<'_> {
                 return Ok(());
             }
             Some(found) => found.summary.clone(),
-            None if must_be_found => "That is not so any more.".to_owned(),
+            None if must_be_found => "This is no longer the case.".to_owned(),
             None => return Ok(()),
         };
         Err(self.moved(&now))
@@ -111,8 +113,8 @@ impl Case<'_> {
     }
 
     fn moved(&self, now: &str) -> Problem {
-        not_now("the facts have moved")
+        not_now("the facts of the issue have changed")
             .detail(format!("The issue says: {} Now: {now}", self.issue.summary))
-            .hint("Call invoice_sync.sync_invoice to see what holds now.")
+            .hint("Call invoice_sync.sync_invoice to update the issue.")
     }
 }

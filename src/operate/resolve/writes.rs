@@ -71,8 +71,8 @@ impl WriteFacts<'_> {
             Action::MarkRefunded => {
                 let dispute = self.facts.get("dispute_status").and_then(Value::as_str);
                 if dispute.is_some_and(|status| status != "lost") {
-                    return Err(not_now("the dispute is not decided yet")
-                        .detail("The money may come back."));
+                    return Err(not_now("the dispute is not decided")
+                        .detail("If it is won, the money is returned."));
                 }
                 self.invoice(paid, self.status_for(paid)?)
             }
@@ -88,8 +88,8 @@ impl WriteFacts<'_> {
 
     fn given_status(&self) -> Result<&str, Problem> {
         self.status.ok_or_else(|| {
-            invalid("the action needs a status".to_owned())
-                .hint("Such as: arguments => '{\"status\": \"Sent\"}'.")
+            invalid("the action requires a status".to_owned())
+                .hint("Example: arguments => '{\"status\": \"Sent\"}'.")
         })
     }
 
@@ -107,7 +107,7 @@ impl WriteFacts<'_> {
         };
         match word {
             Some(word) if words.class(word) == InvoiceStatus::Paid => Err(invalid(format!(
-                "\"{word}\" would say that the invoice is paid"
+                "the status \"{word}\" means that the invoice is paid"
             ))),
             None => self.given_status().map(Some),
             word => Ok(word),
@@ -119,7 +119,7 @@ impl WriteFacts<'_> {
         let values = restore::amounts(mapping, self.reading, paid, status)?;
         let typed = in_subtransaction(|| Ok(restore::typed(mapping, HostTable::Invoice, &values)))
             .map_err(|problem| {
-                invalid("the columns do not take these values".to_owned())
+                invalid("the columns do not accept these values".to_owned())
                     .detail(problem.to_string())
             })?;
         if let Some(word) = status.filter(|_| !self.new_word) {
@@ -128,7 +128,9 @@ impl WriteFacts<'_> {
         let columns = self.reading.invoice_row.columns();
         let same = |(column, value): (&String, &Value)| columns.get(column).as_ref() == Some(value);
         if typed.iter().all(same) {
-            return Err(not_now("nothing would change").detail("The invoice says so already."));
+            return Err(
+                not_now("nothing would change").detail("The invoice already has these values.")
+            );
         }
         Ok(Write::Invoice(typed))
     }
@@ -176,7 +178,7 @@ impl WriteFacts<'_> {
                 .hint("Make one row of them first; or, if nothing has to be done: ignore."));
         };
         let ids = received(self.evidence, self.object)
-            .ok_or_else(|| not_now("Stripe does not know the payment any more"))?;
+            .ok_or_else(|| not_now("the payment no longer exists in Stripe"))?;
         Ok(Write::Link(Box::new(PaymentUpdate {
             row: (*row).to_owned(),
             ids: ids.clone(),
@@ -226,7 +228,7 @@ impl Write {
             Self::Nothing => return Ok(()),
             Self::Invoice(values) => {
                 let place = Place {
-                    spot: HostTable::Invoice,
+                    table: HostTable::Invoice,
                     row: reading.invoice.id.clone(),
                 };
                 restore::update_row(mapping, &reading.invoice.id, &place, values);
@@ -249,8 +251,9 @@ impl Write {
         other.map_or(Ok(()), |(column, wanted)| {
             let found = columns.get(column).unwrap_or_default();
             Err(
-                not_now("a trigger of the database changed what was written")
-                    .detail(format!("{column} was to be {wanted}, and became {found}.")),
+                not_now("a trigger in your database changed what was written").detail(format!(
+                    "Column {column} was set to {wanted}, but is {found}."
+                )),
             )
         })
     }
@@ -273,9 +276,9 @@ fn must_be_known(mapping: &Mapping, word: &str) -> Result<(), Problem> {
         return Ok(());
     }
     Err(invalid(format!("no invoice has the status \"{word}\""))
-        .detail("Neither the settings nor a constraint or default of the table name it.")
+        .detail("The settings and the table's constraints and defaults do not contain it.")
         .hint(format!(
-            "If it is one of yours all the same: arguments => '{{\"status\": \"{word}\", \"new_word\": true}}'."
+            "To use it nevertheless: arguments => '{{\"status\": \"{word}\", \"new_word\": true}}'."
         )))
 }
 

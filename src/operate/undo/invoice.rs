@@ -83,7 +83,10 @@ impl<'a> UndoContext<'a> {
             });
             attempt.map_err(|problem| {
                 left.unwrap_or_else(|| {
-                    NotUndone::at(newest, format!("the database refused: {problem}"))
+                    NotUndone::at(
+                        newest,
+                        format!("the database rejected the change: {problem}"),
+                    )
                 })
             })
         };
@@ -135,7 +138,7 @@ impl<'a> UndoContext<'a> {
     fn read(&self, change: &Recorded) -> Result<Reading, NotUndone> {
         read_for(self.mode, self.mapping, &change.invoice_id)
             .map_err(|problem| NotUndone::at(change, problem.to_string()))?
-            .ok_or_else(|| NotUndone::at(change, "the invoice is not there any more".to_owned()))
+            .ok_or_else(|| NotUndone::at(change, "the invoice no longer exists".to_owned()))
     }
 
     /// Returns the invoice's rows as they were before the changes.
@@ -143,10 +146,10 @@ impl<'a> UndoContext<'a> {
         let mut rows = present.clone();
         for change in changes {
             let table = HostTable::of(self.mapping, &change.table_name).ok_or_else(|| {
-                NotUndone::at(change, "the settings name other tables now".to_owned())
+                NotUndone::at(change, "the settings now name other tables".to_owned())
             })?;
             let place = Place {
-                spot: table,
+                table,
                 row: change.row_id.clone(),
             };
             let now = rows.get(&place);
@@ -177,7 +180,7 @@ impl<'a> UndoContext<'a> {
                 return Err(self.left(
                     place,
                     format!(
-                        "rows of {} refer to it, and would be changed with it",
+                        "rows of {} refer to it and would be changed as well",
                         dependent.table
                     ),
                 ));
@@ -191,7 +194,7 @@ impl<'a> UndoContext<'a> {
     fn write(&self, invoice: &str, table: HostTable, present: &Rows, wanted: &Rows) {
         let of_table = |rows: &'_ Rows| -> Vec<Place> {
             rows.keys()
-                .filter(|place| place.spot == table)
+                .filter(|place| place.table == table)
                 .cloned()
                 .collect()
         };
@@ -229,25 +232,25 @@ impl<'a> UndoContext<'a> {
         if let Some(place) = found.keys().find(|place| !wanted.contains_key(place)) {
             return Err(self.left(
                 place,
-                "a trigger of the database keeps or adds it".to_owned(),
+                "a trigger in your database keeps or inserts it".to_owned(),
             ));
         }
         for (place, wanted) in wanted {
             let Some(found) = found.get(place) else {
-                return Err(self.left(place, "a trigger of the database removes it".to_owned()));
+                return Err(self.left(place, "a trigger in your database deletes it".to_owned()));
             };
             for (column, value) in differing(found, wanted) {
-                if place.spot.uses(self.mapping, &column) {
+                if place.table.uses(self.mapping, &column) {
                     let became = &found[&column];
                     return Err(self.left(
                         place,
                         format!(
-                            "a trigger of the database makes {column} {became} where it was {value}"
+                            "a trigger in your database sets {column} to {became} instead of {value}"
                         ),
                     ));
                 }
                 differences.push(json!({
-                    "table": place.spot.table(self.mapping),
+                    "table": place.table.name(self.mapping),
                     "row": place.row,
                     "column": column,
                     "was": value,
@@ -267,7 +270,7 @@ impl<'a> UndoContext<'a> {
             .chain(new)
             .filter_map(|place| {
                 let (before, after) = (row(present, place), row(wanted, place));
-                let table = place.spot.table(self.mapping);
+                let table = place.table.name(self.mapping);
                 change(table, &place.row, before.as_ref(), after.as_ref())
             })
             .collect()
@@ -275,7 +278,7 @@ impl<'a> UndoContext<'a> {
 
     fn left(&self, place: &Place, why: String) -> NotUndone {
         NotUndone {
-            table: place.spot.table(self.mapping).to_owned(),
+            table: place.table.name(self.mapping).to_owned(),
             row: place.row.clone(),
             why,
         }
@@ -286,7 +289,7 @@ impl<'a> UndoContext<'a> {
 fn rolled_back() -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-        "the invoice was left as it is",
+        "the invoice was not restored",
     )
 }
 
@@ -294,8 +297,8 @@ fn rolled_back() -> Problem {
 fn changed_since(change: &Recorded, now: Option<&Value>) -> Option<String> {
     match (&change.after, now) {
         (None, None) => None,
-        (None, Some(_)) => Some("it was removed, and is there again".to_owned()),
-        (Some(_), None) => Some("it is not there any more".to_owned()),
+        (None, Some(_)) => Some("it was deleted, and exists again".to_owned()),
+        (Some(_), None) => Some("it no longer exists".to_owned()),
         (Some(after), Some(now)) => {
             let is_new = change.before.is_none();
             let of_now = now.as_object().filter(|_| is_new);
@@ -305,10 +308,10 @@ fn changed_since(change: &Recorded, now: Option<&Value>) -> Option<String> {
                 .find(|column| after.get(column.as_str()) != now.get(column.as_str()))?;
             let show = |row: &Value| {
                 row.get(column.as_str())
-                    .map_or("not there".to_owned(), Value::to_string)
+                    .map_or("missing".to_owned(), Value::to_string)
             };
             Some(format!(
-                "somebody changed it since: {column} is {}, and was {}",
+                "it was changed since: {column} is {}, and was {}",
                 show(now),
                 show(after)
             ))

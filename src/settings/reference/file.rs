@@ -20,7 +20,7 @@ const ROOT: u32 = 0;
 
 /// Returns the file's text. Errors name the setting and the path, never the contents.
 pub(super) fn read(path: &str, setting: &str) -> Result<String, Problem> {
-    let reference = format!("Parameter \"{setting}\" leads to file \"{path}\".");
+    let reference = format!("Parameter \"{setting}\" refers to file \"{path}\".");
     // O_NONBLOCK, because opening a pipe would wait for its writer. A pipe is then rejected, as is every file that is
     // not a regular one. Symbolic links are followed, because containers mount secrets as links; owner and mode are
     // checked on the file that was opened.
@@ -47,15 +47,15 @@ fn check_privacy(metadata: &Metadata, reference: &str) -> Result<(), Problem> {
     if metadata.uid() != server_user_id() && metadata.uid() != ROOT {
         return Err(Problem::new(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            "the secret's file belongs to another user",
+            "the secret's file is owned by another user",
         )
         .detail(reference)
-        .hint("Make the server's user its owner, with permissions 0600."));
+        .hint("Change its owner to the server's user, and its permissions to 0600."));
     }
     if metadata.mode() & OTHERS_PERMISSIONS != 0 {
         return Err(Problem::new(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            "the secret's file is open to others than the server's user",
+            "the secret's file is accessible to users other than the server's user",
         )
         .detail(format!(
             "{reference} Its permissions are {:04o}.",
@@ -81,7 +81,7 @@ fn read_text(file: File, reference: &str) -> Result<String, Problem> {
         .detail(format!(
             "{reference} At most {MAX_FILE_BYTES} bytes are read."
         ))
-        .hint("Store the key alone, on one line, as it was given to you."));
+        .hint("Store only the key, on one line."));
     }
     String::from_utf8(bytes).map_err(|error| {
         wipe(error.into_bytes());
@@ -101,6 +101,8 @@ fn unreadable(error: &io::Error, reference: &str) -> Problem {
         _ => PgSqlErrorCode::ERRCODE_IO_ERROR,
     };
     Problem::new(code, "could not read the secret's file")
-        .detail(format!("{reference} The operating system says: {error}."))
+        .detail(format!(
+            "{reference} The operating system reported: {error}."
+        ))
         .hint("The file must exist on the database server and be readable by the server's user.")
 }

@@ -12,14 +12,14 @@ use crate::pg::{Problem, in_subtransaction, sql};
 /// role likes. So the view must belong to the extension supabase_vault, which only a superuser can have installed,
 /// and it is read with the rights of its own owner, which gives code in it no more rights than it has anyway.
 pub(super) fn read(name: &str, setting: &str) -> Result<String, Problem> {
-    let reference = format!("Parameter \"{setting}\" leads to secret \"{name}\" of the vault.");
+    let reference = format!("Parameter \"{setting}\" refers to secret \"{name}\" of the vault.");
     let Some(owner) = vault_owner() else {
         return Err(Problem::new(
             PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             "there is no vault in this database",
         )
         .detail(format!(
-            "{reference} The view vault.decrypted_secrets of the extension supabase_vault is not there; another of that name is not read."
+            "{reference} The view vault.decrypted_secrets of the extension supabase_vault does not exist; another view of that name is not read."
         ))
         .hint("Install it with create extension supabase_vault, or use file:/absolute/path."));
     };
@@ -36,10 +36,10 @@ pub(super) fn read(name: &str, setting: &str) -> Result<String, Problem> {
         Err(problem) if problem.is(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE) => {
             Err(Problem::new(
                 PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-                "the vault may not be read",
+                "the vault cannot be read",
             )
             .detail(format!(
-                "{reference} The owner of vault.decrypted_secrets has no right to what is behind it."
+                "{reference} The owner of vault.decrypted_secrets lacks privileges on the objects that the view reads."
             )))
         }
         // The error does not include the vault's own message, which could quote what it failed to decrypt.

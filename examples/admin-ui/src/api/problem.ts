@@ -23,25 +23,25 @@ export class Problem extends Error {
   }
 }
 
-const FAILED = 'That did not work'
+const FAILED = 'The request failed'
 
 const TITLES: Record<string, string> = {
   P0002: 'Not found',
-  '42501': 'You may not do this',
-  '22P02': 'This value does not fit',
-  '22023': 'This does not fit',
-  '28000': 'Stripe refuses the key',
-  '55000': 'Not possible now',
-  '55P03': 'Somebody else is at it',
+  '42501': 'Permission denied',
+  '22P02': 'Invalid value',
+  '22023': 'Invalid input',
+  '28000': 'Stripe rejects the API key',
+  '55000': 'Not possible in the current state',
+  '55P03': 'Locked by another user',
   '57014': 'It took too long',
   '08006': 'Stripe cannot be reached',
   '08P01': 'Stripe’s answer cannot be used',
-  '42P01': 'The settings do not fit the database',
-  '42703': 'The settings do not fit the database',
-  PGRST103: 'The list is not that long',
+  '42P01': 'The settings do not match the database',
+  '42703': 'The settings do not match the database',
+  PGRST103: 'Page out of range',
   PGRST106: 'The schema is not exposed',
-  PGRST202: 'The database has no such function',
-  PGRST205: 'The database has no such table',
+  PGRST202: 'Function not found',
+  PGRST205: 'Table not found',
   PGRST301: 'You are not signed in',
   PGRST303: 'Your session has ended',
 }
@@ -50,7 +50,7 @@ const TITLES: Record<string, string> = {
 const unanswered = (status: number) =>
   status === 0
     ? 'The server cannot be reached.'
-    : `Something between this page and the database answered with status ${status}.`
+    : `A server between this page and the database answered with status ${status}.`
 
 /** PostgreSQL's messages begin with a small letter and have no full stop. */
 function sentences(...parts: (string | null | undefined)[]): string {

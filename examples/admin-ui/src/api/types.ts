@@ -122,7 +122,7 @@ export interface Issue {
 export interface IssueAction {
   action: string
   description: string
-  /** What has to be told, or may be where it is not required. */
+  /** What has to be value, or may be where it is not required. */
   argument: 'status' | 'invoice_id' | null
   argument_required: boolean
 }

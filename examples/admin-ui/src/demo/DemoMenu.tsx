@@ -26,7 +26,7 @@ export function DemoMenu() {
     onDone: (sale) => {
       toastDone(
         `${sale.number} was paid, and its webhook is lost`,
-        'Press Sync Stripe, or wait for the next sweep.',
+        'Click Sync Stripe, or wait for the next sweep.',
         'yellow',
       )
       navigate(`/invoices/${sale.id}`)
@@ -56,18 +56,18 @@ export function DemoMenu() {
         </Button>
       </Menu.Target>
       <Menu.Dropdown>
-        <Menu.Label>A stand-in plays Stripe</Menu.Label>
+        <Menu.Label>Stripe is simulated</Menu.Label>
         <Menu.Item
           leftSection={<IconPlugConnectedX size={16} aria-hidden />}
           onClick={() => lose.run()}
         >
           Lose a webhook
           <Text size="xs" c="dimmed">
-            A customer pays, and the shop does not hear of it
+            A customer pays, and the webhook is not delivered
           </Text>
         </Menu.Item>
         <Menu.Divider />
-        <Menu.Label>Look at the page as</Menu.Label>
+        <Menu.Label>View the page as</Menu.Label>
         {PEOPLE.map(({ email, label }) => (
           <Menu.Item
             key={email}

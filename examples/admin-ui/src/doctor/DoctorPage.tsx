@@ -15,7 +15,7 @@ export function DoctorPage() {
       title="Doctor"
       actions={
         <Button variant="default" loading={doctor.isFetching} onClick={() => void doctor.refetch()}>
-          Look again
+          Check again
         </Button>
       }
     >
@@ -24,8 +24,8 @@ export function DoctorPage() {
           const [inOrder, wrong] = [true, false].map((ok) => checks.filter((it) => it.ok === ok))
           return (
             <>
-              <Checks title="Has to be looked at" checks={wrong ?? []} />
-              <Checks title="In order" checks={inOrder ?? []} />
+              <Checks title="Failed checks" checks={wrong ?? []} />
+              <Checks title="Passed checks" checks={inOrder ?? []} />
             </>
           )
         }}
@@ -58,7 +58,7 @@ function OneCheck({ check: { check, ok, detail, hint } }: { check: Check }) {
       </ThemeIcon>
       <Stack gap={4} miw={0} flex={1}>
         <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
-          <VisuallyHidden>{ok ? 'In order: ' : 'Wrong: '}</VisuallyHidden>
+          <VisuallyHidden>{ok ? 'Passed: ' : 'Failed: '}</VisuallyHidden>
           <Text span fw={600} inherit>
             {words(check)}
           </Text>
@@ -69,7 +69,7 @@ function OneCheck({ check: { check, ok, detail, hint } }: { check: Check }) {
             <Code block flex={1} miw={0} style={BREAKING}>
               {hint}
             </Code>
-            <CopyIcon value={hint} label={`Copy what to do about ${check}`} />
+            <CopyIcon value={hint} label={`Copy the commands for ${check}`} />
           </Group>
         )}
       </Stack>

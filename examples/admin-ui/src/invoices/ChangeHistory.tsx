@@ -14,8 +14,8 @@ interface ChangeHistoryProps {
 export function ChangeHistory({ changes, currency }: ChangeHistoryProps) {
   if (changes.length === 0) {
     return (
-      <Nothing title="Nothing was changed">
-        What invoice_sync changes is kept here, with what was there before.
+      <Nothing title="No changes">
+        Changes that invoice_sync makes to this invoice are listed here, with the previous values.
       </Nothing>
     )
   }

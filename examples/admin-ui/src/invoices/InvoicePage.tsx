@@ -33,7 +33,7 @@ export function InvoicePage() {
 
 function UnknownInvoice({ id }: { id: string }) {
   return (
-    <Nothing title="There is no such invoice">
+    <Nothing title="Invoice not found">
       No invoice has the id <Code>{id}</Code>, or you may not see it.{' '}
       <Anchor component={Link} to="/invoices" inherit underline="always">
         All invoices

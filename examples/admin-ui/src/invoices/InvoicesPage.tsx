@@ -53,11 +53,11 @@ export function InvoicesPage() {
               fetching={invoices.isPlaceholderData}
             />
           ) : isNarrowed ? (
-            <Nothing title="No invoice fits">Search for less, or clear the filters.</Nothing>
+            <Nothing title="No matching invoice">Change the search, or clear the filters.</Nothing>
           ) : (
             <Nothing title="No invoices yet">
-              They are read from <Code>{settings.invoices_table}</Code>. If yours are elsewhere, see{' '}
-              <Code>invoice_sync.propose_mapping()</Code>.
+              Invoices are read from <Code>{settings.invoices_table}</Code>. To use other tables,
+              see <Code>invoice_sync.propose_mapping()</Code>.
             </Nothing>
           )
         }

@@ -17,7 +17,7 @@ export function PaymentTable({ payments, currency }: PaymentTableProps) {
   if (payments.length === 0) {
     return (
       <Nothing title="No payment is recorded">
-        What the customer has paid through Stripe, the next sweep finds and records.
+        The next sweep records payments that Stripe received for this invoice.
       </Nothing>
     )
   }

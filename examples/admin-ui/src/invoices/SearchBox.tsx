@@ -13,15 +13,15 @@ interface SearchBoxProps {
 /** Searches once nothing is typed for a moment. */
 export function SearchBox({ value, onSearch, isSearching }: SearchBoxProps) {
   const [typed, setTyped] = useState(value)
-  const told = useRef(value)
+  const reported = useRef(value)
   const tell = useDebouncedCallback((search: string) => {
-    told.current = search.trim()
-    onSearch(told.current)
+    reported.current = search.trim()
+    onSearch(reported.current)
   }, 250)
   useEffect(() => {
     // Not what was typed here, but where Back has led.
-    if (value !== told.current) {
-      told.current = value
+    if (value !== reported.current) {
+      reported.current = value
       setTyped(value)
     }
   }, [value])

@@ -30,8 +30,8 @@ function tell(number: string, { details }: SyncReport) {
   if (done) {
     toastDone(`${number} is repaired`, [`Done: ${done}.`, open].filter(Boolean).join(' '))
   } else if (open) {
-    toastDone(`${number} needs a person`, open, 'orange')
+    toastDone(`${number} needs a decision`, open, 'orange')
   } else {
-    toastDone('Nothing to do', `Stripe has nothing for ${number} that is not recorded.`, 'blue')
+    toastDone('Nothing to do', `All Stripe payments of ${number} are recorded.`, 'blue')
   }
 }

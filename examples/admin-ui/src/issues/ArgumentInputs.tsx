@@ -1,4 +1,4 @@
-/** What an action has to be told. */
+/** Inputs for the arguments of actions. */
 
 import { Autocomplete, Checkbox, Loader, Select } from '@mantine/core'
 import { useDebouncedValue } from '@mantine/hooks'
@@ -28,7 +28,7 @@ export function StatusInput(props: StatusInputProps) {
     <>
       <Autocomplete
         label="New status"
-        description={required ? undefined : 'May be left empty'}
+        description={required ? undefined : 'Optional'}
         required={required}
         data={statuses.data ?? []}
         value={value}
@@ -37,7 +37,7 @@ export function StatusInput(props: StatusInputProps) {
       />
       {isUnknown && (
         <Checkbox
-          label={`No invoice has had the status “${word}”: use it all the same`}
+          label={`No invoice has had the status “${word}”: use it anyway`}
           checked={isNewWord}
           onChange={(event) => onNewWord(event.currentTarget.checked)}
         />
@@ -65,7 +65,7 @@ export function InvoiceInput({ required, value, onChange }: ArgumentInputProps) 
       data={[...offered.values()].map((one) => ({ value: one.id, label: label(one) }))}
       // The database has searched already.
       filter={({ options }) => options}
-      nothingFoundMessage={found.isFetching ? 'Searching …' : 'No invoice fits'}
+      nothingFoundMessage={found.isFetching ? 'Searching …' : 'No matching invoice'}
       value={value || null}
       onChange={(id) => onChange(id ?? '')}
       searchValue={typed}

@@ -33,8 +33,8 @@ function DecisionDialog({ issue, onClose }: DecisionDialogProps) {
     name: `decide issue ${issue.id}`,
     call: carryOutDecision,
     onDone: ({ resolved, message }) => {
-      if (resolved) toastDone('Decided', message)
-      else toastDone('Not over yet', message, 'orange')
+      if (resolved) toastDone('Resolved', message)
+      else toastDone('Not resolved', message, 'orange')
       onClose()
     },
   })
@@ -43,7 +43,7 @@ function DecisionDialog({ issue, onClose }: DecisionDialogProps) {
     <Modal
       opened
       onClose={onClose}
-      title={`${words(issue.kind)}: what shall be done?`}
+      title={`${words(issue.kind)}: choose an action`}
       size="lg"
       closeButtonProps={{ 'aria-label': 'Close' }}
     >

@@ -95,7 +95,7 @@ export function DecisionForm(props: DecisionFormProps) {
             )}
             <Textarea
               label="Note"
-              description="Kept with the decision"
+              description="Stored with the decision"
               autosize
               value={draft.note}
               onChange={(event) => onDraft({ ...draft, note: event.currentTarget.value })}

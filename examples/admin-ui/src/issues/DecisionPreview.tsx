@@ -21,7 +21,11 @@ export function DecisionPreview(props: DecisionPreviewProps) {
   const action = useIssueActions(issue.id).data?.find((known) => known.action === decision.action)
   return (
     <>
-      <Alert color="blue" title={`${words(decision.action)}: nothing is done yet`} role="status">
+      <Alert
+        color="blue"
+        title={`${words(decision.action)}: nothing has been changed yet`}
+        role="status"
+      >
         <Text size="sm">{action?.description}</Text>
         {decision.changes.length === 0 && <Text size="sm">{decision.message}</Text>}
       </Alert>

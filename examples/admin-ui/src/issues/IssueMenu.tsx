@@ -12,13 +12,13 @@ const inDays = (days: number) => new Date(Date.now() + days * 86_400_000)
 export function IssueMenu({ issue }: { issue: Issue }) {
   const say = useAction({
     name: `say of issue ${issue.id}`,
-    call: ({ call }: { call: () => Promise<null>; told: string }) => call(),
-    onDone: (_none, { told }) => toastDone(`Issue ${issue.id}`, told),
+    call: ({ call }: { call: () => Promise<null>; message: string }) => call(),
+    onDone: (_none, { message }) => toastDone(`Issue ${issue.id}`, message),
   })
   const snooze = (days: number) =>
     say.run({
       call: () => snoozeIssue(issue.id, inDays(days)),
-      told: `Nobody is reminded of it for ${days === 1 ? 'a day' : `${days} days`}.`,
+      message: `No reminders are sent for ${days === 1 ? 'a day' : `${days} days`}.`,
     })
 
   return (
@@ -39,7 +39,7 @@ export function IssueMenu({ issue }: { issue: Issue }) {
             onClick={() =>
               say.run({
                 call: () => acknowledgeIssue(issue.id),
-                told: 'It is noted that you know of it. It stays open.',
+                message: 'The issue is acknowledged. It stays open, and no reminders are sent.',
               })
             }
           >
@@ -53,7 +53,7 @@ export function IssueMenu({ issue }: { issue: Issue }) {
             onClick={() =>
               say.run({
                 call: () => snoozeIssue(issue.id, new Date()),
-                told: 'It is no longer snoozed.',
+                message: 'It is no longer snoozed.',
               })
             }
           >

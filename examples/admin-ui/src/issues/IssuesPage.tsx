@@ -12,9 +12,9 @@ export function IssuesPage() {
       <Loaded query={issues}>
         {(found) =>
           found.length === 0 ? (
-            <Nothing title="Nothing waits for you">
-              What cannot be repaired safely is never guessed: it would be here, with what can be
-              done about it.
+            <Nothing title="There are no open issues">
+              Problems that cannot be repaired safely are listed here, with the actions that can
+              resolve them.
             </Nothing>
           ) : (
             <IssueList issues={found} onDecide={decision.begin} />

@@ -10,16 +10,16 @@ export function Broken() {
       <Alert
         color="red"
         role="alert"
-        title="This screen has broken"
+        title="This page failed"
         icon={<IconAlertTriangle aria-hidden />}
       >
         <Stack align="start" gap="sm">
           <Text size="sm">
-            It is the page’s own mistake; nothing was changed by it.{' '}
+            An error in the page occurred; no data was changed.{' '}
             {error instanceof Error ? error.message : String(error)}
           </Text>
           <Button variant="default" size="xs" onClick={() => window.location.reload()}>
-            Load it again
+            Reload
           </Button>
         </Stack>
       </Alert>

@@ -40,7 +40,7 @@ function aboutSweep({ last_sweep_at, last_sweep_success, last_sweep_repaired }: 
   if (last_sweep_at === null) return 'none yet'
   const outcome = last_sweep_success
     ? `${count(last_sweep_repaired ?? 0, 'invoice')} repaired`
-    : 'not complete'
+    : 'incomplete'
   return `${ago(last_sweep_at)}, ${outcome}`
 }
 

@@ -20,10 +20,10 @@ function Charts({ runs }: { runs: Run[] }) {
   const total = (what: 'checked' | 'repaired') => timeline.reduce((sum, bar) => sum + bar[what], 0)
   return (
     <SimpleGrid cols={{ base: 1, md: 3 }}>
-      <Panel title="Invoices checked" told={total('checked').toLocaleString()}>
+      <Panel title="Invoices checked" value={total('checked').toLocaleString()}>
         <Numbers timeline={timeline} what="checked" color="indigo.5" />
       </Panel>
-      <Panel title="Invoices repaired" told={total('repaired').toLocaleString()}>
+      <Panel title="Invoices repaired" value={total('repaired').toLocaleString()}>
         <Numbers timeline={timeline} what="repaired" color="teal.6" />
       </Panel>
       <Recorded timeline={timeline} />
@@ -55,9 +55,9 @@ function Recorded({ timeline }: { timeline: Bar[] }) {
   const first = totals[0]
   if (!first) {
     return (
-      <Panel title="Payments recorded" told="None">
+      <Panel title="Payments recorded" value="None">
         <Text size="sm" c="dimmed">
-          No run has found a payment that was not in the books.
+          No run found an unrecorded payment.
         </Text>
       </Panel>
     )
@@ -65,7 +65,7 @@ function Recorded({ timeline }: { timeline: Bar[] }) {
   return (
     <Panel
       title="Payments recorded"
-      told={totals.map(({ amount, currency }) => major(amount, currency)).join(' · ')}
+      value={totals.map(({ amount, currency }) => major(amount, currency)).join(' · ')}
     >
       <Tabs defaultValue={first.currency} keepMounted={false}>
         {totals.length > 1 && (
@@ -91,11 +91,11 @@ function Amounts({ timeline, currency }: { timeline: Bar[]; currency: string }) 
   const { major } = useMoney()
   const data = timeline.map(({ label, booked }) => {
     const own = booked.find((one) => one.currency === currency)
-    const told = own
+    const value = own
       ? `${major(own.amount, currency)}, ${count(own.payments, 'payment')}`
       : 'no payment'
     // A number only for drawing.
-    return { label, told, amount: Number(own?.amount ?? 0) }
+    return { label, value, amount: Number(own?.amount ?? 0) }
   })
   return (
     <BarChart
@@ -109,7 +109,7 @@ function Amounts({ timeline, currency }: { timeline: Bar[]; currency: string }) 
             <Text size="xs" c="dimmed">
               {label}
             </Text>
-            <Text size="sm">{String(payload?.[0]?.payload?.told ?? '')}</Text>
+            <Text size="sm">{String(payload?.[0]?.payload?.value ?? '')}</Text>
           </Paper>
         ),
       }}
@@ -130,14 +130,14 @@ const SIZE = {
 const ROUGH = new Intl.NumberFormat(undefined, { notation: 'compact' })
 const roughly = (value: number) => ROUGH.format(value)
 
-function Panel({ title, told, children }: { title: string; told: string; children: ReactNode }) {
+function Panel({ title, value, children }: { title: string; value: string; children: ReactNode }) {
   return (
     <Paper withBorder p="md" component="section" aria-label={title}>
       <Title order={2} size="h6" c="dimmed" fw={500}>
         {title}
       </Title>
       <Text fw={600} mb="sm">
-        {told}
+        {value}
       </Text>
       {children}
     </Paper>

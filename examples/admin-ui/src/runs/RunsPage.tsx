@@ -22,8 +22,8 @@ export default function RunsPage() {
       <Loaded query={runs}>
         {({ rows, total }) =>
           total === 0 ? (
-            <Nothing title="Nothing has run yet">
-              Press Sweep now, or let it run by itself: <Code>select invoice_sync.schedule();</Code>
+            <Nothing title="No runs yet">
+              Click Sweep now, or schedule sweeps: <Code>select invoice_sync.schedule();</Code>
             </Nothing>
           ) : (
             <Stack gap="lg">

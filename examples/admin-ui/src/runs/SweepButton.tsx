@@ -33,9 +33,10 @@ export function SweepButton() {
 }
 
 function tell({ report: { success, message }, isCut }: Swept) {
-  if (!success) toastDone('Not complete', message, 'orange')
+  if (!success) toastDone('Incomplete', message, 'orange')
   else if (isCut) {
-    const more = 'Its time was up, so more may be left: press again, or leave it to the next one.'
-    toastDone('Swept in part', `${message} ${more}`, 'yellow')
-  } else toastDone('Swept', message)
+    const more =
+      'The time limit was reached, and more invoices may be due: click again, or wait for the next sweep.'
+    toastDone('Sweep stopped at its time limit', `${message} ${more}`, 'yellow')
+  } else toastDone('Sweep completed', message)
 }

@@ -30,7 +30,7 @@ export function UndoDialog({ run, onClose }: UndoDialogProps) {
     <Modal
       opened
       onClose={onClose}
-      title={isDecision ? `Take back the decision of run ${run.id}` : `Undo run ${run.id}`}
+      title={isDecision ? `Revoke the decision of run ${run.id}` : `Undo run ${run.id}`}
       size="lg"
       closeButtonProps={{ 'aria-label': 'Close' }}
     >
@@ -48,7 +48,7 @@ export function UndoDialog({ run, onClose }: UndoDialogProps) {
           </Button>
           {canBeDone && !done && (
             <Button color="red.9" loading={carryOut.isPending} onClick={() => carryOut.run()}>
-              {isDecision ? 'Take back' : 'Put back'}
+              {isDecision ? 'Revoke' : 'Undo'}
             </Button>
           )}
         </Group>
@@ -61,10 +61,10 @@ export function UndoDialog({ run, onClose }: UndoDialogProps) {
 function Preview({ result, isDecision }: { result: Undone; isDecision: boolean }) {
   return (
     <>
-      <Alert color="blue" title="Nothing is done yet" role="status">
+      <Alert color="blue" title="Nothing has been changed yet" role="status">
         {intention(result, isDecision)}
       </Alert>
-      <Left left={result.left} title="Would be left as it is" />
+      <Left left={result.left} title="Would not be restored" />
     </>
   )
 }
@@ -75,17 +75,18 @@ function Result({ result }: { result: Undone }) {
       <Alert color="teal" title="Done" role="status">
         {result.message}
       </Alert>
-      <Left left={result.left} title="Left as it is" />
+      <Left left={result.left} title="Not restored" />
     </>
   )
 }
 
 function intention({ undone, left, message }: Undone, isDecision: boolean): string {
-  const rows = undone > 0 ? `${count(undone, 'invoice')} would be put back as before the run.` : ''
+  const rows =
+    undone > 0 ? `${count(undone, 'invoice')} would be restored to the state before the run.` : ''
   if (isDecision) {
-    return `The decision would be taken back: its issue is open again. ${rows}`
+    return `The decision would be revoked, and its issue opened again. ${rows}`
   }
-  return rows || (left.length > 0 ? 'Nothing can be put back.' : message)
+  return rows || (left.length > 0 ? 'Nothing can be restored.' : message)
 }
 
 function Left({ left, title }: { left: Undone['left']; title: string }) {

@@ -15,12 +15,12 @@ export function NotAdmin({ onAgain }: { onAgain: () => Promise<unknown> }) {
   })
   return (
     <Page title="You are not an admin">
-      <Nothing title="This page is for those who keep the books">
-        Your account may not see what it shows. Ask whoever looks after the database to make you an
-        admin, or sign in as somebody else.
+      <Nothing title="Only admins can use this page">
+        Ask the administrator of the database to make your account an admin, or sign in with another
+        account.
       </Nothing>
       <Button variant="default" mx="auto" loading={again.isPending} onClick={() => again.mutate()}>
-        Look again
+        Check again
       </Button>
     </Page>
   )

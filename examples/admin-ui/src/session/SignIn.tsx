@@ -34,7 +34,7 @@ export function SignIn() {
         invoice_sync
       </Title>
       <Text c="dimmed" mb="md">
-        For those who keep the books
+        Sign in as an admin
       </Text>
       <Paper
         withBorder

@@ -64,8 +64,7 @@ function Outdated({ error, since }: { error: unknown; since: number }) {
   const { title, message } = asProblem(error)
   return (
     <Text size="sm" c="dimmed" role="status">
-      As it was {ago(new Date(since).toISOString())}, for it could not be read again: {title}.{' '}
-      {message}
+      Data of {ago(new Date(since).toISOString())}; reloading failed: {title}. {message}
     </Text>
   )
 }

@@ -24,8 +24,9 @@ export default function WebhooksPage() {
 function NoEvents() {
   return (
     <Nothing title="No events yet">
-      Every sweep reads Stripe’s feed of events, and what came by webhook is held against it. Point
-      Stripe’s webhook at <Code>/rest/v1/rpc/handle_webhook</Code>, or let a sweep run.
+      Every sweep reads Stripe’s feed of events and compares it with the received webhooks. Add a
+      webhook endpoint with the URL <Code>/rest/v1/rpc/handle_webhook</Code> in Stripe, or run a
+      sweep.
     </Nothing>
   )
 }
@@ -82,7 +83,7 @@ const COLUMNS: DataTableColumn<OfType>[] = [
   },
   {
     accessor: 'delay',
-    title: 'Delay then',
+    title: 'Delay of that hour',
     textAlign: 'right',
     noWrap: true,
     visibleMediaQuery: WIDE,

@@ -51,29 +51,29 @@ export function verdict(hours: WebhookHour[], now = Date.now()) {
   if (arrived + missed === 0) {
     return {
       tone: 'blue',
-      title: 'Nothing happened at Stripe in the last 24 hours',
-      text: 'So there was no event that a webhook could have brought.',
+      title: 'No events in the last 24 hours',
+      text: 'Stripe had no events that a webhook could have delivered.',
     }
   }
   if (missed === 0) {
     return {
       tone: 'teal',
-      title: 'Webhooks come',
-      text: `In the last 24 hours ${count(arrived, 'event')} came by webhook, and none was missed.`,
+      title: 'Webhooks work',
+      text: `In the last 24 hours ${count(arrived, 'event')} were received by webhook, and none is missing.`,
     }
   }
-  const acted = 'The sweeps act on what Stripe’s feed of events tells all the same.'
+  const acted = 'Sweeps process the events in Stripe’s feed.'
   if (arrived === 0) {
     return {
       tone: 'orange',
-      title: 'No webhook has come',
-      text: `In the last 24 hours Stripe’s feed told ${count(missed, 'event')} that no webhook brought. ${acted} Look at the endpoint in Stripe’s dashboard.`,
+      title: 'No webhook was received',
+      text: `In the last 24 hours Stripe’s feed had ${count(missed, 'event')}, and none was received by webhook. ${acted} Check the endpoint in Stripe’s dashboard.`,
     }
   }
   return {
     tone: 'yellow',
-    title: 'Some webhooks did not come',
-    text: `In the last 24 hours ${count(arrived, 'event')} came by webhook, and ${missed} did not. ${acted}`,
+    title: 'Some webhooks were not received',
+    text: `In the last 24 hours ${count(arrived, 'event')} were received by webhook, and ${missed} were not. ${acted}`,
   }
 }
 

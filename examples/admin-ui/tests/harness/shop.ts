@@ -87,7 +87,7 @@ export class Shop {
     return id ?? ''
   }
 
-  /** One whose customer has been to Stripe's page; the shop was not told what happened there. */
+  /** One whose customer has been to Stripe's page; the shop does not know what happened there. */
   async sale(number: string, outcome: Checkout['outcome'], total = 100): Promise<Sale> {
     const invoice = await this.invoice(number, total)
     const { session, intent } = await this.stripe.checkout({

@@ -1,4 +1,4 @@
-/** The stand-in for Stripe, a process of its own, steered through its control door. */
+/** The stand-in for Stripe, a process of its own, controlled through its control API. */
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -58,13 +58,13 @@ export class Stripe {
     return data.map(({ path }) => path).filter((path) => path.includes(id))
   }
 
-  post<T>(door: string, body: unknown): Promise<T> {
-    return this.call(door, { method: 'POST', body: JSON.stringify(body) })
+  post<T>(path: string, body: unknown): Promise<T> {
+    return this.call(path, { method: 'POST', body: JSON.stringify(body) })
   }
 
-  private async call<T>(door: string, init?: RequestInit): Promise<T> {
-    const answer = await fetch(`${this.url}/_double/${door}`, init)
-    if (!answer.ok) throw new Error(`${door}: ${await answer.text()}`)
+  private async call<T>(path: string, init?: RequestInit): Promise<T> {
+    const answer = await fetch(`${this.url}/_double/${path}`, init)
+    if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`)
     return (await answer.json()) as T
   }
 }

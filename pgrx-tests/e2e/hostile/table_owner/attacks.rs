@@ -1,4 +1,4 @@
-//! What a table owner's code tries, and from where it is called.
+//! The attacks of a table owner's code, and the objects that contain them.
 
 /// The payload, and every place of a table where its owner's code is called: triggers, rules, defaults, generated
 /// columns, checks, domains, casts, indexes, policies, statistics, foreign keys.

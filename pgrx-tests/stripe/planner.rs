@@ -194,10 +194,10 @@ fn a_few_of_unknown_age_are_retrieved() {
 /// Lists with changing density and wanted objects in clusters and alone, in any order, with known, unknown or wrong
 /// times.
 fn worlds() -> impl Strategy<Value = World> {
-    let stretch = (0_usize..400, 1_i64..4_000, 0_u32..=100);
+    let segment = (0_usize..400, 1_i64..4_000, 0_u32..=100);
     let hints = (0_u32..=100, 0_u32..=100);
-    let stretches = prop::collection::vec(stretch, 0..8);
-    (stretches, hints, 0_usize..60, any::<u64>()).prop_map(|(stretches, hints, missing, seed)| {
+    let segments = prop::collection::vec(segment, 0..8);
+    (segments, hints, 0_usize..60, any::<u64>()).prop_map(|(segments, hints, missing, seed)| {
         let mut random = seed;
         let mut below = move |limit: u64| {
             random = random
@@ -210,7 +210,7 @@ fn worlds() -> impl Strategy<Value = World> {
             ..World::default()
         };
         let mut now = 1_700_000_000;
-        for (length, gap, share) in stretches {
+        for (length, gap, share) in segments {
             for _ in 0..length {
                 now -= i64::try_from(below(gap.unsigned_abs())).expect("small");
                 if below(100) < u64::from(share) {

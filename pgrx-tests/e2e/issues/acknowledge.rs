@@ -1,4 +1,4 @@
-//! Acknowledging and snoozing, and what `open_issues` offers.
+//! Acknowledging and snoozing issues, and the actions in `open_issues`.
 
 use serde_json::json;
 
@@ -20,13 +20,13 @@ fn an_issue_is_acknowledged_and_snoozed_and_stays_open() {
     ));
     look(&mut shop);
 
-    let told = shop.json(
+    let answer = shop.json(
         "jsonb_build_object('state', state, 'by', acknowledged_by, 'at', acknowledged_at = acknowledged_at,
             'until', snoozed_until, 'note', note, 'seen', times_seen, 'actions', actions)
         from invoice_sync.open_issues",
     );
     assert_eq!(
-        told,
+        answer,
         json!({
             "state": "acknowledged", "by": "postgres", "at": true, "until": "2099-01-01T12:00:00.5+00:00",
             "note": "Ada calls the customer", "seen": 2, "actions": ["accept_amount"],
@@ -40,7 +40,7 @@ fn an_issue_is_acknowledged_and_snoozed_and_stays_open() {
     let sentence = shop.text(&format!(
         "select description from invoice_sync.issue_actions({issue})"
     ));
-    assert!(sentence.is_some_and(|text| text.starts_with("The amounts are right")));
+    assert!(sentence.is_some_and(|text| text.starts_with("The amounts are correct")));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Invoices of every sort, most of which have something to repair.
+//! Invoices of every sort, most of which need a repair.
 
 use postgres::Client;
 use stripe_double::{Checkout, Dispute, Double, Intent, Purchase, Refund};

@@ -1,5 +1,4 @@
-//! What a sweep holds while it waits for Stripe: nothing that anybody else would
-//! wait for, and no snapshot that would hold back vacuum.
+//! While a sweep waits for Stripe, it holds no lock that others wait for, and no snapshot.
 
 use std::time::{Duration, Instant};
 

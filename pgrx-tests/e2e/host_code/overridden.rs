@@ -1,5 +1,4 @@
-//! What the host's triggers undo or change: it stays as they left it, a person
-//! is told once, and nothing goes round in circles.
+//! Triggers that change or reverse a repair: the rows stay as they left them, and one issue reports it.
 
 use serde_json::json;
 
@@ -38,7 +37,7 @@ fn nothing_goes_round(shop: &mut Shop, issues: &[&str]) {
             "invoice_sync.issue where kind = 'overridden_by_trigger'"
         ),
         1,
-        "told of once"
+        "reported once"
     );
 }
 
@@ -152,7 +151,7 @@ fn a_trigger_that_turns_the_payment_back_into_pending_is_an_issue_and_no_loop() 
 }
 
 #[test]
-fn a_trigger_that_changes_the_amount_is_told_of_and_not_fought() {
+fn a_trigger_that_changes_the_amount_is_reported_and_not_fought() {
     let mut shop = Shop::open();
     shop.execute(
         "create function discount() returns trigger language plpgsql as $$

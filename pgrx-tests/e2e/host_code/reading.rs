@@ -1,5 +1,5 @@
-//! As whom the host's code runs that is called for where rows are only read (casts,
-//! checks of domains, functions of indexes, policies), and what is left of it.
+//! The application's code that is called by reads (casts, domain checks, index functions, policies) runs as its owner
+//! and leaves nothing behind.
 
 use postgres::Client;
 use stripe_double::Checkout;

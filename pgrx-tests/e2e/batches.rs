@@ -1,5 +1,4 @@
-//! Many invoices in one sweep, some of them with trouble: the outcome is that
-//! of treating one after the other.
+//! Batches of invoices, some of which fail: the result is that of one invoice after the other.
 
 use serde_json::json;
 use stripe_double::Checkout;

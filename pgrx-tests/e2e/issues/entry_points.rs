@@ -1,6 +1,5 @@
-//! Every kind of issue by every door that comes upon its facts: unchanged facts are the
-//! same one issue, told once; facts that are gone end it by a door that looks at them, and
-//! by no other.
+//! Each kind of issue by each entry point: unchanged facts are one issue, reported once; facts that are gone resolve it
+//! by an entry point that checks them, and by no other.
 
 use serde_json::Value;
 use stripe_double::Intent;
@@ -11,7 +10,7 @@ use crate::harness::Shop;
 use crate::harness::sender::deliver;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Door {
+enum EntryPoint {
     RunSweep,
     Sweep,
     Button,
@@ -20,12 +19,12 @@ enum Door {
     Webhook,
 }
 
-use Door::*;
+use EntryPoint::*;
 
-const ALL: [Door; 5] = [RunSweep, Sweep, Button, Backfill, Webhook];
+const ALL: [EntryPoint; 5] = [RunSweep, Sweep, Button, Backfill, Webhook];
 
-/// By which doors a kind ends.
-type Ends = &'static [Door];
+/// By which entry points a kind ends.
+type Ends = &'static [EntryPoint];
 
 /// Its rows tell: whoever looks at the invoice.
 const ROWS: Ends = &[RunSweep, Sweep, Button, Webhook];
@@ -61,7 +60,7 @@ const KINDS: [(&str, Ends); 20] = [
     ("webhooks_failing", SWEEPS),
 ];
 
-impl Door {
+impl EntryPoint {
     /// Whatever comes of it: some kinds are about that it fails.
     fn pass(self, shop: &mut Shop) {
         let statement = match self {
@@ -99,10 +98,10 @@ fn deliver_another(shop: &mut Shop) {
 }
 
 /// Every issue of the kind that there ever was: number, state, facts, and how often people
-/// were told.
+/// were reported.
 fn all_of(shop: &mut Shop, kind: &str) -> Vec<String> {
     let statement = format!(
-        "select format('%s %s %s told %s', x.id, x.state, invoice_sync.facts_that_matter(x.evidence),
+        "select format('%s %s %s reported %s', x.id, x.state, invoice_sync.facts_that_matter(x.evidence),
             (select count(*) from invoice_sync.alert_issue t where t.issue_id = x.id))
         from invoice_sync.issue x where x.kind = '{kind}' order by x.id"
     );
@@ -124,25 +123,30 @@ fn begun(kind: &str) -> Shop {
 
 fn tell(kind: &str, ends: Ends) {
     let mut shop = begun(kind);
-    let told = all_of(&mut shop, kind);
-    assert_eq!(told.len(), 1, "{told:?}");
+    let reported = all_of(&mut shop, kind);
+    assert_eq!(reported.len(), 1, "{reported:?}");
     // Of these any delivery is news.
-    let unchanged = |door: &&Door| !(kind == "webhooks_failing" && **door == Webhook);
-    for door in ALL.iter().chain(&ALL).filter(unchanged) {
-        door.pass(&mut shop);
-        assert_eq!(all_of(&mut shop, kind), told, "{kind} by {door:?}");
+    let unchanged =
+        |entry_point: &&EntryPoint| !(kind == "webhooks_failing" && **entry_point == Webhook);
+    for entry_point in ALL.iter().chain(&ALL).filter(unchanged) {
+        entry_point.pass(&mut shop);
+        assert_eq!(
+            all_of(&mut shop, kind),
+            reported,
+            "{kind} by {entry_point:?}"
+        );
     }
 
     (story(kind).ends)(&mut shop);
-    for door in ALL.iter().filter(|door| !ends.contains(door)) {
-        door.pass(&mut shop);
-        assert!(is_open(&mut shop, kind), "{kind} by {door:?}");
+    for entry_point in ALL.iter().filter(|entry_point| !ends.contains(entry_point)) {
+        entry_point.pass(&mut shop);
+        assert!(is_open(&mut shop, kind), "{kind} by {entry_point:?}");
     }
-    for door in [Sweep, Button, Webhook] {
-        if ends.contains(&door) {
+    for entry_point in [Sweep, Button, Webhook] {
+        if ends.contains(&entry_point) {
             shop.execute("begin");
-            door.pass(&mut shop);
-            assert!(!is_open(&mut shop, kind), "{kind} by {door:?}");
+            entry_point.pass(&mut shop);
+            assert!(!is_open(&mut shop, kind), "{kind} by {entry_point:?}");
             shop.execute("rollback");
         }
     }
@@ -175,21 +179,21 @@ fn there_is_a_line_for_each_kind() {
 }
 
 #[test]
-fn each_kind_is_told_once_and_ends_by_the_doors_that_look_a() {
+fn each_kind_is_reported_once_and_ends_by_the_entry_points_that_look_a() {
     tell_every_fourth(0);
 }
 
 #[test]
-fn each_kind_is_told_once_and_ends_by_the_doors_that_look_b() {
+fn each_kind_is_reported_once_and_ends_by_the_entry_points_that_look_b() {
     tell_every_fourth(1);
 }
 
 #[test]
-fn each_kind_is_told_once_and_ends_by_the_doors_that_look_c() {
+fn each_kind_is_reported_once_and_ends_by_the_entry_points_that_look_c() {
     tell_every_fourth(2);
 }
 
 #[test]
-fn each_kind_is_told_once_and_ends_by_the_doors_that_look_d() {
+fn each_kind_is_reported_once_and_ends_by_the_entry_points_that_look_d() {
     tell_every_fourth(3);
 }

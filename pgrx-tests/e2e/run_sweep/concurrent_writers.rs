@@ -1,5 +1,4 @@
-//! Others at the same rows: the application, a webhook, a backfill. Nobody is held
-//! up by what a sweep does elsewhere, and nobody ends it.
+//! A sweep beside other writers of the same rows: the application, a webhook, a backfill.
 
 use postgres::Client;
 use stripe_double::{Action, Fault};

@@ -1,4 +1,4 @@
-//! Primary keys of every type, named in every way.
+//! Primary keys of every type and name.
 
 use serde_json::{Value, json};
 use stripe_double::Checkout;

@@ -51,11 +51,11 @@ fn ids(page: &Page) -> Vec<String> {
 /// Returns the relevant events, the newest first.
 fn happened(double: &Double) -> Vec<String> {
     let events = double.events();
-    let matter = events.iter().rev().filter(|event| {
+    let relevant = events.iter().rev().filter(|event| {
         let kind = event["type"].as_str().unwrap_or_default();
         TYPES.contains(&kind)
     });
-    matter
+    relevant
         .map(|event| event["id"].as_str().expect("an id").to_owned())
         .collect()
 }

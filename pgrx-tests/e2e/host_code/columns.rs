@@ -1,4 +1,4 @@
-//! Columns that this extension does not use, and what may stand in them.
+//! Columns that this extension does not use, with any content.
 
 use serde_json::json;
 

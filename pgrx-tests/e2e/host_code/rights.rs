@@ -1,4 +1,4 @@
-//! As whom the host's triggers run, and what of the caller's session stays.
+//! The rights with which triggers run, and the caller's session afterwards.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Who gets in, and what happens to what was delivered.
+//! Which deliveries are accepted, and what happens to them.
 
 use serde_json::json;
 use stripe_double::Checkout;
@@ -50,7 +50,7 @@ fn the_cause_of_a_webhooks_change_is_written_down() {
 }
 
 #[test]
-fn a_stranger_is_refused_and_told_nothing() {
+fn a_stranger_is_refused_and_learns_nothing() {
     let mut shop = Shop::with_webhooks();
     Sale::unbooked(&mut shop, "INV-1");
     let body = completed(&shop);
@@ -198,7 +198,7 @@ fn when_stripe_cannot_be_asked_the_event_is_stored_and_acted_on_later() {
     shop.stripe
         .fault(stripe_double::Fault::new(stripe_double::Action::Hang).times(1));
     let body = completed(&shop);
-    let answer = deliver(&mut shop.db, &body).expect("Stripe is told that it is safe");
+    let answer = deliver(&mut shop.db, &body).expect("Stripe learns that it is stored");
     assert_eq!(answer["result"], json!("stored, to be processed later"));
     shop.execute("update invoice_sync.event set next_attempt_at = now()");
     assert_eq!(shop.sweep()["fixed"], json!(1));

@@ -260,7 +260,7 @@ fn redirects_are_not_followed() {
     assert_eq!(
         error,
         StripeError::Malformed {
-            what: "it answers with a redirect (302), which is never followed".to_owned()
+            what: "it answers with a redirect (302), which is not followed".to_owned()
         }
     );
     assert_eq!(elsewhere.connections(), 0, "the key went nowhere else");

@@ -1,5 +1,4 @@
-//! Applications whose triggers and constraints have their own will: what they
-//! refuse, what they undo, and as whom they run.
+//! Triggers and constraints of the application: what they reject or change, and as whom they run.
 
 mod columns;
 mod keys;

@@ -1,5 +1,5 @@
-//! Every pair of doors at the same moment: on one invoice, on two invoices that both store
-//! the id of one payment, and while something happens to the payment at Stripe.
+//! Each pair of entry points at the same time: on one invoice, on two invoices with the id of one payment, and while
+//! the payment changes at Stripe.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::harness::{Shop, wait_until};
 
 /// A way by which a payment comes into the books.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Door {
+enum EntryPoint {
     Button,
     Sweep,
     RunSweep,
@@ -25,12 +25,12 @@ enum Door {
     Handler,
 }
 
-const OURS: [Door; 5] = [
-    Door::Button,
-    Door::Sweep,
-    Door::RunSweep,
-    Door::Webhook,
-    Door::Backfill,
+const OURS: [EntryPoint; 5] = [
+    EntryPoint::Button,
+    EntryPoint::Sweep,
+    EntryPoint::RunSweep,
+    EntryPoint::Webhook,
+    EntryPoint::Backfill,
 ];
 
 /// What bears on one meeting.
@@ -43,7 +43,7 @@ struct Meeting {
     since: i64,
 }
 
-impl Door {
+impl EntryPoint {
     fn statement(self, meeting: &Meeting) -> String {
         let Meeting {
             invoice,
@@ -74,7 +74,7 @@ impl Door {
         }
     }
 
-    /// Others' locks and deadlocks are no error of a door's.
+    /// Others' locks and deadlocks are no error of an entry point.
     fn enter(self, session: &mut Client, meeting: &Meeting) {
         loop {
             match attempt(session, &self.statement(meeting)) {
@@ -104,15 +104,17 @@ fn rounds() -> usize {
     })
 }
 
-fn pairs(doors: &[Door]) -> Vec<[Door; 2]> {
-    let rest = |(place, first): (usize, &Door)| {
+fn pairs(entry_points: &[EntryPoint]) -> Vec<[EntryPoint; 2]> {
+    let rest = |(place, first): (usize, &EntryPoint)| {
         let first = *first;
-        doors[place..].iter().map(move |second| [first, *second])
+        entry_points[place..]
+            .iter()
+            .map(move |second| [first, *second])
     };
-    doors.iter().enumerate().flat_map(rest).collect()
+    entry_points.iter().enumerate().flat_map(rest).collect()
 }
 
-/// What happens at Stripe while the doors' answers are on their way.
+/// What happens at Stripe while the entry points' answers are on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum News {
     Refund,
@@ -132,16 +134,16 @@ enum Scene {
 /// So long are rounds apart by Stripe's clock.
 const ROUND_SECONDS: i64 = 300;
 
-/// A shop where the same two doors meet again and again. By Stripe's clock it is yesterday:
+/// A shop where the same two entry points meet again and again. By Stripe's clock it is yesterday:
 /// the feed is not read again for events that may come late.
 struct Arena {
     shop: Shop,
-    pair: [Door; 2],
+    pair: [EntryPoint; 2],
     sessions: [Client; 2],
 }
 
 impl Arena {
-    fn of(pair: [Door; 2]) -> Self {
+    fn of(pair: [EntryPoint; 2]) -> Self {
         let mut shop = Shop::with_webhooks();
         let name = shop.name().to_owned();
         let all_rounds = i64::try_from(rounds()).expect("fits") * ROUND_SECONDS;
@@ -161,7 +163,7 @@ impl Arena {
         }
     }
 
-    /// As if nothing had ever been sold; what Stripe told before is known.
+    /// As if nothing had ever been sold; what Stripe reported before is known.
     fn clear(&mut self) {
         self.shop.stripe.clear_faults();
         self.shop.execute(
@@ -176,7 +178,7 @@ impl Arena {
         );
     }
 
-    /// Both doors at once, and `meanwhile` beside them.
+    /// Both entry points at once, and `meanwhile` beside them.
     fn meet(
         &mut self,
         sale: &Sale,
@@ -193,20 +195,20 @@ impl Arena {
         let meetings = targets.map(meeting);
         let line = Barrier::new(2);
         std::thread::scope(|scope| {
-            let doors = self.pair.iter().zip(&mut self.sessions).zip(&meetings);
-            let entering: Vec<_> = doors
-                .map(|((door, session), meeting)| {
+            let entry_points = self.pair.iter().zip(&mut self.sessions).zip(&meetings);
+            let entering: Vec<_> = entry_points
+                .map(|((entry_point, session), meeting)| {
                     let line = &line;
                     scope.spawn(move || {
                         line.wait();
-                        door.enter(session, meeting);
+                        entry_point.enter(session, meeting);
                     })
                 })
                 .collect();
-            let are_through = || entering.iter().all(|door| door.is_finished());
+            let are_through = || entering.iter().all(|entry_point| entry_point.is_finished());
             meanwhile(&mut self.shop, &are_through);
-            for door in entering {
-                if let Err(panic) = door.join() {
+            for entry_point in entering {
+                if let Err(panic) = entry_point.join() {
                     std::panic::resume_unwind(panic);
                 }
             }
@@ -267,9 +269,9 @@ impl Arena {
         assert!(
             found == wanted,
             "{how}: {found:#?}, and not {wanted:#?}\n{}",
-            replay::told(&mut self.shop).join("\n")
+            replay::reported(&mut self.shop).join("\n")
         );
-        if !self.pair.contains(&Door::Handler) {
+        if !self.pair.contains(&EntryPoint::Handler) {
             replay::assert_explains(&mut self.shop, before, &how);
         }
         if round == 0 {
@@ -285,7 +287,7 @@ impl Arena {
         row.expect("the invoice is inserted").get(0)
     }
 
-    /// The first to come has it, and the other is told of.
+    /// The first to come has it, and the other is reported.
     fn one_of_two(&mut self) -> Vec<String> {
         let winner =
             "select i.invoice_number from payments p join invoices i on i.id = p.invoice_id";
@@ -305,7 +307,7 @@ impl Arena {
     }
 
     /// Answers are held back until Stripe has news, which come by webhook in every other
-    /// round, and by the feed else. Gives the rows before the doors met, and what the
+    /// round, and by the feed else. Gives the rows before the entry points met, and what the
     /// books are to say.
     fn in_flight(&mut self, sale: &Sale, news: News, round: usize) -> (replay::Rows, Vec<String>) {
         let (is_booked, by_webhook) = (round % 2 == 1, round % 4 < 2);
@@ -320,7 +322,7 @@ impl Arena {
                 self.shop.sync(&sale.invoice);
             }
         }
-        let told = self.shop.stripe.events().len();
+        let reported = self.shop.stripe.events().len();
         self.shop
             .execute("update invoice_sync.invoice_check set next_check_at = now()");
         self.shop
@@ -345,7 +347,7 @@ impl Arena {
             }
             if by_webhook {
                 let events = shop.stripe.events();
-                for event in &events[told..] {
+                for event in &events[reported..] {
                     deliver_as_stripe_does(shop, &event.to_string());
                 }
             }
@@ -412,8 +414,8 @@ fn event_of(shop: &Shop, kind: &str) -> String {
     event.expect("Stripe tells of the sale").to_string()
 }
 
-fn race(doors: &[Door], scene: Scene) {
-    for pair in pairs(doors) {
+fn race(entry_points: &[EntryPoint], scene: Scene) {
+    for pair in pairs(entry_points) {
         let mut arena = Arena::of(pair);
         let begun = Instant::now();
         for round in 0..rounds() {
@@ -427,35 +429,35 @@ fn race(doors: &[Door], scene: Scene) {
         );
         // What a sweep in the caller's one transaction has locked, it has to the end; all
         // others keep to one order.
-        if !pair.contains(&Door::Sweep) {
+        if !pair.contains(&EntryPoint::Sweep) {
             assert_eq!(deadlocks, "0", "{pair:?} {scene:?}");
         }
     }
 }
 
 #[test]
-fn any_two_doors_on_one_invoice_book_the_payment_once() {
-    let mut doors = OURS.to_vec();
-    doors.push(Door::Handler);
-    race(&doors, Scene::OneInvoice);
+fn any_two_entry_points_on_one_invoice_book_the_payment_once() {
+    let mut entry_points = OURS.to_vec();
+    entry_points.push(EntryPoint::Handler);
+    race(&entry_points, Scene::OneInvoice);
 }
 
 #[test]
-fn any_two_doors_on_two_invoices_with_one_payment_book_it_once() {
+fn any_two_entry_points_on_two_invoices_with_one_payment_book_it_once() {
     race(&OURS, Scene::TwoInvoices);
 }
 
 #[test]
-fn any_two_doors_while_the_payment_is_refunded_end_with_the_refund() {
+fn any_two_entry_points_while_the_payment_is_refunded_end_with_the_refund() {
     race(&OURS, Scene::InFlight(News::Refund));
 }
 
 #[test]
-fn any_two_doors_while_the_payment_is_disputed_end_with_the_dispute() {
+fn any_two_entry_points_while_the_payment_is_disputed_end_with_the_dispute() {
     race(&OURS, Scene::InFlight(News::Dispute));
 }
 
 #[test]
-fn any_two_doors_while_its_refund_fails_end_with_the_payment() {
+fn any_two_entry_points_while_its_refund_fails_end_with_the_payment() {
     race(&OURS, Scene::InFlight(News::FailedRefund));
 }

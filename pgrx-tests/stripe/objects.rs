@@ -229,7 +229,7 @@ fn an_invalid_currency_is_an_error() {
         assert_eq!(
             error,
             StripeError::Malformed {
-                what: format!("currency \"{currency}\" is no ISO 4217 code")
+                what: format!("currency \"{currency}\" is not an ISO 4217 code")
             }
         );
     }
@@ -257,11 +257,11 @@ fn an_object_of_another_kind_is_an_error() {
     let of_type = |object| Err(StripeError::Malformed { what: object });
     assert_eq!(
         of_session(&intent()),
-        of_type("a payment_intent where a checkout.session was asked for".to_owned())
+        of_type("a payment_intent instead of a checkout.session".to_owned())
     );
     assert_eq!(
         of_intent(&charge()),
-        of_type("a charge where a payment_intent was asked for".to_owned())
+        of_type("a charge instead of a payment_intent".to_owned())
     );
 }
 

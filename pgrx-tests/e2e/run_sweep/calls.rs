@@ -1,4 +1,4 @@
-//! How it may be called, by whom, and what its caller has afterwards.
+//! How `run_sweep` may be called, by whom, and the caller's session afterwards.
 
 use std::time::Duration;
 
@@ -198,9 +198,9 @@ fn one_sweep_works_at_a_time_and_the_button_does_not_wait() {
         stripe.set_latency(Duration::ZERO);
 
         run(&mut second);
-        let told = notices.text();
-        assert!(told.contains("Another sweep is at work"), "{told}");
-        assert!(!told.contains("WARNING"), "{told}");
+        let reported = notices.text();
+        assert!(reported.contains("Another sweep is running"), "{reported}");
+        assert!(!reported.contains("WARNING"), "{reported}");
         let skipped = attempt_json(&mut shop.db, "invoice_sync.sweep()").expect("it answers");
         assert_eq!(skipped["skipped"], json!(true));
         let pressed = attempt_json(&mut shop.db, &sales[0].sync()).expect("it answers");

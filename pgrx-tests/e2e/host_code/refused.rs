@@ -1,5 +1,4 @@
-//! What the host's triggers and constraints refuse: that invoice is left as it
-//! was, a person is told why, and the others are repaired.
+//! Triggers and constraints that reject a repair: its invoice is unchanged, an issue says why, and the others are repaired.
 
 use serde_json::{Value, json};
 use stripe_double::Checkout;
@@ -57,13 +56,13 @@ fn a_trigger_that_raises_for_3_of_100_invoices_stops_only_those() {
         97,
         "a refused invoice has no payment"
     );
-    let told = shop.texts(
+    let reported = shop.texts(
         "select concat_ws(' | ', invoice_number, evidence ->> 'sqlstate', evidence ->> 'message',
                           evidence ->> 'detail', evidence ->> 'hint')
         from invoice_sync.open_issues where kind = 'apply_failed' order by invoice_number",
     );
     assert_eq!(
-        told.into_iter().flatten().collect::<Vec<_>>(),
+        reported.into_iter().flatten().collect::<Vec<_>>(),
         [
             "INV-50 | P0001 | not this one",
             "INV-7 | SH0P7 | the books of INV-7 are closed | They were closed in May. | Ask Ada.",
@@ -79,7 +78,7 @@ fn a_trigger_that_raises_for_3_of_100_invoices_stops_only_those() {
     );
     assert_eq!(count(&mut shop, "invoice_sync.change"), 2 * 97);
 
-    // Those three are tried again, told of again, and open once.
+    // Those three are tried again, reported again, and open once.
     let report = shop.sweep();
     assert_eq!(
         (&report["fixed"], &report["issues"]),
@@ -150,7 +149,7 @@ fn a_check_constraint_that_refuses_is_named() {
 }
 
 #[test]
-fn a_column_that_must_not_be_null_is_told_of() {
+fn a_column_that_must_not_be_null_is_reported() {
     let mut shop = Shop::open();
     shop.execute("alter table payments add organization_id bigint not null");
     let id = lost(&mut shop, "INV-1");

@@ -1,4 +1,4 @@
-//! By what the owner's code is called, and by whom.
+//! The functions that execute the owner's code, and their callers.
 
 use postgres::Client;
 use stripe_double::Checkout;
@@ -8,7 +8,7 @@ use crate::harness::sender::{SECRET, now, signature};
 use crate::harness::{connect_as, tell};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Door {
+pub enum EntryPoint {
     Sweep,
     SweepDry,
     RunSweep,
@@ -22,21 +22,21 @@ pub enum Door {
     OtherViews,
 }
 
-pub const DOORS: &[Door] = &[
-    Door::Sweep,
-    Door::SyncDry,
-    Door::Doctor,
-    Door::Undo,
-    Door::RunSweep,
-    Door::SweepDry,
-    Door::Resolve,
-    Door::OtherViews,
-    Door::Webhook,
-    Door::PaidWithoutPayment,
-    Door::Sync,
+pub const ENTRY_POINTS: &[EntryPoint] = &[
+    EntryPoint::Sweep,
+    EntryPoint::SyncDry,
+    EntryPoint::Doctor,
+    EntryPoint::Undo,
+    EntryPoint::RunSweep,
+    EntryPoint::SweepDry,
+    EntryPoint::Resolve,
+    EntryPoint::OtherViews,
+    EntryPoint::Webhook,
+    EntryPoint::PaidWithoutPayment,
+    EntryPoint::Sync,
 ];
 
-impl Door {
+impl EntryPoint {
     /// `run_sweep` cannot be called in a transaction.
     pub fn is_open_to(self, caller: Caller) -> bool {
         self.is_in_transactions() || caller != Caller::Gateway

@@ -354,10 +354,10 @@ mod tests {
             alter function checks.is_admin() owner to checks_attacker");
         let asked = in_subtransaction(|| Ok(check.says_yes()));
 
-        let told = asked.expect_err("it is another one").to_string();
+        let message = asked.expect_err("it is another one").to_string();
         assert!(
-            told.ends_with("is not the one that was looked up (SQLSTATE 55000)"),
-            "{told}"
+            message.ends_with("has changed (SQLSTATE 55000)"),
+            "{message}"
         );
     }
 
