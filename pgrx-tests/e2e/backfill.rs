@@ -48,16 +48,17 @@ fn everything_that_was_paid_is_booked_once_by_a_few_pages() {
     shop.stripe.intent(Intent::new(5_000, "usd")).pay();
     shop.execute(&format!("call invoice_sync.backfill({})", since(100)));
     assert_eq!(paid(&mut shop), "150 150");
-    // Two pages of sessions and two of intents.
+    // Two pages of sessions, two of intents, and two of charges.
     assert_eq!(
         shop.text("select format('%s %s %s', kind, success, stripe_requests) from invoice_sync.recent_runs limit 1"),
-        Some("backfill t 4".into())
+        Some("backfill t 6".into())
     );
     assert_eq!(
         shop.texts("select format('%s %s %s %s', list, share_done, objects, repaired) from invoice_sync.progress"),
         [
             Some("checkout_sessions 1 150 150".to_owned()),
-            Some("payment_intents 1 151 0".to_owned())
+            Some("payment_intents 1 151 0".to_owned()),
+            Some("charges 1 151 0".to_owned())
         ]
     );
     shop.execute(&format!("call invoice_sync.backfill({})", since(100)));
@@ -93,8 +94,8 @@ fn one_that_breaks_goes_on_where_it_broke() {
     assert_eq!(paid(&mut shop), "350 350");
     assert_eq!(
         shop.stripe.requests().len(),
-        2 + 4,
-        "the two pages of sessions that were left, and the intents"
+        2 + 4 + 4,
+        "the two pages of sessions that were left, the intents, and the charges"
     );
     let error = shop.error("call invoice_sync.backfill()");
     assert_eq!(error.sqlstate, "22023");

@@ -67,7 +67,8 @@ pub(crate) fn request_first_look(since: i64, until: i64) {
         "insert into invoice_sync.backfill (since, until, list, first_look)
         select to_timestamp($1::float8) - l.earlier, to_timestamp($2::float8), l.list, true
         -- A session may be paid for a day.
-        from (values ('checkout_sessions', interval '1 day'), ('payment_intents', '0')) l (list, earlier)
+        from (values ('checkout_sessions', interval '1 day'), ('payment_intents', '0'),
+                     ('charges', '0')) l (list, earlier)
         where not exists (
             select from invoice_sync.backfill b
             where b.list = 'payment_intents' and b.since <= to_timestamp($1::float8))",

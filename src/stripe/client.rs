@@ -130,8 +130,9 @@ impl Client {
         Err(StripeError::NotAsked)
     }
 
-    /// As [`Self::get`], with the charge at the path `charge` of the answer (empty if it is the answer itself), and the
-    /// charge's balance transaction. A key that may not read balance transactions gets the charge without it.
+    /// As [`Self::get`], with the charge at the path `charge` of the answer, and the charge's balance transaction. The path
+    /// is empty if the answer itself is the charge, and `data` if it is a list of charges. A key that may not read
+    /// balance transactions gets the charge without it.
     pub(crate) fn get_with_charge(
         &self,
         path: &str,
@@ -139,19 +140,20 @@ impl Client {
         charge: &str,
         stop: &Stop,
     ) -> Result<Answer, StripeError> {
-        let ask = |expanded: &str| {
+        let ask = |expanded: Option<&str>| {
             let mut query = query.to_vec();
-            query.extend((!expanded.is_empty()).then_some(("expand[]", expanded)));
+            query.extend(expanded.map(|expanded| ("expand[]", expanded)));
             self.get(path, &query, stop)
         };
+        let without_balance = Some(charge).filter(|path| !["", "data"].contains(path));
         if self.lacks_balance.load(Ordering::Relaxed) {
-            return ask(charge);
+            return ask(without_balance);
         }
         let separator = if charge.is_empty() { "" } else { "." };
-        match ask(&format!("{charge}{separator}balance_transaction")) {
+        match ask(Some(&format!("{charge}{separator}balance_transaction"))) {
             Err(StripeError::Forbidden { message }) if message.contains("balance") => {
                 self.lacks_balance.store(true, Ordering::Relaxed);
-                ask(charge)
+                ask(without_balance)
             }
             other => other,
         }

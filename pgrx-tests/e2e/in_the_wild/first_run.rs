@@ -39,7 +39,11 @@ fn a_payment_of_twelve_days_ago_is_found_without_anybody_asking() {
     assert_eq!(scene.books(), ["Paid 100.00 0.00", "Paid 100.00 0.00"]);
     assert_eq!(
         parts(&mut scene),
-        ["checkout_sessions 31 1 t", "payment_intents 30 1 t"]
+        [
+            "checkout_sessions 31 1 t",
+            "payment_intents 30 1 t",
+            "charges 30 1 t"
+        ]
     );
     assert_eq!(
         scene.shop.text("select concat_ws(' ', looked_back_to::date = current_date - 30, look_back_percent) from invoice_sync.status"),
@@ -80,11 +84,15 @@ fn it_goes_back_as_far_as_the_oldest_open_invoice_by_lists() {
     );
     assert_eq!(
         parts(&mut scene),
-        ["checkout_sessions 203 1 t", "payment_intents 202 1 t"]
+        [
+            "checkout_sessions 203 1 t",
+            "payment_intents 202 1 t",
+            "charges 202 1 t"
+        ]
     );
-    // The feed, two pages of sessions and two of intents.
+    // The feed, two pages of sessions, two of intents, and two of charges.
     let requests = scene.shop.stripe.counts_by_path();
-    assert_eq!(requests.values().sum::<usize>(), 5, "{requests:?}");
+    assert_eq!(requests.values().sum::<usize>(), 7, "{requests:?}");
 }
 
 #[test]
@@ -125,7 +133,7 @@ fn what_is_left_is_read_by_the_next_runs() {
         scene
             .shop
             .text("select look_back_percent from invoice_sync.status"),
-        Some("50".into())
+        Some("33".into())
     );
     assert_eq!(
         scene.shop.text("select (detail like '%: 50 % done%')::text from invoice_sync.doctor() where \"check\" = 'first look back'"),
@@ -134,7 +142,11 @@ fn what_is_left_is_read_by_the_next_runs() {
     scene.shop.execute(RUN);
     assert_eq!(
         parts(&mut scene),
-        ["checkout_sessions 31 1 t", "payment_intents 30 1 t"]
+        [
+            "checkout_sessions 31 1 t",
+            "payment_intents 30 1 t",
+            "charges 30 1 t"
+        ]
     );
 }
 

@@ -11,6 +11,7 @@ mod counting;
 mod cron;
 mod feed;
 mod harness;
+mod histories;
 mod hosts;
 mod properties;
 mod refunds;
