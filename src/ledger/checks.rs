@@ -1,6 +1,6 @@
 //! When the next request to Stripe about an invoice is due (`invoice_sync.invoice_check`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -45,6 +45,23 @@ pub(crate) fn to_be_asked<'a>(
         invoices,
     );
     rows.into_iter().filter_map(|[id]| id).collect()
+}
+
+/// Returns the ids that these invoices stored when Stripe was last asked, of invoices that need no more requests.
+pub(crate) fn finished(invoices: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+    let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
+        "select k.invoice_id, unnest(k.stored_ids)
+        from invoice_sync.invoice_check k
+        where k.invoice_id = any ($1::text[]) and k.checked_at is not null and k.next_check_at is null",
+        &[Some(&sql::array(invoices.iter().copied()))],
+    );
+    let mut finished: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for row in rows {
+        if let [Some(invoice), Some(id)] = row {
+            finished.entry(invoice).or_default().insert(id);
+        }
+    }
+    finished
 }
 
 /// Records that Stripe is about to be asked about these invoices. They stay due until the answer is recorded, even

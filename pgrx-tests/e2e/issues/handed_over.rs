@@ -316,3 +316,21 @@ fn of_two_invoices_that_are_deleted_it_is_money_without_an_invoice() {
     shop.execute("call invoice_sync.run_sweep()");
     assert_eq!(shop.stripe.count_of("/v1/"), 1);
 }
+
+#[test]
+fn what_is_booked_for_another_invoice_is_no_duplicate_of_a_row_by_hand() {
+    for door in ["sweep", "run_sweep", "button"] {
+        let mut shop = Shop::open();
+        let paid = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+        invoice(&mut shop, "INV-2", &paid.session_id());
+        look(&mut shop);
+        invoice(&mut shop, "INV-1", &paid.session_id());
+        shop.execute(
+            "insert into payments (invoice_id, payment_name, payment_status, total_amount)
+            select id, 'by hand', 'Paid', 100 from invoices where invoice_number = 'INV-1'",
+        );
+        pass_through(&mut shop, door);
+        assert_eq!(told(&mut shop), ["unlinked_payment INV-1"], "{door}");
+        stays(&mut shop, &["unlinked_payment INV-1"]);
+    }
+}

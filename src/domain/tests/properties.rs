@@ -3,6 +3,8 @@
 //! The generated worlds are unusual but possible: a session has one intent, ids of one payment occur together, and
 //! the words of the settings differ.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -267,6 +269,7 @@ fn worlds() -> impl Strategy<Value = World> {
                     rows: rows.into_iter().map(class_of).collect(),
                     memory: memory.clone(),
                     undone: Vec::new(),
+                    finished: BTreeSet::new(),
                     rules: rules.clone(),
                     has_gratuity_column: gratuity,
                     has_refunded_column: refunded,
