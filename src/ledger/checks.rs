@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use crate::domain::invoice::Invoice;
-use crate::domain::recheck::Recheck;
+use crate::domain::recheck::{HELD_SECONDS, Recheck};
 use crate::pg::sql;
 
 /// Returns the invoices that are due at `now` (seconds since 1970), the longest due first.
@@ -112,7 +112,8 @@ pub(crate) fn end(invoices: &[&str]) {
 ///
 /// The interval to the next request doubles from 15 minutes up to 30 days; it is a little shorter than that,
 /// because sweeps do not start exactly on time. It is at most one day if the feed of events is not read, because
-/// changes would not be noticed otherwise.
+/// changes would not be noticed otherwise. An invoice with an open issue about a Stripe object is due after
+/// [`HELD_SECONDS`] at the latest: the answers may have been about another payment of the invoice.
 pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
     let row = |(invoice, recheck): &(&Invoice, Recheck)| {
         let seconds = match recheck {
@@ -133,7 +134,12 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
             invoice_id, stored_ids, checked_at, next_check_at, back_off)
         select n.invoice_id, n.stored_ids, clock_timestamp(),
                clock_timestamp() + case when n.backs_off then n.back_off - interval '30 seconds'
-                                        else make_interval(secs => n.seconds) end,
+                                        when n.seconds is not null then make_interval(secs => n.seconds)
+                                        when exists (
+                                            select from invoice_sync.issue x
+                                            where coalesce(x.invoice_id, '') = n.invoice_id
+                                              and x.state <> 'resolved' and x.object ~ '^(cs|pi|ch|py)_')
+                                        then make_interval(secs => $1::float8) end,
                case when n.backs_off then n.back_off end
         from (
             select d.*,
@@ -142,7 +148,7 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
                         else least(o.back_off * 2, f.longest) end as back_off
             from (
                 select invoice_id, stored_ids::text[], seconds::float8, backs_off::boolean
-                from unnest($1, $2, $3, $4) u (invoice_id, stored_ids, seconds, backs_off)
+                from unnest($2, $3, $4, $5) u (invoice_id, stored_ids, seconds, backs_off)
             ) d
             left join lateral (
                 select * from invoice_sync.invoice_check c
@@ -161,7 +167,7 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
             checked_at = excluded.checked_at,
             next_check_at = excluded.next_check_at,
             back_off = excluded.back_off",
-        &[],
+        &[&HELD_SECONDS.to_string()],
         rows.iter().map(sql::borrowed),
     );
 }
