@@ -86,3 +86,20 @@ fn a_row_of_the_applications_for_money_that_nobody_referred_to_is_looked_at() {
         assert_eq!(shop.stripe.count_of("/v1/"), 1, "{column}");
     }
 }
+
+#[test]
+fn an_invoice_marked_paid_after_its_session_expired_is_told_of() {
+    let mut shop = Shop::open();
+    let open = shop.stripe.checkout(Checkout::new(10_000, "usd"));
+    shop.execute(&format!(
+        "insert into invoices (invoice_number, customer, invoice_status, total_amount, stripe_session_id)
+        values ('INV-1', 'Ada', 'Sent', 100, '{}')",
+        open.session_id()
+    ));
+    open.expire();
+    shop.execute("call invoice_sync.run_sweep()");
+    assert_eq!(shop.open_issues(), [""; 0]);
+    shop.execute("update invoices set invoice_status = 'Paid', amount_paid = 100, balance_due = 0");
+    shop.execute("call invoice_sync.run_sweep()");
+    assert_eq!(shop.open_issues(), ["paid_without_payment INV-1"]);
+}

@@ -14,7 +14,7 @@ use crate::domain::rules::{Memory, OtherInvoices};
 use crate::host::other_invoices::{Claim, other_invoices};
 use crate::host::read::{Reading, read};
 use crate::host::write::now;
-use crate::ledger::{held_repairs, stripe_payments};
+use crate::ledger::{checks, held_repairs, stripe_payments};
 use crate::pg::Problem;
 
 /// An invoice, with Stripe's answers about it.
@@ -68,6 +68,8 @@ pub(crate) struct Known {
     memory: Memory,
     /// Payments whose repair somebody undid, each with its ids.
     undone: Vec<Vec<String>>,
+    /// Ids about which Stripe need not be asked any more.
+    finished: BTreeSet<String>,
 }
 
 /// A case with what is stored about its invoice. This is read again once the invoice is locked.
@@ -119,6 +121,7 @@ impl<'a> RecalledCase<'a> {
             rows: &reading.payments,
             memory: &self.known.memory,
             undone: &self.known.undone,
+            finished: &self.known.finished,
             other_invoices: &self.other_invoices,
             in_question: self.case.in_question,
             has_refunded_column: context.mapping.payments.refunded.is_some(),
@@ -201,19 +204,18 @@ impl<'a> DecidedCase<'a> {
     }
 }
 
-/// Returns the payments that a plan books: those that it inserts, and those whose row was pending.
+/// Returns the payments that this invoice has not booked, and another one may have: those without a row, and those
+/// whose row is pending.
 pub(crate) fn claims(reading: &Reading, plan: &Plan) -> Vec<PaymentIds> {
     let waits = |row: &str| {
         let mut rows = reading.payments.iter();
         rows.any(|it| it.id == row && it.status.may_still_come())
     };
-    let changes = plan.payments.iter();
-    changes
-        .filter_map(|change| match change {
-            PaymentChange::Insert(payment) => Some(payment.ids.clone()),
-            PaymentChange::Update(update) => waits(&update.row).then(|| update.ids.clone()),
-        })
-        .collect()
+    let confirmed = plan.payments.iter().filter_map(|change| match change {
+        PaymentChange::Insert(_) => None,
+        PaymentChange::Update(update) => waits(&update.row).then(|| update.ids.clone()),
+    });
+    plan.without_row.iter().cloned().chain(confirmed).collect()
 }
 
 /// Reads the invoices without locks and decides. Invoices that no longer exist are left out.
@@ -248,6 +250,9 @@ pub(crate) fn recall<'a>(cases: impl IntoIterator<Item = Case<'a>>) -> BTreeMap<
     }
     for (invoice, payments) in held_repairs::undone_payments(&invoices) {
         known.entry(invoice).or_default().undone = payments;
+    }
+    for (invoice, ids) in checks::finished(&invoices) {
+        known.entry(invoice).or_default().finished = ids;
     }
     known
 }

@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) unwritten: Unwritten,
     /// The sum of the payments after the plan; `None` if the invoice's currency is not valid.
     pub(crate) secured: Option<Money>,
+    /// Received payments that no row stands for, whether or not the plan inserts one.
+    pub(crate) without_row: Vec<PaymentIds>,
     /// What this pass learned about the invoice's payments, to be stored.
     pub(crate) learned: Memory,
     pub(crate) recheck: Recheck,

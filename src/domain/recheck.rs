@@ -16,7 +16,10 @@ pub(crate) enum Recheck {
 }
 
 /// For a state that only a person, or a decision about a dispute, can change.
-pub(crate) const HELD: Recheck = Recheck::After(6 * 60 * 60);
+pub(crate) const HELD: Recheck = Recheck::After(HELD_SECONDS);
+
+/// The seconds of [`HELD`].
+pub(crate) const HELD_SECONDS: i64 = 6 * 60 * 60;
 
 impl Recheck {
     /// Returns the sooner of two.

@@ -35,6 +35,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) memory: &'a Memory,
     /// Payments whose repair somebody undid, each with its ids.
     pub(crate) undone: &'a [Vec<String>],
+    /// Stored ids that Stripe was asked about, and whose objects will not change any more: never paid, or booked.
+    pub(crate) finished: &'a BTreeSet<String>,
     /// Other invoices that have one of the evidence's payments in their books, by the name that people use.
     pub(crate) other_invoices: &'a OtherInvoices,
     /// Ids that were looked up only because open issues of the invoice are about them.
@@ -252,7 +254,7 @@ impl Draft {
         }
         let secured = books::secured(&after, &self.known);
         self.plan.secured = Some(Money::new(secured, currency));
-        self.note_unasked_ids(&after, facts.invoice);
+        self.note_unasked_ids(&after, facts);
         self.note_unknown_refunds(&after);
         self.note_undone(&after, facts);
         self.note_duplicates(&after, facts.invoice);
@@ -305,11 +307,14 @@ impl Draft {
         self.issues.push(issue);
     }
 
-    /// Leaves issues about missing money undecided if Stripe was not asked about an id of the invoice.
-    fn note_unasked_ids(&mut self, after: &[PaymentRow], invoice: &Invoice) {
+    /// Leaves issues about missing money undecided if Stripe was not asked about an id of the invoice, now or when it
+    /// gave its last word: no money was known of then.
+    fn note_unasked_ids(&mut self, after: &[PaymentRow], facts: &Facts) {
         let judged = &self.plan.judged;
-        let unasked = invoice.stored_ids.iter().any(|id| {
-            let was_asked = judged.contains(id) || judged.contains(id.trim());
+        let unasked = facts.invoice.stored_ids.iter().any(|id| {
+            let was_never_paid =
+                facts.finished.contains(id) && !facts.memory.0.contains_key(id.trim());
+            let was_asked = was_never_paid || judged.contains(id) || judged.contains(id.trim());
             !was_asked && !books::has_received(after, id)
         });
         if unasked {

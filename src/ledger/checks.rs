@@ -1,11 +1,11 @@
 //! When the next request to Stripe about an invoice is due (`invoice_sync.invoice_check`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
 use crate::domain::invoice::Invoice;
-use crate::domain::recheck::Recheck;
+use crate::domain::recheck::{HELD_SECONDS, Recheck};
 use crate::pg::sql;
 
 /// Returns the invoices that are due at `now` (seconds since 1970), the longest due first.
@@ -45,6 +45,23 @@ pub(crate) fn to_be_asked<'a>(
         invoices,
     );
     rows.into_iter().filter_map(|[id]| id).collect()
+}
+
+/// Returns the ids that these invoices stored when Stripe was last asked, of invoices that need no more requests.
+pub(crate) fn finished(invoices: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+    let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
+        "select k.invoice_id, unnest(k.stored_ids)
+        from invoice_sync.invoice_check k
+        where k.invoice_id = any ($1::text[]) and k.checked_at is not null and k.next_check_at is null",
+        &[Some(&sql::array(invoices.iter().copied()))],
+    );
+    let mut finished: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for row in rows {
+        if let [Some(invoice), Some(id)] = row {
+            finished.entry(invoice).or_default().insert(id);
+        }
+    }
+    finished
 }
 
 /// Records that Stripe is about to be asked about these invoices. They stay due until the answer is recorded, even
@@ -95,7 +112,8 @@ pub(crate) fn end(invoices: &[&str]) {
 ///
 /// The interval to the next request doubles from 15 minutes up to 30 days; it is a little shorter than that,
 /// because sweeps do not start exactly on time. It is at most one day if the feed of events is not read, because
-/// changes would not be noticed otherwise.
+/// changes would not be noticed otherwise. An invoice with an open issue about a Stripe object is due after
+/// [`HELD_SECONDS`] at the latest: the answers may have been about another payment of the invoice.
 pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
     let row = |(invoice, recheck): &(&Invoice, Recheck)| {
         let seconds = match recheck {
@@ -116,7 +134,12 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
             invoice_id, stored_ids, checked_at, next_check_at, back_off)
         select n.invoice_id, n.stored_ids, clock_timestamp(),
                clock_timestamp() + case when n.backs_off then n.back_off - interval '30 seconds'
-                                        else make_interval(secs => n.seconds) end,
+                                        when n.seconds is not null then make_interval(secs => n.seconds)
+                                        when exists (
+                                            select from invoice_sync.issue x
+                                            where coalesce(x.invoice_id, '') = n.invoice_id
+                                              and x.state <> 'resolved' and x.object ~ '^(cs|pi|ch|py)_')
+                                        then make_interval(secs => $1::float8) end,
                case when n.backs_off then n.back_off end
         from (
             select d.*,
@@ -125,7 +148,7 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
                         else least(o.back_off * 2, f.longest) end as back_off
             from (
                 select invoice_id, stored_ids::text[], seconds::float8, backs_off::boolean
-                from unnest($1, $2, $3, $4) u (invoice_id, stored_ids, seconds, backs_off)
+                from unnest($2, $3, $4, $5) u (invoice_id, stored_ids, seconds, backs_off)
             ) d
             left join lateral (
                 select * from invoice_sync.invoice_check c
@@ -144,7 +167,7 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
             checked_at = excluded.checked_at,
             next_check_at = excluded.next_check_at,
             back_off = excluded.back_off",
-        &[],
+        &[&HELD_SECONDS.to_string()],
         rows.iter().map(sql::borrowed),
     );
 }

@@ -327,3 +327,47 @@ fn of_two_invoices_that_are_deleted_it_is_money_without_an_invoice() {
     shop.execute("call invoice_sync.run_sweep()");
     assert_eq!(shop.stripe.count_of("/v1/"), 1);
 }
+
+#[test]
+fn what_is_booked_for_another_invoice_is_no_duplicate_of_a_row_by_hand() {
+    for door in ["sweep", "run_sweep", "button"] {
+        let mut shop = Shop::open();
+        let paid = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+        invoice(&mut shop, "INV-2", &paid.session_id());
+        look(&mut shop);
+        invoice(&mut shop, "INV-1", &paid.session_id());
+        shop.execute(
+            "insert into payments (invoice_id, payment_name, payment_status, total_amount)
+            select id, 'by hand', 'Paid', 100 from invoices where invoice_number = 'INV-1'",
+        );
+        pass_through(&mut shop, entry_point);
+        assert_eq!(
+            reported(&mut shop),
+            ["unlinked_payment INV-1"],
+            "{entry_point}"
+        );
+        stays(&mut shop, &["unlinked_payment INV-1"]);
+    }
+}
+
+#[test]
+fn another_payment_of_the_invoice_does_not_end_the_checks() {
+    let mut shop = Shop::with_webhooks();
+    let paid = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+    for number in ["INV-2", "INV-1"] {
+        invoice(&mut shop, number, &paid.session_id());
+        look(&mut shop);
+    }
+    assert_eq!(reported(&mut shop), ["unlinked_payment INV-1"]);
+    let own = Intent::new(10_000, "usd").metadata("invoice_id", "INV-1");
+    shop.stripe.intent(own).pay();
+    shop.execute("update invoices set stripe_session_id = null where invoice_number = 'INV-1'");
+    shop.deliver_all(&["payment_intent.succeeded"]);
+    assert_eq!(shop.text(BOOKS), Some("INV-1 Paid, INV-2 Paid 2".into()));
+    let due = "select count(*) from invoice_sync.invoice_check c join invoices i on i.id::text = c.invoice_id
+        where i.invoice_number = 'INV-1' and c.next_check_at is not null";
+    assert_eq!(shop.text(due).as_deref(), Some("1"));
+    shop.age(6 * 60 * 60);
+    shop.execute("call invoice_sync.run_sweep()");
+    assert_eq!(reported(&mut shop), [""; 0]);
+}

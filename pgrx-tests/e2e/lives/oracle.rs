@@ -182,6 +182,7 @@ impl World<'_> {
         if let Some(owner) = owner
             && of_it.is_empty()
             && !self.may_be_missing(books, owner, &intent)
+            && !self.is_told_elsewhere(books, purchase, &intent)
         {
             complain("it is not booked, and no issue says why".to_owned());
         }
@@ -305,6 +306,23 @@ impl World<'_> {
             .iter()
             .any(|(kind, allowed)| *allowed && books.is_told(&known.id, &[kind]))
             || known.decided
+    }
+
+    /// Whether another invoice stored the id of a purchase that names its own, and an issue says so.
+    fn is_told_elsewhere(&self, books: &Books, purchase: &Purchase, intent: &str) -> bool {
+        let ids = [Some(intent), purchase.session.as_deref()];
+        let mut storing = ids
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.stored.get(id))
+            .flatten();
+        storing.any(|bill| *bill != purchase.bill)
+            && books.issues.iter().any(|issue| {
+                (issue.open || issue.settled)
+                    && issue.kind == "unlinked_payment"
+                    && issue.object.is_some()
+                    && ids.contains(&issue.object.as_deref())
+            })
     }
 
     fn judge_invoice(&self, books: &Books, bill: Bill) -> Vec<String> {

@@ -49,6 +49,7 @@ impl Draft {
     }
 
     fn insert(&mut self, receipt: &Receipt, facts: &Facts, rules: &Rules) {
+        self.plan.without_row.push(receipt.payment.ids.clone());
         if self.cannot_record_full_refund(receipt, facts, rules)
             || self.may_be_booked_without_id(receipt, facts)
         {

@@ -3,7 +3,7 @@
 //! By default: invoice `inv-1` with number R-1 and a total of 100.00 EUR, Sent, unpaid, referring to the payment
 //! intent `pi_1`; live mode.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::evidence::{
     Dispute, Disputes, Evidence, Gratuity, PaymentState, SessionSide, StripePayment,
@@ -249,6 +249,7 @@ pub(super) struct World {
     pub(super) rows: Vec<PaymentRow>,
     pub(super) memory: Memory,
     pub(super) undone: Vec<Vec<String>>,
+    pub(super) finished: BTreeSet<String>,
     pub(super) rules: Rules,
     pub(super) has_gratuity_column: bool,
     pub(super) has_refunded_column: bool,
@@ -263,6 +264,7 @@ pub(super) fn world(invoice: Invoice) -> World {
         rows: Vec::new(),
         memory: Memory::default(),
         undone: Vec::new(),
+        finished: BTreeSet::new(),
         rules: rules(),
         has_gratuity_column: true,
         has_refunded_column: true,
@@ -387,6 +389,7 @@ impl World {
             rows: &self.rows,
             memory: &self.memory,
             undone: &self.undone,
+            finished: &self.finished,
             other_invoices: &self.other_invoices,
             in_question: &self.in_question,
             has_refunded_column: self.has_refunded_column,

@@ -81,3 +81,21 @@ fn a_payment_learned_to_be_the_invoices_is_not_let_go() {
     let own = overwritten().remembering("pi_1", 100_00, 0);
     assert!(own.reconcile(&evidence).disowned.is_empty());
 }
+
+#[test]
+fn what_stripe_said_for_good_need_not_be_asked_to_tell_of_missing_money() {
+    let paid = || world(invoice("Paid").with_paid(100_00).storing(&["cs_live_1"]));
+    let finished = |mut world: World| {
+        world.finished.insert("cs_live_1".into());
+        world
+    };
+    let kinds = |world: World| {
+        let plan = world.reconcile(&[]);
+        let kinds = plan.issues.iter().map(|issue| issue.kind);
+        kinds.collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(paid()), [], "it may have been paid");
+    assert_eq!(kinds(finished(paid())), [PaidWithoutPayment]);
+    let received = finished(paid()).remembering("cs_live_1", 100_00, 0);
+    assert_eq!(kinds(received), [], "its row is missing");
+}
