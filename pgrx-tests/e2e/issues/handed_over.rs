@@ -330,7 +330,7 @@ fn of_two_invoices_that_are_deleted_it_is_money_without_an_invoice() {
 
 #[test]
 fn what_is_booked_for_another_invoice_is_no_duplicate_of_a_row_by_hand() {
-    for door in ["sweep", "run_sweep", "button"] {
+    for entry_point in ["sweep", "run_sweep", "button"] {
         let mut shop = Shop::open();
         let paid = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
         invoice(&mut shop, "INV-2", &paid.session_id());
