@@ -38,3 +38,7 @@ pub mod pg_test {
 #[cfg(any(test, feature = "pg_test"))]
 #[path = "../pgrx-tests/pg.rs"]
 mod pg_tests;
+
+#[cfg(any(test, feature = "pg_test"))]
+#[path = "../pgrx-tests/pg_names.rs"]
+mod pg_names_tests;

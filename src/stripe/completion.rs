@@ -6,9 +6,8 @@ use super::client::Client;
 use super::error::StripeError;
 use super::invoices;
 use super::objects::{self, Reading};
-use super::retrieve::disputes;
 use super::returns::{Refunded, UnclearRefunds};
-use crate::domain::evidence::StripePayment;
+use crate::domain::evidence::{Disputes, StripePayment};
 use crate::pg::Stop;
 
 /// What an answer leaves open; each takes a further request.
@@ -60,4 +59,19 @@ impl OpenPoints {
             None => Ok(vec![payment]),
         }
     }
+}
+
+/// Requests the disputes of a payment, because its charge only shows that there was one.
+fn disputes(
+    client: &Client,
+    payment: &StripePayment,
+    stop: &Stop,
+) -> Result<Disputes, StripeError> {
+    let filter = match (&payment.ids.intent, &payment.ids.charge) {
+        (Some(intent), _) => ("payment_intent", intent.as_str()),
+        (None, Some(charge)) => ("charge", charge.as_str()),
+        (None, None) => return Ok(Disputes::default()),
+    };
+    let page = client.get("/v1/disputes", &[filter, ("limit", "100")], stop)?;
+    objects::read_disputes(&page.body, payment.state.currency())
 }

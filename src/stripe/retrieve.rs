@@ -4,7 +4,7 @@ use super::client::Client;
 use super::completion::OpenPoints;
 use super::error::StripeError;
 use super::objects::{self, Reading};
-use crate::domain::evidence::{Disputes, Evidence, StripePayment};
+use crate::domain::evidence::{Evidence, StripePayment};
 use crate::domain::identity::{ObjectKind, StripeId};
 use crate::pg::Stop;
 
@@ -70,21 +70,6 @@ pub(super) fn ask(
     payment.as_of = answer.asked_at;
     let open = OpenPoints::of(&answer.body, reading)?;
     open.complete(payment, client, reading, stop)
-}
-
-/// Requests the disputes of a payment, because its charge only shows that there was one.
-pub(super) fn disputes(
-    client: &Client,
-    payment: &StripePayment,
-    stop: &Stop,
-) -> Result<Disputes, StripeError> {
-    let filter = match (&payment.ids.intent, &payment.ids.charge) {
-        (Some(intent), _) => ("payment_intent", intent.as_str()),
-        (None, Some(charge)) => ("charge", charge.as_str()),
-        (None, None) => return Ok(Disputes::default()),
-    };
-    let page = client.get("/v1/disputes", &[filter, ("limit", "100")], stop)?;
-    objects::read_disputes(&page.body, payment.state.currency())
 }
 
 /// Converts a 404 into evidence. If Stripe's message says that a similar object exists in the other mode, the

@@ -349,19 +349,12 @@ impl World {
     }
 
     pub(super) fn remembering_dispute(mut self, id: &str, status: &str) -> Self {
-        let dispute = Dispute::from_status(status);
-        let known = Remembered {
-            ids: ids(&[id]),
-            as_of: 0,
-            seen_at: 0,
-            received: 100_00,
-            refunded: 0,
-            withheld: if dispute.withholds_money() { 100_00 } else { 0 },
-            dispute: Some(dispute),
-            refunded_latest: 0,
-            is_own: true,
-        };
-        self.memory.0.insert(id.into(), known);
+        self = self.remembering(id, 100_00, 0);
+        if let Some(known) = self.memory.0.get_mut(id) {
+            let dispute = Dispute::from_status(status);
+            known.withheld = if dispute.withholds_money() { 100_00 } else { 0 };
+            known.dispute = Some(dispute);
+        }
         self
     }
 

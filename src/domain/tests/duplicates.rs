@@ -1,0 +1,72 @@
+//! Payments that rows without ids may stand for.
+
+use super::builders::{RECEIVED_AT, booked, eur, invoice, received, row, world};
+use super::harness::{case, check, paid_in_full};
+use crate::domain::evidence::Evidence;
+use crate::domain::issue::IssueKind::*;
+use crate::domain::payment::PaymentStatus::Paid;
+use crate::domain::plan::InvoiceChange;
+use crate::domain::recheck::HELD;
+
+#[test]
+fn a_possible_duplicate_is_not_booked() {
+    let by_hand = || row("by-hand", "Paid", 100_00, &[]);
+    let paid = received(&["pi_1"], 100_00);
+    check(vec![
+        case(
+            "a row of the same amount without an id covers the total",
+            world(invoice("Paid").with_paid(100_00)).with_row(by_hand()),
+        )
+        .stripe_says(&paid)
+        .warns(PossibleDuplicate, "pi_1")
+        .asks_again(HELD),
+        case(
+            "a row of the same amount names a session, and the answer none",
+            world(invoice("Paid").with_paid(100_00)).with_row(row(
+                "r",
+                "Paid",
+                100_00,
+                &["cs_live_1"],
+            )),
+        )
+        .stripe_says(&paid)
+        .warns(PossibleDuplicate, "pi_1")
+        .asks_again(HELD),
+        case(
+            "a row of the same amount without an id is the other half",
+            world(invoice("Sent").with_total(200_00)).with_row(by_hand()),
+        )
+        .stripe_says(&paid)
+        .inserts(booked(&paid, Paid, 100_00))
+        .changes_invoice(InvoiceChange {
+            amount_paid: Some(eur(200_00)),
+            ..paid_in_full(RECEIVED_AT)
+        }),
+        case(
+            "the payment is in the books of another invoice",
+            world(invoice("Sent")).booked_elsewhere("pi_1", "INV-7"),
+        )
+        .stripe_says(&paid)
+        .warns(UnlinkedPayment, "pi_1")
+        .asks_again(HELD),
+    ]);
+}
+
+#[test]
+fn the_possible_duplicate_does_not_depend_on_the_order_of_rows() {
+    let named = |rows: [&str; 2]| {
+        let world = rows
+            .into_iter()
+            .fold(world(invoice("Paid").with_paid(200_00)), |world, id| {
+                world.with_row(row(id, "Paid", 100_00, &[]))
+            });
+        let plan = world.reconcile(&[Evidence::Payment(received(&["pi_1"], 100_00))]);
+        let issues = plan.issues.into_iter();
+        issues
+            .filter(|issue| issue.kind == PossibleDuplicate)
+            .map(|issue| issue.evidence["row"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(named(["row-1", "row-2"]), ["row-1"]);
+    assert_eq!(named(["row-2", "row-1"]), ["row-1"]);
+}
