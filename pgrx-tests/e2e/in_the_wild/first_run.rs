@@ -136,7 +136,7 @@ fn what_is_left_is_read_by_the_next_runs() {
         Some("33".into())
     );
     assert_eq!(
-        scene.shop.text("select (detail like '%: 50 % done%')::text from invoice_sync.doctor() where \"check\" = 'first look back'"),
+        scene.shop.text("select (detail like '%: 33 % done%')::text from invoice_sync.doctor() where \"check\" = 'first look back'"),
         Some("true".into())
     );
     scene.shop.execute(RUN);
