@@ -61,7 +61,11 @@ fn live(ground: &Ground, host: &Host, steps: &[Step]) -> Result<(), (usize, Stri
         for (number, step) in steps.iter().enumerate() {
             at = number;
             if let Err(failure) = world.play(step) {
-                let history = tells.then(|| world.history(&failure)).unwrap_or_default();
+                let history = if tells {
+                    world.history(&failure)
+                } else {
+                    String::new()
+                };
                 return Err(format!("{failure}\n    {history}"));
             }
         }

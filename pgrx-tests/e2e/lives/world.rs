@@ -193,6 +193,8 @@ impl<'a> World<'a> {
             trouble: false,
             played: 0,
         };
+        // The schedule runs from the first day on: the feed is read from there.
+        world.execute("call invoice_sync.run_sweep()");
         world.mirror = Mirror::read(&mut world.db);
         world
     }
