@@ -180,8 +180,12 @@ impl Draft {
                 && before.refunded > learned.refunded
                 && books::refunded_by_row(row, learned.received) > learned.refunded
             {
-                // Both amounts, because together they show whether the refund is full.
-                (learned.received, learned.refunded) = (before.received, before.refunded);
+                learned.refunded = if before.refunded >= before.received {
+                    // It was refunded in full, and that must still show.
+                    before.refunded.max(learned.received)
+                } else {
+                    before.refunded
+                };
                 self.plan
                     .undecided
                     .extend([IssueKind::Refunded, IssueKind::PartiallyRefunded]);
