@@ -182,9 +182,10 @@ impl Draft {
             {
                 // Whether it was refunded in full must still show.
                 let was_whole = before.refunded >= before.received;
-                learned.refunded = match was_whole {
-                    true => before.refunded.max(learned.received),
-                    false => before.refunded.min(learned.received.saturating_sub(1)),
+                learned.refunded = match (was_whole, row.status) {
+                    (true, PaymentStatus::Refunded) => before.refunded.max(learned.received),
+                    (true, _) => before.refunded,
+                    (false, _) => before.refunded.min(learned.received.saturating_sub(1)),
                 };
                 self.plan
                     .undecided
