@@ -191,7 +191,7 @@ fn a_stripe_that_cannot_be_reached_is_08006_and_fails_even_a_sweep_of_one() {
 
 /// Every object has to be asked for by itself.
 fn useless_lists() -> Fault {
-    always(Action::InvalidJson).on_object("data.payment_intent.latest_charge")
+    always(Action::InvalidJson).on_object("data.payment_intent.latest_charge.balance_transaction")
 }
 
 #[test]

@@ -56,5 +56,5 @@ fn last_run(shop: &mut Shop) -> Value {
 fn useless_lists() -> Fault {
     Fault::new(Action::InvalidJson)
         .always()
-        .on_object("data.payment_intent.latest_charge")
+        .on_object("data.payment_intent.latest_charge.balance_transaction")
 }

@@ -155,6 +155,8 @@ impl Arena {
             set payment_refunded_column = 'refunded', webhook_budget_ms = 200;
             alter database {name} set deadlock_timeout = '20ms'"
         ));
+        // The first look back is over before anything is sold.
+        shop.execute("call invoice_sync.run_sweep()");
         let sessions = [shop.connect(), shop.connect()];
         Self {
             shop,

@@ -10,7 +10,7 @@ use crate::harness::{DEFAULT_TABLES, Shop};
 fn useless_lists_of_intents() -> Fault {
     Fault::new(Action::InvalidJson)
         .always()
-        .on_object("data.latest_charge")
+        .on_object("data.latest_charge.balance_transaction")
 }
 
 #[test]
