@@ -100,7 +100,7 @@ enum Application {
 fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Application) -> Plan {
     let payments = merge_payments(evidence);
     let mut rows = with_tied_ids(facts, &payments);
-    let presumed = presume_ties(&mut rows, facts, evidence);
+    let presumed = presume_ties(&mut rows, facts, evidence, &payments);
     let facts = &Facts {
         rows: &rows,
         ..facts.clone()
@@ -143,15 +143,30 @@ fn with_tied_ids(facts: &Facts, payments: &[StripePayment]) -> Vec<PaymentRow> {
 }
 
 /// Counts two received rows with the same amount as one payment as long as it is not known whether they are two: one has
-/// only a session, the other only an intent. Returns the rows that are presumed to be of the other's payment.
-fn presume_ties(rows: &mut [PaymentRow], facts: &Facts, evidence: &[Evidence]) -> BTreeSet<String> {
+/// only a session, the other only an intent, and Stripe was asked about neither. Returns the rows that are presumed to be
+/// of the other's payment.
+fn presume_ties(
+    rows: &mut [PaymentRow],
+    facts: &Facts,
+    evidence: &[Evidence],
+    payments: &[StripePayment],
+) -> BTreeSet<String> {
     let is_known = |id: &String| {
         facts.memory.0.contains_key(id) || evidence.iter().flat_map(ids_of).any(|known| known == id)
     };
+    // An answer with its session would have tied it.
+    let is_tied = |intent: &String| {
+        facts.memory.0.contains_key(intent)
+            || payments
+                .iter()
+                .any(|it| it.ids.intent.as_ref() == Some(intent) && !it.lacks_session())
+    };
     let has_one = |row: &PaymentRow| row.was_received() && row.amount_minor() > 0;
+    let has_untied_intent =
+        |row: &PaymentRow| row.ids.intent.as_ref().is_some_and(|id| !is_tied(id));
     let by_intent: Vec<PaymentRow> = rows
         .iter()
-        .filter(|row| has_one(row) && row.ids.intent.is_some() && row.ids.session.is_none())
+        .filter(|row| has_one(row) && has_untied_intent(row) && row.ids.session.is_none())
         .cloned()
         .collect();
     let mut presumed = BTreeSet::new();

@@ -180,11 +180,12 @@ impl Draft {
                 && before.refunded > learned.refunded
                 && books::refunded_by_row(row, learned.received) > learned.refunded
             {
-                learned.refunded = if before.refunded >= before.received {
-                    // It was refunded in full, and that must still show.
-                    before.refunded.max(learned.received)
-                } else {
-                    before.refunded
+                // Whether it was refunded in full must still show.
+                let was_whole = before.refunded >= before.received;
+                learned.refunded = match (was_whole, row.status) {
+                    (true, PaymentStatus::Refunded) => before.refunded.max(learned.received),
+                    (true, _) => before.refunded,
+                    (false, _) => before.refunded.min(learned.received.saturating_sub(1)),
                 };
                 self.plan
                     .undecided
