@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::apply::context::Context;
 use crate::domain::evidence::Evidence;
 use crate::domain::identity::PaymentIds;
-use crate::domain::payment::PaymentRow;
+use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::Recheck;
 use crate::domain::reconcile::{Facts, reconcile, reconcile_unwritten};
@@ -183,7 +183,7 @@ impl<'a> DecidedCase<'a> {
     }
 
     /// Returns the ids of the booked payments, without pending rows; if Stripe was asked, only of payments in its
-    /// answers.
+    /// answers. Failed rows are included: a row that counted before may have been marked so.
     pub(crate) fn booked_ids(&self) -> impl Iterator<Item = &str> {
         let rows = self.reading.payments.iter();
         let evidence = self.recalled.case.evidence;
@@ -194,7 +194,7 @@ impl<'a> DecidedCase<'a> {
                 })
             })
         };
-        rows.filter(move |row| !row.status.may_still_come() && is_in_answers(row))
+        rows.filter(move |row| row.status != PaymentStatus::Pending && is_in_answers(row))
             .flat_map(|row| row.ids.each())
     }
 

@@ -80,7 +80,9 @@ fn a_sweep_and_a_webhook_at_one_event_let_each_other_pass() {
 
     let booked = shop.text("select count(*) from payments");
     assert_eq!(booked, Some("1".into()));
-    let states = shop.texts("select distinct state from invoice_sync.event");
+    // The event of its charge is ignored, because the intent has its own.
+    let states = shop
+        .texts("select distinct state from invoice_sync.event where type <> 'charge.succeeded'");
     assert_eq!(states, [Some("done".to_owned())]);
 }
 

@@ -28,6 +28,7 @@ fn questions_of_a_sweep(shop: &mut Shop) -> usize {
 #[test]
 fn checks_of_what_stays_open_back_off_to_a_month() {
     let mut shop = Shop::open();
+    shop.skip_look_back();
     let open = shop.stripe.checkout(Checkout::new(10_000, "usd"));
     invoice(&mut shop, "INV-1", &open.session_id(), "");
     for back_off in [
@@ -84,6 +85,7 @@ fn where_the_feed_cannot_be_read_they_are_a_day_apart_at_the_most() {
 #[test]
 fn what_is_final_is_never_asked_about_again() {
     let mut shop = Shop::open();
+    shop.skip_look_back();
     let expired = shop.stripe.checkout(Checkout::new(10_000, "usd")).expire();
     let canceled = shop.stripe.intent(Intent::new(10_000, "usd")).cancel();
     invoice(&mut shop, "INV-1", &expired.session_id(), "");
