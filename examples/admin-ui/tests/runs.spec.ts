@@ -55,7 +55,7 @@ test('a decision that changed no row is revoked, and the issue is open again', a
 
   await page.goto('/runs')
   await page.getByRole('button', { name: 'Undo run 2 …' }).click()
-  await expect(dialog.getByText('The decision would be taken back')).toBeVisible()
+  await expect(dialog.getByText('The decision would be revoked')).toBeVisible()
   await dialog.getByRole('button', { name: 'Revoke' }).click()
 
   await expect(dialog.getByText('Revoked 1 decisions.')).toBeVisible()
