@@ -398,10 +398,13 @@ impl StepRun<'_, '_> {
             let (session, intent) = (id(session), id(intent));
             let known =
                 |id: &Option<String>| id.as_ref().and_then(|id| self.world.shop.stripe.object(id));
+            let is_subscription =
+                known(&session).is_some_and(|object| object["mode"] == "subscription");
             let by_session = known(&session).map(|object| object["payment_intent"].clone());
             let by_intent = known(&intent).map(|object| object["id"].clone());
             let agree = match (&by_session, &by_intent) {
-                (Some(named), Some(own)) => named == own,
+                // The intent of a subscription is that of Stripe's invoice.
+                (Some(named), Some(own)) => named == own || named.is_null() && is_subscription,
                 (Some(named), None) => intent.is_none() && (named.is_null() || !has_intents),
                 (None, Some(_)) => session.is_none(),
                 (None, None) => false,

@@ -185,12 +185,15 @@ impl<'a> World<'a> {
             .collect()
     }
 
-    /// `severity kind` of each open issue of the invoice.
+    /// `severity kind` of each open issue of the invoice, and of the one about its status word.
     pub fn issue_lines(&mut self) -> Vec<String> {
         let query = format!(
             "select format('%s %s', severity, kind) from invoice_sync.open_issues
-            where invoice_id = '{}' order by 1",
-            self.id()
+            where invoice_id = '{id}' or invoice_id is null and kind = 'unknown_status'
+              and object in (select status from ({invoices}) i where key = '{id}')
+            order by 1",
+            id = self.id(),
+            invoices = self.host.read_invoices(&self.currency),
         );
         self.shop.texts(&query).into_iter().flatten().collect()
     }
