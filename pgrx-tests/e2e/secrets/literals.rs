@@ -74,7 +74,7 @@ fn a_literal_that_was_stored_before_the_library_was_loaded_is_not_used() {
     let error = attempt_json(&mut session, &sale.sync()).expect_err("there is no key");
     assert_eq!(error.sqlstate, "55000", "{error:?}");
     assert!(
-        notices.text().contains("Treat this secret as known"),
+        notices.text().contains("Consider this secret compromised"),
         "{}",
         notices.text()
     );
