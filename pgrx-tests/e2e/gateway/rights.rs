@@ -211,6 +211,7 @@ const RELATIONS: &[(Access, &str)] = &[
     (Access::Owner, "uncounted"),
     (Access::Owner, "uncounted_booked"),
     (Access::Owner, "run_booked"),
+    (Access::Owner, "unwritten_answer"),
 ];
 
 const SEQUENCES: &[&str] = &[
