@@ -177,16 +177,15 @@ impl Draft {
         let rows = facts.rows.iter().filter(|row| row.ids.same_payment(ids));
         for row in rows {
             if let Some(before) = facts.memory.of(ids)
-                && before.refunded > learned.refunded
-                && books::refunded_by_row(row, learned.received) > learned.refunded
+                && before.refunded > remembered.refunded
+                && books::refunded_by_row(row, remembered.received) > remembered.refunded
             {
-                // Whether it was refunded in full must still show.
-                let was_whole = before.refunded >= before.received;
-                learned.refunded = match (was_whole, row.status) {
-                    (true, PaymentStatus::Refunded) => before.refunded.max(learned.received),
-                    (true, _) => before.refunded,
-                    (false, _) => before.refunded.min(learned.received.saturating_sub(1)),
+                // A part stays a part.
+                let kept = match before.refunded >= before.received {
+                    true => before.refunded,
+                    false => before.refunded.min(remembered.received.saturating_sub(1)),
                 };
+                learned.refunded = learned.refunded.max(kept);
                 self.plan
                     .undecided
                     .extend([IssueKind::Refunded, IssueKind::PartiallyRefunded]);

@@ -146,18 +146,21 @@ fn memories() -> impl Strategy<Value = Memory> {
             let Some((received, refunded, dispute)) = known else {
                 continue;
             };
+            // Stripe refunds no more than it received.
+            let received = received.max(0);
+            let refunded = refunded.clamp(0, received);
             let known = Remembered {
                 as_of: 0,
                 seen_at: 0,
-                received: received.max(0),
-                refunded: refunded.max(0),
+                received,
+                refunded,
                 withheld: dispute.as_ref().map_or(0, |it| match it.withholds_money() {
-                    true => received.max(0),
+                    true => received,
                     false => 0,
                 }),
                 dispute,
                 ids: all_ids(payment),
-                refunded_latest: refunded.max(0),
+                refunded_latest: refunded,
                 is_own: true,
             };
             let ids = all_ids(payment);
