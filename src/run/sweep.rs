@@ -245,7 +245,7 @@ impl Sweep<'_> {
     }
 
     /// Examines the payments of rows that were written since: several invoices may have booked one, and events may
-    /// have told of one before any invoice referred to it. Returns whether there are such events: the next batch acts
+    /// have reported one before any invoice referred to it. Returns whether there are such events: the next batch acts
     /// on them again.
     fn examine_booked(
         &self,

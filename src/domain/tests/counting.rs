@@ -199,8 +199,8 @@ fn rows_with_different_ids_of_one_payment_count_once() {
     assert_eq!(unasked.recheck, Recheck::NextSweep);
     // Stripe ties the session to another intent: they are two.
     let other = received(&["cs_live_1", "pi_2"], 100_00);
-    let told = rows(invoice("Sent")).reconcile(&[Evidence::Payment(other)]);
-    assert_eq!(told.secured, Some(eur(200_00)));
+    let answered = rows(invoice("Sent")).reconcile(&[Evidence::Payment(other)]);
+    assert_eq!(answered.secured, Some(eur(200_00)));
 }
 
 #[test]
