@@ -1,7 +1,7 @@
 //! Tests of src/pg inside a running server.
 
 #[pgrx::pg_schema]
-mod tests {
+pub(crate) mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(20);
 
-    fn run(statement: &str) {
+    pub(crate) fn run(statement: &str) {
         Spi::connect_mut(|client| client.update(statement, None, &[]).map(|_| ()))
             .expect("SPI takes the statement");
     }
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(cursors.as_deref(), Some("callers"));
     }
 
-    fn oid_of_role(name: &str) -> pg_sys::Oid {
+    pub(crate) fn oid_of_role(name: &str) -> pg_sys::Oid {
         Spi::get_one(&format!("select '{name}'::regrole::oid"))
             .unwrap()
             .unwrap()

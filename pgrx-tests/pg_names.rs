@@ -7,17 +7,7 @@ mod tests {
     use crate::host::admin::AdminCheck;
     use crate::host::settings::Settings;
     use crate::pg::{Relation, in_subtransaction, sql};
-
-    fn run(statement: &str) {
-        Spi::connect_mut(|client| client.update(statement, None, &[]).map(|_| ()))
-            .expect("SPI takes the statement");
-    }
-
-    fn oid_of_role(name: &str) -> pg_sys::Oid {
-        Spi::get_one(&format!("select '{name}'::regrole::oid"))
-            .unwrap()
-            .unwrap()
-    }
+    use crate::pg_tests::tests::{oid_of_role, run};
 
     #[pg_test(error = "a table is not the one that was looked up: room.outer_table")]
     fn a_table_in_use_is_checked_again_after_each_change_of_the_catalogs() {

@@ -81,8 +81,8 @@ impl Relation {
         }
     }
 
-    /// Locks and checks the table, then runs `work`, whose statements name it.
-    /// They are checked again where the catalogs change before a statement is prepared.
+    /// Locks and checks the table, then runs `work`, whose statements name it. It is checked again where the catalogs
+    /// change before a statement is prepared.
     pub(crate) fn in_use<T>(&self, work: impl FnOnce() -> T) -> T {
         let seen = changes_of_catalogs();
         self.lock_and_check();
