@@ -112,6 +112,26 @@ fn memory_of_another_start_of_the_server_is_not_attached() {
     }
 }
 
+#[test]
+fn shared_memory_goes_with_the_last_session_that_uses_it() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    let mut first = shop.connect();
+    let mut second = shop.connect();
+    for session in [&mut first, &mut second] {
+        attempt_json(session, &sale.sync()).expect("Stripe is asked");
+    }
+    let handle = published(&mut shop.db).cast_unsigned() >> 32;
+    let segment = format!("/dev/shm/PostgreSQL.{handle}");
+    let exists = || std::fs::exists(&segment).expect("the directory can be read");
+
+    drop(first);
+    attempt_json(&mut second, &sale.sync()).expect("Stripe is asked");
+    assert!(exists(), "one session still uses it");
+    drop(second);
+    wait_until("it is gone", || !exists());
+}
+
 /// The value of the sequence, which changes with every start of the server.
 fn published(db: &mut Client) -> i64 {
     db.query_one("select last_value from invoice_sync.limiter_segment", &[])

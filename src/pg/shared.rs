@@ -3,7 +3,8 @@
 //!
 //! The handle of the segment is published in the sequence `invoice_sync.limiter_segment`, whose value other sessions
 //! see at once, independent of transactions. The value also contains an identifier of the server's shared memory
-//! ([`this_start`]), so that after a restart or a crash the old handle is not attached.
+//! ([`this_start`]), so that after a restart or a crash the old handle is not attached. The segment goes with the last
+//! session that uses it: the server has few segments, and a dropped database must not keep one.
 
 use std::mem::size_of;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -183,7 +184,7 @@ fn create() -> Result<&'static Segment, Problem> {
     let start = this_start().ok_or_else(|| unavailable("there is no shared memory"))?;
     // SAFETY: on the backend's thread, in a transaction, so that there is a resource owner. The segment is new and no
     // other process uses it before it is published; it is mapped at the start of a page and has the requested size.
-    // Both the segment and its mapping are pinned, so they stay.
+    // Its mapping is pinned, so that it stays for the session's life.
     let (handle, segment) = unsafe {
         let dynamic = pg_sys::dsm_create(
             size_of::<Segment>(),
@@ -193,7 +194,6 @@ fn create() -> Result<&'static Segment, Problem> {
             return Err(unavailable("the server has no more segments"));
         }
         pg_sys::dsm_pin_mapping(dynamic);
-        pg_sys::dsm_pin_segment(dynamic);
         let segment = pg_sys::dsm_segment_address(dynamic).cast::<Segment>();
         segment.write_bytes(0, 1);
         (&raw mut (*segment).magic).write(MAGIC);

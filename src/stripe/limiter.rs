@@ -36,12 +36,18 @@ enum Arrival {
 
 impl Limiter {
     /// Creates a limiter. `shared` is the number of all sessions that call Stripe with this account and mode; without
-    /// it, the limit applies to clones only.
+    /// it, the limit applies to clones only. A new shared number begins with one request at once and no burst: the
+    /// sessions before, whose number went with them, may have just used it.
     pub(crate) fn new(per_second: u32, shared: Option<SharedNumber>) -> Self {
         let interval = SECOND.div_ceil(u64::from(per_second.max(1)));
+        let burst = interval * u64::from(per_second / 4).max(1);
+        if let Some(shared) = shared {
+            let used_up = monotonic_nanoseconds() + burst - interval;
+            shared.replace(|due| if due == 0 { used_up } else { due });
+        }
         Self {
             interval,
-            burst: interval * u64::from(per_second / 4).max(1),
+            burst,
             arrival: shared.map_or_else(|| Arrival::Own(Arc::default()), Arrival::Shared),
         }
     }
