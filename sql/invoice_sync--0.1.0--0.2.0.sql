@@ -1323,6 +1323,20 @@ comment on column status.looked_back_to is
     'Time back to which the first runs search for payments that are identified by metadata only; null: not started';
 comment on column status.look_back_percent is 'How much of that search is done, in percent; null: nothing had to be read';
 
+-- Sessions keep what they read of the settings until they change.
+create function settings_changed() returns trigger
+language c
+as 'MODULE_PATHNAME', 'settings_changed_wrapper';
+
+create trigger settings_changed
+    after insert or update or delete or truncate on settings
+    for each statement execute function settings_changed();
+
+alter table settings enable always trigger settings_changed;
+
+comment on function settings_changed() is
+    'Trigger function: tells all sessions that the settings have changed';
+
 -- Rights of roles that were not granted access (must stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void
 language plpgsql

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::rc::Rc;
 
 use pgrx::prelude::PgSqlErrorCode;
 
@@ -12,7 +13,7 @@ use crate::domain::invoice::InvoiceStatus;
 use crate::domain::money::{AmountUnit, Currency};
 use crate::domain::payment::PaymentStatus;
 use crate::domain::rules::{InvoiceWords, PaymentWords};
-use crate::pg::{Problem, Relation, sql};
+use crate::pg::{Kept, Problem, Relation, sql};
 
 /// A mapped column, ready for use in SQL text.
 #[derive(Clone, Debug)]
@@ -177,6 +178,10 @@ fn mapped(name: &str, column: &Column) -> Mapped {
     }
 }
 
+thread_local! {
+    static KEPT: Kept<Mapping> = const { Kept::new() };
+}
+
 impl Mapping {
     /// Checks settings against the database. Fails with 42P01, 42809, 42703, 42804 or 22023; each error names the
     /// object and the setting.
@@ -207,10 +212,11 @@ impl Mapping {
         })
     }
 
-    /// Loads the current settings and resolves them.
-    pub(crate) fn load() -> Result<(Self, Settings), Problem> {
+    /// Returns the current settings and what they resolve to, kept until the settings or the catalogs change.
+    pub(crate) fn load() -> Result<(Rc<Self>, Rc<Settings>), Problem> {
         let settings = Settings::load()?;
-        Ok((Self::resolve(&settings)?, settings))
+        let mapping = KEPT.with(|kept| kept.get_or_load(|| Self::resolve(&settings)))?;
+        Ok((mapping, settings))
     }
 
     /// Returns the word to write for an invoice's status; `None` if the application has none.
