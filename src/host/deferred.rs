@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use crate::pg::{identity, sql, triggers};
+use crate::pg::{identity, sql, state, triggers};
 
 /// The deferred constraints of one owner's tables.
 #[derive(Deserialize)]
@@ -75,7 +75,7 @@ fn defer_again() {
 /// extension's own. Errors of the triggers are raised to the caller.
 pub(crate) fn fire_callers() {
     // A transaction that has written nothing has no pending triggers.
-    if !identity::transaction_has_written() {
+    if !state::transaction_has_written() {
         return;
     }
     identity::keeping_settings(|| {

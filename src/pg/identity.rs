@@ -6,6 +6,8 @@ use std::ffi::CString;
 use pgrx::pg_sys;
 
 use super::portals::Portals;
+#[cfg(any(test, feature = "pg_test"))]
+use super::state;
 use super::temporary::Temporary;
 
 /// Runs `work` with the rights of a table's owner, as PostgreSQL itself runs an owner's
@@ -111,16 +113,10 @@ pub(crate) fn outer_role() -> String {
     role_name(unsafe { pg_sys::GetOuterUserId() })
 }
 
-/// Returns the role whose rights apply now.
-pub(super) fn current_user() -> pg_sys::Oid {
-    // SAFETY: a plain read of the backend's state.
-    unsafe { pg_sys::GetUserId() }
-}
-
 /// Returns the name of the role whose rights apply now: inside a SECURITY DEFINER function, its owner.
 #[cfg(any(test, feature = "pg_test"))]
 pub(crate) fn current_role_name() -> String {
-    role_name(current_user())
+    role_name(state::current_user())
 }
 
 /// Returns whether the call is made for a user who was identified by a token. PostgREST and similar services store
@@ -150,19 +146,6 @@ fn is_set(name: &CStr) -> bool {
     let value = unsafe { pg_sys::GetConfigOption(name.as_ptr(), MISSING_OK, RESTRICT_PRIVILEGED) };
     // SAFETY: as above; one byte of it is read.
     !value.is_null() && unsafe { *value } != 0
-}
-
-/// Returns whether this transaction has written anything or locked a row.
-pub(crate) fn transaction_has_written() -> bool {
-    // SAFETY: a plain read of the backend's state.
-    unsafe { pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId }
-}
-
-/// Returns whether all statements of this transaction use one snapshot (REPEATABLE READ and SERIALIZABLE). If so,
-/// reading a row again after locking it does not show what others committed in the meantime.
-pub(crate) fn transaction_keeps_one_snapshot() -> bool {
-    // SAFETY: a plain read of the backend's state.
-    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as c_int }
 }
 
 /// Returns the operating system user that the server runs as. Files with secrets must belong to it.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 
-use super::identity::{current_user, transaction_keeps_one_snapshot};
+use super::state::{current_user, transaction_keeps_one_snapshot};
 
 thread_local! {
     static IS_REGISTERED: Cell<bool> = const { Cell::new(false) };

@@ -14,6 +14,7 @@ mod relation;
 mod server_log;
 mod shared;
 pub(crate) mod sql;
+pub(crate) mod state;
 mod stop;
 mod subtransaction;
 mod temporary;
