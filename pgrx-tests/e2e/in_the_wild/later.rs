@@ -124,14 +124,14 @@ fn discounted(scene: &mut Scene) {
 #[test]
 fn a_discount_at_stripe_is_said() {
     Case::new(
-        "a discount of 10 on 100",
+        "an invoice over 100, paid with a discount of 10",
         discounted,
         &["Partial 90.00 10.00", "Paid 90.00 0.00"],
     )
     .issues(&["amount_mismatch"])
     .check();
     Case::new(
-        "a discount that the invoice has, too",
+        "an invoice over 90, paid with a discount of 10 that its total contains",
         |scene| {
             discounted(scene);
             let total = scene.stored("90");
