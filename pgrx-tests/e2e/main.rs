@@ -23,6 +23,7 @@ mod lone_intents;
 mod money_cases;
 mod monitoring;
 mod operate;
+mod pages;
 mod proposal;
 mod run_sweep;
 mod schedule;

@@ -141,7 +141,7 @@ pub(super) fn stripe(texts: &[&str], state: PaymentState) -> StripePayment {
         invoice_references: Vec::new(),
         received_at: Some(RECEIVED_AT),
         net: None,
-        discount: 0,
+        reductions: Default::default(),
         attributes: BTreeMap::new(),
         request_id: Some("req_1".into()),
     }
