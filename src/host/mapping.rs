@@ -6,6 +6,7 @@ use std::ffi::CString;
 use pgrx::prelude::PgSqlErrorCode;
 
 use super::catalog::{Column, Role, Table, key_family};
+use super::counting::Counting;
 use super::settings::{Settings, invalid};
 use super::source::Source;
 use crate::domain::invoice::InvoiceStatus;
@@ -72,6 +73,8 @@ pub(crate) struct Invoices {
     pub(crate) table: String,
     /// The table as it was when the settings were checked against the catalogs.
     pub(crate) relation: Relation,
+    /// Which rows count; the others are read as if they did not exist.
+    pub(crate) counting: Counting,
     pub(crate) id: Mapped,
     pub(crate) number: Option<Mapped>,
     pub(crate) status: Mapped,
@@ -90,6 +93,8 @@ pub(crate) struct Payments {
     pub(crate) table: String,
     /// The table as it was when the settings were checked against the catalogs.
     pub(crate) relation: Relation,
+    /// Which rows count; the others are read as if they did not exist.
+    pub(crate) counting: Counting,
     pub(crate) id: Mapped,
     pub(crate) invoice: Mapped,
     pub(crate) status: Option<Mapped>,
@@ -273,6 +278,7 @@ fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
     Ok(Invoices {
         table: table.name.clone(),
         relation: table.relation(),
+        counting: Counting::check(table, s.invoice_condition.as_deref(), "invoice_condition")?,
         id: check.required(&s.invoice_id_column, "invoice_id_column", Role::Key)?,
         number: check.optional(
             s.invoice_number_column.as_ref(),
@@ -365,6 +371,7 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
     let mut payments = Payments {
         table: table.name.clone(),
         relation: table.relation(),
+        counting: Counting::check(table, s.payment_condition.as_deref(), "payment_condition")?,
         id: check.required(&s.payment_id_column, "payment_id_column", Role::Key)?,
         invoice: check.required(
             &s.payment_invoice_column,

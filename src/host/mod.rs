@@ -3,7 +3,9 @@
 pub(crate) mod admin;
 pub(crate) mod candidates;
 pub(crate) mod catalog;
+mod counting;
 pub(crate) mod deferred;
+mod expression;
 pub(crate) mod find;
 pub(crate) mod indexes;
 pub(crate) mod lock;

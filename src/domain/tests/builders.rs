@@ -293,8 +293,24 @@ impl World {
             OtherPart {
                 invoice: invoice.into(),
                 id: invoice.into(),
+                uncounted_row: None,
                 was_received: true,
                 whole: 0,
+            },
+        );
+        self
+    }
+
+    /// Adds a row that has the payment and does not count.
+    pub(super) fn booked_in_a_row_that_does_not_count(mut self, id: &str) -> Self {
+        self.other_invoices.note(
+            id,
+            OtherPart {
+                invoice: "INV-1".into(),
+                id: "1".into(),
+                uncounted_row: Some("7".into()),
+                was_received: true,
+                whole: 100_00,
             },
         );
         self
@@ -305,6 +321,7 @@ impl World {
         let part = OtherPart {
             invoice: invoice.into(),
             id: invoice.into(),
+            uncounted_row: None,
             was_received: true,
             whole: cents,
         };
@@ -319,6 +336,7 @@ impl World {
             OtherPart {
                 invoice: invoice.into(),
                 id: invoice.into(),
+                uncounted_row: None,
                 was_received: false,
                 whole: 0,
             },
