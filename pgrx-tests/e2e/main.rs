@@ -17,6 +17,7 @@ mod hostile;
 mod in_the_wild;
 mod install;
 mod issues;
+mod kept;
 mod limits;
 mod lives;
 mod lone_intents;

@@ -52,8 +52,8 @@ pub(crate) fn waiting_again_afterwards<T>(work: impl FnOnce() -> T) -> T {
 /// application; the names are looked up with the rights of the tables' owners. Modes that were set by SET
 /// CONSTRAINTS before are not known any more and are not restored.
 fn defer_again() {
-    // Most databases have no such constraints; this query is planned quickly.
-    if sql::fetch_one(
+    // Most databases have no such constraints.
+    if sql::fetch_catalog(
         "select to_jsonb(true) from pg_constraint where condeferred limit 1",
         &[],
     )

@@ -9,6 +9,7 @@ mod expression;
 pub(crate) mod find;
 pub(crate) mod indexes;
 pub(crate) mod lock;
+mod mapped;
 pub(crate) mod mapping;
 pub(crate) mod monitor;
 pub(crate) mod oldest_open;

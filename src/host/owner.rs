@@ -49,7 +49,7 @@ impl Held {
 
 /// Returns whether these tables have an initially deferred trigger.
 pub(crate) fn may_wait(mapping: &Mapping) -> bool {
-    let found = sql::fetch_one(
+    let found = sql::fetch_catalog(
         "select to_jsonb(true) from pg_trigger t
         where t.tgrelid in ($1::oid, $2::oid) and t.tginitdeferred and not t.tgisinternal limit 1",
         &[

@@ -46,5 +46,5 @@ pub(crate) fn of_payments(mapping: &Mapping) -> SideEffects {
 }
 
 fn has_no_side_effects(table: &str) -> bool {
-    sql::fetch_one(HAS_NO_SIDE_EFFECTS, &[Some(table)]) == Some(Value::Bool(true))
+    sql::fetch_catalog(HAS_NO_SIDE_EFFECTS, &[Some(table)]) == Some(Value::Bool(true))
 }

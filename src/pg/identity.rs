@@ -81,14 +81,19 @@ impl Drop for SettingsLevel {
 
 /// `set local search_path`, without a statement.
 pub(crate) fn set_search_path(path: &CStr) {
+    set_local(c"search_path", path);
+}
+
+/// `set local`, without a statement.
+pub(super) fn set_local(setting: &CStr, value: &CStr) {
     const CHANGE: bool = true;
     const RAISE: c_int = 0;
     const IS_RELOAD: bool = false;
-    // SAFETY: as `set_config_by_name` in guc.c calls it; a path that cannot be read is an error that unwinds.
+    // SAFETY: as `set_config_by_name` in guc.c calls it; a value that cannot be read is an error that unwinds.
     unsafe {
         pg_sys::set_config_option(
-            c"search_path".as_ptr(),
-            path.as_ptr(),
+            setting.as_ptr(),
+            value.as_ptr(),
             pg_sys::GucContext::PGC_USERSET,
             pg_sys::GucSource::PGC_S_SESSION,
             pg_sys::GucAction::GUC_ACTION_LOCAL,
@@ -106,11 +111,16 @@ pub(crate) fn outer_role() -> String {
     role_name(unsafe { pg_sys::GetOuterUserId() })
 }
 
-/// Returns the role whose rights apply now: inside a SECURITY DEFINER function, its owner.
+/// Returns the role whose rights apply now.
+pub(super) fn current_user() -> pg_sys::Oid {
+    // SAFETY: a plain read of the backend's state.
+    unsafe { pg_sys::GetUserId() }
+}
+
+/// Returns the name of the role whose rights apply now: inside a SECURITY DEFINER function, its owner.
 #[cfg(any(test, feature = "pg_test"))]
 pub(crate) fn current_role_name() -> String {
-    // SAFETY: a plain read of the backend's state.
-    role_name(unsafe { pg_sys::GetUserId() })
+    role_name(current_user())
 }
 
 /// Returns whether the call is made for a user who was identified by a token. PostgREST and similar services store

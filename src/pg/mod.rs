@@ -5,6 +5,7 @@ mod ending;
 pub(crate) mod function;
 pub(crate) mod guc;
 pub(crate) mod identity;
+mod invalidation;
 pub(crate) mod lock;
 mod portals;
 mod prepared;
@@ -20,6 +21,7 @@ mod transactions;
 pub(crate) mod triggers;
 mod workers;
 
+pub(crate) use invalidation::{Kept, announce_change};
 pub(crate) use problem::{Problem, keep_backtraces_out};
 pub(crate) use relation::{Relation, oid_of};
 pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number};
