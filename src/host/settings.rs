@@ -27,6 +27,7 @@ pub(crate) struct Settings {
     pub(crate) invoice_currency_column: Option<String>,
     pub(crate) invoice_session_column: Option<String>,
     pub(crate) invoice_intent_column: Option<String>,
+    pub(crate) invoice_condition: Option<String>,
 
     pub(crate) payments_table: String,
     pub(crate) payment_id_column: String,
@@ -38,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) payment_date_column: Option<String>,
     pub(crate) payment_session_column: Option<String>,
     pub(crate) payment_intent_column: Option<String>,
+    pub(crate) payment_condition: Option<String>,
     payment_values: BTreeMap<String, Value>,
 
     invoice_paid_word: String,

@@ -75,6 +75,13 @@ pub(crate) fn execute(statement: &str, params: &[Option<&str>]) {
     run(statement, params, |_| Ok(()));
 }
 
+/// Parses a statement and resolves its names, and does not run it. Fails as PostgreSQL does.
+pub(crate) fn prepare(statement: &str) {
+    checked(Spi::connect_mut(|client| {
+        prepared::checked_once(client, statement, &[]).map(drop)
+    }));
+}
+
 /// As [`execute`], for statements that write rows: their AFTER triggers are delayed while a [`super::Postponed`]
 /// exists.
 pub(crate) fn write(statement: &str, params: &[Option<&str>]) {
