@@ -860,7 +860,8 @@ comment on column event.processed_at is 'When it was processed';
 comment on column event.received_at is 'When it was first received';
 comment on column event.result is 'The result, or the reason for the retry';
 comment on column event.session_id is 'The checkout session that it is about';
-comment on column event.snapshot is 'The object in the event (data.object)';
+comment on column event.snapshot is
+    'Id and time of creation of the object in the event; version 0.1.0 stored the whole object';
 comment on column event.state is 'pending, done, or ignored (other type, mode or account)';
 comment on column event.type is
     'Type of the event, such as checkout.session.completed; backfill: an object that a backfill could not process';

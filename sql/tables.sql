@@ -489,7 +489,8 @@ comment on column event.account is 'The connected account of the event; null: th
 comment on column event.session_id is 'The checkout session that it is about';
 comment on column event.intent_id is 'The payment intent that it is about';
 comment on column event.charge_id is 'The charge that it is about';
-comment on column event.snapshot is 'The object in the event (data.object)';
+comment on column event.snapshot is
+    'Id and time of creation of the object in the event; version 0.1.0 stored the whole object';
 comment on column event.received_at is 'When it was first received';
 comment on column event.webhook_at is 'When it was first received by webhook; null: never';
 comment on column event.feed_at is 'When it was first read from the feed; null: never';

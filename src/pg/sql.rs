@@ -164,6 +164,17 @@ enum Plan {
 /// More rows are worth a plan of their own.
 const FEW_ROWS: usize = 50;
 
+/// Returns the SQL condition that a text is one of the `count` in the parameter, a JSON array of texts. PostgreSQL
+/// takes a set for a hundred and reads a small table as a whole for it; without an index on the column, it looks each
+/// row up in the set, but goes through all of an array.
+pub(crate) fn is_one_of(count: usize) -> &'static str {
+    if count <= FEW_ROWS {
+        "= any (array(select jsonb_array_elements_text($1::jsonb)))"
+    } else {
+        "in (select jsonb_array_elements_text($1::jsonb))"
+    }
+}
+
 /// Runs a statement. While tables are in use, the statement is prepared first, so that its names can be checked.
 fn update<T>(
     client: &mut SpiClient<'_>,
@@ -175,7 +186,11 @@ fn update<T>(
     let types = prepared::types_of(params);
     let prepared = match (relation::are_in_use(), plan) {
         (false, Plan::Once) => return read(client.update(statement, None, params)?),
-        (false, Plan::Kept) => prepared::kept(client, statement, &types)?,
+        (false, Plan::Kept) => {
+            let prepared = prepared::kept(client, statement, &types)?;
+            let _generic = prepared::with_generic_plan();
+            return read(client.update(&*prepared, None, params)?);
+        }
         (true, Plan::Once) => prepared::checked_once(client, statement, &types)?,
         (true, Plan::Kept) => prepared::checked(client, statement, &types)?,
     };
