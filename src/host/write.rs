@@ -310,6 +310,8 @@ fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) -> Re
         .map(|column| format!("t.{column} = new.{column}", column = column.quoted))
         .collect::<Vec<_>>()
         .join(" and ");
+    // A set is taken for a hundred rows, and a small table is joined with it as a whole.
+    let limit = if rows.len() == 1 { "limit 1" } else { "" };
     for (columns, rows) in by_columns(rows)? {
         let list = columns
             .iter()
@@ -317,7 +319,8 @@ fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) -> Re
             .collect::<Vec<_>>()
             .join(", ");
         let statement = format!(
-            "update {table} t set {list} from jsonb_populate_recordset(null::{table}, $1::jsonb) new
+            "update {table} t set {list}
+            from (select * from jsonb_populate_recordset(null::{table}, $1::jsonb) {limit}) new
             where {is_same}"
         );
         as_owner(&mapping.search_path, target.relation, || {

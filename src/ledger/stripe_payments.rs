@@ -307,12 +307,16 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
         .values()
         .map(|row| [row[0].as_deref(), row[12].as_deref()]);
     let newer: Vec<[Option<String>; 1]> = sql::fetch_for_rows(
-        "select m.id
+        "select n.id
         from unnest($1, $2) n (id, as_of)
-        join invoice_sync.stripe_payment m on m.id = n.id
-        where m.as_of > timestamptz 'epoch' + n.as_of::bigint * interval '1 microsecond'
-          and m.as_of <= clock_timestamp()
-        limit 1",
+        -- One by one: a set would be joined with the whole table.
+        cross join lateral (
+            select from invoice_sync.stripe_payment m
+            where m.id = n.id
+              and m.as_of > timestamptz 'epoch' + n.as_of::bigint * interval '1 microsecond'
+              and m.as_of <= clock_timestamp()
+            offset 0
+        ) m",
         &[],
         recorded,
     );

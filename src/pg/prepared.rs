@@ -77,8 +77,7 @@ pub(super) fn types_of(params: &[DatumWithOid<'_>]) -> Vec<PgOid> {
         .collect()
 }
 
-/// While this exists, a prepared statement is planned once for any parameters: PostgreSQL would plan for each anew
-/// where it takes a few rows for many. Not for the application's statements, and not while its code runs.
+/// While this exists, a prepared statement is planned once for any parameters. Not while the application's code runs.
 pub(super) fn with_generic_plan() -> GenericPlan {
     // SAFETY: reads and writes the variable of a setting, on the backend's thread; it is restored on drop.
     unsafe {

@@ -157,6 +157,9 @@ fn run<T>(
 #[derive(Clone, Copy, PartialEq)]
 enum Plan {
     Kept,
+    /// The same one for any parameters: they are a few rows, and PostgreSQL would plan for each anew where it takes
+    /// them for many.
+    KeptForFew,
     /// Made for these parameters: a kept plan knows nothing of how many rows they are.
     Once,
 }
@@ -186,13 +189,14 @@ fn update<T>(
     let types = prepared::types_of(params);
     let prepared = match (relation::are_in_use(), plan) {
         (false, Plan::Once) => return read(client.update(statement, None, params)?),
-        (false, Plan::Kept) => {
+        (false, Plan::Kept) => prepared::kept(client, statement, &types)?,
+        (false, Plan::KeptForFew) => {
             let prepared = prepared::kept(client, statement, &types)?;
             let _generic = prepared::with_generic_plan();
             return read(client.update(&*prepared, None, params)?);
         }
         (true, Plan::Once) => prepared::checked_once(client, statement, &types)?,
-        (true, Plan::Kept) => prepared::checked(client, statement, &types)?,
+        (true, Plan::Kept | Plan::KeptForFew) => prepared::checked(client, statement, &types)?,
     };
     read(client.update(&*prepared, None, params)?)
 }
@@ -215,7 +219,7 @@ fn run_with_rows<'a, T: Default, const N: usize>(
     let is_few = columns
         .first()
         .is_some_and(|column| column.len() <= FEW_ROWS);
-    let plan = if is_few { Plan::Kept } else { Plan::Once };
+    let plan = if is_few { Plan::KeptForFew } else { Plan::Once };
     checked(Spi::connect_mut(|client| {
         let columns = columns.map(DatumWithOid::from);
         let first = first.iter().map(|text| DatumWithOid::from(*text));
