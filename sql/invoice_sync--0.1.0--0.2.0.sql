@@ -1323,6 +1323,29 @@ comment on column status.looked_back_to is
     'Time back to which the first runs search for payments that are identified by metadata only; null: not started';
 comment on column status.look_back_percent is 'How much of that search is done, in percent; null: nothing had to be read';
 
+-- Rows that count.
+alter table settings
+    add column invoice_condition text default null,
+    add column payment_condition text default null;
+comment on column settings.invoice_condition is
+    'Which invoices count: an SQL expression over the row''s columns, such as deleted_at is null, evaluated as the table''s owner; null: all. Other rows are treated as if they did not exist, but money that Stripe received for one is reported';
+comment on column settings.payment_condition is
+    'Which payments count: an SQL expression over the row''s columns, such as deleted_at is null, evaluated as the table''s owner; null: all. Other rows are treated as if they did not exist, but a payment that one has is not recorded again without a decision';
+
+-- Sessions keep what they read of the settings until they change.
+create function settings_changed() returns trigger
+language c
+as 'MODULE_PATHNAME', 'settings_changed_wrapper';
+
+create trigger settings_changed
+    after insert or update or delete or truncate on settings
+    for each statement execute function settings_changed();
+
+alter table settings enable always trigger settings_changed;
+
+comment on function settings_changed() is
+    'Trigger function: tells all sessions that the settings have changed';
+
 -- Rights of roles that were not granted access (must stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void
 language plpgsql

@@ -24,6 +24,7 @@ create table settings (
     invoice_currency_column text default 'currency',
     invoice_session_column text default 'stripe_session_id',
     invoice_intent_column text default 'stripe_payment_intent',
+    invoice_condition text default null,
 
     payments_table text not null default 'public.payments',
     payment_id_column text not null default 'id',
@@ -35,6 +36,7 @@ create table settings (
     payment_date_column text default 'transaction_date',
     payment_session_column text default 'stripe_session_id',
     payment_intent_column text default 'stripe_payment_intent',
+    payment_condition text default null,
     payment_values jsonb not null default '{
         "payment_name": [{"metadata": "payment_name"}, {"stripe": "payment_intent.description"}, {"value": "Stripe payment"}],
         "payment_method": {"value": "Stripe"},
@@ -111,6 +113,8 @@ comment on column settings.invoice_session_column is
     'Column of the Stripe checkout session id; null: there is no such column';
 comment on column settings.invoice_intent_column is
     'Column of the Stripe payment intent id; null: there is no such column';
+comment on column settings.invoice_condition is
+    'Which invoices count: an SQL expression over the row''s columns, such as deleted_at is null, evaluated as the table''s owner; null: all. Other rows are treated as if they did not exist, but money that Stripe received for one is reported';
 comment on column settings.payments_table is 'Table of payments, schema-qualified';
 comment on column settings.payment_id_column is 'Primary key of the payment; it must have a default';
 comment on column settings.payment_invoice_column is 'Column of the id of the payment''s invoice';
@@ -127,6 +131,8 @@ comment on column settings.payment_session_column is
     'Column of the Stripe checkout session id; null: there is no such column';
 comment on column settings.payment_intent_column is
     'Column of the Stripe payment intent id; null: there is no such column';
+comment on column settings.payment_condition is
+    'Which payments count: an SQL expression over the row''s columns, such as deleted_at is null, evaluated as the table''s owner; null: all. Other rows are treated as if they did not exist, but a payment that one has is not recorded again without a decision';
 comment on column settings.payment_values is
     'Values for further columns of a new payment: {"column": source}. A source is {"invoice": "column"}, {"stripe": "payment_intent.description"}, {"metadata": "key"}, {"value": constant}, or an array of these, of which the first that is not null is used';
 comment on column settings.invoice_paid_word is 'Status of a paid invoice';

@@ -3,7 +3,6 @@
 mod default_privileges;
 mod faults;
 mod locks;
-mod page;
 mod rpc_callers;
 mod schema_owner;
 mod swaps;

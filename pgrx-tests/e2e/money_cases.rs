@@ -9,12 +9,29 @@ mod settled;
 mod untouched;
 mod world;
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use stripe_double::Checkout;
 
 use crate::harness::Shop;
 use case::check;
 use hosts::{DefaultTables, Host, HostileTables, bill};
+
+/// The cases as examples of docs/money.md: their rows, by their names.
+pub fn examples() -> BTreeMap<&'static str, String> {
+    [
+        booked::cases(),
+        untouched::cases(),
+        returned::cases(),
+        settled::cases(),
+        amounts::cases(),
+    ]
+    .iter()
+    .flatten()
+    .map(|case| (case.name(), case.row()))
+    .collect()
+}
 
 #[test]
 fn money_is_booked_on_the_default_tables() {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::{PaymentIds, StripeId};
 use super::money::{Currency, Money};
+use super::reductions::Reductions;
 
 /// Stripe's answer about one stored id.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,8 +71,8 @@ pub(crate) struct StripePayment {
     /// What Stripe paid out of it, less its fee, in the smallest unit of the payment's currency; `None` if it is not
     /// known.
     pub(crate) net: Option<i64>,
-    /// By how much a discount lowered the price, in Stripe's smallest unit.
-    pub(crate) discount: i64,
+    /// Why less was asked for than the price.
+    pub(crate) reductions: Reductions,
     /// Values for columns of the application's payment row, by path (`payment_intent.description`,
     /// `metadata.project`).
     pub(crate) attributes: BTreeMap<String, String>,
@@ -261,7 +262,7 @@ impl StripePayment {
         self.invoice_references.extend(session.invoice_references);
         self.invoice_references.sort();
         self.invoice_references.dedup();
-        self.discount = self.discount.max(session.discount);
+        self.reductions = self.reductions.merge(session.reductions);
         for (path, value) in session.attributes {
             self.attributes.entry(path).or_insert(value);
         }
@@ -299,7 +300,7 @@ impl StripePayment {
             (a, b) => a.or(b),
         };
         self.net = self.net.max(other.net);
-        self.discount = self.discount.max(other.discount);
+        self.reductions = self.reductions.merge(other.reductions);
         for (path, value) in other.attributes {
             self.attributes
                 .entry(path)

@@ -15,6 +15,7 @@ pub(crate) mod payment;
 pub(crate) mod plan;
 pub(crate) mod recheck;
 pub(crate) mod reconcile;
+pub(crate) mod reductions;
 pub(crate) mod resolution;
 pub(crate) mod rules;
 pub(crate) mod shared_payment;

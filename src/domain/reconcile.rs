@@ -281,7 +281,7 @@ impl Draft {
             self.plan.unjudged.insert(IssueKind::RepairUndone);
         } else {
             self.judge_invoice(currency, facts, &after, rules);
-            self.note_discounts(receipts, facts, secured);
+            self.note_reductions(receipts, facts, secured);
         }
     }
 

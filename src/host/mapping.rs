@@ -2,55 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::rc::Rc;
 
 use pgrx::prelude::PgSqlErrorCode;
 
 use super::catalog::{Column, Role, Table, key_family};
+use super::counting::Counting;
+pub(crate) use super::mapped::Mapped;
 use super::settings::{Settings, invalid};
 use super::source::Source;
 use crate::domain::invoice::InvoiceStatus;
 use crate::domain::money::{AmountUnit, Currency};
 use crate::domain::payment::PaymentStatus;
 use crate::domain::rules::{InvoiceWords, PaymentWords};
-use crate::pg::{Problem, Relation, sql};
-
-/// A mapped column, ready for use in SQL text.
-#[derive(Clone, Debug)]
-pub(crate) struct Mapped {
-    /// The name as the catalog stores it: the key in a row's JSON.
-    pub(crate) name: String,
-    /// The quoted name.
-    pub(crate) quoted: String,
-    /// The type, for use in a cast.
-    pub(crate) type_name: String,
-    /// The base type's name in `pg_type`.
-    pub(crate) base: String,
-}
-
-impl Mapped {
-    /// Returns SQL that casts the expression `text` to this type as a key. It yields null if the type cannot hold
-    /// the text, where a plain cast would raise an error.
-    pub(crate) fn key_or_null(&self, text: &str) -> String {
-        let cast = format!("{text}::{}", self.type_name);
-        let within = |least: i64, most: i64| {
-            format!(
-                "case when {text} ~ '^[+-]?[0-9]{{1,20}}$' then
-                    case when {text}::numeric between {least} and {most} then {cast} end end"
-            )
-        };
-        match self.base.as_str() {
-            // The syntax that `uuid_in` accepts: a hyphen after any four digits, and braces around the whole.
-            "uuid" => {
-                let digits = "([0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}";
-                format!(r"case when {text} ~ '^({digits}|\{{{digits}\}})$' then {cast} end")
-            }
-            "int2" => within(i16::MIN.into(), i16::MAX.into()),
-            "int4" => within(i32::MIN.into(), i32::MAX.into()),
-            "int8" => within(i64::MIN, i64::MAX),
-            _ => cast,
-        }
-    }
-}
+use crate::pg::{Kept, Problem, Relation, sql};
 
 /// The application's tables and the columns that are used.
 #[derive(Clone, Debug)]
@@ -72,6 +37,8 @@ pub(crate) struct Invoices {
     pub(crate) table: String,
     /// The table as it was when the settings were checked against the catalogs.
     pub(crate) relation: Relation,
+    /// Which rows count; the others are read as if they did not exist.
+    pub(crate) counting: Counting,
     pub(crate) id: Mapped,
     pub(crate) number: Option<Mapped>,
     pub(crate) status: Mapped,
@@ -90,6 +57,8 @@ pub(crate) struct Payments {
     pub(crate) table: String,
     /// The table as it was when the settings were checked against the catalogs.
     pub(crate) relation: Relation,
+    /// Which rows count; the others are read as if they did not exist.
+    pub(crate) counting: Counting,
     pub(crate) id: Mapped,
     pub(crate) invoice: Mapped,
     pub(crate) status: Option<Mapped>,
@@ -177,6 +146,10 @@ fn mapped(name: &str, column: &Column) -> Mapped {
     }
 }
 
+thread_local! {
+    static KEPT: Kept<Mapping> = const { Kept::new() };
+}
+
 impl Mapping {
     /// Checks settings against the database. Fails with 42P01, 42809, 42703, 42804 or 22023; each error names the
     /// object and the setting.
@@ -207,10 +180,11 @@ impl Mapping {
         })
     }
 
-    /// Loads the current settings and resolves them.
-    pub(crate) fn load() -> Result<(Self, Settings), Problem> {
+    /// Returns the current settings and what they resolve to, kept until the settings or the catalogs change.
+    pub(crate) fn load() -> Result<(Rc<Self>, Rc<Settings>), Problem> {
         let settings = Settings::load()?;
-        Ok((Self::resolve(&settings)?, settings))
+        let mapping = KEPT.with(|kept| kept.get_or_load(|| Self::resolve(&settings)))?;
+        Ok((mapping, settings))
     }
 
     /// Returns the word to write for an invoice's status; `None` if the application has none.
@@ -273,6 +247,7 @@ fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
     Ok(Invoices {
         table: table.name.clone(),
         relation: table.relation(),
+        counting: Counting::check(table, s.invoice_condition.as_deref(), "invoice_condition")?,
         id: check.required(&s.invoice_id_column, "invoice_id_column", Role::Key)?,
         number: check.optional(
             s.invoice_number_column.as_ref(),
@@ -365,6 +340,7 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
     let mut payments = Payments {
         table: table.name.clone(),
         relation: table.relation(),
+        counting: Counting::check(table, s.payment_condition.as_deref(), "payment_condition")?,
         id: check.required(&s.payment_id_column, "payment_id_column", Role::Key)?,
         invoice: check.required(
             &s.payment_invoice_column,

@@ -1,6 +1,7 @@
 //! The row of `invoice_sync.settings`.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use pgrx::prelude::PgSqlErrorCode;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::source::Source;
 use crate::domain::money::{AmountUnit, Currency};
 use crate::domain::rules::{InvoiceWords, PaymentWords, Rules};
-use crate::pg::{Problem, sql};
+use crate::pg::{Kept, Problem, sql};
 
 /// The columns of the table; see their comments (`\d+ invoice_sync.settings`).
 #[derive(Clone, Debug, Deserialize)]
@@ -26,6 +27,7 @@ pub(crate) struct Settings {
     pub(crate) invoice_currency_column: Option<String>,
     pub(crate) invoice_session_column: Option<String>,
     pub(crate) invoice_intent_column: Option<String>,
+    pub(crate) invoice_condition: Option<String>,
 
     pub(crate) payments_table: String,
     pub(crate) payment_id_column: String,
@@ -37,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) payment_date_column: Option<String>,
     pub(crate) payment_session_column: Option<String>,
     pub(crate) payment_intent_column: Option<String>,
+    pub(crate) payment_condition: Option<String>,
     payment_values: BTreeMap<String, Value>,
 
     invoice_paid_word: String,
@@ -67,10 +70,14 @@ pub(crate) struct Settings {
     pub(crate) rpc_admin_check: String,
 }
 
+thread_local! {
+    static KEPT: Kept<Settings> = const { Kept::new() };
+}
+
 impl Settings {
-    /// Loads the current row. Fails with 55000 if it has been deleted.
-    pub(crate) fn load() -> Result<Self, Problem> {
-        Self::from_json(Self::load_row()?)
+    /// Returns the current row, kept until it changes. Fails with 55000 if it has been deleted.
+    pub(crate) fn load() -> Result<Rc<Self>, Problem> {
+        KEPT.with(|kept| kept.get_or_load(|| Self::from_json(Self::load_row()?)))
     }
 
     /// Loads the current row as JSON, without validation. Fails as [`load`](Self::load) does.

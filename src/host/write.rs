@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::mapping::{Mapped, Mapping};
+use super::other_invoices::booked;
 use super::owner::as_owner;
 use super::read::Reading;
 use super::row::Row;
@@ -86,11 +87,39 @@ pub(crate) fn insert_payments(
         let statement = format!(
             "insert into {table} ({list}) select {list} from jsonb_populate_recordset(null::{table}, $1::jsonb)"
         );
-        as_owner(mapping, &mapping.payments.relation, || {
+        as_owner(&mapping.search_path, &mapping.payments.relation, || {
             sql::write(&statement, &[Some(&rows)]);
         });
     }
-    Ok(())
+    must_count(mapping, payments)
+}
+
+/// Fails with 23514 if a new row does not count: nobody would see that the payment is booked.
+fn must_count(mapping: &Mapping, payments: &[(&Reading, &NewPayment)]) -> Result<(), Problem> {
+    let Some(condition) = mapping.payments.counting.condition() else {
+        return Ok(());
+    };
+    let ids = payments.iter().flat_map(|(_, payment)| payment.ids.each());
+    let rows = booked(mapping, ids);
+    let counts = |(reading, payment): &(&Reading, &NewPayment)| {
+        rows.iter().any(|row| {
+            row.row_counts
+                && row.invoice == reading.invoice.id
+                && row.ids.same_payment(&payment.ids)
+        })
+    };
+    if payments.iter().all(counts) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
+        format!(
+            "a new row of {} does not count by the setting payment_condition",
+            mapping.payments.table
+        ),
+    )
+    .detail(format!("The condition is: {condition}"))
+    .hint("Add the columns that it names to payment_values."))
 }
 
 fn new_payment<'a>(
@@ -291,7 +320,7 @@ fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) -> Re
             "update {table} t set {list} from jsonb_populate_recordset(null::{table}, $1::jsonb) new
             where {is_same}"
         );
-        as_owner(mapping, target.relation, || {
+        as_owner(&mapping.search_path, target.relation, || {
             sql::write(&statement, &[Some(&rows)]);
         });
     }

@@ -82,9 +82,12 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
                           then (extract(epoch from m.as_of) * 1000000)::bigint else 0 end,
             'seen_at', case when m.seen_at <= clock_timestamp()
                             then (extract(epoch from m.seen_at) * 1000000)::bigint else 0 end)
-        from invoice_sync.stripe_payment m
-        where m.invoice_id = any ($1::text[]) or m.id = any ($2::text[])
-           or m.session_id = any ($2::text[]) or m.charge_id = any ($2::text[])",
+        from (
+            select * from invoice_sync.stripe_payment where invoice_id = any ($1::text[])
+            union select * from invoice_sync.stripe_payment where id = any ($2::text[])
+            union select * from invoice_sync.stripe_payment where session_id = any ($2::text[])
+            union select * from invoice_sync.stripe_payment where charge_id = any ($2::text[])
+        ) m",
         &[
             Some(&sql::array(invoices.iter().copied())),
             Some(&sql::array(invoices_by_id.keys().copied())),

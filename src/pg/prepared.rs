@@ -9,13 +9,29 @@ use pgrx::PgOid;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult};
 
+use super::relation;
+
 /// More would be statements with values in their text.
 const MOST: usize = 200;
 
 struct Kept {
     /// The types of the parameters that it was prepared for.
     types: Vec<PgOid>,
-    statement: Rc<OwnedPreparedStatement>,
+    prepared_at: PreparedAt,
+    statement: Prepared,
+}
+
+/// Kept by whoever runs it, too, so that a nested call may drop it from here.
+pub(super) type Prepared = Rc<OwnedPreparedStatement>;
+
+/// Whose names a statement's are.
+#[derive(Clone, Copy, PartialEq)]
+enum PreparedAt {
+    /// This extension's: PostgreSQL may resolve them again whenever something that the statement uses has changed.
+    AnyTime,
+    /// The application's: they mean what was checked at this count of changes of the catalogs
+    /// ([`relation::prepared`]).
+    Count(u64),
 }
 
 thread_local! {
@@ -23,27 +39,49 @@ thread_local! {
     static KEPT: RefCell<ManuallyDrop<HashMap<String, Kept>>> = RefCell::default();
 }
 
-/// Returns the statement, which is prepared where it was not yet. PostgreSQL plans it anew when something that it uses
-/// has changed, and resolves its names again then: not for statements on the application's tables
-/// ([`super::relation::prepared`]).
-///
-/// The plan is kept by whoever runs it, so that a nested call may drop it from here.
-pub(super) fn kept(
+/// Returns a statement on the extension's own tables, which is prepared where it was not yet.
+pub(super) fn kept(client: &SpiClient<'_>, text: &str, types: &[PgOid]) -> SpiResult<Prepared> {
+    find_or_prepare(client, text, types, PreparedAt::AnyTime)
+}
+
+/// Returns a statement on the tables in use, which is prepared again where the catalogs have changed since.
+pub(super) fn checked(client: &SpiClient<'_>, text: &str, types: &[PgOid]) -> SpiResult<Prepared> {
+    relation::prepared(|count| find_or_prepare(client, text, types, PreparedAt::Count(count)))
+}
+
+/// As [`checked`], for a statement that is planned for its parameters.
+pub(super) fn checked_once(
     client: &SpiClient<'_>,
     text: &str,
-    params: &[DatumWithOid<'_>],
-) -> SpiResult<Rc<OwnedPreparedStatement>> {
-    let types = types_of(params);
-    let found = KEPT.with_borrow(|kept| {
-        let kept = kept.get(text).filter(|kept| kept.types == types)?;
-        Some(Rc::clone(&kept.statement))
+    types: &[PgOid],
+) -> SpiResult<Prepared> {
+    relation::prepared(|_| prepare(client, text, types))
+}
+
+pub(super) fn types_of(params: &[DatumWithOid<'_>]) -> Vec<PgOid> {
+    params
+        .iter()
+        .map(|param| PgOid::from(param.oid()))
+        .collect()
+}
+
+fn find_or_prepare(
+    client: &SpiClient<'_>,
+    text: &str,
+    types: &[PgOid],
+    prepared_at: PreparedAt,
+) -> SpiResult<Prepared> {
+    let found = KEPT.with_borrow(|all| {
+        let kept = all.get(text)?;
+        (kept.types == types && kept.prepared_at == prepared_at).then(|| Rc::clone(&kept.statement))
     });
     if let Some(statement) = found {
         return Ok(statement);
     }
-    let statement = Rc::new(client.prepare_mut(text, &types)?.keep());
+    let statement = prepare(client, text, types)?;
     let kept = Kept {
-        types,
+        types: types.to_vec(),
+        prepared_at,
         statement: Rc::clone(&statement),
     };
     KEPT.with_borrow_mut(|all| {
@@ -55,9 +93,6 @@ pub(super) fn kept(
     Ok(statement)
 }
 
-pub(super) fn types_of(params: &[DatumWithOid<'_>]) -> Vec<PgOid> {
-    params
-        .iter()
-        .map(|param| PgOid::from(param.oid()))
-        .collect()
+fn prepare(client: &SpiClient<'_>, text: &str, types: &[PgOid]) -> SpiResult<Prepared> {
+    Ok(Rc::new(client.prepare_mut(text, types)?.keep()))
 }

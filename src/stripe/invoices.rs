@@ -9,23 +9,23 @@ use serde_json::Value;
 use super::client::Client;
 use super::error::StripeError;
 use super::lists::read_list;
-use super::objects::Reading;
-use super::retrieve::ask;
+use super::reductions;
 use crate::domain::evidence::{Gratuity, PaymentState, StripePayment};
 use crate::domain::identity::StripeId;
 use crate::domain::money::Money;
+use crate::domain::reductions::Reductions;
 use crate::pg::Stop;
 
-/// Returns the payments by which a session's Stripe Invoice was paid, with what the session says of them. If the key may
-/// not read them, the session stays the only thing that is known of the payment.
+/// Returns the payments by which a session's Stripe Invoice was paid, with what the session says of them; `ask`
+/// requests one of them. If the key may not read them, the session stays the only thing that is known of the payment.
 pub(super) fn payments_of(
     invoice: &str,
     session: StripePayment,
     client: &Client,
-    reading: &Reading,
     stop: &Stop,
+    ask: impl Fn(&StripeId) -> Result<Vec<StripePayment>, StripeError>,
 ) -> Result<Vec<StripePayment>, StripeError> {
-    match read_payments(invoice, &session, client, reading, stop) {
+    match read_payments(invoice, &session, client, stop, ask) {
         Err(
             StripeError::Forbidden { .. }
             | StripeError::Refused { .. }
@@ -39,8 +39,8 @@ fn read_payments(
     invoice: &str,
     session: &StripePayment,
     client: &Client,
-    reading: &Reading,
     stop: &Stop,
+    ask: impl Fn(&StripeId) -> Result<Vec<StripePayment>, StripeError>,
 ) -> Result<Vec<StripePayment>, StripeError> {
     let (ids, mut stripe_invoice) = if client.is_before_basil() {
         let answer = client.get(&format!("/v1/invoices/{invoice}"), &[], stop)?;
@@ -48,28 +48,43 @@ fn read_payments(
         let id = named.into_iter().flatten().find_map(StripeId::parse);
         (Vec::from_iter(id), Some(answer.body))
     } else {
-        let query = [("invoice", invoice), ("status", "paid"), ("limit", "100")];
+        let query = [
+            ("invoice", invoice),
+            ("status", "paid"),
+            ("limit", "100"),
+            ("expand[]", "data.invoice"),
+        ];
         let page = read_list(client.get("/v1/invoice_payments", &query, stop)?)?;
-        (page.objects.iter().filter_map(payment_id).collect(), None)
+        let stripe_invoice = page.objects.first().and_then(|it| it.get("invoice"));
+        let stripe_invoice = stripe_invoice.filter(|it| it.is_object()).cloned();
+        let ids = page.objects.iter().filter_map(payment_id).collect();
+        (ids, stripe_invoice)
     };
+    if ids.is_empty() && stripe_invoice.is_none() {
+        let answer = client.get(&format!("/v1/invoices/{invoice}"), &[], stop)?;
+        stripe_invoice = Some(answer.body);
+    }
+    let mut session = session.clone();
+    if let Some(stripe_invoice) = &stripe_invoice {
+        session.reductions = session
+            .reductions
+            .merge(reductions::of_invoice(stripe_invoice));
+    }
     let mut payments = Vec::new();
     for id in &ids {
         let mut of_session = session.clone();
         if !payments.is_empty() {
-            // The session states one gratuity for all of them.
+            // The session states one gratuity for all of them, and the invoice one credit.
             of_session.gratuity = Gratuity::None;
+            of_session.reductions = Reductions::default();
         }
-        for payment in ask(client, id, reading, stop)? {
+        for payment in ask(id)? {
             payments.push(payment.with_session(of_session.clone()));
         }
     }
     if payments.is_empty() {
-        if stripe_invoice.is_none() {
-            let answer = client.get(&format!("/v1/invoices/{invoice}"), &[], stop)?;
-            stripe_invoice = Some(answer.body);
-        }
         let paid = stripe_invoice.as_ref().and_then(|it| it.get("amount_paid"));
-        payments.push(paid_without_payment(session.clone(), paid)?);
+        payments.push(paid_without_payment(session, paid)?);
     }
     Ok(payments)
 }

@@ -15,6 +15,7 @@ pub(crate) mod lookups;
 pub(crate) mod objects;
 pub(crate) mod planner;
 pub(crate) mod probe;
+mod reductions;
 pub(crate) mod retrieve;
 pub(crate) mod retry;
 mod returns;

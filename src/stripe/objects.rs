@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::client::now_micros;
 use super::error::StripeError;
+use super::reductions;
 use super::returns::Refunded;
 use crate::domain::evidence::{
     Dispute, Disputes, Gratuity, PaymentState, SessionSide, StripePayment,
@@ -272,7 +273,7 @@ fn assemble(
         invoice_references: invoice_references(objects, reading),
         received_at: received_at(objects)?,
         net: net(objects),
-        discount: discount(objects),
+        reductions: reductions::of_payment(objects.session, objects.intent),
         attributes: reading
             .attributes
             .iter()
@@ -289,18 +290,6 @@ fn net(objects: PaymentObjects) -> Option<i64> {
     let settled = charge.get("balance_transaction")?;
     let is_comparable = settled.get("currency")? == charge.get("currency")?;
     settled.get("net")?.as_i64().filter(|_| is_comparable)
-}
-
-/// Returns by how much a discount lowered the price.
-/// Source: <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-total_details-amount_discount>.
-fn discount(objects: PaymentObjects) -> i64 {
-    let of_session = objects
-        .session
-        .and_then(|session| session.pointer("/total_details/amount_discount")?.as_i64());
-    let of_intent = objects
-        .intent
-        .and_then(|intent| intent.pointer("/amount_details/discount_amount")?.as_i64());
-    of_session.max(of_intent).unwrap_or(0).max(0)
 }
 
 /// Returns when the money came: when it was added to Stripe's balance, if the answer contains that, because a card may

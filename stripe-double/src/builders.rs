@@ -45,6 +45,12 @@ impl Checkout {
         }
     }
 
+    /// Sets how much of a subscription's first invoice the customer's balance pays.
+    pub fn from_balance(mut self, amount: i64) -> Self {
+        self.intent.from_balance = amount;
+        self
+    }
+
     /// Sets the session's id; otherwise one is generated.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
@@ -130,6 +136,8 @@ pub struct Intent {
     pub(crate) id: Option<String>,
     pub(crate) charge_id: Option<String>,
     pub(crate) amount: i64,
+    /// How much of an invoice's amount the customer's balance pays.
+    pub(crate) from_balance: i64,
     pub(crate) currency: String,
     pub(crate) livemode: bool,
     pub(crate) created: Option<i64>,
@@ -146,6 +154,7 @@ impl Intent {
             id: None,
             charge_id: None,
             amount,
+            from_balance: 0,
             currency: currency.into(),
             livemode: false,
             created: None,

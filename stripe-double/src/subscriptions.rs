@@ -24,16 +24,26 @@ impl Store {
         let customer = intent.customer.clone();
         let invoice = self.ids.object("in_1");
         let subscription = self.ids.object("sub_1");
-        let received = self.pay_invoice(&invoice, intent, at)?;
+        let from_balance = intent.from_balance.clamp(0, amount);
+        intent.amount = amount - from_balance;
+        // Where the balance pays all, there is no payment.
+        let received = match intent.amount {
+            0 => 0,
+            _ => self.pay_invoice(&invoice, intent, at)?,
+        };
         let mut fields = Fields::default();
         fields.set("id", invoice.as_str());
         fields.set("created", at);
         fields.set("currency", currency);
         fields.set("customer", customer);
         fields.set("livemode", livemode);
-        for due in ["amount_due", "amount_paid", "subtotal", "total"] {
+        for due in ["amount_due", "amount_paid"] {
             fields.set(due, received);
         }
+        for price in ["subtotal", "total"] {
+            fields.set(price, received + from_balance);
+        }
+        fields.set("starting_balance", -from_balance);
         fields.set(
             "parent",
             json!({

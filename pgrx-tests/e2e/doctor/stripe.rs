@@ -1,10 +1,10 @@
 //! The checks of `doctor()` of the API key, Stripe and the clock.
 
-use stripe_double::{Action, Config, Double, Fault, Key};
+use stripe_double::{Action, Config, Double, Fault, Intent, Key};
 
 use super::{bad, examine, find, look, mend};
 use crate::harness::sale::Sale;
-use crate::harness::{DEFAULT_TABLES, Shop};
+use crate::harness::{DEFAULT_TABLES, KEY, Shop};
 
 /// What a key may lack: the check, and Stripe's name for the permission.
 const PERMISSIONS: [(&str, &str); 5] = [
@@ -37,7 +37,37 @@ fn each_permission_that_a_restricted_key_lacks_is_named_in_stripes_words() {
         assert_eq!(lacking.len(), 1, "{lacking:#?}");
         assert_eq!(lacking[0].name, format!("Stripe permission: {resource}"));
         assert!(lacking[0].detail.contains(permission), "{lacking:#?}");
-        assert_eq!(shop.stripe.requests().len(), 5, "one for each resource");
+        assert_eq!(shop.stripe.requests().len(), 7, "one for each resource");
+    }
+}
+
+#[test]
+fn what_is_lost_without_an_optional_permission_is_told_and_is_no_failure() {
+    for (resource, permission, loss) in [
+        ("Invoices", "rak_invoice_read", "a subscription's session"),
+        (
+            "Balance transaction sources",
+            "rak_balance_transaction_source_read",
+            "the date of the charge",
+        ),
+    ] {
+        let key = format!("rk_test_without_{permission}");
+        let mut shop = Shop::open();
+        let restricted = Key::new(&key).without(permission);
+        shop.stripe.accept_key(restricted);
+        shop.use_key(&key);
+        shop.stripe.charge(Intent::new(10_000, "usd"));
+        let name = format!("Stripe permission: {resource}");
+        let check = look(&mut shop, &name);
+        assert!(check.ok, "{check:?}");
+        assert!(check.detail.contains(loss), "{check:?}");
+        assert!(check.detail.contains(permission), "{check:?}");
+        let hint = format!("edit the key, {resource}: Read");
+        assert!(check.hint.contains(&hint), "{check:?}");
+
+        shop.use_key(KEY);
+        let check = look(&mut shop, &name);
+        assert_eq!((check.ok, check.hint.as_str()), (true, ""), "{check:?}");
     }
 }
 

@@ -25,20 +25,20 @@ const PARTIAL_60: &[&str] = &["Partial 60.00 40.00", "Paid 60.00 0.00"];
 #[test]
 fn what_was_released_is_not_refunded() {
     Case::new(
-        "captured in part",
+        "60 of 100 authorised is captured",
         |scene| drop(authorise(scene).capture(6_000)),
         PARTIAL_60,
     )
     .check();
     Case::new(
-        "before 2025-03-31, the release is a refund",
+        "60 of 100 is captured, with an API version before 2025-03-31, which calls the rest refunded",
         |scene| drop(before_basil(scene).capture(6_000)),
         PARTIAL_60,
     )
     .neighbour()
     .check();
     Case::new(
-        "the charge alone says so",
+        "60 of 100 is captured, and only the charge calls the rest refunded",
         |scene| {
             let paid = authorise(scene).capture(6_000);
             let charge = paid.charge_id();
@@ -49,7 +49,7 @@ fn what_was_released_is_not_refunded() {
     .neighbour()
     .check();
     Case::new(
-        "captured by software of before 2025-03-31",
+        "60 of 100 is captured by other software, with an API version before 2025-03-31",
         |scene| {
             scene.stripe().set_api_version("2024-06-20");
             authorise(scene).capture(6_000);
@@ -59,7 +59,7 @@ fn what_was_released_is_not_refunded() {
     .neighbour()
     .check();
     Case::new(
-        "a charge without an intent",
+        "60 of 100 is captured of a charge without an intent, with an API version before 2025-03-31",
         |scene| {
             scene.use_api_version("2024-06-20");
             let held = scene.stripe().authorise_charge(Intent::new(10_000, "usd"));
@@ -76,14 +76,14 @@ fn what_was_released_is_not_refunded() {
 fn a_refund_beside_a_release_counts() {
     const PARTIAL_50: &[&str] = &["Partial 50.00 50.00", "Paid 60.00 0.00"];
     Case::new(
-        "captured in part, then refunded in part",
+        "60 of 100 is captured, then 10 refunded",
         |scene| drop(authorise(scene).capture(6_000).refund(Refund::of(1_000))),
         PARTIAL_50,
     )
     .issues(&["partially_refunded"])
     .check();
     Case::new(
-        "before 2025-03-31",
+        "60 of 100 is captured, then 10 refunded, with an API version before 2025-03-31",
         |scene| drop(before_basil(scene).capture(6_000).refund(Refund::of(1_000))),
         PARTIAL_50,
     )
@@ -91,7 +91,7 @@ fn a_refund_beside_a_release_counts() {
     .neighbour()
     .check();
     Case::new(
-        "a refund of as much as was released",
+        "60 of 100 is captured, then 40 refunded: as much as was released",
         |scene| drop(authorise(scene).capture(6_000).refund(Refund::of(4_000))),
         &["Partial 20.00 80.00", "Paid 60.00 0.00"],
     )
@@ -99,7 +99,7 @@ fn a_refund_beside_a_release_counts() {
     .neighbour()
     .check();
     Case::new(
-        "a refund of all that was captured",
+        "60 of 100 is captured, then all of it refunded, with an API version before 2025-03-31",
         |scene| drop(before_basil(scene).capture(6_000).refund(Refund::whole())),
         &["Sent 0.00 100.00", "Refunded 60.00 0.00"],
     )
@@ -122,7 +122,7 @@ fn must_be_dated(scene: &mut Scene, at: i64) {
 fn a_payment_is_dated_by_when_the_money_came() {
     const PAID: &[&str] = &["Paid 100.00 0.00", "Paid 100.00 0.00"];
     Case::new(
-        "authorised six days ago, captured two days ago",
+        "authorised six days ago, captured two days ago: has the date of two days ago",
         |scene| {
             let intent = Intent::new(10_000, "usd").created(now() - 6 * DAY);
             let held = scene
@@ -140,7 +140,7 @@ fn a_payment_is_dated_by_when_the_money_came() {
     .entries(&[Entry::Button, Entry::DueCheck, Entry::Webhook])
     .check();
     Case::new(
-        "a bank debit that took four days",
+        "a bank debit that took four days: has the date on which it succeeded",
         |scene| {
             let sale = Checkout::new(10_000, "usd").created(now() - 6 * DAY);
             let sale = scene.stripe().checkout(sale).at(now() - 6 * DAY).process();
@@ -154,7 +154,7 @@ fn a_payment_is_dated_by_when_the_money_came() {
     .neighbour()
     .check();
     Case::new(
-        "a charge without an intent",
+        "a charge without an intent that was captured after four days: has the date of the capture",
         |scene| {
             let card = Intent::new(10_000, "usd").created(now() - 6 * DAY);
             let held = scene.stripe().authorise_charge(card);
@@ -168,7 +168,7 @@ fn a_payment_is_dated_by_when_the_money_came() {
     .neighbour()
     .check();
     Case::new(
-        "a key that reads no balance transactions dates by the charge",
+        "a key that may not read balance transactions: payments have the charge's date",
         |scene| {
             scene.use_key(Key::new("rk_test_1").without("rak_balance_transaction_source_read"));
             let paid = scene.stripe().checkout(Checkout::new(10_000, "usd")).pay();
@@ -194,27 +194,27 @@ fn a_payment_is_dated_by_when_the_money_came() {
 #[test]
 fn a_part_that_was_captured_counts_before_the_rest() {
     Case::new(
-        "70 of 100",
+        "70 of 100 is captured, and 30 can still be captured",
         |scene| drop(authorise(scene).capture_part(7_000)),
         &["Partial 70.00 30.00", "Paid 70.00 0.00"],
     )
     .check();
     Case::new(
-        "70 in two parts",
+        "70 of 100 is captured in two parts, and 30 can still be captured",
         |scene| drop(authorise(scene).capture_part(3_000).capture_part(4_000)),
         &["Partial 70.00 30.00", "Paid 70.00 0.00"],
     )
     .neighbour()
     .check();
     Case::new(
-        "70, and the rest at once",
+        "70 of 100 is captured, and then the other 30",
         |scene| drop(authorise(scene).capture_part(7_000).capture(3_000)),
         &["Paid 100.00 0.00", "Paid 100.00 0.00"],
     )
     .neighbour()
     .check();
     Case::new(
-        "70 with a gratuity of 10",
+        "70 of 100 is captured, and 10 of the total is a gratuity",
         |scene| {
             let tipped = Intent::new(10_000, "usd").metadata("gratuity_amount", "10");
             let held = scene.stripe().intent(tipped).authorise();

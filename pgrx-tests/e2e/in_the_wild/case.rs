@@ -5,6 +5,7 @@ use stripe_double::{Double, EventDelay, Key, json_text};
 
 use crate::harness::sender::{SECRET, deliver};
 use crate::harness::{DEFAULT_TABLES, Shop};
+use crate::pages::money;
 
 /// How evidence about a payment comes to an invoice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub enum Unit {
 }
 
 pub struct Case {
+    /// What Stripe and the tables have, for the examples of docs/money.md.
     pub name: &'static str,
     pub arrange: fn(&mut Scene),
     /// The invoices by their numbers, then the payments by their amounts, as [`Scene::books`] writes them.
@@ -112,6 +114,7 @@ impl Case {
         (self.arrange)(&mut scene);
         scene.enter(entry);
         self.compare(&mut scene, &place);
+        self.compare_with_the_page(&mut scene);
         let before = scene.shop.dump_of(&["invoices", "payments"]);
         scene.shop.stripe.release_events();
         // Everything again once for each unit; that nothing is left to do shows by the feed as well.
@@ -139,6 +142,14 @@ impl Case {
     fn compare(&self, scene: &mut Scene, place: &str) {
         assert_eq!(scene.books(), self.books, "{place}");
         assert_eq!(scene.issues(), self.issues, "{place}");
+    }
+
+    /// The case is an example of docs/money.md.
+    fn compare_with_the_page(&self, scene: &mut Scene) {
+        let invoices = scene.shop.rows("select from invoices").len();
+        let [invoices, payments] = money::invoices_and_payments(self.books, invoices);
+        let issues = money::issues(self.issues.iter().copied());
+        money::expect_row(&money::row(self.name, &invoices, &payments, &issues));
     }
 }
 

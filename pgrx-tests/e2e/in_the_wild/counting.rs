@@ -26,7 +26,7 @@ fn pay(scene: &Scene, cents: i64) -> String {
 #[test]
 fn invoices_share_one_payment() {
     Case::new(
-        "two invoices with their parts of one payment",
+        "two invoices have their parts of one payment of 100",
         |scene| {
             let intent = pay(scene, 10_000);
             scene.invoice(1, "Sent 60", None, Some(&intent));
@@ -43,7 +43,7 @@ fn invoices_share_one_payment() {
     )
     .check();
     Case::new(
-        "equal parts of one payment, of which Stripe was not asked yet",
+        "two invoices have equal parts of one payment of 100",
         |scene| {
             let intent = pay(scene, 10_000);
             for number in [1, 2] {
@@ -66,7 +66,7 @@ fn invoices_share_one_payment() {
 #[test]
 fn a_shared_payment_confirms_the_parts_that_wait_for_it() {
     Case::new(
-        "the parts wait",
+        "the parts of one payment of 100 are pending",
         |scene| {
             let intent = pay(scene, 10_000);
             scene.invoice(1, "Sent 60", None, Some(&intent));
@@ -83,7 +83,7 @@ fn a_shared_payment_confirms_the_parts_that_wait_for_it() {
     )
     .check();
     Case::new(
-        "one part is confirmed, the other waits",
+        "one part of a payment of 100 is paid, the other pending",
         |scene| {
             let intent = pay(scene, 10_000);
             scene.invoice(1, "Paid 60", None, Some(&intent));
@@ -104,7 +104,7 @@ fn a_shared_payment_confirms_the_parts_that_wait_for_it() {
 #[test]
 fn invoices_that_share_a_payment_count_no_more_than_came() {
     Case::new(
-        "the parts are more than came",
+        "the parts exceed the payment of 100",
         |scene| {
             let intent = pay(scene, 10_000);
             scene.invoice(1, "Paid 60", None, Some(&intent));
@@ -126,7 +126,7 @@ fn invoices_that_share_a_payment_count_no_more_than_came() {
 #[test]
 fn a_refund_of_a_shared_payment_is_for_a_person_to_place() {
     Case::new(
-        "a part of a shared payment is refunded",
+        "30 of a shared payment of 100 is refunded",
         |scene| {
             let intent = pay(scene, 10_000);
             scene.stripe().refund(&intent, Refund::of(3_000));
@@ -150,7 +150,7 @@ fn a_refund_of_a_shared_payment_is_for_a_person_to_place() {
 #[test]
 fn a_lost_dispute_takes_its_own_amount() {
     Case::new(
-        "a lost dispute over a part",
+        "a dispute over 30 of 100 is lost",
         |scene| {
             let intent = pay(scene, 10_000);
             scene
@@ -163,7 +163,7 @@ fn a_lost_dispute_takes_its_own_amount() {
     .issues(&["disputed"])
     .check();
     Case::new(
-        "two lost disputes, one that is open, one that was won",
+        "four disputes of one payment: lost over 10 and 20, open over 5, won over 40",
         |scene| {
             let intent = pay(scene, 10_000);
             for (status, amount) in [
@@ -182,7 +182,7 @@ fn a_lost_dispute_takes_its_own_amount() {
     .issues(&["disputed"])
     .check();
     Case::new(
-        "a part is refunded, and the rest is disputed",
+        "40 of 100 is refunded, and a dispute over the other 60 is lost",
         |scene| {
             let intent = pay(scene, 10_000);
             scene.stripe().refund(&intent, Refund::of(4_000));
@@ -199,7 +199,7 @@ fn a_lost_dispute_takes_its_own_amount() {
 #[test]
 fn a_dispute_over_a_part_of_a_booked_payment_leaves_its_row_paid() {
     Case::new(
-        "the row is there",
+        "a dispute over 30 of 100 is lost after the payment was booked",
         |scene| {
             let intent = pay(scene, 10_000);
             let dispute = Dispute::new("lost").amount(3_000);
@@ -237,7 +237,7 @@ fn the_row_of_a_refund_and_the_refund_count_once() {
     ];
     for arrange in one {
         Case::new(
-            "a row with the refund's id, or without an id",
+            "40 of 100 is refunded, and a row of −40 has the refund's id or none",
             arrange,
             &[
                 "Partial 60.00 40.00",
@@ -250,7 +250,7 @@ fn the_row_of_a_refund_and_the_refund_count_once() {
         .check();
     }
     Case::new(
-        "two rows of two refunds, and cash that was given back",
+        "40 of 100 is refunded, rows of −10 and −30 have refunds' ids, and a row of −5 has none",
         |scene| {
             refunded_by_rows(
                 scene,
@@ -286,28 +286,28 @@ fn paid_with_rows_by_hand(scene: &mut Scene, rows: &[&str]) {
 #[test]
 fn rows_without_ids_that_may_be_the_payment_keep_it_from_the_books() {
     Case::new(
-        "a row of what came less Stripe's fee",
+        "a payment of 100, and a row of 97.10 without an id: what Stripe paid out less its fee",
         |scene| paid_with_rows_by_hand(scene, &["Paid 97.10"]),
         &["Partial 97.10 2.90", "Paid 97.10 0.00"],
     )
     .issues(&["possible_duplicate"])
     .check();
     Case::new(
-        "rows that come to it together",
+        "a payment of 100, and rows of 60 and 40 without ids",
         |scene| paid_with_rows_by_hand(scene, &["Paid 60", "Paid 40"]),
         &["Paid 100.00 0.00", "Paid 40.00 0.00", "Paid 60.00 0.00"],
     )
     .issues(&["possible_duplicate"])
     .check();
     Case::new(
-        "rows that come to the net together",
+        "a payment of 100, and rows of 50 and 47.10 without ids",
         |scene| paid_with_rows_by_hand(scene, &["Paid 50", "Paid 47.10"]),
         &["Partial 97.10 2.90", "Paid 47.10 0.00", "Paid 50.00 0.00"],
     )
     .issues(&["possible_duplicate"])
     .check();
     Case::new(
-        "a row that is something else",
+        "a payment of 100, an invoice over 120, and a row of 20 without an id",
         |scene| {
             let intent = pay(scene, 10_000);
             scene.invoice(1, "Sent 120", None, Some(&intent));
@@ -321,7 +321,7 @@ fn rows_without_ids_that_may_be_the_payment_keep_it_from_the_books() {
 #[test]
 fn a_failed_attempt_stays_beside_the_payment() {
     Case::new(
-        "a row that failed and a row that waits",
+        "one payment has a failed row and a pending row",
         |scene| {
             let intent = pay(scene, 10_000);
             scene.invoice(1, "Sent 100", None, Some(&intent));
@@ -332,7 +332,7 @@ fn a_failed_attempt_stays_beside_the_payment() {
     )
     .check();
     Case::new(
-        "a row that failed and a row that is paid",
+        "one payment has a failed row and a paid row",
         |scene| {
             let intent = pay(scene, 10_000);
             scene.invoice(1, "Sent 100", None, Some(&intent));
@@ -347,7 +347,7 @@ fn a_failed_attempt_stays_beside_the_payment() {
 #[test]
 fn what_stripe_says_of_this_very_intent_lifts_a_failed_row() {
     Case::new(
-        "by the intent",
+        "a failed row alone stores the intent, which has succeeded",
         |scene| {
             let intent = pay(scene, 10_000);
             scene.invoice(1, "Sent 100", None, None);
@@ -357,7 +357,7 @@ fn what_stripe_says_of_this_very_intent_lifts_a_failed_row() {
     )
     .check();
     Case::new(
-        "by the session, the attempt before failed, too",
+        "failed rows of 90 and 100 store the session, which was paid with 100",
         |scene| {
             let session = scene.stripe().checkout(Checkout::new(10_000, "usd"));
             let session = session.pay().session_id();
@@ -369,7 +369,7 @@ fn what_stripe_says_of_this_very_intent_lifts_a_failed_row() {
     )
     .check();
     Case::new(
-        "the words that a table has",
+        "a failed row, and the status column is an enum: pending, succeeded, failed",
         |scene| {
             let intent = pay(scene, 10_000);
             scene.invoice(1, "Sent 100", None, Some(&intent));
@@ -390,7 +390,7 @@ fn what_stripe_says_of_this_very_intent_lifts_a_failed_row() {
 #[test]
 fn a_row_that_is_partially_refunded_counts_with_what_stays() {
     Case::new(
-        "another payment pays the rest",
+        "a row of 100 says partially refunded, 30 was refunded, and another payment of 130 pays the rest of 200",
         |scene| {
             let first = pay(scene, 10_000);
             scene.stripe().refund(&first, Refund::of(3_000));
@@ -414,7 +414,7 @@ fn a_row_that_is_partially_refunded_counts_with_what_stays() {
 #[test]
 fn rows_by_the_session_and_by_the_intent_are_one_payment() {
     Case::new(
-        "a row for each id of one payment",
+        "one payment has a row with its session and a row with its intent",
         |scene| {
             let paid = scene.stripe().checkout(Checkout::new(10_000, "usd")).pay();
             scene.invoice(1, "Sent 100", Some(&paid.session_id()), None);
@@ -430,7 +430,7 @@ fn rows_by_the_session_and_by_the_intent_are_one_payment() {
 #[test]
 fn a_refund_beyond_the_gratuity_takes_the_rest_from_the_amount() {
     Case::new(
-        "15 of 110, of which 10 was the gratuity",
+        "15 is refunded of 110, of which 10 was the gratuity",
         |scene| {
             let sale = Checkout::new(11_000, "usd").metadata("gratuity_amount", "10");
             let paid = scene.stripe().checkout(sale).pay();

@@ -8,7 +8,7 @@ use super::case::{Case, Entry, Scene};
 #[test]
 fn a_fraction_that_nobody_can_pay_is_not_owed() {
     Case::new(
-        "a total finer than a cent",
+        "a total of 2473.2965",
         |scene| {
             scene.shop.execute(
                 "alter table invoices alter total_amount type numeric, alter balance_due type numeric",
@@ -34,7 +34,7 @@ fn tipped(scene: &Scene, intent: Intent) -> String {
 #[test]
 fn a_tip_of_a_terminal_is_a_gratuity() {
     Case::new(
-        "a tip in amount_details",
+        "a payment of 120 with a terminal's tip of 20",
         |scene| {
             let intent = tipped(scene, Intent::new(12_000, "usd"));
             scene.invoice(1, "Sent 100", None, Some(&intent));
@@ -43,7 +43,7 @@ fn a_tip_of_a_terminal_is_a_gratuity() {
     )
     .check();
     Case::new(
-        "metadata goes before it",
+        "a payment of 120 with a terminal's tip of 20 and a gratuity of 5 in the metadata",
         |scene| {
             let intent = Intent::new(12_000, "usd").metadata("gratuity_amount", "5.00");
             let intent = tipped(scene, intent);
@@ -57,7 +57,7 @@ fn a_tip_of_a_terminal_is_a_gratuity() {
 #[test]
 fn a_refund_is_taken_from_the_gratuity_first() {
     Case::new(
-        "the gratuity is refunded",
+        "10 is refunded of 110, of which 10 was the gratuity",
         |scene| {
             let tipped = Checkout::new(11_000, "usd")
                 .metadata("gratuity_amount", "10")
@@ -88,7 +88,7 @@ fn one_key_may_be_written_in_several_ways() {
     ];
     for way in ways {
         Case::new(
-            "a key in capitals, without hyphens, in braces",
+            "the metadata has the invoice's uuid in capitals, without hyphens or in braces",
             way,
             &["Paid 100.00 0.00", "Paid 100.00 0.00"],
         )
@@ -100,7 +100,7 @@ fn one_key_may_be_written_in_several_ways() {
 #[test]
 fn what_no_text_can_hold_keeps_no_payment_away() {
     Case::new(
-        "NUL in the metadata and the description",
+        "metadata and description contain the character U+0000",
         |scene| {
             let sale = Checkout::new(10_000, "usd")
                 .metadata("invoice_id", "INV-1")

@@ -2,7 +2,7 @@
 //! was paid than was owed.
 
 use serde_json::{Value, json};
-use stripe_double::{Checkout, Dispute, EventDelay, Intent, Refund};
+use stripe_double::{Checkout, Dispute, EventDelay, Intent, Purchase, Refund};
 
 use super::case::{Case, Entry, Scene, Unit};
 use crate::harness::sender::deliver;
@@ -124,14 +124,14 @@ fn discounted(scene: &mut Scene) {
 #[test]
 fn a_discount_at_stripe_is_said() {
     Case::new(
-        "a discount of 10 on 100",
+        "an invoice over 100, paid with a discount of 10",
         discounted,
         &["Partial 90.00 10.00", "Paid 90.00 0.00"],
     )
     .issues(&["amount_mismatch"])
     .check();
     Case::new(
-        "a discount that the invoice has, too",
+        "an invoice over 90, paid with a discount of 10 that its total contains",
         |scene| {
             discounted(scene);
             let total = scene.stored("90");
@@ -144,24 +144,121 @@ fn a_discount_at_stripe_is_said() {
     .check();
 }
 
+/// The first payment of a subscription over 125, of which the customer's balance pays a part, on an invoice over 125.
+fn paid_from_balance(scene: &mut Scene, cents: i64) -> Purchase {
+    let sale = Checkout::subscription(12_500, "usd").from_balance(cents);
+    let paid = scene.stripe().checkout(sale).pay();
+    scene.invoice(1, "Sent 125", Some(&paid.session_id()), None);
+    paid
+}
+
+/// Sets fields of the Stripe Invoice of a subscription's session.
+fn set_of_stripe_invoice(scene: &Scene, paid: &Purchase, fields: &[(&str, Value)]) {
+    let session = scene
+        .stripe()
+        .object(&paid.session_id())
+        .expect("a session");
+    let invoice = session["invoice"].as_str().expect("a Stripe Invoice");
+    for (field, value) in fields {
+        scene.stripe().set(invoice, field, value.clone());
+    }
+}
+
 #[test]
-fn a_person_accepts_the_amount_that_a_discount_left() {
-    let mut scene = Scene::new(Unit::Major);
-    discounted(&mut scene);
-    scene.enter(Entry::Button);
-    let summary = scene
-        .shop
-        .text("select summary from invoice_sync.open_issues");
-    let summary = summary.expect("there is an issue");
-    assert!(
-        summary.contains("because of a discount of 10.00 USD"),
-        "{summary}"
-    );
-    scene.shop.execute(
-        "select invoice_sync.resolve_issue(id, 'accept_amount') from invoice_sync.open_issues",
-    );
-    for entry in Entry::ALL {
-        scene.enter(entry);
-        assert_eq!(scene.issues(), Vec::<String>::new(), "by {entry:?}");
+fn what_a_customer_s_balance_or_credit_paid_is_said() {
+    Case::new(
+        "a subscription of 125, of which the customer's balance pays 25",
+        |scene| drop(paid_from_balance(scene, 2_500)),
+        &["Partial 100.00 25.00", "Paid 100.00 0.00"],
+    )
+    .issues(&["amount_mismatch"])
+    .check();
+    Case::new(
+        "a subscription of 125, of which the customer's balance pays 25, with an API version before 2025-03-31",
+        |scene| {
+            scene.use_api_version("2024-06-20");
+            paid_from_balance(scene, 2_500);
+        },
+        &["Partial 100.00 25.00", "Paid 100.00 0.00"],
+    )
+    .issues(&["amount_mismatch"])
+    .neighbour()
+    .check();
+    Case::new(
+        "a subscription of 125 that the customer's balance pays",
+        |scene| drop(paid_from_balance(scene, 12_500)),
+        &["Sent 0.00 125.00"],
+    )
+    .issues(&["amount_mismatch"])
+    .check();
+    Case::new(
+        "a subscription of 125, of which a credit note pays 10 and billing credits 15",
+        |scene| {
+            let paid = paid_from_balance(scene, 2_500);
+            let credit = json!([
+                { "amount": 1_500, "type": "credit_balance_transaction", "credit_balance_transaction": "cbtxn_1" },
+                { "amount": 700, "type": "discount", "discount": "di_1" }
+            ]);
+            let fields = [
+                ("starting_balance", json!(0)),
+                ("pre_payment_credit_notes_amount", json!(1_000)),
+                ("total_pretax_credit_amounts", credit),
+            ];
+            set_of_stripe_invoice(scene, &paid, &fields);
+        },
+        &["Partial 100.00 25.00", "Paid 100.00 0.00"],
+    )
+    .issues(&["amount_mismatch"])
+    .neighbour()
+    .check();
+    Case::new(
+        "a subscription of 125 paid in full, which used none of the customer's balance",
+        |scene| {
+            let paid = paid_from_balance(scene, 0);
+            let balances = [
+                ("starting_balance", json!(-900)),
+                ("ending_balance", json!(-900)),
+            ];
+            set_of_stripe_invoice(scene, &paid, &balances);
+        },
+        &["Paid 125.00 0.00", "Paid 125.00 0.00"],
+    )
+    .neighbour()
+    .check();
+}
+
+#[test]
+fn a_person_accepts_the_amount_that_a_discount_or_balance_left() {
+    let ways: [(fn(&mut Scene), &str); 3] = [
+        (discounted, "because of a discount of 10.00 USD"),
+        (
+            |scene| drop(paid_from_balance(scene, 2_500)),
+            "because of a payment from the customer's balance of 25.00 USD",
+        ),
+        (
+            |scene| drop(paid_from_balance(scene, 12_500)),
+            "because of a payment from the customer's balance of 125.00 USD",
+        ),
+    ];
+    for (arrange, reason) in ways {
+        let mut scene = Scene::new(Unit::Major);
+        arrange(&mut scene);
+        scene.enter(Entry::Button);
+        let summary = scene
+            .shop
+            .text("select summary from invoice_sync.open_issues");
+        let summary = summary.expect("there is an issue");
+        assert!(summary.contains(reason), "{summary}");
+        scene.shop.execute(
+            "select invoice_sync.resolve_issue(id, 'accept_amount') from invoice_sync.open_issues",
+        );
+        for entry in Entry::ALL {
+            scene.enter(entry);
+            assert_eq!(
+                scene.issues(),
+                Vec::<String>::new(),
+                "{reason}, by {entry:?}"
+            );
+        }
     }
 }

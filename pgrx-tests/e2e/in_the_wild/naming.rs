@@ -20,7 +20,7 @@ fn sell(scene: &Scene, name: &str) -> String {
 #[test]
 fn what_names_two_invoices_is_booked_for_neither() {
     Case::new(
-        "two tenants with one number",
+        "two invoices have the number that a payment names",
         |scene| {
             sell(scene, "2026-001");
             scene.invoice(1, "Sent 100", None, None);
@@ -34,7 +34,7 @@ fn what_names_two_invoices_is_booked_for_neither() {
     .entries(&Entry::BY_METADATA)
     .check();
     Case::new(
-        "the number of one is the id of another",
+        "one invoice has the id, another the number that a payment names",
         |scene| {
             let intent = Intent::new(10_000, "usd").metadata("invoice_id", Scene::key(1));
             scene.stripe().intent(intent).pay();
@@ -51,7 +51,7 @@ fn what_names_two_invoices_is_booked_for_neither() {
     .entries(&Entry::BY_METADATA)
     .check();
     Case::new(
-        "session and intent name different invoices",
+        "session and intent name two invoices",
         |scene| {
             let sale = Checkout::new(10_000, "usd")
                 .metadata("invoice_id", "INV-1")
@@ -70,7 +70,7 @@ fn what_names_two_invoices_is_booked_for_neither() {
 #[test]
 fn what_stores_the_payments_id_goes_before_what_is_only_named() {
     Case::new(
-        "one of the two stores the session",
+        "two invoices have the number that a payment names, and one stores its session",
         |scene| {
             let session = sell(scene, "2026-001");
             scene.invoice(1, "Sent 100", None, None);
@@ -81,7 +81,7 @@ fn what_stores_the_payments_id_goes_before_what_is_only_named() {
     )
     .check();
     Case::new(
-        "a waiting row of one of the two stores it",
+        "two invoices have the number that a payment names, and a pending row of one stores its session",
         |scene| {
             let session = sell(scene, "2026-001");
             scene.invoice(1, "Sent 100", None, None);

@@ -19,7 +19,7 @@ fn subscribe(scene: &Scene) -> Purchase {
 #[test]
 fn a_subscription_s_session_and_its_intent_are_one_payment() {
     Case::new(
-        "the invoice stores the session, the application's row the intent",
+        "a subscription: the invoice stores the session, a row the intent",
         |scene| {
             let paid = subscribe(scene);
             scene.invoice(1, "Paid 125", Some(&paid.session_id()), None);
@@ -29,7 +29,7 @@ fn a_subscription_s_session_and_its_intent_are_one_payment() {
     )
     .check();
     Case::new(
-        "the row stores the session, the invoice the intent",
+        "a subscription: a row stores the session, the invoice the intent",
         |scene| {
             let paid = subscribe(scene);
             scene.invoice(1, "Paid 125", None, Some(&paid.intent_id()));
@@ -40,7 +40,7 @@ fn a_subscription_s_session_and_its_intent_are_one_payment() {
     .neighbour()
     .check();
     Case::new(
-        "a part of the total",
+        "a subscription's payment of 125 has a row, on an invoice over 250",
         |scene| {
             let paid = subscribe(scene);
             scene.invoice(1, "Sent 250", Some(&paid.session_id()), None);
@@ -55,7 +55,7 @@ fn a_subscription_s_session_and_its_intent_are_one_payment() {
 #[test]
 fn a_subscription_s_payment_is_booked_with_its_intent() {
     Case::new(
-        "no row",
+        "a subscription's payment has no row",
         |scene| {
             let paid = subscribe(scene);
             scene.invoice(1, "Sent 125", Some(&paid.session_id()), None);
@@ -69,7 +69,7 @@ fn a_subscription_s_payment_is_booked_with_its_intent() {
     )
     .check();
     Case::new(
-        "only the session's metadata names the invoice",
+        "a subscription's payment, and only its session names the invoice",
         |scene| {
             let sale = Checkout::subscription(12_500, "usd").metadata("invoice_id", INVOICE_1);
             scene.stripe().checkout(sale).pay();
@@ -81,7 +81,7 @@ fn a_subscription_s_payment_is_booked_with_its_intent() {
     .neighbour()
     .check();
     Case::new(
-        "a refund of the intent counts",
+        "25 of a subscription's payment of 125 is refunded",
         |scene| {
             let paid = subscribe(scene);
             paid.refund(Refund::of(2_500));
@@ -97,7 +97,7 @@ fn a_subscription_s_payment_is_booked_with_its_intent() {
 #[test]
 fn before_basil_a_stripe_invoice_names_its_intent() {
     Case::new(
-        "an older API version",
+        "a subscription, with an API version before 2025-03-31",
         |scene| {
             scene.use_api_version("2024-06-20");
             let paid = subscribe(scene);
@@ -112,7 +112,7 @@ fn before_basil_a_stripe_invoice_names_its_intent() {
 #[test]
 fn a_subscription_that_a_customer_s_balance_paid_brings_no_money() {
     Case::new(
-        "nothing was paid",
+        "a subscription's session is paid, and its Stripe invoice has no payment",
         |scene| {
             let paid = subscribe(scene);
             let session = paid.session_id();
@@ -132,7 +132,7 @@ fn a_subscription_that_a_customer_s_balance_paid_brings_no_money() {
 #[test]
 fn a_key_that_reads_no_stripe_invoices_books_nothing_beside_a_row() {
     Case::new(
-        "the tie cannot be read",
+        "a subscription, and a key that may not read invoices",
         |scene| {
             scene.use_key(Key::new("rk_test_1").without("rak_invoice_read"));
             let paid = subscribe(scene);
@@ -149,7 +149,7 @@ fn a_key_that_reads_no_stripe_invoices_books_nothing_beside_a_row() {
 #[test]
 fn a_gratuity_of_the_session_counts_whichever_event_comes_first() {
     Case::new(
-        "the intent names the invoice, the session the gratuity",
+        "a payment of 110: the intent names the invoice, the session a gratuity of 10",
         |scene| {
             let sale = Checkout::new(11_000, "usd")
                 .metadata("invoice_id", INVOICE_1)
@@ -163,7 +163,7 @@ fn a_gratuity_of_the_session_counts_whichever_event_comes_first() {
     .entries(&Entry::BY_METADATA)
     .check();
     Case::new(
-        "the invoice stores the intent",
+        "a payment of 110: the invoice stores the intent, the session names a gratuity of 10",
         |scene| {
             let sale = Checkout::new(11_000, "usd").metadata("gratuity_amount", "10.00");
             let paid = scene.stripe().checkout(sale).pay();
@@ -182,7 +182,7 @@ fn card() -> Intent {
 #[test]
 fn a_charge_without_an_intent_is_booked() {
     Case::new(
-        "its metadata names the invoice",
+        "a charge without an intent names the invoice",
         |scene| {
             scene.stripe().charge(card());
             scene.invoice(1, "Sent 100", None, None);
@@ -192,7 +192,7 @@ fn a_charge_without_an_intent_is_booked() {
     .entries(&Entry::BY_METADATA)
     .check();
     Case::new(
-        "the invoice stores it",
+        "the invoice stores a charge without an intent",
         |scene| {
             let paid = scene.stripe().charge(Intent::new(10_000, "usd"));
             scene.invoice(1, "Sent 100", None, Some(&paid.charge_id()));
@@ -202,7 +202,7 @@ fn a_charge_without_an_intent_is_booked() {
     .neighbour()
     .check();
     Case::new(
-        "of a bank",
+        "the invoice stores a charge of a bank debit (py_…)",
         |scene| {
             let paid = scene
                 .stripe()
@@ -214,7 +214,7 @@ fn a_charge_without_an_intent_is_booked() {
     .neighbour()
     .check();
     Case::new(
-        "the application's row has it",
+        "a row stores a charge without an intent",
         |scene| {
             let paid = scene.stripe().charge(card());
             scene.invoice(1, "Paid 100", None, None);
@@ -229,7 +229,7 @@ fn a_charge_without_an_intent_is_booked() {
 #[test]
 fn a_charge_that_is_only_authorised_brings_no_money() {
     Case::new(
-        "not captured",
+        "a charge without an intent is authorised and not captured",
         |scene| {
             scene.stripe().authorise_charge(card());
             scene.invoice(1, "Sent 100", None, None);
@@ -239,7 +239,7 @@ fn a_charge_that_is_only_authorised_brings_no_money() {
     .entries(&Entry::BY_METADATA)
     .check();
     Case::new(
-        "captured later",
+        "60 of 100 is captured of a charge without an intent",
         |scene| {
             scene.stripe().authorise_charge(card()).capture(6_000);
             scene.invoice(1, "Sent 100", None, None);
@@ -254,7 +254,7 @@ fn a_charge_that_is_only_authorised_brings_no_money() {
 #[test]
 fn what_becomes_of_a_charge_without_an_intent_is_heard() {
     Case::new(
-        "a refund of a part",
+        "10 of 100 is refunded of a charge without an intent",
         |scene| {
             scene.stripe().charge(card()).refund(Refund::of(1_000));
             scene.invoice(1, "Sent 100", None, None);
@@ -265,7 +265,7 @@ fn what_becomes_of_a_charge_without_an_intent_is_heard() {
     .entries(&Entry::BY_METADATA)
     .check();
     Case::new(
-        "a refund of the whole",
+        "a charge without an intent is refunded in full",
         |scene| {
             scene.stripe().charge(card()).refund(Refund::whole());
             scene.invoice(1, "Sent 100", None, None);
@@ -277,7 +277,7 @@ fn what_becomes_of_a_charge_without_an_intent_is_heard() {
     .neighbour()
     .check();
     Case::new(
-        "a dispute",
+        "a charge without an intent is disputed",
         |scene| {
             let paid = scene.stripe().charge(card());
             paid.dispute(Dispute::new("needs_response"));
@@ -294,7 +294,7 @@ fn what_becomes_of_a_charge_without_an_intent_is_heard() {
 #[test]
 fn an_inquiry_that_escalates_is_a_dispute() {
     Case::new(
-        "asked first, then disputed",
+        "an inquiry becomes a dispute",
         |scene| {
             let paid = scene.stripe().intent(Intent::new(10_000, "usd")).pay();
             let inquiry = paid.dispute(Dispute::new("warning_needs_response"));
@@ -306,7 +306,7 @@ fn an_inquiry_that_escalates_is_a_dispute() {
     .issues(&["disputed"])
     .check();
     Case::new(
-        "asked and answered",
+        "an inquiry is closed",
         |scene| {
             let paid = scene.stripe().intent(Intent::new(10_000, "usd")).pay();
             let inquiry = paid.dispute(Dispute::new("warning_needs_response"));
@@ -322,7 +322,7 @@ fn an_inquiry_that_escalates_is_a_dispute() {
 #[test]
 fn half_a_surrogate_pair_keeps_no_payment_away() {
     Case::new(
-        "in metadata and description",
+        "metadata and description contain half of a surrogate pair",
         |scene| {
             let cut = format!("a{HALF_SURROGATE}");
             let sale = Checkout::new(10_000, "usd")
@@ -357,7 +357,7 @@ fn half_a_surrogate_pair_keeps_no_payment_away() {
 #[test]
 fn what_the_customer_saw_is_not_what_came() {
     Case::new(
-        "paid in the customer's currency",
+        "the customer saw 137 CAD and Stripe received 100 USD",
         |scene| {
             let sale = scene.stripe().checkout(Checkout::new(10_000, "usd"));
             let seen = json!({ "presentment_amount": 13_700, "presentment_currency": "cad" });

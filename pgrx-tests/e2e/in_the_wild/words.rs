@@ -58,7 +58,7 @@ fn a_refunded_invoice_is_never_raised_by_its_rows() {
 #[test]
 fn a_refunded_invoice_stays_so_when_stripe_says_the_same() {
     Case::new(
-        "refunded in whole, and the invoice says so",
+        "the invoice says Refunded, and its payment was refunded in full",
         |scene| {
             let intent = paid(scene);
             scene.stripe().refund(&intent, Refund::whole());
@@ -83,7 +83,7 @@ fn a_refunded_invoice_stays_so_when_stripe_says_the_same() {
 #[test]
 fn what_comes_after_paid_is_kept_and_its_money_booked() {
     Case::new(
-        "shipped before the payment was booked",
+        "the invoice says Shipped, and its payment has no row",
         |scene| {
             let intent = paid(scene);
             scene.invoice(1, "Shipped 100", None, Some(&intent));
@@ -96,7 +96,7 @@ fn what_comes_after_paid_is_kept_and_its_money_booked() {
 #[test]
 fn a_word_that_nobody_named_is_kept_and_told_of_once() {
     Case::new(
-        "two invoices with a word of the application's own",
+        "two invoices have a status that no setting names",
         |scene| {
             let (one, other) = (paid(scene), paid(scene));
             scene.invoice(1, "Wobbly 100", None, Some(&one));
@@ -145,7 +145,7 @@ fn once_the_word_is_named_the_invoice_follows_and_the_issue_ends() {
 #[test]
 fn a_failed_row_becomes_paid_by_stripes_word_about_this_very_payment() {
     Case::new(
-        "the row failed, then the payment succeeded",
+        "a failed row, and the invoice stores the intent, which has succeeded",
         |scene| {
             let intent = paid(scene);
             scene.invoice(1, "Sent 100", None, Some(&intent));
@@ -155,7 +155,7 @@ fn a_failed_row_becomes_paid_by_stripes_word_about_this_very_payment() {
     )
     .check();
     Case::new(
-        "words pending, succeeded, failed, as adopted; only the row stores the id",
+        "a failed row, and the status column has a constraint: pending, succeeded, failed",
         |scene| {
             scene.shop.execute(
                 "alter table payments alter payment_status set default 'pending',
@@ -170,7 +170,7 @@ fn a_failed_row_becomes_paid_by_stripes_word_about_this_very_payment() {
     )
     .check();
     Case::new(
-        "a failed attempt beside the paid one",
+        "a failed row and a pending row alone store the intent, which has succeeded",
         |scene| {
             let intent = paid(scene);
             scene.invoice(1, "Sent 100", None, None);
@@ -181,7 +181,7 @@ fn a_failed_row_becomes_paid_by_stripes_word_about_this_very_payment() {
     )
     .check();
     Case::new(
-        "another payment failed: nothing of it comes back",
+        "a failed row of another payment",
         |scene| {
             let failed = scene.stripe().intent(Intent::new(10_000, "usd"));
             let failed = failed.intent_id();

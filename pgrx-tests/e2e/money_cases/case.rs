@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::hosts::Host;
 use super::world::{Books, World};
 use crate::harness::Shop;
+use crate::pages::money;
 
 /// One row of the table of cases, or a story of several steps.
 pub struct Case {
@@ -129,9 +130,45 @@ impl Case {
         self
     }
 
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The case as an example of docs/money.md; what happens in several steps one after the other.
+    pub fn row(&self) -> String {
+        let each = |write: fn(&Step) -> String| {
+            let mut steps: Vec<String> = self.steps.iter().map(write).collect();
+            if steps.iter().all(|step| *step == steps[0]) {
+                steps.truncate(1);
+            }
+            steps.join(", then ")
+        };
+        let invoices = each(|step| step.invoice.map_or("unchanged".to_owned(), written));
+        let payments = each(|step| match &step.payments {
+            None => "unchanged".to_owned(),
+            Some(lines) => lines.join("; "),
+        });
+        let issues = each(|step| {
+            let kinds = step.issues.iter().filter_map(|line| line.split(' ').nth(1));
+            money::issues(kinds)
+        });
+        money::row(self.name, &invoices, &payments, &issues)
+    }
+
     fn step(&mut self) -> &mut Step {
         self.steps.last_mut().expect("when comes first")
     }
+}
+
+/// Writes `Partial 60 paid, 40 left` as docs/money.md does: `Partial, 60 paid, 40 due`.
+fn written(line: &str) -> String {
+    let line = line.trim_end_matches(", dated").replace(" left", " due");
+    let mut words: Vec<&str> = line.rsplitn(5, ' ').collect();
+    words.reverse();
+    let [status, amounts @ ..] = &words[..] else {
+        panic!("no status: {line}");
+    };
+    format!("{status}, {}", amounts.join(" "))
 }
 
 /// Runs the cases on one host's tables, and fails with all that went wrong.

@@ -215,21 +215,26 @@ impl Draft {
         );
     }
 
-    /// Raises an issue if less was paid than the total because Stripe gave a discount that the invoice does not have.
-    pub(super) fn note_discounts(&mut self, receipts: &[Receipt], facts: &Facts, secured: i64) {
+    /// Raises an issue if less was paid than the total because of a discount or credit at Stripe that the invoice does not
+    /// have.
+    pub(super) fn note_reductions(&mut self, receipts: &[Receipt], facts: &Facts, secured: i64) {
         let invoice = facts.invoice;
         let Some(total) = invoice.total.value().filter(|total| total.minor > secured) else {
             return;
         };
-        for receipt in receipts.iter().filter(|it| it.payment.discount > 0) {
-            let discount = Money::new(receipt.payment.discount, total.currency);
+        for receipt in receipts {
+            let reductions = receipt.payment.reductions;
+            let Some(reasons) = reductions.reasons(total.currency) else {
+                continue;
+            };
+            let amount = |minor: i64| Money::new(minor, total.currency).to_string();
             let key = receipt.key();
             self.issues.push(
                 Issue::new(
                     IssueKind::AmountMismatch,
                     Severity::Warning,
                     format!(
-                        "Stripe received {} by {} for invoice {}: less than its total of {total}, because of a discount of {discount} at Stripe.",
+                        "Stripe received {} by {} for invoice {}: less than its total of {total}, because of {reasons} at Stripe.",
                         receipt.received,
                         key.unwrap_or("a payment"),
                         invoice.label(),
@@ -239,7 +244,9 @@ impl Draft {
                 .with_evidence(json!({
                     "id": key,
                     "received": receipt.received.to_string(),
-                    "discount": discount.to_string(),
+                    "discount": amount(reductions.discount),
+                    "balance": amount(reductions.balance),
+                    "credit": amount(reductions.credit),
                     "total": total.to_string(),
                 })),
             );

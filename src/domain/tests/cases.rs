@@ -1,5 +1,4 @@
-//! Decisions about money, case by case: the table in the README, with one or more cases for each row, and further
-//! rules.
+//! Decisions about money, case by case: the rules of docs/money.md, with one or more cases for each.
 //!
 //! Refunds and disputes are in `refunds`, differences between applications in `hosts`. Not tested here, because they
 //! need no decision: money that names no invoice or one that does not exist, and what the application's triggers and

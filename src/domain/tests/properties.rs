@@ -231,7 +231,7 @@ fn payments() -> impl Strategy<Value = Evidence> {
                 invoice_references: references,
                 received_at: Some(at).filter(|at| *at > 0),
                 net: None,
-                discount: 0,
+                reductions: Default::default(),
                 attributes: [("metadata.project".to_owned(), at.to_string())].into(),
                 request_id: Some(format!("req_{at}")),
             })

@@ -36,7 +36,14 @@ pub(super) fn checks() -> Result<Vec<Check>, Problem> {
         checks.push(version(&replies));
     }
     if checks.iter().all(|check| check.ok) {
-        checks.extend(replies.iter().map(permission));
+        let (needed, optional): (Vec<_>, Vec<_>) = replies
+            .iter()
+            .partition(|reply| reply.resource.loss.is_none());
+        checks.extend(needed.into_iter().map(permission));
+        // Without a needed permission, Stripe's error may be about that one.
+        if checks.iter().all(|check| check.ok) {
+            checks.extend(optional.into_iter().map(permission));
+        }
         checks.extend(clock(&replies));
         checks.push(mode(livemode, &replies)?);
     }
@@ -102,18 +109,26 @@ fn version(replies: &[Reply]) -> Check {
     }
 }
 
+/// An optional permission that is missing is no failure: the check states what is lost.
 fn permission(reply: &Reply) -> Check {
-    let name = format!("Stripe permission: {}", reply.resource);
+    let resource = reply.resource;
+    let name = format!("Stripe permission: {}", resource.name);
     match &reply.outcome {
         Ok(_) => Check::good(name, "the key may read them"),
-        Err(StripeError::Forbidden { message }) => Check::bad(
-            name,
-            format!("Stripe says: {message}"),
-            format!(
+        Err(StripeError::Forbidden { message }) => {
+            let hint = format!(
                 "-- In https://dashboard.stripe.com/apikeys: edit the key, {}: Read",
-                reply.resource
-            ),
-        ),
+                resource.name
+            );
+            match resource.loss {
+                None => Check::bad(name, format!("Stripe says: {message}"), hint),
+                Some(loss) => Check::good(
+                    name,
+                    format!("optional; without it, {loss}. Stripe says: {message}"),
+                )
+                .advice(hint),
+            }
+        }
         Err(error) => Check::bad(
             name,
             error.to_string(),
@@ -202,7 +217,7 @@ fn sessions_by_mode() -> Result<Option<Value>, Problem> {
                                     'test', count(*) filter (where s like 'cs\_test\_%'))
         from (select {session}::text from {table} where {session} is not null limit {SAMPLE}) t (s)",
         session = session.quoted,
-        table = mapping.invoices.table,
+        table = mapping.invoices.counting.rows(),
     );
     Ok(reading_as(&mapping.invoices.relation, || {
         sql::fetch_one(&statement, &[])
