@@ -877,7 +877,7 @@ comment on column invoice_check.invoice_id is 'Id of the invoice, as text';
 comment on column invoice_check.next_check_at is
     'When the next request is due; null: never, because all is final or booked';
 comment on column invoice_check.stored_ids is
-    'The Stripe ids that the invoice contained at that time; if they change, Stripe is asked at once';
+    'The Stripe ids that the invoice contained at that time, none if all were booked; if they change, or leave the books, Stripe is asked at once';
 comment on column issue.acknowledged_at is 'When it was acknowledged';
 comment on column issue.acknowledged_by is 'The role that acknowledged it';
 comment on column issue.evidence is 'The facts, for programs: amounts, ids, statuses';

@@ -375,7 +375,7 @@ comment on table invoice_check is
     'When Stripe was last asked about an invoice, and when the next request is due';
 comment on column invoice_check.invoice_id is 'Id of the invoice, as text';
 comment on column invoice_check.stored_ids is
-    'The Stripe ids that the invoice contained at that time; if they change, Stripe is asked at once';
+    'The Stripe ids that the invoice contained at that time, none if all were booked; if they change, or leave the books, Stripe is asked at once';
 comment on column invoice_check.checked_at is 'When Stripe last answered; null: not yet';
 comment on column invoice_check.next_check_at is
     'When the next request is due; null: never, because all is final or booked';
