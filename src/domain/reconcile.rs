@@ -9,6 +9,7 @@ mod books;
 mod invoice;
 mod payments;
 mod receipt;
+mod reductions;
 mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use self::receipt::Receipt;
+use self::reductions::Reduced;
 use super::evidence::{Evidence, StripePayment, merge_payments};
 use super::identity::{PaymentIds, Ties};
 use super::invoice::{Field, Invoice, InvoiceStatus};
@@ -197,6 +199,7 @@ struct Draft {
     known: BTreeMap<String, Remembered>,
     /// When Stripe received a payment, by each of its ids.
     received_at: BTreeMap<String, i64>,
+    reduced: Vec<Reduced>,
 }
 
 impl Draft {
@@ -222,6 +225,7 @@ impl Draft {
             recheck: Recheck::Never,
             known: facts.memory.0.clone(),
             received_at: BTreeMap::new(),
+            reduced: Vec::new(),
         }
     }
 
@@ -281,7 +285,7 @@ impl Draft {
             self.plan.unjudged.insert(IssueKind::RepairUndone);
         } else {
             self.judge_invoice(currency, facts, &after, rules);
-            self.note_reductions(receipts, facts, secured);
+            self.note_reductions(facts, secured);
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) mod other_invoices;
 pub(crate) mod owner;
 pub(crate) mod propose;
 pub(crate) mod read;
-mod received;
+pub(crate) mod received;
 pub(crate) mod restore;
 pub(crate) mod row;
 pub(crate) mod scan;
