@@ -7,6 +7,7 @@ mod counting;
 pub(crate) mod deferred;
 mod expression;
 pub(crate) mod find;
+mod further;
 pub(crate) mod indexes;
 pub(crate) mod lock;
 mod mapped;
