@@ -3,23 +3,43 @@
 create temporary table storm as
 select
     scenario,
-    latency,
+    connections,
     repetition,
     count(*) as deliveries,
     max(ended) - min(ended - took / 1e6) as seconds,
     percentile_cont(0.50) within group (order by took) / 1000 as p50,
     percentile_cont(0.99) within group (order by took) / 1000 as p99
 from delivery
-group by scenario, latency, repetition;
+group by scenario, connections, repetition;
+
+create temporary table typical as
+select
+    scenario,
+    connections,
+    min(deliveries) as deliveries,
+    percentile_cont(0.5) within group (order by deliveries / seconds) as rate,
+    min(deliveries / seconds) as slowest,
+    max(deliveries / seconds) as fastest,
+    percentile_cont(0.5) within group (order by p50) as p50,
+    percentile_cont(0.5) within group (order by p99) as p99
+from storm
+group by scenario, connections;
 
 select
     scenario as "Webhooks",
-    latency || ' ms' as "Latency",
-    min(deliveries) as "Deliveries",
-    round(percentile_cont(0.5) within group (order by deliveries / seconds)) as "Deliveries/s",
-    round(min(deliveries / seconds)) || ' to ' || round(max(deliveries / seconds)) as "Range",
-    round(percentile_cont(0.5) within group (order by p50)) || ' ms' as "p50",
-    round(percentile_cont(0.5) within group (order by p99)) || ' ms' as "p99"
-from storm
-group by scenario, latency
-order by scenario desc;
+    connections as "Connections",
+    deliveries as "Deliveries",
+    round(rate) as "Deliveries/s",
+    round(slowest) || ' to ' || round(fastest) as "Range",
+    round(p50::numeric, 1) || ' ms' as "p50",
+    round(p99::numeric, 1) || ' ms' as "p99",
+    round(
+        (
+            rate / (
+                select t.rate from typical as t
+                where t.connections = typical.connections and t.scenario like 'invoice_sync, what%'
+            )
+        )::numeric, 1
+    ) as "Times as fast as invoice_sync"
+from typical
+order by connections, scenario = 'invoice_sync, Stripe asked again', rate;

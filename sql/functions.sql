@@ -54,6 +54,15 @@ create trigger settings_row_stays
     before delete on settings
     for each row execute function settings_stay();
 
+create trigger settings_changed
+    after insert or update or delete or truncate on settings
+    for each statement execute function settings_changed();
+
+-- Also where a replication role disables triggers.
+alter table settings enable always trigger settings_changed;
+
+comment on function settings_changed() is
+    'Trigger function: tells all sessions that the settings have changed';
 comment on function settings_are_checked() is
     'Trigger function: rejects settings that do not match the database';
 comment on function settings_replace() is

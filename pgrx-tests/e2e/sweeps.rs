@@ -103,3 +103,51 @@ fn an_invoice_marked_paid_after_its_session_expired_is_told_of() {
     shop.execute("call invoice_sync.run_sweep()");
     assert_eq!(shop.open_issues(), ["paid_without_payment INV-1"]);
 }
+
+#[test]
+fn money_that_the_application_takes_out_of_its_tables_is_booked_again() {
+    for (booked_by, amount) in [("a sweep", 40), ("a sweep", 100), ("the application", 40)] {
+        let mut shop = Shop::open();
+        shop.skip_look_back();
+        let paid = shop
+            .stripe
+            .checkout(Checkout::new(amount * 100, "usd"))
+            .pay();
+        let (session, intent) = (paid.session_id(), paid.intent_id());
+        shop.execute(&format!(
+            "insert into invoices (invoice_number, customer, invoice_status, total_amount, balance_due, stripe_session_id)
+            values ('INV-1', 'Ada', 'Sent', 100, 100, '{session}')"
+        ));
+        if booked_by == "the application" {
+            shop.execute(&format!(
+                "insert into payments (invoice_id, payment_name, payment_status, total_amount, stripe_session_id,
+                                       stripe_payment_intent)
+                select id, 'by its own handler', 'Paid', {amount}, '{session}', '{intent}' from invoices;
+                update invoices set invoice_status = 'Partial', amount_paid = {amount}, balance_due = 100 - {amount}"
+            ));
+        }
+        let books = "select concat_ws(' ', invoice_status, amount_paid::int, balance_due::int,
+            (select string_agg(concat_ws(' ', payment_status, total_amount::int), ', ') from payments))
+            from invoices";
+        let status = if amount == 100 { "Paid" } else { "Partial" };
+        let wanted = Some(format!("{status} {amount} {} Paid {amount}", 100 - amount));
+        shop.execute("call invoice_sync.run_sweep()");
+        shop.execute("call invoice_sync.run_sweep()");
+        assert_eq!(shop.text(books), wanted, "{booked_by}");
+        assert_eq!(requests_of_a_sweep(&mut shop), 1, "{booked_by}");
+
+        shop.execute(
+            "delete from payments;
+            update invoices set invoice_status = 'Sent', amount_paid = 0, balance_due = total_amount",
+        );
+        shop.execute("call invoice_sync.run_sweep()");
+        assert_eq!(shop.text(books), wanted, "{booked_by}, taken out");
+        assert_eq!(requests_of_a_sweep(&mut shop), 1, "{booked_by}, taken out");
+    }
+}
+
+fn requests_of_a_sweep(shop: &mut Shop) -> usize {
+    shop.stripe.reset_requests();
+    shop.execute("call invoice_sync.run_sweep()");
+    shop.stripe.counts_by_path().values().sum()
+}

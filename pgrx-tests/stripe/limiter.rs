@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::super::limiter::{Limiter, rate_limit_key};
-use crate::pg::SharedNumber;
+use crate::pg::{SharedNumber, monotonic_nanoseconds};
 use crate::settings::Secret;
 
 const SECOND: u64 = 1_000_000_000;
@@ -100,7 +100,7 @@ fn a_rate_of_zero_counts_as_one() {
 
 #[test]
 fn clones_and_limiters_with_one_number_share_the_limit() {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    static NUMBER: AtomicU64 = AtomicU64::new(START);
     let alone = Limiter::new(2, None);
     let clone = alone.clone();
     let (one, other) = (
@@ -112,6 +112,25 @@ fn clones_and_limiters_with_one_number_share_the_limit() {
     assert_eq!(waits(&clone, START, 1), [500]);
     assert_eq!(waits(&one, START, 2), [0, 500]);
     assert_eq!(waits(&other, START, 1), [1000], "the same line");
+}
+
+#[test]
+fn a_new_number_begins_without_a_burst() {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let before = monotonic_nanoseconds();
+    let limiter = Limiter::new(8, Some(SharedNumber::of(&NUMBER)));
+    let began = limiter.reserve_at(before);
+
+    for request in 1..=4 {
+        let wait = limiter.reserve_at(before);
+        assert_eq!(wait - began, request * Duration::from_millis(125));
+    }
+    Limiter::new(8, Some(SharedNumber::of(&NUMBER)));
+    assert_eq!(
+        limiter.reserve_at(before) - began,
+        Duration::from_millis(625),
+        "a further limiter changes nothing"
+    );
 }
 
 #[test]

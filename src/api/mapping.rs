@@ -9,7 +9,7 @@ use crate::host::admin::AdminCheck;
 use crate::host::mapping::Mapping;
 use crate::host::propose::propose;
 use crate::host::settings::Settings;
-use crate::pg::Problem;
+use crate::pg::{Problem, announce_change};
 
 /// Called by the trigger on the table `settings` with the row about to be written.
 #[pg_extern(parallel_unsafe)]
@@ -29,6 +29,15 @@ fn check_settings(settings: JsonB) {
             "Add them to payment_values, unless a trigger sets them."
         );
     }
+}
+
+/// The trigger after every change of the table `settings`.
+#[pg_trigger]
+fn settings_changed<'a>(
+    trigger: &'a PgTrigger<'a>,
+) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, PgTriggerError> {
+    announce_change(trigger.relid()?);
+    Ok(None)
 }
 
 #[pg_extern(security_definer, stable, parallel_unsafe)]

@@ -18,6 +18,7 @@ extension_sql_file!(
     name = "functions",
     requires = [
         mapping::check_settings,
+        mapping::settings_changed,
         mapping::propose_mapping,
         sync::sweep,
         sync::run_sweep,

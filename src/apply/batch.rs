@@ -55,8 +55,8 @@ pub(crate) fn write_together<'a>(
     read_back(context, &mut locked, reach, Booked::JustNow)?;
     let of_invoices = firing.hold_back();
     write_invoices(mapping, &locked)?;
-    of_invoices.fire(mapping, &mapping.invoices.relation);
-    of_payments.fire(mapping, &mapping.payments.relation);
+    of_invoices.fire(&mapping.search_path, &mapping.invoices.relation);
+    of_payments.fire(&mapping.search_path, &mapping.payments.relation);
     let reach = match firing {
         Firing::AtOnce => side_effects::of_invoices(mapping),
         Firing::AtTheEnd => SideEffects::Everything,

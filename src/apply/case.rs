@@ -269,6 +269,21 @@ pub(crate) fn are_outdated(invoice: &str, evidence: &[Evidence]) -> bool {
 
 /// Decides about an invoice as it was read, without writing anything.
 pub(crate) fn judge(context: &Context, reading: &Reading, evidence: &[Evidence]) -> Plan {
+    judged(context, reading, evidence).plan
+}
+
+/// As [`judge`], as if there were no rows that do not count.
+pub(crate) fn judge_anew(context: &Context, reading: &Reading, evidence: &[Evidence]) -> Plan {
+    let mut decided = judged(context, reading, evidence);
+    decided.recalled.other_invoices.forget_uncounted();
+    decided.recalled.decide(context, reading, Booked::Before)
+}
+
+fn judged<'a>(
+    context: &Context,
+    reading: &'a Reading,
+    evidence: &'a [Evidence],
+) -> DecidedCase<'a> {
     let id = reading.invoice.id.as_str();
     let case = Case {
         invoice: id,
@@ -278,7 +293,7 @@ pub(crate) fn judge(context: &Context, reading: &Reading, evidence: &[Evidence])
     let recalled = RecalledCase::new(0, case, &mut recall([case]));
     let mut decided = DecidedCase::new(context, recalled, reading.clone());
     search_other_invoices(context, std::slice::from_mut(&mut decided));
-    decided.plan
+    decided
 }
 
 /// Returns the claim of an invoice on these payments.

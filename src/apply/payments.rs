@@ -15,6 +15,7 @@ use crate::domain::evidence::{Evidence, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::Money;
 use crate::host::find::{InvoiceKeys, PaymentInvoices, invoices_of, labels};
+use crate::host::other_invoices::booked;
 use crate::ledger::events::{UNCLAIMED, Verdict};
 use crate::pg::{Problem, Transactions};
 
@@ -59,7 +60,7 @@ pub(crate) fn act(
         let is_orphan = said.former.is_some() && of_invoices.is_empty();
         let invoices = if is_orphan { &nobody } else { &link.invoices };
         let (verdict, is_covered) = if invoices.is_empty() {
-            let judged = judge_unlinked(context, payment, said, &link.ambiguous);
+            let judged = judge_unlinked(context, payment, said, link);
             let is_covered = judged.issue.is_some() || received(payment).is_none();
             let issue = judged.issue;
             unlinked.extend(issue.map(|issue| (issue.object.clone(), (place, issue))));
@@ -193,7 +194,7 @@ fn judge_unlinked(
     context: &Context,
     payment: &StripePayment,
     said: &PaymentEvidence,
-    ambiguous: &BTreeSet<String>,
+    link: &PaymentInvoices,
 ) -> Judged {
     let alone = |verdict| Judged {
         verdict,
@@ -208,8 +209,11 @@ fn judge_unlinked(
         return alone(Verdict::Again(why.to_owned()));
     }
     let key = payment.ids.key();
-    if !ambiguous.is_empty() {
-        return judge_ambiguous(context, payment, money, ambiguous);
+    if !link.ambiguous.is_empty() {
+        return judge_ambiguous(context, payment, money, &link.ambiguous);
+    }
+    if !link.uncounted.is_empty() {
+        return judge_uncounted(context, payment, money, &link.uncounted);
     }
     let mut evidence = json!({
         "id": key,
@@ -279,6 +283,47 @@ fn judge_ambiguous(
     }));
     Judged {
         verdict: Verdict::Done(format!("several invoices are named {named}")),
+        issue: Some(issue),
+    }
+}
+
+/// Decides about money for invoices that do not count, such as deleted ones. If it was booked for one of them, the
+/// application had it in the books when it deleted the invoice.
+fn judge_uncounted(
+    context: &Context,
+    payment: &StripePayment,
+    money: Money,
+    uncounted: &BTreeSet<String>,
+) -> Judged {
+    let key = payment.ids.key();
+    let labels = labels(context.mapping, uncounted);
+    let named: Vec<&str> = labels.values().map(String::as_str).collect();
+    let named = named.join(" and ");
+    let done = Verdict::Done(format!("invoice {named} does not count"));
+    let rows = booked(context.mapping, payment.ids.each());
+    if rows.iter().any(|row| row.status.was_received()) {
+        return Judged {
+            verdict: done,
+            issue: None,
+        };
+    }
+    let issue = Issue::new(
+        IssueKind::UnlinkedPayment,
+        Severity::Warning,
+        format!(
+            "Stripe received {money} by {} for invoice {named}, which does not count by the setting invoice_condition, because it was deleted, for example. If the invoice is to count, restore it; otherwise book the payment for another invoice (link_payment), or ignore it (ignore).",
+            key.unwrap_or("a payment")
+        ),
+    )
+    .about(key)
+    .with_evidence(json!({
+        "id": key,
+        "received": money.to_string(),
+        "names_invoice": payment.invoice_references,
+        "uncounted_invoices": uncounted,
+    }));
+    Judged {
+        verdict: done,
         issue: Some(issue),
     }
 }

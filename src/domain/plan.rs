@@ -29,6 +29,9 @@ pub(crate) struct Plan {
     pub(crate) disowned: BTreeSet<String>,
     /// Ids of payments whose money the current rows say was received.
     pub(crate) booked: BTreeSet<String>,
+    /// Whether each id that the invoice stores is that of a row whose money was received, and no row waits for
+    /// anything: Stripe need not be asked as long as the rows stay.
+    pub(crate) stored_ids_are_booked: bool,
     /// Payments of which the invoice's row has only a part: other invoices may have the rest.
     pub(crate) in_part: Vec<PaymentIds>,
     /// What was decided but is not written.

@@ -101,6 +101,7 @@ enum Application {
 
 fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Application) -> Plan {
     let payments = merge_payments(evidence);
+    let stored_ids_are_booked = books::are_booked(&facts.invoice.stored_ids, facts.rows);
     let mut rows = with_tied_ids(facts, &payments);
     let presumed = presume_ties(&mut rows, facts, evidence, &payments);
     let facts = &Facts {
@@ -108,6 +109,7 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
         ..facts.clone()
     };
     let mut draft = Draft::new(facts, evidence);
+    draft.plan.stored_ids_are_booked = stored_ids_are_booked;
     draft.note_presumed(presumed);
     match &facts.invoice.currency {
         Err(text) => {

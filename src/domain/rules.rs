@@ -201,9 +201,13 @@ impl Memory {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OtherInvoices(pub(crate) BTreeMap<String, OtherBooks>);
 
-/// What other invoices have booked of one payment, by their numbers and ids.
+/// What other invoices have booked of one payment, by their numbers and ids; apart from these, the rows that do not
+/// count, of any invoice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct OtherBooks(BTreeMap<(String, String), OtherPart>);
+pub(crate) struct OtherBooks {
+    parts: BTreeMap<(String, String), OtherPart>,
+    uncounted: BTreeMap<String, OtherPart>,
+}
 
 /// What one other invoice has booked of a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,6 +216,8 @@ pub(crate) struct OtherPart {
     pub(crate) invoice: String,
     /// The invoice's primary key, as text.
     pub(crate) id: String,
+    /// The primary key of the row, as text, if it does not count by the settings.
+    pub(crate) uncounted_row: Option<String>,
     /// Whether a row says that the money was received; otherwise a row is pending, or has a word that the settings
     /// do not name.
     pub(crate) was_received: bool,
@@ -220,25 +226,36 @@ pub(crate) struct OtherPart {
 }
 
 impl OtherBooks {
+    /// Returns whether rows that count have the payment.
+    fn have_it(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// Returns a row that does not count and may say that the money was received.
+    pub(crate) fn uncounted(&self) -> Option<&OtherPart> {
+        self.uncounted.values().next()
+    }
+
     /// Returns the number of an invoice that has the payment: of one that received the money, if there is one.
     pub(crate) fn invoice(&self) -> &str {
-        let first = self.0.values().min_by_key(|part| !part.was_received);
+        let first = self.parts.values().min_by_key(|part| !part.was_received);
         first.map_or("", |part| &part.invoice)
     }
 
     /// Returns the numbers of all invoices that have the payment.
     pub(crate) fn invoices(&self) -> Vec<&str> {
-        self.0.values().map(|part| part.invoice.as_str()).collect()
+        let parts = self.parts.values();
+        parts.map(|part| part.invoice.as_str()).collect()
     }
 
     /// Returns whether an invoice says that the money was received.
     pub(crate) fn was_received(&self) -> bool {
-        self.0.values().any(|part| part.was_received)
+        self.parts.values().any(|part| part.was_received)
     }
 
     /// Returns what the invoices have of the payment together, in Stripe's smallest unit.
     pub(crate) fn whole(&self) -> i64 {
-        let parts = self.0.values().map(|part| part.whole);
+        let parts = self.parts.values().map(|part| part.whole);
         parts.fold(0, i64::saturating_add)
     }
 }
@@ -246,16 +263,34 @@ impl OtherBooks {
 impl OtherInvoices {
     /// Returns what other invoices have of this payment.
     pub(crate) fn of(&self, ids: &PaymentIds) -> Option<&OtherBooks> {
-        ids.lookup().find_map(|id| self.0.get(id))
+        let mut known = ids.lookup().filter_map(|id| self.0.get(id));
+        known.find(|books| books.have_it())
+    }
+
+    /// Returns a row of any invoice that has this payment and does not count.
+    pub(crate) fn uncounted(&self, ids: &PaymentIds) -> Option<&OtherPart> {
+        let mut known = ids.lookup().filter_map(|id| self.0.get(id));
+        known.find_map(OtherBooks::uncounted)
+    }
+
+    /// Has them booked again, whatever rows that do not count say.
+    pub(crate) fn forget_uncounted(&mut self) {
+        self.0
+            .values_mut()
+            .for_each(|books| books.uncounted.clear());
     }
 
     /// Adds a row of another invoice. Several rows of one invoice count once: the largest that was received.
     pub(crate) fn note(&mut self, key: &str, part: OtherPart) {
         let books = self.0.entry(key.to_owned()).or_default();
+        if let Some(row) = &part.uncounted_row {
+            books.uncounted.insert(row.clone(), part);
+            return;
+        }
         let place = (part.invoice.clone(), part.id.clone());
-        let known = books.0.get(&place);
+        let known = books.parts.get(&place);
         if known.is_none_or(|it| (it.was_received, it.whole) < (part.was_received, part.whole)) {
-            books.0.insert(place, part);
+            books.parts.insert(place, part);
         }
     }
 }

@@ -14,8 +14,12 @@ use super::payment::PaymentStatus;
 pub(crate) struct BookedRow {
     /// The row's primary key, as text.
     pub(crate) row: String,
+    /// Whether the row counts by the settings; one that the application has deleted may not.
+    pub(crate) row_counts: bool,
     /// The invoice's primary key, as text.
     pub(crate) invoice: String,
+    /// Whether the invoice counts by the settings.
+    pub(crate) invoice_counts: bool,
     /// The number that people know the invoice by.
     pub(crate) label: String,
     pub(crate) status: PaymentStatus,
@@ -33,7 +37,8 @@ impl BookedRow {
     }
 
     fn says_received(&self) -> bool {
-        self.status.was_received() && !self.is_reversal()
+        let counts = self.row_counts && self.invoice_counts;
+        counts && self.status.was_received() && !self.is_reversal()
     }
 
     /// Returns the amount including the gratuity, which is part of what Stripe received, in Stripe's smallest unit.

@@ -294,7 +294,7 @@ fn comparison_statement(
         order by j.{order}",
         payments_chosen = range.payments(mapping),
         payment_invoice = payments.invoice.quoted,
-        payments_table = payments.table,
+        payments_table = payments.counting.rows(),
         aggregates = payment_aggregates(mapping),
         is_unpaid = is_unpaid,
         closed_words = literals(&mapping.invoice_words.closed),

@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use crate::pg::{identity, sql, triggers};
+use crate::pg::{identity, sql, state, triggers};
 
 /// The deferred constraints of one owner's tables.
 #[derive(Deserialize)]
@@ -52,8 +52,8 @@ pub(crate) fn waiting_again_afterwards<T>(work: impl FnOnce() -> T) -> T {
 /// application; the names are looked up with the rights of the tables' owners. Modes that were set by SET
 /// CONSTRAINTS before are not known any more and are not restored.
 fn defer_again() {
-    // Most databases have no such constraints; this query is planned quickly.
-    if sql::fetch_one(
+    // Most databases have no such constraints.
+    if sql::fetch_catalog(
         "select to_jsonb(true) from pg_constraint where condeferred limit 1",
         &[],
     )
@@ -75,7 +75,7 @@ fn defer_again() {
 /// extension's own. Errors of the triggers are raised to the caller.
 pub(crate) fn fire_callers() {
     // A transaction that has written nothing has no pending triggers.
-    if !identity::transaction_has_written() {
+    if !state::transaction_has_written() {
         return;
     }
     identity::keeping_settings(|| {

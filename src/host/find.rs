@@ -28,6 +28,8 @@ pub(crate) struct PaymentInvoices {
     pub(crate) invoices: BTreeSet<String>,
     /// Several invoices that the payment only refers to: which of them it is for is not known.
     pub(crate) ambiguous: BTreeSet<String>,
+    /// If there are none of the others: invoices that the payment would be for if they counted.
+    pub(crate) uncounted: BTreeSet<String>,
 }
 
 /// Returns for each payment the invoices that store one of its ids, in their own row or in their payments, or for
@@ -42,6 +44,7 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<Pa
             all.invoices.extend(linked);
         }
     }
+    set_aside_uncounted(mapping, &mut found);
     for (found, keys) in found.iter_mut().zip(payments) {
         found
             .invoices
@@ -52,15 +55,13 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<Pa
         .zip(payments)
         .filter(|(found, keys)| found.invoices.is_empty() && !keys.references.is_empty())
         .collect();
-    if unlinked.is_empty() {
-        return found;
-    }
     let names: Vec<Vec<String>> = unlinked
         .iter()
         .map(|(_, keys)| keys.references.to_vec())
         .collect();
     let table = Some(&mapping.invoices.relation);
-    let named = run(&named_statement(mapping), table, &names);
+    let statement = named_statement(mapping, &mapping.invoices.counting.rows());
+    let named = run(&statement, table, &names);
     for ((found, _), named) in unlinked.into_iter().zip(named) {
         if named.len() > 1 {
             found.ambiguous = named;
@@ -68,11 +69,73 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<Pa
             found.invoices = named;
         }
     }
+    find_uncounted(mapping, payments, &mut found);
     found
 }
 
-/// Returns which of these invoices (ids as text) exist.
+/// Moves invoices that do not count to `uncounted`.
+fn set_aside_uncounted(mapping: &Mapping, found: &mut [PaymentInvoices]) {
+    let all = found.iter().flat_map(|found| &found.invoices);
+    let uncounted = uncounted(mapping, &all.map(String::as_str).collect());
+    for found in found.iter_mut().filter(|_| !uncounted.is_empty()) {
+        let (out, rest) = std::mem::take(&mut found.invoices)
+            .into_iter()
+            .partition(|invoice| uncounted.contains(invoice));
+        (found.uncounted, found.invoices) = (out, rest);
+    }
+}
+
+/// Looks up the invoices that do not count for the payments that no other is found for, as those that count were.
+fn find_uncounted(mapping: &Mapping, payments: &[InvoiceKeys], found: &mut [PaymentInvoices]) {
+    let Some(rows) = mapping.invoices.counting.other_rows() else {
+        return;
+    };
+    let mut nobodys = Vec::new();
+    for (found, keys) in found.iter_mut().zip(payments) {
+        if found.invoices.is_empty() && found.ambiguous.is_empty() {
+            nobodys.push((found, keys));
+        } else {
+            found.uncounted.clear();
+        }
+    }
+    let invoices = &mapping.invoices;
+    let ids: Vec<Vec<String>> = nobodys
+        .iter()
+        .map(|(_, keys)| keys.ids.each().map(str::to_owned).collect())
+        .collect();
+    let names: Vec<Vec<String>> = nobodys
+        .iter()
+        .map(|(_, keys)| keys.references.to_vec())
+        .collect();
+    let columns = [&invoices.session, &invoices.intent];
+    let stored = pairs(&by_column(columns, &rows, &invoices.id));
+    let named = named_statement(mapping, &rows);
+    for (statement, groups) in [(stored, ids), (named, names)] {
+        let all = run(&statement, Some(&invoices.relation), &groups);
+        for ((found, keys), invoices) in nobodys.iter_mut().zip(all) {
+            found.uncounted.extend(invoices);
+            found
+                .uncounted
+                .retain(|invoice| keys.but_for != Some(invoice.as_str()));
+        }
+    }
+}
+
+/// Returns which of these invoices (ids as text) exist and do not count.
+pub(super) fn uncounted(mapping: &Mapping, invoices: &BTreeSet<&str>) -> BTreeSet<String> {
+    match mapping.invoices.counting.other_rows() {
+        Some(rows) => present(mapping, &rows, invoices),
+        None => BTreeSet::new(),
+    }
+}
+
+/// Returns which of these invoices (ids as text) exist and count.
 pub(crate) fn those_there(mapping: &Mapping, invoices: &BTreeSet<&str>) -> BTreeSet<String> {
+    present(mapping, &mapping.invoices.counting.rows(), invoices)
+}
+
+/// Returns which of these invoices (ids as text) are among `rows`.
+fn present(mapping: &Mapping, rows: &str, invoices: &BTreeSet<&str>) -> BTreeSet<String> {
     if invoices.is_empty() {
         return BTreeSet::new();
     }
@@ -80,9 +143,8 @@ pub(crate) fn those_there(mapping: &Mapping, invoices: &BTreeSet<&str>) -> BTree
     let statement = format!(
         "select i.{column}::text
         from jsonb_array_elements_text($1::jsonb) r
-        join {table} i on i.{column} = {key}",
+        join {rows} i on i.{column} = {key}",
         column = id.quoted,
-        table = mapping.invoices.table,
         key = id.key_or_null("r.value"),
     );
     let wanted = json!(invoices).to_string();
@@ -92,7 +154,8 @@ pub(crate) fn those_there(mapping: &Mapping, invoices: &BTreeSet<&str>) -> BTree
     rows.into_iter().filter_map(|[id]| id).collect()
 }
 
-/// Returns the numbers by which people know these invoices (ids as text), of those that exist.
+/// Returns the numbers by which people know these invoices (ids as text), of those that exist, whether or not they
+/// count.
 pub(crate) fn labels(mapping: &Mapping, ids: &BTreeSet<String>) -> BTreeMap<String, String> {
     if ids.is_empty() {
         return BTreeMap::new();
@@ -128,8 +191,12 @@ struct Row {
 /// found for its own values.
 fn run(statement: &str, table: Option<&Relation>, groups: &[Vec<String>]) -> Vec<BTreeSet<String>> {
     let values: Vec<&String> = groups.iter().flatten().collect();
+    if values.is_empty() {
+        return vec![BTreeSet::new(); groups.len()];
+    }
+    let statement = statement.replace(IS_WANTED, sql::is_one_of(values.len()));
     let values = json!(values).to_string();
-    let fetch = || sql::fetch(statement, &[Some(&values)]);
+    let fetch = || sql::fetch(&statement, &[Some(&values)]);
     let rows = match table {
         Some(table) => reading_as(table, fetch),
         None => fetch(),
@@ -150,62 +217,63 @@ fn run(statement: &str, table: Option<&Relation>, groups: &[Vec<String>]) -> Vec
         .collect()
 }
 
-/// The values as a set. It can use an index on the column; without an index, each row is looked up in the set.
-const WANTED: &str = "(select jsonb_array_elements_text($1::jsonb))";
+/// The values as a set, for which [`run`] puts in what their number needs.
+const IS_WANTED: &str = "is one of $1";
 
 /// Returns the statements for the invoices, the payments and the ledger, each with its table. The ledger's has no
 /// table.
 fn linked_statements(mapping: &Mapping) -> [(Option<&Relation>, String); 3] {
     let invoices = &mapping.invoices;
     let payments = &mapping.payments;
-    let by_column = |columns: [&Option<Mapped>; 2], table: &str, key: &Mapped| {
-        columns
-            .into_iter()
-            .flatten()
-            .map(|column| {
-                format!(
-                    "select t.{column}::text, t.{key}::text from {table} t where t.{column} in {WANTED}",
-                    key = key.quoted,
-                    column = column.quoted,
-                )
-            })
-            .collect::<Vec<_>>()
-            .join(" union ")
-    };
     let of_invoices = by_column(
         [&invoices.session, &invoices.intent],
-        &invoices.table,
+        &invoices.counting.rows(),
         &invoices.id,
     );
     let of_payments = by_column(
         [&payments.session, &payments.intent],
-        &payments.table,
+        &payments.counting.rows(),
         &payments.invoice,
     );
     let of_ledger = format!(
-        "select m.id, m.invoice_id from invoice_sync.stripe_payment m where m.id in {WANTED}"
+        "select m.id, m.invoice_id from invoice_sync.stripe_payment m where m.id {IS_WANTED}"
     );
     [
         (Some(&invoices.relation), of_invoices),
         (Some(&payments.relation), of_payments),
         (None, of_ledger),
     ]
-    .map(|(table, found)| {
-        let statement = format!(
-            "select to_jsonb(f) from ({found}) f (value, invoice) where f.invoice is not null"
-        );
-        (table, statement)
-    })
+    .map(|(table, found)| (table, pairs(&found)))
 }
 
-/// Returns the statement that looks up references. A reference that the key's type cannot hold matches nothing.
-fn named_statement(mapping: &Mapping) -> String {
+/// Returns the query for values in these columns, each with the row's key.
+fn by_column(columns: [&Option<Mapped>; 2], rows: &str, key: &Mapped) -> String {
+    columns
+        .into_iter()
+        .flatten()
+        .map(|column| {
+            format!(
+                "select t.{column}::text, t.{key}::text from {rows} t where t.{column} {IS_WANTED}",
+                key = key.quoted,
+                column = column.quoted,
+            )
+        })
+        .collect::<Vec<_>>()
+        .join(" union ")
+}
+
+/// Returns the statement for the results of a query for values with their invoices.
+fn pairs(found: &str) -> String {
+    format!("select to_jsonb(f) from ({found}) f (value, invoice) where f.invoice is not null")
+}
+
+/// Returns the statement that looks up references among these rows of invoices. A reference that the key's type cannot hold matches nothing.
+fn named_statement(mapping: &Mapping, rows: &str) -> String {
     let invoices = &mapping.invoices;
     let id = &invoices.id.quoted;
     let by_number = invoices.number.as_ref().map_or_else(String::new, |number| {
         format!(
-            " union select i.{number}::text, i.{id}::text from {table} i where i.{number}::text in {WANTED}",
-            table = invoices.table,
+            " union select i.{number}::text, i.{id}::text from {rows} i where i.{number}::text {IS_WANTED}",
             number = number.quoted,
         )
     });
@@ -213,10 +281,9 @@ fn named_statement(mapping: &Mapping) -> String {
         "select to_jsonb(f) from (
             select r.value, i.{id}::text
             from jsonb_array_elements_text($1::jsonb) r
-            join {table} i on i.{id} = {key}
+            join {rows} i on i.{id} = {key}
             {by_number}
         ) f (value, invoice)",
-        table = invoices.table,
         key = invoices.id.key_or_null("r.value"),
     )
 }

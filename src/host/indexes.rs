@@ -20,19 +20,20 @@ pub(crate) struct Missing {
 }
 
 /// An index is sufficient if it begins with the column (for a lookup by the column's text: with that expression)
-/// and leaves out nothing but nulls.
+/// and leaves out nothing but nulls, and rows that do not count if only the others are looked up.
 const MISSING: &str = r"
 select jsonb_build_object(
     'table', w.in_table, 'column', w.name, 'why', w.why,
     'statement', format('create index concurrently on %s (%s);', w.in_table, w.indexed))
-from jsonb_to_recordset($1::jsonb) w (in_table text, name text, why text, indexed text)
+from jsonb_to_recordset($1::jsonb) w (in_table text, name text, why text, indexed text, condition text)
 join pg_attribute a on a.attrelid = w.in_table::regclass and a.attname = w.name
 where not exists (
     select from pg_index x
     where x.indrelid = a.attrelid and x.indisvalid
         and translate(pg_get_indexdef(x.indexrelid, 1, false), '()', '') = translate(w.indexed, '()', '')
         and (x.indpred is null
-             or pg_get_expr(x.indpred, x.indrelid) = format('(%I IS NOT NULL)', a.attname))
+             or pg_get_expr(x.indpred, x.indrelid) = format('(%I IS NOT NULL)', a.attname)
+             or translate(lower(pg_get_expr(x.indpred, x.indrelid)), ' ()', '') = translate(lower(w.condition), ' ()', ''))
 )
 order by w.in_table, w.name
 ";
@@ -55,6 +56,7 @@ pub(crate) fn missing(mapping: &Mapping) -> Result<Vec<Missing>, Problem> {
         let column = column?;
         Some(json!({
             "in_table": table, "name": column.name, "why": why, "indexed": indexed(column),
+            "condition": payments.counting.condition().filter(|_| why == OF_INVOICE),
         }))
     });
     sql::fetch(MISSING, &[Some(&Value::from_iter(wanted).to_string())])

@@ -86,7 +86,7 @@ fn lock_invoices(
 ) -> Result<(Readings, KnownPayments), Problem> {
     let invoices = &mapping.invoices;
     let selected = format!("t.{}::text, row_to_json(t)::text", invoices.id.quoted);
-    let statement = statement(&selected, &invoices.table, &invoices.id, patience);
+    let statement = statement(&selected, &invoices.counting.rows(), &invoices.id, patience);
     let locked: Vec<Vec<[Text; 2]>> =
         reading_as(&invoices.relation, || sql::fetch_each(&statement, ids));
     let (mut readings, mut known_payments) = (Readings::new(), KnownPayments::new());
@@ -118,7 +118,12 @@ fn lock_payments(
 ) -> Result<(), Problem> {
     let payments = &mapping.payments;
     let selected = format!("t.{}::text", payments.id.quoted);
-    let statement = statement(&selected, &payments.table, &payments.invoice, patience);
+    let statement = statement(
+        &selected,
+        &payments.counting.rows(),
+        &payments.invoice,
+        patience,
+    );
     let locked: Vec<Vec<[Text; 1]>> =
         reading_as(&payments.relation, || sql::fetch_each(&statement, ids));
     let mut again = all_readings(readings);
@@ -147,7 +152,7 @@ fn written_meanwhile(invoice: &str) -> Problem {
     )
 }
 
-/// Returns the statement that locks the rows of `table` whose `key` is the parameter, and selects `selected` from
+/// Returns the statement that locks the rows of `table`, which may be a subquery, whose `key` is the parameter, and selects `selected` from
 /// each. If another transaction changed a row meanwhile, PostgreSQL evaluates the expressions for the new version
 /// of the row (EvalPlanQual).
 fn statement(selected: &str, table: &str, key: &Mapped, patience: Patience) -> String {

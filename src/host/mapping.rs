@@ -1,56 +1,20 @@
 //! The mapping: the settings checked against the catalogs, with names quoted for SQL.
 
-use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::rc::Rc;
 
 use pgrx::prelude::PgSqlErrorCode;
 
 use super::catalog::{Column, Role, Table, key_family};
+use super::counting::Counting;
+use super::further::Further;
+pub(crate) use super::mapped::Mapped;
 use super::settings::{Settings, invalid};
-use super::source::Source;
 use crate::domain::invoice::InvoiceStatus;
 use crate::domain::money::{AmountUnit, Currency};
 use crate::domain::payment::PaymentStatus;
 use crate::domain::rules::{InvoiceWords, PaymentWords};
-use crate::pg::{Problem, Relation, sql};
-
-/// A mapped column, ready for use in SQL text.
-#[derive(Clone, Debug)]
-pub(crate) struct Mapped {
-    /// The name as the catalog stores it: the key in a row's JSON.
-    pub(crate) name: String,
-    /// The quoted name.
-    pub(crate) quoted: String,
-    /// The type, for use in a cast.
-    pub(crate) type_name: String,
-    /// The base type's name in `pg_type`.
-    pub(crate) base: String,
-}
-
-impl Mapped {
-    /// Returns SQL that casts the expression `text` to this type as a key. It yields null if the type cannot hold
-    /// the text, where a plain cast would raise an error.
-    pub(crate) fn key_or_null(&self, text: &str) -> String {
-        let cast = format!("{text}::{}", self.type_name);
-        let within = |least: i64, most: i64| {
-            format!(
-                "case when {text} ~ '^[+-]?[0-9]{{1,20}}$' then
-                    case when {text}::numeric between {least} and {most} then {cast} end end"
-            )
-        };
-        match self.base.as_str() {
-            // The syntax that `uuid_in` accepts: a hyphen after any four digits, and braces around the whole.
-            "uuid" => {
-                let digits = "([0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}";
-                format!(r"case when {text} ~ '^({digits}|\{{{digits}\}})$' then {cast} end")
-            }
-            "int2" => within(i16::MIN.into(), i16::MAX.into()),
-            "int4" => within(i32::MIN.into(), i32::MAX.into()),
-            "int8" => within(i64::MIN, i64::MAX),
-            _ => cast,
-        }
-    }
-}
+use crate::pg::{Kept, Problem, Relation, sql};
 
 /// The application's tables and the columns that are used.
 #[derive(Clone, Debug)]
@@ -72,6 +36,8 @@ pub(crate) struct Invoices {
     pub(crate) table: String,
     /// The table as it was when the settings were checked against the catalogs.
     pub(crate) relation: Relation,
+    /// Which rows count; the others are read as if they did not exist.
+    pub(crate) counting: Counting,
     pub(crate) id: Mapped,
     pub(crate) number: Option<Mapped>,
     pub(crate) status: Mapped,
@@ -82,6 +48,8 @@ pub(crate) struct Invoices {
     pub(crate) currency: Option<Mapped>,
     pub(crate) session: Option<Mapped>,
     pub(crate) intent: Option<Mapped>,
+    /// Further columns that are set with every update.
+    pub(super) update_values: Further,
 }
 
 #[derive(Clone, Debug)]
@@ -90,6 +58,8 @@ pub(crate) struct Payments {
     pub(crate) table: String,
     /// The table as it was when the settings were checked against the catalogs.
     pub(crate) relation: Relation,
+    /// Which rows count; the others are read as if they did not exist.
+    pub(crate) counting: Counting,
     pub(crate) id: Mapped,
     pub(crate) invoice: Mapped,
     pub(crate) status: Option<Mapped>,
@@ -99,7 +69,10 @@ pub(crate) struct Payments {
     pub(crate) date: Option<Mapped>,
     pub(crate) session: Option<Mapped>,
     pub(crate) intent: Option<Mapped>,
-    pub(crate) values: BTreeMap<String, Source>,
+    /// Further columns of a new row.
+    pub(super) values: Further,
+    /// Further columns that are set with every update.
+    pub(super) update_values: Further,
     /// The names of columns that must not be null in a new row and have neither a default nor a configured value.
     pub(crate) unfilled: Vec<String>,
 }
@@ -177,6 +150,10 @@ fn mapped(name: &str, column: &Column) -> Mapped {
     }
 }
 
+thread_local! {
+    static KEPT: Kept<Mapping> = const { Kept::new() };
+}
+
 impl Mapping {
     /// Checks settings against the database. Fails with 42P01, 42809, 42703, 42804 or 22023; each error names the
     /// object and the setting.
@@ -207,10 +184,11 @@ impl Mapping {
         })
     }
 
-    /// Loads the current settings and resolves them.
-    pub(crate) fn load() -> Result<(Self, Settings), Problem> {
+    /// Returns the current settings and what they resolve to, kept until the settings or the catalogs change.
+    pub(crate) fn load() -> Result<(Rc<Self>, Rc<Settings>), Problem> {
         let settings = Settings::load()?;
-        Ok((Self::resolve(&settings)?, settings))
+        let mapping = KEPT.with(|kept| kept.get_or_load(|| Self::resolve(&settings)))?;
+        Ok((mapping, settings))
     }
 
     /// Returns the word to write for an invoice's status; `None` if the application has none.
@@ -232,12 +210,7 @@ impl Mapping {
 
     /// Returns the paths into Stripe's objects that values of new payments come from.
     pub(crate) fn stripe_paths(&self) -> Vec<String> {
-        let mut paths: Vec<String> = self
-            .payments
-            .values
-            .values()
-            .flat_map(Source::stripe_paths)
-            .collect();
+        let mut paths: Vec<String> = self.payments.values.stripe_paths().collect();
         paths.sort();
         paths.dedup();
         paths
@@ -270,9 +243,10 @@ fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
                     .map(|word| ("invoice_closed_words", word.as_str())),
             ),
     )?;
-    Ok(Invoices {
+    let invoices = Invoices {
         table: table.name.clone(),
         relation: table.relation(),
+        counting: Counting::check(table, s.invoice_condition.as_deref(), "invoice_condition")?,
         id: check.required(&s.invoice_id_column, "invoice_id_column", Role::Key)?,
         number: check.optional(
             s.invoice_number_column.as_ref(),
@@ -315,7 +289,17 @@ fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
             "invoice_intent_column",
             Role::Text,
         )?,
-    })
+        update_values: Further::check(
+            settings.invoice_update_values()?,
+            table,
+            table,
+            "invoice_update_values",
+        )?,
+    };
+    let own = invoices.columns().map(|own| own.name.as_str());
+    let update_values = &invoices.update_values;
+    update_values.must_not_have(own, "invoice_update_values")?;
+    Ok(invoices)
 }
 
 fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Payments, Problem> {
@@ -352,19 +336,16 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
                 ),
         )?;
     }
-    let values = settings.payment_values()?;
-    for (column, source) in &values {
-        table.column(column, "payment_values")?;
-        for needed in source.invoice_columns() {
-            invoices.column(needed, "payment_values")?;
-        }
-    }
+    let further = |sources, setting| Further::check(sources, table, invoices, setting);
+    let values = further(settings.payment_values()?, "payment_values")?;
+    let update_values = further(settings.payment_update_values()?, "payment_update_values")?;
     let optional = |name: &Option<String>, setting: &'static str, role: Role| {
         check.optional(name.as_ref(), setting, role)
     };
     let mut payments = Payments {
         table: table.name.clone(),
         relation: table.relation(),
+        counting: Counting::check(table, s.payment_condition.as_deref(), "payment_condition")?,
         id: check.required(&s.payment_id_column, "payment_id_column", Role::Key)?,
         invoice: check.required(
             &s.payment_invoice_column,
@@ -399,6 +380,7 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
             Role::Text,
         )?,
         values,
+        update_values,
         unfilled: Vec::new(),
     };
     payments.unfilled = table
@@ -407,7 +389,11 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
         .filter(|(name, column)| column.must_be_given && !payments.fills(name))
         .map(|(name, _)| name.clone())
         .collect();
-    check_no_column_is_set_twice(&payments)?;
+    let own = || payments.own_columns().map(|own| own.name.as_str());
+    payments.values.must_not_have(own(), "payment_values")?;
+    let key = std::iter::once(payments.id.name.as_str());
+    let update_values = &payments.update_values;
+    update_values.must_not_have(own().chain(key), "payment_update_values")?;
     Ok(payments)
 }
 
@@ -449,21 +435,7 @@ impl Payments {
 
     /// Returns whether a new payment gets a value for this column.
     pub(super) fn fills(&self, column: &str) -> bool {
-        self.values.contains_key(column) || self.own_columns().any(|own| own.name == column)
-    }
-}
-
-/// Fails if `payment_values` names a column that another setting already fills.
-fn check_no_column_is_set_twice(payments: &Payments) -> Result<(), Problem> {
-    match payments
-        .own_columns()
-        .find(|own| payments.values.contains_key(&own.name))
-    {
-        Some(own) => Err(invalid(format!(
-            "payment_values: column \"{}\" is mapped by a setting of its own",
-            own.name
-        ))),
-        None => Ok(()),
+        self.values.contains(column) || self.own_columns().any(|own| own.name == column)
     }
 }
 

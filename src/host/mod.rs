@@ -3,10 +3,14 @@
 pub(crate) mod admin;
 pub(crate) mod candidates;
 pub(crate) mod catalog;
+mod counting;
 pub(crate) mod deferred;
+mod expression;
 pub(crate) mod find;
+mod further;
 pub(crate) mod indexes;
 pub(crate) mod lock;
+mod mapped;
 pub(crate) mod mapping;
 pub(crate) mod monitor;
 pub(crate) mod oldest_open;

@@ -44,7 +44,7 @@ pub(crate) fn stripe_without_payment(mapping: &Mapping) -> Vec<Found> {
 /// Returns the invoices that meet `condition` and have no received payment.
 fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
     let Invoices {
-        table,
+        counting,
         id,
         number,
         status,
@@ -67,7 +67,7 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
     let unpaid = format!(
         "not exists (select from {payments_table} p
                      where p.{payment_invoice} = i.{id} and {came_in})",
-        payments_table = payments.table,
+        payments_table = payments.counting.rows(),
         payment_invoice = payments.invoice.quoted,
         id = id.quoted,
     );
@@ -78,6 +78,7 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
         from {table} i
         where {condition} and {unpaid}
         order by i.{id}",
+        table = counting.rows(),
         id = id.quoted,
         number = text(number.as_ref()),
         status = text(Some(status)),
@@ -114,7 +115,7 @@ fn paid_among(mapping: &Mapping, found: &[Found], came_in: &str) -> BTreeSet<Str
             select w.id::{key} from jsonb_array_elements_text($1::jsonb) w (id))) and {came_in}",
         invoice = payments.invoice.quoted,
         key = payments.invoice.type_name,
-        table = payments.table,
+        table = payments.counting.rows(),
     );
     let ids: Vec<&String> = found.iter().map(|invoice| &invoice.id).collect();
     let ids = json!(ids).to_string();

@@ -57,7 +57,7 @@ pub(crate) fn oldest_open(mapping: &Mapping) -> Result<OldestOpen, Problem> {
             from {table} i
             where {status} is distinct from {paid} and not coalesce({is_past}, false)
         ) f",
-        table = invoices.table,
+        table = invoices.counting.rows(),
         paid = pgrx::spi::quote_literal(&mapping.invoice_words.paid),
         is_past = is_past_paid(mapping, &status),
     );

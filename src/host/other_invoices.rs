@@ -9,7 +9,7 @@ use crate::domain::money::Currency;
 use crate::domain::payment::PaymentStatus;
 use crate::domain::rules::{OtherInvoices, OtherPart};
 use crate::domain::shared_payment::{BookedRow, Terms};
-use crate::host::find::labels;
+use crate::host::find::{labels, uncounted};
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
 use crate::host::read::text_of;
@@ -24,7 +24,8 @@ pub(crate) struct Claim<'a> {
     pub(crate) payments: &'a [PaymentIds],
 }
 
-/// Returns for each claim the other invoices that have booked its payments.
+/// Returns for each claim the other invoices that have booked its payments, and rows of any invoice that have booked
+/// them and do not count.
 pub(crate) fn other_invoices(mapping: &Mapping, claims: &[Claim]) -> Vec<OtherInvoices> {
     let ids = claims
         .iter()
@@ -33,7 +34,11 @@ pub(crate) fn other_invoices(mapping: &Mapping, claims: &[Claim]) -> Vec<OtherIn
     let booked = booked(mapping, ids);
     let of_claim = |claim: &Claim| {
         let mut found = OtherInvoices::default();
-        let others = booked.iter().filter(|b| b.invoice != claim.invoice);
+        let others = booked.iter();
+        let others = others.filter(|b| b.invoice != claim.invoice || !b.row_counts);
+        // What is expected by a row that does not count is not expected any more.
+        let is_expected = |b: &&BookedRow| b.row_counts || b.status != PaymentStatus::Pending;
+        let others = others.filter(is_expected);
         for theirs in others.filter(|b| !b.is_reversal() && b.status != PaymentStatus::Failed) {
             let same = claim.payments.iter();
             let same = same.filter(|ids| ids.same_payment(&theirs.ids));
@@ -56,6 +61,7 @@ fn part_of(row: &BookedRow, mapping: &Mapping, currency: Currency) -> OtherPart 
     OtherPart {
         invoice: row.label.clone(),
         id: row.invoice.clone(),
+        uncounted_row: (!row.row_counts).then(|| row.row.clone()),
         was_received,
         whole: if counts {
             row.whole(&terms, currency)
@@ -65,21 +71,30 @@ fn part_of(row: &BookedRow, mapping: &Mapping, currency: Currency) -> OtherPart 
     }
 }
 
-/// Returns the rows with one of these ids, each once, whose invoices exist.
+/// Returns the rows with one of these ids, each once, whose invoices exist, whether or not they count.
 pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) -> Vec<BookedRow> {
     let ids: BTreeSet<&str> = ids.collect();
-    let Some(statement) = statement(mapping).filter(|_| !ids.is_empty()) else {
+    let statement = statement(mapping, sql::is_one_of(ids.len()));
+    let Some(statement) = statement.filter(|_| !ids.is_empty()) else {
         return Vec::new();
     };
-    let rows: Vec<[Option<String>; 7]> = reading_as(&mapping.payments.relation, || {
+    let rows: Vec<[Option<String>; 8]> = reading_as(&mapping.payments.relation, || {
         sql::fetch_texts(&statement, &[Some(&json!(ids).to_string())])
     });
-    let labels = labels(
-        mapping,
-        &rows.iter().filter_map(|row| row[1].clone()).collect(),
-    );
+    let invoices: BTreeSet<String> = rows.iter().filter_map(|row| row[1].clone()).collect();
+    let labels = labels(mapping, &invoices);
+    let uncounted = uncounted(mapping, &invoices.iter().map(String::as_str).collect());
     let rows = rows.into_iter().filter_map(|raw| {
-        let [row, invoice, status, session, intent, amount, gratuity] = raw;
+        let [
+            row,
+            invoice,
+            status,
+            session,
+            intent,
+            amount,
+            gratuity,
+            counts,
+        ] = raw;
         let invoice = invoice?;
         let status = match (&mapping.payments.status, status) {
             (Some(_), word) => mapping.payment_words.class(&word.unwrap_or_default()),
@@ -87,6 +102,8 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
         };
         let row = BookedRow {
             row: row?,
+            row_counts: counts.as_deref() == Some("true"),
+            invoice_counts: !uncounted.contains(&invoice),
             label: labels.get(&invoice)?.clone(),
             invoice,
             status,
@@ -101,14 +118,15 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
 }
 
 /// Returns one statement with a separate scan for each column, so that each column's index can be used.
-fn statement(mapping: &Mapping) -> Option<String> {
+fn statement(mapping: &Mapping, is_wanted: &str) -> Option<String> {
     let payments = &mapping.payments;
     let columns = [&payments.session, &payments.intent];
     let by_column = |column: &Mapped| {
         format!(
-            "select p.{id}::text, p.{of}::text, {status}, {session}, {intent}, p.{amount}::text, {gratuity}
+            "select p.{id}::text, p.{of}::text, {status}, {session}, {intent}, p.{amount}::text, {gratuity},
+                ({counts})::text
             from {table} p
-            where p.{column} in (select jsonb_array_elements_text($1::jsonb)) and p.{of} is not null",
+            where p.{column} {is_wanted} and p.{of} is not null",
             id = payments.id.quoted,
             of = payments.invoice.quoted,
             status = text_of("p", payments.status.as_ref()),
@@ -116,6 +134,7 @@ fn statement(mapping: &Mapping) -> Option<String> {
             intent = text_of("p", payments.intent.as_ref()),
             amount = payments.amount.quoted,
             gratuity = text_of("p", payments.gratuity.as_ref()),
+            counts = payments.counting.counts("p"),
             table = payments.table,
             column = column.quoted,
         )

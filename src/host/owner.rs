@@ -1,7 +1,8 @@
 //! Runs statements on the application's tables as the tables' owner.
 
-use super::mapping::Mapping;
-use crate::pg::{Postponed, Relation, identity, sql, triggers};
+use std::ffi::CStr;
+
+use crate::pg::{Postponed, Relation, identity, triggers};
 
 /// Writes to a table as its owner, with the application's search path: triggers run as they do for the application,
 /// and row level security hides no rows.
@@ -10,11 +11,11 @@ use crate::pg::{Postponed, Relation, identity, sql, triggers};
 /// later run as another role. They are deferred again before control returns to the caller (`host::deferred`).
 ///
 /// Triggers that are held back ([`Firing`]) fire as the owner, too.
-pub(super) fn as_owner(mapping: &Mapping, table: &Relation, work: impl FnOnce()) {
+pub(super) fn as_owner(search_path: &CStr, table: &Relation, work: impl FnOnce()) {
     table.in_use(|| {
         identity::as_table_owner(table.owner.into(), || {
             triggers::make_immediate();
-            identity::set_search_path(&mapping.search_path);
+            identity::set_search_path(search_path);
             work();
         });
     });
@@ -40,24 +41,11 @@ impl Firing {
 
 impl Held {
     /// Fires the triggers that were held back. Call it in reverse order of `hold_back`.
-    pub(crate) fn fire(self, mapping: &Mapping, table: &Relation) {
+    pub(crate) fn fire(self, search_path: &CStr, table: &Relation) {
         if let Some(held) = self.0 {
-            as_owner(mapping, table, || held.fire());
+            as_owner(search_path, table, || held.fire());
         }
     }
-}
-
-/// Returns whether these tables have an initially deferred trigger.
-pub(crate) fn may_wait(mapping: &Mapping) -> bool {
-    let found = sql::fetch_one(
-        "select to_jsonb(true) from pg_trigger t
-        where t.tgrelid in ($1::oid, $2::oid) and t.tginitdeferred and not t.tgisinternal limit 1",
-        &[
-            Some(&mapping.payments.relation.oid.to_string()),
-            Some(&mapping.invoices.relation.oid.to_string()),
-        ],
-    );
-    found.is_some()
 }
 
 /// Reads from the application's table as its owner. Casts, checks and index functions are the application's code,

@@ -1,6 +1,7 @@
 //! Proposes the settings from the catalogs and the data: tables, columns, status words. Writes nothing.
 
 mod columns;
+mod conditions;
 mod names;
 mod relations;
 mod tables;
@@ -54,6 +55,7 @@ pub(crate) fn propose(
     let id = relations.key_of(table);
     sheet.put_column("invoice_id_column", id.clone());
     sheet.put_columns(table, id, &INVOICE);
+    sheet.put_condition("invoice_condition", table);
     let invoices = table;
 
     let (table, why) = &pair.payments;
@@ -63,6 +65,7 @@ pub(crate) fn propose(
     let link = relations.link_between(table, invoices);
     sheet.put_column("payment_invoice_column", link.clone());
     let payment_columns = sheet.put_columns(table, id.into_iter().chain(link), &PAYMENT);
+    sheet.put_condition("payment_condition", table);
     let payments = table;
 
     sheet.put_values(values::propose(
@@ -135,6 +138,11 @@ impl Proposals {
             }
         }
         in_use
+    }
+
+    fn put_condition(&mut self, setting: &str, table: &Table) {
+        let (condition, reason) = conditions::propose(table, self.text(setting), setting);
+        self.put(setting, condition.map(Value::from), &reason);
     }
 
     fn put_values(&mut self, proposed: values::Proposed) {

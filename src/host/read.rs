@@ -167,13 +167,13 @@ fn invoices_statement(invoices: &Invoices) -> String {
         currency = text_of("i", invoices.currency.as_ref()),
         session = text_of("i", invoices.session.as_ref()),
         intent = text_of("i", invoices.intent.as_ref()),
-        table = invoices.table,
+        table = invoices.counting.rows(),
     )
 }
 
 fn payments_statement(mapping: &Mapping) -> String {
     let Payments {
-        table,
+        counting,
         id,
         invoice,
         status,
@@ -199,6 +199,7 @@ fn payments_statement(mapping: &Mapping) -> String {
         paid_at = epoch_of("p", date.as_ref(), &mapping.time_zone),
         session = text_of("p", session.as_ref()),
         intent = text_of("p", intent.as_ref()),
+        table = counting.rows(),
         invoice = invoice.quoted,
         wanted = wanted_keys(invoice),
     )

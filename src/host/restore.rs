@@ -200,7 +200,7 @@ pub(crate) fn insert_row(mapping: &Mapping, host_table: HostTable, values: &Map<
         select {list} from jsonb_populate_record(null::{table}, $1::jsonb)"
     );
     let json = Value::Object(values.clone()).to_string();
-    as_owner(mapping, host_table.relation(mapping), || {
+    as_owner(&mapping.search_path, host_table.relation(mapping), || {
         sql::write(&statement, &[Some(&json)]);
     });
 }
@@ -211,7 +211,7 @@ fn run(mapping: &Mapping, invoice: &str, place: &Place, statement: &str, json: O
         .into_iter()
         .filter(Option::is_some)
         .collect();
-    as_owner(mapping, place.table.relation(mapping), || {
+    as_owner(&mapping.search_path, place.table.relation(mapping), || {
         sql::write(statement, &params);
     });
 }

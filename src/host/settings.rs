@@ -1,6 +1,7 @@
 //! The row of `invoice_sync.settings`.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use pgrx::prelude::PgSqlErrorCode;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::source::Source;
 use crate::domain::money::{AmountUnit, Currency};
 use crate::domain::rules::{InvoiceWords, PaymentWords, Rules};
-use crate::pg::{Problem, sql};
+use crate::pg::{Kept, Problem, sql};
 
 /// The columns of the table; see their comments (`\d+ invoice_sync.settings`).
 #[derive(Clone, Debug, Deserialize)]
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) invoice_currency_column: Option<String>,
     pub(crate) invoice_session_column: Option<String>,
     pub(crate) invoice_intent_column: Option<String>,
+    pub(crate) invoice_condition: Option<String>,
+    invoice_update_values: BTreeMap<String, Value>,
 
     pub(crate) payments_table: String,
     pub(crate) payment_id_column: String,
@@ -37,7 +40,9 @@ pub(crate) struct Settings {
     pub(crate) payment_date_column: Option<String>,
     pub(crate) payment_session_column: Option<String>,
     pub(crate) payment_intent_column: Option<String>,
+    pub(crate) payment_condition: Option<String>,
     payment_values: BTreeMap<String, Value>,
+    payment_update_values: BTreeMap<String, Value>,
 
     invoice_paid_word: String,
     invoice_partial_word: Option<String>,
@@ -67,10 +72,14 @@ pub(crate) struct Settings {
     pub(crate) rpc_admin_check: String,
 }
 
+thread_local! {
+    static KEPT: Kept<Settings> = const { Kept::new() };
+}
+
 impl Settings {
-    /// Loads the current row. Fails with 55000 if it has been deleted.
-    pub(crate) fn load() -> Result<Self, Problem> {
-        Self::from_json(Self::load_row()?)
+    /// Returns the current row, kept until it changes. Fails with 55000 if it has been deleted.
+    pub(crate) fn load() -> Result<Rc<Self>, Problem> {
+        KEPT.with(|kept| kept.get_or_load(|| Self::from_json(Self::load_row()?)))
     }
 
     /// Loads the current row as JSON, without validation. Fails as [`load`](Self::load) does.
@@ -92,14 +101,18 @@ impl Settings {
 
     /// Returns the further columns of a new payment and the sources of their values. Fails with 22023.
     pub(crate) fn payment_values(&self) -> Result<BTreeMap<String, Source>, Problem> {
-        self.payment_values
-            .iter()
-            .map(|(column, source)| {
-                Source::parse(source)
-                    .map(|source| (column.clone(), source))
-                    .map_err(|why| invalid(format!("payment_values: column \"{column}\": {why}")))
-            })
-            .collect()
+        sources("payment_values", &self.payment_values)
+    }
+
+    /// As [`Self::payment_values`], for a payment that is updated. Fails with 22023 also for a source that only a new
+    /// payment has.
+    pub(crate) fn payment_update_values(&self) -> Result<BTreeMap<String, Source>, Problem> {
+        without_stripe("payment_update_values", &self.payment_update_values)
+    }
+
+    /// As [`Self::payment_update_values`], for an invoice.
+    pub(crate) fn invoice_update_values(&self) -> Result<BTreeMap<String, Source>, Problem> {
+        without_stripe("invoice_update_values", &self.invoice_update_values)
     }
 
     pub(crate) fn default_currency(&self) -> Result<Currency, Problem> {
@@ -155,6 +168,34 @@ impl Settings {
             partly_refunded: self.payment_partly_refunded_words.clone(),
             disputed: self.payment_disputed_word.clone(),
         }
+    }
+}
+
+fn sources(
+    setting: &str,
+    values: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Source>, Problem> {
+    values
+        .iter()
+        .map(|(column, source)| {
+            Source::parse(source)
+                .map(|source| (column.clone(), source))
+                .map_err(|why| invalid(format!("{setting}: column \"{column}\": {why}")))
+        })
+        .collect()
+}
+
+fn without_stripe(
+    setting: &str,
+    values: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Source>, Problem> {
+    let sources = sources(setting, values)?;
+    let asks_stripe = |(_, source): &(&String, &Source)| !source.stripe_paths().is_empty();
+    match sources.iter().find(asks_stripe) {
+        Some((column, _)) => Err(invalid(format!(
+            "{setting}: column \"{column}\": \"stripe\" and \"metadata\" are sources of new payments only"
+        ))),
+        None => Ok(sources),
     }
 }
 

@@ -72,7 +72,7 @@ fn ids_where(mapping: &Mapping, condition: &str, param: Option<&str>) -> Vec<Str
         from {table} p
         cross join lateral (values {values}) v (id)
         where v.id <> '' and {received} and {condition}",
-        table = payments.table,
+        table = payments.counting.placed_rows(),
         values = values.join(", "),
         received = were_received(mapping),
     );
@@ -105,7 +105,7 @@ pub(crate) fn of_several_invoices(mapping: &Mapping, ids: &[(&str, &str)]) -> Ve
                     {end}
                 ) p",
                 of = payments.invoice.quoted,
-                table = payments.table,
+                table = payments.counting.rows(),
                 column = column.quoted,
                 received = were_received(mapping),
             )

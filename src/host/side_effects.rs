@@ -1,4 +1,4 @@
-//! Whether a write may have changed rows other than those that it names.
+//! What the triggers of the application's tables may do: change rows other than those that are written, or wait.
 
 use serde_json::Value;
 
@@ -46,5 +46,18 @@ pub(crate) fn of_payments(mapping: &Mapping) -> SideEffects {
 }
 
 fn has_no_side_effects(table: &str) -> bool {
-    sql::fetch_one(HAS_NO_SIDE_EFFECTS, &[Some(table)]) == Some(Value::Bool(true))
+    sql::fetch_catalog(HAS_NO_SIDE_EFFECTS, &[Some(table)]) == Some(Value::Bool(true))
+}
+
+/// Returns whether these tables have an initially deferred trigger.
+pub(crate) fn may_wait(mapping: &Mapping) -> bool {
+    let found = sql::fetch_catalog(
+        "select to_jsonb(true) from pg_trigger t
+        where t.tgrelid in ($1::oid, $2::oid) and t.tginitdeferred and not t.tgisinternal limit 1",
+        &[
+            Some(&mapping.payments.relation.oid.to_string()),
+            Some(&mapping.invoices.relation.oid.to_string()),
+        ],
+    );
+    found.is_some()
 }

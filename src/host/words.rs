@@ -50,7 +50,7 @@ pub(crate) fn is_in_use(mapping: &Mapping, word: &str) -> bool {
     let invoices = &mapping.invoices;
     let statement = format!(
         "select to_jsonb(true) from {} i where {} = $1 limit 1",
-        invoices.table,
+        invoices.counting.rows(),
         text_of("i", Some(&invoices.status))
     );
     let found = reading_as(&invoices.relation, || {

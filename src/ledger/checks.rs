@@ -47,12 +47,13 @@ pub(crate) fn to_be_asked<'a>(
     rows.into_iter().filter_map(|[id]| id).collect()
 }
 
-/// Returns the ids that these invoices stored when Stripe was last asked, of invoices that need no more requests.
+/// Returns the ids that these invoices stored when Stripe was last asked, of invoices that need no more requests though
+/// not all their ids are booked.
 pub(crate) fn finished(invoices: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
     let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
         "select k.invoice_id, unnest(k.stored_ids)
         from invoice_sync.invoice_check k
-        where k.invoice_id = any ($1::text[]) and k.checked_at is not null and k.next_check_at is null",
+        where k.invoice_id = any (array(select unnest($1::text[]))) and k.checked_at is not null and k.next_check_at is null",
         &[Some(&sql::array(invoices.iter().copied()))],
     );
     let mut finished: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -95,10 +96,10 @@ pub(crate) fn mark_due(invoices: &[String]) {
     );
 }
 
-/// Records that these invoices need no more requests.
+/// Records that these invoices need no more requests, because their ids are booked or because they are gone.
 pub(crate) fn end(invoices: &[&str]) {
     sql::execute(
-        "update invoice_sync.invoice_check set next_check_at = null
+        "update invoice_sync.invoice_check set next_check_at = null, stored_ids = '{}'
         where invoice_id in (
             select invoice_id from invoice_sync.invoice_check
             where invoice_id in (select jsonb_array_elements_text($1::jsonb))
@@ -108,47 +109,53 @@ pub(crate) fn end(invoices: &[&str]) {
     );
 }
 
+/// What a request about an invoice led to.
+pub(crate) struct Check<'a> {
+    pub(crate) invoice: &'a Invoice,
+    pub(crate) recheck: Recheck,
+    /// Whether all ids that the invoice stores are in its books.
+    pub(crate) is_booked: bool,
+}
+
 /// Records that Stripe was asked about the ids that these invoices store.
+///
+/// Of an invoice that needs no more requests because all its ids are booked, no ids are recorded: if a row leaves the
+/// books later, Stripe is asked again, because none of these ids was found unpaid.
 ///
 /// The interval to the next request doubles from 15 minutes up to 30 days; it is a little shorter than that,
 /// because sweeps do not start exactly on time. It is at most one day if the feed of events is not read, because
 /// changes would not be noticed otherwise. An invoice with an open issue about a Stripe object is due after
 /// [`HELD_SECONDS`] at the latest: the answers may have been about another payment of the invoice.
-pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
-    let row = |(invoice, recheck): &(&Invoice, Recheck)| {
-        let seconds = match recheck {
+pub(crate) fn note(checks: &[Check]) {
+    let row = |check: &Check| {
+        let invoice = check.invoice;
+        let seconds = match check.recheck {
             Recheck::Never | Recheck::BackingOff => None,
-            Recheck::After(seconds) => Some(*seconds),
+            Recheck::After(seconds) => Some(seconds),
             Recheck::NextSweep => Some(0),
         };
         [
             Some(invoice.id.clone()),
             Some(sql::array(invoice.stored_ids.iter().map(String::as_str))),
             seconds.map(|seconds| seconds.to_string()),
-            Some(sql::boolean(*recheck == Recheck::BackingOff).to_owned()),
+            Some(sql::boolean(check.recheck == Recheck::BackingOff).to_owned()),
+            Some(sql::boolean(check.is_booked).to_owned()),
         ]
     };
-    let rows: Vec<[Option<String>; 4]> = checks.iter().map(row).collect();
+    let rows: Vec<[Option<String>; 5]> = checks.iter().map(row).collect();
     sql::execute_rows(
         "insert into invoice_sync.invoice_check as k (
             invoice_id, stored_ids, checked_at, next_check_at, back_off)
-        select n.invoice_id, n.stored_ids, clock_timestamp(),
-               clock_timestamp() + case when n.backs_off then n.back_off - interval '30 seconds'
-                                        when n.seconds is not null then make_interval(secs => n.seconds)
-                                        when exists (
-                                            select from invoice_sync.issue x
-                                            where coalesce(x.invoice_id, '') = n.invoice_id
-                                              and x.state <> 'resolved' and x.object ~ '^(cs|pi|ch|py)_')
-                                        then make_interval(secs => $1::float8) end,
-               case when n.backs_off then n.back_off end
+        select n.invoice_id, case when n.is_booked and i.next_check is null then '{}' else n.stored_ids end,
+               clock_timestamp(), clock_timestamp() + i.next_check, case when n.backs_off then n.back_off end
         from (
             select d.*,
                    case when o.back_off is null or o.stored_ids <> d.stored_ids
                         then interval '15 minutes'
                         else least(o.back_off * 2, f.longest) end as back_off
             from (
-                select invoice_id, stored_ids::text[], seconds::float8, backs_off::boolean
-                from unnest($2, $3, $4, $5) u (invoice_id, stored_ids, seconds, backs_off)
+                select invoice_id, stored_ids::text[], seconds::float8, backs_off::boolean, is_booked::boolean
+                from unnest($2, $3, $4, $5, $6) u (invoice_id, stored_ids, seconds, backs_off, is_booked)
             ) d
             left join lateral (
                 select * from invoice_sync.invoice_check c
@@ -161,6 +168,15 @@ pub(crate) fn note(checks: &[(&Invoice, Recheck)]) {
                 from invoice_sync.feed
             ) f
         ) n
+        cross join lateral (
+            select case when n.backs_off then n.back_off - interval '30 seconds'
+                        when n.seconds is not null then make_interval(secs => n.seconds)
+                        when exists (
+                            select from invoice_sync.issue x
+                            where coalesce(x.invoice_id, '') = n.invoice_id
+                              and x.state <> 'resolved' and x.object ~ '^(cs|pi|ch|py)_')
+                        then make_interval(secs => $1::float8) end as next_check
+        ) i
         order by n.invoice_id
         on conflict (invoice_id) do update
         set stored_ids = excluded.stored_ids,

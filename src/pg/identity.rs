@@ -6,6 +6,8 @@ use std::ffi::CString;
 use pgrx::pg_sys;
 
 use super::portals::Portals;
+#[cfg(any(test, feature = "pg_test"))]
+use super::state;
 use super::temporary::Temporary;
 
 /// Runs `work` with the rights of a table's owner, as PostgreSQL itself runs an owner's
@@ -81,14 +83,19 @@ impl Drop for SettingsLevel {
 
 /// `set local search_path`, without a statement.
 pub(crate) fn set_search_path(path: &CStr) {
+    set_local(c"search_path", path);
+}
+
+/// `set local`, without a statement.
+pub(super) fn set_local(setting: &CStr, value: &CStr) {
     const CHANGE: bool = true;
     const RAISE: c_int = 0;
     const IS_RELOAD: bool = false;
-    // SAFETY: as `set_config_by_name` in guc.c calls it; a path that cannot be read is an error that unwinds.
+    // SAFETY: as `set_config_by_name` in guc.c calls it; a value that cannot be read is an error that unwinds.
     unsafe {
         pg_sys::set_config_option(
-            c"search_path".as_ptr(),
-            path.as_ptr(),
+            setting.as_ptr(),
+            value.as_ptr(),
             pg_sys::GucContext::PGC_USERSET,
             pg_sys::GucSource::PGC_S_SESSION,
             pg_sys::GucAction::GUC_ACTION_LOCAL,
@@ -106,11 +113,10 @@ pub(crate) fn outer_role() -> String {
     role_name(unsafe { pg_sys::GetOuterUserId() })
 }
 
-/// Returns the role whose rights apply now: inside a SECURITY DEFINER function, its owner.
+/// Returns the name of the role whose rights apply now: inside a SECURITY DEFINER function, its owner.
 #[cfg(any(test, feature = "pg_test"))]
 pub(crate) fn current_role_name() -> String {
-    // SAFETY: a plain read of the backend's state.
-    role_name(unsafe { pg_sys::GetUserId() })
+    role_name(state::current_user())
 }
 
 /// Returns whether the call is made for a user who was identified by a token. PostgREST and similar services store
@@ -140,19 +146,6 @@ fn is_set(name: &CStr) -> bool {
     let value = unsafe { pg_sys::GetConfigOption(name.as_ptr(), MISSING_OK, RESTRICT_PRIVILEGED) };
     // SAFETY: as above; one byte of it is read.
     !value.is_null() && unsafe { *value } != 0
-}
-
-/// Returns whether this transaction has written anything or locked a row.
-pub(crate) fn transaction_has_written() -> bool {
-    // SAFETY: a plain read of the backend's state.
-    unsafe { pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId }
-}
-
-/// Returns whether all statements of this transaction use one snapshot (REPEATABLE READ and SERIALIZABLE). If so,
-/// reading a row again after locking it does not show what others committed in the meantime.
-pub(crate) fn transaction_keeps_one_snapshot() -> bool {
-    // SAFETY: a plain read of the backend's state.
-    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as c_int }
 }
 
 /// Returns the operating system user that the server runs as. Files with secrets must belong to it.

@@ -2,12 +2,16 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::c_int;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use pgrx::PgOid;
 use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult};
+
+use super::relation;
 
 /// More would be statements with values in their text.
 const MOST: usize = 200;
@@ -15,7 +19,31 @@ const MOST: usize = 200;
 struct Kept {
     /// The types of the parameters that it was prepared for.
     types: Vec<PgOid>,
-    statement: Rc<OwnedPreparedStatement>,
+    prepared_at: PreparedAt,
+    statement: Prepared,
+    /// How often it was used, and after how many uses it is planned again.
+    uses: u32,
+    expires_after: u32,
+}
+
+/// A plan is made for tables of the size that they had, and PostgreSQL makes a new one only when statistics change.
+/// Tables that grow with the uses are twice as large at most: a statement is planned again after 8 uses, 16, 32 …
+const FIRST_USES: u32 = 8;
+
+/// No more than so many uses later.
+const MOST_USES: u32 = 1_000;
+
+/// Kept by whoever runs it, too, so that a nested call may drop it from here.
+pub(super) type Prepared = Rc<OwnedPreparedStatement>;
+
+/// Whose names a statement's are.
+#[derive(Clone, Copy, PartialEq)]
+enum PreparedAt {
+    /// This extension's: PostgreSQL may resolve them again whenever something that the statement uses has changed.
+    AnyTime,
+    /// The application's: they mean what was checked at this count of changes of the catalogs
+    /// ([`relation::prepared`]).
+    Count(u64),
 }
 
 thread_local! {
@@ -23,28 +51,79 @@ thread_local! {
     static KEPT: RefCell<ManuallyDrop<HashMap<String, Kept>>> = RefCell::default();
 }
 
-/// Returns the statement, which is prepared where it was not yet. PostgreSQL plans it anew when something that it uses
-/// has changed, and resolves its names again then: not for statements on the application's tables
-/// ([`super::relation::prepared`]).
-///
-/// The plan is kept by whoever runs it, so that a nested call may drop it from here.
-pub(super) fn kept(
+/// Returns a statement on the extension's own tables, which is prepared where it was not yet.
+pub(super) fn kept(client: &SpiClient<'_>, text: &str, types: &[PgOid]) -> SpiResult<Prepared> {
+    find_or_prepare(client, text, types, PreparedAt::AnyTime)
+}
+
+/// Returns a statement on the tables in use, which is prepared again where the catalogs have changed since.
+pub(super) fn checked(client: &SpiClient<'_>, text: &str, types: &[PgOid]) -> SpiResult<Prepared> {
+    relation::prepared(|count| find_or_prepare(client, text, types, PreparedAt::Count(count)))
+}
+
+/// As [`checked`], for a statement that is planned for its parameters.
+pub(super) fn checked_once(
     client: &SpiClient<'_>,
     text: &str,
-    params: &[DatumWithOid<'_>],
-) -> SpiResult<Rc<OwnedPreparedStatement>> {
-    let types = types_of(params);
-    let found = KEPT.with_borrow(|kept| {
-        let kept = kept.get(text).filter(|kept| kept.types == types)?;
-        Some(Rc::clone(&kept.statement))
+    types: &[PgOid],
+) -> SpiResult<Prepared> {
+    relation::prepared(|_| prepare(client, text, types))
+}
+
+pub(super) fn types_of(params: &[DatumWithOid<'_>]) -> Vec<PgOid> {
+    params
+        .iter()
+        .map(|param| PgOid::from(param.oid()))
+        .collect()
+}
+
+/// While this exists, a prepared statement is planned once for any parameters. Not while the application's code runs.
+pub(super) fn with_generic_plan() -> GenericPlan {
+    // SAFETY: reads and writes the variable of a setting, on the backend's thread; it is restored on drop.
+    unsafe {
+        let former = pg_sys::plan_cache_mode;
+        pg_sys::plan_cache_mode =
+            pg_sys::PlanCacheMode::PLAN_CACHE_MODE_FORCE_GENERIC_PLAN as c_int;
+        GenericPlan(former)
+    }
+}
+
+pub(super) struct GenericPlan(c_int);
+
+impl Drop for GenericPlan {
+    fn drop(&mut self) {
+        // SAFETY: as in `with_generic_plan`.
+        unsafe { pg_sys::plan_cache_mode = self.0 };
+    }
+}
+
+fn find_or_prepare(
+    client: &SpiClient<'_>,
+    text: &str,
+    types: &[PgOid],
+    prepared_at: PreparedAt,
+) -> SpiResult<Prepared> {
+    let mut expires_after = FIRST_USES;
+    let found = KEPT.with_borrow_mut(|all| {
+        let kept = all.get_mut(text)?;
+        let is_it = kept.types == types && kept.prepared_at == prepared_at;
+        if is_it && kept.uses == kept.expires_after {
+            expires_after = (2 * kept.expires_after).min(MOST_USES);
+            return None;
+        }
+        kept.uses += 1;
+        is_it.then(|| Rc::clone(&kept.statement))
     });
     if let Some(statement) = found {
         return Ok(statement);
     }
-    let statement = Rc::new(client.prepare_mut(text, &types)?.keep());
+    let statement = prepare(client, text, types)?;
     let kept = Kept {
-        types,
+        types: types.to_vec(),
+        prepared_at,
         statement: Rc::clone(&statement),
+        uses: 1,
+        expires_after,
     };
     KEPT.with_borrow_mut(|all| {
         if all.len() >= MOST {
@@ -55,9 +134,6 @@ pub(super) fn kept(
     Ok(statement)
 }
 
-pub(super) fn types_of(params: &[DatumWithOid<'_>]) -> Vec<PgOid> {
-    params
-        .iter()
-        .map(|param| PgOid::from(param.oid()))
-        .collect()
+fn prepare(client: &SpiClient<'_>, text: &str, types: &[PgOid]) -> SpiResult<Prepared> {
+    Ok(Rc::new(client.prepare_mut(text, types)?.keep()))
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
+use super::invalidation;
 use super::problem::Problem;
 
 /// A table as it was at lookup.
@@ -121,11 +122,11 @@ impl Drop for PopOnDrop {
 
 /// Prepares a statement, once what is in use was compared after the last change of the catalogs; again where they change
 /// meanwhile. Renaming a schema takes no lock that one could wait for, so the count of changes tells (as in
-/// `RangeVarGetRelidExtended`).
-pub(super) fn prepared<T>(mut prepare: impl FnMut() -> T) -> T {
+/// `RangeVarGetRelidExtended`); `prepare` is given that count, and may return what it prepared at the same one.
+pub(super) fn prepared<T>(mut prepare: impl FnMut(u64) -> T) -> T {
     let tables = IN_USE.with_borrow(Clone::clone);
     if tables.is_empty() {
-        return prepare();
+        return prepare(changes_of_catalogs());
     }
     loop {
         let seen = changes_of_catalogs();
@@ -133,17 +134,18 @@ pub(super) fn prepared<T>(mut prepare: impl FnMut() -> T) -> T {
             tables.iter().for_each(|table| table.lock_and_check());
             CHECKED_AT.set(seen);
         }
-        let statement = prepare();
+        let statement = prepare(seen);
         if seen == changes_of_catalogs() {
             return statement;
         }
     }
 }
 
-/// How many changes of the catalogs this session has heard of.
+/// How many changes of the catalogs this session has heard of, those of its own transaction included.
 fn changes_of_catalogs() -> u64 {
     // SAFETY: a plain read of the backend's state.
-    unsafe { pg_sys::SharedInvalidMessageCounter }
+    let shared = unsafe { pg_sys::SharedInvalidMessageCounter };
+    shared.wrapping_add(invalidation::so_far())
 }
 
 /// Whether a statement may be prepared anew because of tables in use.

@@ -3,12 +3,17 @@
 //! Parameters and results are texts or jsonb, whatever types the application's columns have; PostgreSQL casts in both
 //! directions. Every statement takes a new snapshot, so that what is read after waiting for a lock is current.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::convert::Infallible;
+
 use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiResult, SpiTupleTable};
 use serde_json::Value;
 
+use super::invalidation::Kept;
 use super::problem::Problem;
 use super::{prepared, relation, triggers};
 
@@ -31,7 +36,25 @@ pub(crate) fn fetch_one(statement: &str, params: &[Option<&str>]) -> Option<Valu
     fetch(statement, params).into_iter().next()
 }
 
-/// Prepares a statement with one parameter once and runs it with each of `values`. Its rows have `N` columns of type
+thread_local! {
+    /// The answers of [`fetch_catalog`], by statement and parameters.
+    static FROM_CATALOGS: Kept<RefCell<HashMap<String, Option<Value>>>> = const { Kept::new() };
+}
+
+/// As [`fetch_one`], for a statement that reads catalogs and nothing else: the answer is kept until they change.
+pub(crate) fn fetch_catalog(statement: &str, params: &[Option<&str>]) -> Option<Value> {
+    let empty = || Ok::<_, Infallible>(RefCell::default());
+    let Ok(answers) = FROM_CATALOGS.with(|kept| kept.get_or_load(empty));
+    let key = format!("{statement} {params:?}");
+    if let Some(known) = answers.borrow().get(&key) {
+        return known.clone();
+    }
+    let answer = fetch_one(statement, params);
+    answers.borrow_mut().insert(key, answer.clone());
+    answer
+}
+
+/// Prepares a statement with one parameter and runs it with each of `values`. Its rows have `N` columns of type
 /// text. Returns the rows for each value.
 pub(crate) fn fetch_each<const N: usize>(
     statement: &str,
@@ -39,10 +62,10 @@ pub(crate) fn fetch_each<const N: usize>(
 ) -> Vec<Vec<[Option<String>; N]>> {
     checked(Spi::connect_mut(|client| {
         let types = [PgBuiltInOids::TEXTOID.oid()];
-        let prepared = relation::prepared(|| client.prepare_mut(statement, &types))?;
+        let prepared = prepared::checked(client, statement, &types)?;
         values
             .iter()
-            .map(|value| texts(client.update(&prepared, None, &[(*value).into()])?))
+            .map(|value| texts(client.update(&*prepared, None, &[(*value).into()])?))
             .collect()
     }))
 }
@@ -50,6 +73,13 @@ pub(crate) fn fetch_each<const N: usize>(
 /// Runs a statement that returns no rows.
 pub(crate) fn execute(statement: &str, params: &[Option<&str>]) {
     run(statement, params, |_| Ok(()));
+}
+
+/// Parses a statement and resolves its names, and does not run it. Fails as PostgreSQL does.
+pub(crate) fn prepare(statement: &str) {
+    checked(Spi::connect_mut(|client| {
+        prepared::checked_once(client, statement, &[]).map(drop)
+    }));
 }
 
 /// As [`execute`], for statements that write rows: their AFTER triggers are delayed while a [`super::Postponed`]
@@ -127,12 +157,26 @@ fn run<T>(
 #[derive(Clone, Copy, PartialEq)]
 enum Plan {
     Kept,
+    /// The same one for any parameters: they are a few rows, and PostgreSQL would plan for each anew where it takes
+    /// them for many.
+    KeptForFew,
     /// Made for these parameters: a kept plan knows nothing of how many rows they are.
     Once,
 }
 
 /// More rows are worth a plan of their own.
 const FEW_ROWS: usize = 50;
+
+/// Returns the SQL condition that a text is one of the `count` in the parameter, a JSON array of texts. PostgreSQL
+/// takes a set for a hundred and reads a small table as a whole for it; without an index on the column, it looks each
+/// row up in the set, but goes through all of an array.
+pub(crate) fn is_one_of(count: usize) -> &'static str {
+    if count <= FEW_ROWS {
+        "= any (array(select jsonb_array_elements_text($1::jsonb)))"
+    } else {
+        "in (select jsonb_array_elements_text($1::jsonb))"
+    }
+}
 
 /// Runs a statement. While tables are in use, the statement is prepared first, so that its names can be checked.
 fn update<T>(
@@ -142,16 +186,19 @@ fn update<T>(
     plan: Plan,
     read: impl FnOnce(SpiTupleTable) -> SpiResult<T>,
 ) -> SpiResult<T> {
-    if relation::are_in_use() {
-        let types = prepared::types_of(params);
-        let prepared = relation::prepared(|| client.prepare_mut(statement, &types))?;
-        return read(client.update(&prepared, None, params)?);
-    }
-    if plan == Plan::Once {
-        return read(client.update(statement, None, params)?);
-    }
-    let kept = prepared::kept(client, statement, params)?;
-    read(client.update(&*kept, None, params)?)
+    let types = prepared::types_of(params);
+    let prepared = match (relation::are_in_use(), plan) {
+        (false, Plan::Once) => return read(client.update(statement, None, params)?),
+        (false, Plan::Kept) => prepared::kept(client, statement, &types)?,
+        (false, Plan::KeptForFew) => {
+            let prepared = prepared::kept(client, statement, &types)?;
+            let _generic = prepared::with_generic_plan();
+            return read(client.update(&*prepared, None, params)?);
+        }
+        (true, Plan::Once) => prepared::checked_once(client, statement, &types)?,
+        (true, Plan::Kept | Plan::KeptForFew) => prepared::checked(client, statement, &types)?,
+    };
+    read(client.update(&*prepared, None, params)?)
 }
 
 fn run_with_rows<'a, T: Default, const N: usize>(
@@ -172,7 +219,7 @@ fn run_with_rows<'a, T: Default, const N: usize>(
     let is_few = columns
         .first()
         .is_some_and(|column| column.len() <= FEW_ROWS);
-    let plan = if is_few { Plan::Kept } else { Plan::Once };
+    let plan = if is_few { Plan::KeptForFew } else { Plan::Once };
     checked(Spi::connect_mut(|client| {
         let columns = columns.map(DatumWithOid::from);
         let first = first.iter().map(|text| DatumWithOid::from(*text));

@@ -1,12 +1,12 @@
 //! Transactions of a procedure that commits, so that neither snapshot nor lock is held while it waits.
 
+use std::ffi::CString;
 use std::time::Duration;
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
-use serde_json::Value;
 
-use super::identity::Identity;
+use super::identity::{self, Identity};
 use super::problem::Problem;
 use super::sql;
 use super::subtransaction::catching_the_end_of_a_run;
@@ -116,11 +116,8 @@ fn begin() {
 /// path), no JIT compilation, which takes longer than any statement of this extension, and a limit for waiting on
 /// locks.
 fn pin_settings() {
-    sql::execute(
-        "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
-                pg_catalog.set_config('jit', 'off', true)",
-        &[],
-    );
+    identity::set_search_path(c"pg_catalog, pg_temp");
+    identity::set_local(c"jit", c"off");
     limit_lock_waits(LOCK_PATIENCE);
 }
 
@@ -132,48 +129,27 @@ pub(crate) fn with_lock_patience<T>(patience: Duration, work: impl FnOnce() -> T
     let before = limit_lock_waits(patience);
     let result = work();
     // After an error, the end of the (sub)transaction restores it.
-    sql::execute(
-        "select pg_catalog.set_config('lock_timeout', $1, true)",
-        &[before.as_deref()],
-    );
+    set_lock_timeout(before);
     result
 }
 
-/// Lowers `lock_timeout` to `patience` and returns its former value.
-fn limit_lock_waits(patience: Duration) -> Option<String> {
-    let before = sql::fetch_one(
-        "select pg_catalog.to_jsonb(pg_catalog.current_setting('lock_timeout'))",
-        &[],
-    );
-    let before = before.as_ref().and_then(Value::as_str).map(str::to_owned);
-    let is_shorter = before
-        .as_deref()
-        .and_then(parse_timeout)
-        .is_some_and(|own| own <= patience);
-    if !is_shorter {
-        sql::execute(
-            "select pg_catalog.set_config('lock_timeout', $1, true)",
-            &[Some(&format!("{}ms", patience.as_millis().max(1)))],
-        );
+/// Lowers `lock_timeout` to `patience` and returns its former value in milliseconds; 0 means no limit.
+fn limit_lock_waits(patience: Duration) -> i32 {
+    // SAFETY: a plain read of the backend's state.
+    let before = unsafe { pg_sys::LockTimeout };
+    let patience = i32::try_from(patience.as_millis())
+        .unwrap_or(i32::MAX)
+        .max(1);
+    if before == 0 || before > patience {
+        set_lock_timeout(patience);
     }
     before
 }
 
-/// Parses a duration as PostgreSQL shows it: `200ms`, `5s`, `1min`. Returns `None` for 0, which means no limit.
-fn parse_timeout(shown: &str) -> Option<Duration> {
-    let unit_at = shown
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(shown.len());
-    let (number, unit) = shown.split_at(unit_at);
-    let milliseconds = match unit {
-        "" | "ms" => 1,
-        "s" => 1_000,
-        "min" => 60_000,
-        "h" => 3_600_000,
-        _ => 86_400_000,
-    };
-    let wait = number.parse::<u64>().ok()? * milliseconds;
-    (wait > 0).then(|| Duration::from_millis(wait))
+fn set_lock_timeout(milliseconds: i32) {
+    // Digits contain no NUL.
+    let value = CString::new(milliseconds.to_string()).unwrap_or_default();
+    identity::set_local(c"lock_timeout", &value);
 }
 
 /// Requires the pinned search path: with another one, a function or table of the caller's could name any owner.

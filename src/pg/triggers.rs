@@ -90,7 +90,7 @@ pub(super) fn execute_without(statement: &str, params: &[Option<&str>]) {
         if pg_sys::SPI_connect() != pg_sys::SPI_OK_CONNECT as i32 {
             failed("SPI_connect failed").raise();
         }
-        let plan = super::relation::prepared(|| {
+        let plan = super::relation::prepared(|_| {
             pg_sys::SPI_prepare(text.as_ptr(), params.len() as i32, types.as_mut_ptr())
         });
         if plan.is_null() {

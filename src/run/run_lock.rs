@@ -4,7 +4,7 @@ use pgrx::prelude::PgSqlErrorCode;
 
 use crate::ledger::runs;
 use crate::pg::lock::{Purpose, SessionLock, try_lock_transaction};
-use crate::pg::{Problem, Transactions, identity};
+use crate::pg::{Problem, Transactions, state};
 
 /// One sweep at a time per database, and one backfill beside it.
 pub(crate) enum RunLock {
@@ -46,7 +46,7 @@ impl RunLock {
 /// Fails with 0A000 in REPEATABLE READ and SERIALIZABLE, where a decision after a wait for a lock would use rows as
 /// they were before.
 pub(crate) fn require_fresh_snapshots() -> Result<(), Problem> {
-    if !identity::transaction_keeps_one_snapshot() {
+    if !state::transaction_keeps_one_snapshot() {
         return Ok(());
     }
     Err(Problem::new(

@@ -1,10 +1,9 @@
-//! Requests what an answer about a payment leaves open: its disputes, its refunds, the payments behind its session.
+//! Requests what an answer about a payment leaves open: its disputes and its refunds.
 
 use serde_json::Value;
 
 use super::client::Client;
 use super::error::StripeError;
-use super::invoices;
 use super::objects::{self, Reading};
 use super::returns::{Refunded, UnclearRefunds};
 use crate::domain::evidence::{Disputes, StripePayment};
@@ -18,7 +17,7 @@ pub(crate) struct OpenPoints {
     /// The charge's sum may contain what was released.
     unclear_refunds: Option<UnclearRefunds>,
     /// The Stripe Invoice that a session's intents paid; the session names none of them.
-    stripe_invoice: Option<String>,
+    pub(super) stripe_invoice: Option<String>,
 }
 
 impl OpenPoints {
@@ -39,14 +38,13 @@ impl OpenPoints {
         !self.disputed && self.unclear_refunds.is_none() && self.stripe_invoice.is_none()
     }
 
-    /// Completes the payment: usually the same one, or the payments that came by a session.
+    /// Adds the disputes and what was refunded to the payment.
     pub(super) fn complete(
         &self,
         mut payment: StripePayment,
         client: &Client,
-        reading: &Reading,
         stop: &Stop,
-    ) -> Result<Vec<StripePayment>, StripeError> {
+    ) -> Result<StripePayment, StripeError> {
         if self.disputed {
             let disputes = disputes(client, &payment, stop)?;
             payment = payment.with_disputes(disputes);
@@ -54,10 +52,7 @@ impl OpenPoints {
         if let Some(unclear) = &self.unclear_refunds {
             payment.refunded = unclear.resolve(client, stop)?;
         }
-        match &self.stripe_invoice {
-            Some(invoice) => invoices::payments_of(invoice, payment, client, reading, stop),
-            None => Ok(vec![payment]),
-        }
+        Ok(payment)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::stripe::lookups::{Found, Job, LookupQueue, OpenQuestion, Question, is
 use crate::stripe::objects;
 use crate::stripe::objects::Reading;
 use crate::stripe::planner::Scan;
-use crate::stripe::retrieve::retrieve;
+use crate::stripe::retrieve::{complete, retrieve};
 use crate::stripe::sessions::{join_sessions, with_session};
 
 /// After this many failed requests in a row, Stripe counts as unreachable and the run ends.
@@ -384,7 +384,7 @@ impl FetchState {
     /// Completes an object from a page.
     fn complete(&self, found: Found, stop: &Stop) -> Result<Vec<Evidence>, StripeError> {
         let Found { payment, open } = found;
-        let payments = open.complete(payment, &self.client, &self.reading, stop)?;
+        let payments = complete(payment, &open, &self.client, &self.reading, stop)?;
         Ok(payments.into_iter().map(Evidence::Payment).collect())
     }
 

@@ -10,6 +10,7 @@ use super::events::ids_of;
 use super::lists::{List, Page, read_page};
 use super::objects::{Reading, intent_of_charge};
 use super::planner::Start;
+use super::retrieve::complete;
 use crate::domain::evidence::{PaymentState, StripePayment};
 use crate::domain::identity::PaymentIds;
 use crate::pg::{Problem, Running, Step, Stop, start_on_threads};
@@ -199,7 +200,7 @@ impl HistoryPage {
             }
         };
         if matches!(found.payment.state, PaymentState::Received(_)) {
-            let payments = found.open.complete(found.payment, client, reading, stop)?;
+            let payments = complete(found.payment, &found.open, client, reading, stop)?;
             self.payments.extend(payments);
         }
         Ok(())

@@ -9,25 +9,23 @@ use serde_json::Value;
 use super::client::Client;
 use super::error::StripeError;
 use super::lists::read_list;
-use super::objects::Reading;
 use super::reductions;
-use super::retrieve::ask;
 use crate::domain::evidence::{Gratuity, PaymentState, StripePayment};
 use crate::domain::identity::StripeId;
 use crate::domain::money::Money;
 use crate::domain::reductions::Reductions;
 use crate::pg::Stop;
 
-/// Returns the payments by which a session's Stripe Invoice was paid, with what the session says of them. If the key may
-/// not read them, the session stays the only thing that is known of the payment.
+/// Returns the payments by which a session's Stripe Invoice was paid, with what the session says of them; `ask`
+/// requests one of them. If the key may not read them, the session stays the only thing that is known of the payment.
 pub(super) fn payments_of(
     invoice: &str,
     session: StripePayment,
     client: &Client,
-    reading: &Reading,
     stop: &Stop,
+    ask: impl Fn(&StripeId) -> Result<Vec<StripePayment>, StripeError>,
 ) -> Result<Vec<StripePayment>, StripeError> {
-    match read_payments(invoice, &session, client, reading, stop) {
+    match read_payments(invoice, &session, client, stop, ask) {
         Err(
             StripeError::Forbidden { .. }
             | StripeError::Refused { .. }
@@ -41,8 +39,8 @@ fn read_payments(
     invoice: &str,
     session: &StripePayment,
     client: &Client,
-    reading: &Reading,
     stop: &Stop,
+    ask: impl Fn(&StripeId) -> Result<Vec<StripePayment>, StripeError>,
 ) -> Result<Vec<StripePayment>, StripeError> {
     let (ids, mut stripe_invoice) = if client.is_before_basil() {
         let answer = client.get(&format!("/v1/invoices/{invoice}"), &[], stop)?;
@@ -80,7 +78,7 @@ fn read_payments(
             of_session.gratuity = Gratuity::None;
             of_session.reductions = Reductions::default();
         }
-        for payment in ask(client, id, reading, stop)? {
+        for payment in ask(id)? {
             payments.push(payment.with_session(of_session.clone()));
         }
     }

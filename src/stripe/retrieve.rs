@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::completion::OpenPoints;
 use super::error::StripeError;
+use super::invoices;
 use super::objects::{self, Reading};
 use crate::domain::evidence::{Evidence, StripePayment};
 use crate::domain::identity::{ObjectKind, StripeId};
@@ -69,7 +70,26 @@ pub(super) fn ask(
     };
     payment.as_of = answer.asked_at;
     let open = OpenPoints::of(&answer.body, reading)?;
-    open.complete(payment, client, reading, stop)
+    complete(payment, &open, client, reading, stop)
+}
+
+/// Completes a payment of which an answer leaves this open: usually the same one, or the payments that came by a
+/// session.
+pub(super) fn complete(
+    payment: StripePayment,
+    open: &OpenPoints,
+    client: &Client,
+    reading: &Reading,
+    stop: &Stop,
+) -> Result<Vec<StripePayment>, StripeError> {
+    let payment = open.complete(payment, client, stop)?;
+    match &open.stripe_invoice {
+        Some(invoice) => {
+            let ask = |id: &StripeId| ask(client, id, reading, stop);
+            invoices::payments_of(invoice, payment, client, stop, ask)
+        }
+        None => Ok(vec![payment]),
+    }
 }
 
 /// Converts a 404 into evidence. If Stripe's message says that a similar object exists in the other mode, the

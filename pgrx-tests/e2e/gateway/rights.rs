@@ -142,6 +142,7 @@ fn functions(invoice: &str) -> Vec<Function> {
         function(Owner, "check_settings(jsonb)", "'{}'", none()),
         function(Owner, "settings_are_checked()", "", none()),
         function(Owner, "settings_replace()", "", none()),
+        function(Owner, "settings_changed()", "", none()),
         function(Owner, "settings_stay()", "", none()),
         function(
             Owner,

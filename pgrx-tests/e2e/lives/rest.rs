@@ -107,7 +107,7 @@ impl World<'_> {
     }
 
     fn settle(&mut self) -> Result<(), String> {
-        let mut before = Vec::new();
+        let mut before = self.state();
         for _ in 0..PATIENCE {
             self.make_due();
             self.sweep_until_nothing_is_due()?;

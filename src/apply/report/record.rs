@@ -78,7 +78,11 @@ pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<(), Problem> 
                 evidence,
                 learned: &plan.learned,
             });
-            checks.push((invoice, plan.recheck));
+            checks.push(checks::Check {
+                invoice,
+                recheck: plan.recheck,
+                is_booked: plan.stored_ids_are_booked,
+            });
             // What another session kept from being written is neither refused nor settled.
             if outcome.was_refused() || outcome.is_done() {
                 written.push(Written {

@@ -51,6 +51,7 @@ impl Draft {
     fn insert(&mut self, receipt: &Receipt, facts: &Facts, rules: &Rules) {
         self.plan.without_row.push(receipt.payment.ids.clone());
         if self.cannot_record_full_refund(receipt, facts, rules)
+            || self.has_uncounted_row(receipt, facts)
             || self.may_be_booked_without_id(receipt, facts)
         {
             return;
@@ -122,6 +123,43 @@ impl Draft {
                 "id": receipt.key(),
                 "received": receipt.received.to_string(),
                 "booked_for_invoice": other.invoice(),
+            })),
+        );
+        true
+    }
+
+    /// Returns whether a row that does not count has the payment, and raises an issue if so: the application may have
+    /// deleted it by mistake, or because it does not want it in the books. Money that went back needs no decision.
+    fn has_uncounted_row(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
+        let ids = &receipt.payment.ids;
+        let Some(part) = facts.other_invoices.uncounted(ids) else {
+            return false;
+        };
+        if receipt.wholly_refunded() {
+            self.reason(format!(
+                "{}: fully refunded, and its row does not count",
+                receipt.key().unwrap_or("a payment")
+            ));
+            return true;
+        }
+        let row = part.uncounted_row.as_deref().unwrap_or_default();
+        self.issues.push(
+            Issue::new(
+                IssueKind::PossibleDuplicate,
+                Severity::Warning,
+                format!(
+                    "Stripe received {} by {} for invoice {}, but the row of this payment ({row}, of invoice {}) does not count by the setting payment_condition, because it was deleted, for example. It was not recorded again. If the row is to count, restore it; otherwise record the payment anew (book_anyway), or leave it (ignore).",
+                    receipt.received,
+                    receipt.key().unwrap_or("a payment"),
+                    facts.invoice.label(),
+                    part.invoice,
+                ),
+            )
+            .about(receipt.key())
+            .with_evidence(json!({
+                "id": receipt.key(),
+                "received": receipt.received.to_string(),
+                "uncounted_row": row,
             })),
         );
         true

@@ -266,3 +266,23 @@ pub(crate) fn has_received(rows: &[PaymentRow], id: &str) -> bool {
             .any(|row| row.was_received() && row.ids.contains(id.as_str()))
     })
 }
+
+/// Returns whether each of these ids is that of a row whose money was received, and no row waits for Stripe's answer:
+/// because it is pending, because a part of it went back, or because two rows may be of one payment.
+pub(super) fn are_booked(stored_ids: &[String], rows: &[PaymentRow]) -> bool {
+    let is_final = |row: &PaymentRow| {
+        row.ids.is_empty() || row.was_received() && row.status != PaymentStatus::PartlyRefunded
+    };
+    let names_only_session =
+        |row: &PaymentRow| row.ids.session.is_some() && row.ids.intent.is_none();
+    let names_only_intent =
+        |row: &PaymentRow| row.ids.intent.is_some() && row.ids.session.is_none();
+    let is_tie_unknown = rows.iter().any(names_only_session) && rows.iter().any(names_only_intent);
+    !stored_ids.is_empty()
+        && stored_ids.iter().all(|id| {
+            let mut received = rows.iter().filter(|row| row.was_received());
+            received.any(|row| row.ids.contains(id.trim()))
+        })
+        && rows.iter().all(is_final)
+        && !is_tie_unknown
+}

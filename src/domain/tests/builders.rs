@@ -287,42 +287,35 @@ impl World {
         self
     }
 
-    pub(super) fn booked_elsewhere(mut self, id: &str, invoice: &str) -> Self {
-        self.other_invoices.note(
-            id,
-            OtherPart {
-                invoice: invoice.into(),
-                id: invoice.into(),
-                was_received: true,
-                whole: 0,
-            },
-        );
-        self
+    pub(super) fn booked_elsewhere(self, id: &str, invoice: &str) -> Self {
+        self.with_part_elsewhere(id, invoice, 0)
     }
 
     /// Adds a part of the payment that another invoice has received.
-    pub(super) fn with_part_elsewhere(mut self, id: &str, invoice: &str, cents: i64) -> Self {
-        let part = OtherPart {
-            invoice: invoice.into(),
-            id: invoice.into(),
-            was_received: true,
-            whole: cents,
-        };
-        self.other_invoices.note(id, part);
-        self
+    pub(super) fn with_part_elsewhere(self, id: &str, invoice: &str, cents: i64) -> Self {
+        self.noting(id, |part| part.whole = cents, invoice)
     }
 
     /// Adds a pending row of another invoice for the payment.
-    pub(super) fn awaited_elsewhere(mut self, id: &str, invoice: &str) -> Self {
-        self.other_invoices.note(
-            id,
-            OtherPart {
-                invoice: invoice.into(),
-                id: invoice.into(),
-                was_received: false,
-                whole: 0,
-            },
-        );
+    pub(super) fn awaited_elsewhere(self, id: &str, invoice: &str) -> Self {
+        self.noting(id, |part| part.was_received = false, invoice)
+    }
+
+    /// Adds a row that has the payment and does not count.
+    pub(super) fn booked_in_a_row_that_does_not_count(self, id: &str) -> Self {
+        self.noting(id, |part| part.uncounted_row = Some("7".into()), "INV-1")
+    }
+
+    fn noting(mut self, id: &str, change: impl FnOnce(&mut OtherPart), invoice: &str) -> Self {
+        let mut part = OtherPart {
+            invoice: invoice.into(),
+            id: invoice.into(),
+            uncounted_row: None,
+            was_received: true,
+            whole: 0,
+        };
+        change(&mut part);
+        self.other_invoices.note(id, part);
         self
     }
 

@@ -1,11 +1,11 @@
 //! Payments that rows without ids may stand for.
 
-use super::builders::{RECEIVED_AT, booked, eur, invoice, received, row, world};
+use super::builders::{RECEIVED_AT, booked, eur, invoice, received, row, updated, world};
 use super::harness::{case, check, paid_in_full};
 use crate::domain::evidence::Evidence;
 use crate::domain::issue::IssueKind::*;
 use crate::domain::payment::PaymentStatus::Paid;
-use crate::domain::plan::InvoiceChange;
+use crate::domain::plan::{InvoiceChange, PaymentUpdate};
 use crate::domain::recheck::HELD;
 
 #[test]
@@ -49,6 +49,35 @@ fn a_possible_duplicate_is_not_booked() {
         .stripe_says(&paid)
         .warns(UnlinkedPayment, "pi_1")
         .asks_again(HELD),
+    ]);
+}
+
+#[test]
+fn a_payment_whose_row_does_not_count_is_not_booked_again() {
+    let paid = received(&["pi_1"], 100_00);
+    let deleted = |status| world(invoice(status)).booked_in_a_row_that_does_not_count("pi_1");
+    check(vec![
+        case("its row was deleted", deleted("Sent"))
+            .stripe_says(&paid)
+            .warns(PossibleDuplicate, "pi_1")
+            .asks_again(HELD),
+        case(
+            "its row was deleted, and another invoice expects it",
+            deleted("Sent").awaited_elsewhere("pi_1", "INV-7"),
+        )
+        .stripe_says(&paid)
+        .warns(UnlinkedPayment, "pi_1")
+        .asks_again(HELD),
+        case(
+            "one row was deleted, and another waits for it",
+            deleted("Sent").with_row(row("r", "Pending", 100_00, &["pi_1"])),
+        )
+        .stripe_says(&paid)
+        .updates(PaymentUpdate {
+            status: Some(Paid),
+            ..updated("r", &paid)
+        })
+        .changes_invoice(paid_in_full(RECEIVED_AT)),
     ]);
 }
 

@@ -26,7 +26,9 @@ fn row(invoice: &str, status: PaymentStatus, amount: &str, of: &[&str]) -> Booke
     };
     BookedRow {
         row: format!("row of {invoice} {amount} {of:?}"),
+        row_counts: true,
         invoice: format!("id of {invoice}"),
+        invoice_counts: true,
         label: invoice.to_owned(),
         status,
         ids: ids(of),

@@ -66,7 +66,7 @@ impl BlockRange {
     }
 
     /// Returns the query for the payments in the range that were written, by invoice: the `key`, and the `place` of
-    /// the first payment.
+    /// the first payment. Rows that do not count are included: one may have counted before it was written.
     pub(in crate::host) fn written_payments(
         &self,
         mapping: &Mapping,
@@ -97,7 +97,8 @@ impl BlockRange {
         let (invoices, holds) = (&mapping.invoices, self.holds("i"));
         format!(
             "select i.{}::text from {} i where {holds}",
-            invoices.id.quoted, invoices.table
+            invoices.id.quoted,
+            invoices.counting.placed_rows()
         )
     }
 
@@ -168,10 +169,11 @@ impl Range<'_> {
 
     /// Returns the FROM clause for the invoices `i`, for a role that can read both tables.
     pub(in crate::host) fn invoices(&self, mapping: &Mapping) -> String {
-        let (table, id) = (&mapping.invoices.table, &mapping.invoices.id.quoted);
+        let (counting, id) = (&mapping.invoices.counting, &mapping.invoices.id.quoted);
         match self {
             Self::Blocks { blocks, basis } if blocks.of == ScannedTable::Payments => format!(
                 "from {table} i join ({written}) w on w.key = i.{id}",
+                table = counting.rows(),
                 written = blocks.written_payments(mapping, *basis),
             ),
             Self::Blocks {
@@ -180,6 +182,7 @@ impl Range<'_> {
             } => format!(
                 "from {table} i
                 where {holds} and ({written} or {paid} and {unpaid})",
+                table = counting.placed_rows(),
                 holds = blocks.holds("i"),
                 written = is_written_since("i", *basis),
                 paid = is_marked_paid(mapping),
@@ -193,7 +196,13 @@ impl Range<'_> {
     /// not [certain](Self::is_certain) belong to the range only if they have no payment. The payments that
     /// [`BlockRange::written_payments`] found are `$2` and `$3`.
     pub(in crate::host) fn invoices_alone(&self, mapping: &Mapping) -> String {
-        let (table, key) = (&mapping.invoices.table, &mapping.invoices.id);
+        let (counting, key) = (&mapping.invoices.counting, &mapping.invoices.id);
+        let table = match self {
+            Self::Blocks { blocks, .. } if blocks.of == ScannedTable::Invoices => {
+                counting.placed_rows()
+            }
+            _ => counting.rows(),
+        };
         let id = &key.quoted;
         match self {
             Self::Named(_) => format!(
@@ -253,7 +262,8 @@ fn is_marked_paid(mapping: &Mapping) -> String {
 pub(in crate::host) fn has_no_payment(mapping: &Mapping, key: &str) -> String {
     format!(
         "not exists (select from {} p where p.{} = {key})",
-        mapping.payments.table, mapping.payments.invoice.quoted
+        mapping.payments.counting.rows(),
+        mapping.payments.invoice.quoted
     )
 }
 

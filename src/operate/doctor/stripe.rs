@@ -217,7 +217,7 @@ fn sessions_by_mode() -> Result<Option<Value>, Problem> {
                                     'test', count(*) filter (where s like 'cs\_test\_%'))
         from (select {session}::text from {table} where {session} is not null limit {SAMPLE}) t (s)",
         session = session.quoted,
-        table = mapping.invoices.table,
+        table = mapping.invoices.counting.rows(),
     );
     Ok(reading_as(&mapping.invoices.relation, || {
         sql::fetch_one(&statement, &[])

@@ -24,7 +24,14 @@ pub(super) fn checks() -> Result<Vec<Check>, Problem> {
             "settings",
             format!(
                 "invoices are in {}, payments in {}",
-                mapping.invoices.table, mapping.payments.table
+                counting(
+                    &mapping.invoices.table,
+                    mapping.invoices.counting.condition()
+                ),
+                counting(
+                    &mapping.payments.table,
+                    mapping.payments.counting.condition()
+                ),
             ),
         ),
         required_columns(&mapping, &facts),
@@ -34,6 +41,14 @@ pub(super) fn checks() -> Result<Vec<Check>, Problem> {
         rights(&facts),
         row_security(&facts),
     ])
+}
+
+/// Returns the table with the condition for its rows.
+fn counting(table: &str, condition: Option<&str>) -> String {
+    match condition {
+        Some(condition) => format!("{table} (rows that count: {condition})"),
+        None => table.to_owned(),
+    }
 }
 
 /// Reads facts about both tables from the catalogs and the ledger: `triggers`, `fills` (a trigger may fill columns

@@ -3,7 +3,7 @@
 use pgrx::prelude::PgSqlErrorCode;
 use serde_json::{Map, Value};
 
-use crate::apply::case::judge;
+use crate::apply::case::judge_anew;
 use crate::apply::context::Context;
 use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
 use crate::domain::identity::PaymentIds;
@@ -135,7 +135,7 @@ impl WriteFacts<'_> {
         Ok(Write::Invoice(typed))
     }
 
-    /// Returns the payment as it would be booked without the similar row.
+    /// Returns the payment as it would be booked without the similar row, or without the row that does not count.
     fn insert(&self) -> Result<Write, Problem> {
         let similar_rows = self.similar_rows();
         let mut without = self.reading.clone();
@@ -148,7 +148,7 @@ impl WriteFacts<'_> {
         without.payments.retain(|_| kept.next() == Some(&true));
         let mut kept = keep.iter();
         without.payment_rows.retain(|_| kept.next() == Some(&true));
-        judge(self.context, &without, self.evidence)
+        judge_anew(self.context, &without, self.evidence)
             .payments
             .into_iter()
             .find_map(|change| match change {
@@ -171,6 +171,13 @@ impl WriteFacts<'_> {
     }
 
     fn link(&self) -> Result<Write, Problem> {
+        if self.facts.get("uncounted_row").is_some() {
+            return Err(
+                not_now("the row does not count by the setting payment_condition")
+                    .detail("It has the payment's id already.")
+                    .hint("Restore it, or record the payment anew (book_anyway)."),
+            );
+        }
         let rows = self.similar_rows();
         let [row] = rows.as_slice() else {
             return Err(not_now("several rows come to the payment together")
@@ -231,7 +238,9 @@ impl Write {
                     table: HostTable::Invoice,
                     row: reading.invoice.id.clone(),
                 };
-                restore::update_row(mapping, &reading.invoice.id, &place, values);
+                let mut all = values.clone();
+                all.extend(write::invoice_update_values(mapping, reading));
+                restore::update_row(mapping, &reading.invoice.id, &place, &all);
             }
             Self::Insert(new) => write::insert_payments(mapping, &[(reading, new)])?,
             Self::Link(update) => write::update_payments(mapping, &[(reading, update)])?,

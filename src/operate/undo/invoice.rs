@@ -6,10 +6,11 @@ use serde_json::{Map, Value, json};
 use crate::apply::batch::{change, differences};
 use crate::apply::context::Mode;
 use crate::host::mapping::Mapping;
-use crate::host::owner::{Firing, may_wait};
+use crate::host::owner::Firing;
 use crate::host::read::Reading;
 use crate::host::restore::{self, Dependent, HostTable, Place, Rows, rows_of};
 use crate::host::row::Row;
+use crate::host::side_effects::may_wait;
 use crate::ledger::changes::Change;
 use crate::ledger::undone::Recorded;
 use crate::operate::read_for;
@@ -125,8 +126,8 @@ impl<'a> UndoContext<'a> {
         let meanwhile = rows_of(&self.read(newest)?)?;
         let of_invoices = firing.hold_back();
         self.write(invoice, HostTable::Invoice, &meanwhile, &wanted);
-        of_invoices.fire(self.mapping, &self.mapping.invoices.relation);
-        of_payments.fire(self.mapping, &self.mapping.payments.relation);
+        of_invoices.fire(&self.mapping.search_path, &self.mapping.invoices.relation);
+        of_payments.fire(&self.mapping.search_path, &self.mapping.payments.relation);
         let after = self.read(newest)?;
         Ok(UndoneInvoice {
             differences: self.compare(&wanted, &rows_of(&after)?)?,

@@ -1,0 +1,39 @@
+//! A mapped column, with its name and type for use in SQL text.
+
+/// A mapped column, ready for use in SQL text.
+#[derive(Clone, Debug)]
+pub(crate) struct Mapped {
+    /// The name as the catalog stores it: the key in a row's JSON.
+    pub(crate) name: String,
+    /// The quoted name.
+    pub(crate) quoted: String,
+    /// The type, for use in a cast.
+    pub(crate) type_name: String,
+    /// The base type's name in `pg_type`.
+    pub(crate) base: String,
+}
+
+impl Mapped {
+    /// Returns SQL that casts the expression `text` to this type as a key. It yields null if the type cannot hold
+    /// the text, where a plain cast would raise an error.
+    pub(crate) fn key_or_null(&self, text: &str) -> String {
+        let cast = format!("{text}::{}", self.type_name);
+        let within = |least: i64, most: i64| {
+            format!(
+                "case when {text} ~ '^[+-]?[0-9]{{1,20}}$' then
+                    case when {text}::numeric between {least} and {most} then {cast} end end"
+            )
+        };
+        match self.base.as_str() {
+            // The syntax that `uuid_in` accepts: a hyphen after any four digits, and braces around the whole.
+            "uuid" => {
+                let digits = "([0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}";
+                format!(r"case when {text} ~ '^({digits}|\{{{digits}\}})$' then {cast} end")
+            }
+            "int2" => within(i16::MIN.into(), i16::MAX.into()),
+            "int4" => within(i32::MIN.into(), i32::MAX.into()),
+            "int8" => within(i64::MIN, i64::MAX),
+            _ => cast,
+        }
+    }
+}
