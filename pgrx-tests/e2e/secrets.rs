@@ -274,6 +274,7 @@ fn split_batch(batch: &str) -> Vec<String> {
 #[test]
 fn a_key_file_that_others_may_read_is_refused() {
     let mut guarded = Guarded::open();
+    guarded.shop.not_at_rest("the key is refused");
     let sale = Sale::unbooked(&mut guarded.shop, "INV-1");
     let key = guarded.key.clone();
     let cases = [

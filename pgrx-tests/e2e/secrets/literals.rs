@@ -63,6 +63,7 @@ fn a_literal_in_a_statement_is_refused_and_not_repeated() {
 #[test]
 fn a_literal_that_was_stored_before_the_library_was_loaded_is_not_used() {
     let mut guarded = Guarded::open();
+    guarded.shop.not_at_rest("no key may be used");
     let sale = Sale::unbooked(&mut guarded.shop, "INV-1");
     let name = guarded.shop.name().to_owned();
     let secret = literal();
