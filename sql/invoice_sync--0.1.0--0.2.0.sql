@@ -860,7 +860,8 @@ comment on column event.processed_at is 'When it was processed';
 comment on column event.received_at is 'When it was first received';
 comment on column event.result is 'The result, or the reason for the retry';
 comment on column event.session_id is 'The checkout session that it is about';
-comment on column event.snapshot is 'The object in the event (data.object)';
+comment on column event.snapshot is
+    'Id and time of creation of the object in the event; version 0.1.0 stored the whole object';
 comment on column event.state is 'pending, done, or ignored (other type, mode or account)';
 comment on column event.type is
     'Type of the event, such as checkout.session.completed; backfill: an object that a backfill could not process';
@@ -1084,7 +1085,6 @@ comment on column settings.payment_disputed_word is
     'Status of a disputed payment; null: there is no such status';
 comment on column settings.payment_gratuity_column is
     'Column of the gratuity, in amount_unit; null: there is no such column';
-comment on column settings.payment_id_column is 'Primary key of the payment; it must have a default';
 comment on column settings.payment_intent_column is
     'Column of the Stripe payment intent id; null: there is no such column';
 comment on column settings.payment_invoice_column is 'Column of the id of the payment''s invoice';
@@ -1099,8 +1099,6 @@ comment on column settings.payment_session_column is
     'Column of the Stripe checkout session id; null: there is no such column';
 comment on column settings.payment_status_column is
     'Column of the payment''s status; null: every row counts as paid';
-comment on column settings.payment_values is
-    'Values for further columns of a new payment: {"column": source}. A source is {"invoice": "column"}, {"stripe": "payment_intent.description"}, {"metadata": "key"}, {"value": constant}, or an array of these, of which the first that is not null is used';
 comment on column settings.payments_table is 'Table of payments, schema-qualified';
 comment on column settings.rpc_admin_check is
     'Schema-qualified name of a function that decides whether an RPC caller is an admin: without arguments, returns boolean, runs with its owner''s rights. Other RPC callers are refused (42501), whatever their role was granted';
@@ -1331,6 +1329,21 @@ comment on column settings.invoice_condition is
     'Which invoices count: an SQL expression over the row''s columns, such as deleted_at is null, evaluated as the table''s owner; null: all. Other rows are treated as if they did not exist, but money that Stripe received for one is reported';
 comment on column settings.payment_condition is
     'Which payments count: an SQL expression over the row''s columns, such as deleted_at is null, evaluated as the table''s owner; null: all. Other rows are treated as if they did not exist, but a payment that one has is not recorded again without a decision';
+
+-- Further columns, set with every update too, and values by SQL expressions.
+alter table settings
+    add column invoice_update_values jsonb not null default '{}'
+        check (jsonb_typeof(invoice_update_values) = 'object'),
+    add column payment_update_values jsonb not null default '{}'
+        check (jsonb_typeof(payment_update_values) = 'object');
+comment on column settings.invoice_update_values is
+    'Values for further columns that are set whenever an invoice is updated, such as {"updated_at": {"sql": "now()"}}. Sources as in payment_values, without stripe and metadata; an SQL expression sees the row as it is';
+comment on column settings.payment_update_values is
+    'As invoice_update_values, for a payment';
+comment on column settings.payment_values is
+    'Values for further columns of a new payment: {"column": source}. A source is {"invoice": "column"}, {"stripe": "payment_intent.description"}, {"metadata": "key"}, {"value": constant}, {"sql": "expression"}, or an array of these, of which the first that is not null is used. An SQL expression is evaluated as the table''s owner, over the values that the row is given';
+comment on column settings.payment_id_column is
+    'Primary key of the payment; it must have a default or a source in payment_values';
 
 -- Sessions keep what they read of the settings until they change.
 create function settings_changed() returns trigger

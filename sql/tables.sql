@@ -25,6 +25,7 @@ create table settings (
     invoice_session_column text default 'stripe_session_id',
     invoice_intent_column text default 'stripe_payment_intent',
     invoice_condition text default null,
+    invoice_update_values jsonb not null default '{}' check (jsonb_typeof(invoice_update_values) = 'object'),
 
     payments_table text not null default 'public.payments',
     payment_id_column text not null default 'id',
@@ -42,6 +43,7 @@ create table settings (
         "payment_method": {"value": "Stripe"},
         "payment_notes": {"value": "Recorded by invoice_sync"}
     }' check (jsonb_typeof(payment_values) = 'object'),
+    payment_update_values jsonb not null default '{}' check (jsonb_typeof(payment_update_values) = 'object'),
 
     invoice_paid_word text not null default 'Paid',
     invoice_partial_word text default 'Partial',
@@ -115,8 +117,11 @@ comment on column settings.invoice_intent_column is
     'Column of the Stripe payment intent id; null: there is no such column';
 comment on column settings.invoice_condition is
     'Which invoices count: an SQL expression over the row''s columns, such as deleted_at is null, evaluated as the table''s owner; null: all. Other rows are treated as if they did not exist, but money that Stripe received for one is reported';
+comment on column settings.invoice_update_values is
+    'Values for further columns that are set whenever an invoice is updated, such as {"updated_at": {"sql": "now()"}}. Sources as in payment_values, without stripe and metadata; an SQL expression sees the row as it is';
 comment on column settings.payments_table is 'Table of payments, schema-qualified';
-comment on column settings.payment_id_column is 'Primary key of the payment; it must have a default';
+comment on column settings.payment_id_column is
+    'Primary key of the payment; it must have a default or a source in payment_values';
 comment on column settings.payment_invoice_column is 'Column of the id of the payment''s invoice';
 comment on column settings.payment_status_column is
     'Column of the payment''s status; null: every row counts as paid';
@@ -134,7 +139,9 @@ comment on column settings.payment_intent_column is
 comment on column settings.payment_condition is
     'Which payments count: an SQL expression over the row''s columns, such as deleted_at is null, evaluated as the table''s owner; null: all. Other rows are treated as if they did not exist, but a payment that one has is not recorded again without a decision';
 comment on column settings.payment_values is
-    'Values for further columns of a new payment: {"column": source}. A source is {"invoice": "column"}, {"stripe": "payment_intent.description"}, {"metadata": "key"}, {"value": constant}, or an array of these, of which the first that is not null is used';
+    'Values for further columns of a new payment: {"column": source}. A source is {"invoice": "column"}, {"stripe": "payment_intent.description"}, {"metadata": "key"}, {"value": constant}, {"sql": "expression"}, or an array of these, of which the first that is not null is used. An SQL expression is evaluated as the table''s owner, over the values that the row is given';
+comment on column settings.payment_update_values is
+    'As invoice_update_values, for a payment';
 comment on column settings.invoice_paid_word is 'Status of a paid invoice';
 comment on column settings.invoice_partial_word is
     'Status of a partially paid invoice; null: the status is not changed';
@@ -489,7 +496,8 @@ comment on column event.account is 'The connected account of the event; null: th
 comment on column event.session_id is 'The checkout session that it is about';
 comment on column event.intent_id is 'The payment intent that it is about';
 comment on column event.charge_id is 'The charge that it is about';
-comment on column event.snapshot is 'The object in the event (data.object)';
+comment on column event.snapshot is
+    'Id and time of creation of the object in the event; version 0.1.0 stored the whole object';
 comment on column event.received_at is 'When it was first received';
 comment on column event.webhook_at is 'When it was first received by webhook; null: never';
 comment on column event.feed_at is 'When it was first read from the feed; null: never';

@@ -6,6 +6,7 @@ mod overridden;
 mod reading;
 mod refused;
 mod rights;
+mod sources;
 
 use stripe_double::Checkout;
 

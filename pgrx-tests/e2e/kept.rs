@@ -4,6 +4,7 @@ use postgres::Client;
 
 use crate::harness::Shop;
 use crate::harness::sale::Sale;
+use crate::harness::sender::deliver;
 use crate::harness::server::{attempt, attempt_json};
 
 /// A session that has booked a payment, so that it keeps what it read, and sales that it has not booked.
@@ -173,4 +174,67 @@ fn a_statement_that_failed_is_not_kept_broken() {
 
     kept.elsewhere("alter table payments drop constraint none");
     assert_eq!(kept.book(), "Paid");
+}
+
+#[test]
+fn plans_for_tables_that_were_small() {
+    let mut shop = Shop::with_webhooks();
+    shop.execute(
+        "update invoice_sync.settings set stripe_fetch_on_webhook = false;
+        create index on invoices (stripe_session_id);
+        create index on invoices (stripe_payment_intent);
+        create index on payments (stripe_session_id);
+        create index on payments (stripe_payment_intent)",
+    );
+    let first = Sale::many(&mut shop, 2);
+    let known = shop.stripe.events().len();
+    let mut session = shop.connect();
+    book(&mut shop, &mut session, &first, 0);
+    shop.execute(
+        "insert into invoice_sync.stripe_payment (invoice_id, id, currency, received, refunded, seen_at, as_of)
+        select 'of ' || n, 'pi_' || n, 'usd', 1, 0, now(), now() from generate_series(1, 20000) n;
+        insert into invoice_sync.invoice_check (invoice_id, stored_ids)
+        select 'of ' || n, '{}' from generate_series(1, 20000) n;
+        insert into invoice_sync.event (
+            id, type, created, livemode, intent_id, snapshot, received_at, webhook_at, state, processed_at)
+        select 'evt_' || n, 'payment_intent.succeeded', now(), false, 'pi_' || n, '{}', now(), now(), 'done', now()
+        from generate_series(1, 20000) n;
+        insert into invoices (invoice_number, customer, total_amount)
+        select 'M-' || n, 'Many', 1 from generate_series(1, 20000) n;
+        insert into payments (invoice_id, payment_name, total_amount)
+        select id, 'cash', 1 from invoices where customer = 'Many'",
+    );
+    // Each booking uses each statement once at least.
+    let sales = Sale::many_from(&mut shop, 100, 40);
+    let settled = book(&mut shop, &mut session, &sales[..30], known);
+
+    assert_eq!(book(&mut shop, &mut session, &sales[30..], known), settled);
+    for sale in first.iter().chain(&sales) {
+        assert_eq!(status(&mut session, &sale.invoice), "Paid");
+    }
+}
+
+/// Books these sales in the session, every other one by its webhooks, of the events from number `from` on. Returns how
+/// often each table has been read as a whole by now.
+fn book(shop: &mut Shop, session: &mut Client, sales: &[Sale], from: usize) -> Vec<Option<String>> {
+    let events = shop.stripe.events();
+    for (place, sale) in sales.iter().enumerate() {
+        if place % 2 == 0 {
+            attempt_json(session, &sale.sync()).expect("it is booked");
+            continue;
+        }
+        let own = events[from..].iter().filter(|event| {
+            let object = event["data"]["object"]["id"].as_str().unwrap_or_default();
+            [&sale.session, &sale.intent].contains(&&object.to_owned())
+        });
+        for event in own {
+            deliver(session, &event.to_string()).expect("it is received");
+        }
+    }
+    attempt(session, "select pg_stat_force_next_flush()").expect("the figures are published");
+    shop.texts(
+        "select format('%s was read as a whole %s times', relname, seq_scan) from pg_stat_user_tables
+        where relname in ('stripe_payment', 'invoice_check', 'change', 'event', 'invoices', 'payments')
+        order by relname",
+    )
 }

@@ -9,6 +9,7 @@ mod books;
 mod invoice;
 mod payments;
 mod receipt;
+mod reductions;
 mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use super::money::{Currency, Money};
 use super::payment::{PaymentRow, PaymentStatus};
 use super::plan::Plan;
 use super::recheck::{HELD, Recheck};
+use super::reductions::Reduced;
 use super::rules::{Memory, OtherInvoices, Remembered, Rules};
 
 /// The facts about one invoice in the database, read under one lock.
@@ -197,6 +199,7 @@ struct Draft {
     known: BTreeMap<String, Remembered>,
     /// When Stripe received a payment, by each of its ids.
     received_at: BTreeMap<String, i64>,
+    reduced: Vec<Reduced>,
 }
 
 impl Draft {
@@ -222,6 +225,7 @@ impl Draft {
             recheck: Recheck::Never,
             known: facts.memory.0.clone(),
             received_at: BTreeMap::new(),
+            reduced: Vec::new(),
         }
     }
 
@@ -281,7 +285,7 @@ impl Draft {
             self.plan.unjudged.insert(IssueKind::RepairUndone);
         } else {
             self.judge_invoice(currency, facts, &after, rules);
-            self.note_reductions(receipts, facts, secured);
+            self.note_reductions(facts, secured);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use pgrx::prelude::PgSqlErrorCode;
 
-use super::catalog::Table;
+use super::catalog::{Column, Table};
 use super::owner::reading_as;
 use crate::pg::{Problem, in_subtransaction, sql};
 
@@ -16,15 +16,37 @@ pub(super) fn check_condition(table: &Table, text: &str, setting: &str) -> Resul
     let checked = format!(
         "select from {name} t where exists (select from (select t.*) as {alias} where ({text}\n)) limit 0"
     );
+    check(table, &alone, &checked).map_err(|problem| refused(table, text, setting, &problem))
+}
+
+/// Checks that the text is one expression over the table's columns that can be cast to the type of `column`, as
+/// [`check_condition`] does.
+pub(super) fn check_value(
+    table: &Table,
+    column: &Column,
+    text: &str,
+    setting: &str,
+) -> Result<(), Problem> {
+    let (name, alias) = (&table.name, alias(table));
+    // Never executed: it is a statement that ends with an expression of any type.
+    let alone = format!("delete from {name} as {alias} returning {text}");
+    // Without parentheses of its own in the second place, where a list is an error.
+    let checked = format!(
+        "select to_jsonb(({text}\n)::{type_name}), (select {text}\n) from (select * from {name}) as {alias} limit 0",
+        type_name = column.type_name,
+    );
+    check(table, &alone, &checked).map_err(|problem| refused(table, text, setting, &problem))
+}
+
+fn check(table: &Table, alone: &str, checked: &str) -> Result<(), Problem> {
     in_subtransaction(|| {
         reading_as(&table.relation(), || {
-            sql::prepare(&alone);
-            sql::prepare(&checked);
-            sql::execute(&checked, &[]);
+            sql::prepare(alone);
+            sql::prepare(checked);
+            sql::execute(checked, &[]);
         });
         Ok(())
     })
-    .map_err(|problem| refused(table, text, setting, &problem))
 }
 
 /// Returns the quoted name by which an expression may qualify the table's columns.

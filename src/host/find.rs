@@ -194,8 +194,9 @@ fn run(statement: &str, table: Option<&Relation>, groups: &[Vec<String>]) -> Vec
     if values.is_empty() {
         return vec![BTreeSet::new(); groups.len()];
     }
+    let statement = statement.replace(IS_WANTED, sql::is_one_of(values.len()));
     let values = json!(values).to_string();
-    let fetch = || sql::fetch(statement, &[Some(&values)]);
+    let fetch = || sql::fetch(&statement, &[Some(&values)]);
     let rows = match table {
         Some(table) => reading_as(table, fetch),
         None => fetch(),
@@ -216,8 +217,8 @@ fn run(statement: &str, table: Option<&Relation>, groups: &[Vec<String>]) -> Vec
         .collect()
 }
 
-/// The values as a set. It can use an index on the column; without an index, each row is looked up in the set.
-const WANTED: &str = "(select jsonb_array_elements_text($1::jsonb))";
+/// The values as a set, for which [`run`] puts in what their number needs.
+const IS_WANTED: &str = "is one of $1";
 
 /// Returns the statements for the invoices, the payments and the ledger, each with its table. The ledger's has no
 /// table.
@@ -235,7 +236,7 @@ fn linked_statements(mapping: &Mapping) -> [(Option<&Relation>, String); 3] {
         &payments.invoice,
     );
     let of_ledger = format!(
-        "select m.id, m.invoice_id from invoice_sync.stripe_payment m where m.id in {WANTED}"
+        "select m.id, m.invoice_id from invoice_sync.stripe_payment m where m.id {IS_WANTED}"
     );
     [
         (Some(&invoices.relation), of_invoices),
@@ -252,7 +253,7 @@ fn by_column(columns: [&Option<Mapped>; 2], rows: &str, key: &Mapped) -> String 
         .flatten()
         .map(|column| {
             format!(
-                "select t.{column}::text, t.{key}::text from {rows} t where t.{column} in {WANTED}",
+                "select t.{column}::text, t.{key}::text from {rows} t where t.{column} {IS_WANTED}",
                 key = key.quoted,
                 column = column.quoted,
             )
@@ -272,7 +273,7 @@ fn named_statement(mapping: &Mapping, rows: &str) -> String {
     let id = &invoices.id.quoted;
     let by_number = invoices.number.as_ref().map_or_else(String::new, |number| {
         format!(
-            " union select i.{number}::text, i.{id}::text from {rows} i where i.{number}::text in {WANTED}",
+            " union select i.{number}::text, i.{id}::text from {rows} i where i.{number}::text {IS_WANTED}",
             number = number.quoted,
         )
     });

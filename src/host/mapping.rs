@@ -1,6 +1,5 @@
 //! The mapping: the settings checked against the catalogs, with names quoted for SQL.
 
-use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::rc::Rc;
 
@@ -8,9 +7,9 @@ use pgrx::prelude::PgSqlErrorCode;
 
 use super::catalog::{Column, Role, Table, key_family};
 use super::counting::Counting;
+use super::further::Further;
 pub(crate) use super::mapped::Mapped;
 use super::settings::{Settings, invalid};
-use super::source::Source;
 use crate::domain::invoice::InvoiceStatus;
 use crate::domain::money::{AmountUnit, Currency};
 use crate::domain::payment::PaymentStatus;
@@ -49,6 +48,8 @@ pub(crate) struct Invoices {
     pub(crate) currency: Option<Mapped>,
     pub(crate) session: Option<Mapped>,
     pub(crate) intent: Option<Mapped>,
+    /// Further columns that are set with every update.
+    pub(super) update_values: Further,
 }
 
 #[derive(Clone, Debug)]
@@ -68,7 +69,10 @@ pub(crate) struct Payments {
     pub(crate) date: Option<Mapped>,
     pub(crate) session: Option<Mapped>,
     pub(crate) intent: Option<Mapped>,
-    pub(crate) values: BTreeMap<String, Source>,
+    /// Further columns of a new row.
+    pub(super) values: Further,
+    /// Further columns that are set with every update.
+    pub(super) update_values: Further,
     /// The names of columns that must not be null in a new row and have neither a default nor a configured value.
     pub(crate) unfilled: Vec<String>,
 }
@@ -206,12 +210,7 @@ impl Mapping {
 
     /// Returns the paths into Stripe's objects that values of new payments come from.
     pub(crate) fn stripe_paths(&self) -> Vec<String> {
-        let mut paths: Vec<String> = self
-            .payments
-            .values
-            .values()
-            .flat_map(Source::stripe_paths)
-            .collect();
+        let mut paths: Vec<String> = self.payments.values.stripe_paths().collect();
         paths.sort();
         paths.dedup();
         paths
@@ -244,7 +243,7 @@ fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
                     .map(|word| ("invoice_closed_words", word.as_str())),
             ),
     )?;
-    Ok(Invoices {
+    let invoices = Invoices {
         table: table.name.clone(),
         relation: table.relation(),
         counting: Counting::check(table, s.invoice_condition.as_deref(), "invoice_condition")?,
@@ -290,7 +289,17 @@ fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
             "invoice_intent_column",
             Role::Text,
         )?,
-    })
+        update_values: Further::check(
+            settings.invoice_update_values()?,
+            table,
+            table,
+            "invoice_update_values",
+        )?,
+    };
+    let own = invoices.columns().map(|own| own.name.as_str());
+    let update_values = &invoices.update_values;
+    update_values.must_not_have(own, "invoice_update_values")?;
+    Ok(invoices)
 }
 
 fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Payments, Problem> {
@@ -327,13 +336,9 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
                 ),
         )?;
     }
-    let values = settings.payment_values()?;
-    for (column, source) in &values {
-        table.column(column, "payment_values")?;
-        for needed in source.invoice_columns() {
-            invoices.column(needed, "payment_values")?;
-        }
-    }
+    let further = |sources, setting| Further::check(sources, table, invoices, setting);
+    let values = further(settings.payment_values()?, "payment_values")?;
+    let update_values = further(settings.payment_update_values()?, "payment_update_values")?;
     let optional = |name: &Option<String>, setting: &'static str, role: Role| {
         check.optional(name.as_ref(), setting, role)
     };
@@ -375,6 +380,7 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
             Role::Text,
         )?,
         values,
+        update_values,
         unfilled: Vec::new(),
     };
     payments.unfilled = table
@@ -383,7 +389,11 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
         .filter(|(name, column)| column.must_be_given && !payments.fills(name))
         .map(|(name, _)| name.clone())
         .collect();
-    check_no_column_is_set_twice(&payments)?;
+    let own = || payments.own_columns().map(|own| own.name.as_str());
+    payments.values.must_not_have(own(), "payment_values")?;
+    let key = std::iter::once(payments.id.name.as_str());
+    let update_values = &payments.update_values;
+    update_values.must_not_have(own().chain(key), "payment_update_values")?;
     Ok(payments)
 }
 
@@ -425,21 +435,7 @@ impl Payments {
 
     /// Returns whether a new payment gets a value for this column.
     pub(super) fn fills(&self, column: &str) -> bool {
-        self.values.contains_key(column) || self.own_columns().any(|own| own.name == column)
-    }
-}
-
-/// Fails if `payment_values` names a column that another setting already fills.
-fn check_no_column_is_set_twice(payments: &Payments) -> Result<(), Problem> {
-    match payments
-        .own_columns()
-        .find(|own| payments.values.contains_key(&own.name))
-    {
-        Some(own) => Err(invalid(format!(
-            "payment_values: column \"{}\" is mapped by a setting of its own",
-            own.name
-        ))),
-        None => Ok(()),
+        self.values.contains(column) || self.own_columns().any(|own| own.name == column)
     }
 }
 

@@ -74,7 +74,8 @@ fn part_of(row: &BookedRow, mapping: &Mapping, currency: Currency) -> OtherPart 
 /// Returns the rows with one of these ids, each once, whose invoices exist, whether or not they count.
 pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) -> Vec<BookedRow> {
     let ids: BTreeSet<&str> = ids.collect();
-    let Some(statement) = statement(mapping).filter(|_| !ids.is_empty()) else {
+    let statement = statement(mapping, sql::is_one_of(ids.len()));
+    let Some(statement) = statement.filter(|_| !ids.is_empty()) else {
         return Vec::new();
     };
     let rows: Vec<[Option<String>; 8]> = reading_as(&mapping.payments.relation, || {
@@ -117,7 +118,7 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
 }
 
 /// Returns one statement with a separate scan for each column, so that each column's index can be used.
-fn statement(mapping: &Mapping) -> Option<String> {
+fn statement(mapping: &Mapping, is_wanted: &str) -> Option<String> {
     let payments = &mapping.payments;
     let columns = [&payments.session, &payments.intent];
     let by_column = |column: &Mapped| {
@@ -125,7 +126,7 @@ fn statement(mapping: &Mapping) -> Option<String> {
             "select p.{id}::text, p.{of}::text, {status}, {session}, {intent}, p.{amount}::text, {gratuity},
                 ({counts})::text
             from {table} p
-            where p.{column} in (select jsonb_array_elements_text($1::jsonb)) and p.{of} is not null",
+            where p.{column} {is_wanted} and p.{of} is not null",
             id = payments.id.quoted,
             of = payments.invoice.quoted,
             status = text_of("p", payments.status.as_ref()),

@@ -28,6 +28,7 @@ pub(crate) struct Settings {
     pub(crate) invoice_session_column: Option<String>,
     pub(crate) invoice_intent_column: Option<String>,
     pub(crate) invoice_condition: Option<String>,
+    invoice_update_values: BTreeMap<String, Value>,
 
     pub(crate) payments_table: String,
     pub(crate) payment_id_column: String,
@@ -41,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) payment_intent_column: Option<String>,
     pub(crate) payment_condition: Option<String>,
     payment_values: BTreeMap<String, Value>,
+    payment_update_values: BTreeMap<String, Value>,
 
     invoice_paid_word: String,
     invoice_partial_word: Option<String>,
@@ -99,14 +101,18 @@ impl Settings {
 
     /// Returns the further columns of a new payment and the sources of their values. Fails with 22023.
     pub(crate) fn payment_values(&self) -> Result<BTreeMap<String, Source>, Problem> {
-        self.payment_values
-            .iter()
-            .map(|(column, source)| {
-                Source::parse(source)
-                    .map(|source| (column.clone(), source))
-                    .map_err(|why| invalid(format!("payment_values: column \"{column}\": {why}")))
-            })
-            .collect()
+        sources("payment_values", &self.payment_values)
+    }
+
+    /// As [`Self::payment_values`], for a payment that is updated. Fails with 22023 also for a source that only a new
+    /// payment has.
+    pub(crate) fn payment_update_values(&self) -> Result<BTreeMap<String, Source>, Problem> {
+        without_stripe("payment_update_values", &self.payment_update_values)
+    }
+
+    /// As [`Self::payment_update_values`], for an invoice.
+    pub(crate) fn invoice_update_values(&self) -> Result<BTreeMap<String, Source>, Problem> {
+        without_stripe("invoice_update_values", &self.invoice_update_values)
     }
 
     pub(crate) fn default_currency(&self) -> Result<Currency, Problem> {
@@ -162,6 +168,34 @@ impl Settings {
             partly_refunded: self.payment_partly_refunded_words.clone(),
             disputed: self.payment_disputed_word.clone(),
         }
+    }
+}
+
+fn sources(
+    setting: &str,
+    values: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Source>, Problem> {
+    values
+        .iter()
+        .map(|(column, source)| {
+            Source::parse(source)
+                .map(|source| (column.clone(), source))
+                .map_err(|why| invalid(format!("{setting}: column \"{column}\": {why}")))
+        })
+        .collect()
+}
+
+fn without_stripe(
+    setting: &str,
+    values: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Source>, Problem> {
+    let sources = sources(setting, values)?;
+    let asks_stripe = |(_, source): &(&String, &Source)| !source.stripe_paths().is_empty();
+    match sources.iter().find(asks_stripe) {
+        Some((column, _)) => Err(invalid(format!(
+            "{setting}: column \"{column}\": \"stripe\" and \"metadata\" are sources of new payments only"
+        ))),
+        None => Ok(sources),
     }
 }
 

@@ -1,10 +1,10 @@
-//! The source of a value for a further column of a new payment (`settings.payment_values`).
+//! The source of a value for a further column of a row that is written (`settings.payment_values` and others).
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// One entry of `settings.payment_values`.
+/// One entry of such a setting.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
     /// `{"invoice": "contact_id"}`: a column of the invoice.
@@ -13,6 +13,8 @@ pub(crate) enum Source {
     Stripe(String),
     /// `{"value": …}`: a constant.
     Constant(Value),
+    /// `{"sql": "now()"}`: an expression over the row that is written.
+    Sql(String),
     /// `[…]`: the first source whose value is not null.
     FirstOf(Vec<Source>),
 }
@@ -59,8 +61,9 @@ impl Source {
                 }
             }
             "value" => Ok(Self::Constant(value.clone())),
+            "sql" => name().map(Self::Sql),
             other => Err(format!(
-                "\"{other}\" is not invoice, stripe, metadata or value"
+                "\"{other}\" is not invoice, stripe, metadata, value or sql"
             )),
         }
     }
@@ -70,7 +73,16 @@ impl Source {
         match self {
             Self::Stripe(path) => vec![path.clone()],
             Self::FirstOf(sources) => sources.iter().flat_map(Self::stripe_paths).collect(),
-            Self::Invoice(_) | Self::Constant(_) => Vec::new(),
+            Self::Invoice(_) | Self::Constant(_) | Self::Sql(_) => Vec::new(),
+        }
+    }
+
+    /// Returns the SQL expressions in this source.
+    pub(crate) fn expressions(&self) -> Vec<&str> {
+        match self {
+            Self::Sql(text) => vec![text],
+            Self::FirstOf(sources) => sources.iter().flat_map(Self::expressions).collect(),
+            Self::Invoice(_) | Self::Stripe(_) | Self::Constant(_) => Vec::new(),
         }
     }
 
@@ -79,27 +91,83 @@ impl Source {
         match self {
             Self::Invoice(column) => vec![column],
             Self::FirstOf(sources) => sources.iter().flat_map(Self::invoice_columns).collect(),
-            Self::Stripe(_) | Self::Constant(_) => Vec::new(),
+            Self::Stripe(_) | Self::Constant(_) | Self::Sql(_) => Vec::new(),
         }
     }
 
     /// Returns the value, or null if there is none. `invoice` returns the values of the invoice's columns.
-    pub(crate) fn value(
-        &self,
+    pub(crate) fn value<'s>(
+        &'s self,
         invoice: &dyn Fn(&str) -> Option<Value>,
         attributes: &BTreeMap<String, String>,
-    ) -> Value {
+    ) -> Sourced<'s> {
         match self {
-            Self::Invoice(column) => invoice(column).unwrap_or_default(),
-            Self::Stripe(path) => attributes
-                .get(path)
-                .map_or(Value::Null, |text| Value::String(text.clone())),
-            Self::Constant(value) => value.clone(),
-            Self::FirstOf(sources) => sources
-                .iter()
-                .map(|source| source.value(invoice, attributes))
-                .find(|value| !value.is_null())
-                .unwrap_or_default(),
+            Self::Invoice(column) => Sourced::known(invoice(column).unwrap_or_default()),
+            Self::Stripe(path) => Sourced::known(
+                attributes
+                    .get(path)
+                    .map_or(Value::Null, |text| Value::String(text.clone())),
+            ),
+            Self::Constant(value) => Sourced::known(value.clone()),
+            Self::Sql(text) => Sourced {
+                expressions: vec![text],
+                otherwise: Value::Null,
+            },
+            Self::FirstOf(sources) => {
+                let mut all = Sourced::known(Value::Null);
+                for source in sources {
+                    let next = source.value(invoice, attributes);
+                    all.expressions.extend(next.expressions);
+                    all.otherwise = next.otherwise;
+                    if !all.otherwise.is_null() {
+                        break;
+                    }
+                }
+                all
+            }
         }
+    }
+}
+
+/// The value of a source: that of the first expression that is not null, or else a known one.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Sourced<'s> {
+    pub(crate) expressions: Vec<&'s str>,
+    pub(crate) otherwise: Value,
+}
+
+impl Sourced<'_> {
+    fn known(value: Value) -> Self {
+        Self {
+            expressions: Vec::new(),
+            otherwise: value,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_first_source_with_a_value_ends_the_list_and_expressions_before_it_are_tried() {
+        let source = json!([{"invoice": "none"}, {"sql": "a()"}, {"metadata": "none"}, {"sql": "b()"},
+                            {"value": 7}, {"sql": "c()"}, {"value": 8}]);
+        let source = Source::parse(&source).expect("it is valid");
+        assert_eq!(
+            source.value(&|_| None, &BTreeMap::new()),
+            Sourced {
+                expressions: vec!["a()", "b()"],
+                otherwise: json!(7)
+            }
+        );
+        let source = json!([{"invoice": "there"}, {"sql": "a()"}]);
+        let source = Source::parse(&source).expect("it is valid");
+        assert_eq!(
+            source.value(&|_| Some(json!("x")), &BTreeMap::new()),
+            Sourced::known(json!("x"))
+        );
     }
 }

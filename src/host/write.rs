@@ -9,6 +9,7 @@ use pgrx::prelude::PgSqlErrorCode;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use super::further::Further;
 use super::mapping::{Mapped, Mapping};
 use super::other_invoices::booked;
 use super::owner::as_owner;
@@ -32,6 +33,19 @@ impl<'a> Assignments<'a> {
     fn set(&mut self, column: &'a str, value: Value) {
         self.columns.push(column);
         self.values.push((column, value));
+    }
+
+    fn set_all(&mut self, values: Vec<(&'a str, Value)>) {
+        for (column, value) in values {
+            self.set(column, value);
+        }
+    }
+
+    /// Adds the further columns of a row that is updated, if it is.
+    fn set_with_update(&mut self, further: &'a Further, reading: &Reading, row: &Row) {
+        if !self.columns.is_empty() {
+            self.set_all(update_values(further, reading, row));
+        }
     }
 
     fn set_mapped(&mut self, column: Option<&'a Mapped>, value: Option<Value>) {
@@ -129,14 +143,6 @@ fn new_payment<'a>(
 ) -> Result<Assignments<'a>, Problem> {
     let columns = &mapping.payments;
     let mut new = Assignments::default();
-    // Parsed once, and only if a value comes from the invoice.
-    let invoice = LazyCell::new(|| reading.invoice_row.columns());
-    for (name, source) in &columns.values {
-        let value = source.value(&|column| invoice.get(column), &payment.attributes);
-        if !value.is_null() {
-            new.set(name, value);
-        }
-    }
     let invoice_id = Value::from(reading.invoice.id.as_str());
     new.set(&columns.invoice.name, invoice_id);
     new.set_mapped(
@@ -167,7 +173,18 @@ fn new_payment<'a>(
     let (session, intent) = id_columns(mapping, &payment.ids);
     new.set_mapped(columns.session.as_ref(), session);
     new.set_mapped(columns.intent.as_ref(), intent);
-
+    // Parsed once, and only if a value comes from the invoice.
+    let invoice = LazyCell::new(|| reading.invoice_row.columns());
+    let values = columns.values.values(
+        &|column| invoice.get(column),
+        &payment.attributes,
+        |known| {
+            let known = known.iter().map(|(column, value)| (*column, value));
+            let mapped = new.values.iter().map(|(column, value)| (*column, value));
+            json!(known.chain(mapped).collect::<BTreeMap<_, _>>()).to_string()
+        },
+    );
+    new.set_all(values);
     Ok(new)
 }
 
@@ -218,9 +235,9 @@ fn changed_payment<'a>(
         .payments
         .iter()
         .position(|row| row.id == update.row)
-        .and_then(|at| reading.payment_rows.get(at))
-        .map(Row::columns);
-    let value_of = |column: Option<&Mapped>| row.as_ref()?.get(&column?.name);
+        .and_then(|at| reading.payment_rows.get(at));
+    let values = row.map(Row::columns);
+    let value_of = |column: Option<&Mapped>| values.as_ref()?.get(&column?.name);
     let is_blank = |column: Option<&Mapped>| {
         value_of(column)
             .is_none_or(|value| value.as_str().is_none_or(|text| text.trim().is_empty()))
@@ -240,6 +257,9 @@ fn changed_payment<'a>(
         update.status.is_some() && value_of(columns.date.as_ref()).is_none_or(|it| it.is_null()),
     ) {
         new.set_mapped(Some(date), Some(moment(mapping, date, at)?));
+    }
+    if let Some(row) = row {
+        new.set_with_update(&columns.update_values, reading, row);
     }
     new.find(&columns.invoice, &reading.invoice.id);
     new.find(&columns.id, &update.row);
@@ -290,8 +310,28 @@ fn changed_invoice<'a>(
     if let (Some(column), Some(at)) = (columns.paid_at.as_ref(), change.paid_at) {
         new.set_mapped(Some(column), Some(moment(mapping, column, at)?));
     }
+    new.set_with_update(&columns.update_values, reading, &reading.invoice_row);
     new.find(&columns.id, &reading.invoice.id);
     Ok(new)
+}
+
+/// Returns the further columns of a row that is updated, with their values.
+fn update_values<'a>(further: &'a Further, reading: &Reading, row: &Row) -> Vec<(&'a str, Value)> {
+    let invoice = LazyCell::new(|| reading.invoice_row.columns());
+    further.values(&|column| invoice.get(column), &BTreeMap::new(), |_| {
+        row.to_string()
+    })
+}
+
+/// Returns the further columns of an invoice that is updated, with their values.
+pub(crate) fn invoice_update_values(mapping: &Mapping, reading: &Reading) -> Vec<(String, Value)> {
+    let values = update_values(
+        &mapping.invoices.update_values,
+        reading,
+        &reading.invoice_row,
+    );
+    let owned = |(column, value): (&str, Value)| (column.to_owned(), value);
+    values.into_iter().map(owned).collect()
 }
 
 /// The rows to update.
@@ -310,6 +350,8 @@ fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) -> Re
         .map(|column| format!("t.{column} = new.{column}", column = column.quoted))
         .collect::<Vec<_>>()
         .join(" and ");
+    // A set is taken for a hundred rows, and a small table is joined with it as a whole.
+    let limit = if rows.len() == 1 { "limit 1" } else { "" };
     for (columns, rows) in by_columns(rows)? {
         let list = columns
             .iter()
@@ -317,7 +359,8 @@ fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) -> Re
             .collect::<Vec<_>>()
             .join(", ");
         let statement = format!(
-            "update {table} t set {list} from jsonb_populate_recordset(null::{table}, $1::jsonb) new
+            "update {table} t set {list}
+            from (select * from jsonb_populate_recordset(null::{table}, $1::jsonb) {limit}) new
             where {is_same}"
         );
         as_owner(&mapping.search_path, target.relation, || {

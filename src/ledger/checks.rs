@@ -53,7 +53,7 @@ pub(crate) fn finished(invoices: &[&str]) -> BTreeMap<String, BTreeSet<String>> 
     let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
         "select k.invoice_id, unnest(k.stored_ids)
         from invoice_sync.invoice_check k
-        where k.invoice_id = any ($1::text[]) and k.checked_at is not null and k.next_check_at is null",
+        where k.invoice_id = any (array(select unnest($1::text[]))) and k.checked_at is not null and k.next_check_at is null",
         &[Some(&sql::array(invoices.iter().copied()))],
     );
     let mut finished: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

@@ -83,10 +83,10 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
             'seen_at', case when m.seen_at <= clock_timestamp()
                             then (extract(epoch from m.seen_at) * 1000000)::bigint else 0 end)
         from (
-            select * from invoice_sync.stripe_payment where invoice_id = any ($1::text[])
-            union select * from invoice_sync.stripe_payment where id = any ($2::text[])
-            union select * from invoice_sync.stripe_payment where session_id = any ($2::text[])
-            union select * from invoice_sync.stripe_payment where charge_id = any ($2::text[])
+            select * from invoice_sync.stripe_payment where invoice_id = any (array(select unnest($1::text[])))
+            union select * from invoice_sync.stripe_payment where id = any (array(select unnest($2::text[])))
+            union select * from invoice_sync.stripe_payment where session_id = any (array(select unnest($2::text[])))
+            union select * from invoice_sync.stripe_payment where charge_id = any (array(select unnest($2::text[])))
         ) m",
         &[
             Some(&sql::array(invoices.iter().copied())),
@@ -196,14 +196,15 @@ pub(crate) fn sessions_of<'a>(
     if intents.is_empty() {
         return BTreeMap::new();
     }
-    let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
+    let is_wanted = sql::is_one_of(intents.len());
+    let statement = format!(
         "select m.id, max(m.session_id)
         from invoice_sync.stripe_payment m
-        where m.id in (select jsonb_array_elements_text($1::jsonb))
-          and (m.session_id is not null or m.sessionless)
-        group by m.id",
-        &[Some(&json!(intents).to_string())],
+        where m.id {is_wanted} and (m.session_id is not null or m.sessionless)
+        group by m.id"
     );
+    let rows: Vec<[Option<String>; 2]> =
+        sql::fetch_texts(&statement, &[Some(&json!(intents).to_string())]);
     rows.into_iter()
         .filter_map(|[intent, session]| Some((intent?, session)))
         .collect()
@@ -306,12 +307,16 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
         .values()
         .map(|row| [row[0].as_deref(), row[12].as_deref()]);
     let newer: Vec<[Option<String>; 1]> = sql::fetch_for_rows(
-        "select m.id
+        "select n.id
         from unnest($1, $2) n (id, as_of)
-        join invoice_sync.stripe_payment m on m.id = n.id
-        where m.as_of > timestamptz 'epoch' + n.as_of::bigint * interval '1 microsecond'
-          and m.as_of <= clock_timestamp()
-        limit 1",
+        -- One by one: a set would be joined with the whole table.
+        cross join lateral (
+            select from invoice_sync.stripe_payment m
+            where m.id = n.id
+              and m.as_of > timestamptz 'epoch' + n.as_of::bigint * interval '1 microsecond'
+              and m.as_of <= clock_timestamp()
+            offset 0
+        ) m",
         &[],
         recorded,
     );

@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::c_int;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use pgrx::PgOid;
 use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult};
 
 use super::relation;
@@ -19,7 +21,17 @@ struct Kept {
     types: Vec<PgOid>,
     prepared_at: PreparedAt,
     statement: Prepared,
+    /// How often it was used, and after how many uses it is planned again.
+    uses: u32,
+    expires_after: u32,
 }
+
+/// A plan is made for tables of the size that they had, and PostgreSQL makes a new one only when statistics change.
+/// Tables that grow with the uses are twice as large at most: a statement is planned again after 8 uses, 16, 32 …
+const FIRST_USES: u32 = 8;
+
+/// No more than so many uses later.
+const MOST_USES: u32 = 1_000;
 
 /// Kept by whoever runs it, too, so that a nested call may drop it from here.
 pub(super) type Prepared = Rc<OwnedPreparedStatement>;
@@ -65,15 +77,42 @@ pub(super) fn types_of(params: &[DatumWithOid<'_>]) -> Vec<PgOid> {
         .collect()
 }
 
+/// While this exists, a prepared statement is planned once for any parameters. Not while the application's code runs.
+pub(super) fn with_generic_plan() -> GenericPlan {
+    // SAFETY: reads and writes the variable of a setting, on the backend's thread; it is restored on drop.
+    unsafe {
+        let former = pg_sys::plan_cache_mode;
+        pg_sys::plan_cache_mode =
+            pg_sys::PlanCacheMode::PLAN_CACHE_MODE_FORCE_GENERIC_PLAN as c_int;
+        GenericPlan(former)
+    }
+}
+
+pub(super) struct GenericPlan(c_int);
+
+impl Drop for GenericPlan {
+    fn drop(&mut self) {
+        // SAFETY: as in `with_generic_plan`.
+        unsafe { pg_sys::plan_cache_mode = self.0 };
+    }
+}
+
 fn find_or_prepare(
     client: &SpiClient<'_>,
     text: &str,
     types: &[PgOid],
     prepared_at: PreparedAt,
 ) -> SpiResult<Prepared> {
-    let found = KEPT.with_borrow(|all| {
-        let kept = all.get(text)?;
-        (kept.types == types && kept.prepared_at == prepared_at).then(|| Rc::clone(&kept.statement))
+    let mut expires_after = FIRST_USES;
+    let found = KEPT.with_borrow_mut(|all| {
+        let kept = all.get_mut(text)?;
+        let is_it = kept.types == types && kept.prepared_at == prepared_at;
+        if is_it && kept.uses == kept.expires_after {
+            expires_after = (2 * kept.expires_after).min(MOST_USES);
+            return None;
+        }
+        kept.uses += 1;
+        is_it.then(|| Rc::clone(&kept.statement))
     });
     if let Some(statement) = found {
         return Ok(statement);
@@ -83,6 +122,8 @@ fn find_or_prepare(
         types: types.to_vec(),
         prepared_at,
         statement: Rc::clone(&statement),
+        uses: 1,
+        expires_after,
     };
     KEPT.with_borrow_mut(|all| {
         if all.len() >= MOST {

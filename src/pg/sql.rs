@@ -157,12 +157,26 @@ fn run<T>(
 #[derive(Clone, Copy, PartialEq)]
 enum Plan {
     Kept,
+    /// The same one for any parameters: they are a few rows, and PostgreSQL would plan for each anew where it takes
+    /// them for many.
+    KeptForFew,
     /// Made for these parameters: a kept plan knows nothing of how many rows they are.
     Once,
 }
 
 /// More rows are worth a plan of their own.
 const FEW_ROWS: usize = 50;
+
+/// Returns the SQL condition that a text is one of the `count` in the parameter, a JSON array of texts. PostgreSQL
+/// takes a set for a hundred and reads a small table as a whole for it; without an index on the column, it looks each
+/// row up in the set, but goes through all of an array.
+pub(crate) fn is_one_of(count: usize) -> &'static str {
+    if count <= FEW_ROWS {
+        "= any (array(select jsonb_array_elements_text($1::jsonb)))"
+    } else {
+        "in (select jsonb_array_elements_text($1::jsonb))"
+    }
+}
 
 /// Runs a statement. While tables are in use, the statement is prepared first, so that its names can be checked.
 fn update<T>(
@@ -176,8 +190,13 @@ fn update<T>(
     let prepared = match (relation::are_in_use(), plan) {
         (false, Plan::Once) => return read(client.update(statement, None, params)?),
         (false, Plan::Kept) => prepared::kept(client, statement, &types)?,
+        (false, Plan::KeptForFew) => {
+            let prepared = prepared::kept(client, statement, &types)?;
+            let _generic = prepared::with_generic_plan();
+            return read(client.update(&*prepared, None, params)?);
+        }
         (true, Plan::Once) => prepared::checked_once(client, statement, &types)?,
-        (true, Plan::Kept) => prepared::checked(client, statement, &types)?,
+        (true, Plan::Kept | Plan::KeptForFew) => prepared::checked(client, statement, &types)?,
     };
     read(client.update(&*prepared, None, params)?)
 }
@@ -200,7 +219,7 @@ fn run_with_rows<'a, T: Default, const N: usize>(
     let is_few = columns
         .first()
         .is_some_and(|column| column.len() <= FEW_ROWS);
-    let plan = if is_few { Plan::Kept } else { Plan::Once };
+    let plan = if is_few { Plan::KeptForFew } else { Plan::Once };
     checked(Spi::connect_mut(|client| {
         let columns = columns.map(DatumWithOid::from);
         let first = first.iter().map(|text| DatumWithOid::from(*text));

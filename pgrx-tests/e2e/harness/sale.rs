@@ -33,7 +33,12 @@ impl Sale {
 
     /// Creates this many sales.
     pub fn many(shop: &mut Shop, count: usize) -> Vec<Self> {
-        (0..count)
+        Self::many_from(shop, 0, count)
+    }
+
+    /// As [`Self::many`]; `first` is the number of the first one.
+    pub fn many_from(shop: &mut Shop, first: usize, count: usize) -> Vec<Self> {
+        (first..first + count)
             .map(|n| Self::unbooked(shop, &format!("INV-{n}")))
             .collect()
     }

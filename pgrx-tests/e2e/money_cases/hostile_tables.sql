@@ -74,7 +74,7 @@ as $$
 begin
     new."left" := what_is_left(new."total", new."Paid So Far");
     new."touched" := clock_timestamp();
-    if new."State" not in ('void', 'written off') and new."total" > 0 then
+    if new."State" not in ('void', 'written off', 'customer''s query') and new."total" > 0 then
         if new."Paid So Far" >= new."total" then
             new."State" := 'settled';
         elsif new."Paid So Far" > 0 and new."State" <> 'settled' then

@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use super::receipt::Receipt;
 use super::{Draft, Facts, books};
 use crate::domain::invoice::{Field, Invoice, InvoiceStatus};
 use crate::domain::issue::{Issue, IssueKind, Severity};
@@ -213,44 +212,6 @@ impl Draft {
                 "excess": excess.to_string(),
             })),
         );
-    }
-
-    /// Raises an issue if less was paid than the total because of a discount or credit at Stripe that the invoice does not
-    /// have.
-    pub(super) fn note_reductions(&mut self, receipts: &[Receipt], facts: &Facts, secured: i64) {
-        let invoice = facts.invoice;
-        let Some(total) = invoice.total.value().filter(|total| total.minor > secured) else {
-            return;
-        };
-        for receipt in receipts {
-            let reductions = receipt.payment.reductions;
-            let Some(reasons) = reductions.reasons(total.currency) else {
-                continue;
-            };
-            let amount = |minor: i64| Money::new(minor, total.currency).to_string();
-            let key = receipt.key();
-            self.issues.push(
-                Issue::new(
-                    IssueKind::AmountMismatch,
-                    Severity::Warning,
-                    format!(
-                        "Stripe received {} by {} for invoice {}: less than its total of {total}, because of {reasons} at Stripe.",
-                        receipt.received,
-                        key.unwrap_or("a payment"),
-                        invoice.label(),
-                    ),
-                )
-                .about(key)
-                .with_evidence(json!({
-                    "id": key,
-                    "received": receipt.received.to_string(),
-                    "discount": amount(reductions.discount),
-                    "balance": amount(reductions.balance),
-                    "credit": amount(reductions.credit),
-                    "total": total.to_string(),
-                })),
-            );
-        }
     }
 
     /// Raises an issue if the invoice states more than the rows.

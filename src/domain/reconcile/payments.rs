@@ -46,6 +46,11 @@ impl Draft {
         let received = match &payment.state {
             PaymentState::Received(money) if money.minor > 0 => *money,
             PaymentState::Received(_) | PaymentState::NothingDue => {
+                if let PaymentState::Received(nothing) = payment.state
+                    && (references.is_empty() || is_named)
+                {
+                    self.keep_reductions(payment, nothing);
+                }
                 self.reason(format!("{name}: nothing had to be paid"));
                 return None;
             }
@@ -127,6 +132,7 @@ impl Draft {
             withheld: Money::new(withheld.clamp(0, received.minor), currency),
         };
         self.remember(&receipt, facts);
+        self.keep_reductions(payment, received);
         Some(receipt)
     }
 

@@ -238,7 +238,9 @@ impl Write {
                     table: HostTable::Invoice,
                     row: reading.invoice.id.clone(),
                 };
-                restore::update_row(mapping, &reading.invoice.id, &place, values);
+                let mut all = values.clone();
+                all.extend(write::invoice_update_values(mapping, reading));
+                restore::update_row(mapping, &reading.invoice.id, &place, &all);
             }
             Self::Insert(new) => write::insert_payments(mapping, &[(reading, new)])?,
             Self::Link(update) => write::update_payments(mapping, &[(reading, update)])?,
