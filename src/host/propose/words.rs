@@ -44,10 +44,18 @@ const fn all(setting: &'static str, words: &'static [&'static [&'static str]]) -
     }
 }
 
+const INVOICE_PAID: &str = "invoice_paid_word";
+
+/// What a paid booking or order is in some applications, and what comes before or after it in others.
+const RIVALS: [&str; 4] = ["confirmed", "accepted", "booked", "registered"];
+
+/// Words for paid that may come after one of these.
+const LATE_PAID: [&str; 2] = ["completed", "complete"];
+
 pub(super) const INVOICE: StatusWords = StatusWords {
     column_setting: "invoice_status_column",
     meanings: &[
-        one("invoice_paid_word", &[invoice::PAID]),
+        one(INVOICE_PAID, &[invoice::PAID]),
         one("invoice_partial_word", &[invoice::PARTIAL]),
         all("invoice_closed_words", &[invoice::CLOSED]),
         all("invoice_open_words", &[invoice::OPEN]),
@@ -170,6 +178,14 @@ impl Vocabulary {
             .collect()
     }
 
+    /// Returns the words that mean paid in some applications, if the meaning is that of a paid invoice.
+    fn may_be_paid(&self, meaning: &Meaning) -> Vec<&str> {
+        let words = self.words.iter().map(String::as_str);
+        words
+            .filter(|word| meaning.setting == INVOICE_PAID && is_among(&RIVALS, word))
+            .collect()
+    }
+
     /// Returns a word in the letter case of the column's words.
     fn in_letter_case(&self, word: &str) -> String {
         let all_words = |is: fn(char) -> bool| {
@@ -208,7 +224,15 @@ impl Meaning {
         if let Some(word) = set.filter(|set| vocabulary.words.iter().any(|word| word == set)) {
             return (word.into(), "set so, and there is such a status".to_owned());
         }
+        let rivals = vocabulary.may_be_paid(self);
         match (found.first(), set) {
+            (found, _)
+                if !rivals.is_empty() && found.is_none_or(|word| is_among(&LATE_PAID, word)) =>
+            {
+                let words: Vec<&str> = rivals.into_iter().chain(found.copied()).collect();
+                let reason = format!("{} may mean it: set the one that does", words.join(", "));
+                (Value::Null, reason)
+            }
             (Some(word), _) => (
                 (*word).into(),
                 "a status that usually has this meaning".to_owned(),
