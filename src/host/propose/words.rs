@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::domain::unknown_word::INVOICE_SETTINGS;
-use crate::domain::words::{invoice, is_among, payment, same_word};
+use crate::domain::words::{invoice, is_among, payment, same_word, squash};
 use crate::host::catalog::{Column, Table};
 use crate::host::owner::reading_as;
 use crate::host::propose::relations::Relations;
@@ -45,6 +45,9 @@ const fn all(setting: &'static str, words: &'static [&'static [&'static str]]) -
 }
 
 const INVOICE_PAID: &str = "invoice_paid_word";
+
+/// Its value if nobody has set it.
+const DEFAULT_PAID: &str = "Paid";
 
 /// What a paid booking or order is in some applications, and what comes before or after it in others.
 const RIVALS: [&str; 4] = ["confirmed", "accepted", "booked", "registered"];
@@ -137,13 +140,21 @@ pub(super) struct Vocabulary {
     words: Vec<String>,
     /// True if no other words can be written.
     is_closed: bool,
+    /// True if the names of table and column say that it is about a payment: a paid invoice is paid, and a paid booking
+    /// may be confirmed.
+    is_of_payment: bool,
 }
 
 impl Vocabulary {
     pub(super) fn of(relations: &Relations, table: &Table, name: &str, column: &Column) -> Self {
+        let names = squash(&format!("{} {name}", table.bare_name));
+        let is_of_payment = ["invoice", "bill", "pay", "paid"]
+            .iter()
+            .any(|part| names.contains(part));
         let closed = |words| Self {
             words,
             is_closed: true,
+            is_of_payment,
         };
         if let Some(labels) = &column.labels {
             closed(labels.clone())
@@ -161,6 +172,7 @@ impl Vocabulary {
             Self {
                 words,
                 is_closed: false,
+                is_of_payment,
             }
         }
     }
@@ -239,6 +251,15 @@ impl Meaning {
             ),
             (None, _) if vocabulary.is_closed => {
                 (Value::Null, "no allowed status has this meaning".to_owned())
+            }
+            (None, Some(DEFAULT_PAID))
+                if self.setting == INVOICE_PAID && !vocabulary.is_of_payment =>
+            {
+                (
+                    Value::Null,
+                    "no row has such a status yet: set the word that your application uses"
+                        .to_owned(),
+                )
             }
             (None, Some(set)) => (
                 vocabulary.in_letter_case(set).into(),
