@@ -43,6 +43,11 @@ build: ## builds all, and puts the extension into the private PostgreSQL
 	@.ci/step "building the stand-in for Stripe" cargo build --quiet --package stripe-double
 	@.ci/step "building the extension (first time: 1 to 4 minutes)" .ci/stage
 
+.PHONY: build-release
+build-release:
+	@.ci/step "building the stand-in for Stripe for production" cargo build --quiet --release --package stripe-double
+	@.ci/step "building the extension for production (first time: 2 to 4 minutes)" .ci/stage --release
+
 .PHONY: lint
 lint: ## checks the form of Rust, shell and SQL, and who imports whom
 	@.ci/step "checking Rust (first time: 1 to 2 minutes)" .ci/lint rust
@@ -67,7 +72,7 @@ test-e2e: build ## tests the whole: server, pg_cron, and the stand-in for Stripe
 	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e -- --skip gateway:: --skip lives::
 
 .PHONY: lives
-lives: build ## simulates lives of a shop by chance; not part of the tests (pgrx-tests/e2e/lives.rs)
+lives: $(if $(RELEASE),build-release,build) ## simulates more lives of a shop (pgrx-tests/e2e/lives.rs); RELEASE=1 for many
 	@.ci/step "simulating lives of a shop" .ci/cluster run lives -- cargo test --quiet --test e2e -- lives:: --nocapture
 
 .PHONY: test-rpc
@@ -91,9 +96,7 @@ pictures: build page ## makes the pictures of the admin page in docs/screenshots
 	@.ci/step "taking pictures of the admin page" .ci/cluster run ui -- .ci/gateway with .ci/page pictures
 
 .PHONY: bench
-bench: ## measures, with a production build
-	@.ci/step "building the stand-in for Stripe for production" cargo build --quiet --release --package stripe-double
-	@.ci/step "building the extension for production (first time: 2 to 4 minutes)" .ci/stage --release
+bench: build-release ## measures, with a production build
 	@.ci/step "measuring (a million invoices are made for it: have patience)" bench/run $(SCENARIO)
 
 .PHONY: clean

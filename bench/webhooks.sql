@@ -3,6 +3,9 @@
 
 update invoice_sync.settings set stripe_fetch_on_webhook = :fetch;
 
+-- What doctor() recommends; the handlers by hand use it, too.
+select statement from invoice_sync.missing_indexes() \gexec
+
 create extension pgcrypto;
 
 -- The same order in every run, and no order of time.

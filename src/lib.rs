@@ -42,3 +42,7 @@ mod pg_tests;
 #[cfg(any(test, feature = "pg_test"))]
 #[path = "../pgrx-tests/pg_names.rs"]
 mod pg_names_tests;
+
+#[cfg(any(test, feature = "pg_test"))]
+#[path = "../pgrx-tests/pg_words.rs"]
+mod pg_words_tests;

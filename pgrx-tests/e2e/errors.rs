@@ -54,6 +54,7 @@ fn an_unknown_invoice_is_p0002_and_stripe_is_not_asked() {
 #[test]
 fn without_a_key_nothing_is_called_and_what_needs_no_stripe_is_done() {
     let mut shop = Shop::open();
+    shop.not_at_rest("there is no key");
     let sale = Sale::unbooked(&mut shop, "INV-1");
     shop.execute(
         "insert into invoices (invoice_number, customer, total_amount, invoice_status)
@@ -143,6 +144,7 @@ fn a_permission_that_a_restricted_key_lacks_is_named() {
     })
     .expect("the stand-in starts");
     let mut shop = Shop::with(stripe, DEFAULT_TABLES);
+    shop.not_at_rest("the key lacks a permission");
     shop.use_key("rk_test_restricted");
     let sales = Sale::many(&mut shop, 20);
 

@@ -14,6 +14,7 @@ impl Plain {
     /// A shop as it was before it heard of the extension.
     fn open() -> Self {
         let mut shop = Shop::open();
+        shop.not_at_rest("it has no extension");
         // The settings of the test's own that name the extension's.
         let name = shop.name().to_owned();
         shop.execute(&format!(

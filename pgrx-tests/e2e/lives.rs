@@ -3,7 +3,8 @@
 //! At every rest the books are held against an oracle of their own. A life that fails tells its
 //! seed and the fewest steps that still fail.
 //!
-//! `INVOICE_SYNC_LIVES`: how many of each host. `INVOICE_SYNC_SEED`: only this one.
+//! `INVOICE_SYNC_LIVES`: how many of each host. `INVOICE_SYNC_SEED`: only this one; a life that fails is
+//! repeated by `INVOICE_SYNC_SEED=… make lives`.
 //! `INVOICE_SYNC_FIRST_SEED`: from this one on. `INVOICE_SYNC_STEPS`: how long a life is.
 //! `INVOICE_SYNC_SHRINK`: for how many seconds a life that fails is cut down.
 //! `INVOICE_SYNC_LIVES_SPARE`: no session is terminated. `INVOICE_SYNC_LIVES_HISTORY`: what the
@@ -34,6 +35,9 @@ use world::{Ground, World};
 
 /// How many steps a life has.
 const LENGTH: usize = 200;
+
+/// How many lives each host has.
+const COUNT: u64 = 10;
 
 /// How many lives are lived at once.
 const ABREAST: usize = 3;
@@ -108,7 +112,7 @@ fn tell_life(ground: &Ground, host: &Host, seed: u64) -> Option<String> {
     });
     let lines: Vec<String> = few.iter().map(|step| format!("  {step:?}")).collect();
     Some(format!(
-        "INVOICE_SYNC_SEED={seed}, host {}, step {at}: {said}\n  steps that still fail:\n{}",
+        "INVOICE_SYNC_SEED={seed} make lives, host {}, step {at}: {said}\n  steps that still fail:\n{}",
         host.name,
         lines.join("\n")
     ))
@@ -116,7 +120,7 @@ fn tell_life(ground: &Ground, host: &Host, seed: u64) -> Option<String> {
 
 fn live_all(host: &'static Host) {
     let ground = Ground::open(host.name, &[host]);
-    let count = usize::try_from(number("INVOICE_SYNC_LIVES", 3)).expect("fits");
+    let count = usize::try_from(number("INVOICE_SYNC_LIVES", COUNT)).expect("fits");
     let seeds: Vec<u64> = match std::env::var("INVOICE_SYNC_SEED") {
         Ok(_) => vec![number("INVOICE_SYNC_SEED", 0)],
         Err(_) => {

@@ -79,6 +79,7 @@ fn the_default_tables_get_the_defaults() {
 #[test]
 fn proposing_changes_nothing() {
     let mut shop = Shop::with_tables(HOSTILE_TABLES);
+    shop.not_at_rest("the settings do not fit the tables");
     let before = shop.dump();
 
     shop.rows("select * from invoice_sync.propose_mapping()");
@@ -89,6 +90,7 @@ fn proposing_changes_nothing() {
 #[test]
 fn a_hostile_schema_is_understood() {
     let mut shop = Shop::with_tables(HOSTILE_TABLES);
+    shop.not_at_rest("the settings do not fit the tables");
 
     assert_eq!(
         proposals(&mut shop, "true"),
@@ -205,6 +207,7 @@ fn without_such_tables_the_hint_says_how_to_name_them() {
         "create table customers (id bigint primary key, name text, status text, stripe_customer_id text);
          create table payments (id bigint primary key, invoice_id bigint, amount bigint, status text, stripe_session_id text);",
     );
+    shop.not_at_rest("the settings do not fit the tables");
 
     let error = shop.error("select invoice_sync.adopt_mapping()");
 
@@ -222,6 +225,7 @@ fn invoices_without_a_table_of_payments_are_reported_as_such() {
         "create table invoices (id uuid primary key, status text, total numeric, stripe_session_id text);
          create table invoice_items (id uuid primary key, invoice_id uuid references invoices, amount numeric);",
     );
+    shop.not_at_rest("the settings do not fit the tables");
 
     let error = shop.error("select * from invoice_sync.propose_mapping()");
 
@@ -277,6 +281,7 @@ fn a_mirror_of_stripes_own_objects_is_not_taken_for_the_books() {
          create table books.invoices (id bigint primary key, status text, total numeric, session_id text);
          create table books.payments (id bigint primary key, invoice_id bigint, amount numeric, session_id text);",
     );
+    shop.not_at_rest("the settings do not fit the tables");
 
     assert_eq!(
         proposals(&mut shop, "setting like '%\\_table'"),
@@ -290,6 +295,7 @@ fn a_mirror_of_stripes_own_objects_is_not_taken_for_the_books() {
 #[test]
 fn a_view_is_refused_with_what_to_name_instead() {
     let mut shop = Shop::with_tables(HOSTILE_TABLES);
+    shop.not_at_rest("the settings do not fit the tables");
 
     let error = shop.error("select * from invoice_sync.propose_mapping('public.invoices')");
 
@@ -305,6 +311,7 @@ fn what_cannot_be_determined_is_not_adopted() {
          create table payments (id uuid primary key, invoice_id uuid references invoices, amount numeric,
              stripe_session_id text);",
     );
+    shop.not_at_rest("the settings do not fit the tables");
 
     let error = shop.error("select invoice_sync.adopt_mapping()");
 

@@ -31,6 +31,7 @@ fn run(session: &mut Client) {
 /// The same invoices and payments, and the same Stripe.
 fn twin_of(shop: &mut Shop, tables: &str) -> Shop {
     let mut twin = Shop::with_tables(tables);
+    twin.not_at_rest("it asks the stand-in of the other shop");
     let base = shop.stripe.url();
     twin.configure("stripe_api_base", &base);
     for table in ["invoices", "payments"] {

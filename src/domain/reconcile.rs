@@ -17,7 +17,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use self::receipt::Receipt;
-use self::reductions::Reduced;
 use super::evidence::{Evidence, StripePayment, merge_payments};
 use super::identity::{PaymentIds, Ties};
 use super::invoice::{Field, Invoice, InvoiceStatus};
@@ -26,6 +25,7 @@ use super::money::{Currency, Money};
 use super::payment::{PaymentRow, PaymentStatus};
 use super::plan::Plan;
 use super::recheck::{HELD, Recheck};
+use super::reductions::Reduced;
 use super::rules::{Memory, OtherInvoices, Remembered, Rules};
 
 /// The facts about one invoice in the database, read under one lock.

@@ -39,3 +39,10 @@ impl Reductions {
         (!reasons.is_empty()).then(|| reasons.join(" and "))
     }
 }
+
+/// A payment of an invoice, perhaps of nothing, with what was taken off its price.
+pub(super) struct Reduced {
+    pub(super) key: Option<String>,
+    pub(super) received: Money,
+    pub(super) reductions: Reductions,
+}

@@ -330,6 +330,7 @@ fn a_dry_run_notifies_nobody() {
 #[test]
 fn the_new_and_the_severe_come_first() {
     let mut shop = shop();
+    shop.not_at_rest("in the end, Stripe cannot be reached");
     paid_without_payment(&mut shop, "INV-OLD");
     shop.sweep();
     send(&mut shop);

@@ -124,6 +124,7 @@ fn mend_addresses(shop: &mut Shop) -> super::Check {
 #[test]
 fn for_an_owner_that_may_not_use_the_schema_of_the_table_the_hint_is_a_grant() {
     let mut shop = Shop::open();
+    shop.not_at_rest("sweeps may not use the schema of the tables");
     let role = format!("{}_owner", shop.name());
     shop.execute(&format!(
         "create role {role}; create schema vault; alter table payments set schema vault;
@@ -144,6 +145,7 @@ fn for_an_owner_that_may_not_use_the_schema_of_the_table_the_hint_is_a_grant() {
 #[test]
 fn for_owners_that_may_not_write_their_tables_the_hint_is_a_grant() {
     let mut shop = Shop::open();
+    shop.not_at_rest("sweeps may not write the tables");
     let role = format!("{}_owner", shop.name());
     shop.execute(&format!(
         "create role {role}; alter table invoices owner to {role}; alter table payments owner to {role};
@@ -205,6 +207,7 @@ fn what_the_role_of_a_job_in_another_database_lacks_is_reported() {
 #[test]
 fn failed_late_and_killed_sweeps_are_reported() {
     let mut shop = Shop::open();
+    shop.not_at_rest("in the end, Stripe cannot be reached");
     assert!(!look(&mut shop, "last sweep").ok, "there was none");
     shop.sweep();
     assert!(look(&mut shop, "last sweep").ok);

@@ -3,10 +3,12 @@
 pub mod books;
 pub mod dice;
 pub mod gateway;
+mod rest;
 pub mod sale;
 pub mod sender;
 pub mod server;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use postgres::{Client, Config, NoTls, Row};
@@ -21,11 +23,13 @@ pub const KEY: &str = "sk_test_double";
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// The database and the stand-in of one test. Dropping it drops the database.
+/// The database and the stand-in of one test. Dropping it checks that the shop comes to rest, unless the test has failed
+/// or has said why it does not ([`Shop::not_at_rest`]), and drops the database.
 pub struct Shop {
     pub stripe: Double,
     pub db: Client,
     name: String,
+    restless: bool,
 }
 
 impl Shop {
@@ -58,7 +62,12 @@ impl Shop {
         db.batch_execute(tables).expect("the tables are created");
         db.batch_execute("create extension invoice_sync")
             .expect("the extension is created");
-        let mut shop = Self { stripe, db, name };
+        let mut shop = Self {
+            stripe,
+            db,
+            name,
+            restless: false,
+        };
         shop.use_key(KEY);
         let base = shop.stripe.url();
         shop.configure("stripe_api_base", &base);
@@ -247,11 +256,20 @@ impl Shop {
 
 impl Drop for Shop {
     fn drop(&mut self) {
+        let skips = self.restless || std::thread::panicking();
+        let checked = catch_unwind(AssertUnwindSafe(|| {
+            if !skips {
+                self.check_rest();
+            }
+        }));
         if let Ok(mut admin) = try_connect("postgres", None) {
             let _ = admin.batch_execute(&format!(
                 "drop database if exists {} with (force)",
                 self.name
             ));
+        }
+        if let Err(panic) = checked {
+            resume_unwind(panic);
         }
     }
 }

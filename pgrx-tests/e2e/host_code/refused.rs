@@ -109,6 +109,7 @@ fn a_trigger_that_raises_for_3_of_100_invoices_stops_only_those() {
 #[test]
 fn what_was_refused_is_not_taken_for_settled_while_stripe_cannot_be_asked() {
     let mut shop = Shop::open();
+    shop.not_at_rest("in the end, there is no key");
     shop.execute(GUARD);
     let id = lost(&mut shop, "INV-7");
     shop.sweep();

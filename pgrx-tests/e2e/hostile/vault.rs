@@ -79,6 +79,7 @@ fn forge_vault(shop: &mut Shop, by: &str, secret: &str) {
 #[test]
 fn a_vault_that_is_no_extensions_is_not_read_and_forges_no_webhook() {
     let mut shop = Shop::open();
+    shop.not_at_rest("the vault with the key is gone");
     let attacker = format!("attacker_of_{}", shop.name());
     forge_vault(&mut shop, &attacker, SECRET);
     shop.configure("stripe_webhook_secret", "vault:stripe_webhook");
@@ -105,6 +106,7 @@ fn a_vault_that_is_no_extensions_is_not_read_and_forges_no_webhook() {
 fn the_extensions_vault_is_read_as_its_views_owner_whoever_calls() {
     offer_vault();
     let mut shop = Shop::open();
+    shop.not_at_rest("the vault with the key is gone");
     let (owner, operator) = (
         format!("vault_owner_of_{}", shop.name()),
         format!("operator_of_{}", shop.name()),
@@ -170,6 +172,7 @@ fn the_extensions_vault_is_read_as_its_views_owner_whoever_calls() {
 fn a_vault_view_beside_the_extension_is_not_taken_for_its_own() {
     offer_vault();
     let mut shop = Shop::open();
+    shop.not_at_rest("the vault with the key is gone");
     shop.execute(&format!(
         "create schema vault; create extension supabase_vault;
         insert into vault.secrets values ('stripe_key', '{KEY}');

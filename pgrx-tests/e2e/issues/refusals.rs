@@ -44,6 +44,7 @@ fn what_does_not_fit_is_refused_with_what_does() {
     );
 
     let (mut shop, issue) = raised("stripe_unreachable");
+    shop.not_at_rest("Stripe cannot be reached");
     let error = refused(&mut shop, &format!("{issue}, 'ignore'"));
     assert_eq!(error.sqlstate, "22023");
     assert!(error.hint.contains("acknowledged and snoozed"), "{error:?}");

@@ -354,6 +354,9 @@ fn every_kind_is_raised_once_refreshed_and_resolved_when_the_facts_agree() {
 fn summaries_are_sentences_for_people() {
     for story in stories() {
         let mut shop = Shop::open();
+        if ["stripe_unreachable", "misconfigured"].contains(&story.kind) {
+            shop.not_at_rest("what keeps sweeps from asking Stripe does not end");
+        }
         (story.begins)(&mut shop);
         look(&mut shop);
         let summary = shop

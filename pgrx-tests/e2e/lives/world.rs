@@ -141,7 +141,8 @@ impl<'a> World<'a> {
             ("stripe_api_base", stripe.url()),
             ("resend_api_base", stripe.url()),
             ("requests_per_second", "1000".to_owned()),
-            ("http_timeout", "2s".to_owned()),
+            // No life is about a Stripe that is that slow; a busy machine may be.
+            ("http_timeout", "20s".to_owned()),
         ];
         settings.extend(
             SECRETS.map(|(name, _)| (name, format!("file:{}", secret_path(&server.data, name)))),

@@ -20,6 +20,7 @@ fn camel_case_tables_whose_ids_the_application_makes() {
                "updatedAt" timestamp not null
            );"#,
     );
+    shop.not_at_rest("the settings do not fit the tables");
 
     assert_eq!(
         proposals(
@@ -130,6 +131,7 @@ fn a_label_of_the_hosts_takes_the_place_of_a_word_that_is_none() {
              amount numeric, payment_method method not null, payment_notes text, customer_name text not null,
              stripe_session_id text);",
     );
+    shop.not_at_rest("the settings do not fit the tables");
 
     assert_eq!(
         proposals(&mut shop, "setting like 'payment_values%'"),

@@ -49,6 +49,7 @@ fn a_check_constraint_shows_which_words_may_be_written() {
          create table payments (id serial primary key, invoice integer references invoices, amount integer,
              paid_at date, stripe_session_id text);",
     );
+    shop.not_at_rest("the settings do not fit the tables");
 
     assert_eq!(
         proposals(
@@ -90,6 +91,7 @@ fn what_is_set_and_fits_stays() {
 fn the_words_of_a_table_are_read_as_its_owner() {
     // A cast to text is anybody's code; run as the extension's owner, it could do anything.
     let mut shop = Shop::with_tables(DEFAULT_TABLES);
+    shop.not_at_rest("the settings do not fit the tables");
     shop.execute(
         "drop table payments, invoices;
          create role proposal_tenant;

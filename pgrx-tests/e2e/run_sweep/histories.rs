@@ -49,6 +49,7 @@ impl World {
     fn new() -> Self {
         let mut shop = Shop::with_webhooks();
         let mut twin = Shop::open();
+        twin.not_at_rest("it asks the stand-in of the other shop");
         twin.use_secret("stripe_webhook_secret", SECRET);
         let base = shop.stripe.url();
         twin.configure("stripe_api_base", &base);

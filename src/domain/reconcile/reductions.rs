@@ -6,14 +6,7 @@ use super::{Draft, Facts};
 use crate::domain::evidence::StripePayment;
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::Money;
-use crate::domain::reductions::Reductions;
-
-/// A payment of the invoice, perhaps of nothing, with what was taken off its price.
-pub(super) struct Reduced {
-    key: Option<String>,
-    received: Money,
-    reductions: Reductions,
-}
+use crate::domain::reductions::Reduced;
 
 impl Draft {
     /// Keeps what was taken off the price of a payment of this invoice.

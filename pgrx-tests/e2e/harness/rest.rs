@@ -1,0 +1,69 @@
+//! Every shop comes to rest: once nothing is left to do, a sweep makes one request.
+
+use postgres::Client;
+use stripe_double::Double;
+
+use super::{Shop, connect, tell};
+
+/// Within so many sweeps a shop comes to rest.
+const SWEEPS: usize = 10;
+
+/// In seconds.
+const AN_HOUR: i64 = 3600;
+
+impl Shop {
+    /// The shop of this test does not come to rest, for this reason: [`Shop`] is dropped without the check.
+    pub fn not_at_rest(&mut self, why: &'static str) {
+        assert!(!why.is_empty(), "say why");
+        self.restless = true;
+    }
+
+    /// Sweeps, as the scheduled job does, until a sweep makes one request; then the next one makes one, too.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it does not.
+    pub(super) fn check_rest(&mut self) {
+        // Stripe answers again.
+        self.stripe.clear_faults();
+        self.stripe.release_held();
+        // Whatever the test left open ends, and with it its locks.
+        self.db = connect("postgres");
+        let mut db = connect(&self.name);
+        execute(
+            &mut db,
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity
+            where datname = current_database() and pid <> pg_backend_pid()",
+        );
+        if !comes_to_rest(&mut db, &self.stripe) {
+            // Each sweep reads all events of the last minutes again, perhaps on several pages.
+            self.db = connect(&self.name);
+            self.age(AN_HOUR);
+            self.stripe.age(AN_HOUR);
+            assert!(
+                comes_to_rest(&mut db, &self.stripe),
+                "a quiet sweep makes one request, but after {SWEEPS} sweeps one makes {:?}",
+                requests_of_a_sweep(&mut db, &self.stripe)
+            );
+        }
+    }
+}
+
+/// Returns whether, after a sweep with one request, the next one makes one, too.
+fn comes_to_rest(db: &mut Client, stripe: &Double) -> bool {
+    (0..SWEEPS).any(|_| requests_of_a_sweep(db, stripe).len() == 1)
+        && requests_of_a_sweep(db, stripe).len() == 1
+}
+
+/// Returns the paths that a sweep requests.
+fn requests_of_a_sweep(db: &mut Client, stripe: &Double) -> Vec<String> {
+    stripe.reset_requests();
+    execute(db, "call invoice_sync.run_sweep()");
+    let requests = stripe.requests().into_iter().map(|seen| seen.path);
+    requests.filter(|path| path.starts_with("/v1/")).collect()
+}
+
+fn execute(db: &mut Client, sql: &str) {
+    db.batch_execute(sql)
+        .unwrap_or_else(|error| panic!("the shop does not come to rest: {sql}: {}", tell(&error)));
+}
