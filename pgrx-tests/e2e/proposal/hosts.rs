@@ -36,6 +36,9 @@ fn outcome(tables: &str) -> String {
             |db| format!("{}. {}", db.message(), db.detail().unwrap_or_default()),
         )
     });
+    if asked.is_some() {
+        shop.not_at_rest("its settings name tables that there are not");
+    }
     let proposed = shop.db.query(
         "select format('%s = %s', setting, proposed) from invoice_sync.propose_mapping()
         where proposed is not null or setting like '%.%'",
