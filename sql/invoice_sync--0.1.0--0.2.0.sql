@@ -114,18 +114,31 @@ as $$
 declare
     assignments text;
     lacking text;
+    details text;
     unsorted text;
 begin
     select string_agg(format('%I = %L', p.setting, p.proposed), ', ') filter (where a.attname is not null),
            string_agg(p.setting, ', ') filter (where p.proposed is null and a.attnotnull),
+           string_agg(format('%s: %s', p.setting, p.reason), '; ') filter (where p.proposed is null and a.attnotnull),
            string_agg(format('"%s"', substr(p.setting, strpos(p.setting, '.') + 1)), ', ')
                filter (where p.setting ~ '^(invoice|payment)_status_column[.]')
-    into assignments, lacking, unsorted
+    into assignments, lacking, details, unsorted
     from invoice_sync.propose_mapping(invoices, payments) p
     left join pg_attribute a on a.attrelid = 'invoice_sync.settings'::regclass and a.attname = p.setting;
-    if lacking is not null then
+    select concat_ws(', ', lacking, string_agg(n.ids, ', ')),
+           concat_ws('; ', details, string_agg(n.reason, '; '))
+    into lacking, details
+    from (
+        select string_agg(p.setting, ' or ') as ids,
+               'payments store Stripe''s ids in no column that is recognized' as reason
+        from invoice_sync.propose_mapping(invoices, payments) p
+        where p.setting in ('payment_session_column', 'payment_intent_column')
+        having count(p.proposed) = 0
+    ) n;
+    if lacking <> '' then
         raise exception 'no proposal for settings that must not be null: %', lacking
             using errcode = 'no_data_found',
+                  detail = details,
                   hint = 'Look at "select * from invoice_sync.propose_mapping()", and update invoice_sync.settings yourself.';
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
@@ -1329,6 +1342,10 @@ comment on column settings.invoice_condition is
     'Which invoices count: an SQL expression over the row''s columns, such as deleted_at is null, evaluated as the table''s owner; null: all. Other rows are treated as if they did not exist, but money that Stripe received for one is reported';
 comment on column settings.payment_condition is
     'Which payments count: an SQL expression over the row''s columns, such as deleted_at is null, evaluated as the table''s owner; null: all. Other rows are treated as if they did not exist, but a payment that one has is not recorded again without a decision';
+
+-- Invoices that store no Stripe id.
+alter table settings drop constraint settings_check;
+alter table settings rename constraint settings_check1 to settings_check;
 
 -- Further columns, set with every update too, and values by SQL expressions.
 alter table settings

@@ -88,7 +88,6 @@ create table settings (
 
     rpc_admin_check text not null default 'invoice_sync.is_admin',
 
-    check (invoice_session_column is not null or invoice_intent_column is not null),
     check (payment_session_column is not null or payment_intent_column is not null)
 );
 

@@ -1,5 +1,6 @@
 //! The settings that `propose_mapping` proposes, and their adoption.
 
+mod hosts;
 mod shapes;
 mod words;
 
@@ -118,9 +119,10 @@ fn a_hostile_schema_is_understood() {
             "payment_session_column=",
             "payment_intent_column=paymentIntentId",
             "payment_condition=",
-            r#"payment_values={"Contact":{"invoice":"Customer"},"Invoice No":{"invoice":"Invoice No"},"Method":{"value":"CARD"}}"#,
-            "payment_values.Created=",
+            r#"payment_values={"Contact":{"invoice":"Customer"},"Created":{"sql":"now()"},"Invoice No":{"invoice":"Invoice No"},"Method":{"value":"CARD"}}"#,
             "payment_values.Ledger Account=",
+            "invoice_update_values={}",
+            "payment_update_values={}",
             "invoice_paid_word=PAID",
             "invoice_partial_word=PARTIALLY_PAID",
             "invoice_closed_words={VOID,UNCOLLECTIBLE}",
@@ -188,9 +190,9 @@ fn an_adopted_column_without_a_value_is_warned_of_and_not_refused() {
     shop.execute("select invoice_sync.adopt_mapping()");
 
     assert_eq!(
-        shop.text("select reason from invoice_sync.propose_mapping() where setting = 'payment_values.Created'")
+        shop.text("select reason from invoice_sync.propose_mapping() where setting = 'payment_values.Ledger Account'")
             .as_deref(),
-        Some("NOT NULL: give the column a default, now() for example")
+        Some("integer, NOT NULL and without a default: add it to payment_values")
     );
     assert_eq!(
         shop.text("select invoices_table from invoice_sync.settings")

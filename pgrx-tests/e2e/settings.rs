@@ -163,11 +163,6 @@ fn each_kind_of_wrong_setting_is_refused_at_once_and_names_the_culprit() {
             &["Europe/Atlantis"],
         ),
         (
-            "invoice_session_column = null, invoice_intent_column = null",
-            "23514",
-            &["settings"],
-        ),
-        (
             "payment_session_column = null, payment_intent_column = null",
             "23514",
             &["settings"],

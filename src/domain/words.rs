@@ -148,6 +148,18 @@ pub(crate) mod payment {
         "scheduled",
         "due",
         "expected",
+        "initial",
+        "initiated",
+        "created",
+        "open",
+        "new",
+        "checkout",
+        "requires_confirmation",
+        "requires_action",
+        "requires_capture",
+        "authorized",
+        "authorised",
+        "submitted",
         "false",
     ];
 

@@ -40,6 +40,10 @@ pub(crate) struct Column {
     pub(crate) labels: Option<Vec<String>>,
     /// True for a NOT NULL column without a default, an identity or a generation expression.
     pub(crate) must_be_given: bool,
+    /// True for a column that gets a value without being given one.
+    pub(crate) has_default: bool,
+    /// True if it refers to another table.
+    pub(crate) refers: bool,
     /// The texts that a domain's check constraint allows, if it lists them.
     pub(crate) allowed: Vec<String>,
     /// The text that the column's default is, if it is a constant.
@@ -79,6 +83,9 @@ select jsonb_build_object(
                              from pg_attrdef d where d.adrelid = c.oid and d.adnum = a.attnum),
             'must_be_given', a.attnotnull and not a.atthasdef
                              and a.attidentity = '' and a.attgenerated = '',
+            'has_default', a.atthasdef or a.attidentity <> '',
+            'refers', exists (select from pg_constraint k
+                              where k.contype = 'f' and k.conrelid = c.oid and a.attnum = any (k.conkey)),
             'is_computed', a.attgenerated <> '' or a.attidentity = 'a'))
         from pg_attribute a
         join pg_type t on t.oid = a.atttypid
@@ -208,7 +215,7 @@ impl Role {
         }
     }
 
-    fn wants(self) -> &'static str {
+    pub(crate) fn wants(self) -> &'static str {
         match self {
             Self::Key => "uuid, bigint, integer, smallint or text",
             Self::Amount => "numeric, bigint, integer or smallint",

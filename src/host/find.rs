@@ -108,9 +108,11 @@ fn find_uncounted(mapping: &Mapping, payments: &[InvoiceKeys], found: &mut [Paym
         .map(|(_, keys)| keys.references.to_vec())
         .collect();
     let columns = [&invoices.session, &invoices.intent];
-    let stored = pairs(&by_column(columns, &rows, &invoices.id));
-    let named = named_statement(mapping, &rows);
-    for (statement, groups) in [(stored, ids), (named, names)] {
+    let stored = by_column(columns, &rows, &invoices.id);
+    let stored = Some(stored).filter(|it| !it.is_empty());
+    let stored = stored.map(|found| (pairs(&found), ids));
+    let named = (named_statement(mapping, &rows), names);
+    for (statement, groups) in stored.into_iter().chain([named]) {
         let all = run(&statement, Some(&invoices.relation), &groups);
         for ((found, keys), invoices) in nobodys.iter_mut().zip(all) {
             found.uncounted.extend(invoices);
@@ -220,9 +222,9 @@ fn run(statement: &str, table: Option<&Relation>, groups: &[Vec<String>]) -> Vec
 /// The values as a set, for which [`run`] puts in what their number needs.
 const IS_WANTED: &str = "is one of $1";
 
-/// Returns the statements for the invoices, the payments and the ledger, each with its table. The ledger's has no
-/// table.
-fn linked_statements(mapping: &Mapping) -> [(Option<&Relation>, String); 3] {
+/// Returns the statements for the invoices, if they store ids, the payments and the ledger, each with its table. The
+/// ledger's has no table.
+fn linked_statements(mapping: &Mapping) -> Vec<(Option<&Relation>, String)> {
     let invoices = &mapping.invoices;
     let payments = &mapping.payments;
     let of_invoices = by_column(
@@ -243,7 +245,10 @@ fn linked_statements(mapping: &Mapping) -> [(Option<&Relation>, String); 3] {
         (Some(&payments.relation), of_payments),
         (None, of_ledger),
     ]
+    .into_iter()
+    .filter(|(_, found)| !found.is_empty())
     .map(|(table, found)| (table, pairs(&found)))
+    .collect()
 }
 
 /// Returns the query for values in these columns, each with the row's key.

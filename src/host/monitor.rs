@@ -36,9 +36,11 @@ pub(crate) fn stripe_without_payment(mapping: &Mapping) -> Vec<Found> {
         .into_iter()
         .flatten()
         .map(|column| format!("nullif(i.{}::text, '') is not null", column.quoted))
-        .collect::<Vec<_>>()
-        .join(" or ");
-    find(mapping, &format!("({ids})"))
+        .collect::<Vec<_>>();
+    if ids.is_empty() {
+        return Vec::new();
+    }
+    find(mapping, &format!("({})", ids.join(" or ")))
 }
 
 /// Returns the invoices that meet `condition` and have no received payment.

@@ -12,8 +12,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use self::columns::{INVOICE, PAYMENT, WantedColumn};
+use self::columns::{INVOICE, PAYMENT, Unit, WantedColumn};
 use self::names::Choice;
+use self::values::Clock;
 use self::words::{StatusWords, Vocabulary, words_of};
 use super::catalog::{Column, Table};
 use super::settings::Settings;
@@ -54,7 +55,8 @@ pub(crate) fn propose(
     sheet.put("invoices_table", Some(table.name.clone().into()), why);
     let id = relations.key_of(table);
     sheet.put_column("invoice_id_column", id.clone());
-    sheet.put_columns(table, id, &INVOICE);
+    let invoice_columns = sheet.put_columns(table, id, &INVOICE, None);
+    let total = sheet.unit_of("invoice_total_column", table);
     sheet.put_condition("invoice_condition", table);
     let invoices = table;
 
@@ -64,7 +66,7 @@ pub(crate) fn propose(
     sheet.put_column("payment_id_column", id.clone());
     let link = relations.link_between(table, invoices);
     sheet.put_column("payment_invoice_column", link.clone());
-    let payment_columns = sheet.put_columns(table, id.into_iter().chain(link), &PAYMENT);
+    let payment_columns = sheet.put_columns(table, id.into_iter().chain(link), &PAYMENT, total);
     sheet.put_condition("payment_condition", table);
     let payments = table;
 
@@ -74,7 +76,17 @@ pub(crate) fn propose(
         payments,
         &payment_columns,
         sheet.current.get("payment_values"),
+        &Clock::of(sheet.text("time_zone")),
     ));
+    let clock = Clock::of(sheet.text("time_zone"));
+    for (setting, table, mapped) in [
+        ("invoice_update_values", invoices, &invoice_columns),
+        ("payment_update_values", payments, &payment_columns),
+    ] {
+        let set = sheet.current.get(setting);
+        let (values, reason) = values::propose_updates(table, invoices, mapped, set, &clock);
+        sheet.put(setting, Some(values), &reason);
+    }
     sheet.put_words(&relations, invoices, &words::INVOICE);
     sheet.put_words(&relations, payments, &words::PAYMENT);
     sheet.put_unit(invoices, payments);
@@ -110,6 +122,7 @@ impl Proposals {
         table: &Table,
         in_use: impl IntoIterator<Item = Choice>,
         wanted_columns: &[WantedColumn],
+        mut unit: Option<Unit>,
     ) -> BTreeSet<String> {
         let mut in_use: BTreeSet<String> = in_use.into_iter().map(|(name, _)| name).collect();
         // A valid current setting stays, so its column is not available to others.
@@ -127,14 +140,22 @@ impl Proposals {
                 .filter(|name| wanted.accepts(table, name));
             let choice = match set {
                 Some(name) => Some((name.to_owned(), "set so, and it fits".to_owned())),
-                None => wanted.find(table, &in_use),
+                None => {
+                    let found = wanted.find(table, &in_use, unit);
+                    let any_unit = || wanted.find(table, &in_use, None);
+                    found.or_else(|| any_unit().filter(|_| wanted.is_whole_amount()))
+                }
             };
+            if let Some((name, _)) = choice.as_ref().filter(|_| wanted.is_whole_amount()) {
+                let column = table.columns.get(name);
+                unit = column.map(|column| Unit::of(name, column));
+            }
             in_use.extend(choice.iter().map(|(name, _)| name.clone()));
             match choice {
                 Some((name, reason)) => {
                     self.put(wanted.setting, Some(name.into()), &reason);
                 }
-                None => self.put(wanted.setting, None, &wanted.absence()),
+                None => self.put(wanted.setting, None, &wanted.absence(table)),
             }
         }
         in_use
@@ -187,7 +208,14 @@ impl Proposals {
         let total = amount(invoices, "invoice_total_column");
         let paid = amount(payments, "payment_amount_column");
         let (unit, reason) = columns::unit(set, total.as_ref(), paid.as_ref());
-        self.put("amount_unit", Some(unit.into()), &reason);
+        self.put("amount_unit", unit.map(Value::from), &reason);
+    }
+
+    /// Returns the unit of the column that was proposed for this setting.
+    fn unit_of(&self, setting: &str, table: &Table) -> Option<Unit> {
+        let name = self.proposed(setting)?;
+        let column = table.columns.get(name)?;
+        Some(Unit::of(name, column))
     }
 
     fn text(&self, setting: &str) -> Option<&str> {

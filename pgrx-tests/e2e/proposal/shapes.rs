@@ -45,10 +45,10 @@ fn camel_case_tables_whose_ids_the_application_makes() {
             "payment_date_column=",
             "payment_session_column=",
             "payment_intent_column=stripePaymentIntentId",
-            r#"payment_values={"currency":{"invoice":"currency"}}"#,
             // Neither the invoice's id nor its dates are copied.
-            "payment_values.id=",
-            "payment_values.updatedAt=",
+            r#"payment_values={"currency":{"invoice":"currency"},"id":{"sql":"gen_random_uuid()::text"},"updatedAt":{"sql":"now() at time zone 'UTC'"}}"#,
+            r#"invoice_update_values={"updatedAt":{"sql":"now() at time zone 'UTC'"}}"#,
+            r#"payment_update_values={"updatedAt":{"sql":"now() at time zone 'UTC'"}}"#,
             // The default of the column says how words are written.
             "invoice_paid_word=paid",
             "invoice_partial_word=partial",
@@ -57,12 +57,20 @@ fn camel_case_tables_whose_ids_the_application_makes() {
             "invoice_refunded_words={refunded}",
         ]
     );
+    shop.execute("select invoice_sync.adopt_mapping()");
+    let sold = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+    let paid = sold.intent_id();
+    shop.execute(&format!(
+        r#"insert into "Invoice" values ('I-1', 'N', 'draft', 100, null, 'usd', '{paid}', now(), '2020-01-01')"#
+    ));
+    shop.sweep();
     assert_eq!(
         shop.text(
-            "select reason from invoice_sync.propose_mapping() where setting = 'payment_values.id'"
+            r#"select concat_ws(' ', i.status, i."updatedAt" > '2021-01-01', length(p.id), p."updatedAt" > '2021-01-01')
+            from "Invoice" i join "Payment" p on p."invoiceId" = i.id"#
         )
         .as_deref(),
-        Some("the primary key needs a default")
+        Some("paid t 36 t")
     );
 }
 

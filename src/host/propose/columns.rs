@@ -74,6 +74,13 @@ pub(super) const INVOICE: [WantedColumn; 9] = [
             "invoice_reference",
             "invoice_ref",
             "invoice_code",
+            "order_number",
+            "order_no",
+            "booking_number",
+            "confirmation_number",
+            "confirmation_code",
+            "booking_reference",
+            "order_reference",
             "reference",
             "ref",
             "code",
@@ -88,6 +95,7 @@ pub(super) const INVOICE: [WantedColumn; 9] = [
             "invoice_state",
             "state",
             "payment_status",
+            "payment_state",
             "is_paid",
             "paid",
         ],
@@ -118,6 +126,7 @@ pub(super) const INVOICE: [WantedColumn; 9] = [
             "paid_amount",
             "total_paid",
             "paid_total",
+            "payment_total",
             "amount_received",
             "received_amount",
             "paid",
@@ -240,10 +249,33 @@ impl WantedColumn {
         })
     }
 
-    /// Returns the most likely column that is not in use yet.
-    pub(super) fn find(&self, table: &Table, in_use: &BTreeSet<String>) -> Option<Choice> {
-        self.names.iter().find_map(|wanted| {
-            let wanted = squash(wanted);
+    /// Returns whether the other amounts of its table are in the same unit.
+    pub(super) fn is_whole_amount(&self) -> bool {
+        matches!(
+            self.setting,
+            "invoice_total_column" | "payment_amount_column"
+        )
+    }
+
+    /// Returns the most likely column that is not in use yet. If `unit` is given, an amount must be in that unit.
+    pub(super) fn find(
+        &self,
+        table: &Table,
+        in_use: &BTreeSet<String>,
+        unit: Option<Unit>,
+    ) -> Option<Choice> {
+        let fits = |name: &str| {
+            table
+                .columns
+                .get(name)
+                .is_some_and(|column| match self.role {
+                    // An id of the application's own, such as that of its browser session, refers to its table.
+                    Role::Text => !column.refers,
+                    Role::Amount => unit.is_none_or(|unit| unit == Unit::of(name, column)),
+                    _ => true,
+                })
+        };
+        self.names_in(table).find_map(|wanted| {
             table
                 .columns
                 .keys()
@@ -251,18 +283,63 @@ impl WantedColumn {
                     let name = name.as_str();
                     !in_use.contains(name)
                         && self.accepts(table, name)
-                        && (squash(name) == wanted || without_unit(&squash(name)) == wanted)
+                        && fits(name)
+                        && is_named(name, wanted)
                 })
                 .map(|name| (name.clone(), "by its name and type".to_owned()))
         })
     }
 
+    /// Returns the usual names of the column in this table. The state of an order is not that of its payment.
+    fn names_in(&self, table: &Table) -> impl Iterator<Item = &'static str> {
+        let name = squash(&table.bare_name);
+        let is_order = !name.contains("invoice") && !name.contains("bill");
+        let of_payment: &[&str] = match self.setting {
+            "invoice_status_column" if is_order => &["payment_status", "payment_state"],
+            _ => &[],
+        };
+        of_payment.iter().chain(self.names).copied()
+    }
+
     /// Returns the reason why there is no such column.
-    pub(super) fn absence(&self) -> String {
-        format!(
-            "no free column of a fitting type has a usual name, such as {}",
-            self.names[0]
-        )
+    pub(super) fn absence(&self, table: &Table) -> String {
+        let is_usual = |name: &str| self.names.iter().any(|usual| is_named(name, usual));
+        let others = table.columns.iter();
+        let others: Vec<String> = others
+            .filter(|(name, column)| is_usual(name) && !self.role.accepts(column))
+            .map(|(name, column)| format!("{name} has the type {}", column.type_name))
+            .collect();
+        if others.is_empty() {
+            return format!(
+                "no free column of a fitting type has a usual name, such as {}",
+                self.names[0]
+            );
+        }
+        format!("{}, not {}", others.join(", "), self.role.wants())
+    }
+}
+
+/// Returns whether a column has this usual name, possibly with a unit.
+fn is_named(name: &str, usual: &str) -> bool {
+    let (name, usual) = (squash(name), squash(usual));
+    name == usual || without_unit(&name) == usual
+}
+
+/// The unit of an amount, as far as its column's name and type tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Major,
+    Minor,
+}
+
+impl Unit {
+    pub(super) fn of(name: &str, column: &Column) -> Self {
+        let name = squash(name);
+        if column.is_integer() || without_unit(&name) != name {
+            Self::Minor
+        } else {
+            Self::Major
+        }
     }
 }
 
@@ -276,33 +353,33 @@ fn without_unit(squashed: &str) -> &str {
         .unwrap_or(squashed)
 }
 
-/// Returns the unit of the amounts, and why, from the columns of the invoice total and the payment amount.
+/// Returns the unit of the amounts, and why, from the columns of the invoice total and the payment amount; `None` if
+/// they differ.
 pub(super) fn unit(
     set: &str,
     total: Option<&(String, Column)>,
     paid: Option<&(String, Column)>,
-) -> (String, String) {
-    let is_minor = |(name, column): &(String, Column)| {
-        let name = squash(name);
-        column.is_integer() || without_unit(&name) != name
-    };
+) -> (Option<String>, String) {
+    let of = |(name, column): &(String, Column)| Unit::of(name, column);
     let Some(total) = total else {
         return (
-            set.to_owned(),
+            Some(set.to_owned()),
             "there is no total column to determine it by".to_owned(),
         );
     };
-    if paid.is_some_and(|paid| is_minor(paid) != is_minor(total)) {
+    if let Some(paid) = paid.filter(|paid| of(paid) != of(total)) {
         return (
-            set.to_owned(),
-            "invoices and payments seem to use different units, but one setting applies to both"
-                .to_owned(),
+            None,
+            format!(
+                "{} of the invoices and {} of the payments seem to use different units, but one setting applies to both",
+                total.0, paid.0
+            ),
         );
     }
-    let unit = match (is_minor(total), set) {
-        (true, "stripe") => "stripe",
-        (true, _) => "minor",
-        (false, _) => "major",
+    let unit = match (of(total), set) {
+        (Unit::Minor, "stripe") => "stripe",
+        (Unit::Minor, _) => "minor",
+        (Unit::Major, _) => "major",
     };
     let reason = if total.1.is_integer() {
         "integers: assumed to be the smallest unit, such as cents; verify this"
@@ -311,5 +388,5 @@ pub(super) fn unit(
     } else {
         "decimal numbers"
     };
-    (unit.to_owned(), reason.to_owned())
+    (Some(unit.to_owned()), reason.to_owned())
 }

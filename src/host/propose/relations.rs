@@ -13,7 +13,7 @@ pub(super) struct Relations {
     constraints: Vec<Constraint>,
 }
 
-/// A primary key, foreign key or check constraint.
+/// A primary key, foreign key, check constraint, or unique constraint or index.
 #[derive(Clone, Debug, Deserialize)]
 struct Constraint {
     table: u32,
@@ -33,6 +33,8 @@ enum Kind {
     ForeignKey,
     #[serde(rename = "c")]
     Check,
+    #[serde(rename = "u")]
+    Unique,
 }
 
 const CANDIDATES: &str = "
@@ -58,7 +60,14 @@ select jsonb_build_object(
              with ordinality m (texts, place)) else '[]' end)
 from pg_constraint o
 where o.conrelid <> 0 and o.contype in ('p', 'f', 'c')
-order by o.conrelid, o.conname
+union all
+select jsonb_build_object(
+    'table', x.indrelid::bigint, 'kind', 'u', 'target', 0, 'target_columns', '[]'::jsonb, 'literals', '[]'::jsonb,
+    'columns', (select coalesce(jsonb_agg(a.attname), '[]')
+                from pg_attribute a where a.attrelid = x.indrelid and a.attnum = any (x.indkey)))
+from pg_index x
+where x.indisunique and not x.indisprimary
+order by 1
 "#;
 
 impl Relations {
@@ -112,6 +121,11 @@ impl Relations {
         foreign_key.or_else(|| {
             let key_type = invoices.columns.get(&key)?;
             let singular = invoices.bare_name.trim_end_matches(['s', 'S']);
+            let last = singular.rsplit('_').next().unwrap_or(singular);
+            let refers_elsewhere = |name: &str| {
+                let mut keys = self.of(payments, Kind::ForeignKey);
+                keys.any(|key| key.columns == [name] && key.target != invoices.oid)
+            };
             [
                 "invoice_id",
                 "invoice",
@@ -122,9 +136,11 @@ impl Relations {
             .into_iter()
             .map(str::to_owned)
             .chain([format!("{singular}_id"), singular.to_owned()])
+            .chain([format!("{last}_id"), last.to_owned()])
             .find_map(|wanted| {
                 payments.columns.iter().find(|(name, column)| {
                     squash(name) == squash(&wanted)
+                        && !refers_elsewhere(name)
                         && Role::Key.accepts(column)
                         && column.key_family() == key_type.key_family()
                 })
@@ -170,6 +186,13 @@ impl Relations {
             ([only], None) => Some(only),
             _ => None,
         }
+    }
+
+    /// Returns whether no two rows may have the same value of this column.
+    pub(super) fn is_unique(&self, table: &Table, column: &str) -> bool {
+        let keys = self.of(table, Kind::PrimaryKey);
+        keys.chain(self.of(table, Kind::Unique))
+            .any(|key| key.columns == [column])
     }
 
     /// Returns the texts that a check constraint on this column alone allows.

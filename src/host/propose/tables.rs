@@ -27,6 +27,12 @@ impl Relations {
     ) -> Result<Pair, Problem> {
         let given = |oid: Option<u32>| oid.map(given_table).transpose();
         let payments = given(payments)?;
+        if invoices.is_none()
+            && payments.is_none()
+            && let Some(pair) = self.best_pair()?
+        {
+            return Ok(pair);
+        }
         let invoices = match given(invoices)? {
             Some(table) => (table, "as given".to_owned()),
             None => self.best(
@@ -83,7 +89,19 @@ impl Relations {
         const NAMES: Names = Names {
             whole: &["payments", "payment"],
             other: &["transactions", "transaction", "receipts", "receipt"],
-            not: &["invoice_lines", "line", "item", "reminder", "event", "log"],
+            not: &[
+                "invoice_lines",
+                "line",
+                "item",
+                "reminder",
+                "event",
+                "log",
+                "intent",
+                "method",
+                "link",
+                "request",
+                "plan",
+            ],
         };
         let name = NAMES.rate(table);
         let link = self.link_between(table, invoices);
@@ -96,6 +114,42 @@ impl Relations {
             link: i32::from(is_foreign_key) * 50,
             ..Score::of(table, name, &PAYMENT)
         })
+    }
+
+    /// Returns the tables that fit best together, if there are two: one pair may have the usual names and another
+    /// Stripe's ids.
+    fn best_pair(&self) -> Result<Option<Pair>, Problem> {
+        let mut rated: Vec<(i32, (Score, &Table), (Score, &Table))> = Vec::new();
+        for invoices in &self.tables {
+            let Some(fits) = self.as_invoices(invoices, None) else {
+                continue;
+            };
+            for payments in &self.tables {
+                if let Some(linked) = self.as_payments(payments, invoices) {
+                    let sum = fits.sum() + linked.sum() + fits.of_stripe(linked);
+                    rated.push((sum, (fits, invoices), (linked, payments)));
+                }
+            }
+        }
+        rated.sort_by_key(|(sum, (_, one), (_, other))| {
+            (Reverse(*sum), one.name.clone(), other.name.clone())
+        });
+        match rated.as_slice() {
+            [
+                (best, (_, one), (_, of_one)),
+                (next, (_, other), (_, of_other)),
+                ..,
+            ] if best == next => Err(if one.oid == other.oid {
+                several_fit("payments", of_one, of_other)
+            } else {
+                several_fit("invoices", one, other)
+            }),
+            [(_, (fits, invoices), (linked, payments)), ..] => Ok(Some(Pair {
+                invoices: ((*invoices).clone(), fits.reason()),
+                payments: ((*payments).clone(), linked.reason()),
+            })),
+            [] => Ok(None),
+        }
     }
 
     fn best(
@@ -143,10 +197,18 @@ impl Names {
             30
         } else if self.other.contains(&name.as_str()) {
             20
+        } else if self.other.contains(&last_part(&table.bare_name).as_str()) {
+            // The name of a module before it: shop_orders.
+            10
         } else {
             0
         }
     }
+}
+
+/// Returns what follows the last underscore of a name.
+fn last_part(name: &str) -> String {
+    squash(name.rsplit('_').next().unwrap_or(name))
 }
 
 /// The score of a table, with its reasons.
@@ -175,6 +237,12 @@ impl Score {
         }
     }
 
+    /// Returns what it adds to a pair that one of the tables has Stripe's ids: more than any name.
+    fn of_stripe(self, other: Self) -> i32 {
+        let has = |score: Self| score.stripe > 0 && score.schema >= 0;
+        i32::from(has(self) || has(other)) * 150
+    }
+
     fn sum(self) -> i32 {
         self.name + self.columns + self.stripe + self.schema + self.link
     }
@@ -199,7 +267,7 @@ impl Score {
 fn fitting(table: &Table, wanted_columns: &[WantedColumn]) -> i32 {
     wanted_columns
         .iter()
-        .map(|wanted| i32::from(wanted.find(table, &[].into()).is_some()))
+        .map(|wanted| i32::from(wanted.find(table, &[].into(), None).is_some()))
         .sum()
 }
 
@@ -207,7 +275,7 @@ fn has_stripe_id(table: &Table, wanted_columns: &[WantedColumn]) -> bool {
     wanted_columns
         .iter()
         .filter(|wanted| wanted.is_for_stripe_id())
-        .any(|wanted| wanted.find(table, &[].into()).is_some())
+        .any(|wanted| wanted.find(table, &[].into(), None).is_some())
 }
 
 fn given_table(oid: u32) -> Result<Table, Problem> {

@@ -1,4 +1,4 @@
-//! Proposes values for further columns of a new payment that must not be null.
+//! Proposes values for further columns of new payments and of rows that are updated.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::words::squash;
 use crate::host::catalog::{Column, Role, Table};
+use crate::host::expression::check_value;
 use crate::host::propose::relations::Relations;
 use crate::host::source::Source;
 
@@ -22,7 +23,7 @@ impl Proposed {
         match (self.added.as_slice(), self.lacking.len()) {
             ([], 0) => "no other column needs a value".to_owned(),
             ([], _) => "some columns need a value that was not found; see below".to_owned(),
-            (added, _) => format!("NOT NULL and without a default: {}", added.join(", ")),
+            (added, _) => format!("new rows need values for: {}", added.join(", ")),
         }
     }
 }
@@ -34,6 +35,7 @@ pub(super) fn propose(
     payments: &Table,
     mapped: &BTreeSet<String>,
     set: Option<&Value>,
+    clock: &Clock,
 ) -> Proposed {
     let mut values = Map::new();
     let mut added = Vec::new();
@@ -43,29 +45,46 @@ pub(super) fn propose(
         let fits = payments
             .columns
             .get(name)
-            .is_some_and(|column| fits(source, column, invoices));
+            .is_some_and(|column| fits(source, payments, column, invoices));
         if fits {
             values.insert(name.clone(), source.clone());
         }
     }
     let key = relations.key_of(payments).map(|(key, _)| key);
-    for (name, column) in payments.columns.iter().filter(|(_, c)| c.must_be_given) {
-        if values.contains_key(name) || (mapped.contains(name) && key.as_ref() != Some(name)) {
+    for (name, column) in &payments.columns {
+        let is_key = key.as_ref() == Some(name);
+        if values.contains_key(name) || (mapped.contains(name) && !is_key) || column.is_computed {
             continue;
         }
-        if key.as_ref() == Some(name) {
-            lacking.push((name.clone(), "the primary key needs a default".to_owned()));
-        } else if is_row_timestamp(name, column) {
-            let reason = "NOT NULL: give the column a default, now() for example";
-            lacking.push((name.clone(), reason.to_owned()));
-        } else if let Some(source) = from_invoice(relations, invoices, payments, name, column)
-            .or_else(|| usual_value(name, column))
-        {
-            values.insert(name.clone(), source);
-            added.push(name.clone());
+        let is_needed = column.must_be_given;
+        let source = if is_key {
+            new_key(column).filter(|_| is_needed)
+        } else if column.has_default {
+            None
+        } else if is_needed && is_row_timestamp(name, column) || is_stamp(name, column) {
+            Some(clock.now(column))
+        } else if is_needed {
+            from_invoice(relations, invoices, payments, name, column)
+                .or_else(|| usual_value(name, column))
         } else {
-            let reason = "NOT NULL and without a default: add it to payment_values";
-            lacking.push((name.clone(), reason.to_owned()));
+            shared(relations, invoices, payments, name)
+        };
+        match source {
+            Some(source) => {
+                values.insert(name.clone(), source);
+                added.push(name.clone());
+            }
+            None if is_needed && is_key => {
+                lacking.push((name.clone(), "the primary key needs a default".to_owned()));
+            }
+            None if is_needed => {
+                let reason = format!(
+                    "{}, NOT NULL and without a default: add it to payment_values",
+                    column.type_name
+                );
+                lacking.push((name.clone(), reason));
+            }
+            None => {}
         }
     }
     Proposed {
@@ -76,7 +95,7 @@ pub(super) fn propose(
 }
 
 /// Returns whether the configured value can be written into the column.
-fn fits(source: &Value, column: &Column, invoices: &Table) -> bool {
+fn fits(source: &Value, table: &Table, column: &Column, invoices: &Table) -> bool {
     let Ok(source) = Source::parse(source) else {
         return false;
     };
@@ -86,9 +105,137 @@ fn fits(source: &Value, column: &Column, invoices: &Table) -> bool {
         .all(|name| invoices.columns.contains_key(*name));
     let is_a_label = match (&source, &column.labels) {
         (Source::Constant(Value::String(word)), Some(labels)) => labels.contains(word),
-        (_, labels) => labels.is_none(),
+        (source, labels) => labels.is_none() || !source.expressions().is_empty(),
     };
-    has_columns && is_a_label && !column.is_computed
+    let are_evaluated = source
+        .expressions()
+        .iter()
+        .all(|text| check_value(table, column, text, "payment_values").is_ok());
+    has_columns && is_a_label && are_evaluated && !column.is_computed
+}
+
+/// How the present moment is written: columns without a time zone have the zone of the settings.
+pub(super) struct Clock(String);
+
+impl Clock {
+    pub(super) fn of(time_zone: Option<&str>) -> Self {
+        Self(pgrx::spi::quote_literal(time_zone.unwrap_or("UTC")))
+    }
+
+    fn now(&self, column: &Column) -> Value {
+        let zone = &self.0;
+        let expression = match column.base.as_str() {
+            "timestamptz" => "now()".to_owned(),
+            "date" => format!("(now() at time zone {zone})::date"),
+            _ => format!("now() at time zone {zone}"),
+        };
+        json!({ "sql": expression })
+    }
+}
+
+/// Usual names of the column for the time at which its row was changed last.
+const CHANGED: [&str; 12] = [
+    "updated_at",
+    "updated",
+    "updated_on",
+    "modified_at",
+    "modified",
+    "modified_on",
+    "last_modified",
+    "last_modified_at",
+    "last_updated",
+    "last_updated_at",
+    "date_updated",
+    "date_modified",
+];
+
+/// Usual names of the column for the time at which its row was made.
+const MADE: [&str; 5] = [
+    "created_at",
+    "created",
+    "created_on",
+    "date_created",
+    "inserted_at",
+];
+
+fn is_changed_at(name: &str, column: &Column) -> bool {
+    let is_usual = CHANGED.iter().any(|usual| squash(usual) == squash(name));
+    is_usual && Role::Moment.accepts(column) && !column.is_computed
+}
+
+/// Returns whether it has the name of a column that frameworks fill in every row.
+fn is_stamp(name: &str, column: &Column) -> bool {
+    let is_usual = MADE.iter().any(|usual| squash(usual) == squash(name));
+    is_usual && Role::Moment.accepts(column) || is_changed_at(name, column)
+}
+
+/// Keeps valid current entries, and adds the columns that frameworks set with every update. Returns the reason, too.
+pub(super) fn propose_updates(
+    table: &Table,
+    invoices: &Table,
+    mapped: &BTreeSet<String>,
+    set: Option<&Value>,
+    clock: &Clock,
+) -> (Value, String) {
+    let mut values = Map::new();
+    let set = set.and_then(Value::as_object).into_iter().flatten();
+    for (name, source) in set.filter(|(name, _)| !mapped.contains(*name)) {
+        let column = table.columns.get(name);
+        if column.is_some_and(|column| fits(source, table, column, invoices)) {
+            values.insert(name.clone(), source.clone());
+        }
+    }
+    let mut added = Vec::new();
+    for (name, column) in &table.columns {
+        if values.contains_key(name) || mapped.contains(name) {
+            continue;
+        }
+        let source = if is_changed_at(name, column) {
+            clock.now(column)
+        } else if squash(name) == "lockversion" && column.is_integer() {
+            json!({ "sql": format!("{} + 1", column.quoted) })
+        } else {
+            continue;
+        };
+        values.insert(name.clone(), source);
+        added.push(name.clone());
+    }
+    let reason = match added.as_slice() {
+        [] => "no other column is set with every update".to_owned(),
+        added => format!("set with every update: {}", added.join(", ")),
+    };
+    (Value::Object(values), reason)
+}
+
+/// Returns a source for a primary key that the application makes.
+fn new_key(column: &Column) -> Option<Value> {
+    match column.base.as_str() {
+        "uuid" => Some(json!({ "sql": "gen_random_uuid()" })),
+        _ if Role::Text.accepts(column) => Some(json!({ "sql": "gen_random_uuid()::text" })),
+        _ => None,
+    }
+}
+
+/// Returns the invoice's column of the same name, if both refer to the same column of a third table: a tenant, a
+/// contact, a project. Who wrote the invoice did not write the payment.
+fn shared(relations: &Relations, invoices: &Table, payments: &Table, name: &str) -> Option<Value> {
+    const AUTHORS: [&str; 10] = [
+        "created",
+        "updated",
+        "modified",
+        "deleted",
+        "approved",
+        "recorded",
+        "entered",
+        "processed",
+        "author",
+        "editor",
+    ];
+    let is_author = AUTHORS.iter().any(|word| squash(name).contains(word));
+    let theirs = relations.column_with_same_target(payments, name, invoices)?;
+    let is_same = squash(theirs) == squash(name);
+    (is_same && !is_author && !relations.is_unique(payments, name))
+        .then(|| json!({ "invoice": theirs }))
 }
 
 /// Returns whether the column contains the time at which its row was created or changed. The invoice's time would
@@ -109,6 +256,11 @@ fn from_invoice(
     name: &str,
     column: &Column,
 ) -> Option<Value> {
+    // Its state is the payment's own, and what is unique cannot be copied.
+    let is_own = ["status", "state"].contains(&squash(name).as_str());
+    if is_own || relations.is_unique(payments, name) {
+        return None;
+    }
     let key = relations.key_of(invoices).map(|(key, _)| key);
     let same_name = invoices.columns.iter().find(|(theirs, other)| {
         squash(theirs) == squash(name)
@@ -133,7 +285,15 @@ fn usual_value(name: &str, column: &Column) -> Option<Value> {
     ];
     const NAMES: [&str; 4] = ["paymentname", "name", "title", "description"];
     const LABELS: [&str; 5] = ["stripe", "card", "creditcard", "online", "other"];
+    const KEYS: [&str; 5] = ["uid", "uuid", "guid", "publicid", "token"];
+    const DOCUMENTS: [&str; 3] = ["data", "metadata", "extra"];
     let name = squash(name);
+    if KEYS.contains(&name.as_str()) {
+        return new_key(column);
+    }
+    if column.base == "jsonb" && DOCUMENTS.contains(&name.as_str()) {
+        return Some(json!({ "value": {} }));
+    }
     match &column.labels {
         Some(labels) if METHODS.contains(&name.as_str()) => LABELS
             .iter()

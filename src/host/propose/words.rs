@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::domain::unknown_word::INVOICE_SETTINGS;
-use crate::domain::words::{invoice, is_among, payment, same_word};
+use crate::domain::words::{invoice, is_among, payment, same_word, squash};
 use crate::host::catalog::{Column, Table};
 use crate::host::owner::reading_as;
 use crate::host::propose::relations::Relations;
@@ -44,10 +44,21 @@ const fn all(setting: &'static str, words: &'static [&'static [&'static str]]) -
     }
 }
 
+const INVOICE_PAID: &str = "invoice_paid_word";
+
+/// Its value if nobody has set it.
+const DEFAULT_PAID: &str = "Paid";
+
+/// What a paid booking or order is in some applications, and what comes before or after it in others.
+const RIVALS: [&str; 4] = ["confirmed", "accepted", "booked", "registered"];
+
+/// Words for paid that may come after one of these.
+const LATE_PAID: [&str; 2] = ["completed", "complete"];
+
 pub(super) const INVOICE: StatusWords = StatusWords {
     column_setting: "invoice_status_column",
     meanings: &[
-        one("invoice_paid_word", &[invoice::PAID]),
+        one(INVOICE_PAID, &[invoice::PAID]),
         one("invoice_partial_word", &[invoice::PARTIAL]),
         all("invoice_closed_words", &[invoice::CLOSED]),
         all("invoice_open_words", &[invoice::OPEN]),
@@ -129,13 +140,21 @@ pub(super) struct Vocabulary {
     words: Vec<String>,
     /// True if no other words can be written.
     is_closed: bool,
+    /// True if the names of table and column say that it is about a payment: a paid invoice is paid, and a paid booking
+    /// may be confirmed.
+    is_of_payment: bool,
 }
 
 impl Vocabulary {
     pub(super) fn of(relations: &Relations, table: &Table, name: &str, column: &Column) -> Self {
+        let names = squash(&format!("{} {name}", table.bare_name));
+        let is_of_payment = ["invoice", "bill", "pay", "paid"]
+            .iter()
+            .any(|part| names.contains(part));
         let closed = |words| Self {
             words,
             is_closed: true,
+            is_of_payment,
         };
         if let Some(labels) = &column.labels {
             closed(labels.clone())
@@ -153,6 +172,7 @@ impl Vocabulary {
             Self {
                 words,
                 is_closed: false,
+                is_of_payment,
             }
         }
     }
@@ -167,6 +187,14 @@ impl Vocabulary {
                 words.filter(|word| same_word(word, wanted) && !others.contains(*word))
             })
             .map(String::as_str)
+            .collect()
+    }
+
+    /// Returns the words that mean paid in some applications, if the meaning is that of a paid invoice.
+    fn may_be_paid(&self, meaning: &Meaning) -> Vec<&str> {
+        let words = self.words.iter().map(String::as_str);
+        words
+            .filter(|word| meaning.setting == INVOICE_PAID && is_among(&RIVALS, word))
             .collect()
     }
 
@@ -208,13 +236,30 @@ impl Meaning {
         if let Some(word) = set.filter(|set| vocabulary.words.iter().any(|word| word == set)) {
             return (word.into(), "set so, and there is such a status".to_owned());
         }
+        let rivals = vocabulary.may_be_paid(self);
         match (found.first(), set) {
+            (found, _)
+                if !rivals.is_empty() && found.is_none_or(|word| is_among(&LATE_PAID, word)) =>
+            {
+                let words: Vec<&str> = rivals.into_iter().chain(found.copied()).collect();
+                let reason = format!("{} may mean it: set the one that does", words.join(", "));
+                (Value::Null, reason)
+            }
             (Some(word), _) => (
                 (*word).into(),
                 "a status that usually has this meaning".to_owned(),
             ),
             (None, _) if vocabulary.is_closed => {
                 (Value::Null, "no allowed status has this meaning".to_owned())
+            }
+            (None, Some(DEFAULT_PAID))
+                if self.setting == INVOICE_PAID && !vocabulary.is_of_payment =>
+            {
+                (
+                    Value::Null,
+                    "no row has such a status yet: set the word that your application uses"
+                        .to_owned(),
+                )
             }
             (None, Some(set)) => (
                 vocabulary.in_letter_case(set).into(),
