@@ -119,7 +119,7 @@ impl Relations {
     /// Returns the tables that fit best together, if there are two: one pair may have the usual names and another
     /// Stripe's ids.
     fn best_pair(&self) -> Result<Option<Pair>, Problem> {
-        let mut rated: Vec<(i32, (Score, &Table), (Score, &Table))> = Vec::new();
+        let mut rated: Vec<(i32, Rated, Rated)> = Vec::new();
         for invoices in &self.tables {
             let Some(fits) = self.as_invoices(invoices, None) else {
                 continue;
@@ -174,6 +174,9 @@ impl Relations {
         }
     }
 }
+
+/// A table and how well it fits.
+type Rated<'a> = (Score, &'a Table);
 
 /// Usual names of tables, as [`squash`] returns them.
 struct Names {
