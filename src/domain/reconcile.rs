@@ -16,8 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use self::receipt::Receipt;
-use self::reductions::Reduced;
+use self::receipt::{Receipt, Reduced};
 use super::evidence::{Evidence, StripePayment, merge_payments};
 use super::identity::{PaymentIds, Ties};
 use super::invoice::{Field, Invoice, InvoiceStatus};

@@ -3,6 +3,7 @@
 use crate::domain::evidence::{Dispute, StripePayment};
 use crate::domain::money::Money;
 use crate::domain::payment::PaymentStatus;
+use crate::domain::reductions::Reductions;
 use crate::domain::rules::Rules;
 
 /// A payment that Stripe received for this invoice, split into its parts.
@@ -14,6 +15,13 @@ pub(super) struct Receipt<'a> {
     pub(super) dispute: Option<Dispute>,
     /// How much its disputes withhold; at most what was received.
     pub(super) withheld: Money,
+}
+
+/// A payment of the invoice, perhaps of nothing, with what was taken off its price.
+pub(super) struct Reduced {
+    pub(super) key: Option<String>,
+    pub(super) received: Money,
+    pub(super) reductions: Reductions,
 }
 
 impl Receipt<'_> {

@@ -2,18 +2,11 @@
 
 use serde_json::json;
 
+use super::receipt::Reduced;
 use super::{Draft, Facts};
 use crate::domain::evidence::StripePayment;
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::Money;
-use crate::domain::reductions::Reductions;
-
-/// A payment of the invoice, perhaps of nothing, with what was taken off its price.
-pub(super) struct Reduced {
-    key: Option<String>,
-    received: Money,
-    reductions: Reductions,
-}
 
 impl Draft {
     /// Keeps what was taken off the price of a payment of this invoice.
