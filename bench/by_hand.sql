@@ -1,5 +1,5 @@
--- What a good engineer would write by hand for the default tables: verifies, deduplicates, locks and books. With
--- :ledger, it also writes as many rows of the same content as this extension keeps.
+-- What a good engineer would write by hand for the default tables: verifies, deduplicates, locks and books.
+-- With a ledger, it also writes as many rows of the same content as this extension keeps.
 
 create table handled (id text primary key);
 

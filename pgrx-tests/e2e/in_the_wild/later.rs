@@ -229,7 +229,8 @@ fn what_a_customer_s_balance_or_credit_paid_is_said() {
 
 #[test]
 fn a_person_accepts_the_amount_that_a_discount_or_balance_left() {
-    let ways: [(fn(&mut Scene), &str); 3] = [
+    type Way = (fn(&mut Scene), &'static str);
+    let ways: [Way; 3] = [
         (discounted, "because of a discount of 10.00 USD"),
         (
             |scene| drop(paid_from_balance(scene, 2_500)),

@@ -67,10 +67,7 @@ const STATEMENTS: [(&str, &str); 7] = [
         "the invoice that a payment names",
         "jsonb_array_elements_text($1::jsonb) r",
     ),
-    (
-        "payments in other books",
-        "and p.invoice_id is not null",
-    ),
+    ("payments in other books", "and p.invoice_id is not null"),
     ("events that wait", "e.next_attempt_at <= to_timestamp"),
 ];
 
