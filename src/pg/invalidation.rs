@@ -14,8 +14,8 @@ use super::state::{current_user, transaction_keeps_one_snapshot};
 thread_local! {
     static IS_REGISTERED: Cell<bool> = const { Cell::new(false) };
 
-    /// How many changes PostgreSQL has told of, those of this session's own transactions included.
-    static TOLD: Cell<u64> = const { Cell::new(0) };
+    /// The number of changes so far, those of this session's own transactions included.
+    static CHANGES: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Returns a number that differs from an earlier one if a table, type, function or schema of this database, or the
@@ -29,7 +29,7 @@ pub(super) fn changes() -> u64 {
 /// As [`changes`], of those that this session has already heard of.
 pub(super) fn so_far() -> u64 {
     register();
-    TOLD.get()
+    CHANGES.get()
 }
 
 /// Tells all sessions, once this transaction commits, that what they derived from this table is outdated.
@@ -101,9 +101,9 @@ fn register() {
 }
 
 unsafe extern "C-unwind" fn on_relation(_nothing: pg_sys::Datum, _relation: pg_sys::Oid) {
-    TOLD.set(TOLD.get().wrapping_add(1));
+    CHANGES.set(CHANGES.get().wrapping_add(1));
 }
 
 unsafe extern "C-unwind" fn on_catalog(_nothing: pg_sys::Datum, _cache: i32, _hash: u32) {
-    TOLD.set(TOLD.get().wrapping_add(1));
+    CHANGES.set(CHANGES.get().wrapping_add(1));
 }
