@@ -1,5 +1,5 @@
 //! Lives of a shop by chance: payments, refunds, disputes, webhooks that are lost or shuffled, an
-//! application that writes by itself, every door, several sessions, faults, terminated sessions.
+//! application that writes by itself, every entry point, several sessions, faults, terminated sessions.
 //! At every rest the books are held against an oracle of their own. A life that fails tells its
 //! seed and the fewest steps that still fail.
 //!
@@ -11,7 +11,7 @@
 //! tables say of the invoices and payments that a failure names is told as well.
 
 mod application;
-mod doors;
+mod entry_points;
 mod history;
 mod hosts;
 mod oracle;

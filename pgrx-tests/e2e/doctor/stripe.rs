@@ -42,7 +42,7 @@ fn each_permission_that_a_restricted_key_lacks_is_named_in_stripes_words() {
 }
 
 #[test]
-fn what_is_lost_without_an_optional_permission_is_told_and_is_no_failure() {
+fn what_is_lost_without_an_optional_permission_is_reported_and_is_no_failure() {
     for (resource, permission, loss) in [
         ("Invoices", "rak_invoice_read", "a subscription's session"),
         (

@@ -1,5 +1,5 @@
 //! A rest: Stripe is well, every webhook that will come has come, sweeps go on until nothing
-//! changes; then the books are judged, and whatever door is used, nothing changes any more.
+//! changes; then the books are judged, and whatever entry point is used, nothing changes any more.
 
 use super::step::Bill;
 use super::watch::Who;
@@ -198,7 +198,7 @@ impl World<'_> {
         }
     }
 
-    /// A sweep with nothing new asks one question; and no door changes anything.
+    /// A sweep with nothing new asks one question; and no entry point changes anything.
     fn judge_quiet(&mut self) -> Result<(), String> {
         let wanted = self.state();
         let due = self.due();

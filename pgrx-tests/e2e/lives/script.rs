@@ -2,7 +2,7 @@
 
 use crate::harness::dice::Dice;
 
-use super::step::{Bill, Door, Names, Order, Sale, Step, Trouble};
+use super::step::{Bill, EntryPoint, Names, Order, Sale, Step, Trouble};
 
 /// How many invoices a shop has.
 pub const BILLS: usize = 6;
@@ -61,12 +61,12 @@ impl Script {
             24..=37 => self.after_sales(),
             38..=51 => self.application(),
             52..=69 => self.webhooks(),
-            70..=80 => Step::Door(self.door()),
-            81..=84 => Step::Together(self.door(), self.door()),
+            70..=80 => Step::EntryPoint(self.entry_point()),
+            81..=84 => Step::Together(self.entry_point(), self.entry_point()),
             85..=87 => self.held(),
             88 if self.dice.once_in(2) => self.locked(),
             88 => self.failed_refund_of_a_locked_row(),
-            89 => Step::Killed(self.door()),
+            89 => Step::Killed(self.entry_point()),
             90..=91 => Step::Undo(self.dice.below(3)),
             92 => self.shared(),
             93 => Step::Resolve {
@@ -241,16 +241,16 @@ impl Script {
         }
     }
 
-    fn door(&mut self) -> Door {
+    fn entry_point(&mut self) -> EntryPoint {
         let bill = self.bill();
         match self.dice.below(20) {
-            0..=4 => Door::RunSweep,
-            5..=7 => Door::Sweep,
-            8 => Door::DrySweep,
-            9..=13 => Door::Button(bill),
-            14 => Door::DryButton(bill),
-            15 => Door::Backfill,
-            _ => Door::Webhook(self.dice.below(3)),
+            0..=4 => EntryPoint::RunSweep,
+            5..=7 => EntryPoint::Sweep,
+            8 => EntryPoint::DrySweep,
+            9..=13 => EntryPoint::Button(bill),
+            14 => EntryPoint::DryButton(bill),
+            15 => EntryPoint::Backfill,
+            _ => EntryPoint::Webhook(self.dice.below(3)),
         }
     }
 
@@ -261,12 +261,12 @@ impl Script {
             return self.sell();
         };
         let bill = self.known[index].bill;
-        let door = [
-            Door::Button(bill),
-            Door::Button(bill),
-            Door::RunSweep,
-            Door::Backfill,
-            Door::Webhook(0),
+        let entry_point = [
+            EntryPoint::Button(bill),
+            EntryPoint::Button(bill),
+            EntryPoint::RunSweep,
+            EntryPoint::Backfill,
+            EntryPoint::Webhook(0),
         ][self.dice.below(5)];
         if self.dice.once_in(2) {
             // It is in the books by then, and nothing else is left to deliver.
@@ -288,7 +288,7 @@ impl Script {
         if self.dice.once_in(3) {
             meanwhile.push(self.application());
         }
-        let held = Step::Held { door, meanwhile };
+        let held = Step::Held { entry_point, meanwhile };
         if self.dice.once_in(3) {
             // Before something else happens that puts right what an old answer undid.
             self.steps.push(held);
@@ -302,8 +302,8 @@ impl Script {
             Some(index) => self.known[index].bill,
             None => self.bill(),
         };
-        let doors = (0..2).map(|number| Door::Webhook(number * 2)).collect();
-        Step::Locked { bill, doors }
+        let entry_points = (0..2).map(|number| EntryPoint::Webhook(number * 2)).collect();
+        Step::Locked { bill, entry_points }
     }
 
     /// A refund is in the books, and fails while the invoice is locked: its news come, and
@@ -324,16 +324,16 @@ impl Script {
             order: Order::AsTheyHappened,
             twice: false,
         });
-        self.steps.push(Step::Door(Door::RunSweep));
+        self.steps.push(Step::EntryPoint(EntryPoint::RunSweep));
         self.steps.push(Step::RefundBecomes(sale, "failed"));
-        let doors = match self.dice.below(3) {
-            0 => vec![Door::RunSweep],
-            _ => vec![Door::Webhook(0), Door::Webhook(0), Door::Webhook(0)],
+        let entry_points = match self.dice.below(3) {
+            0 => vec![EntryPoint::RunSweep],
+            _ => vec![EntryPoint::Webhook(0), EntryPoint::Webhook(0), EntryPoint::Webhook(0)],
         };
-        Step::Locked { bill, doors }
+        Step::Locked { bill, entry_points }
     }
 
-    /// Two invoices store the ids of one payment, and two doors come upon them at the same moment.
+    /// Two invoices store the ids of one payment, and two entry points come upon them at the same moment.
     fn shared(&mut self) -> Step {
         let (sale, bill) = (self.steps.len(), self.bill());
         let other = (bill + 1 + self.dice.below(BILLS - 1)) % BILLS;
@@ -353,8 +353,8 @@ impl Script {
             stored: true,
         });
         self.steps.push(Step::Store { bill: other, sale });
-        let first = [Door::Button(bill), Door::RunSweep, Door::Webhook(0)][self.dice.below(3)];
-        Step::Together(first, Door::Button(other))
+        let first = [EntryPoint::Button(bill), EntryPoint::RunSweep, EntryPoint::Webhook(0)][self.dice.below(3)];
+        Step::Together(first, EntryPoint::Button(other))
     }
 
     fn trouble(&mut self) -> Step {

@@ -82,21 +82,21 @@ pub enum Step {
     /// Whether a webhook asks Stripe.
     Fetching(bool),
 
-    Door(Door),
-    /// Two doors at the same moment.
-    Together(Door, Door),
-    /// A door's answers from Stripe are held back while something else happens.
+    EntryPoint(EntryPoint),
+    /// Two entry points at the same moment.
+    Together(EntryPoint, EntryPoint),
+    /// A entry point's answers from Stripe are held back while something else happens.
     Held {
-        door: Door,
+        entry_point: EntryPoint,
         meanwhile: Vec<Step>,
     },
     /// Doors while the application has an invoice locked.
     Locked {
         bill: Bill,
-        doors: Vec<Door>,
+        entry_points: Vec<EntryPoint>,
     },
-    /// A door whose session is terminated while Stripe's answers are held back.
-    Killed(Door),
+    /// A entry point whose session is terminated while Stripe's answers are held back.
+    Killed(EntryPoint),
     /// What a run changed is put back; how many runs back, of those that changed something.
     Undo(usize),
     /// A person decides about an open issue: which one, and which of its actions.
@@ -132,7 +132,7 @@ pub enum Order {
 
 /// A way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum EntryPoint {
     RunSweep,
     Sweep,
     DrySweep,
@@ -174,11 +174,11 @@ impl Step {
             | Self::Total { bill, .. }
             | Self::Store { bill, .. }
             | Self::Locked { bill, .. } => vec![*bill],
-            Self::Door(door) | Self::Killed(door) => door.bill().into_iter().collect(),
+            Self::EntryPoint(entry_point) | Self::Killed(entry_point) => entry_point.bill().into_iter().collect(),
             Self::Together(one, other) => {
                 [one.bill(), other.bill()].into_iter().flatten().collect()
             }
-            Self::Held { door, .. } => door.bill().into_iter().collect(),
+            Self::Held { entry_point, .. } => entry_point.bill().into_iter().collect(),
             _ => Vec::new(),
         }
     }
@@ -202,7 +202,7 @@ impl Step {
     }
 }
 
-impl Door {
+impl EntryPoint {
     fn bill(self) -> Option<Bill> {
         match self {
             Self::Button(bill) | Self::DryButton(bill) => Some(bill),

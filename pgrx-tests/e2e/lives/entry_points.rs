@@ -1,4 +1,4 @@
-//! Plays the steps that go through the extension's doors: one after the other, two at the same
+//! Plays the steps that go through the extension's entry points: one after the other, two at the same
 //! moment, with Stripe's answers held back, with an invoice locked, or terminated.
 
 use std::sync::Barrier;
@@ -7,7 +7,7 @@ use postgres::Client;
 use serde_json::Value;
 use stripe_double::{Action, Fault};
 
-use super::step::{Bill, Door, Step};
+use super::step::{Bill, EntryPoint, Step};
 use super::watch::Who;
 use super::world::World;
 use crate::harness::sender::{now, signature};
@@ -17,7 +17,7 @@ use crate::harness::wait_until;
 struct Call {
     sql: String,
     parameters: Vec<String>,
-    door: Door,
+    entry_point: EntryPoint,
 }
 
 /// How a call went wrong.
@@ -29,8 +29,8 @@ struct Refused {
 impl World<'_> {
     pub(super) fn go_through(&mut self, step: &Step) -> Result<Who, String> {
         match step {
-            Step::Door(door) => {
-                if let Some(call) = self.call(*door) {
+            Step::EntryPoint(entry_point) => {
+                if let Some(call) = self.call(*entry_point) {
                     let outcome = call.make(&mut self.db);
                     self.accept(&call, outcome)?;
                     self.played += 1;
@@ -41,16 +41,16 @@ impl World<'_> {
                 self.together(*one, *other)?;
                 Ok(Who::Machine)
             }
-            Step::Held { door, meanwhile } => {
-                self.hold(*door, meanwhile)?;
+            Step::Held { entry_point, meanwhile } => {
+                self.hold(*entry_point, meanwhile)?;
                 Ok(Who::Both)
             }
-            Step::Locked { bill, doors } => {
-                self.lock(*bill, doors)?;
+            Step::Locked { bill, entry_points } => {
+                self.lock(*bill, entry_points)?;
                 Ok(Who::Machine)
             }
-            Step::Killed(door) => {
-                self.kill(*door)?;
+            Step::Killed(entry_point) => {
+                self.kill(*entry_point)?;
                 Ok(Who::Machine)
             }
             Step::Undo(back) => {
@@ -75,22 +75,22 @@ impl World<'_> {
         }
     }
 
-    /// What a door is asked; nothing where no webhook waits.
-    fn call(&mut self, door: Door) -> Option<Call> {
+    /// What a entry point is asked; nothing where no webhook waits.
+    fn call(&mut self, entry_point: EntryPoint) -> Option<Call> {
         let id = |world: &Self, bill: Bill| world.bills[bill].id.clone();
-        let sql = match door {
-            Door::RunSweep => "call invoice_sync.run_sweep()".to_owned(),
-            Door::Sweep => "select invoice_sync.sweep()".to_owned(),
-            Door::DrySweep => "select invoice_sync.sweep(dry_run => true)".to_owned(),
-            Door::Button(bill) => {
+        let sql = match entry_point {
+            EntryPoint::RunSweep => "call invoice_sync.run_sweep()".to_owned(),
+            EntryPoint::Sweep => "select invoice_sync.sweep()".to_owned(),
+            EntryPoint::DrySweep => "select invoice_sync.sweep(dry_run => true)".to_owned(),
+            EntryPoint::Button(bill) => {
                 format!("select invoice_sync.sync_invoice('{}')", id(self, bill))
             }
-            Door::DryButton(bill) => {
+            EntryPoint::DryButton(bill) => {
                 let id = id(self, bill);
                 format!("select invoice_sync.sync_invoice(invoice_id => '{id}', dry_run => true)")
             }
-            Door::Backfill => "call invoice_sync.backfill(now() - interval '3 days')".to_owned(),
-            Door::Webhook(number) => {
+            EntryPoint::Backfill => "call invoice_sync.backfill(now() - interval '3 days')".to_owned(),
+            EntryPoint::Webhook(number) => {
                 self.hear();
                 if self.waiting.is_empty() {
                     return None;
@@ -102,14 +102,14 @@ impl World<'_> {
                 return Some(Call {
                     sql: "select invoice_sync.handle_webhook($1::text, $2::text)".to_owned(),
                     parameters: vec![body, signed],
-                    door,
+                    entry_point,
                 });
             }
         };
         Some(Call {
             sql,
             parameters: Vec::new(),
-            door,
+            entry_point,
         })
     }
 
@@ -122,14 +122,14 @@ impl World<'_> {
         let report = match outcome {
             Ok(report) => report,
             Err(refused) => {
-                let expected: &[&str] = match call.door {
-                    Door::Button(bill) | Door::DryButton(bill) if self.bills[bill].deleted => {
+                let expected: &[&str] = match call.entry_point {
+                    EntryPoint::Button(bill) | EntryPoint::DryButton(bill) if self.bills[bill].deleted => {
                         &["P0002"]
                     }
-                    Door::Button(_) | Door::DryButton(_) if self.trouble => &["08006", "08P01"],
+                    EntryPoint::Button(_) | EntryPoint::DryButton(_) if self.trouble => &["08006", "08P01"],
                     // Another is under way, or there is nothing to do.
-                    Door::Backfill if self.trouble => &["08006", "08P01", "55000", "22023"],
-                    Door::Backfill => &["55000", "22023"],
+                    EntryPoint::Backfill if self.trouble => &["08006", "08P01", "55000", "22023"],
+                    EntryPoint::Backfill => &["55000", "22023"],
                     _ => &[],
                 };
                 if expected.contains(&&*refused.sqlstate) {
@@ -137,7 +137,7 @@ impl World<'_> {
                 }
                 return Err(format!(
                     "{:?} failed: {} {}",
-                    call.door, refused.sqlstate, refused.words
+                    call.entry_point, refused.sqlstate, refused.words
                 ));
             }
         };
@@ -145,16 +145,16 @@ impl World<'_> {
         if text.contains("XX000") {
             return Err(format!(
                 "{:?} tells of an internal error: {text}",
-                call.door
+                call.entry_point
             ));
         }
         Ok(())
     }
 
-    fn together(&mut self, one: Door, other: Door) -> Result<(), String> {
+    fn together(&mut self, one: EntryPoint, other: EntryPoint) -> Result<(), String> {
         let calls: Vec<Call> = [one, other]
             .into_iter()
-            .filter_map(|door| self.call(door))
+            .filter_map(|entry_point| self.call(entry_point))
             .collect();
         let start = Barrier::new(calls.len());
         let sessions: Vec<Client> = calls.iter().map(|_| self.session()).collect();
@@ -190,9 +190,9 @@ impl World<'_> {
         }
     }
 
-    fn hold(&mut self, door: Door, meanwhile: &[Step]) -> Result<(), String> {
+    fn hold(&mut self, entry_point: EntryPoint, meanwhile: &[Step]) -> Result<(), String> {
         self.mend();
-        let Some(call) = self.call(door) else {
+        let Some(call) = self.call(entry_point) else {
             return Ok(());
         };
         self.hold_answers();
@@ -216,7 +216,7 @@ impl World<'_> {
         self.accept(&call, outcome)
     }
 
-    fn lock(&mut self, bill: Bill, doors: &[Door]) -> Result<(), String> {
+    fn lock(&mut self, bill: Bill, entry_points: &[EntryPoint]) -> Result<(), String> {
         let mut application = self.session();
         let id = &self.bills[bill].id;
         let locked = format!("begin; select from invoices where id = '{id}' for update");
@@ -224,8 +224,8 @@ impl World<'_> {
             .batch_execute(&locked)
             .map_err(|error| error.to_string())?;
         self.execute("set lock_timeout = '150ms'");
-        for door in doors {
-            if let Some(call) = self.call(*door) {
+        for entry_point in entry_points {
+            if let Some(call) = self.call(*entry_point) {
                 let outcome = call.make(&mut self.db);
                 self.accept(&call, outcome)?;
                 self.played += 1;
@@ -239,12 +239,12 @@ impl World<'_> {
         Ok(())
     }
 
-    fn kill(&mut self, door: Door) -> Result<(), String> {
+    fn kill(&mut self, entry_point: EntryPoint) -> Result<(), String> {
         if std::env::var("INVOICE_SYNC_LIVES_SPARE").is_ok() {
             return Ok(());
         }
         self.mend();
-        let Some(call) = self.call(door) else {
+        let Some(call) = self.call(entry_point) else {
             return Ok(());
         };
         self.hold_answers();
