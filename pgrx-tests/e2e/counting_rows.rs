@@ -32,10 +32,10 @@ fn books(shop: &mut Shop, number: &str) -> String {
 
 #[test]
 fn a_deleted_payment_does_not_count_and_is_not_booked_again() {
-    for door in ["button", "feed", "list"] {
+    for entry_point in ["button", "feed", "list"] {
         let mut shop = with_deletions();
         let sale = deleted_payment(&mut shop);
-        let look = |shop: &mut Shop| match door {
+        let look = |shop: &mut Shop| match entry_point {
             "button" => drop(shop.sync(&sale.invoice)),
             "feed" => {
                 shop.stripe.refund(&sale.intent, Refund::of(1_000));
@@ -46,17 +46,21 @@ fn a_deleted_payment_does_not_count_and_is_not_booked_again() {
 
         look(&mut shop);
 
-        assert_eq!(books(&mut shop, "INV-1"), "Sent 0: 1, 1 deleted", "{door}");
+        assert_eq!(
+            books(&mut shop, "INV-1"),
+            "Sent 0: 1, 1 deleted",
+            "{entry_point}"
+        );
         let issues = shop.open_issues();
         assert!(
             issues.contains(&"possible_duplicate INV-1".to_owned()),
-            "{door}: {issues:?}"
+            "{entry_point}: {issues:?}"
         );
 
         // It was deleted by mistake.
         shop.execute("update payments set deleted_at = null");
         shop.sweep();
-        let paid = if door == "feed" {
+        let paid = if entry_point == "feed" {
             "Partial 90"
         } else {
             "Paid 100"
@@ -64,13 +68,13 @@ fn a_deleted_payment_does_not_count_and_is_not_booked_again() {
         assert_eq!(
             books(&mut shop, "INV-1"),
             format!("{paid}: 1, 0 deleted"),
-            "{door}"
+            "{entry_point}"
         );
         shop.sync(&sale.invoice);
         let issues = shop.open_issues();
         assert!(
             !issues.contains(&"possible_duplicate INV-1".to_owned()),
-            "{door}: {issues:?}"
+            "{entry_point}: {issues:?}"
         );
     }
 }

@@ -41,7 +41,10 @@ impl World<'_> {
                 self.together(*one, *other)?;
                 Ok(Who::Machine)
             }
-            Step::Held { entry_point, meanwhile } => {
+            Step::Held {
+                entry_point,
+                meanwhile,
+            } => {
                 self.hold(*entry_point, meanwhile)?;
                 Ok(Who::Both)
             }
@@ -89,7 +92,9 @@ impl World<'_> {
                 let id = id(self, bill);
                 format!("select invoice_sync.sync_invoice(invoice_id => '{id}', dry_run => true)")
             }
-            EntryPoint::Backfill => "call invoice_sync.backfill(now() - interval '3 days')".to_owned(),
+            EntryPoint::Backfill => {
+                "call invoice_sync.backfill(now() - interval '3 days')".to_owned()
+            }
             EntryPoint::Webhook(number) => {
                 self.hear();
                 if self.waiting.is_empty() {
@@ -123,10 +128,14 @@ impl World<'_> {
             Ok(report) => report,
             Err(refused) => {
                 let expected: &[&str] = match call.entry_point {
-                    EntryPoint::Button(bill) | EntryPoint::DryButton(bill) if self.bills[bill].deleted => {
+                    EntryPoint::Button(bill) | EntryPoint::DryButton(bill)
+                        if self.bills[bill].deleted =>
+                    {
                         &["P0002"]
                     }
-                    EntryPoint::Button(_) | EntryPoint::DryButton(_) if self.trouble => &["08006", "08P01"],
+                    EntryPoint::Button(_) | EntryPoint::DryButton(_) if self.trouble => {
+                        &["08006", "08P01"]
+                    }
                     // Another is under way, or there is nothing to do.
                     EntryPoint::Backfill if self.trouble => &["08006", "08P01", "55000", "22023"],
                     EntryPoint::Backfill => &["55000", "22023"],

@@ -182,7 +182,7 @@ impl World<'_> {
         if let Some(owner) = owner
             && of_it.is_empty()
             && !self.may_be_missing(books, owner, &intent)
-            && !self.is_told_elsewhere(books, purchase, &intent)
+            && !self.is_reported_elsewhere(books, purchase, &intent)
         {
             complain("it is not booked, and no issue says why".to_owned());
         }
@@ -205,7 +205,7 @@ impl World<'_> {
         if let [row] = &of_it[..] {
             let known = self.bills.iter().find(|known| known.id == row.invoice);
             let excused = known.is_none_or(|known| {
-                known.decided || known.undone && books.is_told(&known.id, &["repair_undone"])
+                known.decided || known.undone && books.has_issue(&known.id, &["repair_undone"])
             });
             let wanted = self.wanted_status(purchase, received, refunded);
             if !excused && !wanted.contains(&&*row.status) {
@@ -304,12 +304,12 @@ impl World<'_> {
         ];
         kinds
             .iter()
-            .any(|(kind, allowed)| *allowed && books.is_told(&known.id, &[kind]))
+            .any(|(kind, allowed)| *allowed && books.has_issue(&known.id, &[kind]))
             || known.decided
     }
 
     /// Whether another invoice stored the id of a purchase that names its own, and an issue says so.
-    fn is_told_elsewhere(&self, books: &Books, purchase: &Purchase, intent: &str) -> bool {
+    fn is_reported_elsewhere(&self, books: &Books, purchase: &Purchase, intent: &str) -> bool {
         let ids = [Some(intent), purchase.session.as_deref()];
         let mut storing = ids
             .into_iter()
@@ -332,7 +332,7 @@ impl World<'_> {
         };
         if known.cancelled
             || known.decided
-            || known.undone && books.is_told(&known.id, &["repair_undone"])
+            || known.undone && books.has_issue(&known.id, &["repair_undone"])
         {
             return Vec::new();
         }
@@ -374,7 +374,7 @@ impl World<'_> {
         }
         if counted < invoice.total
             && invoice.status == "Paid"
-            && !books.is_told(
+            && !books.has_issue(
                 &known.id,
                 &[
                     "amount_mismatch",
@@ -395,7 +395,7 @@ impl World<'_> {
 
 impl Books {
     /// Whether an issue of such a kind is open, or was decided by a person.
-    fn is_told(&self, invoice: &str, kinds: &[&str]) -> bool {
+    fn has_issue(&self, invoice: &str, kinds: &[&str]) -> bool {
         self.issues.iter().any(|issue| {
             (issue.open || issue.settled)
                 && kinds.contains(&&*issue.kind)

@@ -288,7 +288,10 @@ impl Script {
         if self.dice.once_in(3) {
             meanwhile.push(self.application());
         }
-        let held = Step::Held { entry_point, meanwhile };
+        let held = Step::Held {
+            entry_point,
+            meanwhile,
+        };
         if self.dice.once_in(3) {
             // Before something else happens that puts right what an old answer undid.
             self.steps.push(held);
@@ -302,7 +305,9 @@ impl Script {
             Some(index) => self.known[index].bill,
             None => self.bill(),
         };
-        let entry_points = (0..2).map(|number| EntryPoint::Webhook(number * 2)).collect();
+        let entry_points = (0..2)
+            .map(|number| EntryPoint::Webhook(number * 2))
+            .collect();
         Step::Locked { bill, entry_points }
     }
 
@@ -328,7 +333,11 @@ impl Script {
         self.steps.push(Step::RefundBecomes(sale, "failed"));
         let entry_points = match self.dice.below(3) {
             0 => vec![EntryPoint::RunSweep],
-            _ => vec![EntryPoint::Webhook(0), EntryPoint::Webhook(0), EntryPoint::Webhook(0)],
+            _ => vec![
+                EntryPoint::Webhook(0),
+                EntryPoint::Webhook(0),
+                EntryPoint::Webhook(0),
+            ],
         };
         Step::Locked { bill, entry_points }
     }
@@ -353,7 +362,11 @@ impl Script {
             stored: true,
         });
         self.steps.push(Step::Store { bill: other, sale });
-        let first = [EntryPoint::Button(bill), EntryPoint::RunSweep, EntryPoint::Webhook(0)][self.dice.below(3)];
+        let first = [
+            EntryPoint::Button(bill),
+            EntryPoint::RunSweep,
+            EntryPoint::Webhook(0),
+        ][self.dice.below(3)];
         Step::Together(first, EntryPoint::Button(other))
     }
 

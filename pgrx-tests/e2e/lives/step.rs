@@ -90,7 +90,7 @@ pub enum Step {
         entry_point: EntryPoint,
         meanwhile: Vec<Step>,
     },
-    /// Doors while the application has an invoice locked.
+    /// Entry points while the application has an invoice locked.
     Locked {
         bill: Bill,
         entry_points: Vec<EntryPoint>,
@@ -174,7 +174,9 @@ impl Step {
             | Self::Total { bill, .. }
             | Self::Store { bill, .. }
             | Self::Locked { bill, .. } => vec![*bill],
-            Self::EntryPoint(entry_point) | Self::Killed(entry_point) => entry_point.bill().into_iter().collect(),
+            Self::EntryPoint(entry_point) | Self::Killed(entry_point) => {
+                entry_point.bill().into_iter().collect()
+            }
             Self::Together(one, other) => {
                 [one.bill(), other.bill()].into_iter().flatten().collect()
             }
