@@ -35,11 +35,13 @@ pub(crate) fn pause_for_others(problem: &Problem) {
     }
 }
 
-/// Returns whether the error is a lock timeout, a deadlock or a serialization failure.
+/// Returns whether the error, after the last attempt, is a lock timeout, a deadlock, or a serialization failure that this
+/// extension found. One that PostgreSQL still reports then, in READ COMMITTED, is the application's: it refuses the write.
 pub(crate) fn is_contention(problem: &Problem) -> bool {
     locked_by_others(problem)
         || problem.is(PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED)
         || problem.is(PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE)
+            && !problem.is_of_postgresql()
 }
 
 /// Returns whether the error is a lock timeout.

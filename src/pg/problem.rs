@@ -19,6 +19,8 @@ pub(crate) struct Problem {
     hint: Option<String>,
     /// Boxed because most problems name no object, and every `Result` has room for one.
     object: Option<Box<ErrorObject>>,
+    /// See [`Problem::is_of_postgresql`].
+    is_of_postgresql: bool,
 }
 
 /// The database object that an error of PostgreSQL names.
@@ -39,7 +41,13 @@ impl Problem {
             detail: None,
             hint: None,
             object: None,
+            is_of_postgresql: false,
         }
+    }
+
+    /// Returns whether PostgreSQL or the application's code raised the error, not this extension.
+    pub(crate) fn is_of_postgresql(&self) -> bool {
+        self.is_of_postgresql
     }
 
     /// Sets the DETAIL: facts, in complete sentences.
@@ -159,6 +167,7 @@ impl From<&ErrorReportWithLevel> for Problem {
             detail: report.detail().map(str::to_owned),
             hint: report.hint().map(str::to_owned),
             object: None,
+            is_of_postgresql: false,
         }
     }
 }
@@ -172,8 +181,11 @@ impl From<ErrorReportWithLevel> for Problem {
 impl From<&CaughtError> for Problem {
     fn from(caught: &CaughtError) -> Self {
         match caught {
-            CaughtError::PostgresError(report)
-            | CaughtError::ErrorReport(report)
+            CaughtError::PostgresError(report) => Self {
+                is_of_postgresql: true,
+                ..Self::from(report)
+            },
+            CaughtError::ErrorReport(report)
             | CaughtError::RustPanic {
                 ereport: report, ..
             } => Self::from(report),

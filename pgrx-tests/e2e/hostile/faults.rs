@@ -28,9 +28,6 @@ fn a_trigger_that_raises_what_only_postgresql_should_stops_its_own_invoice_alone
         "57014", "57P01", "57P02", "53200", "55000", "XX000", "40001",
     ] {
         let mut shop = Shop::open();
-        if state == "40001" {
-            shop.not_at_rest("it says that another session interfered: each sweep tries again");
-        }
         raises(
             &mut shop,
             "INV-1",
@@ -47,6 +44,10 @@ fn a_trigger_that_raises_what_only_postgresql_should_stops_its_own_invoice_alone
             shop.texts("select invoice_number from invoices where invoice_status <> 'Paid'"),
             [Some("INV-1".to_owned())],
             "{state}"
+        );
+        assert_eq!(
+            shop.texts("select evidence ->> 'sqlstate' from invoice_sync.issue where kind = 'apply_failed'"),
+            [Some(state.to_owned())]
         );
     }
 }
@@ -69,6 +70,7 @@ fn must_ask_for_backtraces() {
 fn a_genuine_cancel_and_a_genuine_timeout_end_the_run_and_show_nothing_of_rust() {
     let mut shop = Shop::open();
     must_ask_for_backtraces();
+    shop.not_at_rest("a trigger sleeps");
     raises(&mut shop, "INV-1", "perform pg_sleep(60)");
     Sale::many(&mut shop, 3);
     let clean = |error: &SqlError| {
