@@ -46,7 +46,9 @@ fn a_trigger_that_raises_what_only_postgresql_should_stops_its_own_invoice_alone
             "{state}"
         );
         assert_eq!(
-            shop.texts("select evidence ->> 'sqlstate' from invoice_sync.issue where kind = 'apply_failed'"),
+            shop.texts(
+                "select evidence ->> 'sqlstate' from invoice_sync.issue where kind = 'apply_failed'"
+            ),
             [Some(state.to_owned())]
         );
     }
