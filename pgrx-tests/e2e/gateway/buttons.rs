@@ -59,6 +59,7 @@ fn what_is_no_id_is_22p02_and_a_400() {
 fn without_a_key_it_is_55000_and_a_503() {
     let mut shop = Shop::open();
     let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.not_at_rest("it has no key");
     shop.configure("stripe_api_key", "");
     let web = WebShop::open(shop);
     let answer = press(&web, &sale.invoice);

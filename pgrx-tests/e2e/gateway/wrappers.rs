@@ -138,6 +138,7 @@ fn they_can_be_made_anew_removed_and_go_with_the_extension() {
         "they say what they are"
     );
 
+    shop.not_at_rest("the extension is dropped");
     shop.execute("drop extension invoice_sync cascade");
     assert_eq!(shop.text(objects), Some("0 0".into()));
 }
