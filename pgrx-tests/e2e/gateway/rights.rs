@@ -387,16 +387,19 @@ fn the_check_is_a_function_of_ones_own_and_runs_with_its_owners_rights() {
         update invoice_sync.settings set rpc_admin_check = 'public.is_staff'"
     ));
     let arguments = json!({ "invoice_id": sale.invoice });
-    let press = |web: &WebShop, caller| web.call(caller, "sync_invoice", &arguments).status;
+    let press = |web: &WebShop, caller| web.call(caller, "sync_invoice", &arguments);
 
-    assert_eq!(press(&web, Caller::Admin), 403, "the claim counts no more");
+    let answer = press(&web, Caller::Admin);
+    assert_eq!(answer.status, 403, "the claim counts no more: {answer:?}");
     let user = web.roles.user.clone();
     web.shop
         .execute(&format!("insert into staff values ('{user}')"));
-    assert_eq!(press(&web, Caller::Customer), 200, "the table does");
+    let answer = press(&web, Caller::Customer);
+    assert_eq!(answer.status, 200, "the table does: {answer:?}");
 
     web.shop.execute("create or replace function is_staff() returns boolean language sql stable as 'select null::boolean'");
-    assert_eq!(press(&web, Caller::Admin), 403, "null is no");
+    let answer = press(&web, Caller::Admin);
+    assert_eq!(answer.status, 403, "null is no: {answer:?}");
     web.shop.execute(&format!(
         "update invoice_sync.settings set rpc_admin_check = default; drop function is_staff(); drop table staff; drop role {owner}"
     ));
