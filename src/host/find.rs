@@ -272,7 +272,8 @@ fn pairs(found: &str) -> String {
     format!("select to_jsonb(f) from ({found}) f (value, invoice) where f.invoice is not null")
 }
 
-/// Returns the statement that looks up references among these rows of invoices. A reference that the key's type cannot hold matches nothing.
+/// Returns the statement that looks up references among these rows of invoices. A reference that the key's type cannot
+/// hold matches nothing.
 fn named_statement(mapping: &Mapping, rows: &str) -> String {
     let invoices = &mapping.invoices;
     let id = &invoices.id.quoted;
