@@ -128,6 +128,27 @@ fn the_intent_of_a_session_costs_no_request() {
 }
 
 #[test]
+fn an_object_that_several_lookups_ask_about_is_requested_once() {
+    let double = double();
+    let sold = sell(&double, 2);
+    let ids: Vec<String> = sold.iter().map(Purchase::session_id).collect();
+    let fetched = fetch(
+        vec![
+            question("event", [&ids[0]]),
+            question("invoice", ids.iter()),
+            question("other event", [&ids[1]]),
+        ],
+        at_once(&double, 3),
+    );
+    assert_eq!(double.requests().len(), 2, "{:?}", double.requests());
+    assert_eq!(fetched.cost, cost(0, 0, 2));
+    let mut answers = fetched.findings.into_iter().map(|it| it.evidence.unwrap());
+    let (event, invoice) = (answers.next().unwrap(), answers.next().unwrap());
+    let other = answers.next().unwrap();
+    assert_eq!(invoice, [event, other].concat(), "as old as each other");
+}
+
+#[test]
 fn a_text_that_is_no_id_is_reported_and_the_rest_looked_up() {
     let double = double();
     let sold = sell(&double, 2);

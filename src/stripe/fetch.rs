@@ -1,8 +1,8 @@
 //! Fetches evidence for many lookups at once, by pages of lists and single requests, on threads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -72,11 +72,17 @@ pub(crate) struct Fetching {
 /// The index of a lookup, and its answer.
 pub(super) type Answered = (usize, Result<Vec<Evidence>, StripeError>);
 
+/// The evidence for one id.
+type Retrieved = Result<Vec<Evidence>, StripeError>;
+
 /// What the threads of one fetch share.
 pub(super) struct FetchState {
     client: Client,
     reading: Reading,
     queue: Mutex<LookupQueue>,
+    /// The ids that several lookups ask about: requested once, so that all these lookups have the same answer, of the
+    /// same age.
+    shared: BTreeMap<String, OnceLock<Retrieved>>,
     list_pages: AtomicU64,
     from_lists: AtomicU64,
     singles: AtomicU64,
@@ -112,10 +118,12 @@ impl Fetching {
     ) -> Result<Self, Problem> {
         let threads = connection.concurrency.min(questions.len());
         let unanswered = questions.iter().map(|q| Some(q.about.clone())).collect();
+        let ids_asked_twice = ids_of_several(&questions);
         let mut queue =
             LookupQueue::new(questions, connection.concurrency, connection.key.livemode());
         let jobs = queue.next_jobs();
-        let state = Arc::new(FetchState::new(queue, connection, reading, deadline));
+        let state = FetchState::new(queue, ids_asked_twice, connection, reading, deadline);
+        let state = Arc::new(state);
         let shared = Arc::clone(&state);
         let running = start_on_threads(jobs, threads, deadline, move |job, stop| {
             shared.work(job, stop)
@@ -201,6 +209,7 @@ fn without_indexes(answers: Vec<(usize, Finding)>) -> Vec<Finding> {
 impl FetchState {
     fn new(
         queue: LookupQueue,
+        shared: BTreeSet<String>,
         connection: Connection,
         reading: Reading,
         deadline: Instant,
@@ -209,6 +218,10 @@ impl FetchState {
             client: Client::new(connection, deadline),
             reading,
             queue: Mutex::new(queue),
+            shared: shared
+                .into_iter()
+                .map(|id| (id, OnceLock::new()))
+                .collect(),
             list_pages: AtomicU64::new(0),
             from_lists: AtomicU64::new(0),
             singles: AtomicU64::new(0),
@@ -348,21 +361,37 @@ impl FetchState {
             if evidence.iter().any(|known| is_evidence_for(known, &id)) {
                 continue;
             }
-            let findings = match open.take_found(&id) {
-                Some(found) => self.complete(found, stop),
-                None => {
-                    self.singles.fetch_add(1, Ordering::Relaxed);
-                    retrieve(&self.client, &id, &self.reading, stop)
-                }
-            };
-            for finding in self.check_fatal(findings)? {
-                evidence.push(match finding {
-                    Evidence::Payment(payment) => self.add_session(payment, &sessionless, stop)?,
-                    other => other,
-                });
-            }
+            let found = open.take_found(&id);
+            let evidence_of_id = || self.evidence_of(&id, found, &sessionless, stop);
+            evidence.extend(match self.shared.get(id.as_str()) {
+                Some(shared) => shared.get_or_init(evidence_of_id).clone()?,
+                None => evidence_of_id()?,
+            });
         }
         Ok(evidence)
+    }
+
+    /// Returns the evidence for one id: the object that a page had, or that Stripe has now.
+    fn evidence_of(
+        &self,
+        id: &StripeId,
+        found: Option<Found>,
+        sessionless: &BTreeSet<String>,
+        stop: &Stop,
+    ) -> Retrieved {
+        let findings = match found {
+            Some(found) => self.complete(found, stop),
+            None => {
+                self.singles.fetch_add(1, Ordering::Relaxed);
+                retrieve(&self.client, id, &self.reading, stop)
+            }
+        };
+        let with_session = |finding| match finding {
+            Evidence::Payment(payment) => self.add_session(payment, sessionless, stop),
+            other => Ok(other),
+        };
+        let findings = self.check_fatal(findings)?;
+        findings.into_iter().map(with_session).collect()
     }
 
     /// Adds the session to an intent's payment, because an intent is not decided without it: see
@@ -412,6 +441,16 @@ impl FetchState {
     fn fatal(&self) -> MutexGuard<'_, Option<StripeError>> {
         unpoisoned(self.fatal.lock())
     }
+}
+
+/// Returns the ids that more than one lookup asks about.
+fn ids_of_several(questions: &[Question]) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let ids = questions.iter().flat_map(|question| &question.ids);
+    ids.map(|id| id.trim())
+        .filter(|id| !seen.insert(*id))
+        .map(str::to_owned)
+        .collect()
 }
 
 pub(super) fn read_found(
