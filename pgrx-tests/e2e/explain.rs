@@ -3,7 +3,7 @@
 mod refused;
 mod understood;
 
-use stripe_double::{Checkout, Refund};
+use stripe_double::{Action, Checkout, Fault, Refund};
 
 use crate::harness::Shop;
 use crate::harness::sale::Sale;
@@ -375,4 +375,59 @@ fn an_event_that_waits_says_for_what_and_how_long() {
         &live,
         &["ignored | it is of the other mode (test or live) than the API key"],
     );
+}
+
+#[test]
+fn that_no_sweep_asks_stripe_is_a_reason_too() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    let lines = remembered(&mut shop, &sale.invoice);
+    only(
+        &about(&lines, "decision", "last sweep"),
+        &["none yet | only sweeps find payments whose webhook was lost"],
+    );
+
+    shop.stripe.fault(Fault::new(Action::Reset).always());
+    shop.sweep();
+    let lines = remembered(&mut shop, &sale.invoice);
+    only(
+        &about(&lines, "decision", "last sweep"),
+        &[" | it was not complete: Stripe cannot be reached"],
+    );
+    only(
+        &about(&lines, "decision", "open issue stripe_unreachable"),
+        &["critical, issue 1, since "],
+    );
+
+    shop.stripe.clear_faults();
+    shop.sweep();
+    let lines = remembered(&mut shop, &sale.invoice);
+    only(
+        &about(&lines, "decision", "last sweep"),
+        &[" | it was complete"],
+    );
+    assert_eq!(values(&lines, "open issue"), [""; 0]);
+}
+
+#[test]
+fn what_a_trigger_overrode_is_not_announced_again() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.execute(
+        "create function keeps() returns trigger language plpgsql as $$
+        begin new.invoice_status := old.invoice_status; return new; end $$;
+        create trigger keeps before update on invoices for each row execute function keeps()",
+    );
+    shop.sweep();
+    for lines in [
+        remembered(&mut shop, &sale.invoice),
+        asked(&mut shop, &sale.invoice),
+    ] {
+        assert_eq!(values(&lines, "would be done"), ["nothing"]);
+        let issue = about(&lines, "decision", "open issue overridden_by_trigger");
+        only(
+            &issue,
+            &["Not applied: invoice set to paid", "(repair_again)"],
+        );
+    }
 }

@@ -1,4 +1,4 @@
-//! What the extension's tables contain about one invoice, as texts for people.
+//! What the extension's tables contain about one invoice, and about the last sweep, as texts for people.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -89,6 +89,30 @@ pub(crate) fn check_times(invoice: &str) -> Option<CheckTimes> {
     .pop()
 }
 
+/// A sweep.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Sweep {
+    pub(crate) started_at: String,
+    pub(crate) is_finished: bool,
+    /// Why it was not complete.
+    pub(crate) error: Option<String>,
+}
+
+/// Returns the latest sweep.
+pub(crate) fn last_sweep() -> Option<Sweep> {
+    fetch(
+        "select jsonb_build_object(
+            'started_at', date_trunc('second', r.started_at)::text,
+            'is_finished', r.finished_at is not null, 'error', r.error ->> 'message')
+        from invoice_sync.run r
+        where r.kind = 'sweep'
+        order by r.id desc
+        limit 1",
+        &[],
+    )
+    .pop()
+}
+
 /// An issue that is open, or that a person has settled.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct KnownIssue {
@@ -109,7 +133,8 @@ pub(crate) struct KnownIssue {
 }
 
 /// Returns the issues that are open or that a person has settled: those about this invoice, and of those about no single
-/// invoice the ones with one of these objects, or about money that names the invoice by one of `names`.
+/// invoice the ones with one of these objects, about money that names the invoice by one of `names`, or about what keeps
+/// sweeps from asking Stripe.
 pub(crate) fn issues(invoice: &str, names: &[&str], objects: &[&str]) -> Vec<KnownIssue> {
     fetch(
         "select jsonb_build_object(
@@ -122,7 +147,8 @@ pub(crate) fn issues(invoice: &str, names: &[&str], objects: &[&str]) -> Vec<Kno
         left join invoice_sync.run r on r.id = (x.evidence ->> 'undo_run')::bigint and x.kind = 'repair_undone'
         where (coalesce(x.invoice_id, '') = $1
                or coalesce(x.invoice_id, '') = ''
-                  and (x.object = any ($2::text[])
+                  and (x.kind in ('stripe_unreachable', 'misconfigured')
+                       or x.object = any ($2::text[])
                        or x.evidence -> 'names_invoice' ?| $3::text[]
                        or x.evidence -> 'uncounted_invoices' ? $1))
           and (x.state <> 'resolved' or x.settled is not null)

@@ -8,7 +8,7 @@ use super::{Asking, Line};
 use crate::apply::outcome::{Outcome, described_changes};
 use crate::host::read::Reading;
 use crate::ledger::about_invoice::{
-    self, CheckTimes, KnownIssue, OpenEvent, check_times, open_events,
+    self, CheckTimes, KnownIssue, OpenEvent, Sweep, check_times, last_sweep, open_events,
 };
 use crate::select::inbox::{EventScope, Foreign};
 
@@ -57,6 +57,7 @@ pub(super) fn lines(reading: &Reading, findings: &Findings) -> Vec<Line> {
     lines.extend(issues.iter().map(known_issue));
     lines.extend(events.iter().map(|event| waiting(event, findings.scope)));
     lines.push(next_request(check_times(&invoice.id), findings));
+    lines.push(sweep(last_sweep()));
     lines
 }
 
@@ -222,4 +223,26 @@ fn next_request(times: Option<CheckTimes>, findings: &Findings) -> Line {
             ),
         ),
     }
+}
+
+fn sweep(last: Option<Sweep>) -> Line {
+    let (value, why) = match last {
+        None => (
+            "none yet".to_owned(),
+            "only sweeps find payments whose webhook was lost (schedule() makes pg_cron start them)"
+                .to_owned(),
+        ),
+        Some(Sweep {
+            started_at,
+            error: Some(error),
+            ..
+        }) => (started_at, format!("it was not complete: {error}")),
+        Some(Sweep {
+            started_at,
+            is_finished: true,
+            ..
+        }) => (started_at, "it was complete".to_owned()),
+        Some(Sweep { started_at, .. }) => (started_at, "it has not finished".to_owned()),
+    };
+    Line::new(DECISION, "last sweep", Some(value), why)
 }
