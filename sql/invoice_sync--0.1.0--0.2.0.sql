@@ -1362,6 +1362,24 @@ comment on column settings.payment_values is
 comment on column settings.payment_id_column is
     'Primary key of the payment; it must have a default or a source in payment_values';
 
+-- Statuses that are booleans, numbers or times, or stand in two columns.
+alter table settings
+    add column invoice_status_values jsonb not null default '{}'
+        check (jsonb_typeof(invoice_status_values) = 'object'),
+    add column invoice_closed_column text default null,
+    add column payment_status_values jsonb not null default '{}'
+        check (jsonb_typeof(payment_status_values) = 'object');
+comment on column settings.invoice_status_column is
+    'Column of the invoice''s status: text, an enum, an integer, a boolean (its words are true and false), or a date or timestamp (true: it is set)';
+comment on column settings.invoice_status_values is
+    'Words for the values of the status column, as in {"draft": 0, "sent": 1, "paid": 2}; the settings of words then name these. {}: the values are the words';
+comment on column settings.invoice_closed_column is
+    'Second column, which says that an invoice is closed although the status does not: text or an enum with one of invoice_closed_words, invoice_refunded_words or a usual word for these, a boolean that is true, or a date or timestamp that is set. It is never written. Null: there is no such column';
+comment on column settings.payment_status_column is
+    'Column of the payment''s status, of the types of invoice_status_column; null: every row counts as paid';
+comment on column settings.payment_status_values is
+    'As invoice_status_values, for payment_status_column';
+
 -- Sessions keep what they read of the settings until they change.
 create function settings_changed() returns trigger
 language c

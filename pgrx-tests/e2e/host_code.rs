@@ -7,6 +7,7 @@ mod reading;
 mod refused;
 mod rights;
 mod sources;
+mod statuses;
 mod without_ids;
 
 use stripe_double::Checkout;

@@ -8,11 +8,10 @@ use serde_json::json;
 use crate::domain::words::invoice::{AFTER_PAID, CLOSED, PAID, REFUNDED};
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
-use crate::host::received::{
-    are_pending_or_partly_refunded, count, has_word, have_failed, literals, were_received,
-};
+use crate::host::received::{are_pending_or_partly_refunded, count, have_failed, were_received};
 use crate::host::scan::range::{NO_EXTENT, Range, ScannedTable, has_no_payment};
 use crate::host::shared_payment::booked_in;
+use crate::host::word_sql::{has_word, literals};
 use crate::pg::sql;
 
 /// A preselected invoice.
@@ -187,12 +186,12 @@ fn facts(mapping: &Mapping, range: &Range) -> String {
     let invoices = &mapping.invoices;
     format!(
         "i.{id} as key, i.{id}::text as id, {place} as place, {session} as session, {intent} as intent,
-         i.{status}::text as status, i.{total}::numeric as total, {stated} as stated, {balance} as balance",
+         {status} as status, i.{total}::numeric as total, {stated} as stated, {balance} as balance",
         id = invoices.id.quoted,
         place = range.place(mapping),
         session = trimmed("i", invoices.session.as_ref()),
         intent = trimmed("i", invoices.intent.as_ref()),
-        status = invoices.status.quoted,
+        status = invoices.status.word("i"),
         total = invoices.total.quoted,
         stated = invoices.amount_paid.as_ref().map_or_else(
             || "null::numeric".to_owned(),

@@ -194,6 +194,7 @@ pub(super) fn not_understood(error: serde_json::Error) -> Problem {
 pub(crate) enum Role {
     Key,
     Amount,
+    Status,
     Word,
     Text,
     Moment,
@@ -208,6 +209,9 @@ impl Role {
         match self {
             Self::Key => column.is_integer() || TEXTS.contains(&base) || base == "uuid",
             Self::Amount => column.is_integer() || base == "numeric",
+            Self::Status => {
+                Self::Word.accepts(column) || column.is_integer() || MOMENTS.contains(&base)
+            }
             Self::Word => TEXTS.contains(&base) || column.labels.is_some() || base == "bool",
             Self::Text => TEXTS.contains(&base),
             Self::Moment => MOMENTS.contains(&base),
@@ -219,6 +223,7 @@ impl Role {
         match self {
             Self::Key => "uuid, bigint, integer, smallint or text",
             Self::Amount => "numeric, bigint, integer or smallint",
+            Self::Status => "text, an enum, boolean, an integer, date or timestamp",
             Self::Word => "text, an enum or boolean",
             Self::Text => "text",
             Self::Moment => "date, timestamp or timestamp with time zone",

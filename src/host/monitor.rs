@@ -25,7 +25,7 @@ pub(crate) struct Found {
 
 /// Returns the invoices that have the status for paid but no recorded payment.
 pub(crate) fn paid_without_payment(mapping: &Mapping) -> Vec<Found> {
-    let status = format!("i.{}::text", mapping.invoices.status.quoted);
+    let status = mapping.invoices.status.word("i");
     let paid = pgrx::spi::quote_literal(&mapping.invoice_words.paid);
     find(mapping, &format!("{status} = {paid}"))
 }
@@ -83,7 +83,7 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
         table = counting.rows(),
         id = id.quoted,
         number = text(number.as_ref()),
-        status = text(Some(status)),
+        status = status.word("i"),
         total = text(Some(total)),
         currency = text(currency.as_ref()),
         session = text(session.as_ref()),

@@ -12,7 +12,7 @@ use crate::domain::shared_payment::{BookedRow, Terms};
 use crate::host::find::{labels, uncounted};
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
-use crate::host::read::text_of;
+use crate::host::read::{text_of, word_of};
 use crate::pg::sql;
 
 /// Payments that other invoices are searched for, because one invoice is about to book them, or has a part of them.
@@ -129,7 +129,7 @@ fn statement(mapping: &Mapping, is_wanted: &str) -> Option<String> {
             where p.{column} {is_wanted} and p.{of} is not null",
             id = payments.id.quoted,
             of = payments.invoice.quoted,
-            status = text_of("p", payments.status.as_ref()),
+            status = word_of("p", payments.status.as_ref()),
             session = text_of("p", payments.session.as_ref()),
             intent = text_of("p", payments.intent.as_ref()),
             amount = payments.amount.quoted,

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::mapping::{Invoices, Mapped, Mapping, Payments};
 use super::owner::reading_as;
 use super::row::Row;
+use super::status::Status;
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, Invoice};
 use crate::domain::money::{AmountError, AmountUnit, Currency, Money};
@@ -149,14 +150,14 @@ fn wanted_keys(key: &Mapped) -> String {
 
 fn invoices_statement(invoices: &Invoices) -> String {
     format!(
-        "select i.{id}::text, {number}, i.{status}::text, i.{total}::text, {amount_paid}, {balance},
+        "select i.{id}::text, {number}, {status}, i.{total}::text, {amount_paid}, {balance},
             {paid}, {currency}, {session}, {intent}, row_to_json(i)::text
         from {table} i
         where i.{id} = {wanted}",
         id = invoices.id.quoted,
         wanted = wanted_keys(&invoices.id),
         number = text_of("i", invoices.number.as_ref()),
-        status = invoices.status.quoted,
+        status = invoices.status.word("i"),
         total = invoices.total.quoted,
         amount_paid = text_of("i", invoices.amount_paid.as_ref()),
         balance = text_of("i", invoices.balance.as_ref()),
@@ -192,7 +193,7 @@ fn payments_statement(mapping: &Mapping) -> String {
         where p.{invoice} = {wanted}
         order by p.{id}",
         id = id.quoted,
-        status = text_of("p", status.as_ref()),
+        status = word_of("p", status.as_ref()),
         amount = amount.quoted,
         gratuity = text_of("p", gratuity.as_ref()),
         refunded = text_of("p", refunded.as_ref()),
@@ -210,6 +211,11 @@ pub(super) fn text_of(alias: &str, column: Option<&Mapped>) -> String {
         || "null".to_owned(),
         |column| format!("{alias}.{}::text", column.quoted),
     )
+}
+
+/// As [`text_of`], for the word of a status.
+pub(super) fn word_of(alias: &str, status: Option<&Status>) -> String {
+    status.map_or_else(|| "null".to_owned(), |status| status.word(alias))
 }
 
 fn epoch_of(alias: &str, column: Option<&Mapped>, time_zone: &str) -> String {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::source::Source;
 use crate::domain::money::{AmountUnit, Currency};
-use crate::domain::rules::{InvoiceWords, PaymentWords, Rules};
+use crate::domain::rules::{InvoiceWords, PaymentWords};
 use crate::pg::{Kept, Problem, sql};
 
 /// The columns of the table; see their comments (`\d+ invoice_sync.settings`).
@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) invoice_id_column: String,
     pub(crate) invoice_number_column: Option<String>,
     pub(crate) invoice_status_column: String,
+    pub(crate) invoice_status_values: BTreeMap<String, Value>,
+    pub(crate) invoice_closed_column: Option<String>,
     pub(crate) invoice_total_column: String,
     pub(crate) invoice_amount_paid_column: Option<String>,
     pub(crate) invoice_balance_column: Option<String>,
@@ -34,6 +36,7 @@ pub(crate) struct Settings {
     pub(crate) payment_id_column: String,
     pub(crate) payment_invoice_column: String,
     pub(crate) payment_status_column: Option<String>,
+    pub(crate) payment_status_values: BTreeMap<String, Value>,
     pub(crate) payment_amount_column: String,
     pub(crate) payment_gratuity_column: Option<String>,
     pub(crate) payment_refunded_column: Option<String>,
@@ -128,14 +131,8 @@ impl Settings {
         unit("amount_unit", &self.amount_unit)
     }
 
-    /// Returns the settings that reconciling depends on. `livemode` is the mode of the key in use.
-    pub(crate) fn rules(&self, livemode: Option<bool>) -> Result<Rules, Problem> {
-        Ok(Rules {
-            livemode,
-            invoice_words: self.invoice_words(),
-            payment_words: self.payment_words(),
-            gratuity_unit: unit("gratuity_unit", &self.gratuity_unit)?,
-        })
+    pub(crate) fn gratuity_unit(&self) -> Result<AmountUnit, Problem> {
+        unit("gratuity_unit", &self.gratuity_unit)
     }
 
     /// Returns how long the processing after an event is stored may delay the answer to a webhook.

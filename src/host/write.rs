@@ -15,6 +15,7 @@ use super::other_invoices::booked;
 use super::owner::as_owner;
 use super::read::Reading;
 use super::row::Row;
+use super::status::Status;
 use crate::domain::identity::PaymentIds;
 use crate::domain::money::Money;
 use crate::domain::plan::{InvoiceChange, NewPayment, PaymentUpdate};
@@ -30,9 +31,27 @@ struct Assignments<'a> {
 }
 
 impl<'a> Assignments<'a> {
+    /// A column that is set already stays so: a time of payment may be the status, too.
     fn set(&mut self, column: &'a str, value: Value) {
-        self.columns.push(column);
-        self.values.push((column, value));
+        if !self.columns.contains(&column) {
+            self.columns.push(column);
+            self.values.push((column, value));
+        }
+    }
+
+    /// Sets the status to a word. `at` is when it became so, in seconds since 1970.
+    fn set_status(
+        &mut self,
+        mapping: &Mapping,
+        status: Option<&'a Status>,
+        word: Option<&str>,
+        at: Option<i64>,
+    ) -> Result<(), Problem> {
+        if let (Some(status), Some(word)) = (status, word) {
+            let at = || moment(mapping, &status.column, at.unwrap_or_else(now));
+            self.set(&status.column.name, status.value(word, at)?);
+        }
+        Ok(())
     }
 
     fn set_all(&mut self, values: Vec<(&'a str, Value)>) {
@@ -145,10 +164,12 @@ fn new_payment<'a>(
     let mut new = Assignments::default();
     let invoice_id = Value::from(reading.invoice.id.as_str());
     new.set(&columns.invoice.name, invoice_id);
-    new.set_mapped(
+    new.set_status(
+        mapping,
         columns.status.as_ref(),
-        mapping.payment_word(payment.status).map(Value::from),
-    );
+        mapping.payment_word(payment.status),
+        payment.received_at,
+    )?;
     new.set_mapped(
         Some(&columns.amount),
         Some(in_host_units(mapping, payment.amount)?),
@@ -214,13 +235,14 @@ fn changed_payment<'a>(
 ) -> Result<Assignments<'a>, Problem> {
     let columns = &mapping.payments;
     let mut new = Assignments::default();
-    new.set_mapped(
+    new.set_status(
+        mapping,
         columns.status.as_ref(),
         update
             .status
-            .and_then(|status| mapping.payment_word(status))
-            .map(Value::from),
-    );
+            .and_then(|status| mapping.payment_word(status)),
+        update.received_at,
+    )?;
     for (column, money) in [
         (Some(&columns.amount), update.amount),
         (columns.gratuity.as_ref(), update.gratuity),
@@ -291,13 +313,14 @@ fn changed_invoice<'a>(
 ) -> Result<Assignments<'a>, Problem> {
     let columns = &mapping.invoices;
     let mut new = Assignments::default();
-    new.set_mapped(
+    new.set_status(
+        mapping,
         Some(&columns.status),
         change
             .status
-            .and_then(|status| mapping.invoice_word(status))
-            .map(Value::from),
-    );
+            .and_then(|status| mapping.invoice_word(status)),
+        change.paid_at,
+    )?;
     for (column, money) in [
         (columns.amount_paid.as_ref(), change.amount_paid),
         (columns.balance.as_ref(), change.balance),
@@ -405,7 +428,7 @@ fn id_columns(mapping: &Mapping, ids: &PaymentIds) -> (Option<Value>, Option<Val
 
 /// Converts seconds since 1970 to a text for the column's type. Dates and local times are in the configured time
 /// zone.
-fn moment(mapping: &Mapping, column: &Mapped, seconds: i64) -> Result<Value, Problem> {
+pub(super) fn moment(mapping: &Mapping, column: &Mapped, seconds: i64) -> Result<Value, Problem> {
     let has_zone = column.base == "timestamptz";
     let zone = if has_zone { "UTC" } else { &mapping.time_zone };
     let local = to_timestamp(seconds as f64)
