@@ -1045,7 +1045,7 @@ comment on column settings.alert_sender is
     'Sender of alert mails, as your Resend account allows it: books@example.com or Books <books@example.com>; null: no mail is sent';
 comment on column settings.alert_when_resolved is 'Whether alerts also report that an issue is resolved';
 comment on column settings.amount_unit is
-    'Unit of the amount columns: major (12.50), minor (1250, by ISO 4217), or stripe (as in Stripe''s API)';
+    'Unit of the amount columns of the invoices, and of the payments unless payment_amount_unit is set: major (12.50), minor (1250, by ISO 4217), or stripe (as in Stripe''s API)';
 comment on column settings.client_reference_names_invoice is
     'Whether the client_reference_id of a checkout session is the invoice''s id or number. False by default, because many applications store a customer number there';
 comment on column settings.default_currency is 'ISO 4217 currency of invoices that do not specify one';
@@ -1091,13 +1091,13 @@ comment on column settings.local_check_budget_ms is
     'Time per sweep for scanning invoices by their own rows, without requests to Stripe, in milliseconds';
 comment on column settings.monthly_read_budget is
     'Maximum number of requests to Stripe per calendar month (UTC); null: no limit. Stripe allows about 500 reads per payment, and at least 10000. Near the limit, checks of due invoices are postponed, and the remaining requests are used for the feed of events and for sync_invoice';
-comment on column settings.payment_amount_column is 'Column of the amount without gratuity, in amount_unit';
+comment on column settings.payment_amount_column is 'Column of the amount without gratuity, in payment_amount_unit';
 comment on column settings.payment_date_column is
     'Column of the time at which the money was received, date or timestamp; null: there is no such column';
 comment on column settings.payment_disputed_word is
     'Status of a disputed payment; null: there is no such status';
 comment on column settings.payment_gratuity_column is
-    'Column of the gratuity, in amount_unit; null: there is no such column';
+    'Column of the gratuity, in payment_amount_unit; null: there is no such column';
 comment on column settings.payment_intent_column is
     'Column of the Stripe payment intent id; null: there is no such column';
 comment on column settings.payment_invoice_column is 'Column of the id of the payment''s invoice';
@@ -1105,7 +1105,7 @@ comment on column settings.payment_paid_word is 'Status of a payment whose money
 comment on column settings.payment_pending_words is
     'Statuses of expected payments, which become paid when Stripe has received the money';
 comment on column settings.payment_refunded_column is
-    'Column of the amount refunded, in amount_unit; null: there is no such column';
+    'Column of the amount refunded, in payment_amount_unit; null: there is no such column';
 comment on column settings.payment_refunded_word is
     'Status of a fully refunded payment; null: there is no such status';
 comment on column settings.payment_session_column is
@@ -1379,6 +1379,16 @@ comment on column settings.payment_status_column is
     'Column of the payment''s status, of the types of invoice_status_column; null: every row counts as paid';
 comment on column settings.payment_status_values is
     'As invoice_status_values, for payment_status_column';
+
+-- Units per table, and the currency of a payment.
+alter table settings
+    add column payment_currency_column text default null,
+    add column payment_amount_unit text default null
+        check (payment_amount_unit in ('major', 'minor', 'stripe'));
+comment on column settings.payment_currency_column is
+    'Column of the payment''s ISO 4217 currency code; null: payments are in the invoice''s currency. A null value in the column also means that. The amount of a payment in another currency does not count and is reported';
+comment on column settings.payment_amount_unit is
+    'Unit of the payments'' amount columns, if it is not that of the invoices; null: amount_unit';
 
 -- Sessions keep what they read of the settings until they change.
 create function settings_changed() returns trigger

@@ -37,6 +37,7 @@ create table settings (
     payment_amount_column text not null default 'total_amount',
     payment_gratuity_column text default 'gratuity',
     payment_refunded_column text default null,
+    payment_currency_column text default null,
     payment_date_column text default 'transaction_date',
     payment_session_column text default 'stripe_session_id',
     payment_intent_column text default 'stripe_payment_intent',
@@ -63,6 +64,7 @@ create table settings (
 
     default_currency text not null default 'usd' check (default_currency ~ '^[A-Za-z]{3}$'),
     amount_unit text not null default 'major' check (amount_unit in ('major', 'minor', 'stripe')),
+    payment_amount_unit text default null check (payment_amount_unit in ('major', 'minor', 'stripe')),
     gratuity_key text default 'gratuity_amount',
     gratuity_unit text not null default 'major' check (gratuity_unit in ('major', 'minor', 'stripe')),
     invoice_reference_key text default 'invoice_id',
@@ -133,11 +135,13 @@ comment on column settings.payment_status_column is
     'Column of the payment''s status, of the types of invoice_status_column; null: every row counts as paid';
 comment on column settings.payment_status_values is
     'As invoice_status_values, for payment_status_column';
-comment on column settings.payment_amount_column is 'Column of the amount without gratuity, in amount_unit';
+comment on column settings.payment_amount_column is 'Column of the amount without gratuity, in payment_amount_unit';
 comment on column settings.payment_gratuity_column is
-    'Column of the gratuity, in amount_unit; null: there is no such column';
+    'Column of the gratuity, in payment_amount_unit; null: there is no such column';
 comment on column settings.payment_refunded_column is
-    'Column of the amount refunded, in amount_unit; null: there is no such column';
+    'Column of the amount refunded, in payment_amount_unit; null: there is no such column';
+comment on column settings.payment_currency_column is
+    'Column of the payment''s ISO 4217 currency code; null: payments are in the invoice''s currency. A null value in the column also means that. The amount of a payment in another currency does not count and is reported';
 comment on column settings.payment_date_column is
     'Column of the time at which the money was received, date or timestamp; null: there is no such column';
 comment on column settings.payment_session_column is
@@ -174,7 +178,9 @@ comment on column settings.payment_disputed_word is
     'Status of a disputed payment; null: there is no such status';
 comment on column settings.default_currency is 'ISO 4217 currency of invoices that do not specify one';
 comment on column settings.amount_unit is
-    'Unit of the amount columns: major (12.50), minor (1250, by ISO 4217), or stripe (as in Stripe''s API)';
+    'Unit of the amount columns of the invoices, and of the payments unless payment_amount_unit is set: major (12.50), minor (1250, by ISO 4217), or stripe (as in Stripe''s API)';
+comment on column settings.payment_amount_unit is
+    'Unit of the payments'' amount columns, if it is not that of the invoices; null: amount_unit';
 comment on column settings.gratuity_key is
     'Metadata key of the gratuity on the session or payment intent; null: amounts contain no gratuity';
 comment on column settings.gratuity_unit is 'Unit of the gratuity in the metadata: major, minor or stripe';

@@ -1,5 +1,6 @@
 //! Triggers and constraints of the application: what they reject or change, and as whom they run.
 
+mod amounts;
 mod columns;
 mod keys;
 mod overridden;

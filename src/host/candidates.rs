@@ -6,6 +6,7 @@
 use serde_json::json;
 
 use crate::domain::words::invoice::{AFTER_PAID, CLOSED, PAID, REFUNDED};
+use crate::host::amounts::{in_payment_unit, numeric};
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
 use crate::host::received::{are_pending_or_partly_refunded, count, have_failed, were_received};
@@ -186,20 +187,20 @@ fn facts(mapping: &Mapping, range: &Range) -> String {
     let invoices = &mapping.invoices;
     format!(
         "i.{id} as key, i.{id}::text as id, {place} as place, {session} as session, {intent} as intent,
-         {status} as status, i.{total}::numeric as total, {stated} as stated, {balance} as balance",
+         {status} as status, {total} as total, {stated} as stated, {balance} as balance",
         id = invoices.id.quoted,
         place = range.place(mapping),
         session = trimmed("i", invoices.session.as_ref()),
         intent = trimmed("i", invoices.intent.as_ref()),
         status = invoices.status.word("i"),
-        total = invoices.total.quoted,
+        total = in_payment_unit(mapping, &invoices.total),
         stated = invoices.amount_paid.as_ref().map_or_else(
             || "null::numeric".to_owned(),
-            |column| format!("coalesce(i.{}::numeric, 0)", column.quoted),
+            |column| format!("coalesce({}, 0)", in_payment_unit(mapping, column)),
         ),
         balance = invoices.balance.as_ref().map_or_else(
             || "0::numeric".to_owned(),
-            |column| format!("i.{}::numeric", column.quoted),
+            |column| in_payment_unit(mapping, column),
         ),
     )
 }
@@ -232,7 +233,7 @@ fn facts_from_parameters(mapping: &Mapping) -> String {
     )
 }
 
-/// Compares the facts of invoices with their payments. Amounts are compared in the application's own unit.
+/// Compares the facts of invoices with their payments. Amounts are compared in the unit of the payments.
 fn comparison_statement(
     mapping: &Mapping,
     range: &Range,
@@ -314,10 +315,10 @@ pub(super) fn is_past_paid(mapping: &Mapping, status: &str) -> String {
 /// The aggregates over the payments `p` of one invoice.
 fn payment_aggregates(mapping: &Mapping) -> String {
     let payments = &mapping.payments;
-    let amount = format!("p.{}::numeric", payments.amount.quoted);
+    let amount = numeric("p", &payments.amount);
     let refunded = payments.refunded.as_ref().map_or_else(
         || "0".to_owned(),
-        |column| format!("coalesce(p.{}::numeric, 0)", column.quoted),
+        |column| format!("coalesce({}, 0)", numeric("p", column)),
     );
     let counts = count(mapping);
     let was_received = were_received(mapping);

@@ -205,10 +205,11 @@ impl Role {
     pub(crate) fn accepts(self, column: &Column) -> bool {
         const TEXTS: [&str; 5] = ["text", "varchar", "bpchar", "citext", "name"];
         const MOMENTS: [&str; 3] = ["date", "timestamp", "timestamptz"];
+        const NUMBERS: [&str; 3] = ["numeric", "float8", "float4"];
         let base = column.base.as_str();
         match self {
             Self::Key => column.is_integer() || TEXTS.contains(&base) || base == "uuid",
-            Self::Amount => column.is_integer() || base == "numeric",
+            Self::Amount => column.is_integer() || NUMBERS.contains(&base),
             Self::Status => {
                 Self::Word.accepts(column) || column.is_integer() || MOMENTS.contains(&base)
             }
@@ -222,7 +223,7 @@ impl Role {
     pub(crate) fn wants(self) -> &'static str {
         match self {
             Self::Key => "uuid, bigint, integer, smallint or text",
-            Self::Amount => "numeric, bigint, integer or smallint",
+            Self::Amount => "numeric, bigint, integer, smallint, double precision or real",
             Self::Status => "text, an enum, boolean, an integer, date or timestamp",
             Self::Word => "text, an enum or boolean",
             Self::Text => "text",

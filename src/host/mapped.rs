@@ -18,6 +18,10 @@ impl Mapped {
         matches!(self.base.as_str(), "date" | "timestamp" | "timestamptz")
     }
 
+    pub(crate) fn is_float(&self) -> bool {
+        matches!(self.base.as_str(), "float4" | "float8")
+    }
+
     pub(crate) fn is_integer(&self) -> bool {
         matches!(self.base.as_str(), "int2" | "int4" | "int8")
     }

@@ -25,7 +25,8 @@ pub(crate) struct Mapping {
     pub(crate) invoice_words: InvoiceWords,
     pub(crate) payment_words: PaymentWords,
     pub(crate) default_currency: Currency,
-    pub(crate) unit: AmountUnit,
+    /// Whether codes of currencies are written in capital letters.
+    pub(super) currency_is_upper_case: bool,
     pub(crate) time_zone: String,
     /// The search path while the tables are written, for the application's triggers.
     pub(crate) search_path: CString,
@@ -43,6 +44,8 @@ pub(crate) struct Invoices {
     pub(crate) number: Option<Mapped>,
     pub(crate) status: Status,
     pub(crate) total: Mapped,
+    /// The unit of the amounts.
+    pub(crate) unit: AmountUnit,
     pub(crate) amount_paid: Option<Mapped>,
     pub(crate) balance: Option<Mapped>,
     pub(crate) paid_at: Option<Mapped>,
@@ -65,6 +68,9 @@ pub(crate) struct Payments {
     pub(crate) invoice: Mapped,
     pub(crate) status: Option<Status>,
     pub(crate) amount: Mapped,
+    /// The unit of the amounts.
+    pub(crate) unit: AmountUnit,
+    pub(crate) currency: Option<Mapped>,
     pub(crate) gratuity: Option<Mapped>,
     pub(crate) refunded: Option<Mapped>,
     pub(crate) date: Option<Mapped>,
@@ -182,7 +188,7 @@ impl Mapping {
             invoice_words,
             payment_words,
             default_currency: settings.default_currency()?,
-            unit: settings.amount_unit()?,
+            currency_is_upper_case: settings.currency_is_upper_case(),
             time_zone: settings.time_zone.clone(),
             search_path,
         })
@@ -282,6 +288,7 @@ fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
             "invoice_total_column",
             Role::Amount,
         )?,
+        unit: settings.amount_unit()?,
         amount_paid: check.optional(
             s.invoice_amount_paid_column.as_ref(),
             "invoice_amount_paid_column",
@@ -381,6 +388,12 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
             "payment_amount_column",
             Role::Amount,
         )?,
+        unit: settings.payment_amount_unit()?,
+        currency: optional(
+            &s.payment_currency_column,
+            "payment_currency_column",
+            Role::Word,
+        )?,
         gratuity: optional(
             &s.payment_gratuity_column,
             "payment_gratuity_column",
@@ -449,6 +462,7 @@ impl Payments {
             .chain(status)
             .chain(
                 [
+                    &self.currency,
                     &self.gratuity,
                     &self.refunded,
                     &self.date,

@@ -1,6 +1,7 @@
 //! The application's tables: mapping, reading, locking, writing. Does not access Stripe.
 
 pub(crate) mod admin;
+mod amounts;
 pub(crate) mod candidates;
 pub(crate) mod catalog;
 mod counting;

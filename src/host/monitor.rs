@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::amounts::number_text;
 use super::mapping::{Invoices, Mapped, Mapping};
 use super::owner::reading_as;
 use super::received::brought_nothing;
@@ -84,7 +85,7 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
         id = id.quoted,
         number = text(number.as_ref()),
         status = status.word("i"),
-        total = text(Some(total)),
+        total = number_text("i", Some(total)),
         currency = text(currency.as_ref()),
         session = text(session.as_ref()),
         intent = text(intent.as_ref()),

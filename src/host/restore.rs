@@ -158,7 +158,7 @@ pub(crate) fn amounts(
     );
     for (column, money) in [(&columns.amount_paid, paid), (&columns.balance, due)] {
         if let Some(column) = column {
-            values.insert(column.name.clone(), in_host_units(mapping, money)?);
+            values.insert(column.name.clone(), in_host_units(columns.unit, money)?);
         }
     }
     if let Some(column) = columns.paid_at.as_ref().filter(|_| due.minor > 0) {

@@ -40,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) payment_amount_column: String,
     pub(crate) payment_gratuity_column: Option<String>,
     pub(crate) payment_refunded_column: Option<String>,
+    pub(crate) payment_currency_column: Option<String>,
     pub(crate) payment_date_column: Option<String>,
     pub(crate) payment_session_column: Option<String>,
     pub(crate) payment_intent_column: Option<String>,
@@ -62,6 +63,7 @@ pub(crate) struct Settings {
 
     default_currency: String,
     amount_unit: String,
+    payment_amount_unit: Option<String>,
     pub(crate) gratuity_key: Option<String>,
     gratuity_unit: String,
     pub(crate) invoice_reference_key: Option<String>,
@@ -129,6 +131,18 @@ impl Settings {
 
     pub(crate) fn amount_unit(&self) -> Result<AmountUnit, Problem> {
         unit("amount_unit", &self.amount_unit)
+    }
+
+    pub(crate) fn payment_amount_unit(&self) -> Result<AmountUnit, Problem> {
+        match &self.payment_amount_unit {
+            Some(word) => unit("payment_amount_unit", word),
+            None => self.amount_unit(),
+        }
+    }
+
+    /// Returns whether the settings write codes of currencies in capital letters.
+    pub(crate) fn currency_is_upper_case(&self) -> bool {
+        self.default_currency.chars().all(char::is_uppercase)
     }
 
     pub(crate) fn gratuity_unit(&self) -> Result<AmountUnit, Problem> {

@@ -17,7 +17,7 @@ use super::read::Reading;
 use super::row::Row;
 use super::status::Status;
 use crate::domain::identity::PaymentIds;
-use crate::domain::money::Money;
+use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::plan::{InvoiceChange, NewPayment, PaymentUpdate};
 use crate::pg::{Problem, Relation, sql};
 
@@ -172,16 +172,18 @@ fn new_payment<'a>(
     )?;
     new.set_mapped(
         Some(&columns.amount),
-        Some(in_host_units(mapping, payment.amount)?),
+        Some(in_host_units(columns.unit, payment.amount)?),
     );
     new.set_mapped(
         columns.gratuity.as_ref(),
-        Some(in_host_units(mapping, payment.gratuity)?),
+        Some(in_host_units(columns.unit, payment.gratuity)?),
     );
     new.set_mapped(
         columns.refunded.as_ref(),
-        Some(in_host_units(mapping, payment.refunded)?),
+        Some(in_host_units(columns.unit, payment.refunded)?),
     );
+    let currency = currency_code(mapping, reading, payment.amount.currency);
+    new.set_mapped(columns.currency.as_ref(), Some(currency));
     let received_at = payment.received_at.unwrap_or_else(now);
     new.set_mapped(
         columns.date.as_ref(),
@@ -207,6 +209,22 @@ fn new_payment<'a>(
     );
     new.set_all(values);
     Ok(new)
+}
+
+/// Returns the code of a payment's currency as the invoice writes it, or as the settings do.
+fn currency_code(mapping: &Mapping, reading: &Reading, currency: Currency) -> Value {
+    let column = mapping.invoices.currency.as_ref();
+    let written = column.and_then(|column| reading.invoice_row.columns().get(&column.name));
+    let written = written.as_ref().and_then(Value::as_str).map(str::trim);
+    let is_upper = match written.filter(|text| !text.is_empty()) {
+        Some(text) => text.chars().all(char::is_uppercase),
+        None => mapping.currency_is_upper_case,
+    };
+    Value::from(if is_upper {
+        currency.to_string()
+    } else {
+        currency.code().to_owned()
+    })
 }
 
 /// Updates payment rows, each of the invoice of its reading.
@@ -249,7 +267,7 @@ fn changed_payment<'a>(
         (columns.refunded.as_ref(), update.refunded),
     ] {
         let value = money
-            .map(|money| in_host_units(mapping, money))
+            .map(|money| in_host_units(columns.unit, money))
             .transpose()?;
         new.set_mapped(column, value);
     }
@@ -326,7 +344,7 @@ fn changed_invoice<'a>(
         (columns.balance.as_ref(), change.balance),
     ] {
         let value = money
-            .map(|money| in_host_units(mapping, money))
+            .map(|money| in_host_units(columns.unit, money))
             .transpose()?;
         new.set_mapped(column, value);
     }
@@ -395,17 +413,14 @@ fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) -> Re
 
 /// Returns an amount in the application's unit as JSON text, which `jsonb_populate_record` reads into numeric and
 /// integer columns alike.
-pub(super) fn in_host_units(mapping: &Mapping, money: Money) -> Result<Value, Problem> {
-    money
-        .to_units(mapping.unit)
-        .map(Value::from)
-        .map_err(|error| {
-            Problem::new(
-                PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-                format!("{money} cannot be written in the unit of amount_unit"),
-            )
-            .detail(error.to_string())
-        })
+pub(super) fn in_host_units(unit: AmountUnit, money: Money) -> Result<Value, Problem> {
+    money.to_units(unit).map(Value::from).map_err(|error| {
+        Problem::new(
+            PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+            format!("{money} cannot be written in the unit of the settings"),
+        )
+        .detail(error.to_string())
+    })
 }
 
 /// Returns the ids for the two columns. If one column is not mapped, the other takes the id that exists, because

@@ -6,14 +6,14 @@ use stripe_double::{Checkout, Intent, Refund};
 use crate::harness::Shop;
 
 /// The rows of both tables, to compare them to the byte.
-fn rows(shop: &mut Shop, tables: &[&str]) -> Vec<Option<String>> {
+pub(super) fn rows(shop: &mut Shop, tables: &[&str]) -> Vec<Option<String>> {
     let of = |table: &&str| format!("select to_jsonb(t)::text from {table} t");
     let all: Vec<String> = tables.iter().map(of).collect();
     shop.texts(&format!("{} order by 1", all.join(" union all ")))
 }
 
 /// Undoes what the last sweep that changed something did.
-fn undo(shop: &mut Shop) {
+pub(super) fn undo(shop: &mut Shop) {
     let run = shop.text("select max(run_id)::text from invoice_sync.changes");
     let report = shop.json(&format!("invoice_sync.undo({})", run.expect("a run")));
     assert_eq!(report["left"], json!([]), "{report}");
