@@ -105,8 +105,18 @@ alter table settings
     add column payment_failed_words text[] not null default '{Failed}',
     add column payment_partly_refunded_words text[] not null default '{"Partially refunded"}';
 
-create or replace function adopt_mapping(
-    invoices regclass default null, payments regclass default null
+drop function adopt_mapping(regclass, regclass);
+drop function propose_mapping(regclass, regclass);
+
+create function propose_mapping(
+    invoices regclass default null, payments regclass default null, overrides jsonb default '{}'
+) returns table (setting text, current text, proposed text, reason text)
+language c stable security definer parallel unsafe
+set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'propose_mapping_wrapper';
+
+create function adopt_mapping(
+    invoices regclass default null, payments regclass default null, overrides jsonb default '{}'
 ) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -123,7 +133,7 @@ begin
            string_agg(format('"%s"', substr(p.setting, strpos(p.setting, '.') + 1)), ', ')
                filter (where p.setting ~ '^(invoice|payment)_status_column[.]')
     into assignments, lacking, details, unsorted
-    from invoice_sync.propose_mapping(invoices, payments) p
+    from invoice_sync.propose_mapping(invoices, payments, overrides) p
     left join pg_attribute a on a.attrelid = 'invoice_sync.settings'::regclass and a.attname = p.setting;
     select concat_ws(', ', lacking, string_agg(n.ids, ', ')),
            concat_ws('; ', details, string_agg(n.reason, '; '))
@@ -131,7 +141,7 @@ begin
     from (
         select string_agg(p.setting, ' or ') as ids,
                'payments store Stripe''s ids in no column that is recognized' as reason
-        from invoice_sync.propose_mapping(invoices, payments) p
+        from invoice_sync.propose_mapping(invoices, payments, overrides) p
         where p.setting in ('payment_session_column', 'payment_intent_column')
         having count(p.proposed) = 0
     ) n;
@@ -139,7 +149,7 @@ begin
         raise exception 'no proposal for settings that must not be null: %', lacking
             using errcode = 'no_data_found',
                   detail = details,
-                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and update invoice_sync.settings yourself.';
+                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and specify them: select invoice_sync.adopt_mapping(overrides => ''{"invoice_paid_word": "paid"}'').';
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
@@ -1213,8 +1223,8 @@ comment on view webhook_health is
     'Events per type and hour: how many came by webhook, how many only by the feed, and their delay';
 comment on function acknowledge_issue(bigint, text) is
     'Marks an issue as acknowledged; it stays open, and no reminders are sent. Fails with P0002 if there is no such issue, and 55000 if it is resolved';
-comment on function adopt_mapping(regclass, regclass) is
-    'Writes the proposals of propose_mapping into the settings, which are checked as usual. Fails with P0002 if there is no proposal for a setting that must not be null';
+comment on function adopt_mapping(regclass, regclass, jsonb) is
+    'Writes the proposals of propose_mapping, and the overrides, into the settings, which are checked as usual. Fails with P0002 if there is no proposal for a setting that must not be null';
 comment on function alert_entries(bigint) is
     'Issues that the alert of a run must contain, with the occasion of each';
 comment on function api_functions() is 'Functions that create_api wraps';
@@ -1257,8 +1267,8 @@ comment on function pg_cron_job(text, text) is
     'Creates (schedule), removes (unschedule) or reads (read) the job of pg_cron, in this database or through dblink in another one. Fails with 55000 and a hint if neither is possible';
 comment on function pg_cron_place() is
     'The database of pg_cron, or null if its library is not loaded, and the host and port of this server; security definer, because not every role may read these settings';
-comment on function propose_mapping(regclass, regclass) is
-    'Proposes settings for the given tables, or for the tables that it finds; changes nothing. A proposed null means that nothing fits. Fails with P0002 if no table is found, and P0003 if several fit equally';
+comment on function propose_mapping(regclass, regclass, jsonb) is
+    'Proposes settings for the given tables, or for the tables that it finds; changes nothing. overrides are settings that you know, as in {"invoice_paid_word": "paid"}; the others are proposed to go with them. A proposed null means that nothing fits. Fails with P0002 if no table is found, and P0003 if several fit equally';
 comment on function readdress_alerts() is
     'Sets sender and recipients of unsent alerts to those in the settings';
 comment on function receive_webhook(bytea, text) is 'Implementation of handle_webhook';

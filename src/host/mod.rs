@@ -4,6 +4,7 @@ pub(crate) mod admin;
 mod amounts;
 pub(crate) mod candidates;
 pub(crate) mod catalog;
+mod checker;
 mod counting;
 pub(crate) mod deferred;
 mod expression;
