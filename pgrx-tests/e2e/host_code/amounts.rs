@@ -142,7 +142,8 @@ fn what_is_found_without_stripe_is_compared_in_one_unit_by_each_currency() {
         ("KWD", "1.5", "1500"),
         ("usd", "12.5", "1250"),
     ] {
-        for paid in [amount, "1"] {
+        // The second is paid in the same number, which is too little.
+        for paid in [amount, if amount == price { "1" } else { price }] {
             shop.execute(&format!(
                 r#"with booked as (
                     insert into "Booking" ("userId", "bookingDate", "totalPrice", status, currency, "updatedAt")
@@ -153,9 +154,20 @@ fn what_is_found_without_stripe_is_compared_in_one_unit_by_each_currency() {
         }
     }
 
+    // As much, in another currency.
+    shop.execute(
+        r#"with booked as (
+            insert into "Booking" ("userId", "bookingDate", "totalPrice", status, currency, "updatedAt")
+            values (1, '2026-01-01', 100, 'CONFIRMED', null, '2026-01-01') returning id)
+        insert into "Payment" ("bookingId", amount, currency, status, "stripeSessionId", "updatedAt")
+        select id, 10000, 'EUR', 'SUCCEEDED', 'cash', '2026-01-01' from booked"#,
+    );
+
     shop.sweep();
 
-    let short: Vec<String> = [2, 4, 6].map(|id| format!("amount_mismatch {id}")).into();
+    let short: Vec<String> = [2, 4, 6, 7]
+        .map(|id| format!("amount_mismatch {id}"))
+        .into();
     assert_eq!(shop.open_issues(), short);
 }
 
