@@ -71,7 +71,9 @@ comment on function settings_stay() is 'Trigger function: prevents deletion of t
 comment on function check_settings(jsonb) is
     'Checks a row of settings against the database. Fails with 42P01, 42809, 42703, 42804 or 22023, naming the table, column, type or word that does not match';
 
-create function adopt_mapping(invoices regclass default null, payments regclass default null) returns void
+create function adopt_mapping(
+    invoices regclass default null, payments regclass default null, overrides jsonb default '{}'
+) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -87,7 +89,7 @@ begin
            string_agg(format('"%s"', substr(p.setting, strpos(p.setting, '.') + 1)), ', ')
                filter (where p.setting ~ '^(invoice|payment)_status_column[.]')
     into assignments, lacking, details, unsorted
-    from invoice_sync.propose_mapping(invoices, payments) p
+    from invoice_sync.propose_mapping(invoices, payments, overrides) p
     left join pg_attribute a on a.attrelid = 'invoice_sync.settings'::regclass and a.attname = p.setting;
     select concat_ws(', ', lacking, string_agg(n.ids, ', ')),
            concat_ws('; ', details, string_agg(n.reason, '; '))
@@ -95,7 +97,7 @@ begin
     from (
         select string_agg(p.setting, ' or ') as ids,
                'payments store Stripe''s ids in no column that is recognized' as reason
-        from invoice_sync.propose_mapping(invoices, payments) p
+        from invoice_sync.propose_mapping(invoices, payments, overrides) p
         where p.setting in ('payment_session_column', 'payment_intent_column')
         having count(p.proposed) = 0
     ) n;
@@ -103,7 +105,7 @@ begin
         raise exception 'no proposal for settings that must not be null: %', lacking
             using errcode = 'no_data_found',
                   detail = details,
-                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and update invoice_sync.settings yourself.';
+                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and specify them: select invoice_sync.adopt_mapping(overrides => ''{"invoice_paid_word": "paid"}'').';
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
@@ -113,10 +115,10 @@ begin
 end
 $$;
 
-comment on function propose_mapping(regclass, regclass) is
-    'Proposes settings for the given tables, or for the tables that it finds; changes nothing. A proposed null means that nothing fits. Fails with P0002 if no table is found, and P0003 if several fit equally';
-comment on function adopt_mapping(regclass, regclass) is
-    'Writes the proposals of propose_mapping into the settings, which are checked as usual. Fails with P0002 if there is no proposal for a setting that must not be null';
+comment on function propose_mapping(regclass, regclass, jsonb) is
+    'Proposes settings for the given tables, or for the tables that it finds; changes nothing. overrides are settings that you know, as in {"invoice_paid_word": "paid"}; the others are proposed to go with them. A proposed null means that nothing fits. Fails with P0002 if no table is found, and P0003 if several fit equally';
+comment on function adopt_mapping(regclass, regclass, jsonb) is
+    'Writes the proposals of propose_mapping, and the overrides, into the settings, which are checked as usual. Fails with P0002 if there is no proposal for a setting that must not be null';
 
 -- sweep and sync_invoice -------------------------------------------------------
 

@@ -105,8 +105,18 @@ alter table settings
     add column payment_failed_words text[] not null default '{Failed}',
     add column payment_partly_refunded_words text[] not null default '{"Partially refunded"}';
 
-create or replace function adopt_mapping(
-    invoices regclass default null, payments regclass default null
+drop function adopt_mapping(regclass, regclass);
+drop function propose_mapping(regclass, regclass);
+
+create function propose_mapping(
+    invoices regclass default null, payments regclass default null, overrides jsonb default '{}'
+) returns table (setting text, current text, proposed text, reason text)
+language c stable security definer parallel unsafe
+set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'propose_mapping_wrapper';
+
+create function adopt_mapping(
+    invoices regclass default null, payments regclass default null, overrides jsonb default '{}'
 ) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -123,7 +133,7 @@ begin
            string_agg(format('"%s"', substr(p.setting, strpos(p.setting, '.') + 1)), ', ')
                filter (where p.setting ~ '^(invoice|payment)_status_column[.]')
     into assignments, lacking, details, unsorted
-    from invoice_sync.propose_mapping(invoices, payments) p
+    from invoice_sync.propose_mapping(invoices, payments, overrides) p
     left join pg_attribute a on a.attrelid = 'invoice_sync.settings'::regclass and a.attname = p.setting;
     select concat_ws(', ', lacking, string_agg(n.ids, ', ')),
            concat_ws('; ', details, string_agg(n.reason, '; '))
@@ -131,7 +141,7 @@ begin
     from (
         select string_agg(p.setting, ' or ') as ids,
                'payments store Stripe''s ids in no column that is recognized' as reason
-        from invoice_sync.propose_mapping(invoices, payments) p
+        from invoice_sync.propose_mapping(invoices, payments, overrides) p
         where p.setting in ('payment_session_column', 'payment_intent_column')
         having count(p.proposed) = 0
     ) n;
@@ -139,7 +149,7 @@ begin
         raise exception 'no proposal for settings that must not be null: %', lacking
             using errcode = 'no_data_found',
                   detail = details,
-                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and update invoice_sync.settings yourself.';
+                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and specify them: select invoice_sync.adopt_mapping(overrides => ''{"invoice_paid_word": "paid"}'').';
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
@@ -1046,7 +1056,7 @@ comment on column settings.alert_sender is
     'Sender of alert mails, as your Resend account allows it: books@example.com or Books <books@example.com>; null: no mail is sent';
 comment on column settings.alert_when_resolved is 'Whether alerts also report that an issue is resolved';
 comment on column settings.amount_unit is
-    'Unit of the amount columns: major (12.50), minor (1250, by ISO 4217), or stripe (as in Stripe''s API)';
+    'Unit of the amount columns of the invoices, and of the payments unless payment_amount_unit is set: major (12.50), minor (1250, by ISO 4217), or stripe (as in Stripe''s API)';
 comment on column settings.client_reference_names_invoice is
     'Whether the client_reference_id of a checkout session is the invoice''s id or number. False by default, because many applications store a customer number there';
 comment on column settings.default_currency is 'ISO 4217 currency of invoices that do not specify one';
@@ -1092,13 +1102,13 @@ comment on column settings.local_check_budget_ms is
     'Time per sweep for scanning invoices by their own rows, without requests to Stripe, in milliseconds';
 comment on column settings.monthly_read_budget is
     'Maximum number of requests to Stripe per calendar month (UTC); null: no limit. Stripe allows about 500 reads per payment, and at least 10000. Near the limit, checks of due invoices are postponed, and the remaining requests are used for the feed of events and for sync_invoice';
-comment on column settings.payment_amount_column is 'Column of the amount without gratuity, in amount_unit';
+comment on column settings.payment_amount_column is 'Column of the amount without gratuity, in payment_amount_unit';
 comment on column settings.payment_date_column is
     'Column of the time at which the money was received, date or timestamp; null: there is no such column';
 comment on column settings.payment_disputed_word is
     'Status of a disputed payment; null: there is no such status';
 comment on column settings.payment_gratuity_column is
-    'Column of the gratuity, in amount_unit; null: there is no such column';
+    'Column of the gratuity, in payment_amount_unit; null: there is no such column';
 comment on column settings.payment_intent_column is
     'Column of the Stripe payment intent id; null: there is no such column';
 comment on column settings.payment_invoice_column is 'Column of the id of the payment''s invoice';
@@ -1106,7 +1116,7 @@ comment on column settings.payment_paid_word is 'Status of a payment whose money
 comment on column settings.payment_pending_words is
     'Statuses of expected payments, which become paid when Stripe has received the money';
 comment on column settings.payment_refunded_column is
-    'Column of the amount refunded, in amount_unit; null: there is no such column';
+    'Column of the amount refunded, in payment_amount_unit; null: there is no such column';
 comment on column settings.payment_refunded_word is
     'Status of a fully refunded payment; null: there is no such status';
 comment on column settings.payment_session_column is
@@ -1214,8 +1224,8 @@ comment on view webhook_health is
     'Events per type and hour: how many came by webhook, how many only by the feed, and their delay';
 comment on function acknowledge_issue(bigint, text) is
     'Marks an issue as acknowledged; it stays open, and no reminders are sent. Fails with P0002 if there is no such issue, and 55000 if it is resolved';
-comment on function adopt_mapping(regclass, regclass) is
-    'Writes the proposals of propose_mapping into the settings, which are checked as usual. Fails with P0002 if there is no proposal for a setting that must not be null';
+comment on function adopt_mapping(regclass, regclass, jsonb) is
+    'Writes the proposals of propose_mapping, and the overrides, into the settings, which are checked as usual. Fails with P0002 if there is no proposal for a setting that must not be null';
 comment on function alert_entries(bigint) is
     'Issues that the alert of a run must contain, with the occasion of each';
 comment on function api_functions() is 'Functions that create_api wraps';
@@ -1258,8 +1268,8 @@ comment on function pg_cron_job(text, text) is
     'Creates (schedule), removes (unschedule) or reads (read) the job of pg_cron, in this database or through dblink in another one. Fails with 55000 and a hint if neither is possible';
 comment on function pg_cron_place() is
     'The database of pg_cron, or null if its library is not loaded, and the host and port of this server; security definer, because not every role may read these settings';
-comment on function propose_mapping(regclass, regclass) is
-    'Proposes settings for the given tables, or for the tables that it finds; changes nothing. A proposed null means that nothing fits. Fails with P0002 if no table is found, and P0003 if several fit equally';
+comment on function propose_mapping(regclass, regclass, jsonb) is
+    'Proposes settings for the given tables, or for the tables that it finds; changes nothing. overrides are settings that you know, as in {"invoice_paid_word": "paid"}; the others are proposed to go with them. A proposed null means that nothing fits. Fails with P0002 if no table is found, and P0003 if several fit equally';
 comment on function readdress_alerts() is
     'Sets sender and recipients of unsent alerts to those in the settings';
 comment on function receive_webhook(bytea, text) is 'Implementation of handle_webhook';
@@ -1362,6 +1372,34 @@ comment on column settings.payment_values is
     'Values for further columns of a new payment: {"column": source}. A source is {"invoice": "column"}, {"stripe": "payment_intent.description"}, {"metadata": "key"}, {"value": constant}, {"sql": "expression"}, or an array of these, of which the first that is not null is used. An SQL expression is evaluated as the table''s owner, over the values that the row is given';
 comment on column settings.payment_id_column is
     'Primary key of the payment; it must have a default or a source in payment_values';
+
+-- Statuses that are booleans, numbers or times, or stand in two columns.
+alter table settings
+    add column invoice_status_values jsonb not null default '{}'
+        check (jsonb_typeof(invoice_status_values) = 'object'),
+    add column invoice_closed_column text default null,
+    add column payment_status_values jsonb not null default '{}'
+        check (jsonb_typeof(payment_status_values) = 'object');
+comment on column settings.invoice_status_column is
+    'Column of the invoice''s status: text, an enum, an integer, a boolean (its words are true and false), or a date or timestamp (true: it is set)';
+comment on column settings.invoice_status_values is
+    'Words for the values of the status column, as in {"draft": 0, "sent": 1, "paid": 2}; the settings of words then name these. {}: the values are the words';
+comment on column settings.invoice_closed_column is
+    'Second column, which says that an invoice is closed although the status does not: text or an enum with one of invoice_closed_words, invoice_refunded_words or a usual word for these, a boolean that is true, or a date or timestamp that is set. It is never written. Null: there is no such column';
+comment on column settings.payment_status_column is
+    'Column of the payment''s status, of the types of invoice_status_column; null: every row counts as paid';
+comment on column settings.payment_status_values is
+    'As invoice_status_values, for payment_status_column';
+
+-- Units per table, and the currency of a payment.
+alter table settings
+    add column payment_currency_column text default null,
+    add column payment_amount_unit text default null
+        check (payment_amount_unit in ('major', 'minor', 'stripe'));
+comment on column settings.payment_currency_column is
+    'Column of the payment''s ISO 4217 currency code; null: payments are in the invoice''s currency. A null value in the column also means that. The amount of a payment in another currency does not count and is reported';
+comment on column settings.payment_amount_unit is
+    'Unit of the payments'' amount columns, if it is not that of the invoices; null: amount_unit';
 
 -- Sessions keep what they read of the settings until they change.
 create function settings_changed() returns trigger

@@ -76,7 +76,7 @@ pub(crate) fn explain(id: &str, asking: Asking) -> Result<Vec<Line>, Problem> {
     };
     let context = Context {
         mapping: &mapping,
-        rules: settings.rules(answer.livemode)?,
+        rules: mapping.rules(&settings, answer.livemode)?,
         mode: Mode::DryRun,
         // What sweeps do not try again is not done.
         on_override: OnOverride::Once,

@@ -51,7 +51,7 @@ pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
     report.count_requests(answer.requests, answer.retries);
     let context = Context {
         mapping: &mapping,
-        rules: settings.rules(answer.livemode)?,
+        rules: mapping.rules(&settings, answer.livemode)?,
         mode,
         on_override: OnOverride::Again,
     };

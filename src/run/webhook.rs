@@ -176,7 +176,7 @@ fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem>
     };
     let context = Context {
         mapping: &mapping,
-        rules: settings.rules(own.livemode)?,
+        rules: mapping.rules(&settings, own.livemode)?,
         mode: Mode::Write,
         on_override: OnOverride::Once,
     };

@@ -276,3 +276,55 @@ fn minor_units_and_foreign_currencies_are_read_as_they_are_stored() {
     only(&about(&gold, "invoice", "total"), &["cannot be read: "]);
     shop.not_at_rest("an invoice has no currency");
 }
+
+#[test]
+fn statuses_that_are_no_words_and_units_of_payments_are_named() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.execute(
+        "alter table invoices alter invoice_status drop default, add cancelled_at timestamptz,
+            alter invoice_status type integer using 1;
+        alter table payments add currency text",
+    );
+    set(
+        &mut shop,
+        r#"invoice_status_values = '{"sent": 1, "paid": 2}', invoice_paid_word = 'paid', invoice_partial_word = null,
+        invoice_open_words = '{}', invoice_closed_column = 'cancelled_at', payment_amount_unit = 'minor',
+        payment_currency_column = 'currency'"#,
+    );
+    shop.sweep();
+    let lines = remembered(&mut shop, &sale.invoice);
+    only(
+        &about(&lines, "invoice", "status"),
+        &[
+            "paid: paid | ",
+            "; it contains 2; setting invoice_paid_word contains the word",
+        ],
+    );
+    only(
+        &about(&lines, "invoice", "closed"),
+        &[" | column \"cancelled_at\" of public.invoices, setting invoice_closed_column; "],
+    );
+    assert_eq!(
+        about(&lines, "payment row", "unit"),
+        ["minor | setting payment_amount_unit"]
+    );
+    only(
+        &about(&lines, "payment row", "amount"),
+        &["100.00 USD | ", "it contains 10000.000"],
+    );
+    only(
+        &about(&lines, "payment row", "currency"),
+        &["usd | column \"currency\" of public.payments, setting payment_currency_column"],
+    );
+
+    shop.execute("update invoices set invoice_status = 1, cancelled_at = '2026-01-01'");
+    let lines = remembered(&mut shop, &sale.invoice);
+    only(
+        &about(&lines, "invoice", "status"),
+        &[
+            "Cancelled: closed | ",
+            "; it contains 1; setting invoice_closed_words (default) contains the word",
+        ],
+    );
+}

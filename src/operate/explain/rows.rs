@@ -12,6 +12,7 @@ use crate::domain::rules::Meaning;
 use crate::host::mapping::Mapped;
 use crate::host::read::{Reading, uncounted_payments};
 use crate::host::row::{Columns, Row};
+use crate::host::status::Status;
 
 const INVOICE: &str = "invoice";
 
@@ -90,7 +91,7 @@ impl<'a> Source<'a> {
         &self,
         word: &str,
         meaning: &Meaning<S>,
-        column: (&Mapped, &str),
+        (status, setting): (&Status, &str),
         effect: &str,
     ) -> Line {
         let by = match meaning.setting {
@@ -100,10 +101,20 @@ impl<'a> Source<'a> {
             }
             None => "no setting contains the word, and this is its usual meaning".to_owned(),
         };
-        let (column, setting) = column;
-        let column = self.column(Some(column), setting);
+        let column = self.column(Some(&status.column), setting);
+        let stored = self.stored(&status.column);
+        // A number with a word, a time, or a second column that says something else.
+        let holds = match &stored {
+            Some(stored) if stored == word => String::new(),
+            Some(stored) => format!("; it contains {stored}"),
+            None => "; it is null".to_owned(),
+        };
         let value = format!("{word}: {}", meaning.name);
-        self.line("status", Some(value), format!("{column}; {by}; {effect}"))
+        self.line(
+            "status",
+            Some(value),
+            format!("{column}{holds}; {by}; {effect}"),
+        )
     }
 }
 
@@ -156,6 +167,13 @@ pub(super) fn invoice(sources: &Sources, reading: &Reading) -> Vec<Line> {
             sources.setting("amount_unit"),
         ),
     ];
+    lines.extend(columns.status.closed_column().map(|closed| {
+        let by = row.column(Some(closed), "invoice_closed_column");
+        let why = format!(
+            "{by}; the invoice is closed if it says so, whatever its status column contains"
+        );
+        row.line("closed", row.stored(closed), why)
+    }));
     let (session, intent) = (columns.session.as_ref(), columns.intent.as_ref());
     lines.extend(row.id("checkout session", session, "invoice_session_column"));
     lines.extend(row.id("payment intent", intent, "invoice_intent_column"));
@@ -226,6 +244,15 @@ fn payment_lines(row: &Source, payment: &PaymentRow) -> Vec<Line> {
         Some(&columns.amount),
         "payment_amount_column",
     ));
+    // Otherwise they are the invoice's.
+    if let Some(unit) = row.sources.value("payment_amount_unit").as_str() {
+        let by = row.sources.setting("payment_amount_unit");
+        lines.push(row.line("unit", Some(unit.to_owned()), by));
+    }
+    lines.extend(columns.currency.as_ref().and_then(|currency| {
+        let by = row.column(Some(currency), "payment_currency_column");
+        Some(row.line("currency", Some(row.stored(currency)?), by))
+    }));
     let further = [
         (
             "gratuity",
