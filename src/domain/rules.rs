@@ -8,7 +8,7 @@ use super::invoice::InvoiceStatus;
 use super::money::AmountUnit;
 use super::payment::PaymentStatus;
 use super::words::is_among;
-use super::words::payment::{FAILED, PARTLY_REFUNDED};
+use super::words::payment::{FAILED, PARTLY_REFUNDED, PENDING};
 
 /// The settings that decisions depend on.
 #[derive(Clone, Debug)]
@@ -115,6 +115,8 @@ impl PaymentWords {
             PaymentStatus::PartlyRefunded
         } else if is_among(FAILED, word) {
             PaymentStatus::Failed
+        } else if is_among(PENDING, word) {
+            PaymentStatus::Pending
         } else {
             PaymentStatus::Other
         }
