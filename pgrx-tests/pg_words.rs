@@ -5,7 +5,7 @@ mod tests {
     use pgrx::prelude::*;
 
     use crate::domain::words::{invoice, is_among, payment};
-    use crate::host::received::has_word;
+    use crate::host::word_sql::has_word;
 
     const MEANINGS: [&[&str]; 12] = [
         invoice::PAID,

@@ -1114,7 +1114,7 @@ comment on column settings.payment_intent_column is
 comment on column settings.payment_invoice_column is 'Column of the id of the payment''s invoice';
 comment on column settings.payment_paid_word is 'Status of a payment whose money was received';
 comment on column settings.payment_pending_words is
-    'Statuses of expected payments, which become paid when Stripe has received the money';
+    'Statuses of expected payments, which become paid when Stripe has received the money. Usual words (pending, processing, requires action …) need not be listed';
 comment on column settings.payment_refunded_column is
     'Column of the amount refunded, in payment_amount_unit; null: there is no such column';
 comment on column settings.payment_refunded_word is

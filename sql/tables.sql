@@ -171,7 +171,7 @@ comment on column settings.payment_partly_refunded_words is
     'Statuses of partially refunded payments; they count with the amount that was not refunded. Usual words (partially refunded …) need not be listed';
 comment on column settings.payment_paid_word is 'Status of a payment whose money was received';
 comment on column settings.payment_pending_words is
-    'Statuses of expected payments, which become paid when Stripe has received the money';
+    'Statuses of expected payments, which become paid when Stripe has received the money. Usual words (pending, processing, requires action …) need not be listed';
 comment on column settings.payment_refunded_word is
     'Status of a fully refunded payment; null: there is no such status';
 comment on column settings.payment_disputed_word is

@@ -1,6 +1,7 @@
 //! The settings that `propose_mapping` proposes, and their adoption.
 
 mod hosts;
+mod lives;
 mod shapes;
 mod words;
 

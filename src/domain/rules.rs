@@ -8,7 +8,7 @@ use super::invoice::InvoiceStatus;
 use super::money::AmountUnit;
 use super::payment::PaymentStatus;
 use super::words::is_among;
-use super::words::payment::{FAILED, PARTLY_REFUNDED};
+use super::words::payment::{FAILED, PARTLY_REFUNDED, PENDING};
 
 /// The settings that decisions depend on.
 #[derive(Clone, Debug)]
@@ -170,6 +170,8 @@ impl PaymentWords {
             Meaning::usual(PartlyRefunded, "partly refunded")
         } else if is_among(FAILED, word) {
             Meaning::usual(Failed, "failed")
+        } else if is_among(PENDING, word) {
+            Meaning::usual(Pending, "pending")
         } else {
             Meaning::usual(Other, "unknown")
         }

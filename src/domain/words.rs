@@ -47,6 +47,7 @@ pub(crate) mod invoice {
         "waiting_for_payment",
         "awaiting",
         "outstanding",
+        "balance_due",
         "unsettled",
         "payable",
         "issued",
@@ -108,6 +109,7 @@ pub(crate) mod invoice {
         "awaiting_pickup",
         "picked_up",
         "reconciled",
+        "credit_owed",
     ];
 
     pub(crate) const CLOSED: &[&str] = &[

@@ -29,6 +29,6 @@ pub(crate) mod shared_payment;
 pub(crate) mod side_effects;
 pub(crate) mod source;
 pub(crate) mod status;
-mod word_sql;
+pub(crate) mod word_sql;
 pub(crate) mod words;
 pub(crate) mod write;

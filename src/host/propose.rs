@@ -217,6 +217,7 @@ impl Proposals {
             vocabulary_of(words.column_setting, self.current.get(words.values_setting));
         let of_closed = vocabulary_of(words.closed_setting, None);
         let mut sorted = BTreeSet::new();
+        let mut paid: Option<String> = None;
         for meaning in words.meanings {
             let current = self.current.get(meaning.setting).unwrap_or(&Value::Null);
             let own = of_closed.as_ref().filter(|_| meaning.is_of_closed());
@@ -224,7 +225,7 @@ impl Proposals {
                 Some(vocabulary) => {
                     let mut others = words.named_otherwise(meaning, &self.current);
                     others.extend(sorted.iter().cloned());
-                    meaning.find(vocabulary, current, &others)
+                    meaning.find(vocabulary, current, &others, paid.as_deref())
                 }
                 None => (current.clone(), "there is no status column".to_owned()),
             };
@@ -234,6 +235,9 @@ impl Proposals {
                 .cloned()
                 .unwrap_or(proposed);
             sorted.extend(words_of(&proposed));
+            if meaning.is_paid() {
+                paid = proposed.as_str().map(str::to_owned);
+            }
             self.put(meaning.setting, Some(proposed), &reason);
         }
         let unsorted = vocabulary.map(|vocabulary| words.unsorted(&vocabulary, &sorted));

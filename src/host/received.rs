@@ -31,7 +31,7 @@ pub(super) fn are_pending_or_partly_refunded(mapping: &Mapping) -> String {
         Some(_) => have_meaning(
             mapping,
             words.pending.iter().chain(&words.partly_refunded),
-            payment::PARTLY_REFUNDED,
+            &[payment::PARTLY_REFUNDED, payment::PENDING].concat(),
         ),
         None => "false".to_owned(),
     }
@@ -45,7 +45,7 @@ pub(super) fn brought_nothing(mapping: &Mapping) -> String {
         Some(_) => have_meaning(
             mapping,
             words.pending.iter().chain(&words.failed),
-            payment::FAILED,
+            &[payment::FAILED, payment::PENDING].concat(),
         ),
         None => "false".to_owned(),
     }

@@ -4,7 +4,7 @@ use crate::domain::words::plain;
 
 /// Returns the condition that the text `status` is one of the words `named`, or not among `all` and a spelling of a
 /// usual one.
-pub(super) fn has_word(status: &str, named: &[String], all: &[String], usual: &[&str]) -> String {
+pub(crate) fn has_word(status: &str, named: &[String], all: &[String], usual: &[&str]) -> String {
     let usual: Vec<String> = usual.iter().map(|word| plain(word)).collect();
     // The words that the settings name are most of them, and cheaper to compare.
     format!(

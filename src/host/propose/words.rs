@@ -213,6 +213,13 @@ impl Vocabulary {
             .collect()
     }
 
+    /// Returns whether a setting's word is one of the column's.
+    fn has(&self, set: &Value) -> bool {
+        self.words
+            .iter()
+            .any(|word| Some(word.as_str()) == set.as_str())
+    }
+
     /// Returns the words that mean paid in some applications, if the meaning is that of a paid invoice.
     fn may_be_paid(&self, meaning: &Meaning) -> Vec<&str> {
         let words = self.words.iter().map(String::as_str);
@@ -238,30 +245,41 @@ impl Vocabulary {
 }
 
 impl Meaning {
+    /// Returns whether the word is the one for paid.
+    pub(super) fn is_paid(&self) -> bool {
+        [INVOICE_PAID, "payment_paid_word"].contains(&self.setting)
+    }
+
     /// Returns whether the words are those of the column that says whether an invoice is closed, if there is one.
     pub(super) fn is_of_closed(&self) -> bool {
         self.setting == "invoice_closed_words"
     }
 
     /// Returns the proposed value and the reason. Keeps the current word unless the column cannot contain it.
-    /// `others` are words of other meanings.
+    /// `others` are words of other meanings; `paid` is the word for paid, once it is known.
     pub(super) fn find(
         &self,
         vocabulary: &Vocabulary,
         set: &Value,
         others: &BTreeSet<String>,
+        paid: Option<&str>,
     ) -> (Value, String) {
         let found = vocabulary.matching(self, others);
         if self.takes_all {
-            self.find_all(vocabulary, &found, set)
-        } else {
-            self.find_one(vocabulary, &found, set)
+            return self.find_all(vocabulary, &found, set);
         }
+        // Where paid is another word than by default, so are those of which no row says how they look.
+        let is_default = paid.is_none_or(|paid| paid == DEFAULT_PAID);
+        if !is_default && vocabulary.words.len() < 2 && found.is_empty() && !vocabulary.has(set) {
+            let reason = "no row has such a status; set the word if your application has one";
+            return (Value::Null, reason.to_owned());
+        }
+        self.find_one(vocabulary, &found, set)
     }
 
     fn find_one(&self, vocabulary: &Vocabulary, found: &[&str], set: &Value) -> (Value, String) {
         let set = set.as_str();
-        if let Some(word) = set.filter(|set| vocabulary.words.iter().any(|word| word == set)) {
+        if let Some(word) = set.filter(|set| vocabulary.has(&Value::from(*set))) {
             return (word.into(), "set so, and there is such a status".to_owned());
         }
         let rivals = vocabulary.may_be_paid(self);
