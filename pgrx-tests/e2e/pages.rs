@@ -4,6 +4,7 @@
 pub mod blocks;
 pub mod links;
 pub mod money;
+pub mod reference;
 
 use std::path::Path;
 
