@@ -71,7 +71,9 @@ comment on function settings_stay() is 'Trigger function: prevents deletion of t
 comment on function check_settings(jsonb) is
     'Checks a row of settings against the database. Fails with 42P01, 42809, 42703, 42804 or 22023, naming the table, column, type or word that does not match';
 
-create function adopt_mapping(invoices regclass default null, payments regclass default null) returns void
+create function adopt_mapping(
+    invoices regclass default null, payments regclass default null, overrides jsonb default '{}'
+) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -87,7 +89,7 @@ begin
            string_agg(format('"%s"', substr(p.setting, strpos(p.setting, '.') + 1)), ', ')
                filter (where p.setting ~ '^(invoice|payment)_status_column[.]')
     into assignments, lacking, details, unsorted
-    from invoice_sync.propose_mapping(invoices, payments) p
+    from invoice_sync.propose_mapping(invoices, payments, overrides) p
     left join pg_attribute a on a.attrelid = 'invoice_sync.settings'::regclass and a.attname = p.setting;
     select concat_ws(', ', lacking, string_agg(n.ids, ', ')),
            concat_ws('; ', details, string_agg(n.reason, '; '))
@@ -95,7 +97,7 @@ begin
     from (
         select string_agg(p.setting, ' or ') as ids,
                'payments store Stripe''s ids in no column that is recognized' as reason
-        from invoice_sync.propose_mapping(invoices, payments) p
+        from invoice_sync.propose_mapping(invoices, payments, overrides) p
         where p.setting in ('payment_session_column', 'payment_intent_column')
         having count(p.proposed) = 0
     ) n;
@@ -103,7 +105,7 @@ begin
         raise exception 'no proposal for settings that must not be null: %', lacking
             using errcode = 'no_data_found',
                   detail = details,
-                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and update invoice_sync.settings yourself.';
+                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and specify them: select invoice_sync.adopt_mapping(overrides => ''{"invoice_paid_word": "paid"}'').';
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
@@ -113,10 +115,10 @@ begin
 end
 $$;
 
-comment on function propose_mapping(regclass, regclass) is
-    'Proposes settings for the given tables, or for the tables that it finds; changes nothing. A proposed null means that nothing fits. Fails with P0002 if no table is found, and P0003 if several fit equally';
-comment on function adopt_mapping(regclass, regclass) is
-    'Writes the proposals of propose_mapping into the settings, which are checked as usual. Fails with P0002 if there is no proposal for a setting that must not be null';
+comment on function propose_mapping(regclass, regclass, jsonb) is
+    'Proposes settings for the given tables, or for the tables that it finds; changes nothing. overrides are settings that you know, as in {"invoice_paid_word": "paid"}; the others are proposed to go with them. A proposed null means that nothing fits. Fails with P0002 if no table is found, and P0003 if several fit equally';
+comment on function adopt_mapping(regclass, regclass, jsonb) is
+    'Writes the proposals of propose_mapping, and the overrides, into the settings, which are checked as usual. Fails with P0002 if there is no proposal for a setting that must not be null';
 
 -- sweep and sync_invoice -------------------------------------------------------
 
@@ -124,6 +126,13 @@ create function sync_invoice(id anyelement, dry_run boolean default false) retur
 language sql
 as $$
     select invoice_sync.sync_invoice(invoice_id => id::text, dry_run => dry_run)
+$$;
+
+create function explain(id anyelement, ask boolean default false)
+returns table (part text, what text, value text, why text)
+language sql
+as $$
+    select * from invoice_sync.explain(invoice_id => id::text, ask => ask)
 $$;
 
 -- Compiling its statements to machine code takes longer than running them; run_sweep does this itself.
@@ -139,6 +148,10 @@ comment on function sync_invoice(text, boolean) is
     'Asks Stripe about one invoice now, makes repairs that are safe, and opens and resolves its issues. Takes the id as text, for RPC. Returns a report. With dry_run, writes nothing. Fails with P0002 if there is no such invoice, 55000 if no key is set, 28000 if Stripe rejects the key, 08006 if Stripe cannot be reached, and 08P01 if its answer cannot be used';
 comment on function sync_invoice(anyelement, boolean) is
     'As sync_invoice(text, boolean), for an id of type uuid, bigint, integer or any other type';
+comment on function explain(text, boolean) is
+    'Explains one invoice: how it and its payments are understood and which column and setting say so, what Stripe says of its payments, what would be done, and for everything that is not done the reason. Takes the id as text, for RPC. Uses what earlier runs stored; with ask, asks Stripe. Writes nothing. Fails with P0002 if there is no such invoice, and with ask as sync_invoice';
+comment on function explain(anyelement, boolean) is
+    'As explain(text, boolean), for an id of type uuid, bigint, integer or any other type';
 
 -- webhooks ---------------------------------------------------------------------
 
@@ -350,6 +363,7 @@ begin
             'grant execute on function invoice_sync.sweep(boolean, integer, interval),
                 invoice_sync.sync_invoice(text, boolean),
                 invoice_sync.sync_invoice(anyelement, boolean),
+                invoice_sync.explain(text, boolean), invoice_sync.explain(anyelement, boolean),
                 invoice_sync.resolve_issue(bigint, text, text, jsonb, boolean),
                 invoice_sync.acknowledge_issue(bigint, text),
                 invoice_sync.snooze_issue(bigint, timestamptz, text),
@@ -433,7 +447,7 @@ end
 $$;
 
 comment on function grant_access(regrole, text) is
-    'Grants a role access: read (views and settings), operate (read, and sweep, sync_invoice, resolve_issue, undo, send_alerts and schedule), or webhook (deliver webhooks through an RPC gateway, nothing else; for anon, because the signature authenticates). With read and operate, RPC callers must also pass settings.rpc_admin_check';
+    'Grants a role access: read (views and settings), operate (read, and sweep, sync_invoice, explain, resolve_issue, undo, send_alerts and schedule), or webhook (deliver webhooks through an RPC gateway, nothing else; for anon, because the signature authenticates). With read and operate, RPC callers must also pass settings.rpc_admin_check';
 comment on function revoke_access(regrole) is 'Revokes from a role what grant_access granted';
 comment on function revoke_from_others(boolean) is
     'Called at the end of the extension''s scripts, because default privileges may have granted rights on the new objects. With true, revokes all rights of roles other than the owner; with false, only of roles that have more than grant_access grants, which must be granted access again';

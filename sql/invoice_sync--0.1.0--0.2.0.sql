@@ -105,8 +105,18 @@ alter table settings
     add column payment_failed_words text[] not null default '{Failed}',
     add column payment_partly_refunded_words text[] not null default '{"Partially refunded"}';
 
-create or replace function adopt_mapping(
-    invoices regclass default null, payments regclass default null
+drop function adopt_mapping(regclass, regclass);
+drop function propose_mapping(regclass, regclass);
+
+create function propose_mapping(
+    invoices regclass default null, payments regclass default null, overrides jsonb default '{}'
+) returns table (setting text, current text, proposed text, reason text)
+language c stable security definer parallel unsafe
+set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'propose_mapping_wrapper';
+
+create function adopt_mapping(
+    invoices regclass default null, payments regclass default null, overrides jsonb default '{}'
 ) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -123,7 +133,7 @@ begin
            string_agg(format('"%s"', substr(p.setting, strpos(p.setting, '.') + 1)), ', ')
                filter (where p.setting ~ '^(invoice|payment)_status_column[.]')
     into assignments, lacking, details, unsorted
-    from invoice_sync.propose_mapping(invoices, payments) p
+    from invoice_sync.propose_mapping(invoices, payments, overrides) p
     left join pg_attribute a on a.attrelid = 'invoice_sync.settings'::regclass and a.attname = p.setting;
     select concat_ws(', ', lacking, string_agg(n.ids, ', ')),
            concat_ws('; ', details, string_agg(n.reason, '; '))
@@ -131,7 +141,7 @@ begin
     from (
         select string_agg(p.setting, ' or ') as ids,
                'payments store Stripe''s ids in no column that is recognized' as reason
-        from invoice_sync.propose_mapping(invoices, payments) p
+        from invoice_sync.propose_mapping(invoices, payments, overrides) p
         where p.setting in ('payment_session_column', 'payment_intent_column')
         having count(p.proposed) = 0
     ) n;
@@ -139,7 +149,7 @@ begin
         raise exception 'no proposal for settings that must not be null: %', lacking
             using errcode = 'no_data_found',
                   detail = details,
-                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and update invoice_sync.settings yourself.';
+                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and specify them: select invoice_sync.adopt_mapping(overrides => ''{"invoice_paid_word": "paid"}'').';
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
@@ -437,6 +447,7 @@ begin
             'grant execute on function invoice_sync.sweep(boolean, integer, interval),
                 invoice_sync.sync_invoice(text, boolean),
                 invoice_sync.sync_invoice(anyelement, boolean),
+                invoice_sync.explain(text, boolean), invoice_sync.explain(anyelement, boolean),
                 invoice_sync.resolve_issue(bigint, text, text, jsonb, boolean),
                 invoice_sync.acknowledge_issue(bigint, text),
                 invoice_sync.snooze_issue(bigint, timestamptz, text),
@@ -1045,7 +1056,7 @@ comment on column settings.alert_sender is
     'Sender of alert mails, as your Resend account allows it: books@example.com or Books <books@example.com>; null: no mail is sent';
 comment on column settings.alert_when_resolved is 'Whether alerts also report that an issue is resolved';
 comment on column settings.amount_unit is
-    'Unit of the amount columns: major (12.50), minor (1250, by ISO 4217), or stripe (as in Stripe''s API)';
+    'Unit of the amount columns of the invoices, and of the payments unless payment_amount_unit is set: major (12.50), minor (1250, by ISO 4217), or stripe (as in Stripe''s API)';
 comment on column settings.client_reference_names_invoice is
     'Whether the client_reference_id of a checkout session is the invoice''s id or number. False by default, because many applications store a customer number there';
 comment on column settings.default_currency is 'ISO 4217 currency of invoices that do not specify one';
@@ -1091,13 +1102,13 @@ comment on column settings.local_check_budget_ms is
     'Time per sweep for scanning invoices by their own rows, without requests to Stripe, in milliseconds';
 comment on column settings.monthly_read_budget is
     'Maximum number of requests to Stripe per calendar month (UTC); null: no limit. Stripe allows about 500 reads per payment, and at least 10000. Near the limit, checks of due invoices are postponed, and the remaining requests are used for the feed of events and for sync_invoice';
-comment on column settings.payment_amount_column is 'Column of the amount without gratuity, in amount_unit';
+comment on column settings.payment_amount_column is 'Column of the amount without gratuity, in payment_amount_unit';
 comment on column settings.payment_date_column is
     'Column of the time at which the money was received, date or timestamp; null: there is no such column';
 comment on column settings.payment_disputed_word is
     'Status of a disputed payment; null: there is no such status';
 comment on column settings.payment_gratuity_column is
-    'Column of the gratuity, in amount_unit; null: there is no such column';
+    'Column of the gratuity, in payment_amount_unit; null: there is no such column';
 comment on column settings.payment_intent_column is
     'Column of the Stripe payment intent id; null: there is no such column';
 comment on column settings.payment_invoice_column is 'Column of the id of the payment''s invoice';
@@ -1105,7 +1116,7 @@ comment on column settings.payment_paid_word is 'Status of a payment whose money
 comment on column settings.payment_pending_words is
     'Statuses of expected payments, which become paid when Stripe has received the money';
 comment on column settings.payment_refunded_column is
-    'Column of the amount refunded, in amount_unit; null: there is no such column';
+    'Column of the amount refunded, in payment_amount_unit; null: there is no such column';
 comment on column settings.payment_refunded_word is
     'Status of a fully refunded payment; null: there is no such status';
 comment on column settings.payment_session_column is
@@ -1213,8 +1224,8 @@ comment on view webhook_health is
     'Events per type and hour: how many came by webhook, how many only by the feed, and their delay';
 comment on function acknowledge_issue(bigint, text) is
     'Marks an issue as acknowledged; it stays open, and no reminders are sent. Fails with P0002 if there is no such issue, and 55000 if it is resolved';
-comment on function adopt_mapping(regclass, regclass) is
-    'Writes the proposals of propose_mapping into the settings, which are checked as usual. Fails with P0002 if there is no proposal for a setting that must not be null';
+comment on function adopt_mapping(regclass, regclass, jsonb) is
+    'Writes the proposals of propose_mapping, and the overrides, into the settings, which are checked as usual. Fails with P0002 if there is no proposal for a setting that must not be null';
 comment on function alert_entries(bigint) is
     'Issues that the alert of a run must contain, with the occasion of each';
 comment on function api_functions() is 'Functions that create_api wraps';
@@ -1234,7 +1245,7 @@ comment on function find_currencies() is 'Implementation of the view currencies'
 comment on function find_paid_without_payment() is 'Implementation of the view paid_without_payment';
 comment on function find_stripe_without_payment() is 'Implementation of the view stripe_without_payment';
 comment on function grant_access(regrole, text) is
-    'Grants a role access: read (views and settings), operate (read, and sweep, sync_invoice, resolve_issue, undo, send_alerts and schedule), or webhook (deliver webhooks through an RPC gateway, nothing else; for anon, because the signature authenticates). With read and operate, RPC callers must also pass settings.rpc_admin_check';
+    'Grants a role access: read (views and settings), operate (read, and sweep, sync_invoice, explain, resolve_issue, undo, send_alerts and schedule), or webhook (deliver webhooks through an RPC gateway, nothing else; for anon, because the signature authenticates). With read and operate, RPC callers must also pass settings.rpc_admin_check';
 comment on function handle_webhook(bytea, text) is
     'Receives a webhook: the unchanged body and the header Stripe-Signature. When it returns, the event is stored as soon as the transaction commits. Fails with 22023 if the signature is invalid or the body is no event, 55000 if no secret is set, and 58000 if the event could not be stored';
 comment on function handle_webhook(json) is
@@ -1257,8 +1268,8 @@ comment on function pg_cron_job(text, text) is
     'Creates (schedule), removes (unschedule) or reads (read) the job of pg_cron, in this database or through dblink in another one. Fails with 55000 and a hint if neither is possible';
 comment on function pg_cron_place() is
     'The database of pg_cron, or null if its library is not loaded, and the host and port of this server; security definer, because not every role may read these settings';
-comment on function propose_mapping(regclass, regclass) is
-    'Proposes settings for the given tables, or for the tables that it finds; changes nothing. A proposed null means that nothing fits. Fails with P0002 if no table is found, and P0003 if several fit equally';
+comment on function propose_mapping(regclass, regclass, jsonb) is
+    'Proposes settings for the given tables, or for the tables that it finds; changes nothing. overrides are settings that you know, as in {"invoice_paid_word": "paid"}; the others are proposed to go with them. A proposed null means that nothing fits. Fails with P0002 if no table is found, and P0003 if several fit equally';
 comment on function readdress_alerts() is
     'Sets sender and recipients of unsent alerts to those in the settings';
 comment on function receive_webhook(bytea, text) is 'Implementation of handle_webhook';
@@ -1362,6 +1373,34 @@ comment on column settings.payment_values is
 comment on column settings.payment_id_column is
     'Primary key of the payment; it must have a default or a source in payment_values';
 
+-- Statuses that are booleans, numbers or times, or stand in two columns.
+alter table settings
+    add column invoice_status_values jsonb not null default '{}'
+        check (jsonb_typeof(invoice_status_values) = 'object'),
+    add column invoice_closed_column text default null,
+    add column payment_status_values jsonb not null default '{}'
+        check (jsonb_typeof(payment_status_values) = 'object');
+comment on column settings.invoice_status_column is
+    'Column of the invoice''s status: text, an enum, an integer, a boolean (its words are true and false), or a date or timestamp (true: it is set)';
+comment on column settings.invoice_status_values is
+    'Words for the values of the status column, as in {"draft": 0, "sent": 1, "paid": 2}; the settings of words then name these. {}: the values are the words';
+comment on column settings.invoice_closed_column is
+    'Second column, which says that an invoice is closed although the status does not: text or an enum with one of invoice_closed_words, invoice_refunded_words or a usual word for these, a boolean that is true, or a date or timestamp that is set. It is never written. Null: there is no such column';
+comment on column settings.payment_status_column is
+    'Column of the payment''s status, of the types of invoice_status_column; null: every row counts as paid';
+comment on column settings.payment_status_values is
+    'As invoice_status_values, for payment_status_column';
+
+-- Units per table, and the currency of a payment.
+alter table settings
+    add column payment_currency_column text default null,
+    add column payment_amount_unit text default null
+        check (payment_amount_unit in ('major', 'minor', 'stripe'));
+comment on column settings.payment_currency_column is
+    'Column of the payment''s ISO 4217 currency code; null: payments are in the invoice''s currency. A null value in the column also means that. The amount of a payment in another currency does not count and is reported';
+comment on column settings.payment_amount_unit is
+    'Unit of the payments'' amount columns, if it is not that of the invoices; null: amount_unit';
+
 -- Sessions keep what they read of the settings until they change.
 create function settings_changed() returns trigger
 language c
@@ -1375,6 +1414,48 @@ alter table settings enable always trigger settings_changed;
 
 comment on function settings_changed() is
     'Trigger function: tells all sessions that the settings have changed';
+
+-- The explanation of an invoice.
+create function explain(invoice_id text, ask boolean default false)
+returns table (part text, what text, value text, why text)
+language c security definer
+set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'explain_wrapper';
+
+create function explain(id anyelement, ask boolean default false)
+returns table (part text, what text, value text, why text)
+language sql
+as $$
+    select * from invoice_sync.explain(invoice_id => id::text, ask => ask)
+$$;
+
+comment on function explain(text, boolean) is
+    'Explains one invoice: how it and its payments are understood and which column and setting say so, what Stripe says of its payments, what would be done, and for everything that is not done the reason. Takes the id as text, for RPC. Uses what earlier runs stored; with ask, asks Stripe. Writes nothing. Fails with P0002 if there is no such invoice, and with ask as sync_invoice';
+comment on function explain(anyelement, boolean) is
+    'As explain(text, boolean), for an id of type uuid, bigint, integer or any other type';
+
+create or replace function api_functions() returns setof regprocedure
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select f::regprocedure
+    from unnest(array[
+        'invoice_sync.sync_invoice(text, boolean)',
+        'invoice_sync.explain(text, boolean)',
+        'invoice_sync.sweep(boolean, integer, interval)',
+        'invoice_sync.issue_kinds()',
+        'invoice_sync.issue_actions(bigint)',
+        'invoice_sync.resolve_issue(bigint, text, text, jsonb, boolean)',
+        'invoice_sync.acknowledge_issue(bigint, text)',
+        'invoice_sync.snooze_issue(bigint, timestamptz, text)',
+        'invoice_sync.undo(bigint, boolean)',
+        'invoice_sync.undo_change(bigint, boolean)',
+        'invoice_sync.send_alerts()',
+        'invoice_sync.doctor()',
+        'invoice_sync.missing_indexes()',
+        'invoice_sync.handle_webhook(json)'
+    ]) as f
+$$;
 
 -- Rights of roles that were not granted access (must stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void

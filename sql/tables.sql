@@ -17,6 +17,8 @@ create table settings (
     invoice_id_column text not null default 'id',
     invoice_number_column text default 'invoice_number',
     invoice_status_column text not null default 'invoice_status',
+    invoice_status_values jsonb not null default '{}' check (jsonb_typeof(invoice_status_values) = 'object'),
+    invoice_closed_column text default null,
     invoice_total_column text not null default 'total_amount',
     invoice_amount_paid_column text default 'amount_paid',
     invoice_balance_column text default 'balance_due',
@@ -31,9 +33,11 @@ create table settings (
     payment_id_column text not null default 'id',
     payment_invoice_column text not null default 'invoice_id',
     payment_status_column text default 'payment_status',
+    payment_status_values jsonb not null default '{}' check (jsonb_typeof(payment_status_values) = 'object'),
     payment_amount_column text not null default 'total_amount',
     payment_gratuity_column text default 'gratuity',
     payment_refunded_column text default null,
+    payment_currency_column text default null,
     payment_date_column text default 'transaction_date',
     payment_session_column text default 'stripe_session_id',
     payment_intent_column text default 'stripe_payment_intent',
@@ -60,6 +64,7 @@ create table settings (
 
     default_currency text not null default 'usd' check (default_currency ~ '^[A-Za-z]{3}$'),
     amount_unit text not null default 'major' check (amount_unit in ('major', 'minor', 'stripe')),
+    payment_amount_unit text default null check (payment_amount_unit in ('major', 'minor', 'stripe')),
     gratuity_key text default 'gratuity_amount',
     gratuity_unit text not null default 'major' check (gratuity_unit in ('major', 'minor', 'stripe')),
     invoice_reference_key text default 'invoice_id',
@@ -100,7 +105,11 @@ comment on column settings.invoice_id_column is
 comment on column settings.invoice_number_column is
     'Column of the invoice number that people use; null: the id is used';
 comment on column settings.invoice_status_column is
-    'Column of the invoice''s status: text, an enum, or a domain over text';
+    'Column of the invoice''s status: text, an enum, an integer, a boolean (its words are true and false), or a date or timestamp (true: it is set)';
+comment on column settings.invoice_status_values is
+    'Words for the values of the status column, as in {"draft": 0, "sent": 1, "paid": 2}; the settings of words then name these. {}: the values are the words';
+comment on column settings.invoice_closed_column is
+    'Second column, which says that an invoice is closed although the status does not: text or an enum with one of invoice_closed_words, invoice_refunded_words or a usual word for these, a boolean that is true, or a date or timestamp that is set. It is never written. Null: there is no such column';
 comment on column settings.invoice_total_column is 'Column of the amount to be paid, in amount_unit';
 comment on column settings.invoice_amount_paid_column is
     'Column of the amount paid, in amount_unit; null: there is no such column';
@@ -123,12 +132,16 @@ comment on column settings.payment_id_column is
     'Primary key of the payment; it must have a default or a source in payment_values';
 comment on column settings.payment_invoice_column is 'Column of the id of the payment''s invoice';
 comment on column settings.payment_status_column is
-    'Column of the payment''s status; null: every row counts as paid';
-comment on column settings.payment_amount_column is 'Column of the amount without gratuity, in amount_unit';
+    'Column of the payment''s status, of the types of invoice_status_column; null: every row counts as paid';
+comment on column settings.payment_status_values is
+    'As invoice_status_values, for payment_status_column';
+comment on column settings.payment_amount_column is 'Column of the amount without gratuity, in payment_amount_unit';
 comment on column settings.payment_gratuity_column is
-    'Column of the gratuity, in amount_unit; null: there is no such column';
+    'Column of the gratuity, in payment_amount_unit; null: there is no such column';
 comment on column settings.payment_refunded_column is
-    'Column of the amount refunded, in amount_unit; null: there is no such column';
+    'Column of the amount refunded, in payment_amount_unit; null: there is no such column';
+comment on column settings.payment_currency_column is
+    'Column of the payment''s ISO 4217 currency code; null: payments are in the invoice''s currency. A null value in the column also means that. The amount of a payment in another currency does not count and is reported';
 comment on column settings.payment_date_column is
     'Column of the time at which the money was received, date or timestamp; null: there is no such column';
 comment on column settings.payment_session_column is
@@ -165,7 +178,9 @@ comment on column settings.payment_disputed_word is
     'Status of a disputed payment; null: there is no such status';
 comment on column settings.default_currency is 'ISO 4217 currency of invoices that do not specify one';
 comment on column settings.amount_unit is
-    'Unit of the amount columns: major (12.50), minor (1250, by ISO 4217), or stripe (as in Stripe''s API)';
+    'Unit of the amount columns of the invoices, and of the payments unless payment_amount_unit is set: major (12.50), minor (1250, by ISO 4217), or stripe (as in Stripe''s API)';
+comment on column settings.payment_amount_unit is
+    'Unit of the payments'' amount columns, if it is not that of the invoices; null: amount_unit';
 comment on column settings.gratuity_key is
     'Metadata key of the gratuity on the session or payment intent; null: amounts contain no gratuity';
 comment on column settings.gratuity_unit is 'Unit of the gratuity in the metadata: major, minor or stripe';

@@ -1,5 +1,6 @@
 //! Triggers and constraints of the application: what they reject or change, and as whom they run.
 
+mod amounts;
 mod columns;
 mod keys;
 mod overridden;
@@ -7,6 +8,7 @@ mod reading;
 mod refused;
 mod rights;
 mod sources;
+mod statuses;
 mod without_ids;
 
 use stripe_double::Checkout;

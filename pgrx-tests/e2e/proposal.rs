@@ -99,6 +99,7 @@ fn a_hostile_schema_is_understood() {
             "invoice_id_column=Invoice Key",
             "invoice_number_column=Invoice No",
             "invoice_status_column=State",
+            "invoice_closed_column=",
             "invoice_total_column=Total Cents",
             "invoice_amount_paid_column=Amount Paid Cents",
             // Generated: PostgreSQL writes it, nobody else may.
@@ -113,6 +114,7 @@ fn a_hostile_schema_is_understood() {
             "payment_invoice_column=For",
             "payment_status_column=State",
             "payment_amount_column=Amount Cents",
+            "payment_currency_column=",
             "payment_gratuity_column=Tip",
             "payment_refunded_column=Refunded Amount",
             "payment_date_column=Received At",
@@ -136,6 +138,7 @@ fn a_hostile_schema_is_understood() {
             "payment_partly_refunded_words={}",
             "payment_disputed_word=",
             "amount_unit=minor",
+            "payment_amount_unit=",
         ]
     );
 }

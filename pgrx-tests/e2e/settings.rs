@@ -61,9 +61,9 @@ fn each_kind_of_wrong_setting_is_refused_at_once_and_names_the_culprit() {
             &["paid_on", "public.payments", "payment_date_column"],
         ),
         (
-            "invoices_table = 'odd.invoices', invoice_total_column = 'as_float'",
+            "invoices_table = 'odd.invoices', invoice_total_column = 'as_json'",
             "42804",
-            &["as_float", "double precision", "invoice_total_column"],
+            &["as_json", "jsonb", "invoice_total_column"],
         ),
         (
             "invoices_table = 'odd.invoices', invoice_balance_column = 'as_text'",
@@ -86,9 +86,24 @@ fn each_kind_of_wrong_setting_is_refused_at_once_and_names_the_culprit() {
             &["as_number", "bigint", "invoice_session_column"],
         ),
         (
-            "invoices_table = 'odd.invoices', invoice_status_column = 'as_number'",
+            "invoices_table = 'odd.invoices', invoice_status_column = 'as_time'",
             "42804",
-            &["as_number", "invoice_status_column"],
+            &["as_time", "invoice_status_column"],
+        ),
+        (
+            "invoices_table = 'odd.invoices', invoice_status_column = 'as_number'",
+            "22023",
+            &[
+                "Paid",
+                "as_number",
+                "invoice_paid_word",
+                "invoice_status_values",
+            ],
+        ),
+        (
+            "payment_amount_unit = 'cents'",
+            "23514",
+            &["payment_amount_unit"],
         ),
         (
             "payments_table = 'odd.payments_of_numbers'",
@@ -197,6 +212,7 @@ fn what_fits_is_taken() {
         "invoice_paid_at_column = 'as_date'",
         "invoice_balance_column = null, invoice_amount_paid_column = null, invoice_currency_column = null",
         "invoice_total_column = 'as_number', amount_unit = 'stripe'",
+        "invoice_total_column = 'as_float', amount_unit = 'major', payment_amount_unit = 'minor'",
         "time_zone = 'Europe/Vienna', default_currency = 'EUR'",
         r#"payment_values = '{"payment_name": [{"metadata": "a"}, {"invoice": "invoice_number"}, {"value": null}]}'"#,
         "payment_status_column = null",

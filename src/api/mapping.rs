@@ -45,6 +45,7 @@ fn settings_changed<'a>(
 fn propose_mapping(
     invoices: default!(Option<PgRelation>, "null"),
     payments: default!(Option<PgRelation>, "null"),
+    overrides: default!(JsonB, "'{}'"),
 ) -> TableIterator<
     'static,
     (
@@ -56,7 +57,7 @@ fn propose_mapping(
 > {
     let oid = |table: Option<PgRelation>| table.map(|table| table.oid().to_u32());
     let (invoices, payments) = (oid(invoices), oid(payments));
-    let proposals = admitted(|| propose(invoices, payments));
+    let proposals = admitted(|| propose(invoices, payments, overrides.0));
     TableIterator::new(
         proposals
             .into_iter()

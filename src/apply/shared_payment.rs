@@ -75,7 +75,7 @@ fn judge(
         .cloned()
         .collect();
     let terms = Terms {
-        unit: mapping.unit,
+        unit: mapping.payments.unit,
         currency: mapping.default_currency,
     };
     let mut issues = BTreeMap::new();

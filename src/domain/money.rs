@@ -135,11 +135,20 @@ impl AmountUnit {
         }
     }
 
-    fn exponent(self, currency: Currency) -> u32 {
+    /// Returns the number of decimals by which an amount in whole units is shifted.
+    pub(crate) fn exponent(self, currency: Currency) -> u32 {
         match self {
             Self::Major => 0,
             Self::Minor => currency.iso_exponent(),
             Self::Stripe => currency.stripe_exponent(),
+        }
+    }
+
+    /// As [`Self::exponent`], for a currency with two decimals.
+    pub(crate) fn usual_exponent(self) -> i32 {
+        match self {
+            Self::Major => 0,
+            Self::Minor | Self::Stripe => 2,
         }
     }
 }

@@ -6,13 +6,13 @@
 use serde_json::json;
 
 use crate::domain::words::invoice::{AFTER_PAID, CLOSED, PAID, REFUNDED};
+use crate::host::amounts::{in_payment_unit, numeric};
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
-use crate::host::received::{
-    are_pending_or_partly_refunded, count, has_word, have_failed, literals, were_received,
-};
+use crate::host::received::{are_pending_or_partly_refunded, count, have_failed, were_received};
 use crate::host::scan::range::{NO_EXTENT, Range, ScannedTable, has_no_payment};
 use crate::host::shared_payment::booked_in;
+use crate::host::word_sql::{has_word, literals};
 use crate::pg::sql;
 
 /// A preselected invoice.
@@ -82,7 +82,7 @@ type Text = Option<String>;
 type ComparedRow = [Text; 8];
 
 /// The columns of [`invoices_statement`], in order.
-type Facts = [Text; 9];
+type Facts = [Text; 10];
 
 /// Reads both tables in one statement, as the owner of both.
 fn in_one_statement(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
@@ -187,20 +187,22 @@ fn facts(mapping: &Mapping, range: &Range) -> String {
     let invoices = &mapping.invoices;
     format!(
         "i.{id} as key, i.{id}::text as id, {place} as place, {session} as session, {intent} as intent,
-         i.{status}::text as status, i.{total}::numeric as total, {stated} as stated, {balance} as balance",
+         {status} as status, {total} as total, {stated} as stated, {balance} as balance,
+         {currency} as currency",
         id = invoices.id.quoted,
         place = range.place(mapping),
         session = trimmed("i", invoices.session.as_ref()),
         intent = trimmed("i", invoices.intent.as_ref()),
-        status = invoices.status.quoted,
-        total = invoices.total.quoted,
+        status = invoices.status.word("i"),
+        currency = currency_of_invoice(mapping),
+        total = in_payment_unit(mapping, &invoices.total),
         stated = invoices.amount_paid.as_ref().map_or_else(
             || "null::numeric".to_owned(),
-            |column| format!("coalesce(i.{}::numeric, 0)", column.quoted),
+            |column| format!("coalesce({}, 0)", in_payment_unit(mapping, column)),
         ),
         balance = invoices.balance.as_ref().map_or_else(
             || "0::numeric".to_owned(),
-            |column| format!("i.{}::numeric", column.quoted),
+            |column| in_payment_unit(mapping, column),
         ),
     )
 }
@@ -209,7 +211,7 @@ fn facts(mapping: &Mapping, range: &Range) -> String {
 fn invoices_statement(mapping: &Mapping, range: &Range) -> String {
     format!(
         "select f.id, f.place::text, f.session, f.intent, f.status, f.total::text, f.stated::text,
-                f.balance::text, f.is_certain::text
+                f.balance::text, f.currency, f.is_certain::text
         from (select {facts}, {is_certain} as is_certain {invoices}) f
         order by f.{order}",
         facts = facts(mapping, range),
@@ -224,16 +226,17 @@ fn facts_from_parameters(mapping: &Mapping) -> String {
     let key = mapping.payments.invoice.key_or_null("f.id");
     format!(
         "select {key} as key, f.id, f.place, f.session, f.intent, f.status, f.total::numeric as total,
-                f.stated::numeric as stated, f.balance::numeric as balance, f.number
+                f.stated::numeric as stated, f.balance::numeric as balance, f.currency, f.number
         from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                    $9::text[], $10::text[])
-             with ordinality f (id, place, session, intent, status, total, stated, balance, is_certain, number)
+                    $9::text[], $10::text[], $11::text[])
+             with ordinality f (id, place, session, intent, status, total, stated, balance, currency, is_certain,
+                                number)
         where f.is_certain::boolean or {unpaid}",
         unpaid = has_no_payment(mapping, &key),
     )
 }
 
-/// Compares the facts of invoices with their payments. Amounts are compared in the application's own unit.
+/// Compares the facts of invoices with their payments. Amounts are compared in the unit of the payments.
 fn comparison_statement(
     mapping: &Mapping,
     range: &Range,
@@ -261,6 +264,7 @@ fn comparison_statement(
         book as (
             select t.*, coalesce(p.secured, 0) as secured, coalesce(p.received, 0) as received,
                    coalesce(p.receipts, 0) as receipts, coalesce(p.doubled, false) as doubled,
+                   p.currencies,
                    array_remove(p.pending_ids || p.lone_ids
                        || case when {is_unpaid} then p.failed_ids else '{{}}' end, '') as open_ids,
                    not array_remove(array[t.session, t.intent], null) <@ coalesce(p.received_ids, '{{}}')
@@ -281,6 +285,7 @@ fn comparison_statement(
                                 and (b.balance is distinct from 0 or b.status <> {paid_word} and not ({is_past})))
                             or b.secured > b.total
                             or b.total is null
+                            or not coalesce(b.currencies <@ array[b.currency], true)
                             or b.doubled), false) as suspect
             from book b
             -- Kept apart, so that each is judged once.
@@ -315,10 +320,10 @@ pub(super) fn is_past_paid(mapping: &Mapping, status: &str) -> String {
 /// The aggregates over the payments `p` of one invoice.
 fn payment_aggregates(mapping: &Mapping) -> String {
     let payments = &mapping.payments;
-    let amount = format!("p.{}::numeric", payments.amount.quoted);
+    let amount = numeric("p", &payments.amount);
     let refunded = payments.refunded.as_ref().map_or_else(
         || "0".to_owned(),
-        |column| format!("coalesce(p.{}::numeric, 0)", column.quoted),
+        |column| format!("coalesce({}, 0)", numeric("p", column)),
     );
     let counts = count(mapping);
     let was_received = were_received(mapping);
@@ -380,12 +385,35 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         count(*) filter (where {has_failed} and coalesce({first_id}) is not null) as failed,
         count(coalesce({first_id})) filter (where not ({has_failed}))
         > count(distinct coalesce({first_id})) filter (where not ({has_failed})) as doubled,
-        {received_ids} as received_ids, {pending_ids} as pending_ids, {failed_ids} as failed_ids,
+        {currencies} as currencies, {received_ids} as received_ids, {pending_ids} as pending_ids, {failed_ids} as failed_ids,
         {lone_ids} as lone_ids, {is_tie_unknown} as is_tie_unknown",
+        currencies = currencies_of_payments(mapping, &counts),
         received_ids = ids_where(&was_received),
         pending_ids = ids_where(&is_pending),
         failed_ids = ids_where(&has_failed),
     )
+}
+
+/// The code of the currency of the invoice `i`; null if payments have no currency of their own.
+fn currency_of_invoice(mapping: &Mapping) -> String {
+    let default = mapping.default_currency.code();
+    match (&mapping.payments.currency, &mapping.invoices.currency) {
+        (None, _) => "null::text".to_owned(),
+        (_, None) => format!("'{default}'"),
+        (_, Some(column)) => format!(
+            "coalesce(nullif(lower(btrim(i.{}::text)), ''), '{default}')",
+            column.quoted
+        ),
+    }
+}
+
+/// Aggregates the codes of the currencies of the payments that count.
+fn currencies_of_payments(mapping: &Mapping, counts: &str) -> String {
+    let Some(column) = &mapping.payments.currency else {
+        return "null::text[]".to_owned();
+    };
+    let code = format!("lower(btrim(p.{}::text))", column.quoted);
+    format!("array_agg({code}) filter (where {counts} and {code} ~ '^[a-z]{{3}}$')")
 }
 
 fn trimmed(alias: &str, column: Option<&Mapped>) -> String {

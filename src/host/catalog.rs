@@ -194,6 +194,7 @@ pub(super) fn not_understood(error: serde_json::Error) -> Problem {
 pub(crate) enum Role {
     Key,
     Amount,
+    Status,
     Word,
     Text,
     Moment,
@@ -204,10 +205,14 @@ impl Role {
     pub(crate) fn accepts(self, column: &Column) -> bool {
         const TEXTS: [&str; 5] = ["text", "varchar", "bpchar", "citext", "name"];
         const MOMENTS: [&str; 3] = ["date", "timestamp", "timestamptz"];
+        const NUMBERS: [&str; 3] = ["numeric", "float8", "float4"];
         let base = column.base.as_str();
         match self {
             Self::Key => column.is_integer() || TEXTS.contains(&base) || base == "uuid",
-            Self::Amount => column.is_integer() || base == "numeric",
+            Self::Amount => column.is_integer() || NUMBERS.contains(&base),
+            Self::Status => {
+                Self::Word.accepts(column) || column.is_integer() || MOMENTS.contains(&base)
+            }
             Self::Word => TEXTS.contains(&base) || column.labels.is_some() || base == "bool",
             Self::Text => TEXTS.contains(&base),
             Self::Moment => MOMENTS.contains(&base),
@@ -218,7 +223,8 @@ impl Role {
     pub(crate) fn wants(self) -> &'static str {
         match self {
             Self::Key => "uuid, bigint, integer, smallint or text",
-            Self::Amount => "numeric, bigint, integer or smallint",
+            Self::Amount => "numeric, bigint, integer, smallint, double precision or real",
+            Self::Status => "text, an enum, boolean, an integer, date or timestamp",
             Self::Word => "text, an enum or boolean",
             Self::Text => "text",
             Self::Moment => "date, timestamp or timestamp with time zone",

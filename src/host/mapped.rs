@@ -14,6 +14,18 @@ pub(crate) struct Mapped {
 }
 
 impl Mapped {
+    pub(crate) fn is_moment(&self) -> bool {
+        matches!(self.base.as_str(), "date" | "timestamp" | "timestamptz")
+    }
+
+    pub(crate) fn is_float(&self) -> bool {
+        matches!(self.base.as_str(), "float4" | "float8")
+    }
+
+    pub(crate) fn is_integer(&self) -> bool {
+        matches!(self.base.as_str(), "int2" | "int4" | "int8")
+    }
+
     /// Returns SQL that casts the expression `text` to this type as a key. It yields null if the type cannot hold
     /// the text, where a plain cast would raise an error.
     pub(crate) fn key_or_null(&self, text: &str) -> String {

@@ -5,15 +5,17 @@ use std::rc::Rc;
 
 use pgrx::prelude::PgSqlErrorCode;
 
-use super::catalog::{Column, Role, Table, key_family};
+use super::catalog::{Role, Table, key_family};
+use super::checker::Checker;
 use super::counting::Counting;
 use super::further::Further;
 pub(crate) use super::mapped::Mapped;
 use super::settings::{Settings, invalid};
+use super::status::Status;
 use crate::domain::invoice::InvoiceStatus;
 use crate::domain::money::{AmountUnit, Currency};
 use crate::domain::payment::PaymentStatus;
-use crate::domain::rules::{InvoiceWords, PaymentWords};
+use crate::domain::rules::{InvoiceWords, PaymentWords, Rules};
 use crate::pg::{Kept, Problem, Relation, sql};
 
 /// The application's tables and the columns that are used.
@@ -24,7 +26,8 @@ pub(crate) struct Mapping {
     pub(crate) invoice_words: InvoiceWords,
     pub(crate) payment_words: PaymentWords,
     pub(crate) default_currency: Currency,
-    pub(crate) unit: AmountUnit,
+    /// Whether codes of currencies are written in capital letters.
+    pub(super) currency_is_upper_case: bool,
     pub(crate) time_zone: String,
     /// The search path while the tables are written, for the application's triggers.
     pub(crate) search_path: CString,
@@ -40,8 +43,10 @@ pub(crate) struct Invoices {
     pub(crate) counting: Counting,
     pub(crate) id: Mapped,
     pub(crate) number: Option<Mapped>,
-    pub(crate) status: Mapped,
+    pub(crate) status: Status,
     pub(crate) total: Mapped,
+    /// The unit of the amounts.
+    pub(crate) unit: AmountUnit,
     pub(crate) amount_paid: Option<Mapped>,
     pub(crate) balance: Option<Mapped>,
     pub(crate) paid_at: Option<Mapped>,
@@ -62,8 +67,11 @@ pub(crate) struct Payments {
     pub(crate) counting: Counting,
     pub(crate) id: Mapped,
     pub(crate) invoice: Mapped,
-    pub(crate) status: Option<Mapped>,
+    pub(crate) status: Option<Status>,
     pub(crate) amount: Mapped,
+    /// The unit of the amounts.
+    pub(crate) unit: AmountUnit,
+    pub(crate) currency: Option<Mapped>,
     pub(crate) gratuity: Option<Mapped>,
     pub(crate) refunded: Option<Mapped>,
     pub(crate) date: Option<Mapped>,
@@ -75,79 +83,6 @@ pub(crate) struct Payments {
     pub(super) update_values: Further,
     /// The names of columns that must not be null in a new row and have neither a default nor a configured value.
     pub(crate) unfilled: Vec<String>,
-}
-
-/// A table whose settings are being checked.
-struct Checker<'a> {
-    table: &'a Table,
-}
-
-impl Checker<'_> {
-    fn required(&self, name: &str, setting: &str, role: Role) -> Result<Mapped, Problem> {
-        let column = self.table.column(name, setting)?;
-        role.check(self.table, name, column, setting)?;
-        Ok(mapped(name, column))
-    }
-
-    fn optional(
-        &self,
-        name: Option<&String>,
-        setting: &str,
-        role: Role,
-    ) -> Result<Option<Mapped>, Problem> {
-        // A computed column cannot be written, and its value follows from other columns. It is treated as if it did
-        // not exist.
-        let is_writable = |name: &&String| {
-            let column = self.table.columns.get(*name);
-            !column.is_some_and(|column| column.is_computed)
-                || !matches!(role, Role::Amount | Role::Moment)
-        };
-        name.filter(is_writable)
-            .map(|name| self.required(name, setting, role))
-            .transpose()
-    }
-
-    /// Fails if the column is an enum and a word to be written is not one of its labels.
-    fn words<'w>(
-        &self,
-        column: &Mapped,
-        words: impl IntoIterator<Item = (&'static str, &'w str)>,
-    ) -> Result<(), Problem> {
-        let Some(labels) = self
-            .table
-            .columns
-            .get(&column.name)
-            .and_then(|column| column.labels.as_ref())
-        else {
-            return Ok(());
-        };
-        for (setting, word) in words {
-            if !labels.iter().any(|label| label == word) {
-                return Err(Problem::new(
-                    PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-                    format!(
-                        "\"{word}\" is not a value of column \"{}\" of table {}",
-                        column.name, self.table.name
-                    ),
-                )
-                .detail(format!(
-                    "The setting {setting} contains it; the values of type {} are: {}.",
-                    column.type_name,
-                    labels.join(", ")
-                )));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn mapped(name: &str, column: &Column) -> Mapped {
-    Mapped {
-        name: name.to_owned(),
-        quoted: column.quoted.clone(),
-        type_name: column.type_name.clone(),
-        base: column.base.clone(),
-    }
 }
 
 thread_local! {
@@ -162,6 +97,7 @@ impl Mapping {
         let payments_table = Table::describe(&settings.payments_table, "payments_table")?;
         let invoices = invoices(settings, &invoices_table)?;
         let payments = payments(settings, &payments_table, &invoices_table)?;
+        let (invoice_words, payment_words) = words(settings, &invoices, &payments);
         check_key_types(&invoices, &payments)?;
         check_time_zone(&settings.time_zone);
         let search_path = settings.host_search_path.clone().unwrap_or_else(|| {
@@ -175,10 +111,10 @@ impl Mapping {
         Ok(Self {
             invoices,
             payments,
-            invoice_words: settings.invoice_words(),
-            payment_words: settings.payment_words(),
+            invoice_words,
+            payment_words,
             default_currency: settings.default_currency()?,
-            unit: settings.amount_unit()?,
+            currency_is_upper_case: settings.currency_is_upper_case(),
             time_zone: settings.time_zone.clone(),
             search_path,
         })
@@ -189,6 +125,20 @@ impl Mapping {
         let settings = Settings::load()?;
         let mapping = KEPT.with(|kept| kept.get_or_load(|| Self::resolve(&settings)))?;
         Ok((mapping, settings))
+    }
+
+    /// Returns the settings that reconciling depends on. `livemode` is the mode of the key in use.
+    pub(crate) fn rules(
+        &self,
+        settings: &Settings,
+        livemode: Option<bool>,
+    ) -> Result<Rules, Problem> {
+        Ok(Rules {
+            livemode,
+            invoice_words: self.invoice_words.clone(),
+            payment_words: self.payment_words.clone(),
+            gratuity_unit: settings.gratuity_unit()?,
+        })
     }
 
     /// Returns the word to write for an invoice's status; `None` if the application has none.
@@ -223,25 +173,29 @@ fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
     let status = check.required(
         &s.invoice_status_column,
         "invoice_status_column",
-        Role::Word,
+        Role::Status,
+    )?;
+    let closed = check.optional(
+        s.invoice_closed_column.as_ref(),
+        "invoice_closed_column",
+        Role::Status,
     )?;
     let words = settings.invoice_words();
-    check.words(
-        &status,
-        [("invoice_paid_word", words.paid.as_str())]
-            .into_iter()
-            .chain(
-                words
-                    .partial
-                    .as_deref()
-                    .map(|word| ("invoice_partial_word", word)),
-            )
-            .chain(
-                words
-                    .closed
-                    .iter()
-                    .map(|word| ("invoice_closed_words", word.as_str())),
-            ),
+    let status = Status::new(status, &s.invoice_status_values, "invoice_status_values")?;
+    status.must_hold(&words.paid, "invoice_paid_word", &table.name)?;
+    let written = [("invoice_paid_word", words.paid.as_str())];
+    let partial = words.partial.iter();
+    let partial = partial.map(|word| ("invoice_partial_word", word.as_str()));
+    check.words(&status, &status.column, written.into_iter().chain(partial))?;
+    let closed_words = words.closed.iter();
+    let closed_words = closed_words.map(|word| ("invoice_closed_words", word.as_str()));
+    let says_closed = closed.as_ref().unwrap_or(&status.column);
+    check.words(&status, says_closed, closed_words)?;
+    let status = status.closed_by(closed, &words);
+    let paid_at = check.optional(
+        s.invoice_paid_at_column.as_ref(),
+        "invoice_paid_at_column",
+        Role::Moment,
     )?;
     let invoices = Invoices {
         table: table.name.clone(),
@@ -253,12 +207,14 @@ fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
             "invoice_number_column",
             Role::Any,
         )?,
+        paid_at: paid_at.or_else(|| Some(status.column.clone()).filter(Mapped::is_moment)),
         status,
         total: check.required(
             &s.invoice_total_column,
             "invoice_total_column",
             Role::Amount,
         )?,
+        unit: settings.amount_unit()?,
         amount_paid: check.optional(
             s.invoice_amount_paid_column.as_ref(),
             "invoice_amount_paid_column",
@@ -268,11 +224,6 @@ fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
             s.invoice_balance_column.as_ref(),
             "invoice_balance_column",
             Role::Amount,
-        )?,
-        paid_at: check.optional(
-            s.invoice_paid_at_column.as_ref(),
-            "invoice_paid_at_column",
-            Role::Moment,
         )?,
         currency: check.optional(
             s.invoice_currency_column.as_ref(),
@@ -308,12 +259,17 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
     let status = check.optional(
         s.payment_status_column.as_ref(),
         "payment_status_column",
-        Role::Word,
+        Role::Status,
     )?;
+    let status = status
+        .map(|column| Status::new(column, &s.payment_status_values, "payment_status_values"))
+        .transpose()?;
     if let Some(status) = &status {
         let words = settings.payment_words();
+        status.must_hold(&words.paid, "payment_paid_word", &table.name)?;
         check.words(
             status,
+            &status.column,
             [("payment_paid_word", words.paid.as_str())]
                 .into_iter()
                 .chain(
@@ -358,6 +314,12 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
             "payment_amount_column",
             Role::Amount,
         )?,
+        unit: settings.payment_amount_unit()?,
+        currency: optional(
+            &s.payment_currency_column,
+            "payment_currency_column",
+            Role::Word,
+        )?,
         gratuity: optional(
             &s.payment_gratuity_column,
             "payment_gratuity_column",
@@ -400,7 +362,8 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
 impl Invoices {
     /// Returns the mapped columns.
     pub(super) fn columns(&self) -> impl Iterator<Item = &Mapped> {
-        [&self.id, &self.status, &self.total].into_iter().chain(
+        let status = self.status.columns();
+        [&self.id, &self.total].into_iter().chain(status).chain(
             [
                 &self.number,
                 &self.amount_paid,
@@ -419,18 +382,22 @@ impl Invoices {
 impl Payments {
     /// Returns the mapped columns, without those of `payment_values`.
     fn own_columns(&self) -> impl Iterator<Item = &Mapped> {
-        [&self.invoice, &self.amount].into_iter().chain(
-            [
-                &self.status,
-                &self.gratuity,
-                &self.refunded,
-                &self.date,
-                &self.session,
-                &self.intent,
-            ]
+        let status = self.status.iter().flat_map(Status::columns);
+        [&self.invoice, &self.amount]
             .into_iter()
-            .flatten(),
-        )
+            .chain(status)
+            .chain(
+                [
+                    &self.currency,
+                    &self.gratuity,
+                    &self.refunded,
+                    &self.date,
+                    &self.session,
+                    &self.intent,
+                ]
+                .into_iter()
+                .flatten(),
+            )
     }
 
     /// Returns whether a new payment gets a value for this column.
@@ -454,6 +421,23 @@ fn check_key_types(invoices: &Invoices, payments: &Payments) -> Result<(), Probl
         "It refers to column \"{}\" of table {}, which has the type {}.",
         invoices.id.name, invoices.table, invoices.id.type_name
     )))
+}
+
+/// Returns the words of the settings, without those to be written that the status columns' types cannot contain: a
+/// boolean says nothing of a part.
+fn words(
+    settings: &Settings,
+    invoices: &Invoices,
+    payments: &Payments,
+) -> (InvoiceWords, PaymentWords) {
+    let mut invoice = settings.invoice_words();
+    invoice.partial = invoice.partial.filter(|word| invoices.status.holds(word));
+    let mut payment = settings.payment_words();
+    if let Some(status) = &payments.status {
+        payment.refunded = payment.refunded.filter(|word| status.holds(word));
+        payment.disputed = payment.disputed.filter(|word| status.holds(word));
+    }
+    (invoice, payment)
 }
 
 /// Raises PostgreSQL's error 22023 if the time zone does not exist.

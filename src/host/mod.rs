@@ -1,8 +1,10 @@
 //! The application's tables: mapping, reading, locking, writing. Does not access Stripe.
 
 pub(crate) mod admin;
+mod amounts;
 pub(crate) mod candidates;
 pub(crate) mod catalog;
+mod checker;
 mod counting;
 pub(crate) mod deferred;
 mod expression;
@@ -26,5 +28,7 @@ pub(crate) mod settings;
 pub(crate) mod shared_payment;
 pub(crate) mod side_effects;
 pub(crate) mod source;
+pub(crate) mod status;
+mod word_sql;
 pub(crate) mod words;
 pub(crate) mod write;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::amounts::number_text;
 use super::mapping::{Invoices, Mapped, Mapping};
 use super::owner::reading_as;
 use super::received::brought_nothing;
@@ -25,7 +26,7 @@ pub(crate) struct Found {
 
 /// Returns the invoices that have the status for paid but no recorded payment.
 pub(crate) fn paid_without_payment(mapping: &Mapping) -> Vec<Found> {
-    let status = format!("i.{}::text", mapping.invoices.status.quoted);
+    let status = mapping.invoices.status.word("i");
     let paid = pgrx::spi::quote_literal(&mapping.invoice_words.paid);
     find(mapping, &format!("{status} = {paid}"))
 }
@@ -83,8 +84,8 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
         table = counting.rows(),
         id = id.quoted,
         number = text(number.as_ref()),
-        status = text(Some(status)),
-        total = text(Some(total)),
+        status = status.word("i"),
+        total = number_text("i", Some(total)),
         currency = text(currency.as_ref()),
         session = text(session.as_ref()),
         intent = text(intent.as_ref()),

@@ -49,7 +49,7 @@ pub(crate) fn oldest_open(mapping: &Mapping) -> Result<OldestOpen, Problem> {
             format!("min({column}) filter (where isfinite({column}))::timestamptz")
         },
     );
-    let status = format!("i.{}::text", invoices.status.quoted);
+    let status = invoices.status.word("i");
     let statement = format!(
         "select f.open::text, extract(epoch from greatest(f.made, timestamptz '2010-01-01 UTC'))::bigint::text
         from (

@@ -9,10 +9,11 @@ use crate::domain::money::Currency;
 use crate::domain::payment::PaymentStatus;
 use crate::domain::rules::{OtherInvoices, OtherPart};
 use crate::domain::shared_payment::{BookedRow, Terms};
+use crate::host::amounts::number_text;
 use crate::host::find::{labels, uncounted};
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
-use crate::host::read::text_of;
+use crate::host::read::{text_of, word_of};
 use crate::pg::sql;
 
 /// Payments that other invoices are searched for, because one invoice is about to book them, or has a part of them.
@@ -53,7 +54,7 @@ pub(crate) fn other_invoices(mapping: &Mapping, claims: &[Claim]) -> Vec<OtherIn
 
 fn part_of(row: &BookedRow, mapping: &Mapping, currency: Currency) -> OtherPart {
     let terms = Terms {
-        unit: mapping.unit,
+        unit: mapping.payments.unit,
         currency,
     };
     let was_received = row.status.was_received();
@@ -123,17 +124,17 @@ fn statement(mapping: &Mapping, is_wanted: &str) -> Option<String> {
     let columns = [&payments.session, &payments.intent];
     let by_column = |column: &Mapped| {
         format!(
-            "select p.{id}::text, p.{of}::text, {status}, {session}, {intent}, p.{amount}::text, {gratuity},
+            "select p.{id}::text, p.{of}::text, {status}, {session}, {intent}, {amount}, {gratuity},
                 ({counts})::text
             from {table} p
             where p.{column} {is_wanted} and p.{of} is not null",
             id = payments.id.quoted,
             of = payments.invoice.quoted,
-            status = text_of("p", payments.status.as_ref()),
+            status = word_of("p", payments.status.as_ref()),
             session = text_of("p", payments.session.as_ref()),
             intent = text_of("p", payments.intent.as_ref()),
-            amount = payments.amount.quoted,
-            gratuity = text_of("p", payments.gratuity.as_ref()),
+            amount = number_text("p", Some(&payments.amount)),
+            gratuity = number_text("p", payments.gratuity.as_ref()),
             counts = payments.counting.counts("p"),
             table = payments.table,
             column = column.quoted,

@@ -12,12 +12,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use self::columns::{INVOICE, PAYMENT, Unit, WantedColumn};
+use self::columns::{CLOSED_COLUMN, INVOICE, PAYMENT, Unit, WantedColumn};
 use self::names::Choice;
 use self::values::Clock;
 use self::words::{StatusWords, Vocabulary, words_of};
 use super::catalog::{Column, Table};
-use super::settings::Settings;
+use super::settings::{Settings, invalid};
 use crate::host::propose::relations::Relations;
 use crate::pg::{Problem, sql};
 
@@ -32,22 +32,34 @@ pub(crate) struct Proposal {
     pub(crate) reason: String,
 }
 
-/// Proposes the settings for two tables, which are given by OID or searched for.
+/// Proposes the settings for two tables, which are given by OID or searched for. `overrides` are settings that are
+/// known, as a JSON object.
 ///
 /// Fails with P0002 if no table fits, with P0003 if several fit equally well, and with 42P01 or 42809 if a given
-/// OID is not a table's.
+/// OID is not a table's. Fails with 22023 if `overrides` names no setting.
 pub(crate) fn propose(
     invoices: Option<u32>,
     payments: Option<u32>,
+    overrides: Value,
 ) -> Result<Vec<Proposal>, Problem> {
-    let current = match Settings::load_row()? {
+    let stored = match Settings::load_row()? {
         Value::Object(row) => row,
         _ => Map::new(),
     };
+    let Value::Object(overrides) = overrides else {
+        return Err(invalid("overrides is not a JSON object".to_owned()));
+    };
+    if let Some(name) = overrides.keys().find(|name| !stored.contains_key(*name)) {
+        return Err(invalid(format!("there is no setting \"{name}\"")));
+    }
+    let mut current = stored.clone();
+    current.extend(overrides.clone());
     let relations = Relations::load()?;
     let pair = relations.pair(invoices, payments)?;
     let mut sheet = Proposals {
+        stored,
         current,
+        overrides,
         rows: Vec::new(),
     };
 
@@ -90,23 +102,43 @@ pub(crate) fn propose(
     sheet.put_words(&relations, invoices, &words::INVOICE);
     sheet.put_words(&relations, payments, &words::PAYMENT);
     sheet.put_unit(invoices, payments);
+    sheet.put_other_overrides();
     Ok(sheet.rows)
 }
 
 /// The proposals collected so far.
 struct Proposals {
+    /// The settings as they are.
+    stored: Map<String, Value>,
+    /// The settings as they are, with the overrides.
     current: Map<String, Value>,
+    overrides: Map<String, Value>,
     rows: Vec<Proposal>,
 }
 
 impl Proposals {
+    /// Adds a proposal, unless the setting is overridden.
     fn put(&mut self, setting: &str, proposed: Option<Value>, reason: &str) {
+        let (proposed, reason) = match self.overrides.get(setting) {
+            Some(given) => (Some(given.clone()), "as given"),
+            None => (proposed, reason),
+        };
         self.rows.push(Proposal {
             setting: setting.to_owned(),
-            current: self.current.get(setting).and_then(as_setting),
+            current: self.stored.get(setting).and_then(as_setting),
             proposed: proposed.as_ref().and_then(as_setting),
             reason: reason.to_owned(),
         });
+    }
+
+    /// Adds the overrides of settings for which nothing is proposed.
+    fn put_other_overrides(&mut self) {
+        let names: Vec<String> = self.overrides.keys().cloned().collect();
+        for name in names {
+            if !self.rows.iter().any(|row| row.setting == name) {
+                self.put(&name, None, "");
+            }
+        }
     }
 
     fn put_column(&mut self, setting: &str, choice: Option<Choice>) {
@@ -139,6 +171,7 @@ impl Proposals {
                 .text(wanted.setting)
                 .filter(|name| wanted.accepts(table, name));
             let choice = match set {
+                None if wanted.setting == CLOSED_COLUMN && !self.says_only_paid(table) => None,
                 Some(name) => Some((name.to_owned(), "set so, and it fits".to_owned())),
                 None => {
                     let found = wanted.find(table, &in_use, unit);
@@ -175,14 +208,19 @@ impl Proposals {
     }
 
     fn put_words(&mut self, relations: &Relations, table: &Table, words: &StatusWords) {
-        let column = self.proposed(words.column_setting);
-        let vocabulary = column
-            .and_then(|name| Some((name, table.columns.get(name)?)))
-            .map(|(name, column)| Vocabulary::of(relations, table, name, column));
+        let vocabulary_of = |setting: &str, values: Option<&Value>| {
+            let name = self.proposed(setting)?;
+            let column = table.columns.get(name)?;
+            Some(Vocabulary::of(relations, table, name, column, values))
+        };
+        let vocabulary =
+            vocabulary_of(words.column_setting, self.current.get(words.values_setting));
+        let of_closed = vocabulary_of(words.closed_setting, None);
         let mut sorted = BTreeSet::new();
         for meaning in words.meanings {
             let current = self.current.get(meaning.setting).unwrap_or(&Value::Null);
-            let (proposed, reason) = match &vocabulary {
+            let own = of_closed.as_ref().filter(|_| meaning.is_of_closed());
+            let (proposed, reason) = match own.or(vocabulary.as_ref()) {
                 Some(vocabulary) => {
                     let mut others = words.named_otherwise(meaning, &self.current);
                     others.extend(sorted.iter().cloned());
@@ -190,6 +228,11 @@ impl Proposals {
                 }
                 None => (current.clone(), "there is no status column".to_owned()),
             };
+            let proposed = self
+                .overrides
+                .get(meaning.setting)
+                .cloned()
+                .unwrap_or(proposed);
             sorted.extend(words_of(&proposed));
             self.put(meaning.setting, Some(proposed), &reason);
         }
@@ -197,6 +240,13 @@ impl Proposals {
         for (word, reason) in unsorted.into_iter().flatten() {
             self.put(&format!("{}.{word}", words.column_setting), None, &reason);
         }
+    }
+
+    /// Returns whether the proposed status of the invoices says only whether they are paid.
+    fn says_only_paid(&self, table: &Table) -> bool {
+        let name = self.proposed("invoice_status_column");
+        let column = name.and_then(|name| Some((name, table.columns.get(name)?)));
+        column.is_some_and(|(name, column)| columns::says_only_paid(name, column))
     }
 
     fn put_unit(&mut self, invoices: &Table, payments: &Table) {
@@ -207,8 +257,12 @@ impl Proposals {
         let set = self.text("amount_unit").unwrap_or_default();
         let total = amount(invoices, "invoice_total_column");
         let paid = amount(payments, "payment_amount_column");
-        let (unit, reason) = columns::unit(set, total.as_ref(), paid.as_ref());
-        self.put("amount_unit", unit.map(Value::from), &reason);
+        let (unit, reason) = columns::unit(set, total.as_ref());
+        let set = self.text("payment_amount_unit").map(str::to_owned);
+        let (of_payments, why) =
+            columns::unit_of_payments(set, &unit, total.as_ref(), paid.as_ref());
+        self.put("amount_unit", Some(unit.into()), &reason);
+        self.put("payment_amount_unit", of_payments.map(Value::from), &why);
     }
 
     /// Returns the unit of the column that was proposed for this setting.

@@ -6,15 +6,17 @@ use std::fmt;
 use pgrx::prelude::PgSqlErrorCode;
 use serde_json::json;
 
+use super::amounts::number_text;
 use super::mapping::{Invoices, Mapped, Mapping, Payments};
 use super::owner::reading_as;
 use super::row::Row;
+use super::status::Status;
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, Invoice};
-use crate::domain::money::{AmountError, AmountUnit, Currency, Money};
+use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::host::side_effects::SideEffects;
-use crate::pg::{Problem, sql};
+use crate::pg::{Problem, in_subtransaction, sql};
 
 /// An invoice and its payments as read at one time.
 #[derive(Clone, Debug)]
@@ -36,7 +38,7 @@ pub(super) type Text = Option<String>;
 type RawInvoice = [Text; 11];
 
 /// The columns of [`payments_statement`], in order.
-type RawPayment = [Text; 10];
+type RawPayment = [Text; 11];
 
 /// Reads the invoices with these ids and their payments. Leaves out invoices that do not exist. Raises PostgreSQL's
 /// error 22P02 for an id that the key's type cannot hold.
@@ -121,14 +123,50 @@ pub(super) fn read_payments(
     Ok(())
 }
 
-/// Reads the invoice with this id, in any spelling that the key's type accepts. Raises PostgreSQL's error 22P02 for
-/// an id that the type does not accept, even if there is no invoice.
+/// Reads the invoice with this id, in any spelling that the key's type accepts. Fails with PostgreSQL's error 22P02 or
+/// 22003 for an id that the type does not accept, even if there is no invoice.
 pub(crate) fn read_one(mapping: &Mapping, id: &str) -> Result<Option<Reading>, Problem> {
-    let statement = format!("select $1::text::{}", mapping.invoices.id.type_name);
-    reading_as(&mapping.invoices.relation, || {
-        sql::execute(&statement, &[Some(id)]);
-    });
+    let Invoices {
+        table,
+        relation,
+        id: key,
+        ..
+    } = &mapping.invoices;
+    let statement = format!("select $1::text::{}", key.type_name);
+    in_subtransaction(|| {
+        reading_as(relation, || sql::execute(&statement, &[Some(id)]));
+        Ok(())
+    })
+    .map_err(|problem| {
+        let column = format!(
+            "The invoice's primary key, column \"{}\" of table {table}, has the type {}.",
+            key.name, key.type_name
+        );
+        problem.detail(column).hint(KEY_NOT_NUMBER)
+    })?;
     Ok(read(mapping, &[id])?.into_values().next())
+}
+
+/// The hint for an id that is not that of an invoice.
+pub(crate) const KEY_NOT_NUMBER: &str = "Specify the invoice's primary key, not its number.";
+
+/// Returns the ids of the payments of this invoice that do not count.
+pub(crate) fn uncounted_payments(mapping: &Mapping, invoice: &str) -> Vec<String> {
+    let payments = &mapping.payments;
+    let Some(rows) = payments.counting.other_rows() else {
+        return Vec::new();
+    };
+    let statement = format!(
+        "select p.{id}::text from {rows} p where p.{of} = {wanted} order by p.{id}",
+        id = payments.id.quoted,
+        of = payments.invoice.quoted,
+        wanted = wanted_keys(&payments.invoice),
+    );
+    let ids = json!([invoice]).to_string();
+    let rows: Vec<[Text; 1]> = reading_as(&payments.relation, || {
+        sql::fetch_texts(&statement, &[Some(&ids)])
+    });
+    rows.into_iter().filter_map(|[id]| id).collect()
 }
 
 pub(super) fn misread(why: impl fmt::Display) -> Problem {
@@ -149,17 +187,17 @@ fn wanted_keys(key: &Mapped) -> String {
 
 fn invoices_statement(invoices: &Invoices) -> String {
     format!(
-        "select i.{id}::text, {number}, i.{status}::text, i.{total}::text, {amount_paid}, {balance},
+        "select i.{id}::text, {number}, {status}, {total}, {amount_paid}, {balance},
             {paid}, {currency}, {session}, {intent}, row_to_json(i)::text
         from {table} i
         where i.{id} = {wanted}",
         id = invoices.id.quoted,
         wanted = wanted_keys(&invoices.id),
         number = text_of("i", invoices.number.as_ref()),
-        status = invoices.status.quoted,
-        total = invoices.total.quoted,
-        amount_paid = text_of("i", invoices.amount_paid.as_ref()),
-        balance = text_of("i", invoices.balance.as_ref()),
+        status = invoices.status.word("i"),
+        total = number_text("i", Some(&invoices.total)),
+        amount_paid = number_text("i", invoices.amount_paid.as_ref()),
+        balance = number_text("i", invoices.balance.as_ref()),
         paid = match &invoices.paid_at {
             Some(column) => format!("(i.{} is not null)::text", column.quoted),
             None => "null".to_owned(),
@@ -178,6 +216,7 @@ fn payments_statement(mapping: &Mapping) -> String {
         invoice,
         status,
         amount,
+        currency,
         gratuity,
         refunded,
         date,
@@ -186,16 +225,17 @@ fn payments_statement(mapping: &Mapping) -> String {
         ..
     } = &mapping.payments;
     format!(
-        "select p.{invoice}::text, p.{id}::text, {status}, p.{amount}::text, {gratuity}, {refunded},
-            {paid_at}, {session}, {intent}, row_to_json(p)::text
+        "select p.{invoice}::text, p.{id}::text, {status}, {amount}, {gratuity}, {refunded},
+            {currency}, {paid_at}, {session}, {intent}, row_to_json(p)::text
         from {table} p
         where p.{invoice} = {wanted}
         order by p.{id}",
         id = id.quoted,
-        status = text_of("p", status.as_ref()),
-        amount = amount.quoted,
-        gratuity = text_of("p", gratuity.as_ref()),
-        refunded = text_of("p", refunded.as_ref()),
+        status = word_of("p", status.as_ref()),
+        amount = number_text("p", Some(amount)),
+        currency = text_of("p", currency.as_ref()),
+        gratuity = number_text("p", gratuity.as_ref()),
+        refunded = number_text("p", refunded.as_ref()),
         paid_at = epoch_of("p", date.as_ref(), &mapping.time_zone),
         session = text_of("p", session.as_ref()),
         intent = text_of("p", intent.as_ref()),
@@ -210,6 +250,11 @@ pub(super) fn text_of(alias: &str, column: Option<&Mapped>) -> String {
         || "null".to_owned(),
         |column| format!("{alias}.{}::text", column.quoted),
     )
+}
+
+/// As [`text_of`], for the word of a status.
+pub(super) fn word_of(alias: &str, status: Option<&Status>) -> String {
+    status.map_or_else(|| "null".to_owned(), |status| status.word(alias))
 }
 
 fn epoch_of(alias: &str, column: Option<&Mapped>, time_zone: &str) -> String {
@@ -248,27 +293,18 @@ fn as_reading(mapping: &Mapping, raw: RawInvoice) -> Result<(String, Reading), P
     };
     let invoices = &mapping.invoices;
     let word = status.unwrap_or_default();
-    let has_amount_paid = invoices.amount_paid.is_some();
+    // Fractions of the currency's smallest unit cannot be paid.
+    let of_invoice = |column: Option<&Mapped>, text: &Text| {
+        amount(column, text, invoices.unit, &currency, Rounding::Always)
+    };
     let invoice = Invoice {
         id: id.ok_or_else(|| misread("its key is null"))?,
         number: non_blank(&number).map(str::to_owned),
         status: mapping.invoice_words.class(&word),
         status_word: word,
-        total: amount(mapping, true, &total, &currency, Money::rounded_from_units),
-        amount_paid: amount(
-            mapping,
-            has_amount_paid,
-            &amount_paid,
-            &currency,
-            Money::rounded_from_units,
-        ),
-        balance: amount(
-            mapping,
-            invoices.balance.is_some(),
-            &balance,
-            &currency,
-            Money::rounded_from_units,
-        ),
+        total: of_invoice(Some(&invoices.total), &total),
+        amount_paid: of_invoice(invoices.amount_paid.as_ref(), &amount_paid),
+        balance: of_invoice(invoices.balance.as_ref(), &balance),
         paid_at: match paid.as_deref() {
             None => Field::Unmapped,
             Some("true") => Field::Value(()),
@@ -298,6 +334,7 @@ fn as_payment(
         total,
         gratuity,
         refunded,
+        code,
         paid_at,
         session,
         intent,
@@ -305,6 +342,18 @@ fn as_payment(
     ] = raw;
     let payments = &mapping.payments;
     let word = status.unwrap_or_default();
+    let own = code.as_deref().and_then(Currency::parse);
+    let other = own.filter(|own| currency.as_ref().is_ok_and(|currency| currency != own));
+    let of_payment = |column: Option<&Mapped>, text: &Text| {
+        let read = amount(column, text, payments.unit, currency, Rounding::OfFloats);
+        match (read, other) {
+            (Field::Value(_), Some(other)) => Field::Unreadable(format!(
+                "{} is in {other}, which is not the invoice's currency",
+                text.as_deref().unwrap_or_default()
+            )),
+            (read, _) => read,
+        }
+    };
     let payment = PaymentRow {
         id: id.ok_or_else(|| misread("its key is null"))?,
         status: if payments.status.is_some() {
@@ -313,21 +362,9 @@ fn as_payment(
             PaymentStatus::Paid
         },
         status_word: word,
-        amount: amount(mapping, true, &total, currency, Money::from_units),
-        gratuity: amount(
-            mapping,
-            payments.gratuity.is_some(),
-            &gratuity,
-            currency,
-            Money::from_units,
-        ),
-        refunded: amount(
-            mapping,
-            payments.refunded.is_some(),
-            &refunded,
-            currency,
-            Money::from_units,
-        ),
+        amount: of_payment(Some(&payments.amount), &total),
+        gratuity: of_payment(payments.gratuity.as_ref(), &gratuity),
+        refunded: of_payment(payments.refunded.as_ref(), &refunded),
         ids: PaymentIds::from_columns([session.as_deref(), intent.as_deref()]),
         paid_at: paid_at.and_then(|seconds| seconds.parse().ok()),
     };
@@ -354,20 +391,33 @@ fn non_blank(text: &Option<String>) -> Option<&str> {
         .filter(|text| !text.is_empty())
 }
 
-/// Reads an amount by `read`: [`Money::from_units`], or [`Money::rounded_from_units`] for the amounts of an invoice,
-/// because fractions of the currency's smallest unit cannot be paid.
+/// Which amounts are rounded that are finer than the currency's smallest unit; the others cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rounding {
+    Always,
+    /// Those of binary floating-point numbers, which are seldom exact.
+    OfFloats,
+}
+
 fn amount(
-    mapping: &Mapping,
-    is_mapped: bool,
-    text: &Option<String>,
+    column: Option<&Mapped>,
+    text: &Text,
+    unit: AmountUnit,
     currency: &Result<Currency, String>,
-    read: fn(&str, AmountUnit, Currency) -> Result<Money, AmountError>,
+    rounding: Rounding,
 ) -> Field<Money> {
-    match (is_mapped, text, currency) {
-        (false, _, _) => Field::Unmapped,
-        (true, None, _) => Field::Null,
-        (true, Some(text), Ok(currency)) => read(text, mapping.unit, *currency)
+    let Some(column) = column else {
+        return Field::Unmapped;
+    };
+    let read = if rounding == Rounding::Always || column.is_float() {
+        Money::rounded_from_units
+    } else {
+        Money::from_units
+    };
+    match (text, currency) {
+        (None, _) => Field::Null,
+        (Some(text), Ok(currency)) => read(text, unit, *currency)
             .map_or_else(|error| Field::Unreadable(error.to_string()), Field::Value),
-        (true, Some(text), Err(code)) => Field::Unreadable(format!("{text} in \"{code}\"")),
+        (Some(text), Err(code)) => Field::Unreadable(format!("{text} in \"{code}\"")),
     }
 }

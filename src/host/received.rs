@@ -1,7 +1,8 @@
 //! SQL conditions on what the status word of a payment row means.
 
 use super::mapping::Mapping;
-use crate::domain::words::{payment, plain};
+use super::word_sql::has_word;
+use crate::domain::words::payment;
 
 /// Returns the condition that payments `p` have been received, whether or not they were refunded later.
 pub(super) fn were_received(mapping: &Mapping) -> String {
@@ -74,24 +75,5 @@ fn have_meaning<'w>(
     };
     let named: Vec<String> = named.cloned().collect();
     let all = mapping.payment_words.all();
-    has_word(&format!("p.{}::text", status.quoted), &named, &all, usual)
-}
-
-/// Returns the condition that the text `status` is one of the words `named`, or not among `all` and a spelling of a
-/// usual one.
-pub(crate) fn has_word(status: &str, named: &[String], all: &[String], usual: &[&str]) -> String {
-    let usual: Vec<String> = usual.iter().map(|word| plain(word)).collect();
-    // The words that the settings name are most of them, and cheaper to compare.
-    format!(
-        "case when {status} = any ({all}) then {status} = any ({named})
-              else replace(regexp_replace(lower({status}), '[^[:alnum:]]', '', 'g'), 'll', 'l') = any ({usual}) end",
-        all = literals(all),
-        named = literals(named),
-        usual = literals(&usual),
-    )
-}
-
-pub(super) fn literals(words: &[String]) -> String {
-    let quoted: Vec<String> = words.iter().map(pgrx::spi::quote_literal).collect();
-    format!("array[{}]::text[]", quoted.join(", "))
+    has_word(&status.word("p"), &named, &all, usual)
 }

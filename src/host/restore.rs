@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::mapping::{Mapped, Mapping};
 use super::owner::{as_owner, reading_as};
 use super::read::Reading;
-use super::write::in_host_units;
+use super::write::{in_host_units, moment, now};
 use crate::domain::money::Money;
 use crate::pg::{Problem, Relation, sql};
 
@@ -143,7 +143,11 @@ pub(crate) fn amounts(
     let columns = &mapping.invoices;
     let mut values = Map::new();
     if let Some(word) = status {
-        values.insert(columns.status.name.clone(), word.into());
+        let column = &columns.status.column;
+        let value = columns
+            .status
+            .value(word, || moment(mapping, column, now()))?;
+        values.insert(column.name.clone(), value);
     }
     let (Some(paid), Some(total)) = (paid, reading.invoice.total.value()) else {
         return Ok(values);
@@ -154,7 +158,7 @@ pub(crate) fn amounts(
     );
     for (column, money) in [(&columns.amount_paid, paid), (&columns.balance, due)] {
         if let Some(column) = column {
-            values.insert(column.name.clone(), in_host_units(mapping, money)?);
+            values.insert(column.name.clone(), in_host_units(columns.unit, money)?);
         }
     }
     if let Some(column) = columns.paid_at.as_ref().filter(|_| due.minor > 0) {

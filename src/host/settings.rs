@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::source::Source;
 use crate::domain::money::{AmountUnit, Currency};
-use crate::domain::rules::{InvoiceWords, PaymentWords, Rules};
+use crate::domain::rules::{InvoiceWords, PaymentWords};
 use crate::pg::{Kept, Problem, sql};
 
 /// The columns of the table; see their comments (`\d+ invoice_sync.settings`).
@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) invoice_id_column: String,
     pub(crate) invoice_number_column: Option<String>,
     pub(crate) invoice_status_column: String,
+    pub(crate) invoice_status_values: BTreeMap<String, Value>,
+    pub(crate) invoice_closed_column: Option<String>,
     pub(crate) invoice_total_column: String,
     pub(crate) invoice_amount_paid_column: Option<String>,
     pub(crate) invoice_balance_column: Option<String>,
@@ -34,9 +36,11 @@ pub(crate) struct Settings {
     pub(crate) payment_id_column: String,
     pub(crate) payment_invoice_column: String,
     pub(crate) payment_status_column: Option<String>,
+    pub(crate) payment_status_values: BTreeMap<String, Value>,
     pub(crate) payment_amount_column: String,
     pub(crate) payment_gratuity_column: Option<String>,
     pub(crate) payment_refunded_column: Option<String>,
+    pub(crate) payment_currency_column: Option<String>,
     pub(crate) payment_date_column: Option<String>,
     pub(crate) payment_session_column: Option<String>,
     pub(crate) payment_intent_column: Option<String>,
@@ -59,6 +63,7 @@ pub(crate) struct Settings {
 
     default_currency: String,
     amount_unit: String,
+    payment_amount_unit: Option<String>,
     pub(crate) gratuity_key: Option<String>,
     gratuity_unit: String,
     pub(crate) invoice_reference_key: Option<String>,
@@ -92,6 +97,34 @@ impl Settings {
             .detail("The table invoice_sync.settings is empty.")
             .hint("insert into invoice_sync.settings default values;")
         })
+    }
+
+    /// Returns the default of each column that has one other than null, as JSON.
+    pub(crate) fn defaults() -> Value {
+        let no_columns = || Value::Object(serde_json::Map::new());
+        let expressions: Vec<[Option<String>; 2]> = sql::fetch_texts(
+            "select a.attname::text, pg_get_expr(d.adbin, d.adrelid)
+            from pg_attrdef d
+            join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+            where d.adrelid = 'invoice_sync.settings'::regclass
+            order by a.attnum",
+            &[],
+        );
+        let values: Vec<String> = expressions
+            .into_iter()
+            .filter_map(|[column, default]| {
+                let column = pgrx::spi::quote_literal(column?);
+                Some(format!("({column}, to_jsonb({}))", default?))
+            })
+            .collect();
+        if values.is_empty() {
+            return no_columns();
+        }
+        let statement = format!(
+            "select jsonb_object_agg(t.name, t.value) from (values {}) t (name, value)",
+            values.join(", ")
+        );
+        sql::fetch_one(&statement, &[]).unwrap_or_else(no_columns)
     }
 
     /// Parses a row, which may not be stored yet. Fails with 22023 if it is invalid.
@@ -128,14 +161,20 @@ impl Settings {
         unit("amount_unit", &self.amount_unit)
     }
 
-    /// Returns the settings that reconciling depends on. `livemode` is the mode of the key in use.
-    pub(crate) fn rules(&self, livemode: Option<bool>) -> Result<Rules, Problem> {
-        Ok(Rules {
-            livemode,
-            invoice_words: self.invoice_words(),
-            payment_words: self.payment_words(),
-            gratuity_unit: unit("gratuity_unit", &self.gratuity_unit)?,
-        })
+    pub(crate) fn payment_amount_unit(&self) -> Result<AmountUnit, Problem> {
+        match &self.payment_amount_unit {
+            Some(word) => unit("payment_amount_unit", word),
+            None => self.amount_unit(),
+        }
+    }
+
+    /// Returns whether the settings write codes of currencies in capital letters.
+    pub(crate) fn currency_is_upper_case(&self) -> bool {
+        self.default_currency.chars().all(char::is_uppercase)
+    }
+
+    pub(crate) fn gratuity_unit(&self) -> Result<AmountUnit, Problem> {
+        unit("gratuity_unit", &self.gratuity_unit)
     }
 
     /// Returns how long the processing after an event is stored may delay the answer to a webhook.

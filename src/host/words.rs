@@ -2,7 +2,6 @@
 
 use super::mapping::Mapping;
 use super::owner::reading_as;
-use super::read::text_of;
 use crate::pg::sql;
 
 /// Returns true if the settings name the word, an invoice has it, or the column's type, default or constraints
@@ -13,6 +12,7 @@ pub(crate) fn is_invoice_status(mapping: &Mapping, word: &str) -> bool {
         .all()
         .iter()
         .any(|named| named == word)
+        || mapping.invoices.status.is_known(word)
         || is_in_the_catalog(mapping, word)
         || is_in_use(mapping, word)
 }
@@ -38,7 +38,7 @@ fn is_in_the_catalog(mapping: &Mapping, word: &str) -> bool {
                      and strpos(pg_get_expr(d.adbin, d.adrelid), quote_literal($3)) > 0))",
         &[
             Some(&mapping.invoices.table),
-            Some(&mapping.invoices.status.name),
+            Some(&mapping.invoices.status.column.name),
             Some(word),
         ],
     );
@@ -51,7 +51,7 @@ pub(crate) fn is_in_use(mapping: &Mapping, word: &str) -> bool {
     let statement = format!(
         "select to_jsonb(true) from {} i where {} = $1 limit 1",
         invoices.counting.rows(),
-        text_of("i", Some(&invoices.status))
+        invoices.status.word("i")
     );
     let found = reading_as(&invoices.relation, || {
         sql::fetch_one(&statement, &[Some(word)])

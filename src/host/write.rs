@@ -15,8 +15,9 @@ use super::other_invoices::booked;
 use super::owner::as_owner;
 use super::read::Reading;
 use super::row::Row;
+use super::status::Status;
 use crate::domain::identity::PaymentIds;
-use crate::domain::money::Money;
+use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::plan::{InvoiceChange, NewPayment, PaymentUpdate};
 use crate::pg::{Problem, Relation, sql};
 
@@ -30,9 +31,27 @@ struct Assignments<'a> {
 }
 
 impl<'a> Assignments<'a> {
+    /// A column that is set already stays so: a time of payment may be the status, too.
     fn set(&mut self, column: &'a str, value: Value) {
-        self.columns.push(column);
-        self.values.push((column, value));
+        if !self.columns.contains(&column) {
+            self.columns.push(column);
+            self.values.push((column, value));
+        }
+    }
+
+    /// Sets the status to a word. `at` is when it became so, in seconds since 1970.
+    fn set_status(
+        &mut self,
+        mapping: &Mapping,
+        status: Option<&'a Status>,
+        word: Option<&str>,
+        at: Option<i64>,
+    ) -> Result<(), Problem> {
+        if let (Some(status), Some(word)) = (status, word) {
+            let at = || moment(mapping, &status.column, at.unwrap_or_else(now));
+            self.set(&status.column.name, status.value(word, at)?);
+        }
+        Ok(())
     }
 
     fn set_all(&mut self, values: Vec<(&'a str, Value)>) {
@@ -145,22 +164,26 @@ fn new_payment<'a>(
     let mut new = Assignments::default();
     let invoice_id = Value::from(reading.invoice.id.as_str());
     new.set(&columns.invoice.name, invoice_id);
-    new.set_mapped(
+    new.set_status(
+        mapping,
         columns.status.as_ref(),
-        mapping.payment_word(payment.status).map(Value::from),
-    );
+        mapping.payment_word(payment.status),
+        payment.received_at,
+    )?;
     new.set_mapped(
         Some(&columns.amount),
-        Some(in_host_units(mapping, payment.amount)?),
+        Some(in_host_units(columns.unit, payment.amount)?),
     );
     new.set_mapped(
         columns.gratuity.as_ref(),
-        Some(in_host_units(mapping, payment.gratuity)?),
+        Some(in_host_units(columns.unit, payment.gratuity)?),
     );
     new.set_mapped(
         columns.refunded.as_ref(),
-        Some(in_host_units(mapping, payment.refunded)?),
+        Some(in_host_units(columns.unit, payment.refunded)?),
     );
+    let currency = currency_code(mapping, reading, payment.amount.currency);
+    new.set_mapped(columns.currency.as_ref(), Some(currency));
     let received_at = payment.received_at.unwrap_or_else(now);
     new.set_mapped(
         columns.date.as_ref(),
@@ -186,6 +209,22 @@ fn new_payment<'a>(
     );
     new.set_all(values);
     Ok(new)
+}
+
+/// Returns the code of a payment's currency as the invoice writes it, or as the settings do.
+fn currency_code(mapping: &Mapping, reading: &Reading, currency: Currency) -> Value {
+    let column = mapping.invoices.currency.as_ref();
+    let written = column.and_then(|column| reading.invoice_row.columns().get(&column.name));
+    let written = written.as_ref().and_then(Value::as_str).map(str::trim);
+    let is_upper = match written.filter(|text| !text.is_empty()) {
+        Some(text) => text.chars().all(char::is_uppercase),
+        None => mapping.currency_is_upper_case,
+    };
+    Value::from(if is_upper {
+        currency.to_string()
+    } else {
+        currency.code().to_owned()
+    })
 }
 
 /// Updates payment rows, each of the invoice of its reading.
@@ -214,20 +253,21 @@ fn changed_payment<'a>(
 ) -> Result<Assignments<'a>, Problem> {
     let columns = &mapping.payments;
     let mut new = Assignments::default();
-    new.set_mapped(
+    new.set_status(
+        mapping,
         columns.status.as_ref(),
         update
             .status
-            .and_then(|status| mapping.payment_word(status))
-            .map(Value::from),
-    );
+            .and_then(|status| mapping.payment_word(status)),
+        update.received_at,
+    )?;
     for (column, money) in [
         (Some(&columns.amount), update.amount),
         (columns.gratuity.as_ref(), update.gratuity),
         (columns.refunded.as_ref(), update.refunded),
     ] {
         let value = money
-            .map(|money| in_host_units(mapping, money))
+            .map(|money| in_host_units(columns.unit, money))
             .transpose()?;
         new.set_mapped(column, value);
     }
@@ -291,19 +331,20 @@ fn changed_invoice<'a>(
 ) -> Result<Assignments<'a>, Problem> {
     let columns = &mapping.invoices;
     let mut new = Assignments::default();
-    new.set_mapped(
+    new.set_status(
+        mapping,
         Some(&columns.status),
         change
             .status
-            .and_then(|status| mapping.invoice_word(status))
-            .map(Value::from),
-    );
+            .and_then(|status| mapping.invoice_word(status)),
+        change.paid_at,
+    )?;
     for (column, money) in [
         (columns.amount_paid.as_ref(), change.amount_paid),
         (columns.balance.as_ref(), change.balance),
     ] {
         let value = money
-            .map(|money| in_host_units(mapping, money))
+            .map(|money| in_host_units(columns.unit, money))
             .transpose()?;
         new.set_mapped(column, value);
     }
@@ -372,17 +413,14 @@ fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) -> Re
 
 /// Returns an amount in the application's unit as JSON text, which `jsonb_populate_record` reads into numeric and
 /// integer columns alike.
-pub(super) fn in_host_units(mapping: &Mapping, money: Money) -> Result<Value, Problem> {
-    money
-        .to_units(mapping.unit)
-        .map(Value::from)
-        .map_err(|error| {
-            Problem::new(
-                PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-                format!("{money} cannot be written in the unit of amount_unit"),
-            )
-            .detail(error.to_string())
-        })
+pub(super) fn in_host_units(unit: AmountUnit, money: Money) -> Result<Value, Problem> {
+    money.to_units(unit).map(Value::from).map_err(|error| {
+        Problem::new(
+            PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+            format!("{money} cannot be written in the unit of the settings"),
+        )
+        .detail(error.to_string())
+    })
 }
 
 /// Returns the ids for the two columns. If one column is not mapped, the other takes the id that exists, because
@@ -405,7 +443,7 @@ fn id_columns(mapping: &Mapping, ids: &PaymentIds) -> (Option<Value>, Option<Val
 
 /// Converts seconds since 1970 to a text for the column's type. Dates and local times are in the configured time
 /// zone.
-fn moment(mapping: &Mapping, column: &Mapped, seconds: i64) -> Result<Value, Problem> {
+pub(super) fn moment(mapping: &Mapping, column: &Mapped, seconds: i64) -> Result<Value, Problem> {
     let has_zone = column.base == "timestamptz";
     let zone = if has_zone { "UTC" } else { &mapping.time_zone };
     let local = to_timestamp(seconds as f64)

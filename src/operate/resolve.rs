@@ -379,7 +379,7 @@ impl Case<'_> {
         let decided = self.action == Action::LinkPayment || self.is_about_undone();
         Ok(Context {
             mapping: self.mapping,
-            rules: self.settings.rules(livemode)?,
+            rules: self.mapping.rules(self.settings, livemode)?,
             mode,
             on_override: if decided {
                 OnOverride::Decided

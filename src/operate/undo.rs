@@ -49,7 +49,7 @@ fn undo_invoice(run: i64, kind: &str, changes: &[Recorded], mode: Mode) -> Resul
     }
     let context = Context {
         mapping: &mapping,
-        rules: settings.rules(None)?,
+        rules: mapping.rules(&settings, None)?,
         mode,
         on_override: OnOverride::Once,
     };

@@ -79,7 +79,7 @@ fn work(transactions: Transactions, deadline: Instant, pages: usize) -> Result<(
     let mut backfill = Backfill {
         context: Context {
             mapping: &mapping,
-            rules: settings.rules(connection.key.livemode())?,
+            rules: mapping.rules(&settings, connection.key.livemode())?,
             mode: Mode::Write,
             on_override: OnOverride::Once,
         },

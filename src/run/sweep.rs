@@ -98,7 +98,7 @@ pub(crate) fn sweep(
     let sweep = Sweep {
         context: Context {
             mapping: &mapping,
-            rules: settings.rules(livemode)?,
+            rules: mapping.rules(&settings, livemode)?,
             mode,
             on_override: OnOverride::Once,
         },

@@ -41,12 +41,13 @@ fn camel_case_tables_whose_ids_the_application_makes() {
             "payment_invoice_column=invoiceId",
             "payment_status_column=",
             "payment_amount_column=amount",
+            "payment_currency_column=currency",
             "payment_gratuity_column=",
             "payment_date_column=",
             "payment_session_column=",
             "payment_intent_column=stripePaymentIntentId",
             // Neither the invoice's id nor its dates are copied.
-            r#"payment_values={"currency":{"invoice":"currency"},"id":{"sql":"gen_random_uuid()::text"},"updatedAt":{"sql":"now() at time zone 'UTC'"}}"#,
+            r#"payment_values={"id":{"sql":"gen_random_uuid()::text"},"updatedAt":{"sql":"now() at time zone 'UTC'"}}"#,
             r#"invoice_update_values={"updatedAt":{"sql":"now() at time zone 'UTC'"}}"#,
             r#"payment_update_values={"updatedAt":{"sql":"now() at time zone 'UTC'"}}"#,
             // The default of the column says how words are written.
@@ -138,6 +139,126 @@ fn a_label_of_the_hosts_takes_the_place_of_a_word_that_is_none() {
         [
             r#"payment_values={"payment_notes":{"value":"Recorded by invoice_sync"},"payment_method":{"value":"credit_card"}}"#,
             "payment_values.customer_name=",
+        ]
+    );
+}
+
+#[test]
+fn flags_and_times_say_what_is_paid_and_closed() {
+    let mut shop = Shop::with_tables(
+        "create table bookings (
+             id bigserial primary key, reference text, total numeric(10, 2) not null, currency text, state text,
+             is_paid boolean not null default false, paid_at timestamptz, cancelled_at timestamptz,
+             checkout_session_id text
+         );
+         create type progress as enum ('requested', 'accepted', 'cancelled');
+         alter table bookings alter state type progress using null;
+         create table payments (
+             id bigserial primary key, booking_id bigint not null references bookings, amount_cents integer not null,
+             currency_code char(3), success boolean not null, payment_intent_id text
+         );",
+    );
+    shop.execute("select invoice_sync.adopt_mapping()");
+
+    assert_eq!(
+        proposals(
+            &mut shop,
+            "setting in ('invoice_status_column', 'invoice_closed_column', 'invoice_paid_at_column', 'invoice_paid_word',
+                         'invoice_partial_word', 'invoice_closed_words', 'payment_status_column', 'payment_paid_word',
+                         'payment_pending_words', 'payment_refunded_word', 'payment_currency_column', 'amount_unit',
+                         'payment_amount_unit')"
+        ),
+        [
+            "invoice_status_column=is_paid",
+            "invoice_closed_column=state",
+            "invoice_paid_at_column=paid_at",
+            "payment_status_column=success",
+            "payment_currency_column=currency_code",
+            "invoice_paid_word=true",
+            "invoice_partial_word=",
+            "invoice_closed_words={cancelled}",
+            "payment_paid_word=true",
+            "payment_pending_words={false}",
+            "payment_refunded_word=",
+            "amount_unit=major",
+            "payment_amount_unit=minor",
+        ]
+    );
+
+    for (state, currency) in [("accepted", "EUR"), ("cancelled", "USD")] {
+        let paid = shop
+            .stripe
+            .checkout(Checkout::new(5_000, currency.to_lowercase()))
+            .pay();
+        shop.execute(&format!(
+            "insert into bookings (total, currency, state, checkout_session_id)
+            values (50, '{currency}', '{state}', '{}')",
+            paid.session_id()
+        ));
+    }
+    shop.sweep();
+    assert_eq!(
+        shop.texts(
+            "select concat_ws(' ', b.state, b.is_paid, b.paid_at is not null, p.amount_cents, p.currency_code, p.success)
+            from bookings b join payments p on p.booking_id = b.id order by b.id"
+        ),
+        [
+            Some("accepted t t 5000 EUR t".to_owned()),
+            Some("cancelled f f 5000 USD t".to_owned())
+        ]
+    );
+}
+
+#[test]
+fn numbers_are_asked_for_their_words() {
+    let mut shop = Shop::with_tables(
+        "create table invoices (
+             id bigserial primary key, status integer not null default 0, total numeric, stripe_session_id text
+         );
+         create table payments (
+             id bigserial primary key, invoice_id bigint references invoices, amount numeric, stripe_session_id text
+         );",
+    );
+    let asked = shop.error("select invoice_sync.adopt_mapping()");
+    assert_eq!(
+        asked.message,
+        "no proposal for settings that must not be null: invoice_paid_word"
+    );
+    assert!(
+        asked.detail.contains("invoice_status_values"),
+        "{}",
+        asked.detail
+    );
+
+    let unknown =
+        shop.error(r#"select invoice_sync.adopt_mapping(overrides => '{"paid_word": "paid"}')"#);
+    assert_eq!(
+        (unknown.sqlstate.as_str(), unknown.message.as_str()),
+        ("22023", "there is no setting \"paid_word\"")
+    );
+
+    shop.execute(
+        r#"select invoice_sync.adopt_mapping(overrides => '{
+            "invoice_status_values": {"draft": 0, "sent": 1, "paid": 2, "void": 3}, "invoice_open_words": ["sent"],
+            "default_currency": "eur"}')"#,
+    );
+    assert_eq!(
+        shop.text(
+            "select concat_ws(' ', default_currency, invoice_open_words) from invoice_sync.settings"
+        )
+        .as_deref(),
+        Some("eur {sent}")
+    );
+
+    assert_eq!(
+        proposals(
+            &mut shop,
+            "setting in ('invoice_paid_word', 'invoice_open_words', 'invoice_closed_words')"
+        ),
+        [
+            "invoice_paid_word=paid",
+            "invoice_closed_words={void}",
+            "invoice_open_words={sent,draft}",
         ]
     );
 }

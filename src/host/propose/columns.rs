@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::names::Choice;
-use crate::domain::words::squash;
+use crate::domain::words::invoice::PAID;
+use crate::domain::words::{is_among, squash};
 use crate::host::catalog::{Column, Role, Table};
 
 /// A setting that needs a column, and the usual names of such columns, the most likely first.
@@ -36,6 +37,22 @@ const fn written(
     }
 }
 
+/// The setting of the column that says whether an invoice is closed, where its status says only whether it is paid.
+pub(super) const CLOSED_COLUMN: &str = "invoice_closed_column";
+
+/// Names of columns that say by their type whether something is paid.
+const FLAGS: [&str; 9] = [
+    "success",
+    "successful",
+    "succeeded",
+    "is_paid",
+    "paid",
+    "paid_at",
+    "paid_on",
+    "paid_date",
+    "date_paid",
+];
+
 const SESSION: &[&str] = &[
     "stripe_session_id",
     "stripe_checkout_session_id",
@@ -61,7 +78,7 @@ const INTENT: &[&str] = &[
     "charge_id",
 ];
 
-pub(super) const INVOICE: [WantedColumn; 9] = [
+pub(super) const INVOICE: [WantedColumn; 10] = [
     read(
         "invoice_number_column",
         Role::Key,
@@ -88,7 +105,7 @@ pub(super) const INVOICE: [WantedColumn; 9] = [
     ),
     written(
         "invoice_status_column",
-        Role::Word,
+        Role::Status,
         &[
             "invoice_status",
             "status",
@@ -98,6 +115,32 @@ pub(super) const INVOICE: [WantedColumn; 9] = [
             "payment_state",
             "is_paid",
             "paid",
+            "paid_at",
+            "paid_on",
+            "paid_date",
+            "date_paid",
+        ],
+    ),
+    read(
+        CLOSED_COLUMN,
+        Role::Status,
+        &[
+            "status",
+            "state",
+            "order_status",
+            "booking_status",
+            "order_state",
+            "cancelled_at",
+            "canceled_at",
+            "voided_at",
+            "cancelled_on",
+            "canceled_on",
+            "cancelled",
+            "canceled",
+            "is_cancelled",
+            "is_canceled",
+            "voided",
+            "is_void",
         ],
     ),
     read(
@@ -178,11 +221,21 @@ pub(super) const INVOICE: [WantedColumn; 9] = [
     written("invoice_intent_column", Role::Text, INTENT),
 ];
 
-pub(super) const PAYMENT: [WantedColumn; 7] = [
+pub(super) const PAYMENT: [WantedColumn; 8] = [
     written(
         "payment_status_column",
-        Role::Word,
-        &["payment_status", "status", "payment_state", "state"],
+        Role::Status,
+        &[
+            "payment_status",
+            "status",
+            "payment_state",
+            "state",
+            "success",
+            "successful",
+            "succeeded",
+            "is_paid",
+            "paid",
+        ],
     ),
     // The amount without the gratuity; a column for the total may include it.
     written(
@@ -199,6 +252,16 @@ pub(super) const PAYMENT: [WantedColumn; 7] = [
             "amount_total",
             "total",
             "value",
+        ],
+    ),
+    written(
+        "payment_currency_column",
+        Role::Word,
+        &[
+            "currency",
+            "currency_code",
+            "payment_currency",
+            "iso_currency",
         ],
     ),
     written(
@@ -271,6 +334,8 @@ impl WantedColumn {
                 .is_some_and(|column| match self.role {
                     // An id of the application's own, such as that of its browser session, refers to its table.
                     Role::Text => !column.refers,
+                    // Text of this name says something else: by whom, how.
+                    Role::Status if is_among(&FLAGS, name) => is_flag(column),
                     Role::Amount => unit.is_none_or(|unit| unit == Unit::of(name, column)),
                     _ => true,
                 })
@@ -295,6 +360,9 @@ impl WantedColumn {
         let name = squash(&table.bare_name);
         let is_order = !name.contains("invoice") && !name.contains("bill");
         let of_payment: &[&str] = match self.setting {
+            "invoice_status_column" if is_order && cannot_be_paid(table) => {
+                &["payment_status", "payment_state", "is_paid", "paid"]
+            }
             "invoice_status_column" if is_order => &["payment_status", "payment_state"],
             _ => &[],
         };
@@ -317,6 +385,27 @@ impl WantedColumn {
         }
         format!("{}, not {}", others.join(", "), self.role.wants())
     }
+}
+
+/// Returns whether the column's type says only yes or no: a boolean, or a time that is set or null.
+pub(super) fn is_flag(column: &Column) -> bool {
+    column.base == "bool" || Role::Moment.accepts(column)
+}
+
+/// Returns whether the table has a status that is never paid, and a boolean that may be.
+fn cannot_be_paid(table: &Table) -> bool {
+    let mut columns = table.columns.iter();
+    columns.any(|(name, column)| {
+        let labels = column.labels.iter().flatten();
+        ["status", "state"].contains(&squash(name).as_str())
+            && column.labels.is_some()
+            && !labels.into_iter().any(|label| is_among(PAID, label))
+    })
+}
+
+/// Returns whether a status column says only whether something is paid, so that another says whether it is closed.
+pub(super) fn says_only_paid(name: &str, column: &Column) -> bool {
+    is_flag(column) || squash(name).starts_with("payment")
 }
 
 /// Returns whether a column has this usual name, possibly with a unit.
@@ -353,40 +442,49 @@ fn without_unit(squashed: &str) -> &str {
         .unwrap_or(squashed)
 }
 
-/// Returns the unit of the amounts, and why, from the columns of the invoice total and the payment amount; `None` if
-/// they differ.
-pub(super) fn unit(
-    set: &str,
+/// Returns the unit of the invoices' amounts, and why, from the column of the total.
+pub(super) fn unit(set: &str, total: Option<&(String, Column)>) -> (String, String) {
+    match total {
+        Some((name, column)) => unit_by(name, column, set),
+        None => (
+            set.to_owned(),
+            "there is no total column to determine it by".to_owned(),
+        ),
+    }
+}
+
+/// Returns the unit of the payments' amounts, and why; `None` if it is that of the invoices.
+pub(super) fn unit_of_payments(
+    set: Option<String>,
+    of_invoices: &str,
     total: Option<&(String, Column)>,
     paid: Option<&(String, Column)>,
 ) -> (Option<String>, String) {
-    let of = |(name, column): &(String, Column)| Unit::of(name, column);
-    let Some(total) = total else {
-        return (
-            Some(set.to_owned()),
-            "there is no total column to determine it by".to_owned(),
-        );
-    };
-    if let Some(paid) = paid.filter(|paid| of(paid) != of(total)) {
-        return (
-            None,
-            format!(
-                "{} of the invoices and {} of the payments seem to use different units, but one setting applies to both",
-                total.0, paid.0
-            ),
-        );
+    if let Some(set) = set {
+        return (Some(set), "set so".to_owned());
     }
-    let unit = match (of(total), set) {
+    let of = |(name, column): &(String, Column)| Unit::of(name, column);
+    match (total, paid) {
+        (Some(total), Some(paid)) if of(total) != of(paid) => {
+            let (unit, reason) = unit_by(&paid.0, &paid.1, of_invoices);
+            (Some(unit), reason)
+        }
+        _ => (None, "the unit of the invoices".to_owned()),
+    }
+}
+
+fn unit_by(name: &str, column: &Column, set: &str) -> (String, String) {
+    let unit = match (Unit::of(name, column), set) {
         (Unit::Minor, "stripe") => "stripe",
         (Unit::Minor, _) => "minor",
         (Unit::Major, _) => "major",
     };
-    let reason = if total.1.is_integer() {
+    let reason = if column.is_integer() {
         "integers: assumed to be the smallest unit, such as cents; verify this"
     } else if unit == "minor" {
         "by the column's name"
     } else {
         "decimal numbers"
     };
-    (Some(unit.to_owned()), reason.to_owned())
+    (unit.to_owned(), reason.to_owned())
 }

@@ -8,6 +8,7 @@ use crate::domain::unknown_word::INVOICE_SETTINGS;
 use crate::domain::words::{invoice, is_among, payment, same_word, squash};
 use crate::host::catalog::{Column, Table};
 use crate::host::owner::reading_as;
+use crate::host::propose::columns::{CLOSED_COLUMN, is_flag};
 use crate::host::propose::relations::Relations;
 use crate::pg::sql;
 
@@ -23,6 +24,10 @@ pub(super) struct Meaning {
 /// The meanings of the words of one status column. A word that several settings could contain goes to the first.
 pub(super) struct StatusWords {
     pub(super) column_setting: &'static str,
+    /// The setting of the words for the column's values.
+    pub(super) values_setting: &'static str,
+    /// The setting of the column that says whether a row is closed; empty if there is none.
+    pub(super) closed_setting: &'static str,
     pub(super) meanings: &'static [Meaning],
     /// What is said about a word without a meaning.
     unsorted: fn() -> String,
@@ -57,6 +62,8 @@ const LATE_PAID: [&str; 2] = ["completed", "complete"];
 
 pub(super) const INVOICE: StatusWords = StatusWords {
     column_setting: "invoice_status_column",
+    values_setting: "invoice_status_values",
+    closed_setting: CLOSED_COLUMN,
     meanings: &[
         one(INVOICE_PAID, &[invoice::PAID]),
         one("invoice_partial_word", &[invoice::PARTIAL]),
@@ -78,6 +85,8 @@ pub(super) const INVOICE: StatusWords = StatusWords {
 
 pub(super) const PAYMENT: StatusWords = StatusWords {
     column_setting: "payment_status_column",
+    values_setting: "payment_status_values",
+    closed_setting: "",
     meanings: &[
         one("payment_paid_word", &[payment::PAID]),
         all("payment_pending_words", &[payment::PENDING]),
@@ -143,10 +152,19 @@ pub(super) struct Vocabulary {
     /// True if the names of table and column say that it is about a payment: a paid invoice is paid, and a paid booking
     /// may be confirmed.
     is_of_payment: bool,
+    /// True if the column contains numbers, which only the settings can give words.
+    has_numbers: bool,
 }
 
 impl Vocabulary {
-    pub(super) fn of(relations: &Relations, table: &Table, name: &str, column: &Column) -> Self {
+    /// `values` are those to which the settings give words.
+    pub(super) fn of(
+        relations: &Relations,
+        table: &Table,
+        name: &str,
+        column: &Column,
+        values: Option<&Value>,
+    ) -> Self {
         let names = squash(&format!("{} {name}", table.bare_name));
         let is_of_payment = ["invoice", "bill", "pay", "paid"]
             .iter()
@@ -155,10 +173,14 @@ impl Vocabulary {
             words,
             is_closed: true,
             is_of_payment,
+            has_numbers: column.is_integer(),
         };
-        if let Some(labels) = &column.labels {
+        let named = values.and_then(Value::as_object);
+        if let Some(named) = named.filter(|named| !named.is_empty() || column.is_integer()) {
+            closed(named.keys().cloned().collect())
+        } else if let Some(labels) = &column.labels {
             closed(labels.clone())
-        } else if column.base == "bool" {
+        } else if is_flag(column) {
             closed(vec!["true".to_owned(), "false".to_owned()])
         } else if let Some(allowed) = relations.allowed_words(table, name) {
             closed(allowed)
@@ -173,6 +195,7 @@ impl Vocabulary {
                 words,
                 is_closed: false,
                 is_of_payment,
+                has_numbers: false,
             }
         }
     }
@@ -215,6 +238,11 @@ impl Vocabulary {
 }
 
 impl Meaning {
+    /// Returns whether the words are those of the column that says whether an invoice is closed, if there is one.
+    pub(super) fn is_of_closed(&self) -> bool {
+        self.setting == "invoice_closed_words"
+    }
+
     /// Returns the proposed value and the reason. Keeps the current word unless the column cannot contain it.
     /// `others` are words of other meanings.
     pub(super) fn find(
@@ -249,6 +277,10 @@ impl Meaning {
                 (*word).into(),
                 "a status that usually has this meaning".to_owned(),
             ),
+            (None, _) if vocabulary.has_numbers => {
+                let reason = "the column contains numbers: give them words in invoice_status_values or payment_status_values, as in {\"draft\": 0, \"paid\": 1}";
+                (Value::Null, reason.to_owned())
+            }
             (None, _) if vocabulary.is_closed => {
                 (Value::Null, "no allowed status has this meaning".to_owned())
             }

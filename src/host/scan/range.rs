@@ -252,8 +252,8 @@ impl Range<'_> {
 /// candidate even if it was not written, because a deleted payment leaves no row to scan.
 fn is_marked_paid(mapping: &Mapping) -> String {
     format!(
-        "i.{}::text = {}",
-        mapping.invoices.status.quoted,
+        "{} = {}",
+        mapping.invoices.status.word("i"),
         pgrx::spi::quote_literal(&mapping.invoice_words.paid)
     )
 }

@@ -1,0 +1,71 @@
+//! SQL for amounts: columns as numbers, and those of invoices in the unit of the payments.
+
+use std::collections::BTreeMap;
+
+use super::mapped::Mapped;
+use super::mapping::Mapping;
+use crate::domain::money::Currency;
+
+/// Returns SQL for the number in a column of the row `alias`. Of a binary floating-point number, the digits that its
+/// type does not keep are left out: 0.1 + 0.2 is 0.3.
+pub(super) fn numeric(alias: &str, column: &Mapped) -> String {
+    let name = format!("{alias}.{}", column.quoted);
+    match column.base.as_str() {
+        // The cast to numeric would round to six digits.
+        "float4" => format!("{name}::text::numeric"),
+        _ => format!("{name}::numeric"),
+    }
+}
+
+/// As [`numeric`], as text; `null` without a column.
+pub(super) fn number_text(alias: &str, column: Option<&Mapped>) -> String {
+    match column {
+        None => "null".to_owned(),
+        Some(column) if column.is_float() => format!("({})::text", numeric(alias, column)),
+        Some(column) => format!("{alias}.{}::text", column.quoted),
+    }
+}
+
+/// Returns SQL for the amount of a column of the invoice `i`, in the unit of the payments.
+pub(super) fn in_payment_unit(mapping: &Mapping, column: &Mapped) -> String {
+    let amount = numeric("i", column);
+    let (from, to) = (mapping.invoices.unit, mapping.payments.unit);
+    if from == to {
+        return amount;
+    }
+    let shift = |currency| to.exponent(currency) as i32 - from.exponent(currency) as i32;
+    let Some(column) = &mapping.invoices.currency else {
+        return format!(
+            "{amount} * {}",
+            power_of_ten(shift(mapping.default_currency))
+        );
+    };
+    let default = mapping.default_currency.code();
+    let currency = format!(
+        "coalesce(nullif(lower(btrim(i.{}::text)), ''), '{default}')",
+        column.quoted
+    );
+    let mut by_shift: BTreeMap<i32, Vec<String>> = BTreeMap::new();
+    for special in Currency::without_two_decimals() {
+        let codes = by_shift.entry(shift(special)).or_default();
+        codes.push(format!("'{}'", special.code()));
+    }
+    let cases: String = by_shift
+        .into_iter()
+        .map(|(shift, codes)| {
+            let codes = codes.join(", ");
+            format!("when {currency} in ({codes}) then {} ", power_of_ten(shift))
+        })
+        .collect();
+    let usual = power_of_ten(to.usual_exponent() - from.usual_exponent());
+    format!("{amount} * case {cases}else {usual} end")
+}
+
+fn power_of_ten(exponent: i32) -> String {
+    let zeros = "0".repeat(exponent.unsigned_abs() as usize);
+    if exponent < 0 {
+        format!("(1.0 / 1{zeros})")
+    } else {
+        format!("1{zeros}")
+    }
+}
