@@ -110,10 +110,6 @@ fn sync_invoice(invoice_id: Option<&str>, dry_run: default!(bool, false)) -> Jso
     }))
 }
 
-#[expect(
-    clippy::type_complexity,
-    reason = "pgrx reads the columns from the signature"
-)]
 #[pg_extern(security_definer, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn explain(
