@@ -22,6 +22,14 @@ fn tables() -> String {
         "{tables};
         alter table invoices add organization_id uuid, add updated_at timestamptz, add lock_version integer not null default 0;
         alter table payments add organization_id uuid, add updated_at timestamptz;
+        create schema shop;
+        create table shop.bookings (
+            id integer primary key, total_amount numeric, stripe_session_id text, updated_at timestamptz, lock_version integer,
+            status text not null default 'pending' check (status in ('pending', 'confirmed', 'cancelled')));
+        create table shop.payments (
+            id uuid primary key, updated_at timestamptz, booking_id integer not null references shop.bookings,
+            amount numeric not null, stripe_payment_intent text,
+            status text not null default 'pending' check (status in ('pending', 'paid', 'failed', 'refunded')));
         create table staff (id uuid, keeps_books boolean);
         create schema auth; create function auth.uid() returns uuid language sql as 'select null::uuid';
         create schema vault;
