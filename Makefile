@@ -77,6 +77,10 @@ test-e2e: build ## tests the whole: server, pg_cron, and the stand-in for Stripe
 lives: $(if $(RELEASE),build-release,build) ## simulates more lives of a shop (pgrx-tests/e2e/lives.rs); RELEASE=1 for many
 	@.ci/step "simulating lives of a shop" .ci/cluster run lives -- cargo test --quiet --test e2e -- lives:: --nocapture
 
+.PHONY: reference
+reference: build ## writes docs/reference.md from the comments of the objects
+	@.ci/step "writing docs/reference.md" env INVOICE_SYNC_WRITE=1 .ci/cluster run reference -- cargo test --quiet --test e2e -- pages::reference
+
 .PHONY: test-rpc
 test-rpc: build ## tests the calls over HTTP, through an RPC gateway
 	@.ci/step "installing the RPC gateway" .ci/gateway setup

@@ -19,11 +19,20 @@ pub(crate) enum Source {
     FirstOf(Vec<Source>),
 }
 
-const STRIPE_OBJECTS: [&str; 4] = [
+const STRIPE_OBJECTS: [&str; 5] = [
     "checkout_session.",
     "payment_intent.",
     "charge.",
+    "balance_transaction.",
     "metadata.",
+];
+
+/// The paths whose values are amounts in Stripe's smallest unit, of the payment's currency. They are written in the unit
+/// of the payments' amounts.
+pub(super) const AMOUNTS: [&str; 3] = [
+    "balance_transaction.amount",
+    "balance_transaction.fee",
+    "balance_transaction.net",
 ];
 
 impl Source {
@@ -56,7 +65,7 @@ impl Source {
                     Ok(Self::Stripe(path))
                 } else {
                     Err(format!(
-                        "\"{path}\" does not begin with checkout_session., payment_intent., charge. or metadata."
+                        "\"{path}\" does not begin with checkout_session., payment_intent., charge., balance_transaction. or metadata."
                     ))
                 }
             }

@@ -15,6 +15,7 @@ use super::other_invoices::booked;
 use super::owner::as_owner;
 use super::read::Reading;
 use super::row::Row;
+use super::source::AMOUNTS;
 use super::status::Status;
 use crate::domain::identity::PaymentIds;
 use crate::domain::money::{AmountUnit, Currency, Money};
@@ -198,17 +199,37 @@ fn new_payment<'a>(
     new.set_mapped(columns.intent.as_ref(), intent);
     // Parsed once, and only if a value comes from the invoice.
     let invoice = LazyCell::new(|| reading.invoice_row.columns());
-    let values = columns.values.values(
-        &|column| invoice.get(column),
-        &payment.attributes,
-        |known| {
+    let attributes = in_units_of_payments(columns.unit, payment)?;
+    let values = columns
+        .values
+        .values(&|column| invoice.get(column), &attributes, |known| {
             let known = known.iter().map(|(column, value)| (*column, value));
             let mapped = new.values.iter().map(|(column, value)| (*column, value));
             json!(known.chain(mapped).collect::<BTreeMap<_, _>>()).to_string()
-        },
-    );
+        });
     new.set_all(values);
     Ok(new)
+}
+
+/// Returns the values from Stripe's objects, with amounts in this unit.
+fn in_units_of_payments(
+    unit: AmountUnit,
+    payment: &NewPayment,
+) -> Result<BTreeMap<String, String>, Problem> {
+    let mut attributes = payment.attributes.clone();
+    for path in AMOUNTS {
+        let Some(value) = attributes.get_mut(path) else {
+            continue;
+        };
+        if let Ok(minor) = value.parse() {
+            let amount = Money::new(minor, payment.amount.currency);
+            let written = in_host_units(unit, amount)?;
+            *value = written
+                .as_str()
+                .map_or_else(|| written.to_string(), str::to_owned);
+        }
+    }
+    Ok(attributes)
 }
 
 /// Returns the code of a payment's currency as the invoice writes it, or as the settings do.

@@ -297,10 +297,15 @@ fn assemble(
 /// Returns what Stripe added to the balance, less its fee, in the currency of the charge.
 /// Source: <https://docs.stripe.com/api/balance_transactions/object#balance_transaction_object-net>.
 fn net(objects: PaymentObjects) -> Option<i64> {
+    settled_in_own_currency(objects)?.get("net")?.as_i64()
+}
+
+/// Returns the balance transaction, unless Stripe converted the money: its amounts are in the currency of the balance.
+fn settled_in_own_currency(objects: PaymentObjects<'_>) -> Option<&Value> {
     let charge = objects.charge?;
     let settled = charge.get("balance_transaction")?;
     let is_comparable = settled.get("currency")? == charge.get("currency")?;
-    settled.get("net")?.as_i64().filter(|_| is_comparable)
+    Some(settled).filter(|_| is_comparable)
 }
 
 /// Returns when the money came: when it was added to Stripe's balance, if the answer contains that, because a card may
@@ -452,6 +457,7 @@ fn attribute(objects: PaymentObjects, path: &str) -> Option<String> {
         "checkout_session" => objects.session,
         "payment_intent" => objects.intent,
         "charge" => objects.charge,
+        "balance_transaction" => settled_in_own_currency(objects),
         _ => None,
     }?;
     let value = rest

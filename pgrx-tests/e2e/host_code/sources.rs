@@ -161,3 +161,27 @@ fn an_expression_that_fails_is_an_issue_of_its_invoice() {
         [Some("fine".to_owned())]
     );
 }
+
+/// The fee and the net amount of the only payment.
+const FEE_AND_NET: &str = "select concat_ws(' ', fee, net) from payments";
+
+#[test]
+fn fee_and_net_amount_are_written_in_the_unit_of_the_payments() {
+    for (unit, column, wanted) in [
+        ("major", "numeric(12, 2)", "3.62 121.38"),
+        ("minor", "integer", "362 12138"),
+    ] {
+        let mut shop = Shop::open();
+        shop.execute(&format!(
+            "alter table payments add fee {column}, add net {column};
+            update invoice_sync.settings
+            set payment_amount_unit = '{unit}',
+                payment_values = payment_values
+                    || '{{\"fee\": {{\"stripe\": \"balance_transaction.fee\"}}, \"net\": {{\"stripe\": \"balance_transaction.net\"}}}}'"
+        ));
+        lost(&mut shop, "INV-1");
+        let report = shop.sweep();
+        assert_eq!(report["fixed"], json!(1), "{report}");
+        assert_eq!(shop.text(FEE_AND_NET).as_deref(), Some(wanted), "{unit}");
+    }
+}
