@@ -5,6 +5,9 @@
 # The PostgreSQL that `make install` installs into.
 PG_CONFIG = /usr/lib/postgresql/15/bin/pg_config
 
+# Clusters for tests keep their data in memory, if there is room.
+test-e2e lives test-rpc test-ui: export INVOICE_SYNC_IN_MEMORY = 1
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -64,15 +67,19 @@ test-unit: ## tests what needs no server
 
 .PHONY: test-server
 test-server: ## tests the extension inside a server
-	@.ci/step "testing the extension inside a server" .ci/test-server
+	@.ci/step "testing the extension inside a server" .ci/test-server ::pg_
 
 .PHONY: test-e2e
 test-e2e: build ## tests the whole: server, pg_cron, and the stand-in for Stripe
-	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e -- --skip gateway:: --skip lives::
+	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e -- --skip gateway::
 
 .PHONY: lives
 lives: $(if $(RELEASE),build-release,build) ## simulates more lives of a shop (pgrx-tests/e2e/lives.rs); RELEASE=1 for many
 	@.ci/step "simulating lives of a shop" .ci/cluster run lives -- cargo test --quiet --test e2e -- lives:: --nocapture
+
+.PHONY: reference
+reference: build ## writes docs/reference.md from the comments of the objects
+	@.ci/step "writing docs/reference.md" env INVOICE_SYNC_WRITE=1 .ci/cluster run reference -- cargo test --quiet --test e2e -- pages::reference
 
 .PHONY: test-rpc
 test-rpc: build ## tests the calls over HTTP, through an RPC gateway

@@ -128,6 +128,13 @@ as $$
     select invoice_sync.sync_invoice(invoice_id => id::text, dry_run => dry_run)
 $$;
 
+create function explain(id anyelement, ask boolean default false)
+returns table (part text, what text, value text, why text)
+language sql
+as $$
+    select * from invoice_sync.explain(invoice_id => id::text, ask => ask)
+$$;
+
 -- Compiling its statements to machine code takes longer than running them; run_sweep does this itself.
 alter function sweep(boolean, integer, interval) set jit = off;
 
@@ -141,6 +148,10 @@ comment on function sync_invoice(text, boolean) is
     'Asks Stripe about one invoice now, makes repairs that are safe, and opens and resolves its issues. Takes the id as text, for RPC. Returns a report. With dry_run, writes nothing. Fails with P0002 if there is no such invoice, 55000 if no key is set, 28000 if Stripe rejects the key, 08006 if Stripe cannot be reached, and 08P01 if its answer cannot be used';
 comment on function sync_invoice(anyelement, boolean) is
     'As sync_invoice(text, boolean), for an id of type uuid, bigint, integer or any other type';
+comment on function explain(text, boolean) is
+    'Explains one invoice: how it and its payments are understood and which column and setting say so, what Stripe says of its payments, what would be done, and for everything that is not done the reason. Takes the id as text, for RPC. Uses what earlier runs stored; with ask, asks Stripe. Writes nothing. Fails with P0002 if there is no such invoice, and with ask as sync_invoice';
+comment on function explain(anyelement, boolean) is
+    'As explain(text, boolean), for an id of type uuid, bigint, integer or any other type';
 
 -- webhooks ---------------------------------------------------------------------
 
@@ -352,6 +363,7 @@ begin
             'grant execute on function invoice_sync.sweep(boolean, integer, interval),
                 invoice_sync.sync_invoice(text, boolean),
                 invoice_sync.sync_invoice(anyelement, boolean),
+                invoice_sync.explain(text, boolean), invoice_sync.explain(anyelement, boolean),
                 invoice_sync.resolve_issue(bigint, text, text, jsonb, boolean),
                 invoice_sync.acknowledge_issue(bigint, text),
                 invoice_sync.snooze_issue(bigint, timestamptz, text),
@@ -435,7 +447,7 @@ end
 $$;
 
 comment on function grant_access(regrole, text) is
-    'Grants a role access: read (views and settings), operate (read, and sweep, sync_invoice, resolve_issue, undo, send_alerts and schedule), or webhook (deliver webhooks through an RPC gateway, nothing else; for anon, because the signature authenticates). With read and operate, RPC callers must also pass settings.rpc_admin_check';
+    'Grants a role access: read (views and settings), operate (read, and sweep, sync_invoice, explain, resolve_issue, undo, send_alerts and schedule), or webhook (deliver webhooks through an RPC gateway, nothing else; for anon, because the signature authenticates). With read and operate, RPC callers must also pass settings.rpc_admin_check';
 comment on function revoke_access(regrole) is 'Revokes from a role what grant_access granted';
 comment on function revoke_from_others(boolean) is
     'Called at the end of the extension''s scripts, because default privileges may have granted rights on the new objects. With true, revokes all rights of roles other than the owner; with false, only of roles that have more than grant_access grants, which must be granted access again';

@@ -447,6 +447,7 @@ begin
             'grant execute on function invoice_sync.sweep(boolean, integer, interval),
                 invoice_sync.sync_invoice(text, boolean),
                 invoice_sync.sync_invoice(anyelement, boolean),
+                invoice_sync.explain(text, boolean), invoice_sync.explain(anyelement, boolean),
                 invoice_sync.resolve_issue(bigint, text, text, jsonb, boolean),
                 invoice_sync.acknowledge_issue(bigint, text),
                 invoice_sync.snooze_issue(bigint, timestamptz, text),
@@ -1244,7 +1245,7 @@ comment on function find_currencies() is 'Implementation of the view currencies'
 comment on function find_paid_without_payment() is 'Implementation of the view paid_without_payment';
 comment on function find_stripe_without_payment() is 'Implementation of the view stripe_without_payment';
 comment on function grant_access(regrole, text) is
-    'Grants a role access: read (views and settings), operate (read, and sweep, sync_invoice, resolve_issue, undo, send_alerts and schedule), or webhook (deliver webhooks through an RPC gateway, nothing else; for anon, because the signature authenticates). With read and operate, RPC callers must also pass settings.rpc_admin_check';
+    'Grants a role access: read (views and settings), operate (read, and sweep, sync_invoice, explain, resolve_issue, undo, send_alerts and schedule), or webhook (deliver webhooks through an RPC gateway, nothing else; for anon, because the signature authenticates). With read and operate, RPC callers must also pass settings.rpc_admin_check';
 comment on function handle_webhook(bytea, text) is
     'Receives a webhook: the unchanged body and the header Stripe-Signature. When it returns, the event is stored as soon as the transaction commits. Fails with 22023 if the signature is invalid or the body is no event, 55000 if no secret is set, and 58000 if the event could not be stored';
 comment on function handle_webhook(json) is
@@ -1413,6 +1414,48 @@ alter table settings enable always trigger settings_changed;
 
 comment on function settings_changed() is
     'Trigger function: tells all sessions that the settings have changed';
+
+-- The explanation of an invoice.
+create function explain(invoice_id text, ask boolean default false)
+returns table (part text, what text, value text, why text)
+language c security definer
+set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'explain_wrapper';
+
+create function explain(id anyelement, ask boolean default false)
+returns table (part text, what text, value text, why text)
+language sql
+as $$
+    select * from invoice_sync.explain(invoice_id => id::text, ask => ask)
+$$;
+
+comment on function explain(text, boolean) is
+    'Explains one invoice: how it and its payments are understood and which column and setting say so, what Stripe says of its payments, what would be done, and for everything that is not done the reason. Takes the id as text, for RPC. Uses what earlier runs stored; with ask, asks Stripe. Writes nothing. Fails with P0002 if there is no such invoice, and with ask as sync_invoice';
+comment on function explain(anyelement, boolean) is
+    'As explain(text, boolean), for an id of type uuid, bigint, integer or any other type';
+
+create or replace function api_functions() returns setof regprocedure
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select f::regprocedure
+    from unnest(array[
+        'invoice_sync.sync_invoice(text, boolean)',
+        'invoice_sync.explain(text, boolean)',
+        'invoice_sync.sweep(boolean, integer, interval)',
+        'invoice_sync.issue_kinds()',
+        'invoice_sync.issue_actions(bigint)',
+        'invoice_sync.resolve_issue(bigint, text, text, jsonb, boolean)',
+        'invoice_sync.acknowledge_issue(bigint, text)',
+        'invoice_sync.snooze_issue(bigint, timestamptz, text)',
+        'invoice_sync.undo(bigint, boolean)',
+        'invoice_sync.undo_change(bigint, boolean)',
+        'invoice_sync.send_alerts()',
+        'invoice_sync.doctor()',
+        'invoice_sync.missing_indexes()',
+        'invoice_sync.handle_webhook(json)'
+    ]) as f
+$$;
 
 -- Rights of roles that were not granted access (must stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void

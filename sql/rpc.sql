@@ -29,6 +29,7 @@ as $$
     select f::regprocedure
     from unnest(array[
         'invoice_sync.sync_invoice(text, boolean)',
+        'invoice_sync.explain(text, boolean)',
         'invoice_sync.sweep(boolean, integer, interval)',
         'invoice_sync.issue_kinds()',
         'invoice_sync.issue_actions(bigint)',

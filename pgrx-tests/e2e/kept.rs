@@ -186,7 +186,7 @@ fn plans_for_tables_that_were_small() {
         create index on payments (stripe_session_id);
         create index on payments (stripe_payment_intent)",
     );
-    let first = Sale::many(&mut shop, 2);
+    let first = Sale::many_named(&mut shop, 0..2);
     let known = shop.stripe.events().len();
     let mut session = shop.connect();
     book(&mut shop, &mut session, &first, 0);
@@ -205,7 +205,7 @@ fn plans_for_tables_that_were_small() {
         select id, 'cash', 1 from invoices where customer = 'Many'",
     );
     // Each booking uses each statement once at least.
-    let sales = Sale::many_from(&mut shop, 100, 40);
+    let sales = Sale::many_named(&mut shop, 100..140);
     let settled = book(&mut shop, &mut session, &sales[..30], known);
 
     assert_eq!(book(&mut shop, &mut session, &sales[30..], known), settled);

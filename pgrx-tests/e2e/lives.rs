@@ -24,6 +24,7 @@ mod step;
 mod watch;
 mod world;
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -128,12 +129,15 @@ fn live_all(host: &'static Host) {
             (0..count as u64).map(|number| first + number).collect()
         }
     };
-    println!(
+    // Not captured: it is printed for lives that pass, too.
+    let announced = writeln!(
+        std::io::stderr(),
         "{} lives from INVOICE_SYNC_SEED={} on, host {}",
         seeds.len(),
         seeds[0],
         host.name
     );
+    announced.expect("it is printed");
     let began = Instant::now();
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());

@@ -10,6 +10,7 @@ mod concurrency;
 mod counting_rows;
 mod doctor;
 mod errors;
+mod explain;
 mod gateway;
 mod harness;
 mod host_code;

@@ -1,7 +1,10 @@
 //! The pages in docs/ agree with the tests: every test that a page names exists, and the examples of docs/money.md are
 //! cases of the tests.
 
+pub mod blocks;
+pub mod links;
 pub mod money;
+pub mod reference;
 
 use std::path::Path;
 

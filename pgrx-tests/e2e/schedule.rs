@@ -80,7 +80,7 @@ impl Drop for CronDatabase {
 }
 
 /// For the shops, in the main server's own place for pg_cron.
-fn create_pg_cron(db: &mut postgres::Client) {
+pub fn create_pg_cron(db: &mut postgres::Client) {
     // Two at once would meet at the catalog's unique index.
     attempt(
         db,

@@ -24,6 +24,7 @@ extension_sql_file!(
         sync::run_sweep,
         sync::backfill,
         sync::sync_invoice,
+        sync::explain,
         webhook::receive_webhook,
         rpc::require_admin,
         monitor::find_paid_without_payment,

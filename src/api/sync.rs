@@ -1,4 +1,4 @@
-//! The SQL functions `sweep`, `sync_invoice`, `run_sweep` and `backfill`.
+//! The SQL functions `sweep`, `sync_invoice`, `explain`, `run_sweep` and `backfill`.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use super::rpc::admitted;
 use crate::apply::context::Mode;
 use crate::host::admin::require_admin;
 use crate::host::settings::invalid;
+use crate::operate::explain::{self, Asking};
 use crate::pg::{LOCK_PATIENCE, Problem, Transactions, with_lock_patience};
 use crate::run::backfill;
 use crate::run::first_look;
@@ -104,11 +105,39 @@ fn duration(max_duration: Interval) -> Result<Duration, Problem> {
 #[pg_extern(security_definer, parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn sync_invoice(invoice_id: Option<&str>, dry_run: default!(bool, false)) -> JsonB {
-    let id = invoice_id.ok_or_else(|| {
+    JsonB(admitted(|| {
+        sync_invoice::sync_invoice(given(invoice_id)?, mode(dry_run))
+    }))
+}
+
+#[pg_extern(security_definer, parallel_unsafe)]
+#[search_path(pg_catalog, pg_temp)]
+fn explain(
+    invoice_id: Option<&str>,
+    ask: default!(bool, false),
+) -> TableIterator<
+    'static,
+    (
+        name!(part, String),
+        name!(what, String),
+        name!(value, Option<String>),
+        name!(why, Option<String>),
+    ),
+> {
+    let asking = if ask { Asking::Stripe } else { Asking::Memory };
+    let lines = admitted(|| explain::explain(given(invoice_id)?, asking));
+    TableIterator::new(
+        lines
+            .into_iter()
+            .map(|line| (line.part, line.what, line.value, line.why)),
+    )
+}
+
+fn given(invoice_id: Option<&str>) -> Result<&str, Problem> {
+    invoice_id.ok_or_else(|| {
         Problem::new(
             PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             "invoice id must not be null",
         )
-    });
-    JsonB(admitted(|| sync_invoice::sync_invoice(id?, mode(dry_run))))
+    })
 }

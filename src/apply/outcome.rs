@@ -208,6 +208,11 @@ pub(crate) fn wanted(plan: &Plan) -> Value {
 
 /// Describes the changes of a plan in words.
 pub(crate) fn describe(plan: &Plan) -> String {
+    described_changes(plan).join("; ")
+}
+
+/// Describes each change of a plan in words.
+pub(crate) fn described_changes(plan: &Plan) -> Vec<String> {
     let mut parts: Vec<String> = plan.payments.iter().map(describe_payment).collect();
     if let Some(change) = &plan.invoice {
         parts.extend(change.status.map(|status| match status {
@@ -230,7 +235,7 @@ pub(crate) fn describe(plan: &Plan) -> String {
         );
         parts.extend(change.paid_at.map(|_| "date of payment set".to_owned()));
     }
-    parts.join("; ")
+    parts
 }
 
 fn describe_payment(change: &PaymentChange) -> String {

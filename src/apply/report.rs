@@ -110,6 +110,8 @@ pub(crate) struct Report {
     errors: Vec<Value>,
     /// Payments that were looked up for an invoice that no longer refers to them.
     disowned: Vec<StripePayment>,
+    /// The outcomes, if they are to be explained.
+    outcomes: Option<Vec<Outcome>>,
     problem: Option<Problem>,
     /// Status words about which an issue was raised because their meaning is not known.
     unknown_words: BTreeSet<String>,
@@ -132,6 +134,7 @@ impl Report {
             issues: Vec::new(),
             errors: Vec::new(),
             disowned: Vec::new(),
+            outcomes: None,
             problem: None,
             unknown_words: BTreeSet::new(),
             had_waited: waited_for_threads(),
@@ -147,6 +150,17 @@ impl Report {
     pub(crate) fn without_details(mut self) -> Self {
         self.keeps_details = false;
         self
+    }
+
+    /// Keeps the outcomes, for [`Self::into_findings`].
+    pub(crate) fn keeping_outcomes(mut self) -> Self {
+        self.outcomes = Some(Vec::new());
+        self
+    }
+
+    /// Returns what a dry run found: the outcomes that were kept, and the issues that a run would raise.
+    pub(crate) fn into_findings(self) -> (Vec<Outcome>, Vec<Value>) {
+        (self.outcomes.unwrap_or_default(), self.issues)
     }
 
     /// Returns the run's number; `None` in a dry run.
@@ -344,6 +358,9 @@ impl Report {
 
     fn add_outcome(&mut self, outcome: &Outcome) {
         let invoice = &outcome.invoice;
+        if let Some(kept) = &mut self.outcomes {
+            kept.push(outcome.clone());
+        }
         self.checked.insert(invoice.id.clone());
         let touched = match self.run {
             Some(_) => !outcome.changes.is_empty(),

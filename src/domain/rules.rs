@@ -20,6 +20,34 @@ pub(crate) struct Rules {
     pub(crate) gratuity_unit: AmountUnit,
 }
 
+/// The meaning of a status word, and what says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Meaning<S> {
+    pub(crate) status: S,
+    /// The meaning, for people.
+    pub(crate) name: &'static str,
+    /// The setting that contains the word; `None` if no setting does.
+    pub(crate) setting: Option<&'static str>,
+}
+
+impl<S> Meaning<S> {
+    fn by_setting(status: S, name: &'static str, setting: &'static str) -> Self {
+        Self {
+            status,
+            name,
+            setting: Some(setting),
+        }
+    }
+
+    fn usual(status: S, name: &'static str) -> Self {
+        Self {
+            status,
+            name,
+            setting: None,
+        }
+    }
+}
+
 /// The application's words for an invoice's status.
 #[derive(Clone, Debug)]
 pub(crate) struct InvoiceWords {
@@ -33,27 +61,43 @@ pub(crate) struct InvoiceWords {
 }
 
 impl InvoiceWords {
-    /// Returns the meaning of a word: the one that the settings give it, or else its usual one.
+    /// Returns the status that a word means.
     pub(crate) fn class(&self, word: &str) -> InvoiceStatus {
-        self.named(word).unwrap_or_else(|| usual_class(word))
+        self.meaning(word).status
+    }
+
+    /// Returns the meaning of a word: the one that the settings give it, or else its usual one.
+    pub(crate) fn meaning(&self, word: &str) -> Meaning<InvoiceStatus> {
+        self.named(word).unwrap_or_else(|| usual_meaning(word))
     }
 
     /// Returns the meaning that the settings give a word.
-    fn named(&self, word: &str) -> Option<InvoiceStatus> {
+    fn named(&self, word: &str) -> Option<Meaning<InvoiceStatus>> {
         let is_in = |words: &[String]| words.iter().any(|named| named == word);
-        if word == self.paid {
-            Some(InvoiceStatus::Paid)
+        let (status, name, setting) = if word == self.paid {
+            (InvoiceStatus::Paid, "paid", "invoice_paid_word")
         } else if self.partial.as_deref() == Some(word) {
-            Some(InvoiceStatus::Partial)
-        } else if is_in(&self.closed) || is_in(&self.refunded) {
-            Some(InvoiceStatus::Closed)
+            (
+                InvoiceStatus::Partial,
+                "partly paid",
+                "invoice_partial_word",
+            )
+        } else if is_in(&self.closed) {
+            (InvoiceStatus::Closed, "closed", "invoice_closed_words")
+        } else if is_in(&self.refunded) {
+            (InvoiceStatus::Closed, "refunded", "invoice_refunded_words")
         } else if is_in(&self.after_paid) {
-            Some(InvoiceStatus::AfterPaid)
+            (
+                InvoiceStatus::AfterPaid,
+                "after paid",
+                "invoice_after_paid_words",
+            )
         } else if is_in(&self.open) {
-            Some(InvoiceStatus::Open)
+            (InvoiceStatus::Open, "open", "invoice_open_words")
         } else {
-            None
-        }
+            return None;
+        };
+        Some(Meaning::by_setting(status, name, setting))
     }
 
     /// Returns all words that the settings name.
@@ -71,18 +115,20 @@ impl InvoiceWords {
 }
 
 /// Returns the usual meaning of a word that the settings do not name.
-fn usual_class(word: &str) -> InvoiceStatus {
+fn usual_meaning(word: &str) -> Meaning<InvoiceStatus> {
     use super::words::invoice::{AFTER_PAID, CLOSED, OPEN, PAID, PARTIAL, REFUNDED};
     if is_among(OPEN, word) {
-        InvoiceStatus::Open
+        Meaning::usual(InvoiceStatus::Open, "open")
     } else if is_among(PARTIAL, word) {
-        InvoiceStatus::Partial
-    } else if is_among(CLOSED, word) || is_among(REFUNDED, word) {
-        InvoiceStatus::Closed
+        Meaning::usual(InvoiceStatus::Partial, "partly paid")
+    } else if is_among(CLOSED, word) {
+        Meaning::usual(InvoiceStatus::Closed, "closed")
+    } else if is_among(REFUNDED, word) {
+        Meaning::usual(InvoiceStatus::Closed, "refunded")
     } else if is_among(AFTER_PAID, word) || is_among(PAID, word) {
-        InvoiceStatus::AfterPaid
+        Meaning::usual(InvoiceStatus::AfterPaid, "after paid")
     } else {
-        InvoiceStatus::Unknown
+        Meaning::usual(InvoiceStatus::Unknown, "unknown")
     }
 }
 
@@ -98,27 +144,36 @@ pub(crate) struct PaymentWords {
 }
 
 impl PaymentWords {
+    /// Returns the status that a word means.
     pub(crate) fn class(&self, word: &str) -> PaymentStatus {
+        self.meaning(word).status
+    }
+
+    /// Returns the meaning of a word: the one that the settings give it, or else its usual one.
+    pub(crate) fn meaning(&self, word: &str) -> Meaning<PaymentStatus> {
+        use PaymentStatus::{Disputed, Failed, Other, Paid, PartlyRefunded, Pending, Refunded};
+        let is_in = |words: &[String]| words.iter().any(|named| named == word);
         if word == self.paid {
-            PaymentStatus::Paid
+            Meaning::by_setting(Paid, "paid", "payment_paid_word")
         } else if self.refunded.as_deref() == Some(word) {
-            PaymentStatus::Refunded
+            Meaning::by_setting(Refunded, "refunded", "payment_refunded_word")
         } else if self.disputed.as_deref() == Some(word) {
-            PaymentStatus::Disputed
-        } else if self.pending.iter().any(|pending| pending == word) {
-            PaymentStatus::Pending
-        } else if self.partly_refunded.iter().any(|partly| partly == word) {
-            PaymentStatus::PartlyRefunded
-        } else if self.failed.iter().any(|failed| failed == word) {
-            PaymentStatus::Failed
+            Meaning::by_setting(Disputed, "disputed", "payment_disputed_word")
+        } else if is_in(&self.pending) {
+            Meaning::by_setting(Pending, "pending", "payment_pending_words")
+        } else if is_in(&self.partly_refunded) {
+            let setting = "payment_partly_refunded_words";
+            Meaning::by_setting(PartlyRefunded, "partly refunded", setting)
+        } else if is_in(&self.failed) {
+            Meaning::by_setting(Failed, "failed", "payment_failed_words")
         } else if is_among(PARTLY_REFUNDED, word) {
-            PaymentStatus::PartlyRefunded
+            Meaning::usual(PartlyRefunded, "partly refunded")
         } else if is_among(FAILED, word) {
-            PaymentStatus::Failed
+            Meaning::usual(Failed, "failed")
         } else if is_among(PENDING, word) {
-            PaymentStatus::Pending
+            Meaning::usual(Pending, "pending")
         } else {
-            PaymentStatus::Other
+            Meaning::usual(Other, "unknown")
         }
     }
 

@@ -124,7 +124,7 @@ fn find_uncounted(mapping: &Mapping, payments: &[InvoiceKeys], found: &mut [Paym
 }
 
 /// Returns which of these invoices (ids as text) exist and do not count.
-pub(super) fn uncounted(mapping: &Mapping, invoices: &BTreeSet<&str>) -> BTreeSet<String> {
+pub(crate) fn uncounted(mapping: &Mapping, invoices: &BTreeSet<&str>) -> BTreeSet<String> {
     match mapping.invoices.counting.other_rows() {
         Some(rows) => present(mapping, &rows, invoices),
         None => BTreeSet::new(),

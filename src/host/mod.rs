@@ -28,7 +28,7 @@ pub(crate) mod settings;
 pub(crate) mod shared_payment;
 pub(crate) mod side_effects;
 pub(crate) mod source;
-mod status;
+pub(crate) mod status;
 pub(crate) mod word_sql;
 pub(crate) mod words;
 pub(crate) mod write;

@@ -16,7 +16,7 @@ use crate::domain::invoice::{Field, Invoice};
 use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::host::side_effects::SideEffects;
-use crate::pg::{Problem, sql};
+use crate::pg::{Problem, in_subtransaction, sql};
 
 /// An invoice and its payments as read at one time.
 #[derive(Clone, Debug)]
@@ -123,14 +123,50 @@ pub(super) fn read_payments(
     Ok(())
 }
 
-/// Reads the invoice with this id, in any spelling that the key's type accepts. Raises PostgreSQL's error 22P02 for
-/// an id that the type does not accept, even if there is no invoice.
+/// Reads the invoice with this id, in any spelling that the key's type accepts. Fails with PostgreSQL's error 22P02 or
+/// 22003 for an id that the type does not accept, even if there is no invoice.
 pub(crate) fn read_one(mapping: &Mapping, id: &str) -> Result<Option<Reading>, Problem> {
-    let statement = format!("select $1::text::{}", mapping.invoices.id.type_name);
-    reading_as(&mapping.invoices.relation, || {
-        sql::execute(&statement, &[Some(id)]);
-    });
+    let Invoices {
+        table,
+        relation,
+        id: key,
+        ..
+    } = &mapping.invoices;
+    let statement = format!("select $1::text::{}", key.type_name);
+    in_subtransaction(|| {
+        reading_as(relation, || sql::execute(&statement, &[Some(id)]));
+        Ok(())
+    })
+    .map_err(|problem| {
+        let column = format!(
+            "The invoice's primary key, column \"{}\" of table {table}, has the type {}.",
+            key.name, key.type_name
+        );
+        problem.detail(column).hint(KEY_NOT_NUMBER)
+    })?;
     Ok(read(mapping, &[id])?.into_values().next())
+}
+
+/// The hint for an id that is not that of an invoice.
+pub(crate) const KEY_NOT_NUMBER: &str = "Specify the invoice's primary key, not its number.";
+
+/// Returns the ids of the payments of this invoice that do not count.
+pub(crate) fn uncounted_payments(mapping: &Mapping, invoice: &str) -> Vec<String> {
+    let payments = &mapping.payments;
+    let Some(rows) = payments.counting.other_rows() else {
+        return Vec::new();
+    };
+    let statement = format!(
+        "select p.{id}::text from {rows} p where p.{of} = {wanted} order by p.{id}",
+        id = payments.id.quoted,
+        of = payments.invoice.quoted,
+        wanted = wanted_keys(&payments.invoice),
+    );
+    let ids = json!([invoice]).to_string();
+    let rows: Vec<[Text; 1]> = reading_as(&payments.relation, || {
+        sql::fetch_texts(&statement, &[Some(&ids)])
+    });
+    rows.into_iter().filter_map(|[id]| id).collect()
 }
 
 pub(super) fn misread(why: impl fmt::Display) -> Problem {

@@ -99,6 +99,34 @@ impl Settings {
         })
     }
 
+    /// Returns the default of each column that has one other than null, as JSON.
+    pub(crate) fn defaults() -> Value {
+        let no_columns = || Value::Object(serde_json::Map::new());
+        let expressions: Vec<[Option<String>; 2]> = sql::fetch_texts(
+            "select a.attname::text, pg_get_expr(d.adbin, d.adrelid)
+            from pg_attrdef d
+            join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+            where d.adrelid = 'invoice_sync.settings'::regclass
+            order by a.attnum",
+            &[],
+        );
+        let values: Vec<String> = expressions
+            .into_iter()
+            .filter_map(|[column, default]| {
+                let column = pgrx::spi::quote_literal(column?);
+                Some(format!("({column}, to_jsonb({}))", default?))
+            })
+            .collect();
+        if values.is_empty() {
+            return no_columns();
+        }
+        let statement = format!(
+            "select jsonb_object_agg(t.name, t.value) from (values {}) t (name, value)",
+            values.join(", ")
+        );
+        sql::fetch_one(&statement, &[]).unwrap_or_else(no_columns)
+    }
+
     /// Parses a row, which may not be stored yet. Fails with 22023 if it is invalid.
     pub(crate) fn from_json(row: Value) -> Result<Self, Problem> {
         serde_json::from_value(row).map_err(|error| invalid(format!("settings: {error}")))

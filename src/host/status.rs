@@ -56,10 +56,14 @@ impl Status {
         self
     }
 
+    /// Returns the second column, which says whether the row is closed.
+    pub(crate) fn closed_column(&self) -> Option<&Mapped> {
+        self.closed.as_ref().map(|(column, _)| column)
+    }
+
     /// Returns the columns that are read.
     pub(super) fn columns(&self) -> impl Iterator<Item = &Mapped> {
-        let closed = self.closed.iter().map(|(column, _)| column);
-        std::iter::once(&self.column).chain(closed)
+        std::iter::once(&self.column).chain(self.closed_column())
     }
 
     /// Returns SQL for the word of the row `alias`, as text.

@@ -1,5 +1,6 @@
 //! The extension's own tables: runs, changes, issues, events, checks.
 
+pub(crate) mod about_invoice;
 pub(crate) mod backfills;
 pub(crate) mod budget;
 pub(crate) mod changes;

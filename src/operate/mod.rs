@@ -1,7 +1,8 @@
-//! What operators call: resolve an issue, undo a run, check the installation.
+//! What operators call: resolve an issue, undo a run, check the installation, explain an invoice.
 
 pub(crate) mod actions;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod resolve;
 pub(crate) mod undo;
 

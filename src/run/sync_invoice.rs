@@ -14,7 +14,7 @@ use crate::apply::report::Report;
 use crate::domain::evidence::Evidence;
 use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
-use crate::host::read::{Reading, read_one};
+use crate::host::read::{KEY_NOT_NUMBER, Reading, read_one};
 use crate::host::settings::Settings;
 use crate::ledger::issues;
 use crate::ledger::runs::Kind;
@@ -40,14 +40,10 @@ pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
     if mode == Mode::Write {
         fire_callers();
     }
-    let reading = read_one(&mapping, id)?.ok_or_else(|| unknown(id))?;
+    let reading = read_one(&mapping, id)?.ok_or_else(|| unknown(&mapping, id))?;
     let mut report = Report::open(Kind::SyncInvoice, mode);
-    let mut ids = all_ids(&reading);
-    let in_question = issues::objects_in_question(Some(&reading.invoice.id));
-    let in_question = in_question.into_values().flatten();
-    let in_question: Vec<String> = in_question.filter(|id| !ids.contains(id)).collect();
-    ids.extend(in_question.iter().cloned());
-    let answer = ask(&mapping, &settings, &reading.invoice.id, ids);
+    let ids = IdsToAsk::of(&reading);
+    let answer = ask(&mapping, &settings, &reading.invoice.id, ids.all.clone());
     if mode == Mode::Write {
         stripe_access::count_reads();
     }
@@ -59,23 +55,53 @@ pub(crate) fn sync_invoice(id: &str, mode: Mode) -> Result<Value, Problem> {
         mode,
         on_override: OnOverride::Again,
     };
-    let case = Case {
-        invoice: &reading.invoice.id,
-        evidence: answer.evidence.as_deref(),
-        in_question: &in_question,
-    };
-    let verdicts = apply(&context, &[case], &mut report)?;
-    if verdicts.iter().all(Option::is_none) {
-        return Err(unknown(id));
+    let case = ids.case(&reading, answer.evidence.as_deref());
+    if !decide(&context, case, &mut report)? {
+        return Err(unknown(&mapping, id));
     }
-    follow_up(
-        Transactions::CALLERS,
-        &context,
-        &[case],
-        &verdicts,
-        &mut report,
-    )?;
     Ok(report.close())
+}
+
+/// The ids about which Stripe is asked for one invoice.
+pub(crate) struct IdsToAsk {
+    pub(crate) all: Vec<String>,
+    /// Those among them that only open issues of the invoice name.
+    in_question: Vec<String>,
+}
+
+impl IdsToAsk {
+    pub(crate) fn of(reading: &Reading) -> Self {
+        let mut all = all_ids(reading);
+        let in_question = issues::objects_in_question(Some(&reading.invoice.id));
+        let in_question = in_question.into_values().flatten();
+        let in_question: Vec<String> = in_question.filter(|id| !all.contains(id)).collect();
+        all.extend(in_question.iter().cloned());
+        Self { all, in_question }
+    }
+
+    /// Returns the invoice with the evidence, `None` if Stripe was not asked.
+    pub(crate) fn case<'a>(
+        &'a self,
+        reading: &'a Reading,
+        evidence: Option<&'a [Evidence]>,
+    ) -> Case<'a> {
+        Case {
+            invoice: &reading.invoice.id,
+            evidence,
+            in_question: &self.in_question,
+        }
+    }
+}
+
+/// Decides about one invoice and, unless it is a dry run, writes. Returns whether the invoice still exists.
+pub(crate) fn decide(context: &Context, case: Case, report: &mut Report) -> Result<bool, Problem> {
+    let cases = [case];
+    let verdicts = apply(context, &cases, report)?;
+    if verdicts.iter().all(Option::is_none) {
+        return Ok(false);
+    }
+    follow_up(Transactions::CALLERS, context, &cases, &verdicts, report)?;
+    Ok(true)
 }
 
 /// Stripe's answer about one invoice.
@@ -142,10 +168,15 @@ pub(crate) fn all_ids(reading: &Reading) -> Vec<String> {
     ids
 }
 
-fn unknown(id: &str) -> Problem {
+/// The error P0002 for an invoice that does not exist.
+pub(crate) fn unknown(mapping: &Mapping, id: &str) -> Problem {
     Problem::new(
         PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
         format!("invoice \"{id}\" does not exist"),
     )
-    .hint("Specify the invoice's primary key, not its number.")
+    .detail(format!(
+        "Column \"{}\" of table {} does not contain it.",
+        mapping.invoices.id.name, mapping.invoices.table
+    ))
+    .hint(KEY_NOT_NUMBER)
 }

@@ -96,13 +96,7 @@ fn store_and_act(body: &[u8]) -> Result<Value, Problem> {
         .and_then(|text| crate::json::parse(text).ok())
         .and_then(|event| read_event(&event).ok())
         .ok_or_else(not_understood)?;
-    let own = EventScope {
-        livemode: settings::stripe_api_key()
-            .ok()
-            .flatten()
-            .and_then(|key| key.livemode()),
-        account: settings::stripe_account(),
-    };
+    let own = EventScope::by_settings();
     let disposition = own.disposition(&event);
     let result = with_lock_patience(budget(), || {
         store(&event, disposition).map(|waits| match (disposition, waits) {

@@ -7,6 +7,7 @@ use crate::domain::event::Event;
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::ledger::events::{self, Disposition, Verdict};
 use crate::ledger::payment_issues;
+use crate::settings;
 use crate::stripe::client::Connection;
 use crate::stripe::events::matters;
 
@@ -22,26 +23,53 @@ pub(crate) struct EventScope {
     pub(crate) account: Option<String>,
 }
 
+/// What keeps an event from being acted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    /// It is of the other mode than the key.
+    Mode,
+    /// The settings do not name its connected account.
+    Account,
+}
+
 impl EventScope {
+    /// Returns the mode and account that the settings are for now. The mode is unknown if the key cannot be read.
+    pub(crate) fn by_settings() -> Self {
+        let key = settings::stripe_api_key().ok().flatten();
+        Self {
+            livemode: key.and_then(|key| key.livemode()),
+            account: settings::stripe_account(),
+        }
+    }
+
     /// Returns whether an event is acted on. Events of other types, of the other mode (Connect endpoints receive
     /// both) and of other accounts are stored and ignored. While the mode is unknown, events of both modes are kept
     /// until it is known.
     pub(crate) fn disposition(&self, event: &Event) -> Disposition {
-        let ours = self.livemode.is_none_or(|mode| mode == event.livemode)
-            && (event.account.is_none() || event.account == self.account);
-        if ours && matters(event) {
+        let is_foreign = self.foreign(event.livemode, event.account.as_deref());
+        if is_foreign.is_none() && matters(event) {
             Disposition::Pending
         } else {
             Disposition::Ignored
         }
     }
 
+    /// Returns why an event of this mode and connected account is not acted on; `None` if it is.
+    pub(crate) fn foreign(&self, livemode: bool, account: Option<&str>) -> Option<Foreign> {
+        if self.livemode.is_some_and(|mode| mode != livemode) {
+            Some(Foreign::Mode)
+        } else if account.is_some() && account != self.account.as_deref() {
+            Some(Foreign::Account)
+        } else {
+            None
+        }
+    }
+
     /// Returns the connected account of an event that is not acted on only because the settings do not name it.
     pub(crate) fn foreign_account<'e>(&self, event: &'e Event) -> Option<&'e str> {
         let account = event.account.as_deref()?;
-        let is_of_mode = self.livemode.is_none_or(|mode| mode == event.livemode);
-        let is_named = self.account.as_deref() == Some(account);
-        (is_of_mode && !is_named && matters(event)).then_some(account)
+        let is_foreign = self.foreign(event.livemode, Some(account)) == Some(Foreign::Account);
+        (is_foreign && matters(event)).then_some(account)
     }
 
     /// Returns whether a delivered event may be acted on without asking Stripe: it must be of the key's mode, which

@@ -218,10 +218,7 @@ impl FetchState {
             client: Client::new(connection, deadline),
             reading,
             queue: Mutex::new(queue),
-            shared: shared
-                .into_iter()
-                .map(|id| (id, OnceLock::new()))
-                .collect(),
+            shared: shared.into_iter().map(|id| (id, OnceLock::new())).collect(),
             list_pages: AtomicU64::new(0),
             from_lists: AtomicU64::new(0),
             singles: AtomicU64::new(0),

@@ -102,7 +102,8 @@ pub(crate) fn read_charge(
 }
 
 /// Reads the object in an event, in which nothing is expanded: a session, intent or charge. Returns `None` for a
-/// refund or a dispute, which do not contain the amount received, and for a session that does not name its payment.
+/// refund or a dispute, which do not contain the amount received, for a session that does not name its payment, and
+/// for a paid session that names no invoice: its intent, which the event does not contain, may name one.
 ///
 /// The evidence is as old as the event, `created` (seconds since 1970). Events of the same second have no known
 /// order, so none of them takes back a refund.
@@ -115,11 +116,21 @@ pub(crate) fn read_snapshot(
         return Ok(None);
     }
     let payment = read_unexpanded(object, reading)?;
+    let payment = payment.filter(|payment| !lacks_intent(object, payment));
     Ok(payment.map(|payment| StripePayment {
         as_of: created.saturating_mul(1_000_000).min(now_micros()),
         tells_returns: false,
         ..payment
     }))
+}
+
+/// Returns whether money was received of which only the intent, which was not read, may name the invoice.
+fn lacks_intent(object: &Value, payment: &StripePayment) -> bool {
+    let is_session = text(object, "object").is_ok_and(|object| object == "checkout.session");
+    is_session
+        && payment.ids.intent.is_some()
+        && payment.invoice_references.is_empty()
+        && matches!(payment.state, PaymentState::Received(_))
 }
 
 /// Reads a session, intent or charge whose nested objects are ids. Returns `None` for another object.

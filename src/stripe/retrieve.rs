@@ -19,17 +19,32 @@ pub(crate) fn retrieve(
     reading: &Reading,
     stop: &Stop,
 ) -> Result<Vec<Evidence>, StripeError> {
-    if is_of_other_mode(id, client.livemode()) {
-        return Ok(vec![Evidence::OtherMode {
-            id: id.clone(),
-            message: "recognized by the prefix of its id".to_owned(),
-        }]);
+    if let Some(finding) = of_other_mode(id, client.livemode()) {
+        return Ok(vec![finding]);
     }
     match ask(client, id, reading, stop) {
         Ok(payments) => Ok(payments.into_iter().map(Evidence::Payment).collect()),
         Err(StripeError::NoSuchObject { message }) => Ok(vec![absence(id.clone(), message)]),
         Err(error) => Err(error),
     }
+}
+
+/// Returns what is known about a stored id without a request: that it is not a Stripe id, or of the other mode than
+/// the key, whose mode is `ours`.
+pub(crate) fn known_without_request(text: &str, ours: Option<bool>) -> Option<Evidence> {
+    match StripeId::parse(text) {
+        Some(id) => of_other_mode(&id, ours),
+        None => Some(Evidence::NotAnId {
+            text: text.to_owned(),
+        }),
+    }
+}
+
+fn of_other_mode(id: &StripeId, ours: Option<bool>) -> Option<Evidence> {
+    is_of_other_mode(id, ours).then(|| Evidence::OtherMode {
+        id: id.clone(),
+        message: "recognized by the prefix of its id".to_owned(),
+    })
 }
 
 /// Returns whether the id's prefix shows another mode than the key's.

@@ -87,6 +87,16 @@ export const useChangesOf = (invoice: string) =>
     ...REFRESH,
   })
 
+/** With `ask`, Stripe is asked: once, and again only after something was done. */
+export const useExplanation = (invoice: string, ask: boolean) =>
+  useQuery({
+    queryKey: ['explanation', invoice, ask],
+    queryFn: () => api.explain(invoice, ask),
+    placeholderData: keepPreviousData,
+    staleTime: Number.POSITIVE_INFINITY,
+    gcTime: 0,
+  })
+
 // --------------------------------------------------------------------- issues
 
 export const useOpenIssues = () =>

@@ -47,6 +47,15 @@ const SCREENS: Screen[] = [
     },
   },
   {
+    name: 'why',
+    open: async (page, shop) => {
+      await page.goto(`/invoices/${await idOf(shop, 'partly refunded')}`)
+      await page.getByRole('button', { name: 'Why?' }).click()
+      await expect(page.getByRole('article', { name: 'decision' })).toBeVisible()
+    },
+    kept: 'none',
+  },
+  {
     name: 'issues',
     open: async (page) => {
       await page.goto('/issues')

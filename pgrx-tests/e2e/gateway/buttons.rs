@@ -1,8 +1,8 @@
-//! `sync_invoice` called by name through the gateway, as by the button of an admin page.
+//! `sync_invoice` and `explain` called by name through the gateway, as by the buttons of an admin page.
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stripe_double::{Action, Fault};
 
 use crate::harness::Shop;
@@ -100,4 +100,39 @@ fn an_answer_of_stripes_that_cannot_be_used_is_08p01_and_a_503() {
         .fault(Fault::new(Action::InvalidJson).always());
     let answer = press(&web, &sale.invoice);
     assert_eq!((answer.status, answer.code().as_str()), (503, "08P01"));
+}
+
+#[test]
+fn an_admin_is_told_why_an_invoice_is_as_it_is() {
+    let (web, sale) = shop_with_a_sale();
+    let ask = |caller, arguments| web.call(caller, "explain", &arguments);
+    let from_memory = json!({ "invoice_id": sale.invoice });
+
+    let answer = ask(Caller::Admin, from_memory.clone());
+
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let lines = answer.json();
+    assert_eq!(lines[0]["part"], "invoice", "{lines:#}");
+    assert_eq!(lines[0]["what"], "id");
+    assert_eq!(lines[0]["value"], json!(sale.invoice));
+    let planned = |lines: &Value| {
+        let lines = lines.as_array().expect("rows").iter();
+        let line = lines.clone().find(|line| line["what"] == "would be done");
+        line.expect("there is one")["value"].clone()
+    };
+    assert_eq!(planned(&lines), "nothing", "{lines:#}");
+    let asked = ask(
+        Caller::Admin,
+        json!({ "invoice_id": sale.invoice, "ask": true }),
+    );
+    assert_eq!(
+        planned(&asked.json()),
+        json!(format!("payment {} of 100.00 USD recorded", sale.intent))
+    );
+    assert_eq!(ask(Caller::Customer, from_memory).status, 403);
+    let unknown = json!({ "invoice_id": "7d8e6b50-0000-4000-8000-000000000001" });
+    let answer = ask(Caller::Admin, unknown);
+    assert_eq!((answer.status, answer.code().as_str()), (404, "P0002"));
+    let number = ask(Caller::Admin, json!({ "invoice_id": "INV-1" }));
+    assert_eq!((number.status, number.code().as_str()), (400, "22P02"));
 }

@@ -79,6 +79,18 @@ fn functions(invoice: &str) -> Vec<Function> {
             &format!("'{invoice}'::uuid"),
             json!({ "id": invoice }),
         ),
+        function(
+            Admins,
+            "explain(text,boolean)",
+            &format!("'{invoice}'"),
+            json!({ "invoice_id": invoice }),
+        ),
+        function(
+            Admins,
+            "explain(anyelement,boolean)",
+            &format!("'{invoice}'::uuid"),
+            json!({ "id": invoice }),
+        ),
         function(Admins, "sweep(boolean,integer,interval)", "", none()),
         function(Admins, "run_sweep(interval)", "", none()),
         function(

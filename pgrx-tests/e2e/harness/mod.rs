@@ -9,6 +9,7 @@ pub mod sender;
 pub mod server;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use postgres::{Client, Config, NoTls, Row};
@@ -54,25 +55,29 @@ impl Shop {
             std::process::id(),
             NUMBER.fetch_add(1, Ordering::Relaxed)
         );
-        let mut admin = connect("postgres");
-        admin
-            .batch_execute(&format!("create database {name}"))
-            .expect("the database is created");
-        let mut db = connect(&name);
-        db.batch_execute(tables).expect("the tables are created");
-        db.batch_execute("create extension invoice_sync")
-            .expect("the extension is created");
+        let db = if tables == DEFAULT_TABLES {
+            let template = TEMPLATE.get_or_init(|| {
+                let template = format!("template_{}", std::process::id());
+                drop(create_database(&template, tables));
+                template
+            });
+            connect("postgres")
+                .batch_execute(&format!("create database {name} template {template}"))
+                .expect("the database is created");
+            connect(&name)
+        } else {
+            create_database(&name, tables)
+        };
         let mut shop = Self {
             stripe,
             db,
             name,
             restless: false,
         };
-        shop.use_key(KEY);
-        let base = shop.stripe.url();
-        shop.configure("stripe_api_base", &base);
+        shop.set("stripe_api_base", &shop.stripe.url());
         // Tests do not wait for the rate limit of test mode.
-        shop.configure("requests_per_second", "1000");
+        shop.set("requests_per_second", "1000");
+        shop.use_key(KEY);
         shop
     }
 
@@ -100,13 +105,17 @@ impl Shop {
 
     /// Sets `invoice_sync.{setting}` for new sessions of this database, and reconnects `self.db`.
     pub fn configure(&mut self, setting: &str, value: &str) {
+        self.set(setting, value);
+        self.db = connect(&self.name);
+    }
+
+    fn set(&mut self, setting: &str, value: &str) {
         self.db
             .batch_execute(&format!(
                 "alter database {} set invoice_sync.{setting} = '{value}'",
                 self.name
             ))
             .expect("the setting is taken");
-        self.db = connect(&self.name);
     }
 
     /// Writes `key` to a file that only the server may read, and configures it.
@@ -252,6 +261,21 @@ impl Shop {
             .collect::<Vec<_>>()
             .join("\n")
     }
+}
+
+/// The database with the default tables and the extension that shops are copied from, because creating an extension
+/// takes several times as long.
+static TEMPLATE: OnceLock<String> = OnceLock::new();
+
+fn create_database(name: &str, tables: &str) -> Client {
+    connect("postgres")
+        .batch_execute(&format!("create database {name}"))
+        .expect("the database is created");
+    let mut db = connect(name);
+    db.batch_execute(tables).expect("the tables are created");
+    db.batch_execute("create extension invoice_sync")
+        .expect("the extension is created");
+    db
 }
 
 impl Drop for Shop {

@@ -1,5 +1,7 @@
 //! A sale whose webhook was lost: paid in Stripe, open in the books.
 
+use std::ops::Range;
+
 use stripe_double::Checkout;
 
 use super::Shop;
@@ -13,7 +15,17 @@ pub struct Sale {
 impl Sale {
     /// Creates a sale of 100.00 USD, with this invoice number.
     pub fn unbooked(shop: &mut Shop, number: &str) -> Self {
-        let paid = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+        Self::by(shop, number, Checkout::new(10_000, "usd"))
+    }
+
+    /// As [`Self::unbooked`], by a session that names the invoice, so that its event says enough by itself.
+    pub fn named(shop: &mut Shop, number: &str) -> Self {
+        let checkout = Checkout::new(10_000, "usd").metadata("invoice_id", number);
+        Self::by(shop, number, checkout)
+    }
+
+    fn by(shop: &mut Shop, number: &str, checkout: Checkout) -> Self {
+        let paid = shop.stripe.checkout(checkout).pay();
         let session = paid.session_id();
         let invoice: String = shop
             .db
@@ -33,13 +45,15 @@ impl Sale {
 
     /// Creates this many sales.
     pub fn many(shop: &mut Shop, count: usize) -> Vec<Self> {
-        Self::many_from(shop, 0, count)
+        (0..count)
+            .map(|n| Self::unbooked(shop, &format!("INV-{n}")))
+            .collect()
     }
 
-    /// As [`Self::many`]; `first` is the number of the first one.
-    pub fn many_from(shop: &mut Shop, first: usize, count: usize) -> Vec<Self> {
-        (first..first + count)
-            .map(|n| Self::unbooked(shop, &format!("INV-{n}")))
+    /// As [`Self::named`], for each of these numbers.
+    pub fn many_named(shop: &mut Shop, numbers: Range<usize>) -> Vec<Self> {
+        numbers
+            .map(|n| Self::named(shop, &format!("INV-{n}")))
             .collect()
     }
 

@@ -10,7 +10,7 @@ use crate::harness::{KEY, Shop};
 fn shop_without_fetching() -> (Shop, serde_json::Value) {
     let mut shop = Shop::with_webhooks();
     shop.execute("update invoice_sync.settings set stripe_fetch_on_webhook = false");
-    Sale::unbooked(&mut shop, "INV-1");
+    Sale::named(&mut shop, "INV-1");
     let mut event = shop.stripe.events().into_iter();
     let event = event.find(|event| event["type"] == "checkout.session.completed");
     (shop, event.expect("a session was completed"))

@@ -176,7 +176,7 @@ fn an_event_that_comes_before_its_invoice_is_kept_and_picked_up_by_a_sweep() {
 fn without_fetching_no_request_is_made_and_the_payment_is_booked_all_the_same() {
     let mut shop = Shop::with_webhooks();
     shop.execute("update invoice_sync.settings set stripe_fetch_on_webhook = false");
-    Sale::unbooked(&mut shop, "INV-1");
+    Sale::named(&mut shop, "INV-1");
     let body = completed(&shop);
     deliver(&mut shop.db, &body).expect("accepted");
     assert_eq!(shop.stripe.requests().len(), 0);
@@ -188,6 +188,29 @@ fn without_fetching_no_request_is_made_and_the_payment_is_booked_all_the_same() 
         shop.text("select stripe_payment_intent like 'pi_%' from payments"),
         Some("true".into())
     );
+}
+
+#[test]
+fn without_fetching_a_session_that_names_no_invoice_waits_because_its_intent_may_name_another() {
+    let mut shop = Shop::with_webhooks();
+    shop.execute("update invoice_sync.settings set stripe_fetch_on_webhook = false");
+    let checkout = Checkout::new(10_000, "usd").intent_metadata("invoice_id", "INV-1");
+    let paid = shop.stripe.checkout(checkout).pay();
+    for (number, session) in [("INV-1", None), ("INV-2", Some(paid.session_id()))] {
+        shop.execute(&format!(
+            "insert into invoices (invoice_number, customer, invoice_status, total_amount, stripe_session_id)
+            values ('{number}', 'Ann', 'Sent', 100, nullif('{}', ''))",
+            session.unwrap_or_default()
+        ));
+    }
+    let body = completed(&shop);
+    let answer = deliver(&mut shop.db, &body).expect("accepted");
+    assert_eq!(answer["result"], json!("stored, to be processed later"));
+    assert_eq!(shop.text("select count(*) from payments"), Some("0".into()));
+    shop.execute("update invoice_sync.event set next_attempt_at = now()");
+    shop.sweep();
+    assert_eq!(shop.text("select count(*) from payments"), Some("0".into()));
+    assert_eq!(shop.open_issues(), ["unlinked_payment INV-2"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ import type {
   Check,
   Currency,
   Decision,
+  Explained,
   Issue,
   IssueAction,
   Row,
@@ -29,6 +30,9 @@ export const getStatus = () => answered<Status>(sync().from('status').select('*'
 
 export const syncInvoice = (invoice_id: string) =>
   answered<SyncReport>(sync().rpc('sync_invoice', { invoice_id }))
+
+export const explain = (invoice_id: string, ask: boolean) =>
+  answered<Explained[]>(sync().rpc('explain', { invoice_id, ask }))
 
 export const sweep = (seconds: number) =>
   answered<SyncReport>(sync().rpc('sweep', { max_duration: `${seconds} seconds` }))

@@ -182,6 +182,15 @@ export interface Check {
   hint: string | null
 }
 
+/** A row of `explain()`. */
+export interface Explained {
+  /** The invoice, a payment row, Stripe, or the decision. */
+  part: string
+  what: string
+  value: string | null
+  why: string | null
+}
+
 /** What `sync_invoice` and `sweep` answer. */
 export interface SyncReport {
   /** Whether Stripe could be asked about everything. */

@@ -1,5 +1,5 @@
-import { Anchor, Code, Stack, Title } from '@mantine/core'
-import type { ReactNode } from 'react'
+import { Anchor, Button, Code, Group, Stack, Title } from '@mantine/core'
+import { type ReactNode, useState } from 'react'
 import { Link, useParams } from 'react-router'
 import type { Invoice } from '../api/types'
 import { useDecision } from '../issues/DecisionDialog'
@@ -11,6 +11,7 @@ import { ChangeHistory } from './ChangeHistory'
 import { InvoiceFacts } from './InvoiceFacts'
 import { PaymentTable } from './PaymentTable'
 import { SyncButton } from './SyncButton'
+import { Why } from './Why'
 
 /** Stripe is asked where the invoice says what about. */
 const hasStripeIds = (invoice: Invoice) => Boolean(invoice.session || invoice.intent)
@@ -19,11 +20,30 @@ export function InvoicePage() {
   const { id = '' } = useParams()
   const invoice = useInvoice(id)
   const known = invoice.data
+  const [asksWhy, setAsksWhy] = useState(false)
   return (
     <Page
       title={known?.number ?? 'Invoice'}
-      actions={known && hasStripeIds(known) && <SyncButton invoice={known} />}
+      actions={
+        known && (
+          <Group gap="sm">
+            <Button
+              variant="default"
+              aria-expanded={asksWhy}
+              onClick={() => setAsksWhy((asked) => !asked)}
+            >
+              Why?
+            </Button>
+            {hasStripeIds(known) && <SyncButton invoice={known} />}
+          </Group>
+        )
+      }
     >
+      {known && asksWhy && (
+        <Section title="Why?">
+          <Why invoice={known} />
+        </Section>
+      )}
       <Loaded query={invoice}>
         {(found) => (found ? <KnownInvoice invoice={found} /> : <UnknownInvoice id={id} />)}
       </Loaded>
