@@ -6,6 +6,7 @@ mod completion;
 pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod fetch;
+mod fields;
 pub(crate) mod history;
 mod http_date;
 mod invoices;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::client::now_micros;
 use super::error::StripeError;
+use super::fields::{expect_object, flag, id_of, integer, text};
 use super::reductions;
 use super::returns::Refunded;
 use crate::domain::evidence::{
@@ -469,38 +470,4 @@ fn attribute(objects: PaymentObjects, path: &str) -> Option<String> {
         Value::Bool(flag) => Some(flag.to_string()),
         _ => None,
     }
-}
-
-fn id_of(object: &Value) -> Option<&str> {
-    object.as_str().or_else(|| object.get("id")?.as_str())
-}
-
-fn expect_object(object: &Value, wanted: &str) -> Result<(), StripeError> {
-    match text(object, "object")? {
-        found if found == wanted => Ok(()),
-        found => Err(StripeError::Malformed {
-            what: format!("a {found} instead of a {wanted}"),
-        }),
-    }
-}
-
-fn text<'a>(object: &'a Value, field: &str) -> Result<&'a str, StripeError> {
-    object
-        .get(field)
-        .and_then(Value::as_str)
-        .ok_or_else(|| StripeError::missing(field))
-}
-
-fn integer(object: &Value, field: &str) -> Result<i64, StripeError> {
-    object
-        .get(field)
-        .and_then(Value::as_i64)
-        .ok_or_else(|| StripeError::missing(field))
-}
-
-fn flag(object: &Value, field: &str) -> Result<bool, StripeError> {
-    object
-        .get(field)
-        .and_then(Value::as_bool)
-        .ok_or_else(|| StripeError::missing(field))
 }
