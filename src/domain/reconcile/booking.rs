@@ -4,7 +4,6 @@ use serde_json::json;
 
 use super::receipt::Receipt;
 use super::{Draft, Facts, books, sharing};
-use crate::domain::evidence::Dispute;
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, InvoiceStatus};
 use crate::domain::issue::{Issue, IssueKind, Severity};
@@ -288,9 +287,7 @@ impl Draft {
                 Some(wanted)
             }
             (PaymentStatus::Refunded, _) if was_wholly_refunded => Some(wanted),
-            (PaymentStatus::Disputed, PaymentStatus::Paid)
-                if receipt.dispute == Some(Dispute::Settled) =>
-            {
+            (PaymentStatus::Disputed, PaymentStatus::Paid) if receipt.gives_back(remembered) => {
                 Some(wanted)
             }
             _ => None,

@@ -196,8 +196,14 @@ impl Draft {
                     .undecided
                     .extend([IssueKind::Refunded, IssueKind::PartiallyRefunded]);
             }
-            if row.status == PaymentStatus::Disputed && receipt.dispute == Some(Dispute::Settled) {
+            if row.status == PaymentStatus::Disputed && receipt.gives_back(facts.memory.of(ids)) {
                 self.plan.undecided.insert(IssueKind::Disputed);
+                if receipt.dispute != Some(Dispute::Settled)
+                    && let Some(before) = facts.memory.of(ids)
+                {
+                    // Until the row follows: an inquiry does not say that money was withheld.
+                    learned.withheld = learned.withheld.max(before.withheld);
+                }
             }
         }
         for id in [&ids.session, &ids.intent, &ids.charge]

@@ -3,7 +3,7 @@
 use crate::domain::evidence::{Dispute, StripePayment};
 use crate::domain::money::Money;
 use crate::domain::payment::PaymentStatus;
-use crate::domain::rules::Rules;
+use crate::domain::rules::{Remembered, Rules};
 
 /// A payment that Stripe received for this invoice, split into its parts.
 pub(super) struct Receipt<'a> {
@@ -51,6 +51,16 @@ impl Receipt<'_> {
     /// Returns whether disputes withhold a part of the payment.
     pub(super) fn is_partly_withheld(&self) -> bool {
         (1..self.received.minor).contains(&self.withheld.minor)
+    }
+
+    /// Returns whether disputes no longer withhold what they withheld before: they are settled, or only an inquiry is
+    /// open besides. An inquiry alone says nothing of a row that the application itself called disputed.
+    pub(super) fn gives_back(&self, before: Option<&Remembered>) -> bool {
+        match &self.dispute {
+            Some(Dispute::Settled) => true,
+            Some(Dispute::Inquiry(_)) => before.is_some_and(|before| before.withheld > 0),
+            _ => false,
+        }
     }
 
     pub(super) fn key(&self) -> Option<&str> {

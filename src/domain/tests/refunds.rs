@@ -166,6 +166,7 @@ fn disputes_are_marked_and_reported_by_their_severity() {
     let mut disputed_row = row("row-1", "Paid", 100_00, &["pi_1"]);
     disputed_row.status = DisputedRow;
     disputed_row.status_word = "Disputed".into();
+    let called_disputed = disputed_row.clone();
     check(vec![
         marked("needs_response").asks_again(DAYS),
         marked("under_review").asks_again(DAYS),
@@ -187,6 +188,13 @@ fn disputes_are_marked_and_reported_by_their_severity() {
         })
         // Until the row is updated.
         .leaves_undecided(&[Disputed]),
+        case(
+            "the application itself calls it disputed because of an inquiry",
+            world(invoice("Paid").settled()).with_row(called_disputed),
+        )
+        .stripe_says(&inquiry)
+        .raises(Disputed, Severity::Notice, "pi_1")
+        .asks_again(DAYS),
         case(
             "disputed, no word for it",
             settled().without_word_for_disputed(),
@@ -282,6 +290,23 @@ fn a_dispute_updates_the_row_until_it_ends() {
     let won = history(open.clone(), &[disputed("won")]);
     assert_eq!(first_row(&won).0, Paid);
     assert_eq!(won.invoice.status, InvoiceStatus::Paid);
+
+    // Won, and the bank inquires again.
+    let inquiry = disputed("won").with_dispute_over("warning_needs_response", 100_00);
+    let asked_again = history(open.clone(), std::slice::from_ref(&inquiry));
+    assert_eq!(first_row(&asked_again).0, Paid);
+    assert_eq!(asked_again.invoice.status, InvoiceStatus::Paid);
+
+    // As long as the row could not follow, it is known that money was withheld.
+    let plan = open.reconcile(&[Evidence::Payment(inquiry)]);
+    let mut held_back = open.clone();
+    held_back.memory = plan.learned.clone();
+    assert_eq!(first_row(&held_back).0, DisputedRow);
+    let later = history(
+        held_back,
+        &[disputed("won").with_dispute_over("warning_needs_response", 100_00)],
+    );
+    assert_eq!(first_row(&later).0, Paid);
 
     let lost = history(open, &[disputed("lost")]);
     assert_eq!(first_row(&lost).0, DisputedRow);
