@@ -1,6 +1,6 @@
 //! The server of all shops, and servers with a configuration of their own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
@@ -66,6 +66,11 @@ impl Server {
             data: needed("PGDATA").into(),
             started,
         }
+    }
+
+    /// Returns the cluster's directory. That of the data may be a link out of it.
+    pub fn home(&self) -> &Path {
+        self.data.parent().expect("the data is in it")
     }
 
     pub fn config(&self, database: &str, role: &str) -> Config {

@@ -1,6 +1,5 @@
 //! A vault that is not of the extension supabase_vault is never read.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use crate::harness::sender::{SECRET, deliver_signed, now, signature};
@@ -10,10 +9,8 @@ use crate::harness::{KEY, Shop};
 /// Puts an extension of Supabase Vault's name and shape where the server looks for
 /// extensions, of which this cluster has a copy of its own.
 fn offer_vault() {
-    let data = &Server::main().data;
-    let directory: PathBuf = data
-        .parent()
-        .expect("the cluster's directory")
+    let directory = Server::main()
+        .home()
         .join("usr/share/postgresql/15/extension");
     let write = |name: &str, text: &str| {
         // Some of the tree are links: what is written is a file of its own, put there at once.

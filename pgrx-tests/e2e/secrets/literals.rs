@@ -247,7 +247,7 @@ fn restart_with_environment(server: &Server, proxy: &str) {
             ]
             .map(|name| format!("{name}={proxy}")),
         )
-        .arg(server.data.join("../usr/lib/postgresql/15/bin/pg_ctl"))
+        .arg(server.home().join("usr/lib/postgresql/15/bin/pg_ctl"))
         .args(["-s", "-w", "-m", "fast", "restart", "-D"])
         .arg(&server.data)
         .arg("-l")
