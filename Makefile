@@ -71,7 +71,7 @@ test-server: ## tests the extension inside a server
 
 .PHONY: test-e2e
 test-e2e: build ## tests the whole: server, pg_cron, and the stand-in for Stripe
-	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e -- --skip gateway::
+	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e -- --skip gateway:: --skip lives::
 
 .PHONY: lives
 lives: $(if $(RELEASE),build-release,build) ## simulates more lives of a shop (pgrx-tests/e2e/lives.rs); RELEASE=1 for many
