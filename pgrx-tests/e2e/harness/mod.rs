@@ -3,6 +3,7 @@
 pub mod books;
 pub mod dice;
 pub mod gateway;
+pub mod psql;
 mod rest;
 pub mod sale;
 pub mod sender;

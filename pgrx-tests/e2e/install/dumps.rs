@@ -1,10 +1,10 @@
 //! Restoring a dump into a new database.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::json;
 
+use crate::harness::psql::psql;
 use crate::harness::sale::Sale;
 use crate::harness::{Shop, connect};
 
@@ -26,20 +26,8 @@ impl Restored {
         let messages = String::from_utf8_lossy(&dump.stderr).into_owned();
         assert!(dump.status.success(), "pg_dump: {messages}");
         assert_eq!(messages, "", "pg_dump warns of nothing");
-        let mut psql = Command::new("psql")
-            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", &restored.0])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("psql starts");
-        let mut input = psql.stdin.take().expect("it was piped");
-        // Fails where psql ended early; its own words are messages below.
-        let _ = input.write_all(&dump.stdout);
-        drop(input);
-        let ended = psql.wait_with_output().expect("psql ends");
-        let messages = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert!(ended.status.success(), "psql: {messages}");
+        let (succeeded, messages) = psql(&restored.0, &dump.stdout);
+        assert!(succeeded, "psql: {messages}");
         assert_eq!(messages, "", "restoring warns of nothing");
         restored
     }

@@ -1,11 +1,9 @@
 //! Every SQL block of the README and of docs/ runs as it stands, by psql, in a shop with lost webhooks.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use stripe_double::Checkout;
 
 use super::{page, root};
+use crate::harness::psql::psql;
 use crate::harness::{Shop, connect};
 use crate::schedule::create_pg_cron;
 
@@ -97,21 +95,9 @@ fn execute(shop: &Shop, block: &str) -> Result<(), String> {
         })
         .collect::<Vec<_>>()
         .join("\n");
-    let mut psql = Command::new("psql")
-        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", name])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("psql starts");
-    let mut input = psql.stdin.take().expect("it was piped");
-    // Fails where psql ended early; its own words are returned.
-    let _ = input.write_all(block.as_bytes());
-    drop(input);
-    let ended = psql.wait_with_output().expect("psql ends");
-    match ended.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&ended.stderr).into_owned()),
+    match psql(name, block.as_bytes()) {
+        (true, _) => Ok(()),
+        (false, messages) => Err(messages),
     }
 }
 
