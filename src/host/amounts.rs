@@ -34,17 +34,13 @@ pub(super) fn in_payment_unit(mapping: &Mapping, column: &Mapped) -> String {
         return amount;
     }
     let shift = |currency| to.exponent(currency) as i32 - from.exponent(currency) as i32;
-    let Some(column) = &mapping.invoices.currency else {
+    if mapping.invoices.currency.is_none() {
         return format!(
             "{amount} * {}",
             power_of_ten(shift(mapping.default_currency))
         );
-    };
-    let default = mapping.default_currency.code();
-    let currency = format!(
-        "coalesce(nullif(lower(btrim(i.{}::text)), ''), '{default}')",
-        column.quoted
-    );
+    }
+    let currency = currency_of_invoice(mapping);
     let mut by_shift: BTreeMap<i32, Vec<String>> = BTreeMap::new();
     for special in Currency::without_two_decimals() {
         let codes = by_shift.entry(shift(special)).or_default();
@@ -59,6 +55,18 @@ pub(super) fn in_payment_unit(mapping: &Mapping, column: &Mapped) -> String {
         .collect();
     let usual = power_of_ten(to.usual_exponent() - from.usual_exponent());
     format!("{amount} * case {cases}else {usual} end")
+}
+
+/// Returns SQL for the code of the currency of the invoice `i`.
+pub(super) fn currency_of_invoice(mapping: &Mapping) -> String {
+    let default = mapping.default_currency.code();
+    match &mapping.invoices.currency {
+        None => format!("'{default}'"),
+        Some(column) => format!(
+            "coalesce(nullif(lower(btrim(i.{}::text)), ''), '{default}')",
+            column.quoted
+        ),
+    }
 }
 
 fn power_of_ten(exponent: i32) -> String {

@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use crate::domain::words::invoice::{AFTER_PAID, CLOSED, PAID, REFUNDED};
-use crate::host::amounts::{in_payment_unit, numeric};
+use crate::host::amounts::{currency_of_invoice, in_payment_unit, numeric};
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
 use crate::host::received::{are_pending_or_partly_refunded, count, have_failed, were_received};
@@ -194,7 +194,10 @@ fn facts(mapping: &Mapping, range: &Range) -> String {
         session = trimmed("i", invoices.session.as_ref()),
         intent = trimmed("i", invoices.intent.as_ref()),
         status = invoices.status.word("i"),
-        currency = currency_of_invoice(mapping),
+        currency = match mapping.payments.currency {
+            None => "null::text".to_owned(),
+            Some(_) => currency_of_invoice(mapping),
+        },
         total = in_payment_unit(mapping, &invoices.total),
         stated = invoices.amount_paid.as_ref().map_or_else(
             || "null::numeric".to_owned(),
@@ -392,19 +395,6 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         pending_ids = ids_where(&is_pending),
         failed_ids = ids_where(&has_failed),
     )
-}
-
-/// The code of the currency of the invoice `i`; null if payments have no currency of their own.
-fn currency_of_invoice(mapping: &Mapping) -> String {
-    let default = mapping.default_currency.code();
-    match (&mapping.payments.currency, &mapping.invoices.currency) {
-        (None, _) => "null::text".to_owned(),
-        (_, None) => format!("'{default}'"),
-        (_, Some(column)) => format!(
-            "coalesce(nullif(lower(btrim(i.{}::text)), ''), '{default}')",
-            column.quoted
-        ),
-    }
 }
 
 /// Aggregates the codes of the currencies of the payments that count.

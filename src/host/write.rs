@@ -1,6 +1,7 @@
 //! Inserts and updates payments and invoices, many in one statement. Values are passed as JSON, and PostgreSQL
 //! casts them to the types of the columns (`jsonb_populate_recordset`).
 
+use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
@@ -215,18 +216,17 @@ fn new_payment<'a>(
 fn in_units_of_payments(
     unit: AmountUnit,
     payment: &NewPayment,
-) -> Result<BTreeMap<String, String>, Problem> {
-    let mut attributes = payment.attributes.clone();
+) -> Result<Cow<'_, BTreeMap<String, String>>, Problem> {
+    let mut attributes = Cow::Borrowed(&payment.attributes);
     for path in AMOUNTS {
-        let Some(value) = attributes.get_mut(path) else {
-            continue;
-        };
-        if let Ok(minor) = value.parse() {
+        let minor = attributes.get(path).and_then(|value| value.parse().ok());
+        if let Some(minor) = minor {
             let amount = Money::new(minor, payment.amount.currency);
             let written = in_host_units(unit, amount)?;
-            *value = written
+            let text = written
                 .as_str()
                 .map_or_else(|| written.to_string(), str::to_owned);
+            attributes.to_mut().insert(path.to_owned(), text);
         }
     }
     Ok(attributes)
