@@ -22,13 +22,13 @@ pub(super) fn lines(
         .chain(evidence.iter().filter_map(unanswerable))
         .collect();
     if asking == Asking::Memory {
-        let is_told = |id: &str| evidence.iter().any(|finding| is_about(finding, id));
-        let untold = known.iter();
-        let untold = untold.filter(|payment| !payment.ids.iter().any(|id| is_told(id)));
-        lines.extend(untold.map(remembered));
+        let is_answered = |id: &str| evidence.iter().any(|finding| is_about(finding, id));
+        let unanswered = known.iter();
+        let unanswered = unanswered.filter(|payment| !payment.ids.iter().any(|id| is_answered(id)));
+        lines.extend(unanswered.map(remembered));
         let nothing = ids.all.iter().map(|id| id.trim()).filter(|id| {
             let is_known = |payment: &KnownPayment| payment.ids.iter().any(|own| own == id);
-            !is_told(id) && !known.iter().any(is_known)
+            !is_answered(id) && !known.iter().any(is_known)
         });
         lines.extend(nothing.map(|id| {
             let why = "no earlier run learned that Stripe received money by it";
