@@ -1,5 +1,5 @@
--- What each table of the extension contains for each of :sales payments, its indexes included, where that is more
--- than 50 bytes.
+-- What each table of the extension contains for each of :sales payments, its indexes included, if that is
+-- more than 50 bytes.
 
 select
     :'who',
