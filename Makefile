@@ -2,8 +2,16 @@
 # is missing first (Debian packages, cargo-pgrx), says so, and is quick when
 # nothing is. The work is done by the scripts in .ci/.
 
+# The version of PostgreSQL to build for: 15, 16, 17 or 18. Each has a private tree of its own.
+PG ?= 15
+export PG
+FEATURES = $(if $(filter-out 15,$(PG)),--no-default-features --features pg$(PG))
+# The tests that need pg_cron, which is there for 15 only.
+CRON_TESTS = schedule:: pages::blocks doctor::walk what_the_role_of_a_job
+WITHOUT_CRON = $(if $(filter-out 15,$(PG)),$(addprefix --skip ,$(CRON_TESTS)))
+
 # The PostgreSQL that `make install` installs into.
-PG_CONFIG = /usr/lib/postgresql/15/bin/pg_config
+PG_CONFIG = /usr/lib/postgresql/$(PG)/bin/pg_config
 
 # Clusters for tests keep their data in memory, if there is room.
 test-e2e lives test-rpc test-ui: export INVOICE_SYNC_IN_MEMORY = 1
@@ -63,7 +71,7 @@ test: test-unit test-server test-e2e test-rpc test-ui ## runs all tests
 .PHONY: test-unit
 test-unit: ## tests what needs no server
 	@.ci/step "testing the stand-in for Stripe" cargo test --quiet --workspace --exclude invoice_sync
-	@.ci/step "testing the extension's own logic (first time: 2 to 5 minutes)" cargo test --quiet --lib -- --skip ::pg_
+	@.ci/step "testing the extension's own logic (first time: 2 to 5 minutes)" cargo test --quiet --lib $(FEATURES) -- --skip ::pg_
 
 .PHONY: test-server
 test-server: ## tests the extension inside a server
@@ -71,20 +79,20 @@ test-server: ## tests the extension inside a server
 
 .PHONY: test-e2e
 test-e2e: build ## tests the whole: server, pg_cron, and the stand-in for Stripe
-	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e -- --skip gateway:: --skip lives::
+	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e $(FEATURES) -- --skip gateway:: --skip lives:: $(WITHOUT_CRON)
 
 .PHONY: lives
 lives: $(if $(RELEASE),build-release,build) ## simulates more lives of a shop (pgrx-tests/e2e/lives.rs); RELEASE=1 for many
-	@.ci/step "simulating lives of a shop" .ci/cluster run lives -- cargo test --quiet --test e2e -- lives:: --nocapture
+	@.ci/step "simulating lives of a shop" .ci/cluster run lives -- cargo test --quiet --test e2e $(FEATURES) -- lives:: --nocapture
 
 .PHONY: reference
 reference: build ## writes docs/reference.md from the comments of the objects
-	@.ci/step "writing docs/reference.md" env INVOICE_SYNC_WRITE=1 .ci/cluster run reference -- cargo test --quiet --test e2e -- pages::reference
+	@.ci/step "writing docs/reference.md" env INVOICE_SYNC_WRITE=1 .ci/cluster run reference -- cargo test --quiet --test e2e $(FEATURES) -- pages::reference
 
 .PHONY: test-rpc
 test-rpc: build ## tests the calls over HTTP, through an RPC gateway
 	@.ci/step "installing the RPC gateway" .ci/gateway setup
-	@.ci/step "testing through the RPC gateway" .ci/cluster run rpc -- .ci/gateway with cargo test --quiet --test e2e -- gateway::
+	@.ci/step "testing through the RPC gateway" .ci/cluster run rpc -- .ci/gateway with cargo test --quiet --test e2e $(FEATURES) -- gateway::
 
 .PHONY: page
 page:
@@ -108,5 +116,5 @@ bench: build-release ## measures, with a production build
 
 .PHONY: clean
 clean: ## removes all that was built, and the private PostgreSQL
-	@.ci/setup --remove
+	@for version in 15 16 17 18; do PG=$$version .ci/setup --remove; done
 	@cargo clean
