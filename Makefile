@@ -14,14 +14,14 @@ WITHOUT_CRON = $(if $(filter-out 15,$(PG)),$(addprefix --skip ,$(CRON_TESTS)))
 PG_CONFIG = /usr/lib/postgresql/$(PG)/bin/pg_config
 
 # Clusters for tests keep their data in memory, if there is room.
-test-e2e lives test-rpc test-ui: export INVOICE_SYNC_IN_MEMORY = 1
+test-e2e test-monitoring lives test-rpc test-ui: export INVOICE_SYNC_IN_MEMORY = 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
 .PHONY: help
 help: ## lists these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 
 .PHONY: demo
@@ -59,11 +59,12 @@ build-release:
 	@.ci/step "building the extension for production (first time: 2 to 4 minutes)" .ci/stage --release
 
 .PHONY: lint
-lint: ## checks the form of Rust, shell and SQL, and who imports whom
+lint: ## checks the form of Rust, shell, SQL, workflows and images, and who imports whom
 	@.ci/step "checking Rust (first time: 1 to 2 minutes)" .ci/lint rust
 	@.ci/step "checking who imports whom" .ci/lint imports
 	@.ci/step "checking shell scripts" .ci/lint shell
 	@.ci/step "checking SQL" .ci/lint sql
+	@.ci/step "checking workflows, images and YAML" .ci/lint deploy
 
 .PHONY: test
 test: test-unit test-server test-e2e test-rpc test-ui ## runs all tests
@@ -79,7 +80,12 @@ test-server: ## tests the extension inside a server
 
 .PHONY: test-e2e
 test-e2e: build ## tests the whole: server, pg_cron, and the stand-in for Stripe
-	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e $(FEATURES) -- --skip gateway:: --skip lives:: $(WITHOUT_CRON)
+	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e $(FEATURES) -- --skip gateway:: --skip lives:: --skip monitoring::exporter $(WITHOUT_CRON)
+
+.PHONY: test-monitoring
+test-monitoring: build ## tests examples/monitoring with Debian's exporter and Prometheus
+	@.ci/step "installing Prometheus and postgres_exporter" .ci/packages prometheus prometheus-postgres-exporter curl
+	@.ci/step "testing the exporter's queries and the alert rules" .ci/cluster run monitoring -- .ci/monitoring
 
 .PHONY: lives
 lives: $(if $(RELEASE),build-release,build) ## simulates more lives of a shop (pgrx-tests/e2e/lives.rs); RELEASE=1 for many
