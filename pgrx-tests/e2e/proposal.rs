@@ -2,6 +2,7 @@
 
 mod hosts;
 mod lives;
+mod rows;
 mod shapes;
 mod words;
 
