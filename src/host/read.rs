@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::amounts::number_text;
 use super::mapping::{Invoices, Mapped, Mapping, Payments};
-use super::owner::reading_as;
+use super::owner::{have_one_owner, reading_as, reading_both};
 use super::row::Row;
 use super::status::Status;
 use crate::domain::identity::PaymentIds;
@@ -43,12 +43,56 @@ type RawPayment = [Text; 11];
 /// Reads the invoices with these ids and their payments. Leaves out invoices that do not exist. Raises PostgreSQL's
 /// error 22P02 for an id that the key's type cannot hold.
 ///
-/// Runs one statement per table, as its owner, whatever the number of invoices. Each statement sees what was
-/// committed before it.
+/// Runs one statement, or one per table if their owners differ, whatever the number of invoices. Each statement sees what
+/// was committed before it.
 pub(crate) fn read(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
+    if have_one_owner(mapping) && has_one_spelling(mapping) {
+        return read_both(mapping, ids);
+    }
     let mut readings = read_invoices(mapping, ids)?;
     read_payments(mapping, &mut all_readings(&mut readings))?;
     Ok(readings)
+}
+
+/// Whether equal keys are equal texts, in both tables, and every key of an invoice is one of a payment's invoice.
+fn has_one_spelling(mapping: &Mapping) -> bool {
+    let key = &mapping.invoices.id;
+    (key.base == "uuid" || key.is_integer()) && mapping.payments.invoice.base == key.base
+}
+
+/// Reads both tables in one statement: of each row, whether it is an invoice, and then its columns.
+fn read_both(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
+    let statement = format!(
+        "select true::text, i.* from ({}) i union all select null, p.* from ({}) p",
+        invoices_statement(&mapping.invoices),
+        payments_statement(mapping),
+    );
+    let ids = json!(ids).to_string();
+    let rows: Vec<[Text; 12]> =
+        reading_both(mapping, || sql::fetch_texts(&statement, &[Some(&ids)]));
+    let (mut readings, mut payments) = (Readings::new(), Vec::new());
+    for [is_invoice, raw @ ..] in rows {
+        if is_invoice.is_some() {
+            readings.extend([as_reading(mapping, raw)?]);
+        } else {
+            payments.push(raw);
+        }
+    }
+    for raw in payments {
+        // A payment may refer to an invoice that does not exist, or does not count.
+        let reading = raw[0].as_ref().and_then(|of| readings.get_mut(of));
+        if let Some(reading) = reading {
+            add_payment(mapping, reading, raw)?;
+        }
+    }
+    Ok(readings)
+}
+
+fn add_payment(mapping: &Mapping, reading: &mut Reading, raw: RawPayment) -> Result<(), Problem> {
+    let (payment, row) = as_payment(mapping, raw, &reading.invoice.currency)?;
+    reading.payments.push(payment);
+    reading.payment_rows.push(row);
+    Ok(())
 }
 
 pub(super) fn all_readings(readings: &mut Readings) -> Vec<&mut Reading> {
@@ -116,9 +160,7 @@ pub(super) fn read_payments(
         let [of, ..] = &raw;
         let reading = of.as_ref().and_then(|of| by_id.get_mut(of));
         let reading = reading.ok_or_else(|| misread("nobody asked for it"))?;
-        let (payment, row) = as_payment(mapping, raw, &reading.invoice.currency)?;
-        reading.payments.push(payment);
-        reading.payment_rows.push(row);
+        add_payment(mapping, reading, raw)?;
     }
     Ok(())
 }
