@@ -2,18 +2,26 @@
 # is missing first (Debian packages, cargo-pgrx), says so, and is quick when
 # nothing is. The work is done by the scripts in .ci/.
 
+# The version of PostgreSQL to build for: 15, 16, 17 or 18. Each has a private tree of its own.
+PG ?= 15
+export PG
+FEATURES = $(if $(filter-out 15,$(PG)),--no-default-features --features pg$(PG))
+# The tests that need pg_cron, which is there for 15 only.
+CRON_TESTS = schedule:: pages::blocks doctor::walk what_the_role_of_a_job
+WITHOUT_CRON = $(if $(filter-out 15,$(PG)),$(addprefix --skip ,$(CRON_TESTS)))
+
 # The PostgreSQL that `make install` installs into.
-PG_CONFIG = /usr/lib/postgresql/15/bin/pg_config
+PG_CONFIG = /usr/lib/postgresql/$(PG)/bin/pg_config
 
 # Clusters for tests keep their data in memory, if there is room.
-test-e2e lives test-rpc test-ui: export INVOICE_SYNC_IN_MEMORY = 1
+test-e2e test-monitoring lives test-rpc test-ui: export INVOICE_SYNC_IN_MEMORY = 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
 .PHONY: help
 help: ## lists these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 
 .PHONY: demo
@@ -51,11 +59,12 @@ build-release:
 	@.ci/step "building the extension for production (first time: 2 to 4 minutes)" .ci/stage --release
 
 .PHONY: lint
-lint: ## checks the form of Rust, shell and SQL, and who imports whom
+lint: ## checks the form of Rust, shell, SQL, workflows and images, and who imports whom
 	@.ci/step "checking Rust (first time: 1 to 2 minutes)" .ci/lint rust
 	@.ci/step "checking who imports whom" .ci/lint imports
 	@.ci/step "checking shell scripts" .ci/lint shell
 	@.ci/step "checking SQL" .ci/lint sql
+	@.ci/step "checking workflows, images and YAML" .ci/lint deploy
 
 .PHONY: test
 test: test-unit test-server test-e2e test-rpc test-ui ## runs all tests
@@ -63,7 +72,7 @@ test: test-unit test-server test-e2e test-rpc test-ui ## runs all tests
 .PHONY: test-unit
 test-unit: ## tests what needs no server
 	@.ci/step "testing the stand-in for Stripe" cargo test --quiet --workspace --exclude invoice_sync
-	@.ci/step "testing the extension's own logic (first time: 2 to 5 minutes)" cargo test --quiet --lib -- --skip ::pg_
+	@.ci/step "testing the extension's own logic (first time: 2 to 5 minutes)" cargo test --quiet --lib $(FEATURES) -- --skip ::pg_
 
 .PHONY: test-server
 test-server: ## tests the extension inside a server
@@ -71,20 +80,25 @@ test-server: ## tests the extension inside a server
 
 .PHONY: test-e2e
 test-e2e: build ## tests the whole: server, pg_cron, and the stand-in for Stripe
-	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e -- --skip gateway:: --skip lives::
+	@.ci/step "testing end to end" .ci/cluster run e2e -- cargo test --quiet --test e2e $(FEATURES) -- --skip gateway:: --skip lives:: --skip monitoring::exporter $(WITHOUT_CRON)
+
+.PHONY: test-monitoring
+test-monitoring: build ## tests examples/monitoring with Debian's exporter and Prometheus
+	@.ci/step "installing Prometheus and postgres_exporter" .ci/packages prometheus prometheus-postgres-exporter curl
+	@.ci/step "testing the exporter's queries and the alert rules" .ci/cluster run monitoring -- .ci/monitoring
 
 .PHONY: lives
 lives: $(if $(RELEASE),build-release,build) ## simulates more lives of a shop (pgrx-tests/e2e/lives.rs); RELEASE=1 for many
-	@.ci/step "simulating lives of a shop" .ci/cluster run lives -- cargo test --quiet --test e2e -- lives:: --nocapture
+	@.ci/step "simulating lives of a shop" .ci/cluster run lives -- cargo test --quiet --test e2e $(FEATURES) -- lives:: --nocapture
 
 .PHONY: reference
 reference: build ## writes docs/reference.md from the comments of the objects
-	@.ci/step "writing docs/reference.md" env INVOICE_SYNC_WRITE=1 .ci/cluster run reference -- cargo test --quiet --test e2e -- pages::reference
+	@.ci/step "writing docs/reference.md" env INVOICE_SYNC_WRITE=1 .ci/cluster run reference -- cargo test --quiet --test e2e $(FEATURES) -- pages::reference
 
 .PHONY: test-rpc
 test-rpc: build ## tests the calls over HTTP, through an RPC gateway
 	@.ci/step "installing the RPC gateway" .ci/gateway setup
-	@.ci/step "testing through the RPC gateway" .ci/cluster run rpc -- .ci/gateway with cargo test --quiet --test e2e -- gateway::
+	@.ci/step "testing through the RPC gateway" .ci/cluster run rpc -- .ci/gateway with cargo test --quiet --test e2e $(FEATURES) -- gateway::
 
 .PHONY: page
 page:
@@ -108,5 +122,5 @@ bench: build-release ## measures, with a production build
 
 .PHONY: clean
 clean: ## removes all that was built, and the private PostgreSQL
-	@.ci/setup --remove
+	@for version in 15 16 17 18; do PG=$$version .ci/setup --remove; done
 	@cargo clean

@@ -10,7 +10,7 @@ mod handed_over;
 mod lasting;
 mod refusals;
 mod silence;
-mod stories;
+pub mod stories;
 mod variants;
 
 use serde_json::Value;

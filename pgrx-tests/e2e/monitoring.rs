@@ -1,5 +1,6 @@
 //! The monitoring views, and retention.
 
+mod exporter;
 mod metrics;
 mod plans;
 mod retention;

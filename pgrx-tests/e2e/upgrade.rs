@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use stripe_double::Checkout;
 
 use crate::harness::Shop;
 use crate::harness::sale::Sale;
+use crate::harness::server::Server;
 
 /// The install script of 0.1.0 as pgrx made it: the database that users have.
 const INSTALL: &str = include_str!("upgrade/invoice_sync--0.1.0.sql");
@@ -98,11 +98,8 @@ select format('extension %s %s', extversion, obj_description(oid, 'pg_extension'
 from pg_extension where extname = 'invoice_sync'"#;
 
 /// Makes `create extension … version '0.1.0'` possible on this server.
-fn offer_the_released_version(shop: &mut Shop) {
-    let directory = shop
-        .text("select setting from pg_config where name = 'SHAREDIR'")
-        .expect("every server knows it");
-    let place = Path::new(&directory).join("extension/invoice_sync--0.1.0.sql");
+fn offer_the_released_version() {
+    let place = Server::main().extensions().join("invoice_sync--0.1.0.sql");
     // Another test may be reading it: it is put there whole.
     let draft = place.with_extension(format!("{}", std::process::id()));
     fs::write(&draft, INSTALL).expect("the cluster's own tree is writable");
@@ -112,7 +109,7 @@ fn offer_the_released_version(shop: &mut Shop) {
 /// A shop that has 0.1.0, and nothing in its tables yet.
 fn with_the_released_version() -> Shop {
     let mut shop = Shop::open();
-    offer_the_released_version(&mut shop);
+    offer_the_released_version();
     shop.execute(
         "drop extension invoice_sync;
         create extension invoice_sync version '0.1.0'",

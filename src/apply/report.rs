@@ -12,7 +12,7 @@ use crate::alert::outbox;
 use crate::apply::context::Mode;
 use crate::apply::outcome::{Outcome, describe};
 use crate::apply::report::concerns::Found;
-use crate::apply::report::record::{Settled, subject, write_down};
+use crate::apply::report::record::{GENERAL, Settled, subject, write_down};
 use crate::domain::evidence::StripePayment;
 use crate::domain::feed::Gap;
 use crate::domain::issue::{Issue, IssueKind, Severity};
@@ -27,12 +27,6 @@ use crate::pg::{Problem, waited_for_threads};
 use crate::stripe::error::Asked;
 use crate::stripe::fetch::Planned;
 use crate::stripe_access;
-
-/// The subject of an issue that is about no single invoice.
-const GENERAL: Subject = Subject {
-    invoice: None,
-    number: None,
-};
 
 /// Why a run is incomplete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -299,8 +293,8 @@ impl Report {
 
     /// Resolves the issues about these failed events.
     pub(crate) fn resolve_event_issues(&self, events: &[&String]) {
-        let may_be_open = !events.is_empty() && !self.found.no_event_failed();
-        if let Some(run) = self.run.filter(|_| may_be_open) {
+        let has_none = events.is_empty() || self.found.no_event_failed();
+        if let Some(run) = self.run.filter(|_| !has_none) {
             payment_issues::resolve_events(run, events);
         }
     }

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use crate::domain::words::invoice::{AFTER_PAID, CLOSED, PAID, REFUNDED};
 use crate::host::amounts::{currency_of_invoice, in_payment_unit, numeric};
+use crate::host::both::{have_one_owner, reading_both};
 use crate::host::mapping::{Mapped, Mapping};
-use crate::host::owner::{have_one_owner, reading_as, reading_both};
+use crate::host::owner::reading_as;
 use crate::host::received::{are_pending_or_partly_refunded, count, have_failed, were_received};
 use crate::host::scan::range::{NO_EXTENT, Range, ScannedTable, has_no_payment};
 use crate::host::shared_payment::booked_in;
@@ -404,9 +405,16 @@ fn currencies_of_payments(mapping: &Mapping, counts: &str) -> String {
     format!("array_agg({code}) filter (where {counts} and {code} ~ '^[a-z]{{3}}$')")
 }
 
+/// Returns an id without the white space around it, as `stored_ids` does.
 fn trimmed(alias: &str, column: Option<&Mapped>) -> String {
     column.map_or_else(
         || "null::text".to_owned(),
-        |column| format!("nullif(btrim({alias}.{}::text), '')", column.quoted),
+        |column| {
+            let blanks = r"E' \t\n\r\x0b\x0c'";
+            format!(
+                "nullif(btrim({alias}.{}::text, {blanks}), '')",
+                column.quoted
+            )
+        },
     )
 }

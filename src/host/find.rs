@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::both::{have_one_owner, reading_both};
 use super::mapping::{Mapped, Mapping};
-use super::owner::{have_one_owner, reading_as, reading_both};
+use super::owner::reading_as;
 use super::read::text_of;
 use crate::domain::identity::PaymentIds;
 use crate::pg::{Relation, sql};

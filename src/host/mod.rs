@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 mod amounts;
+mod both;
 pub(crate) mod candidates;
 pub(crate) mod catalog;
 mod checker;
@@ -15,6 +16,7 @@ pub(crate) mod lock;
 mod mapped;
 pub(crate) mod mapping;
 pub(crate) mod monitor;
+mod new_rows;
 pub(crate) mod oldest_open;
 pub(crate) mod other_invoices;
 pub(crate) mod owner;
@@ -29,6 +31,7 @@ pub(crate) mod shared_payment;
 pub(crate) mod side_effects;
 pub(crate) mod source;
 pub(crate) mod status;
+pub(crate) mod view;
 pub(crate) mod word_sql;
 pub(crate) mod words;
 pub(crate) mod write;

@@ -2,7 +2,6 @@
 
 use std::ffi::CStr;
 
-use crate::host::mapping::Mapping;
 use crate::pg::{Postponed, Relation, identity, triggers};
 
 /// Writes to a table as its owner, with the application's search path: triggers run as they do for the application,
@@ -47,19 +46,6 @@ impl Held {
             as_owner(search_path, table, || held.fire());
         }
     }
-}
-
-/// Whether one role owns both tables of the mapping, so that one statement may name both.
-pub(super) fn have_one_owner(mapping: &Mapping) -> bool {
-    mapping.invoices.relation.owner == mapping.payments.relation.owner
-}
-
-/// As [`reading_as`], for a statement that names both tables of one owner.
-pub(super) fn reading_both<T>(mapping: &Mapping, work: impl FnOnce() -> T) -> T {
-    mapping
-        .payments
-        .relation
-        .in_use(|| reading_as(&mapping.invoices.relation, work))
 }
 
 /// Reads from the application's table as its owner. Casts, checks and index functions are the application's code,

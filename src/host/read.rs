@@ -7,8 +7,9 @@ use pgrx::prelude::PgSqlErrorCode;
 use serde_json::json;
 
 use super::amounts::number_text;
+use super::both::{have_one_owner, reading_both};
 use super::mapping::{Invoices, Mapped, Mapping, Payments};
-use super::owner::{have_one_owner, reading_as, reading_both};
+use super::owner::reading_as;
 use super::row::Row;
 use super::status::Status;
 use crate::domain::identity::PaymentIds;
@@ -27,6 +28,8 @@ pub(crate) struct Reading {
     pub(crate) invoice_row: Row,
     /// In the order of `payments`.
     pub(crate) payment_rows: Vec<Row>,
+    /// The table of which several rows have the same key, of which one was read. Such an invoice is not written.
+    pub(super) repeated_in: Option<String>,
 }
 
 /// By the invoice's id, as the database writes it.
@@ -54,9 +57,12 @@ pub(crate) fn read(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem>
     Ok(readings)
 }
 
-/// Whether equal keys are equal texts, in both tables, and every key of an invoice is one of a payment's invoice.
+/// Whether both tables are tables, and their keys are equal only if their texts are.
 fn has_one_spelling(mapping: &Mapping) -> bool {
     let key = &mapping.invoices.id;
+    if mapping.invoices.relation.is_view() || mapping.payments.relation.is_view() {
+        return false;
+    }
     (key.base == "uuid" || key.is_integer()) && mapping.payments.invoice.base == key.base
 }
 
@@ -73,7 +79,7 @@ fn read_both(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
     let (mut readings, mut payments) = (Readings::new(), Vec::new());
     for [is_invoice, raw @ ..] in rows {
         if is_invoice.is_some() {
-            readings.extend([as_reading(mapping, raw)?]);
+            add_invoice(mapping, &mut readings, raw)?;
         } else {
             payments.push(raw);
         }
@@ -90,6 +96,11 @@ fn read_both(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
 
 fn add_payment(mapping: &Mapping, reading: &mut Reading, raw: RawPayment) -> Result<(), Problem> {
     let (payment, row) = as_payment(mapping, raw, &reading.invoice.currency)?;
+    let last = reading.payments.last();
+    if last.is_some_and(|last| last.id == payment.id) {
+        reading.repeated_in = Some(mapping.payments.table.clone());
+        return Ok(());
+    }
     reading.payments.push(payment);
     reading.payment_rows.push(row);
     Ok(())
@@ -112,6 +123,7 @@ pub(crate) fn read_again(
         for reading in &mut *readings {
             let now = found.remove(&reading.invoice.id).ok_or_else(removed)?;
             (reading.invoice, reading.invoice_row) = (now.invoice, now.invoice_row);
+            reading.repeated_in = now.repeated_in;
         }
     }
     if reach != SideEffects::Invoices {
@@ -131,12 +143,23 @@ fn removed() -> Problem {
 pub(super) fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
     let ids = json!(ids).to_string();
     let statement = invoices_statement(&mapping.invoices);
-    reading_as(&mapping.invoices.relation, || {
+    let rows: Vec<RawInvoice> = reading_as(&mapping.invoices.relation, || {
         sql::fetch_texts(&statement, &[Some(&ids)])
-    })
-    .into_iter()
-    .map(|raw| as_reading(mapping, raw))
-    .collect()
+    });
+    let mut readings = Readings::new();
+    for raw in rows {
+        add_invoice(mapping, &mut readings, raw)?;
+    }
+    Ok(readings)
+}
+
+fn add_invoice(mapping: &Mapping, readings: &mut Readings, raw: RawInvoice) -> Result<(), Problem> {
+    let (id, reading) = as_reading(mapping, raw)?;
+    let known = readings.entry(id);
+    known
+        .and_modify(|known| known.repeated_in = Some(mapping.invoices.table.clone()))
+        .or_insert(reading);
+    Ok(())
 }
 
 /// Reads the payments of these invoices and replaces those in the readings.
@@ -359,6 +382,7 @@ fn as_reading(mapping: &Mapping, raw: RawInvoice) -> Result<(String, Reading), P
         invoice_row: as_row(row)?,
         payments: Vec::new(),
         payment_rows: Vec::new(),
+        repeated_in: None,
         invoice,
     };
     Ok((reading.invoice.id.clone(), reading))

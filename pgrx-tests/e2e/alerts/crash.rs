@@ -15,7 +15,7 @@ fn a_kill_between_sending_and_commit_makes_no_second_mail() {
     let server = Server::start(
         "kill",
         &[
-            ("shared_preload_libraries", "pg_cron,invoice_sync"),
+            ("shared_preload_libraries", "invoice_sync"),
             ("invoice_sync.resend_api_key", RESEND_KEY),
             ("invoice_sync.resend_api_base", &base),
         ],

@@ -1,6 +1,6 @@
 //! The server of all shops, and servers with a configuration of their own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
@@ -68,9 +68,23 @@ impl Server {
         }
     }
 
-    /// Returns the cluster's directory. That of the data may be a link out of it.
-    pub fn home(&self) -> &Path {
-        self.data.parent().expect("the data is in it")
+    /// Returns the directory of the cluster's own programs.
+    pub fn programs(&self) -> PathBuf {
+        self.directory("BINDIR")
+    }
+
+    /// Returns the directory of the files that extensions install, of which the cluster has a copy of its own.
+    pub fn extensions(&self) -> PathBuf {
+        self.directory("SHAREDIR").join("extension")
+    }
+
+    fn directory(&self, name: &str) -> PathBuf {
+        let directory: String = self
+            .connect("postgres", "postgres")
+            .query_one("select setting from pg_config where name = $1", &[&name])
+            .expect("every server knows it")
+            .get(0);
+        directory.into()
     }
 
     pub fn config(&self, database: &str, role: &str) -> Config {

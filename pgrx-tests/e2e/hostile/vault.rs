@@ -9,9 +9,7 @@ use crate::harness::{KEY, Shop};
 /// Puts an extension of Supabase Vault's name and shape where the server looks for
 /// extensions, of which this cluster has a copy of its own.
 fn offer_vault() {
-    let directory = Server::main()
-        .home()
-        .join("usr/share/postgresql/15/extension");
+    let directory = Server::main().extensions();
     let write = |name: &str, text: &str| {
         // Some of the tree are links: what is written is a file of its own, put there at once.
         let path = directory.join(name);

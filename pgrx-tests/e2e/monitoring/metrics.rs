@@ -157,13 +157,16 @@ const GUIDE: &str = include_str!("../../../docs/monitoring.md");
 
 /// The queries of the exporters' configurations.
 fn documented_queries() -> Vec<String> {
-    let folded = GUIDE.split("query: >\n").skip(1).map(|rest| {
-        let lines = rest.lines().take_while(|line| line.starts_with("      "));
+    let configurations = [
+        GUIDE,
+        include_str!("../../../examples/monitoring/queries.yaml"),
+    ];
+    let queries = configurations.map(|text| text.split("query: >\n").skip(1));
+    let queries = queries.into_iter().flatten().map(|rest| {
+        let lines = rest.lines().take_while(|line| line.starts_with("    "));
         lines.collect::<Vec<_>>().join("\n")
     });
-    let quoted = GUIDE.split("query: \"").skip(1);
-    let quoted = quoted.filter_map(|rest| rest.split('"').next().map(str::to_owned));
-    folded.chain(quoted).collect()
+    queries.collect()
 }
 
 #[test]
@@ -172,7 +175,7 @@ fn the_guides_queries_run_and_it_names_every_metric() {
     Sale::many(&mut shop, 1);
     shop.sweep();
     let queries = documented_queries();
-    assert_eq!(queries.len(), 5, "{queries:#?}");
+    assert_eq!(queries.len(), 23, "{queries:#?}");
     for query in queries {
         shop.rows(&query);
     }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::root;
 
-/// Returns README.md, CONTRIBUTING.md, CHANGELOG.md and all pages below docs/, bench/ and examples/.
+/// Returns README.md, CONTRIBUTING.md, CHANGELOG.md and all pages below docs/, bench/, examples/ and docker/.
 fn pages() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for directory in ["docs", "bench", "examples"] {
+    for directory in ["docs", "bench", "examples", "docker"] {
         markdown(&root().join(directory), &mut found);
     }
     found.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name)));

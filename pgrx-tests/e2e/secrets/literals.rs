@@ -97,7 +97,7 @@ fn a_literal_of_a_server_that_always_has_the_library_works_and_is_not_shown() {
     let server = Server::start(
         "literal",
         &[
-            ("shared_preload_libraries", "pg_cron,invoice_sync"),
+            ("shared_preload_libraries", "invoice_sync"),
             ("invoice_sync.stripe_api_key", &secret),
             ("invoice_sync.stripe_api_base", &base),
         ],
@@ -247,7 +247,7 @@ fn restart_with_environment(server: &Server, proxy: &str) {
             ]
             .map(|name| format!("{name}={proxy}")),
         )
-        .arg(server.home().join("usr/lib/postgresql/15/bin/pg_ctl"))
+        .arg(server.programs().join("pg_ctl"))
         .args(["-s", "-w", "-m", "fast", "restart", "-D"])
         .arg(&server.data)
         .arg("-l")

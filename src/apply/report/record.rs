@@ -45,6 +45,12 @@ impl<'a> Settled<'a> {
     }
 }
 
+/// The subject of an issue that is about no single invoice.
+pub(super) const GENERAL: Subject = Subject {
+    invoice: None,
+    number: None,
+};
+
 pub(super) fn subject(invoice: &Invoice) -> Subject<'_> {
     Subject {
         invoice: Some(&invoice.id),
