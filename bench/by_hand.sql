@@ -71,7 +71,8 @@ begin
     )
     values (
         event ->> 'id', event ->> 'type', to_timestamp((event ->> 'created')::bigint), (event ->> 'livemode')::boolean,
-        event #>> '{data,object,id}', event #>> '{data,object,payment_intent}', event #> '{data,object}',
+        event #>> '{data,object,id}', event #>> '{data,object,payment_intent}',
+        jsonb_build_object('id', event #> '{data,object,id}', 'created', event #> '{data,object,created}'),
         now(), now(), 'done', now()
     );
     insert into by_hand.run (

@@ -33,4 +33,5 @@ mod secrets;
 mod settings;
 mod sweeps;
 mod upgrade;
+mod views;
 mod webhooks;

@@ -1,4 +1,4 @@
-//! Cases of money: `sync_invoice` on each, on the default tables and on hostile ones.
+//! Cases of money: `sync_invoice` on each, on the default tables and on hostile ones, and on views of both.
 
 mod amounts;
 mod booked;
@@ -16,21 +16,14 @@ use stripe_double::Checkout;
 
 use crate::harness::Shop;
 use case::check;
-use hosts::{DefaultTables, Host, HostileTables, bill};
+use hosts::{DefaultTables, Host, HostileTables, Views, bill};
 
 /// The cases as examples of docs/money.md: their rows, by their names.
 pub fn examples() -> BTreeMap<&'static str, String> {
-    [
-        booked::cases(),
-        untouched::cases(),
-        returned::cases(),
-        settled::cases(),
-        amounts::cases(),
-    ]
-    .iter()
-    .flatten()
-    .map(|case| (case.name(), case.row()))
-    .collect()
+    cases()
+        .iter()
+        .map(|case| (case.name(), case.row()))
+        .collect()
 }
 
 #[test]
@@ -81,6 +74,30 @@ fn gratuities_currencies_and_missing_columns_on_the_default_tables() {
 #[test]
 fn gratuities_currencies_and_missing_columns_on_hostile_tables() {
     check(&HostileTables, amounts::cases());
+}
+
+/// All cases.
+fn cases() -> Vec<case::Case> {
+    [
+        booked::cases(),
+        untouched::cases(),
+        returned::cases(),
+        settled::cases(),
+        amounts::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[test]
+fn views_of_the_default_tables_are_written_like_them() {
+    check(&Views::of_default_tables(), cases());
+}
+
+#[test]
+fn views_of_hostile_tables_are_written_like_them() {
+    check(&Views::of_hostile_tables(), booked::cases());
 }
 
 #[test]

@@ -297,15 +297,49 @@ fn a_mirror_of_stripes_own_objects_is_not_taken_for_the_books() {
 }
 
 #[test]
-fn a_view_is_refused_with_what_to_name_instead() {
+fn what_is_no_table_is_refused_with_what_to_name_instead() {
     let mut shop = Shop::with_tables(HOSTILE_TABLES);
     shop.not_at_rest("the settings do not fit the tables");
+    shop.execute("create materialized view copies as select * from invoices");
 
-    let error = shop.error("select * from invoice_sync.propose_mapping('public.invoices')");
+    let error = shop.error("select * from invoice_sync.propose_mapping('public.copies')");
 
     assert_eq!(error.sqlstate, "42809");
-    assert_eq!(error.message, "public.invoices is not a table");
-    assert_eq!(error.hint, "Specify the table itself, not a view of it.");
+    assert_eq!(error.message, "public.copies is not a table or view");
+    assert_eq!(
+        error.hint,
+        "Specify a table, or a view whose rows can be written."
+    );
+}
+
+#[test]
+fn for_given_views_it_is_known_what_is_behind_them() {
+    let tables = "
+        create table tenants (id bigint primary key);
+        create table app_bills (
+            id bigserial primary key, tenant_id bigint references tenants, state text not null default 'draft'
+                check (state in ('draft', 'sent', 'paid')),
+            total numeric not null, data jsonb);
+        create table app_receipts (
+            id uuid primary key, tenant_id bigint references tenants, bill bigint not null references app_bills,
+            total numeric not null, stripe_payment_intent_id text, updated_at timestamptz not null);";
+    let mut shop = Shop::with_tables(&format!(
+        "{tables}
+        create view v_invoices as
+            select id as key, tenant_id, state, total, data ->> 'session' as stripe_session_id from app_bills;
+        create view v_payments as
+            select id, tenant_id, bill as of_bill, total, stripe_payment_intent_id, updated_at from app_receipts"
+    ));
+    shop.execute("select invoice_sync.adopt_mapping('v_invoices', 'v_payments')");
+    let adopted = shop.texts(
+        "select concat_ws(' ', invoice_id_column, invoice_status_column, invoice_session_column, invoice_paid_word,
+            payment_id_column, payment_invoice_column, payment_status_column, payment_values::text)
+        from invoice_sync.settings",
+    );
+    assert_eq!(
+        adopted,
+        [Some(r#"key state stripe_session_id paid id of_bill {"id": {"sql": "gen_random_uuid()"}, "tenant_id": {"invoice": "tenant_id"}, "updated_at": {"sql": "now()"}}"#.to_owned())]
+    );
 }
 
 #[test]

@@ -16,7 +16,7 @@ const ODD_TABLES: &str = "
         currency text, stripe_session_id text, stripe_payment_intent text,
         as_float double precision, as_text text, as_json jsonb, as_date date, as_time time, as_number bigint
     );
-    create view odd.view_of_invoices as select * from odd.invoices;
+    create view odd.view_of_invoices as select distinct * from odd.invoices;
     create table odd.payments_of_numbers (
         id bigint generated always as identity primary key, invoice_id bigint, payment_status text,
         total_amount numeric, gratuity numeric, transaction_date date, payment_name text,
@@ -42,8 +42,8 @@ fn each_kind_of_wrong_setting_is_refused_at_once_and_names_the_culprit() {
         ),
         (
             "invoices_table = 'odd.view_of_invoices'",
-            "42809",
-            &["odd.view_of_invoices", "not a view"],
+            "55000",
+            &["odd.view_of_invoices", "INSTEAD OF"],
         ),
         (
             "payments_table = 'invoice_sync.run_id_seq'",

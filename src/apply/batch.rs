@@ -21,7 +21,6 @@ use crate::host::side_effects;
 use crate::host::side_effects::SideEffects;
 use crate::host::write;
 use crate::ledger::changes::Change;
-use crate::ledger::held_repairs;
 use crate::pg::Problem;
 
 /// One locked invoice of the batch.
@@ -108,11 +107,11 @@ fn lock_cases<'a>(
         })
     });
     let locked = claim_payments(context, locked.collect(), patience);
-    let holds = held_repairs::held(&ids);
     let is_left = |locked: &LockedCase| {
+        let holds = locked.recalled.held();
         let invoice = &locked.before.invoice;
         let plan = &locked.intended;
-        held_back_plan(&holds, context.on_override, invoice, plan, || plan.clone()).is_some()
+        held_back_plan(holds, context.on_override, invoice, plan, || plan.clone()).is_some()
     };
     if locked.iter().any(is_left) {
         return Err(undone_meanwhile());

@@ -10,11 +10,13 @@ use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::Recheck;
 use crate::domain::reconcile::{Facts, reconcile, reconcile_unwritten};
-use crate::domain::rules::{Memory, OtherInvoices};
+use crate::domain::rules::OtherInvoices;
 use crate::host::other_invoices::{Claim, other_invoices};
 use crate::host::read::{Reading, read};
 use crate::host::write::now;
-use crate::ledger::{checks, held_repairs, stripe_payments};
+use crate::ledger::held_repairs::HeldRepairs;
+use crate::ledger::recall;
+use crate::ledger::recall::Stored;
 use crate::pg::Problem;
 
 /// An invoice, with Stripe's answers about it.
@@ -65,11 +67,9 @@ pub(crate) enum Booked {
 /// What earlier runs stored about an invoice.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Known {
-    memory: Memory,
+    stored: Stored,
     /// Payments whose repair somebody undid, each with its ids.
     undone: Vec<Vec<String>>,
-    /// Ids about which Stripe need not be asked any more.
-    finished: BTreeSet<String>,
 }
 
 /// A case with what is stored about its invoice. This is read again once the invoice is locked.
@@ -90,6 +90,11 @@ impl<'a> RecalledCase<'a> {
             known: known.remove(case.invoice).unwrap_or_default(),
             other_invoices: OtherInvoices::default(),
         }
+    }
+
+    /// Returns the repairs of the invoice that wait for a person's decision.
+    pub(crate) fn held(&self) -> &HeldRepairs {
+        &self.known.stored.held
     }
 
     /// Records which other invoices have booked its payments. Returns whether that adds to what was known.
@@ -119,9 +124,9 @@ impl<'a> RecalledCase<'a> {
         Facts {
             invoice: &reading.invoice,
             rows: &reading.payments,
-            memory: &self.known.memory,
+            memory: &self.known.stored.memory,
             undone: &self.known.undone,
-            finished: &self.known.finished,
+            finished: &self.known.stored.finished,
             other_invoices: &self.other_invoices,
             in_question: self.case.in_question,
             has_refunded_column: context.mapping.payments.refunded.is_some(),
@@ -154,7 +159,7 @@ impl<'a> RecalledCase<'a> {
     }
 
     fn outdates(&self, finding: &Evidence) -> bool {
-        matches!(finding, Evidence::Payment(payment) if self.known.memory.outdates(payment))
+        matches!(finding, Evidence::Payment(payment) if self.known.stored.memory.outdates(payment))
     }
 
     /// Replaces what is known by what is stored now. Returns whether it differs.
@@ -242,19 +247,13 @@ pub(crate) fn open<'a>(
 pub(crate) fn recall<'a>(cases: impl IntoIterator<Item = Case<'a>>) -> BTreeMap<String, Known> {
     let cases = cases.into_iter();
     let cases = cases.map(|case| (case.invoice, case.evidence.unwrap_or_default()));
-    let cases: Vec<_> = cases.collect();
-    let invoices: Vec<&str> = cases.iter().map(|(invoice, _)| *invoice).collect();
-    let mut known: BTreeMap<String, Known> = BTreeMap::new();
-    for (invoice, memory) in stripe_payments::recall(&cases) {
-        known.entry(invoice).or_default().memory = memory;
-    }
-    for (invoice, payments) in held_repairs::undone_payments(&invoices) {
-        known.entry(invoice).or_default().undone = payments;
-    }
-    for (invoice, ids) in checks::finished(&invoices) {
-        known.entry(invoice).or_default().finished = ids;
-    }
-    known
+    let stored = recall::recall(&cases.collect::<Vec<_>>()).into_iter();
+    stored
+        .map(|(invoice, stored)| {
+            let undone = stored.held.undone_payments(&invoice);
+            (invoice, Known { stored, undone })
+        })
+        .collect()
 }
 
 /// Returns whether something newer than this evidence is stored.

@@ -20,7 +20,6 @@ use crate::host::lock::Patience;
 use crate::host::owner::Firing;
 use crate::host::side_effects::may_wait;
 use crate::ledger::events::Verdict;
-use crate::ledger::held_repairs;
 use crate::pg::{Problem, Transactions, in_subtransaction};
 
 /// The largest number of invoices that are written together.
@@ -134,19 +133,12 @@ impl Pass<'_> {
             .map(|decided| settled(decided, Outcome::untouched))
             .collect();
         let mut set = Vec::new();
-        if wanting.is_empty() {
-            return (set, settled);
-        }
-        let ids: Vec<&str> = wanting
-            .iter()
-            .map(|decided| decided.recalled.case.invoice)
-            .collect();
-        let holds = held_repairs::held(&ids);
         for mut decided in wanting {
             let invoice = &decided.reading.invoice;
             let on_override = self.context.on_override;
             let as_it_stands = || decided.unwritten(self.context);
-            let left = held_back_plan(&holds, on_override, invoice, &decided.plan, as_it_stands);
+            let holds = decided.recalled.held();
+            let left = held_back_plan(holds, on_override, invoice, &decided.plan, as_it_stands);
             if let Some(left) = left {
                 decided.plan = left;
                 settled.push(crate::apply::invoices::settled(decided, Outcome::untouched));

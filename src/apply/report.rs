@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::alert::outbox;
 use crate::apply::context::Mode;
 use crate::apply::outcome::{Outcome, describe};
-use crate::apply::report::record::{Settled, subject, write_down};
+use crate::apply::report::record::{Concerns, Settled, subject, write_down};
 use crate::domain::evidence::StripePayment;
 use crate::domain::feed::Gap;
 use crate::domain::issue::{Issue, IssueKind, Severity};
@@ -115,6 +115,10 @@ pub(crate) struct Report {
     problem: Option<Problem>,
     /// Status words about which an issue was raised because their meaning is not known.
     unknown_words: BTreeSet<String>,
+    /// Whether there may be issues to resolve, or to list in the result.
+    has_concerns: bool,
+    /// The ids of payments about which nothing is open; empty if there may be something.
+    unconcerned: BTreeSet<String>,
     /// How long this backend had waited for Stripe when the run began.
     had_waited: Duration,
 }
@@ -137,6 +141,9 @@ impl Report {
             outcomes: None,
             problem: None,
             unknown_words: BTreeSet::new(),
+            // Issues of other runs are raised without this report.
+            has_concerns: !matches!(kind, Kind::Webhook | Kind::SyncInvoice),
+            unconcerned: BTreeSet::new(),
             had_waited: waited_for_threads(),
         }
     }
@@ -205,6 +212,7 @@ impl Report {
     /// As [`Self::fail`], and raises an issue, because nobody may read the result.
     pub(crate) fn fail_with_issue(&mut self, problem: Problem, why: Failure) {
         if let Some(run) = self.run {
+            self.suspect_issues();
             issues::raise(run, &[(GENERAL, &why.issue(&problem))]);
         }
         self.fail(problem);
@@ -217,7 +225,11 @@ impl Report {
 
     /// Raises several such issues, each of another kind or about another object.
     pub(crate) fn add_general_issues(&mut self, issues: &[&Issue]) {
+        if issues.is_empty() {
+            return;
+        }
         if let Some(run) = self.run {
+            self.suspect_issues();
             let general: Vec<_> = issues.iter().map(|issue| (GENERAL, *issue)).collect();
             issues::raise(run, &general);
             return;
@@ -238,7 +250,9 @@ impl Report {
         }
         let mut links: BTreeMap<&str, &BTreeSet<String>> = BTreeMap::new();
         for (payment, link) in linked {
-            links.extend(payment.ids.each().map(|id| (id, *link)));
+            if !self.is_settled(payment.ids.each()) {
+                links.extend(payment.ids.each().map(|id| (id, *link)));
+            }
         }
         let mut found = payment_issues::about_payments(&links.keys().copied().collect());
         found.retain(|issue| !links[issue.object.as_str()].contains(&issue.invoice_id));
@@ -291,7 +305,8 @@ impl Report {
 
     /// Resolves the issues about these failed events.
     pub(crate) fn resolve_event_issues(&self, events: &[&String]) {
-        if let Some(run) = self.run.filter(|_| !events.is_empty()) {
+        let may_be_open = self.unconcerned.is_empty() && !events.is_empty();
+        if let Some(run) = self.run.filter(|_| may_be_open) {
             payment_issues::resolve_events(run, events);
         }
     }
@@ -325,7 +340,8 @@ impl Report {
         if let Some(run) = self.run
             && !settled.is_empty()
         {
-            write_down(run, &settled)?;
+            let concerns = write_down(run, &settled)?;
+            self.note_concerns(concerns);
         }
         self.note_unknown_words(&settled);
         for settled in settled {
@@ -333,6 +349,25 @@ impl Report {
             self.add_outcome(&settled.outcome);
         }
         Ok(())
+    }
+
+    fn note_concerns(&mut self, concerns: Concerns) {
+        match concerns {
+            Concerns::None(ids) if !self.has_concerns => self.unconcerned.extend(ids),
+            Concerns::None(_) => {}
+            Concerns::Some => self.suspect_issues(),
+        }
+    }
+
+    /// From now on, anything may be open.
+    fn suspect_issues(&mut self) {
+        self.has_concerns = true;
+        self.unconcerned.clear();
+    }
+
+    /// Returns whether nothing open was found about the payments with these ids, nor about events.
+    pub(crate) fn is_settled<'i>(&self, mut ids: impl Iterator<Item = &'i str>) -> bool {
+        ids.all(|id| self.unconcerned.contains(id))
     }
 
     /// Raises the issues about status words whose meaning is not known, each once in a run.
@@ -407,7 +442,7 @@ impl Report {
 
     /// Ends the run. Returns the JSON for the caller.
     pub(crate) fn close(mut self) -> Value {
-        if let Some(run) = self.run.filter(|_| self.keeps_details) {
+        if let Some(run) = self.run.filter(|_| self.keeps_details && self.has_concerns) {
             self.issues = issues::standing(run, &self.checked);
         }
         self.count(State::Finished);

@@ -38,6 +38,9 @@ pub(crate) fn supersede(
     if done.peek().is_none() {
         return Ok(());
     }
+    if done.clone().all(|it| report.is_settled(it.ids.each())) {
+        return Ok(());
+    }
     let asked = asked(done);
     if events::stuck(&asked).is_empty() {
         return Ok(());

@@ -255,6 +255,7 @@ impl Draft {
     ) {
         for receipt in receipts {
             if self.is_booked_elsewhere(receipt, facts) {
+                self.do_not_learn(receipt);
                 continue;
             }
             self.note_refund(receipt, facts);

@@ -406,9 +406,16 @@ fn currencies_of_payments(mapping: &Mapping, counts: &str) -> String {
     format!("array_agg({code}) filter (where {counts} and {code} ~ '^[a-z]{{3}}$')")
 }
 
+/// Returns an id without the white space around it, as `stored_ids` does.
 fn trimmed(alias: &str, column: Option<&Mapped>) -> String {
     column.map_or_else(
         || "null::text".to_owned(),
-        |column| format!("nullif(btrim({alias}.{}::text), '')", column.quoted),
+        |column| {
+            let blanks = r"E' \t\n\r\x0b\x0c'";
+            format!(
+                "nullif(btrim({alias}.{}::text, {blanks}), '')",
+                column.quoted
+            )
+        },
     )
 }

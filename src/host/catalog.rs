@@ -22,6 +22,8 @@ pub(crate) struct Table {
     pub(crate) owner: u32,
     /// `pg_class.relkind`, such as `r` or `p`.
     kind: String,
+    /// True for a view with triggers INSTEAD OF insert.
+    pub(crate) has_triggers: bool,
     pub(crate) columns: BTreeMap<String, Column>,
 }
 
@@ -48,12 +50,20 @@ pub(crate) struct Column {
     pub(crate) allowed: Vec<String>,
     /// The text that the column's default is, if it is a constant.
     pub(crate) default_text: Option<String>,
-    /// True if PostgreSQL computes the value: the column can be read but not written.
+    /// True if PostgreSQL computes the value, or the view does: the column can be read but not written.
     pub(crate) is_computed: bool,
 }
 
 /// The hint of errors about settings.
 const ADVICE: &str = "Use \"select * from invoice_sync.propose_mapping()\" to list settings that fit this database and \"select invoice_sync.adopt_mapping()\" to adopt them, or update invoice_sync.settings.";
+
+/// SQL for whether a column `a` of the relation `c` is one of a view and cannot be written: it is not a column of a table
+/// that PostgreSQL updates by itself, and no trigger or rule takes care of it.
+pub(super) const IS_FIXED: &str = "
+    (c.relkind = 'v' and not pg_column_is_updatable(c.oid, a.attnum, false)
+     and not exists (select from pg_trigger g
+                     where g.tgrelid = c.oid and g.tgtype & 80 = 80 and g.tgenabled <> 'D') -- instead of, update
+     and not exists (select from pg_rewrite w where w.ev_class = c.oid and w.ev_type = '2' and w.is_instead))";
 
 /// Returns one JSON document per table. The caller appends a condition on `c` or `n`.
 const DESCRIPTION: &str = r#"
@@ -65,6 +75,8 @@ select jsonb_build_object(
     'bare_schema', n.nspname,
     'owner', c.relowner::bigint,
     'kind', c.relkind,
+    'has_triggers', c.relkind = 'v' and exists (
+        select from pg_trigger g where g.tgrelid = c.oid and g.tgtype & 68 = 68 and g.tgenabled <> 'D'),
     'columns', coalesce((
         select jsonb_object_agg(a.attname, jsonb_build_object(
             'quoted', quote_ident(a.attname),
@@ -86,7 +98,7 @@ select jsonb_build_object(
             'has_default', a.atthasdef or a.attidentity <> '',
             'refers', exists (select from pg_constraint k
                               where k.contype = 'f' and k.conrelid = c.oid and a.attnum = any (k.conkey)),
-            'is_computed', a.attgenerated <> '' or a.attidentity = 'a'))
+            'is_computed', a.attgenerated <> '' or a.attidentity = 'a' or {is_fixed}))
         from pg_attribute a
         join pg_type t on t.oid = a.atttypid
         join pg_type b on b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
@@ -107,7 +119,7 @@ impl Table {
         }
     }
 
-    /// Looks up a table. Fails with 42P01 if it does not exist, and with 42809 if the name is a view's or another
+    /// Looks up a table or a view. Fails with 42P01 if it does not exist, and with 42809 if the name is another
     /// object's. The error names `setting`.
     pub(crate) fn describe(name: &str, setting: &str) -> Result<Self, Problem> {
         let table = Self::find("where c.oid = to_regclass($1)", &[Some(name)])?
@@ -125,24 +137,25 @@ impl Table {
 
     /// Returns all tables that meet `condition`, which may refer to `pg_class c` and `pg_namespace n`.
     pub(crate) fn find(condition: &str, params: &[Option<&str>]) -> Result<Vec<Self>, Problem> {
-        sql::fetch(&format!("{DESCRIPTION} {condition}"), params)
+        let description = DESCRIPTION.replace("{is_fixed}", IS_FIXED);
+        sql::fetch(&format!("{description} {condition}"), params)
             .into_iter()
             .map(serde_json::from_value)
             .collect::<Result<_, _>>()
             .map_err(not_understood)
     }
 
-    /// Fails with 42809 if this is not an ordinary or partitioned table; `why` becomes the error's detail.
+    /// Fails with 42809 if this is not an ordinary or partitioned table or a view; `why` becomes the error's detail.
     pub(crate) fn must_hold_rows(self, why: &str) -> Result<Self, Problem> {
-        if matches!(self.kind.as_str(), "r" | "p") {
+        if matches!(self.kind.as_str(), "r" | "p" | "v") {
             return Ok(self);
         }
         Err(Problem::new(
             PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-            format!("{} is not a table", self.name),
+            format!("{} is not a table or view", self.name),
         )
         .detail(why)
-        .hint("Specify the table itself, not a view of it."))
+        .hint("Specify a table, or a view whose rows can be written."))
     }
 
     /// Returns a column. Fails with 42703 if it does not exist.

@@ -84,5 +84,6 @@ fn mapped(name: &str, column: &Column) -> Mapped {
         quoted: column.quoted.clone(),
         type_name: column.type_name.clone(),
         base: column.base.clone(),
+        is_computed: column.is_computed,
     }
 }

@@ -198,10 +198,9 @@ fn run(statement: &str, table: Option<&Relation>, groups: &[Vec<String>]) -> Vec
     }
     let statement = statement.replace(IS_WANTED, sql::is_one_of(values.len()));
     let values = json!(values).to_string();
-    let fetch = || sql::fetch(&statement, &[Some(&values)]);
     let rows = match table {
-        Some(table) => reading_as(table, fetch),
-        None => fetch(),
+        Some(table) => reading_as(table, || sql::fetch(&statement, &[Some(&values)])),
+        None => sql::look_up(groups.len(), &statement, &[Some(&values)]),
     };
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for row in rows

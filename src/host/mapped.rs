@@ -11,6 +11,8 @@ pub(crate) struct Mapped {
     pub(crate) type_name: String,
     /// The base type's name in `pg_type`.
     pub(crate) base: String,
+    /// True if its value follows from others: it is read and never written.
+    pub(crate) is_computed: bool,
 }
 
 impl Mapped {

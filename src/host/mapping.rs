@@ -12,6 +12,7 @@ use super::further::Further;
 pub(crate) use super::mapped::Mapped;
 use super::settings::{Settings, invalid};
 use super::status::Status;
+use super::view::{self, BaseColumn, Needs};
 use crate::domain::invoice::InvoiceStatus;
 use crate::domain::money::{AmountUnit, Currency};
 use crate::domain::payment::PaymentStatus;
@@ -41,6 +42,8 @@ pub(crate) struct Invoices {
     pub(crate) relation: Relation,
     /// Which rows count; the others are read as if they did not exist.
     pub(crate) counting: Counting,
+    /// For a view: the column of a table that is its key, by which rows are locked.
+    pub(crate) locked: Option<BaseColumn>,
     pub(crate) id: Mapped,
     pub(crate) number: Option<Mapped>,
     pub(crate) status: Status,
@@ -65,6 +68,8 @@ pub(crate) struct Payments {
     pub(crate) relation: Relation,
     /// Which rows count; the others are read as if they did not exist.
     pub(crate) counting: Counting,
+    /// For a view: the column of a table that is its key, by which rows are locked.
+    pub(crate) locked: Option<BaseColumn>,
     pub(crate) id: Mapped,
     pub(crate) invoice: Mapped,
     pub(crate) status: Option<Status>,
@@ -197,11 +202,13 @@ fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
         "invoice_paid_at_column",
         Role::Moment,
     )?;
+    let id = check.required(&s.invoice_id_column, "invoice_id_column", Role::Key)?;
     let invoices = Invoices {
+        locked: view::check(table, &id, Needs::Update, "invoices_table")?,
         table: table.name.clone(),
         relation: table.relation(),
         counting: Counting::check(table, s.invoice_condition.as_deref(), "invoice_condition")?,
-        id: check.required(&s.invoice_id_column, "invoice_id_column", Role::Key)?,
+        id,
         number: check.optional(
             s.invoice_number_column.as_ref(),
             "invoice_number_column",
@@ -298,11 +305,13 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
     let optional = |name: &Option<String>, setting: &'static str, role: Role| {
         check.optional(name.as_ref(), setting, role)
     };
+    let id = check.required(&s.payment_id_column, "payment_id_column", Role::Key)?;
     let mut payments = Payments {
+        locked: view::check(table, &id, Needs::InsertAndUpdate, "payments_table")?,
         table: table.name.clone(),
         relation: table.relation(),
         counting: Counting::check(table, s.payment_condition.as_deref(), "payment_condition")?,
-        id: check.required(&s.payment_id_column, "payment_id_column", Role::Key)?,
+        id,
         invoice: check.required(
             &s.payment_invoice_column,
             "payment_invoice_column",

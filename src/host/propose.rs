@@ -54,7 +54,7 @@ pub(crate) fn propose(
     }
     let mut current = stored.clone();
     current.extend(overrides.clone());
-    let relations = Relations::load()?;
+    let relations = Relations::load([invoices, payments])?;
     let pair = relations.pair(invoices, payments)?;
     let mut sheet = Proposals {
         stored,

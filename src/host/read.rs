@@ -27,6 +27,8 @@ pub(crate) struct Reading {
     pub(crate) invoice_row: Row,
     /// In the order of `payments`.
     pub(crate) payment_rows: Vec<Row>,
+    /// The table of which several rows have the same key, of which one was read. Such an invoice is not written.
+    pub(super) repeated_in: Option<String>,
 }
 
 /// By the invoice's id, as the database writes it.
@@ -68,6 +70,7 @@ pub(crate) fn read_again(
         for reading in &mut *readings {
             let now = found.remove(&reading.invoice.id).ok_or_else(removed)?;
             (reading.invoice, reading.invoice_row) = (now.invoice, now.invoice_row);
+            reading.repeated_in = now.repeated_in;
         }
     }
     if reach != SideEffects::Invoices {
@@ -87,12 +90,18 @@ fn removed() -> Problem {
 pub(super) fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
     let ids = json!(ids).to_string();
     let statement = invoices_statement(&mapping.invoices);
-    reading_as(&mapping.invoices.relation, || {
+    let rows: Vec<RawInvoice> = reading_as(&mapping.invoices.relation, || {
         sql::fetch_texts(&statement, &[Some(&ids)])
-    })
-    .into_iter()
-    .map(|raw| as_reading(mapping, raw))
-    .collect()
+    });
+    let mut readings = Readings::new();
+    for raw in rows {
+        let (id, reading) = as_reading(mapping, raw)?;
+        let known = readings.entry(id);
+        known
+            .and_modify(|known| known.repeated_in = Some(mapping.invoices.table.clone()))
+            .or_insert(reading);
+    }
+    Ok(readings)
 }
 
 /// Reads the payments of these invoices and replaces those in the readings.
@@ -117,6 +126,14 @@ pub(super) fn read_payments(
         let reading = of.as_ref().and_then(|of| by_id.get_mut(of));
         let reading = reading.ok_or_else(|| misread("nobody asked for it"))?;
         let (payment, row) = as_payment(mapping, raw, &reading.invoice.currency)?;
+        if reading
+            .payments
+            .last()
+            .is_some_and(|last| last.id == payment.id)
+        {
+            reading.repeated_in = Some(mapping.payments.table.clone());
+            continue;
+        }
         reading.payments.push(payment);
         reading.payment_rows.push(row);
     }
@@ -317,6 +334,7 @@ fn as_reading(mapping: &Mapping, raw: RawInvoice) -> Result<(String, Reading), P
         invoice_row: as_row(row)?,
         payments: Vec::new(),
         payment_rows: Vec::new(),
+        repeated_in: None,
         invoice,
     };
     Ok((reading.invoice.id.clone(), reading))

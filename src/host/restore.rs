@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::catalog::IS_FIXED;
 use super::mapping::{Mapped, Mapping};
 use super::owner::{as_owner, reading_as};
 use super::read::Reading;
+use super::view::base_column;
 use super::write::{in_host_units, moment, now};
 use crate::domain::money::Money;
 use crate::pg::{Problem, Relation, sql};
@@ -35,7 +37,7 @@ impl HostTable {
         }
     }
 
-    fn relation(self, mapping: &Mapping) -> &Relation {
+    pub(crate) fn relation(self, mapping: &Mapping) -> &Relation {
         match self {
             Self::Payment => &mapping.payments.relation,
             Self::Invoice => &mapping.invoices.relation,
@@ -220,16 +222,23 @@ fn run(mapping: &Mapping, invoice: &str, place: &Place, statement: &str, json: O
     });
 }
 
-/// Returns the columns that PostgreSQL computes from other columns, which cannot be written.
+/// Returns the columns that PostgreSQL or a view computes from others, which cannot be written.
 pub(crate) fn generated_columns(mapping: &Mapping, host_table: HostTable) -> Vec<String> {
-    sql::fetch(
-        "select to_jsonb(attname) from pg_attribute
-        where attrelid = $1::regclass and attgenerated <> '' and not attisdropped",
-        &[Some(host_table.name(mapping))],
-    )
-    .into_iter()
-    .filter_map(|name| name.as_str().map(str::to_owned))
-    .collect()
+    let statement = format!(
+        "select a.attname::text, (a.attgenerated <> '' or {IS_FIXED})::text
+        from pg_attribute a
+        join pg_class c on c.oid = a.attrelid
+        where c.oid = $1::regclass and a.attnum > 0 and not a.attisdropped"
+    );
+    let relation = host_table.relation(mapping);
+    let columns: Vec<[Option<String>; 2]> =
+        sql::fetch_texts(&statement, &[Some(host_table.name(mapping))]);
+    let fixed = columns.into_iter().filter_map(|[name, is_fixed]| {
+        let name = name?;
+        let is_generated = || base_column(relation, &name).is_some_and(|base| base.is_generated);
+        (is_fixed.as_deref() == Some("true") || is_generated()).then_some(name)
+    });
+    fixed.collect()
 }
 
 /// A foreign key with which deleting a payment would change rows of a third table.
@@ -243,6 +252,9 @@ pub(crate) struct Dependent {
     owner: u32,
     kind: String,
     statement: String,
+    /// The payments' key as the foreign keys name it, if they refer to the table behind a view.
+    #[serde(skip)]
+    key_behind_view: Option<(String, String)>,
 }
 
 /// Reads the foreign keys, each with the query that looks for references to a payment. That query gets the values
@@ -284,17 +296,29 @@ const DEPENDENTS: &str = "
     order by 1";
 
 impl Dependent {
-    /// Returns the foreign keys to the payments table with ON DELETE CASCADE, SET NULL or SET DEFAULT.
+    /// Returns the foreign keys to the payments table, or to the table whose key a view shows, with ON DELETE CASCADE, SET
+    /// NULL or SET DEFAULT.
     pub(crate) fn of_payments(mapping: &Mapping) -> Vec<Self> {
-        sql::fetch(DEPENDENTS, &[Some(&mapping.payments.table)])
-            .into_iter()
+        let payments = &mapping.payments;
+        let behind = payments.locked.as_ref();
+        let table = behind.map_or(&payments.table, |base| &base.table_name);
+        let key_behind_view = behind.map(|base| (payments.id.name.clone(), base.name.clone()));
+        let dependents = sql::fetch(DEPENDENTS, &[Some(table)]).into_iter();
+        dependents
             .filter_map(|row| serde_json::from_value(row).ok())
+            .map(|dependent| Self {
+                key_behind_view: key_behind_view.clone(),
+                ..dependent
+            })
             .collect()
     }
 
     /// Returns whether a row of the dependent table refers to this payment. Reads the table as its owner.
     pub(crate) fn refers_to(&self, payment: &Value) -> bool {
-        let payment = payment.to_string();
+        let payment = match &self.key_behind_view {
+            Some((own, behind)) => json!({ behind: payment.get(own) }).to_string(),
+            None => payment.to_string(),
+        };
         let table = Relation {
             oid: self.oid,
             schema: self.schema.clone(),

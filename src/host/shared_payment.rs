@@ -7,6 +7,7 @@ use super::mapping::{Mapped, Mapping};
 use super::owner::reading_as;
 use super::received::were_received;
 use super::scan::range::{Range, ScannedTable};
+use super::view::base_column;
 use crate::pg::{Relation, sql};
 
 /// Up to this number of ids is looked up in any table, with a plan of PostgreSQL's choice.
@@ -23,7 +24,8 @@ pub(super) fn booked_in(mapping: &Mapping, range: &Range, last: Option<&str>) ->
     match range {
         Range::Named(_) => Vec::new(),
         Range::Blocks { blocks, basis } if blocks.of == ScannedTable::Payments => {
-            ids_where(mapping, &blocks.written("p", *basis), None)
+            let rows = mapping.payments.counting.placed_rows();
+            ids_where(mapping, &rows, &blocks.written("p", *basis), None)
         }
         // The rows of their payments are scanned separately.
         Range::Blocks { basis: Some(_), .. } => Vec::new(),
@@ -40,7 +42,8 @@ pub(super) fn booked_in(mapping: &Mapping, range: &Range, last: Option<&str>) ->
                 of.quoted,
                 of.key_or_null("w.value"),
             );
-            ids_where(mapping, &condition, Some(&json!(keys).to_string()))
+            let rows = mapping.payments.counting.rows();
+            ids_where(mapping, &rows, &condition, Some(&json!(keys).to_string()))
         }
         Range::Keys { after, .. } => {
             let Some(last) = last else {
@@ -54,12 +57,12 @@ pub(super) fn booked_in(mapping: &Mapping, range: &Range, last: Option<&str>) ->
                 format!("p.{} > {} and", of.quoted, bound(after))
             });
             let condition = format!("{from} p.{} <= {}", of.quoted, bound(last));
-            ids_where(mapping, &condition, None)
+            ids_where(mapping, &mapping.payments.counting.rows(), &condition, None)
         }
     }
 }
 
-fn ids_where(mapping: &Mapping, condition: &str, param: Option<&str>) -> Vec<String> {
+fn ids_where(mapping: &Mapping, rows: &str, condition: &str, param: Option<&str>) -> Vec<String> {
     let payments = &mapping.payments;
     let values: Vec<String> = columns(mapping)
         .map(|column| format!("(p.{}::text)", column.quoted))
@@ -69,10 +72,9 @@ fn ids_where(mapping: &Mapping, condition: &str, param: Option<&str>) -> Vec<Str
     }
     let statement = format!(
         "select distinct v.id
-        from {table} p
+        from {rows} p
         cross join lateral (values {values}) v (id)
         where v.id <> '' and {received} and {condition}",
-        table = payments.counting.placed_rows(),
         values = values.join(", "),
         received = were_received(mapping),
     );
@@ -146,12 +148,15 @@ fn serving_columns(mapping: &Mapping, ids: usize) -> Vec<(&Mapped, Lookup)> {
         return columns(mapping).map(|it| (it, Lookup::AnyPlan)).collect();
     }
     let missing = indexes::missing(mapping).unwrap_or_default();
-    let is_small = rows_of(&payments.relation) <= FEW_ROWS;
+    let behind = payments.locked.as_ref().map(|base| &base.table);
+    let is_small = rows_of(behind.unwrap_or(&payments.relation)) <= FEW_ROWS;
     columns(mapping)
         .filter_map(|column| {
             let mut missing = missing.iter();
-            let lacks_index =
-                missing.any(|it| it.table == payments.table && it.column == column.name);
+            let lacks_index = missing
+                .any(|it| it.mapped == (payments.table.clone(), column.name.clone()))
+                || payments.relation.is_view()
+                    && base_column(&payments.relation, &column.name).is_none();
             match (lacks_index, is_small) {
                 (false, _) => Some((column, Lookup::ByIndex)),
                 (true, true) => Some((column, Lookup::AnyPlan)),

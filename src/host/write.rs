@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::further::Further;
 use super::mapping::{Mapped, Mapping};
-use super::other_invoices::booked;
+use super::new_rows::must_count;
 use super::owner::as_owner;
 use super::read::Reading;
 use super::row::Row;
@@ -49,6 +49,7 @@ impl<'a> Assignments<'a> {
         word: Option<&str>,
         at: Option<i64>,
     ) -> Result<(), Problem> {
+        let status = status.filter(|status| !status.column.is_computed);
         if let (Some(status), Some(word)) = (status, word) {
             let at = || moment(mapping, &status.column, at.unwrap_or_else(now));
             self.set(&status.column.name, status.value(word, at)?);
@@ -70,7 +71,7 @@ impl<'a> Assignments<'a> {
     }
 
     fn set_mapped(&mut self, column: Option<&'a Mapped>, value: Option<Value>) {
-        if let (Some(column), Some(value)) = (column, value) {
+        if let (Some(column), Some(value)) = (column.filter(|it| !it.is_computed), value) {
             self.set(&column.name, value);
         }
     }
@@ -127,34 +128,6 @@ pub(crate) fn insert_payments(
         });
     }
     must_count(mapping, payments)
-}
-
-/// Fails with 23514 if a new row does not count: nobody would see that the payment is booked.
-fn must_count(mapping: &Mapping, payments: &[(&Reading, &NewPayment)]) -> Result<(), Problem> {
-    let Some(condition) = mapping.payments.counting.condition() else {
-        return Ok(());
-    };
-    let ids = payments.iter().flat_map(|(_, payment)| payment.ids.each());
-    let rows = booked(mapping, ids);
-    let counts = |(reading, payment): &(&Reading, &NewPayment)| {
-        rows.iter().any(|row| {
-            row.row_counts
-                && row.invoice == reading.invoice.id
-                && row.ids.same_payment(&payment.ids)
-        })
-    };
-    if payments.iter().all(counts) {
-        return Ok(());
-    }
-    Err(Problem::new(
-        PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
-        format!(
-            "a new row of {} does not count by the setting payment_condition",
-            mapping.payments.table
-        ),
-    )
-    .detail(format!("The condition is: {condition}"))
-    .hint("Add the columns that it names to payment_values."))
 }
 
 fn new_payment<'a>(

@@ -1,7 +1,8 @@
 //! When the next request to Stripe about an invoice is due (`invoice_sync.invoice_check`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::domain::invoice::Invoice;
@@ -47,22 +48,19 @@ pub(crate) fn to_be_asked<'a>(
     rows.into_iter().filter_map(|[id]| id).collect()
 }
 
-/// Returns the ids that these invoices stored when Stripe was last asked, of invoices that need no more requests though
-/// not all their ids are booked.
-pub(crate) fn finished(invoices: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
-    let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
-        "select k.invoice_id, unnest(k.stored_ids)
-        from invoice_sync.invoice_check k
-        where k.invoice_id = any (array(select unnest($1::text[]))) and k.checked_at is not null and k.next_check_at is null",
-        &[Some(&sql::array(invoices.iter().copied()))],
-    );
-    let mut finished: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for row in rows {
-        if let [Some(invoice), Some(id)] = row {
-            finished.entry(invoice).or_default().insert(id);
-        }
-    }
-    finished
+/// What [`super::recall`] reads of checks: the ids that the invoices in the first parameter stored when Stripe was last
+/// asked, of invoices that need no more requests though not all their ids are booked.
+pub(super) const RECALLED: &str = "
+select jsonb_build_object('finished', jsonb_build_object('invoice', k.invoice_id, 'ids', k.stored_ids))
+from invoice_sync.invoice_check k
+where k.invoice_id = any (array(select unnest($1::text[]))) and k.checked_at is not null and k.next_check_at is null
+  and k.stored_ids <> '{}'";
+
+/// A row of [`RECALLED`].
+#[derive(Deserialize)]
+pub(super) struct Finished {
+    pub(super) invoice: String,
+    pub(super) ids: BTreeSet<String>,
 }
 
 /// Records that Stripe is about to be asked about these invoices. They stay due until the answer is recorded, even

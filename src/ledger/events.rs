@@ -241,12 +241,16 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Fail
             .iter()
             .map(move |id| json!({ "id": id, "state": state, "result": result }))
     });
-    sql::fetch(
+    let count = verdicts.iter().map(|(events, _)| events.len()).sum();
+    sql::look_up(
+        count,
         "with mine as (
             select e.id, v.state, v.result
             from jsonb_to_recordset($1::jsonb) v (id text, state text, result text)
             join invoice_sync.event e on e.id = v.id
             where e.state = 'pending'
+              -- An array is looked up in the index, whereas a set would be joined with the whole table.
+              and e.id = any (array(select w.id from jsonb_to_recordset($1::jsonb) w (id text)))
             for update of e skip locked
         ),
         settled as (
@@ -258,7 +262,7 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Fail
                 next_attempt_at = clock_timestamp()
                     + least(interval '1 day', interval '1 minute' * 2 ^ least(e.attempts, 11))
             from mine v
-            where e.id = v.id
+            where e.id = v.id and e.id = any (array(select m.id from mine m))
             returning e.*
         )
         select jsonb_build_object('id', id, 'type', type, 'attempts', attempts, 'result', result,

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::domain::issue::IssueKind;
 use crate::pg::sql;
 
 /// An issue about a repair that waits for a person's decision.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Held {
     /// The issue's id.
     pub(crate) id: i64,
@@ -20,7 +20,7 @@ pub(crate) struct Held {
 }
 
 /// Repairs that wait for a person's decision, by invoice and kind of issue.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct HeldRepairs(BTreeMap<(String, String), Vec<Held>>);
 
 impl HeldRepairs {
@@ -31,59 +31,52 @@ impl HeldRepairs {
     }
 }
 
-/// Returns the payments of these invoices whose repair was undone and not allowed again since, each with its ids.
-pub(crate) fn undone_payments(invoices: &[&str]) -> BTreeMap<String, Vec<Vec<String>>> {
-    #[derive(Deserialize)]
-    struct Row {
-        invoice: String,
-        ids: Vec<String>,
-    }
-    let rows = sql::fetch(
-        "select jsonb_build_object('invoice', x.invoice_id, 'ids', p.ids)
-        from invoice_sync.issue x
-        cross join lateral jsonb_array_elements(x.evidence -> 'stripe_payments') p (ids)
-        where coalesce(x.invoice_id, '') in (select jsonb_array_elements_text($1::jsonb))
-          and x.kind = 'repair_undone'
-          and (x.state <> 'resolved' or x.settled is not null)
-        order by x.id",
-        &[Some(&json!(invoices).to_string())],
-    );
-    let mut undone: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
-    for row in rows {
-        if let Ok(row) = serde_json::from_value::<Row>(row) {
-            undone.entry(row.invoice).or_default().push(row.ids);
-        }
-    }
-    undone
+/// What [`super::recall`] reads of held repairs: those of the invoices in the first parameter.
+pub(super) const RECALLED: &str = "
+select jsonb_build_object('held', jsonb_build_object(
+    'invoice', x.invoice_id, 'kind', x.kind, 'held', jsonb_build_object(
+        'id', x.id, 'open', x.state <> 'resolved', 'object', x.object,
+        'evidence', x.evidence)))
+from invoice_sync.issue x
+where coalesce(x.invoice_id, '') = any (array(select unnest($1::text[])))
+  and x.kind in ('overridden_by_trigger', 'repair_undone')
+  and (x.state <> 'resolved' or x.settled is not null)";
+
+/// A row of [`RECALLED`].
+#[derive(Deserialize)]
+pub(super) struct Row {
+    pub(super) invoice: String,
+    kind: String,
+    held: Held,
 }
 
-/// Returns the held repairs of these invoices.
-pub(crate) fn held(invoices: &[&str]) -> HeldRepairs {
-    #[derive(Deserialize)]
-    struct Row {
-        invoice: String,
-        kind: String,
-        held: Held,
+impl HeldRepairs {
+    /// Adds a row, in any order.
+    pub(super) fn add(&mut self, row: Row) {
+        let of_kind = self.0.entry((row.invoice, row.kind)).or_default();
+        let place = of_kind.partition_point(|held| held.id > row.held.id);
+        of_kind.insert(place, row.held);
     }
-    let rows = sql::fetch(
-        "select jsonb_build_object(
-            'invoice', x.invoice_id, 'kind', x.kind, 'held', jsonb_build_object(
-                'id', x.id, 'open', x.state <> 'resolved', 'object', x.object,
-                'evidence', x.evidence))
-        from invoice_sync.issue x
-        where coalesce(x.invoice_id, '') in (select jsonb_array_elements_text($1::jsonb))
-          and x.kind in ('overridden_by_trigger', 'repair_undone')
-          and (x.state <> 'resolved' or x.settled is not null)
-        order by x.id desc",
-        &[Some(&json!(invoices).to_string())],
-    );
+
+    /// Returns the invoice's payments whose repair was undone and not allowed again since, each with its ids.
+    pub(crate) fn undone_payments(&self, invoice: &str) -> Vec<Vec<String>> {
+        let undone = self.of(invoice, IssueKind::RepairUndone).iter().rev();
+        let payments = undone.filter_map(|held| held.evidence["stripe_payments"].as_array());
+        let payments = payments.flatten();
+        payments
+            .filter_map(|ids| serde_json::from_value(ids.clone()).ok())
+            .collect()
+    }
+}
+
+/// Returns the held repairs of this invoice.
+pub(crate) fn held(invoice: &str) -> HeldRepairs {
+    let statement = format!("select r.row -> 'held' from ({RECALLED}) r (row)");
+    let invoices = sql::array(std::iter::once(invoice));
     let mut holds = HeldRepairs::default();
-    for row in rows
-        .into_iter()
-        .filter_map(|row| serde_json::from_value::<Row>(row).ok())
-    {
-        let of_kind = holds.0.entry((row.invoice, row.kind)).or_default();
-        of_kind.push(row.held);
+    let rows = sql::look_up(1, &statement, &[Some(&invoices)]).into_iter();
+    for row in rows.filter_map(|row| serde_json::from_value(row).ok()) {
+        holds.add(row);
     }
     holds
 }

@@ -16,8 +16,9 @@ use crate::domain::rules::{Memory, Remembered};
 use crate::domain::shared_payment::KnownPayment;
 use crate::pg::{Problem, sql};
 
+/// A row of [`RECALLED`].
 #[derive(Deserialize)]
-struct Row {
+pub(super) struct Row {
     invoice_id: String,
     session_id: Option<String>,
     intent_id: Option<String>,
@@ -60,45 +61,34 @@ impl Row {
     }
 }
 
-/// Returns what earlier runs recorded about the payments of these invoices, and about the payments in the evidence
-/// given with them, whatever invoice they were recorded for. The result is by invoice, with the latest state of
-/// each payment.
-pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> {
-    let mut invoices_by_id: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (invoice, evidence) in cases {
-        for id in evidence.iter().flat_map(Evidence::payment_ids) {
-            invoices_by_id.entry(id).or_default().push(invoice);
-        }
-    }
-    let invoices: BTreeSet<&str> = cases.iter().map(|(invoice, _)| *invoice).collect();
-    let rows = sql::fetch(
-        // Each lookup can use an index: for a payment with an intent, the row's id is the intent's. A time in the
-        // future was recorded before the clock was set back.
-        "select jsonb_build_object(
-            'invoice_id', m.invoice_id, 'session_id', m.session_id, 'intent_id', m.intent_id,
-            'charge_id', m.charge_id, 'received', m.received, 'refunded', m.refunded,
-            'refunded_latest', m.refunded_latest, 'dispute', m.dispute, 'withheld', m.withheld,
-            'as_of', case when m.as_of <= clock_timestamp()
-                          then (extract(epoch from m.as_of) * 1000000)::bigint else 0 end,
-            'seen_at', case when m.seen_at <= clock_timestamp()
-                            then (extract(epoch from m.seen_at) * 1000000)::bigint else 0 end)
-        from (
-            select * from invoice_sync.stripe_payment where invoice_id = any (array(select unnest($1::text[])))
-            union select * from invoice_sync.stripe_payment where id = any (array(select unnest($2::text[])))
-            union select * from invoice_sync.stripe_payment where session_id = any (array(select unnest($2::text[])))
-            union select * from invoice_sync.stripe_payment where charge_id = any (array(select unnest($2::text[])))
-        ) m",
-        &[
-            Some(&sql::array(invoices.iter().copied())),
-            Some(&sql::array(invoices_by_id.keys().copied())),
-        ],
-    );
-    let rows: Vec<Row> = rows
-        .into_iter()
-        .filter_map(|row| serde_json::from_value(row).ok())
-        .collect();
+/// What [`super::recall`] reads of payments: those of the invoices in the first parameter, and those with one of the
+/// ids in the second one. Each lookup can use an index: for a payment with an intent, the row's id is the intent's. A
+/// time in the future was recorded before the clock was set back.
+pub(super) const RECALLED: &str = "
+select jsonb_build_object('payment', jsonb_build_object(
+    'invoice_id', m.invoice_id, 'session_id', m.session_id, 'intent_id', m.intent_id,
+    'charge_id', m.charge_id, 'received', m.received, 'refunded', m.refunded,
+    'refunded_latest', m.refunded_latest, 'dispute', m.dispute, 'withheld', m.withheld,
+    'as_of', case when m.as_of <= clock_timestamp()
+                  then (extract(epoch from m.as_of) * 1000000)::bigint else 0 end,
+    'seen_at', case when m.seen_at <= clock_timestamp()
+                    then (extract(epoch from m.seen_at) * 1000000)::bigint else 0 end))
+from (
+    select * from invoice_sync.stripe_payment where invoice_id = any (array(select unnest($1::text[])))
+    union select * from invoice_sync.stripe_payment where id = any (array(select unnest($2::text[])))
+    union select * from invoice_sync.stripe_payment where session_id = any (array(select unnest($2::text[])))
+    union select * from invoice_sync.stripe_payment where charge_id = any (array(select unnest($2::text[])))
+) m";
+
+/// Sorts rows of [`RECALLED`] by invoice: those about its own payments, and those about the payments that it was asked
+/// for, whatever invoice they were recorded for. Of each payment, the latest state remains.
+pub(super) fn memories(
+    rows: &[Row],
+    invoices: &BTreeSet<&str>,
+    invoices_by_id: &BTreeMap<&str, Vec<&str>>,
+) -> BTreeMap<String, Memory> {
     let mut memories: BTreeMap<String, Memory> = BTreeMap::new();
-    for row in &rows {
+    for row in rows {
         let asked_for = row
             .ids()
             .filter_map(|id| invoices_by_id.get(id.as_str()))
@@ -111,7 +101,7 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Memory> 
             }
         }
     }
-    for row in &rows {
+    for row in rows {
         if let Some(memory) = memories.get_mut(&row.invoice_id) {
             for id in row.ids() {
                 memory.keep_own(id, &row.remembered());
@@ -128,10 +118,14 @@ const IDS_AT_ONCE: usize = 2_000;
 pub(crate) fn known(ids: &BTreeSet<String>) -> Vec<KnownPayment> {
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let rows = ids.chunks(IDS_AT_ONCE).flat_map(|ids| {
-        sql::fetch_texts::<5>(
+        sql::look_up_texts::<5>(
+            ids.len(),
             "select m.session_id, m.intent_id, m.charge_id, m.currency, m.received::text
-            from invoice_sync.stripe_payment m
-            where m.id = any ($1::text[]) or m.session_id = any ($1::text[]) or m.charge_id = any ($1::text[])
+            from (
+                select * from invoice_sync.stripe_payment where id = any (array(select unnest($1::text[])))
+                union select * from invoice_sync.stripe_payment where session_id = any (array(select unnest($1::text[])))
+                union select * from invoice_sync.stripe_payment where charge_id = any (array(select unnest($1::text[])))
+            ) m
             order by m.as_of desc, m.invoice_id, m.id",
             &[Some(&sql::array(ids.iter().copied()))],
         )
@@ -203,8 +197,9 @@ pub(crate) fn sessions_of<'a>(
         where m.id {is_wanted} and (m.session_id is not null or m.sessionless)
         group by m.id"
     );
+    let wanted = json!(intents).to_string();
     let rows: Vec<[Option<String>; 2]> =
-        sql::fetch_texts(&statement, &[Some(&json!(intents).to_string())]);
+        sql::look_up_texts(intents.len(), &statement, &[Some(&wanted)]);
     rows.into_iter()
         .filter_map(|[intent, session]| Some((intent?, session)))
         .collect()
@@ -267,58 +262,52 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
             rows.insert((entry.invoice, key.to_owned()), row);
         }
     }
-    sql::execute_rows(
-        "insert into invoice_sync.stripe_payment (
-            id, invoice_id, session_id, intent_id, charge_id, currency, received, refunded,
-            dispute, withheld, request_id, received_at, as_of, sessionless,
-            refunded_latest, seen_at)
-        select m.id, m.invoice_id, m.session_id, m.intent_id, m.charge_id, m.currency,
-               m.received::bigint, m.refunded::bigint, m.dispute, m.withheld::bigint, m.request_id,
-               to_timestamp(m.received_at::float8),
-               timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond',
-               m.sessionless::boolean,
-               nullif(m.refunded_latest, m.refunded)::bigint, clock_timestamp()
-        from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) m (
-            id, invoice_id, session_id, intent_id, charge_id, currency,
-            received, refunded, dispute, withheld, request_id, received_at, as_of, sessionless,
-            refunded_latest)
-        order by m.invoice_id, m.id
-        on conflict (invoice_id, id) do update
-        set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
-            intent_id = coalesce(excluded.intent_id, stripe_payment.intent_id),
-            charge_id = coalesce(excluded.charge_id, stripe_payment.charge_id),
-            currency = excluded.currency,
-            received = excluded.received,
-            refunded = excluded.refunded,
-            dispute = excluded.dispute,
-            withheld = excluded.withheld,
-            request_id = excluded.request_id,
-            received_at = excluded.received_at,
-            as_of = excluded.as_of,
-            sessionless = excluded.sessionless or stripe_payment.sessionless,
-            refunded_latest = excluded.refunded_latest,
-            seen_at = excluded.seen_at
-        where stripe_payment.as_of <= excluded.as_of
-           or stripe_payment.as_of > clock_timestamp()",
+    // An older answer is not written, or is written for an invoice while another one has a newer one.
+    let newer: Vec<[Option<String>; 1]> = sql::fetch_for_rows(
+        "with noted as (
+            select m.id, m.invoice_id, m.session_id, m.intent_id, m.charge_id, m.currency,
+                   m.received::bigint, m.refunded::bigint, m.dispute, m.withheld::bigint, m.request_id,
+                   to_timestamp(m.received_at::float8) as received_at,
+                   timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond' as as_of,
+                   m.sessionless::boolean,
+                   nullif(m.refunded_latest, m.refunded)::bigint as refunded_latest
+            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) m (
+                id, invoice_id, session_id, intent_id, charge_id, currency,
+                received, refunded, dispute, withheld, request_id, received_at, as_of, sessionless,
+                refunded_latest)
+        ),
+        stored as (
+            insert into invoice_sync.stripe_payment (
+                id, invoice_id, session_id, intent_id, charge_id, currency, received, refunded,
+                dispute, withheld, request_id, received_at, as_of, sessionless,
+                refunded_latest, seen_at)
+            select n.*, clock_timestamp() from noted n order by n.invoice_id, n.id
+            on conflict (invoice_id, id) do update
+            set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
+                intent_id = coalesce(excluded.intent_id, stripe_payment.intent_id),
+                charge_id = coalesce(excluded.charge_id, stripe_payment.charge_id),
+                currency = excluded.currency,
+                received = excluded.received,
+                refunded = excluded.refunded,
+                dispute = excluded.dispute,
+                withheld = excluded.withheld,
+                request_id = excluded.request_id,
+                received_at = excluded.received_at,
+                as_of = excluded.as_of,
+                sessionless = excluded.sessionless or stripe_payment.sessionless,
+                refunded_latest = excluded.refunded_latest,
+                seen_at = excluded.seen_at
+            where stripe_payment.as_of <= excluded.as_of
+               or stripe_payment.as_of > clock_timestamp()
+            returning invoice_id, id
+        )
+        select n.id from noted n
+        where (n.invoice_id, n.id) not in (select s.invoice_id, s.id from stored s)
+           or exists (
+               select from invoice_sync.stripe_payment m
+               where m.id = n.id and m.as_of > n.as_of and m.as_of <= clock_timestamp())",
         &[],
         rows.values().map(sql::borrowed),
-    );
-    let recorded = rows
-        .values()
-        .map(|row| [row[0].as_deref(), row[12].as_deref()]);
-    let newer: Vec<[Option<String>; 1]> = sql::fetch_for_rows(
-        "select n.id
-        from unnest($1, $2) n (id, as_of)
-        -- One by one: a set would be joined with the whole table.
-        cross join lateral (
-            select from invoice_sync.stripe_payment m
-            where m.id = n.id
-              and m.as_of > timestamptz 'epoch' + n.as_of::bigint * interval '1 microsecond'
-              and m.as_of <= clock_timestamp()
-            offset 0
-        ) m",
-        &[],
-        recorded,
     );
     if newer.is_empty() {
         return Ok(());

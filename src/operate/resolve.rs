@@ -395,7 +395,7 @@ impl Case<'_> {
         let object = self.issue.object.as_deref().unwrap_or_default();
         match self.action {
             Action::LinkPayment => {
-                let holds = held_repairs::held(&[invoice]);
+                let holds = held_repairs::held(invoice);
                 let mut evidence =
                     holdback::without_others(&holds, invoice, said, |_, ids| ids.contains(object));
                 for finding in &mut evidence {
@@ -408,7 +408,7 @@ impl Case<'_> {
                 evidence
             }
             Action::RepairAgain if self.is_about_undone() => {
-                let holds = held_repairs::held(&[invoice]);
+                let holds = held_repairs::held(invoice);
                 let released =
                     |held: &Held, ids: &PaymentIds| held.id == self.issue.id && held.is_of(ids);
                 holdback::without_others(&holds, invoice, said, released)

@@ -20,6 +20,7 @@ mod subtransaction;
 mod temporary;
 mod transactions;
 pub(crate) mod triggers;
+pub(crate) mod view;
 mod workers;
 
 pub(crate) use invalidation::{Kept, announce_change};

@@ -97,6 +97,26 @@ impl Drop for GenericPlan {
     }
 }
 
+/// While this exists, plans read a table as a whole only where no index serves. Not while the application's code runs.
+pub(super) fn by_indexes() -> ByIndexes {
+    // SAFETY: as in `with_generic_plan`.
+    unsafe {
+        let former = (pg_sys::enable_seqscan, pg_sys::jit_enabled);
+        // Where a table has to be read as a whole all the same, the plan counts as very expensive.
+        (pg_sys::enable_seqscan, pg_sys::jit_enabled) = (false, false);
+        ByIndexes(former)
+    }
+}
+
+pub(super) struct ByIndexes((bool, bool));
+
+impl Drop for ByIndexes {
+    fn drop(&mut self) {
+        // SAFETY: as in `with_generic_plan`.
+        unsafe { (pg_sys::enable_seqscan, pg_sys::jit_enabled) = self.0 };
+    }
+}
+
 fn find_or_prepare(
     client: &SpiClient<'_>,
     text: &str,

@@ -35,6 +35,10 @@ thread_local! {
 }
 
 impl Relation {
+    pub(crate) fn is_view(&self) -> bool {
+        self.kind == pg_sys::RELKIND_VIEW
+    }
+
     /// Locks the table by its OID until the end of the transaction. Fails with 55000 if its name refers to another
     /// table now, or if its owner or kind changed. The error ends the run and does not become an issue of an invoice
     /// (`subtransaction::ends_the_statement`).

@@ -31,6 +31,21 @@ pub(crate) fn fetch_texts<const N: usize>(
     run(statement, params, texts)
 }
 
+/// As [`fetch`], for a statement on the extension's own tables that finds what its parameters name, `count` things, by
+/// indexes. While they are few, its plan is kept for any parameters, and reads no table as a whole.
+pub(crate) fn look_up(count: usize, statement: &str, params: &[Option<&str>]) -> Vec<Value> {
+    run_planned(Plan::of_lookup(count), statement, params, documents)
+}
+
+/// As [`look_up`], for a statement whose rows have `N` columns of type text.
+pub(crate) fn look_up_texts<const N: usize>(
+    count: usize,
+    statement: &str,
+    params: &[Option<&str>],
+) -> Vec<[Option<String>; N]> {
+    run_planned(Plan::of_lookup(count), statement, params, texts)
+}
+
 /// Returns the first row of [`fetch`].
 pub(crate) fn fetch_one(statement: &str, params: &[Option<&str>]) -> Option<Value> {
     fetch(statement, params).into_iter().next()
@@ -143,13 +158,22 @@ fn run<T>(
     params: &[Option<&str>],
     read: impl FnOnce(SpiTupleTable) -> SpiResult<T>,
 ) -> T {
+    run_planned(Plan::Kept, statement, params, read)
+}
+
+fn run_planned<T>(
+    plan: Plan,
+    statement: &str,
+    params: &[Option<&str>],
+    read: impl FnOnce(SpiTupleTable) -> SpiResult<T>,
+) -> T {
     checked(Spi::connect_mut(|client| {
         // Inside the closure, so that the parameters are freed with the connection.
         let params: Vec<DatumWithOid> = params
             .iter()
             .map(|text| DatumWithOid::from(*text))
             .collect();
-        update(client, statement, &params, Plan::Kept, read)
+        update(client, statement, &params, plan, read)
     }))
 }
 
@@ -160,12 +184,24 @@ enum Plan {
     /// The same one for any parameters: they are a few rows, and PostgreSQL would plan for each anew where it takes
     /// them for many.
     KeptForFew,
+    /// As [`Self::KeptForFew`], by indexes alone: every table has one for what is looked up in it.
+    Lookup,
     /// Made for these parameters: a kept plan knows nothing of how many rows they are.
     Once,
 }
 
 /// More rows are worth a plan of their own.
 const FEW_ROWS: usize = 50;
+
+impl Plan {
+    fn of_lookup(count: usize) -> Self {
+        if count <= FEW_ROWS {
+            Self::Lookup
+        } else {
+            Self::Kept
+        }
+    }
+}
 
 /// Returns the SQL condition that a text is one of the `count` in the parameter, a JSON array of texts. PostgreSQL
 /// takes a set for a hundred and reads a small table as a whole for it; without an index on the column, it looks each
@@ -195,8 +231,16 @@ fn update<T>(
             let _generic = prepared::with_generic_plan();
             return read(client.update(&*prepared, None, params)?);
         }
+        (false, Plan::Lookup) => {
+            let prepared = prepared::kept(client, statement, &types)?;
+            let _generic = prepared::with_generic_plan();
+            let _by_indexes = prepared::by_indexes();
+            return read(client.update(&*prepared, None, params)?);
+        }
         (true, Plan::Once) => prepared::checked_once(client, statement, &types)?,
-        (true, Plan::Kept | Plan::KeptForFew) => prepared::checked(client, statement, &types)?,
+        (true, Plan::Kept | Plan::KeptForFew | Plan::Lookup) => {
+            prepared::checked(client, statement, &types)?
+        }
     };
     read(client.update(&*prepared, None, params)?)
 }

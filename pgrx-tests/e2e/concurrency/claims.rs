@@ -361,6 +361,33 @@ fn a_refund_is_reported_for_the_invoice_that_has_the_payment_and_for_no_other() 
     );
 }
 
+#[test]
+fn a_payment_that_is_undone_is_not_booked_for_an_invoice_that_once_referred_to_it() {
+    let mut pair = Pair::open();
+    let (session, intent) = (pair.session.clone(), pair.intent.clone());
+    pair.shop.execute(&format!(
+        "update invoices set stripe_session_id = '{session}'"
+    ));
+    pair.look(Look::Button(0));
+    pair.look(Look::Button(1));
+    pair.shop.execute(
+        "update invoices set stripe_session_id = null where invoice_number = 'INV-2';
+        select invoice_sync.undo(max(run_id)) from invoice_sync.change",
+    );
+    for look in LOOKS {
+        pair.look(look);
+        assert_eq!(
+            books(&mut pair),
+            [
+                "INV-1 Sent 0".to_owned(),
+                "INV-2 Sent 0".to_owned(),
+                format!("repair_undone {intent}: INV-1"),
+            ],
+            "{look:?}"
+        );
+    }
+}
+
 /// The application's handler inserts its row for the first invoice and does not commit;
 /// the second invoice's button is pressed meanwhile.
 fn handler_between_look_and_write(pair: &mut Pair, has_unique_index: bool) {

@@ -10,9 +10,9 @@ fn shop_with_keys(type_name: &str) -> Shop {
     let default = match type_name {
         "uuid" => "gen_random_uuid()".to_owned(),
         text if text.contains("char") || text == "text" => {
-            format!("substr(gen_random_uuid()::text, 1, 4)::{text}")
+            format!("lpad(nextval('keys')::text, 4, 'k')::{text}")
         }
-        number => format!("(random() * 30000)::{number}"),
+        number => format!("(nextval('keys') + 20000)::{number}"),
     };
     let tables = DEFAULT_TABLES
         .replace(
@@ -20,7 +20,7 @@ fn shop_with_keys(type_name: &str) -> Shop {
             &format!("id {type_name} primary key default {default}"),
         )
         .replace("invoice_id uuid", &format!("invoice_id {type_name}"));
-    Shop::with_tables(&tables)
+    Shop::with_tables(&format!("create sequence keys; {tables}"))
 }
 
 /// An invoice whose webhook was lost, with this key.

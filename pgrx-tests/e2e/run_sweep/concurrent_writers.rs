@@ -91,8 +91,7 @@ fn while_it_waits_for_an_invoice_all_else_is_committed() {
     let mut shop = Shop::open();
     Sale::many(&mut shop, 3);
     open_by_mistake(&mut shop, 1_100);
-    let last =
-        shop.text("select max(id::text) from invoices where invoice_number like 'LOCAL-%'");
+    let last = shop.text("select max(id::text) from invoices where invoice_number like 'LOCAL-%'");
     let mut holder = shop.connect();
     lock(&mut holder, &last.expect("there is one"));
     let mut sweeping = shop.connect();

@@ -13,7 +13,7 @@ use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::PaymentChange;
 use crate::ledger::issues::{self, Judged, Subject};
 use crate::ledger::unwritten_answers::{self, Written};
-use crate::ledger::{changes, checks, payment_issues, stripe_payments};
+use crate::ledger::{changes, checks, concerns, payment_issues, stripe_payments};
 use crate::pg::Problem;
 
 /// The outcome for an invoice, and Stripe's answers about it; `None` if Stripe was not asked.
@@ -51,9 +51,17 @@ pub(super) fn subject(invoice: &Invoice) -> Subject<'_> {
     }
 }
 
+/// Whether anything else that is open concerns what was written down.
+pub(super) enum Concerns {
+    /// None, and there is no issue about events: the payments with these ids are settled.
+    None(BTreeSet<String>),
+    /// Perhaps.
+    Some,
+}
+
 /// Writes outcomes to the ledger, with one statement per table. What is known about payments is written first: its
 /// row lock makes a session that applies an older answer wait or fail.
-pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<(), Problem> {
+pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<Concerns, Problem> {
     let mut entries = Vec::new();
     let mut found = Vec::new();
     let mut judged = Vec::new();
@@ -95,12 +103,30 @@ pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<(), Problem> 
     }
     stripe_payments::note(&lessons)?;
     changes::record(run, &entries);
-    issues::raise(run, &found);
-    issues::resolve_others(run, &judged);
-    payment_issues::resolve_claimed(run, &claimed(settled));
+    let concerns = match settled {
+        [alone] if found.is_empty() => concerns_of(alone),
+        _ => Concerns::Some,
+    };
+    if matches!(concerns, Concerns::Some) {
+        issues::raise(run, &found);
+        issues::resolve_others(run, &judged);
+        payment_issues::resolve_claimed(run, &claimed(settled));
+    }
     checks::note(&checks);
-    unwritten_answers::note(&written);
-    Ok(())
+    if matches!(concerns, Concerns::Some) {
+        unwritten_answers::note(&written);
+    }
+    Ok(concerns)
+}
+
+fn concerns_of(settled: &Settled) -> Concerns {
+    let evidence = settled.evidence.as_deref().unwrap_or_default().iter();
+    let ids: BTreeSet<&str> = evidence.flat_map(Evidence::payment_ids).collect();
+    if concerns::exist(&settled.outcome.invoice.id, &ids) {
+        Concerns::Some
+    } else {
+        Concerns::None(ids.into_iter().map(str::to_owned).collect())
+    }
 }
 
 /// Returns the ids of payments that an invoice has booked or claims.

@@ -218,6 +218,14 @@ impl Draft {
         }
     }
 
+    /// Records nothing about a payment that another invoice has: it would count as this invoice's own once the other
+    /// no longer has it, even if this invoice did not refer to it any more.
+    pub(super) fn do_not_learn(&mut self, receipt: &Receipt) {
+        for id in receipt.payment.ids.each() {
+            self.plan.learned.0.remove(id);
+        }
+    }
+
     /// Returns the gratuity if it is between 0 and the amount received; otherwise returns 0 and raises an issue.
     fn judge_gratuity(
         &mut self,

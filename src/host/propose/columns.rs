@@ -103,7 +103,7 @@ pub(super) const INVOICE: [WantedColumn; 10] = [
             "code",
         ],
     ),
-    written(
+    read(
         "invoice_status_column",
         Role::Status,
         &[
@@ -217,8 +217,8 @@ pub(super) const INVOICE: [WantedColumn; 10] = [
             "iso_currency",
         ],
     ),
-    written("invoice_session_column", Role::Text, SESSION),
-    written("invoice_intent_column", Role::Text, INTENT),
+    read("invoice_session_column", Role::Text, SESSION),
+    read("invoice_intent_column", Role::Text, INTENT),
 ];
 
 pub(super) const PAYMENT: [WantedColumn; 8] = [

@@ -1,16 +1,84 @@
 //! The database's tables, keys and constraints, as the proposals see them.
 
+use pgrx::prelude::PgSqlErrorCode;
 use serde::Deserialize;
 
 use crate::domain::words::squash;
 use crate::host::catalog::{Role, Table, not_understood};
 use crate::host::propose::names::Choice;
+use crate::host::view::base_column;
 use crate::pg::{Problem, sql};
 
 /// The tables that may be those of the application, and their constraints.
 pub(super) struct Relations {
     pub(super) tables: Vec<Table>,
+    /// The tables or views that were given by name.
+    given: Vec<Table>,
     constraints: Vec<Constraint>,
+}
+
+/// The columns of tables that a view shows: its column, the table's OID, and the table's column.
+struct Shown {
+    view: u32,
+    columns: Vec<(String, u32, String)>,
+}
+
+impl Shown {
+    fn by(view: &Table) -> Self {
+        let relation = view.relation();
+        let names = view.columns.keys();
+        let columns = names.filter_map(|name| {
+            let base = base_column(&relation, name)?;
+            Some((name.clone(), base.table.oid, base.name))
+        });
+        Self {
+            view: view.oid,
+            columns: columns.collect(),
+        }
+    }
+
+    /// Copies facts about the tables' columns to those of the view.
+    fn describe(&self, view: &mut Table, tables: &[Table]) {
+        for (name, table, behind) in &self.columns {
+            let table = tables.iter().find(|it| it.oid == *table);
+            let behind = table.and_then(|table| table.columns.get(behind));
+            if let (Some(behind), Some(column)) = (behind, view.columns.get_mut(name)) {
+                column.refers = behind.refers;
+                // Of an insert by a trigger, only the trigger knows.
+                column.must_be_given = behind.must_be_given && !view.has_triggers;
+                column.has_default |= behind.has_default;
+                column.default_text = column.default_text.take().or(behind.default_text.clone());
+            }
+        }
+    }
+
+    /// Returns the constraint as one of the view, if the view shows its columns.
+    fn own(&self, constraint: &Constraint) -> Option<Constraint> {
+        Some(Constraint {
+            table: self.view,
+            columns: self.names(constraint.table, &constraint.columns)?,
+            ..constraint.clone()
+        })
+    }
+
+    /// Returns the foreign key as one to the view, if the view shows what it refers to.
+    fn target(&self, constraint: &Constraint) -> Option<Constraint> {
+        Some(Constraint {
+            target: self.view,
+            target_columns: self.names(constraint.target, &constraint.target_columns)?,
+            ..constraint.clone()
+        })
+    }
+
+    fn names(&self, table: u32, columns: &[String]) -> Option<Vec<String>> {
+        let name = |column: &String| {
+            let mut shown = self.columns.iter();
+            let shown = shown.find(|(_, of, behind)| *of == table && behind == column);
+            shown.map(|(name, ..)| name.clone())
+        };
+        let names: Vec<String> = columns.iter().map(name).collect::<Option<_>>()?;
+        (!names.is_empty()).then_some(names)
+    }
 }
 
 /// A primary key, foreign key, check constraint, or unique constraint or index.
@@ -71,16 +139,44 @@ order by 1
 "#;
 
 impl Relations {
-    pub(super) fn load() -> Result<Self, Problem> {
+    /// Fails with 42P01 or 42809 if one of the OIDs is not that of a table or view.
+    pub(super) fn load(given: [Option<u32>; 2]) -> Result<Self, Problem> {
         let constraints = sql::fetch(CONSTRAINTS, &[])
             .into_iter()
             .map(serde_json::from_value)
             .collect::<Result<_, _>>()
             .map_err(not_understood)?;
-        Ok(Self {
+        let given = given.into_iter().flatten().map(given_table);
+        let mut relations = Self {
             tables: Table::find(CANDIDATES, &[])?,
+            given: given.collect::<Result<_, _>>()?,
             constraints,
-        })
+        };
+        relations.look_behind_views();
+        Ok(relations)
+    }
+
+    /// Returns the table or view that was given with this OID.
+    pub(super) fn given(&self, oid: u32) -> Option<Table> {
+        self.given.iter().find(|table| table.oid == oid).cloned()
+    }
+
+    /// Adds what is known of the tables behind the given views: of their columns, keys and constraints.
+    fn look_behind_views(&mut self) {
+        let mut given = std::mem::take(&mut self.given);
+        for view in &mut given {
+            let shown = Shown::by(view);
+            shown.describe(view, &self.tables);
+            let constraints = self.constraints.iter();
+            let own: Vec<Constraint> = constraints.filter_map(|it| shown.own(it)).collect();
+            let keys = own.iter().filter(|it| it.kind == Kind::PrimaryKey).count();
+            let is_clear = |it: &Constraint| it.kind != Kind::PrimaryKey || keys == 1;
+            self.constraints.extend(own.into_iter().filter(is_clear));
+            let to_it = self.constraints.iter().filter_map(|it| shown.target(it));
+            let to_it: Vec<Constraint> = to_it.collect();
+            self.constraints.extend(to_it);
+        }
+        self.given = given;
     }
 
     /// Returns the key column: the only column of the primary key, or one with a usual name.
@@ -207,4 +303,17 @@ impl Relations {
             .iter()
             .filter(move |constraint| constraint.table == table.oid && constraint.kind == kind)
     }
+}
+
+/// Returns the table or view with this OID.
+fn given_table(oid: u32) -> Result<Table, Problem> {
+    Table::find("where c.oid = $1::oid", &[Some(&oid.to_string())])?
+        .pop()
+        .ok_or_else(|| {
+            Problem::new(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+                format!("there is no table with the OID {oid}"),
+            )
+        })?
+        .must_hold_rows("It was given as an argument.")
 }

@@ -25,15 +25,15 @@ impl Relations {
         invoices: Option<u32>,
         payments: Option<u32>,
     ) -> Result<Pair, Problem> {
-        let given = |oid: Option<u32>| oid.map(given_table).transpose();
-        let payments = given(payments)?;
+        let given = |oid: Option<u32>| oid.and_then(|oid| self.given(oid));
+        let payments = given(payments);
         if invoices.is_none()
             && payments.is_none()
             && let Some(pair) = self.best_pair()?
         {
             return Ok(pair);
         }
-        let invoices = match given(invoices)? {
+        let invoices = match given(invoices) {
             Some(table) => (table, "as given".to_owned()),
             None => self.best(
                 "invoices",
@@ -279,18 +279,6 @@ fn has_stripe_id(table: &Table, wanted_columns: &[WantedColumn]) -> bool {
         .iter()
         .filter(|wanted| wanted.is_for_stripe_id())
         .any(|wanted| wanted.find(table, &[].into(), None).is_some())
-}
-
-fn given_table(oid: u32) -> Result<Table, Problem> {
-    Table::find("where c.oid = $1::oid", &[Some(&oid.to_string())])?
-        .pop()
-        .ok_or_else(|| {
-            Problem::new(
-                PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
-                format!("there is no table with the OID {oid}"),
-            )
-        })?
-        .must_hold_rows("It was given as an argument.")
 }
 
 fn none_found(what: &str, beside: Option<&Table>) -> Problem {

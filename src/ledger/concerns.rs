@@ -1,0 +1,26 @@
+//! Whether anything open concerns an invoice or its payments: mostly nothing does, and then nothing more is asked about it.
+
+use std::collections::BTreeSet;
+
+use crate::pg::sql;
+
+/// Returns whether an open issue is of this invoice, about one of these ids of payments, or about events; or an event of
+/// such a payment has failed; or an answer could not be written.
+pub(crate) fn exist(invoice: &str, ids: &BTreeSet<&str>) -> bool {
+    let found = sql::look_up(
+        1,
+        "select to_jsonb(true)
+        where exists (select from invoice_sync.issue x
+                      where x.state <> 'resolved' and coalesce(x.invoice_id, '') = $1)
+           or exists (select from invoice_sync.issue x
+                      where x.state <> 'resolved'
+                        and (x.kind = 'event_failing' or coalesce(x.object, '') = any ($2::text[])))
+           or exists (select from invoice_sync.event e
+                      where e.state = 'pending' and e.attempts > 0
+                        and (e.session_id = any ($2::text[]) or e.intent_id = any ($2::text[])
+                             or e.charge_id = any ($2::text[])))
+           or exists (select from invoice_sync.unwritten_answer)",
+        &[Some(invoice), Some(&sql::array(ids.iter().copied()))],
+    );
+    !found.is_empty()
+}
