@@ -45,6 +45,20 @@ install: ## builds for production and installs into the system's PostgreSQL (PG_
 	@.ci/step "building for production and installing (first time: 2 to 4 minutes)" .ci/install $(PG_CONFIG)
 
 
+.PHONY: docs
+docs: ## builds the documentation as a site, in target/site, and checks its links
+	@.ci/step "building the site of the documentation" .ci/docs
+
+.PHONY: package
+package: ## builds the Debian package for PG=... into target/packages and checks it
+	@.ci/step "building the package for PostgreSQL $(PG) (first time: 3 to 5 minutes)" packaging/build
+	@.ci/step "checking the package" .ci/lint package
+
+.PHONY: test-package
+test-package: ## installs that package in a bare Debian, sweeps, removes and purges it (root; PG=15 or 17)
+	@.ci/step "building the stand-in for Stripe" cargo build --quiet --package stripe-double
+	@.ci/step "testing the package for PostgreSQL $(PG)" packaging/test
+
 .PHONY: setup
 setup: ## installs what is missing and makes the private PostgreSQL
 	@.ci/setup

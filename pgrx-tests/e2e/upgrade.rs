@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use stripe_double::Checkout;
@@ -69,23 +70,27 @@ join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdroppe
 left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
 where c.relkind <> 'i'
 union all
-select format('constraint %s %s %s', c.relname, x.conname, pg_get_constraintdef(x.oid))
+select format('constraint %s %s %s %s', c.relname, x.conname, pg_get_constraintdef(x.oid),
+              obj_description(x.oid, 'pg_constraint'))
 from relation c join pg_constraint x on x.conrelid = c.oid
 union all
-select format('index %s', pg_get_indexdef(i.indexrelid)) from relation c join pg_index i on i.indrelid = c.oid
+select format('index %s %s', pg_get_indexdef(i.indexrelid), obj_description(i.indexrelid, 'pg_class')) from relation c join pg_index i on i.indrelid = c.oid
 union all
-select format('trigger %s', pg_get_triggerdef(t.oid))
+select format('trigger %s %s %s', pg_get_triggerdef(t.oid), t.tgenabled, obj_description(t.oid, 'pg_trigger'))
 from relation c join pg_trigger t on t.tgrelid = c.oid where not t.tgisinternal
 union all
-select format('policy %s %s %s %s', c.relname, p.polname, p.polcmd, pg_get_expr(p.polqual, p.polrelid))
+select format('policy %s %s %s %s %s %s %s', c.relname, p.polname, p.polcmd, p.polpermissive, p.polroles,
+              pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
 from relation c join pg_policy p on p.polrelid = c.oid
 union all
 select format('sequence %s %s', c.relname, to_jsonb(s) - 'seqrelid')
 from relation c join pg_sequence s on s.seqrelid = c.oid
 union all
-select format('type %s %s', t.typname,
+select format('type %s %s %s %s', t.typname, obj_description(t.oid, 'pg_type'), coalesce(t.typacl, acldefault('T', t.typowner)),
               (select array_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid))
 from pg_type t join member m on m.classid = 'pg_type'::regclass and m.objid = t.oid
+union all
+select format('member %s', pg_describe_object(m.classid, m.objid, 0)) from member m
 union all
 select format('dumped %s %s', unnest(extconfig)::regclass, unnest(extcondition))
 from pg_extension where extname = 'invoice_sync'
@@ -256,12 +261,40 @@ fn an_updated_database_goes_on_where_it_was() {
     );
 }
 
+/// The scripts of released versions and their SHA-256 checksums.
+const RELEASED: [(&str, &str); 1] = [(
+    "pgrx-tests/e2e/upgrade/invoice_sync--0.1.0.sql",
+    "8d24dddf9b5a44e31fefc5269a9c49ba1752c475f0403b91d99437b836063836",
+)];
+
+/// The scripts that make or upgrade to a version other than the one in Cargo.toml, which is not released yet.
+fn scripts_of_released_versions() -> Vec<String> {
+    let mut found = Vec::new();
+    for directory in ["sql", "pgrx-tests/e2e/upgrade"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+        for entry in fs::read_dir(path).expect("is a directory") {
+            let name = entry.expect("is readable").file_name();
+            let name = name.into_string().expect("is text");
+            let version = name
+                .strip_prefix("invoice_sync--")
+                .and_then(|rest| rest.strip_suffix(".sql")?.rsplit("--").next());
+            if version.is_some_and(|version| version != env!("CARGO_PKG_VERSION")) {
+                found.push(format!("{directory}/{name}"));
+            }
+        }
+    }
+    found
+}
+
 #[test]
 fn released_scripts_never_change() {
-    let digest = Sha256::digest(INSTALL.as_bytes());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(
-        hex,
-        "8d24dddf9b5a44e31fefc5269a9c49ba1752c475f0403b91d99437b836063836"
-    );
+    let mut scripts = scripts_of_released_versions();
+    scripts.sort();
+    assert_eq!(scripts, RELEASED.map(|(script, _)| script));
+    for (script, checksum) in RELEASED {
+        let text = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(script)).expect("is there");
+        let digest = Sha256::digest(text);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, checksum, "{script}");
+    }
 }
