@@ -6,5 +6,6 @@ alter table "Billing Data"."group" set schema "Kept";
 -- Its view is read with the rights of its owner, whom the policies would hide all rows from.
 alter table "Kept"."order" no force row level security;
 create view "Billing Data"."order" as select * from "Kept"."order" where "user" is not null;
-create view "Billing Data"."group" with (security_invoker) as select * from "Kept"."group" with check option;
+create view "Billing Data"."group" with (security_invoker = true, check_option = cascaded)
+as select * from "Kept"."group";
 reset role;
