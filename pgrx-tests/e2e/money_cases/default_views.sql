@@ -1,38 +1,19 @@
 -- The default tables are kept elsewhere, and views have their names: one that PostgreSQL updates by itself,
--- and one with triggers, which shows each payment's invoice through a table of links.
+-- and a join with triggers.
 create schema kept;
 alter table invoices set schema kept;
 alter table payments set schema kept;
 create view invoices as
-    select
-        i.id,
-        i.invoice_number,
-        i.customer,
-        i.invoice_status,
-        i.total_amount,
-        i.amount_paid,
-        i.balance_due,
-        i.paid_date,
-        i.currency,
-        i.stripe_session_id,
-        i.stripe_payment_intent,
-        length(i.customer) as letters
-    from kept.invoices as i;
+select
+    i.id, i.invoice_number, i.customer, i.invoice_status, i.total_amount, i.amount_paid, i.balance_due,
+    i.paid_date, i.currency, i.stripe_session_id, i.stripe_payment_intent, length(i.customer) as letters
+from kept.invoices as i;
 create view payments as
-    select
-        p.id,
-        i.id as invoice_id,
-        p.payment_name,
-        p.payment_status,
-        p.payment_method,
-        p.total_amount,
-        p.gratuity,
-        p.transaction_date,
-        p.payment_notes,
-        p.stripe_session_id,
-        p.stripe_payment_intent
-    from kept.payments as p
-    join kept.invoices as i on i.id = p.invoice_id;
+select
+    p.id, i.id as invoice_id, p.payment_name, p.payment_status, p.payment_method, p.total_amount, p.gratuity,
+    p.transaction_date, p.payment_notes, p.stripe_session_id, p.stripe_payment_intent
+from kept.payments as p
+join kept.invoices as i on i.id = p.invoice_id;
 create function write_payment() returns trigger language plpgsql as $$
 begin
     if tg_op = 'DELETE' then

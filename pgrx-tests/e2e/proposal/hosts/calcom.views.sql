@@ -1,6 +1,7 @@
 -- The price stands on another table.
 create view stripe_bookings as
-select b.id, b.uid, b.paid, b.status, b."updatedAt",
-       (select e.price from "EventType" as e where e.id = b."eventTypeId") as total_cents,
-       (select e.currency from "EventType" as e where e.id = b."eventTypeId") as currency
+select
+    b.id, b.uid, b.paid, b.status, b."updatedAt",
+    (select e.price from "EventType" as e where e.id = b."eventTypeId") as total_cents,
+    (select e.currency from "EventType" as e where e.id = b."eventTypeId") as currency
 from "Booking" as b;

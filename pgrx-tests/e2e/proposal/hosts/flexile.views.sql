@@ -2,6 +2,9 @@
 create view stripe_payments as
 select
     p.*,
-    (select i.total_cents from consolidated_invoices as i where i.id = p.consolidated_invoice_id)
-        as amount_cents
+    (
+        select i.total_cents
+        from consolidated_invoices as i
+        where i.id = p.consolidated_invoice_id
+    ) as amount_cents
 from consolidated_payments as p;
