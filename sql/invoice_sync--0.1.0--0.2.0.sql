@@ -1518,4 +1518,8 @@ $$;
 comment on function invoice_sync.revoke_from_others(boolean) is
     'Called at the end of the extension''s scripts, because default privileges may have granted rights on the new objects. With true, revokes all rights of roles other than the owner; with false, only of roles that have more than grant_access grants, which must be granted access again';
 
+-- Views in place of tables.
+comment on column invoice_sync.settings.invoices_table is 'Table or view of invoices, schema-qualified';
+comment on column invoice_sync.settings.payments_table is 'Table or view of payments, schema-qualified';
+
 select invoice_sync.revoke_from_others(false);

@@ -99,7 +99,7 @@ create table settings (
 comment on table settings is
     'The settings of this database, in one row: your tables, columns and status words. Change it with UPDATE; each change is checked against the database at once';
 comment on column settings.singleton is 'Always true, so that there is exactly one row';
-comment on column settings.invoices_table is 'Table of invoices, schema-qualified';
+comment on column settings.invoices_table is 'Table or view of invoices, schema-qualified';
 comment on column settings.invoice_id_column is
     'Primary key of the invoice: uuid, bigint, integer, smallint or text';
 comment on column settings.invoice_number_column is
@@ -127,7 +127,7 @@ comment on column settings.invoice_condition is
     'Which invoices count: an SQL expression over the row''s columns, such as deleted_at is null, evaluated as the table''s owner; null: all. Other rows are treated as if they did not exist, but money that Stripe received for one is reported';
 comment on column settings.invoice_update_values is
     'Values for further columns that are set whenever an invoice is updated, such as {"updated_at": {"sql": "now()"}}. Sources as in payment_values, without stripe and metadata; an SQL expression sees the row as it is';
-comment on column settings.payments_table is 'Table of payments, schema-qualified';
+comment on column settings.payments_table is 'Table or view of payments, schema-qualified';
 comment on column settings.payment_id_column is
     'Primary key of the payment; it must have a default or a source in payment_values';
 comment on column settings.payment_invoice_column is 'Column of the id of the payment''s invoice';

@@ -7,6 +7,7 @@ pub mod hosts;
 mod returned;
 mod settled;
 mod untouched;
+mod views;
 mod world;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ use stripe_double::Checkout;
 
 use crate::harness::Shop;
 use case::check;
-use hosts::{DefaultTables, Host, HostileTables, Views, bill};
+use hosts::{DefaultTables, Host, HostileTables, bill};
+use views::Views;
 
 /// The cases as examples of docs/money.md: their rows, by their names.
 pub fn examples() -> BTreeMap<&'static str, String> {

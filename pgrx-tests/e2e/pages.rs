@@ -2,6 +2,7 @@
 //! cases of the tests.
 
 pub mod blocks;
+mod hosts;
 pub mod links;
 pub mod money;
 pub mod reference;

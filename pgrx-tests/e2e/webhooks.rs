@@ -2,5 +2,6 @@
 
 mod delivery;
 mod feed;
+mod statements;
 mod storm;
 mod types;

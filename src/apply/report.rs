@@ -1,5 +1,6 @@
 //! The report of a run: its row in the ledger, and the JSON that its caller gets.
 
+mod concerns;
 pub(crate) mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,8 @@ use serde_json::{Value, json};
 use crate::alert::outbox;
 use crate::apply::context::Mode;
 use crate::apply::outcome::{Outcome, describe};
-use crate::apply::report::record::{Concerns, Settled, subject, write_down};
+use crate::apply::report::concerns::Found;
+use crate::apply::report::record::{GENERAL, Settled, subject, write_down};
 use crate::domain::evidence::StripePayment;
 use crate::domain::feed::Gap;
 use crate::domain::issue::{Issue, IssueKind, Severity};
@@ -25,12 +27,6 @@ use crate::pg::{Problem, waited_for_threads};
 use crate::stripe::error::Asked;
 use crate::stripe::fetch::Planned;
 use crate::stripe_access;
-
-/// The subject of an issue that is about no single invoice.
-const GENERAL: Subject = Subject {
-    invoice: None,
-    number: None,
-};
 
 /// Why a run is incomplete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,10 +111,7 @@ pub(crate) struct Report {
     problem: Option<Problem>,
     /// Status words about which an issue was raised because their meaning is not known.
     unknown_words: BTreeSet<String>,
-    /// Whether there may be issues to resolve, or to list in the result.
-    has_concerns: bool,
-    /// The ids of payments about which nothing is open; empty if there may be something.
-    unconcerned: BTreeSet<String>,
+    found: Found,
     /// How long this backend had waited for Stripe when the run began.
     had_waited: Duration,
 }
@@ -141,9 +134,7 @@ impl Report {
             outcomes: None,
             problem: None,
             unknown_words: BTreeSet::new(),
-            // Issues of other runs are raised without this report.
-            has_concerns: !matches!(kind, Kind::Webhook | Kind::SyncInvoice),
-            unconcerned: BTreeSet::new(),
+            found: Found::nothing_yet(kind),
             had_waited: waited_for_threads(),
         }
     }
@@ -212,7 +203,7 @@ impl Report {
     /// As [`Self::fail`], and raises an issue, because nobody may read the result.
     pub(crate) fn fail_with_issue(&mut self, problem: Problem, why: Failure) {
         if let Some(run) = self.run {
-            self.suspect_issues();
+            self.found.suspect();
             issues::raise(run, &[(GENERAL, &why.issue(&problem))]);
         }
         self.fail(problem);
@@ -225,11 +216,8 @@ impl Report {
 
     /// Raises several such issues, each of another kind or about another object.
     pub(crate) fn add_general_issues(&mut self, issues: &[&Issue]) {
-        if issues.is_empty() {
-            return;
-        }
-        if let Some(run) = self.run {
-            self.suspect_issues();
+        if let Some(run) = self.run.filter(|_| !issues.is_empty()) {
+            self.found.suspect();
             let general: Vec<_> = issues.iter().map(|issue| (GENERAL, *issue)).collect();
             issues::raise(run, &general);
             return;
@@ -305,8 +293,8 @@ impl Report {
 
     /// Resolves the issues about these failed events.
     pub(crate) fn resolve_event_issues(&self, events: &[&String]) {
-        let may_be_open = self.unconcerned.is_empty() && !events.is_empty();
-        if let Some(run) = self.run.filter(|_| may_be_open) {
+        let has_none = events.is_empty() || self.found.no_event_failed();
+        if let Some(run) = self.run.filter(|_| !has_none) {
             payment_issues::resolve_events(run, events);
         }
     }
@@ -340,8 +328,7 @@ impl Report {
         if let Some(run) = self.run
             && !settled.is_empty()
         {
-            let concerns = write_down(run, &settled)?;
-            self.note_concerns(concerns);
+            self.found.note(write_down(run, &settled)?);
         }
         self.note_unknown_words(&settled);
         for settled in settled {
@@ -351,23 +338,9 @@ impl Report {
         Ok(())
     }
 
-    fn note_concerns(&mut self, concerns: Concerns) {
-        match concerns {
-            Concerns::None(ids) if !self.has_concerns => self.unconcerned.extend(ids),
-            Concerns::None(_) => {}
-            Concerns::Some => self.suspect_issues(),
-        }
-    }
-
-    /// From now on, anything may be open.
-    fn suspect_issues(&mut self) {
-        self.has_concerns = true;
-        self.unconcerned.clear();
-    }
-
     /// Returns whether nothing open was found about the payments with these ids, nor about events.
-    pub(crate) fn is_settled<'i>(&self, mut ids: impl Iterator<Item = &'i str>) -> bool {
-        ids.all(|id| self.unconcerned.contains(id))
+    pub(crate) fn is_settled<'i>(&self, ids: impl Iterator<Item = &'i str>) -> bool {
+        self.found.are_unconcerned(ids)
     }
 
     /// Raises the issues about status words whose meaning is not known, each once in a run.
@@ -442,7 +415,10 @@ impl Report {
 
     /// Ends the run. Returns the JSON for the caller.
     pub(crate) fn close(mut self) -> Value {
-        if let Some(run) = self.run.filter(|_| self.keeps_details && self.has_concerns) {
+        if let Some(run) = self
+            .run
+            .filter(|_| self.keeps_details && self.found.may_be_open)
+        {
             self.issues = issues::standing(run, &self.checked);
         }
         self.count(State::Finished);

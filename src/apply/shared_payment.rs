@@ -29,7 +29,11 @@ pub(crate) fn find_overbooked(
     }
     let known = stripe_payments::known(ids);
     let keys = keys(ids, &known);
-    let open = shared_payments::open_about(keys.keys().copied());
+    let open = if report.is_settled(keys.keys().copied()) {
+        BTreeSet::new()
+    } else {
+        shared_payments::open_about(keys.keys().copied())
+    };
     let pairs: Vec<(&str, &str)> = keys.iter().map(|(id, key)| (*id, *key)).collect();
     let mut suspects: BTreeSet<&str> = BTreeSet::new();
     let several = of_several_invoices(mapping, &pairs);

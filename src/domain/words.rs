@@ -121,6 +121,9 @@ pub(crate) mod invoice {
         "write_off",
         "bad_debt",
         "deleted",
+        "rejected",
+        "declined",
+        "waived",
     ];
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::domain::words::invoice::{AFTER_PAID, CLOSED, PAID, REFUNDED};
 use crate::host::amounts::{currency_of_invoice, in_payment_unit, numeric};
+use crate::host::both::{have_one_owner, reading_both};
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
 use crate::host::received::{are_pending_or_partly_refunded, count, have_failed, were_received};
@@ -60,7 +61,7 @@ pub(crate) fn among(
 
 /// Scans a range.
 pub(super) fn scan_range(mapping: &Mapping, range: &Range, in_question: &str) -> Found {
-    let mut found = if mapping.invoices.relation.owner == mapping.payments.relation.owner {
+    let mut found = if have_one_owner(mapping) {
         in_one_statement(mapping, range, in_question)
     } else {
         in_two_statements(mapping, range, in_question)
@@ -92,10 +93,8 @@ fn in_one_statement(mapping: &Mapping, range: &Range, in_question: &str) -> Foun
         range.invoices(mapping)
     );
     let statement = comparison_statement(mapping, range, &facts, range.extent(), range.order());
-    let compared: Vec<ComparedRow> = mapping.payments.relation.in_use(|| {
-        reading_as(&mapping.invoices.relation, || {
-            sql::fetch_texts(&statement, &[Some(in_question), range.param()])
-        })
+    let compared: Vec<ComparedRow> = reading_both(mapping, || {
+        sql::fetch_texts(&statement, &[Some(in_question), range.param()])
     });
     let (rows, last) = match compared.first() {
         Some([rows, last, ..]) => (number(rows), last.clone()),

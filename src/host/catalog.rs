@@ -119,6 +119,10 @@ impl Table {
         }
     }
 
+    pub(crate) fn is_view(&self) -> bool {
+        self.relation().is_view()
+    }
+
     /// Looks up a table or a view. Fails with 42P01 if it does not exist, and with 42809 if the name is another
     /// object's. The error names `setting`.
     pub(crate) fn describe(name: &str, setting: &str) -> Result<Self, Problem> {

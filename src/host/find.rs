@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::both::{have_one_owner, reading_both};
 use super::mapping::{Mapped, Mapping};
 use super::owner::reading_as;
 use super::read::text_of;
@@ -39,8 +40,8 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<Pa
     let ids_of = |keys: &InvoiceKeys| keys.ids.each().map(str::to_owned).collect();
     let groups: Vec<Vec<String>> = payments.iter().map(ids_of).collect();
     let mut found = vec![PaymentInvoices::default(); payments.len()];
-    for (table, statement) in linked_statements(mapping) {
-        for (all, linked) in found.iter_mut().zip(run(&statement, table, &groups)) {
+    for (source, statement) in linked_statements(mapping) {
+        for (all, linked) in found.iter_mut().zip(run(&statement, source, &groups)) {
             all.invoices.extend(linked);
         }
     }
@@ -59,9 +60,9 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<Pa
         .iter()
         .map(|(_, keys)| keys.references.to_vec())
         .collect();
-    let table = Some(&mapping.invoices.relation);
+    let source = Source::Table(&mapping.invoices.relation);
     let statement = named_statement(mapping, &mapping.invoices.counting.rows());
-    let named = run(&statement, table, &names);
+    let named = run(&statement, source, &names);
     for ((found, _), named) in unlinked.into_iter().zip(named) {
         if named.len() > 1 {
             found.ambiguous = named;
@@ -113,7 +114,7 @@ fn find_uncounted(mapping: &Mapping, payments: &[InvoiceKeys], found: &mut [Paym
     let stored = stored.map(|found| (pairs(&found), ids));
     let named = (named_statement(mapping, &rows), names);
     for (statement, groups) in stored.into_iter().chain([named]) {
-        let all = run(&statement, Some(&invoices.relation), &groups);
+        let all = run(&statement, Source::Table(&invoices.relation), &groups);
         for ((found, keys), invoices) in nobodys.iter_mut().zip(all) {
             found.uncounted.extend(invoices);
             found
@@ -189,18 +190,29 @@ struct Row {
     invoice: String,
 }
 
-/// Looks up all values in one statement, as the owner of the table that it reads. Each group gets the invoices
-/// found for its own values.
-fn run(statement: &str, table: Option<&Relation>, groups: &[Vec<String>]) -> Vec<BTreeSet<String>> {
+/// What a statement reads.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Table(&'a Relation),
+    /// Both tables, which have one owner.
+    Both(&'a Mapping),
+    Ledger,
+}
+
+/// Looks up all values in one statement, as the owner of what it reads. Each group gets the invoices found for its own
+/// values.
+fn run(statement: &str, source: Source, groups: &[Vec<String>]) -> Vec<BTreeSet<String>> {
     let values: Vec<&String> = groups.iter().flatten().collect();
     if values.is_empty() {
         return vec![BTreeSet::new(); groups.len()];
     }
     let statement = statement.replace(IS_WANTED, sql::is_one_of(values.len()));
     let values = json!(values).to_string();
-    let rows = match table {
-        Some(table) => reading_as(table, || sql::fetch(&statement, &[Some(&values)])),
-        None => sql::look_up(groups.len(), &statement, &[Some(&values)]),
+    let fetch = || sql::fetch(&statement, &[Some(&values)]);
+    let rows = match source {
+        Source::Table(table) => reading_as(table, fetch),
+        Source::Both(mapping) => reading_both(mapping, fetch),
+        Source::Ledger => sql::look_up(groups.len(), &statement, &[Some(&values)]),
     };
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for row in rows
@@ -221,9 +233,9 @@ fn run(statement: &str, table: Option<&Relation>, groups: &[Vec<String>]) -> Vec
 /// The values as a set, for which [`run`] puts in what their number needs.
 const IS_WANTED: &str = "is one of $1";
 
-/// Returns the statements for the invoices, if they store ids, the payments and the ledger, each with its table. The
-/// ledger's has no table.
-fn linked_statements(mapping: &Mapping) -> Vec<(Option<&Relation>, String)> {
+/// Returns the statements for the invoices, if they store ids, the payments and the ledger, each with what it reads. Two
+/// tables of one owner are read by one.
+fn linked_statements(mapping: &Mapping) -> Vec<(Source<'_>, String)> {
     let invoices = &mapping.invoices;
     let payments = &mapping.payments;
     let of_invoices = by_column(
@@ -239,15 +251,24 @@ fn linked_statements(mapping: &Mapping) -> Vec<(Option<&Relation>, String)> {
     let of_ledger = format!(
         "select m.id, m.invoice_id from invoice_sync.stripe_payment m where m.id {IS_WANTED}"
     );
-    [
-        (Some(&invoices.relation), of_invoices),
-        (Some(&payments.relation), of_payments),
-        (None, of_ledger),
-    ]
-    .into_iter()
-    .filter(|(_, found)| !found.is_empty())
-    .map(|(table, found)| (table, pairs(&found)))
-    .collect()
+    let of_tables = if have_one_owner(mapping) && !of_invoices.is_empty() && !of_payments.is_empty()
+    {
+        vec![(
+            Source::Both(mapping),
+            format!("{of_invoices} union {of_payments}"),
+        )]
+    } else {
+        vec![
+            (Source::Table(&invoices.relation), of_invoices),
+            (Source::Table(&payments.relation), of_payments),
+        ]
+    };
+    of_tables
+        .into_iter()
+        .chain([(Source::Ledger, of_ledger)])
+        .filter(|(_, found)| !found.is_empty())
+        .map(|(source, found)| (source, pairs(&found)))
+        .collect()
 }
 
 /// Returns the query for values in these columns, each with the row's key.

@@ -432,8 +432,8 @@ fn check_key_types(invoices: &Invoices, payments: &Payments) -> Result<(), Probl
     )))
 }
 
-/// Returns the words of the settings, without those to be written that the status columns' types cannot contain: a
-/// boolean says nothing of a part.
+/// Returns the words of the settings, without those to be written that the status columns cannot contain: a boolean says
+/// nothing of a part, and payments may have no status, or one that a view computes.
 fn words(
     settings: &Settings,
     invoices: &Invoices,
@@ -442,10 +442,11 @@ fn words(
     let mut invoice = settings.invoice_words();
     invoice.partial = invoice.partial.filter(|word| invoices.status.holds(word));
     let mut payment = settings.payment_words();
-    if let Some(status) = &payments.status {
-        payment.refunded = payment.refunded.filter(|word| status.holds(word));
-        payment.disputed = payment.disputed.filter(|word| status.holds(word));
-    }
+    let written = payments.status.as_ref();
+    let written = written.filter(|status| !status.column.is_computed);
+    let holds = |word: &String| written.is_some_and(|status| status.holds(word));
+    payment.refunded = payment.refunded.filter(holds);
+    payment.disputed = payment.disputed.filter(holds);
     (invoice, payment)
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 mod amounts;
+mod both;
 pub(crate) mod candidates;
 pub(crate) mod catalog;
 mod checker;

@@ -2,9 +2,12 @@
 
 mod columns;
 mod conditions;
+mod history;
+mod ids;
 mod names;
 mod relations;
 mod tables;
+mod units;
 mod values;
 mod words;
 
@@ -12,14 +15,20 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use self::columns::{CLOSED_COLUMN, INVOICE, PAYMENT, Unit, WantedColumn};
+use self::columns::{CLOSED_COLUMN, INVOICE, PAYMENT, WantedColumn};
+use self::history::{Compared, History};
+use self::ids::IdColumns;
 use self::names::Choice;
+use self::units::Unit;
 use self::values::Clock;
 use self::words::{StatusWords, Vocabulary, words_of};
 use super::catalog::{Column, Table};
 use super::settings::{Settings, invalid};
 use crate::host::propose::relations::Relations;
 use crate::pg::{Problem, sql};
+
+const PAYMENT_SESSION: &str = "payment_session_column";
+const PAYMENT_INTENT: &str = "payment_intent_column";
 
 /// A setting with its current value, the proposed one, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,9 +108,20 @@ pub(crate) fn propose(
         let (values, reason) = values::propose_updates(table, invoices, mapped, set, &clock);
         sheet.put(setting, Some(values), &reason);
     }
-    sheet.put_words(&relations, invoices, &words::INVOICE);
-    sheet.put_words(&relations, payments, &words::PAYMENT);
-    sheet.put_unit(invoices, payments);
+    let first = sheet.rows.len();
+    sheet.put_words(&relations, payments, &words::PAYMENT, &History::default());
+    let of_payments = sheet.rows.split_off(first);
+    let paid = of_payments
+        .iter()
+        .find(|row| row.setting == "payment_paid_word");
+    let history = sheet.history(
+        invoices,
+        payments,
+        paid.and_then(|row| row.proposed.as_deref()),
+    );
+    sheet.put_words(&relations, invoices, &words::INVOICE, &history);
+    sheet.rows.extend(of_payments);
+    sheet.put_unit(invoices, payments, &history);
     sheet.put_other_overrides();
     Ok(sheet.rows)
 }
@@ -166,6 +186,18 @@ impl Proposals {
                 in_use.insert(name.to_owned());
             }
         }
+        let lacks = |setting: &str| {
+            let wanted = wanted_columns.iter().find(|it| it.setting == setting);
+            wanted.is_some_and(|it| {
+                let set = self.text(setting).filter(|name| it.accepts(table, name));
+                set.is_none() && it.find(table, &in_use, None).is_none()
+            })
+        };
+        let by_values = if lacks(PAYMENT_SESSION) && lacks(PAYMENT_INTENT) {
+            IdColumns::of_payments(table, &in_use)
+        } else {
+            IdColumns::default()
+        };
         for wanted in wanted_columns {
             let set = self
                 .text(wanted.setting)
@@ -176,7 +208,13 @@ impl Proposals {
                 None => {
                     let found = wanted.find(table, &in_use, unit);
                     let any_unit = || wanted.find(table, &in_use, None);
-                    found.or_else(|| any_unit().filter(|_| wanted.is_whole_amount()))
+                    found
+                        .or_else(|| any_unit().filter(|_| wanted.is_whole_amount()))
+                        .or_else(|| match wanted.setting {
+                            PAYMENT_SESSION => by_values.session.clone(),
+                            PAYMENT_INTENT => by_values.intent.clone(),
+                            _ => None,
+                        })
                 }
             };
             if let Some((name, _)) = choice.as_ref().filter(|_| wanted.is_whole_amount()) {
@@ -201,13 +239,26 @@ impl Proposals {
 
     fn put_values(&mut self, proposed: values::Proposed) {
         let reason = proposed.reason();
-        self.put("payment_values", Some(proposed.values), &reason);
+        let mut values = proposed.values;
+        // Those that are given are values of some columns; the others need theirs.
+        if let (Some(Value::Object(given)), Value::Object(values)) =
+            (self.overrides.remove("payment_values"), &mut values)
+        {
+            values.extend(given);
+        }
+        self.put("payment_values", Some(values), &reason);
         for (column, reason) in proposed.lacking {
             self.put(&format!("payment_values.{column}"), None, &reason);
         }
     }
 
-    fn put_words(&mut self, relations: &Relations, table: &Table, words: &StatusWords) {
+    fn put_words(
+        &mut self,
+        relations: &Relations,
+        table: &Table,
+        words: &StatusWords,
+        history: &History,
+    ) {
         let vocabulary_of = |setting: &str, values: Option<&Value>| {
             let name = self.proposed(setting)?;
             let column = table.columns.get(name)?;
@@ -225,7 +276,7 @@ impl Proposals {
                 Some(vocabulary) => {
                     let mut others = words.named_otherwise(meaning, &self.current);
                     others.extend(sorted.iter().cloned());
-                    meaning.find(vocabulary, current, &others, paid.as_deref())
+                    meaning.find(vocabulary, current, &others, paid.as_deref(), history)
                 }
                 None => (current.clone(), "there is no status column".to_owned()),
             };
@@ -253,7 +304,28 @@ impl Proposals {
         column.is_some_and(|(name, column)| columns::says_only_paid(name, column))
     }
 
-    fn put_unit(&mut self, invoices: &Table, payments: &Table) {
+    /// Returns what the rows of both tables say together. `paid` is the word of a payment that was received.
+    fn history(&self, invoices: &Table, payments: &Table, paid: Option<&str>) -> History {
+        let name = |setting: &str| self.proposed(setting).unwrap_or_default();
+        let status = self.proposed("payment_status_column");
+        if status.is_some() && paid.is_none() {
+            return History::default();
+        }
+        History::read(&Compared {
+            invoices,
+            payments,
+            of_invoice: [
+                "invoice_id_column",
+                "invoice_status_column",
+                "invoice_total_column",
+            ]
+            .map(name),
+            of_payment: ["payment_invoice_column", "payment_amount_column"].map(name),
+            paid: status.zip(paid),
+        })
+    }
+
+    fn put_unit(&mut self, invoices: &Table, payments: &Table, history: &History) {
         let amount = |table: &Table, setting| -> Option<(String, Column)> {
             let name = self.proposed(setting)?;
             Some((name.to_owned(), table.columns.get(name)?.clone()))
@@ -261,10 +333,10 @@ impl Proposals {
         let set = self.text("amount_unit").unwrap_or_default();
         let total = amount(invoices, "invoice_total_column");
         let paid = amount(payments, "payment_amount_column");
-        let (unit, reason) = columns::unit(set, total.as_ref());
+        let (unit, reason) = units::unit(set, total.as_ref());
         let set = self.text("payment_amount_unit").map(str::to_owned);
         let (of_payments, why) =
-            columns::unit_of_payments(set, &unit, total.as_ref(), paid.as_ref());
+            units::unit_of_payments(set, &unit, total.as_ref(), paid.as_ref(), history);
         self.put("amount_unit", Some(unit.into()), &reason);
         self.put("payment_amount_unit", of_payments.map(Value::from), &why);
     }

@@ -7,6 +7,7 @@ use pgrx::prelude::PgSqlErrorCode;
 use serde_json::json;
 
 use super::amounts::number_text;
+use super::both::{have_one_owner, reading_both};
 use super::mapping::{Invoices, Mapped, Mapping, Payments};
 use super::owner::reading_as;
 use super::row::Row;
@@ -45,12 +46,64 @@ type RawPayment = [Text; 11];
 /// Reads the invoices with these ids and their payments. Leaves out invoices that do not exist. Raises PostgreSQL's
 /// error 22P02 for an id that the key's type cannot hold.
 ///
-/// Runs one statement per table, as its owner, whatever the number of invoices. Each statement sees what was
-/// committed before it.
+/// Runs one statement, or one per table if their owners differ, whatever the number of invoices. Each statement sees what
+/// was committed before it.
 pub(crate) fn read(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
+    if have_one_owner(mapping) && has_one_spelling(mapping) {
+        return read_both(mapping, ids);
+    }
     let mut readings = read_invoices(mapping, ids)?;
     read_payments(mapping, &mut all_readings(&mut readings))?;
     Ok(readings)
+}
+
+/// Whether both tables are tables, and their keys are equal only if their texts are.
+fn has_one_spelling(mapping: &Mapping) -> bool {
+    let key = &mapping.invoices.id;
+    if mapping.invoices.relation.is_view() || mapping.payments.relation.is_view() {
+        return false;
+    }
+    (key.base == "uuid" || key.is_integer()) && mapping.payments.invoice.base == key.base
+}
+
+/// Reads both tables in one statement: of each row, whether it is an invoice, and then its columns.
+fn read_both(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
+    let statement = format!(
+        "select true::text, i.* from ({}) i union all select null, p.* from ({}) p",
+        invoices_statement(&mapping.invoices),
+        payments_statement(mapping),
+    );
+    let ids = json!(ids).to_string();
+    let rows: Vec<[Text; 12]> =
+        reading_both(mapping, || sql::fetch_texts(&statement, &[Some(&ids)]));
+    let (mut readings, mut payments) = (Readings::new(), Vec::new());
+    for [is_invoice, raw @ ..] in rows {
+        if is_invoice.is_some() {
+            add_invoice(mapping, &mut readings, raw)?;
+        } else {
+            payments.push(raw);
+        }
+    }
+    for raw in payments {
+        // A payment may refer to an invoice that does not exist, or does not count.
+        let reading = raw[0].as_ref().and_then(|of| readings.get_mut(of));
+        if let Some(reading) = reading {
+            add_payment(mapping, reading, raw)?;
+        }
+    }
+    Ok(readings)
+}
+
+fn add_payment(mapping: &Mapping, reading: &mut Reading, raw: RawPayment) -> Result<(), Problem> {
+    let (payment, row) = as_payment(mapping, raw, &reading.invoice.currency)?;
+    let last = reading.payments.last();
+    if last.is_some_and(|last| last.id == payment.id) {
+        reading.repeated_in = Some(mapping.payments.table.clone());
+        return Ok(());
+    }
+    reading.payments.push(payment);
+    reading.payment_rows.push(row);
+    Ok(())
 }
 
 pub(super) fn all_readings(readings: &mut Readings) -> Vec<&mut Reading> {
@@ -95,13 +148,18 @@ pub(super) fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings,
     });
     let mut readings = Readings::new();
     for raw in rows {
-        let (id, reading) = as_reading(mapping, raw)?;
-        let known = readings.entry(id);
-        known
-            .and_modify(|known| known.repeated_in = Some(mapping.invoices.table.clone()))
-            .or_insert(reading);
+        add_invoice(mapping, &mut readings, raw)?;
     }
     Ok(readings)
+}
+
+fn add_invoice(mapping: &Mapping, readings: &mut Readings, raw: RawInvoice) -> Result<(), Problem> {
+    let (id, reading) = as_reading(mapping, raw)?;
+    let known = readings.entry(id);
+    known
+        .and_modify(|known| known.repeated_in = Some(mapping.invoices.table.clone()))
+        .or_insert(reading);
+    Ok(())
 }
 
 /// Reads the payments of these invoices and replaces those in the readings.
@@ -125,17 +183,7 @@ pub(super) fn read_payments(
         let [of, ..] = &raw;
         let reading = of.as_ref().and_then(|of| by_id.get_mut(of));
         let reading = reading.ok_or_else(|| misread("nobody asked for it"))?;
-        let (payment, row) = as_payment(mapping, raw, &reading.invoice.currency)?;
-        if reading
-            .payments
-            .last()
-            .is_some_and(|last| last.id == payment.id)
-        {
-            reading.repeated_in = Some(mapping.payments.table.clone());
-            continue;
-        }
-        reading.payments.push(payment);
-        reading.payment_rows.push(row);
+        add_payment(mapping, reading, raw)?;
     }
     Ok(())
 }

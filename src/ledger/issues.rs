@@ -330,7 +330,8 @@ pub(crate) fn open_invoices(limit: usize) -> Vec<String> {
 }
 
 /// Returns the Stripe ids that open issues are about, by invoice; for all invoices if `invoice` is `None`. An issue about
-/// a payment of several invoices is about each of them as long as it is not known what Stripe received.
+/// a payment of several invoices is about each of them as long as it is not known what Stripe received. An issue about
+/// an undone repair ends when all payments of the repair are in the books again, so it is about each of them.
 pub(crate) fn objects_in_question(invoice: Option<&str>) -> BTreeMap<String, Vec<String>> {
     let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
         "select distinct q.invoice_id, q.object
@@ -338,6 +339,13 @@ pub(crate) fn objects_in_question(invoice: Option<&str>) -> BTreeMap<String, Vec
             select x.invoice_id, x.object
             from invoice_sync.issue x
             where x.state <> 'resolved' and x.invoice_id is not null
+            union all
+            select x.invoice_id, payment.ids ->> 0
+            from invoice_sync.issue x
+            cross join lateral jsonb_array_elements(
+                case jsonb_typeof(x.evidence -> 'stripe_payments') when 'array' then x.evidence -> 'stripe_payments'
+                     else '[]' end) payment (ids)
+            where x.state <> 'resolved' and x.kind = 'repair_undone'
             union all
             select part.invoice ->> 'invoice_id', x.object
             from invoice_sync.issue x

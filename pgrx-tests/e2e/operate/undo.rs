@@ -286,6 +286,29 @@ fn the_issue_goes_by_itself_when_somebody_enters_the_payment() {
 }
 
 #[test]
+fn the_issue_goes_by_itself_when_all_payments_of_the_repair_are_entered() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.sweep();
+    undo_last(&mut shop, "sweep");
+    // It names its invoice, which does not store its id.
+    let named = Checkout::new(2_500, "usd").metadata("invoice_id", sale.invoice.as_str());
+    let later = shop.stripe.checkout(named).pay().intent_id();
+    shop.sweep();
+    assert_eq!(shop.open_issues(), ["repair_undone INV-1"]);
+    shop.execute(&format!(
+        "insert into payments (invoice_id, payment_name, payment_status, total_amount, stripe_payment_intent)
+        values ('{invoice}', 'by hand', 'Paid', 100, '{}'), ('{invoice}', 'by hand', 'Paid', 25, '{later}');
+        update invoices set invoice_status = 'Paid', total_amount = 125, amount_paid = 125, balance_due = 0, paid_date = now()",
+        sale.intent,
+        invoice = sale.invoice,
+    ));
+    all_are_due(&mut shop);
+    shop.sweep();
+    assert_eq!(shop.open_issues(), [""; 0]);
+}
+
+#[test]
 fn what_would_change_a_third_table_is_left() {
     for (receipts, columns) in [
         (

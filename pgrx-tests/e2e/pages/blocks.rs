@@ -69,7 +69,7 @@ fn shop() -> Shop {
 }
 
 /// Returns the SQL blocks of a page.
-fn blocks(page: &str) -> Vec<String> {
+pub(super) fn blocks(page: &str) -> Vec<String> {
     let of_sql = page.split("\n```sql\n").skip(1);
     of_sql
         .filter_map(|rest| rest.split("\n```").next())

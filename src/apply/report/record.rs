@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::apply::case::RecalledCase;
 use crate::apply::outcome::Outcome;
+use crate::apply::report::concerns::Concerns;
 use crate::domain::evidence::{Evidence, PaymentState, StripePayment, merge_payments};
 use crate::domain::invoice::Invoice;
 use crate::domain::payment::PaymentStatus;
@@ -44,19 +45,17 @@ impl<'a> Settled<'a> {
     }
 }
 
+/// The subject of an issue that is about no single invoice.
+pub(super) const GENERAL: Subject = Subject {
+    invoice: None,
+    number: None,
+};
+
 pub(super) fn subject(invoice: &Invoice) -> Subject<'_> {
     Subject {
         invoice: Some(&invoice.id),
         number: invoice.number.as_deref(),
     }
-}
-
-/// Whether anything else that is open concerns what was written down.
-pub(super) enum Concerns {
-    /// None, and there is no issue about events: the payments with these ids are settled.
-    None(BTreeSet<String>),
-    /// Perhaps.
-    Some,
 }
 
 /// Writes outcomes to the ledger, with one statement per table. What is known about payments is written first: its

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::names::Choice;
+use super::units::{Unit, without_unit};
 use crate::domain::words::invoice::PAID;
 use crate::domain::words::{is_among, squash};
 use crate::host::catalog::{Column, Role, Table};
@@ -293,6 +294,8 @@ pub(super) const PAYMENT: [WantedColumn; 8] = [
             "received_at",
             "received_on",
             "transaction_at",
+            "succeeded_at",
+            "captured_at",
             "date",
         ],
     ),
@@ -307,9 +310,12 @@ impl WantedColumn {
 
     /// Returns whether the column exists and its type is accepted.
     pub(super) fn accepts(&self, table: &Table, name: &str) -> bool {
-        table.columns.get(name).is_some_and(|column| {
-            self.role.accepts(column) && !(self.is_written && column.is_computed)
-        })
+        // A view may know the amount of a payment from elsewhere.
+        let is_written = self.is_written && !(self.is_whole_amount() && table.is_view());
+        table
+            .columns
+            .get(name)
+            .is_some_and(|column| self.role.accepts(column) && !(is_written && column.is_computed))
     }
 
     /// Returns whether the other amounts of its table are in the same unit.
@@ -412,79 +418,4 @@ pub(super) fn says_only_paid(name: &str, column: &Column) -> bool {
 fn is_named(name: &str, usual: &str) -> bool {
     let (name, usual) = (squash(name), squash(usual));
     name == usual || without_unit(&name) == usual
-}
-
-/// The unit of an amount, as far as its column's name and type tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
-    Major,
-    Minor,
-}
-
-impl Unit {
-    pub(super) fn of(name: &str, column: &Column) -> Self {
-        let name = squash(name);
-        if column.is_integer() || without_unit(&name) != name {
-            Self::Minor
-        } else {
-            Self::Major
-        }
-    }
-}
-
-const UNITS: [&str; 4] = ["incents", "cents", "minorunits", "minor"];
-
-/// Removes a unit from the end of a squashed name: `amountcents` becomes `amount`.
-fn without_unit(squashed: &str) -> &str {
-    UNITS
-        .iter()
-        .find_map(|unit| squashed.strip_suffix(unit))
-        .unwrap_or(squashed)
-}
-
-/// Returns the unit of the invoices' amounts, and why, from the column of the total.
-pub(super) fn unit(set: &str, total: Option<&(String, Column)>) -> (String, String) {
-    match total {
-        Some((name, column)) => unit_by(name, column, set),
-        None => (
-            set.to_owned(),
-            "there is no total column to determine it by".to_owned(),
-        ),
-    }
-}
-
-/// Returns the unit of the payments' amounts, and why; `None` if it is that of the invoices.
-pub(super) fn unit_of_payments(
-    set: Option<String>,
-    of_invoices: &str,
-    total: Option<&(String, Column)>,
-    paid: Option<&(String, Column)>,
-) -> (Option<String>, String) {
-    if let Some(set) = set {
-        return (Some(set), "set so".to_owned());
-    }
-    let of = |(name, column): &(String, Column)| Unit::of(name, column);
-    match (total, paid) {
-        (Some(total), Some(paid)) if of(total) != of(paid) => {
-            let (unit, reason) = unit_by(&paid.0, &paid.1, of_invoices);
-            (Some(unit), reason)
-        }
-        _ => (None, "the unit of the invoices".to_owned()),
-    }
-}
-
-fn unit_by(name: &str, column: &Column, set: &str) -> (String, String) {
-    let unit = match (Unit::of(name, column), set) {
-        (Unit::Minor, "stripe") => "stripe",
-        (Unit::Minor, _) => "minor",
-        (Unit::Major, _) => "major",
-    };
-    let reason = if column.is_integer() {
-        "integers: assumed to be the smallest unit, such as cents; verify this"
-    } else if unit == "minor" {
-        "by the column's name"
-    } else {
-        "decimal numbers"
-    };
-    (unit.to_owned(), reason.to_owned())
 }

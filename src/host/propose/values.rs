@@ -286,8 +286,32 @@ fn usual_value(name: &str, column: &Column) -> Option<Value> {
     const NAMES: [&str; 4] = ["paymentname", "name", "title", "description"];
     const LABELS: [&str; 5] = ["stripe", "card", "creditcard", "online", "other"];
     const KEYS: [&str; 5] = ["uid", "uuid", "guid", "publicid", "token"];
+    const FEES: [&str; 6] = [
+        "fee",
+        "feeamount",
+        "stripefee",
+        "processingfee",
+        "feecents",
+        "stripefeecents",
+    ];
     const DOCUMENTS: [&str; 3] = ["data", "metadata", "extra"];
+    const STATES: [&str; 8] = [
+        "refunded",
+        "isrefunded",
+        "disputed",
+        "isdisputed",
+        "cancelled",
+        "canceled",
+        "voided",
+        "istest",
+    ];
     let name = squash(name);
+    if column.base == "bool" && STATES.contains(&name.as_str()) {
+        return Some(json!({ "value": false }));
+    }
+    if FEES.contains(&name.as_str()) && Role::Amount.accepts(column) {
+        return Some(json!([{ "stripe": "balance_transaction.fee" }, { "value": 0 }]));
+    }
     if KEYS.contains(&name.as_str()) {
         return new_key(column);
     }

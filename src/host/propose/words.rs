@@ -9,6 +9,7 @@ use crate::domain::words::{invoice, is_among, payment, same_word, squash};
 use crate::host::catalog::{Column, Table};
 use crate::host::owner::reading_as;
 use crate::host::propose::columns::{CLOSED_COLUMN, is_flag};
+use crate::host::propose::history::History;
 use crate::host::propose::relations::Relations;
 use crate::pg::sql;
 
@@ -263,21 +264,30 @@ impl Meaning {
         set: &Value,
         others: &BTreeSet<String>,
         paid: Option<&str>,
+        history: &History,
     ) -> (Value, String) {
         let found = vocabulary.matching(self, others);
         if self.takes_all {
             return self.find_all(vocabulary, &found, set);
         }
         // Where paid is another word than by default, so are those of which no row says how they look.
-        let is_default = paid.is_none_or(|paid| paid == DEFAULT_PAID);
-        if !is_default && vocabulary.words.len() < 2 && found.is_empty() && !vocabulary.has(set) {
+        let is_default = paid.is_none_or(|paid| {
+            paid == DEFAULT_PAID || vocabulary.words.len() > 1 && !is_among(&RIVALS, paid)
+        });
+        if !is_default && found.is_empty() && !vocabulary.has(set) {
             let reason = "no row has such a status; set the word if your application has one";
             return (Value::Null, reason.to_owned());
         }
-        self.find_one(vocabulary, &found, set)
+        self.find_one(vocabulary, &found, set, history)
     }
 
-    fn find_one(&self, vocabulary: &Vocabulary, found: &[&str], set: &Value) -> (Value, String) {
+    fn find_one(
+        &self,
+        vocabulary: &Vocabulary,
+        found: &[&str],
+        set: &Value,
+        history: &History,
+    ) -> (Value, String) {
         let set = set.as_str();
         if let Some(word) = set.filter(|set| vocabulary.has(&Value::from(*set))) {
             return (word.into(), "set so, and there is such a status".to_owned());
@@ -287,6 +297,12 @@ impl Meaning {
             (found, _)
                 if !rivals.is_empty() && found.is_none_or(|word| is_among(&LATE_PAID, word)) =>
             {
+                let is_paid = |word: &&&str| history.paid_statuses().any(|paid| paid == **word);
+                let paid: Vec<&&str> = rivals.iter().filter(is_paid).collect();
+                if let [only] = paid[..] {
+                    let reason = "the status of invoices whose payments come to their total";
+                    return ((*only).into(), reason.to_owned());
+                }
                 let words: Vec<&str> = rivals.into_iter().chain(found.copied()).collect();
                 let reason = format!("{} may mean it: set the one that does", words.join(", "));
                 (Value::Null, reason)

@@ -1,0 +1,326 @@
+//! The applications: their tables, what is made beside them, and the rows that they write.
+
+/// An application, and what it writes itself.
+pub(super) struct Host {
+    pub(super) name: &'static str,
+    pub(super) tables: &'static str,
+    /// What is made beside the tables: views, a column, a table of payments.
+    pub(super) beside: Beside,
+    /// The settings by hand, as a JSON object.
+    pub(super) overrides: &'static str,
+    /// Rows that invoices need.
+    pub(super) seed: &'static str,
+    /// Inserts an invoice over 125 with the key `{id}` and the status `{status}`.
+    pub(super) invoice: &'static str,
+    /// Inserts a payment of 125 that is awaited, of the invoice `{id}`, with the ids `{session}` and `{intent}`.
+    pub(super) awaited: &'static str,
+    /// Makes the invoice `{id}` one that was paid by its awaited payment before the extension came, if the settings
+    /// depend on such rows.
+    pub(super) history: &'static str,
+    /// The tables of invoices and payments, and what is shown of each.
+    pub(super) shown: [(&'static str, &'static str); 2],
+    /// The statuses of an invoice: open, after paid.
+    pub(super) statuses: (&'static str, Option<&'static str>),
+    /// A column that a trigger of the application stamps with each update, which an undo is, too.
+    pub(super) stamped: &'static str,
+    /// Whether an invoice may have several payments.
+    pub(super) takes_parts: bool,
+}
+
+/// What is made beside an application's tables, and how it is called in the list.
+pub(super) struct Beside {
+    pub(super) what: &'static str,
+    pub(super) statements: &'static str,
+    /// The tables or views that `adopt_mapping` is given, if it is.
+    pub(super) given: &'static str,
+}
+
+const NOTHING: Beside = Beside {
+    what: "",
+    statements: "",
+    given: "",
+};
+
+pub(super) const HOSTS: [Host; 12] = [
+    Host {
+        name: "m10dj",
+        tables: include_str!("../hosts/m10dj.sql"),
+        beside: NOTHING,
+        overrides: "{}",
+        seed: "insert into contacts default values",
+        invoice: "insert into invoices (id, contact_id, invoice_number, invoice_status, total_amount, balance_due, subtotal,
+                                    invoice_date, due_date)
+            select '{id}', id, '{id}', '{status}', 125, 125, 125, '2026-01-01', '2036-02-01' from contacts",
+        awaited: "insert into payments (invoice_id, payment_name, payment_status, total_amount, stripe_session_id)
+            values ('{id}', 'Deposit', 'Pending', 125, '{session}')",
+        history: "",
+        shown: [
+            ("invoices", "concat_ws(' ', i.invoice_status, trim_scale(i.amount_paid), trim_scale(i.balance_due))"),
+            ("payments", "concat_ws(' ', p.payment_status, trim_scale(p.total_amount))"),
+        ],
+        statuses: ("Sent", None),
+        stamped: "updated_at",
+        takes_parts: true,
+    },
+    Host {
+        name: "lamp_shop",
+        tables: include_str!("../hosts/lamp_shop.sql"),
+        beside: NOTHING,
+        overrides: "{}",
+        seed: "",
+        invoice: "insert into orders (id, order_number, status, currency, subtotal_cents, total_cents,
+                                     shipping_address_snapshot, updated_at)
+            values ('{id}', right('{id}', 12), '{status}', 'USD', 12500, 12500, '{}', '2026-01-01')",
+        awaited: "insert into payments (id, order_id, stripe_payment_intent_id, status, amount_cents, currency, updated_at)
+            values ('{id}', '{id}', '{intent}', 'processing', 12500, 'USD', '2026-01-01')",
+        history: "",
+        shown: [
+            ("orders", "concat_ws(' ', i.status, i.paid_at is not null)"),
+            ("payments", "concat_ws(' ', p.status, p.amount_cents, p.currency)"),
+        ],
+        statuses: ("pending_payment", Some("delivered")),
+        stamped: "",
+        takes_parts: false,
+    },
+    Host {
+        name: "get_a_motel",
+        tables: include_str!("../hosts/get_a_motel.sql"),
+        beside: NOTHING,
+        overrides: "{}",
+        seed: "insert into tenants default values; insert into properties default values;
+            insert into room_types default values",
+        invoice: "insert into bookings (id, tenant_id, property_id, room_type_id, idempotency_key, confirmation_number,
+                guest_email, guest_first_name, guest_last_name, check_in_date, check_out_date, num_nights, num_guests,
+                total_price_cents, status, updated_at)
+            select '{id}', t.id, p.id, r.id, '{id}', '{id}', 'a@example.com', 'A', 'B', '2026-01-01', '2026-01-02', 1, 1,
+                12500, '{status}', '2026-01-01' from tenants t, properties p, room_types r",
+        awaited: "insert into payments (tenant_id, booking_id, stripe_payment_intent_id, amount_cents, status)
+            select tenant_id, id, '{intent}', 12500, 'PENDING' from bookings where id = '{id}'",
+        history: "update bookings set status = 'CONFIRMED' where id = '{id}';
+            update payments set status = 'SUCCEEDED' where booking_id = '{id}'",
+        shown: [
+            ("bookings", "i.status"),
+            ("payments", "concat_ws(' ', p.status, p.amount_cents, p.currency)"),
+        ],
+        statuses: ("PENDING", None),
+        stamped: "",
+        takes_parts: true,
+    },
+    Host {
+        name: "booking_app_api",
+        tables: include_str!("../hosts/booking_app_api.sql"),
+        beside: NOTHING,
+        overrides: "{}",
+        seed: "insert into \"User\" default values",
+        invoice: r#"insert into "Booking" (id, "userId", "bookingDate", "totalPrice", status, "updatedAt")
+            values ({id}, 1, '2026-01-01', 125, '{status}', '2026-01-01')"#,
+        awaited: r#"insert into "Payment" ("bookingId", amount, currency, status, "stripeSessionId", "updatedAt")
+            values ({id}, 12500, 'usd', 'PENDING', '{session}', '2026-01-01')"#,
+        history: r#"update "Booking" set status = 'CONFIRMED' where id = {id};
+            update "Payment" set status = 'SUCCEEDED', "stripePaymentIntentId" = '{intent}' where "bookingId" = {id}"#,
+        shown: [
+            ("\"Booking\"", "i.status::text"),
+            ("\"Payment\"", "concat_ws(' ', p.status, p.amount, p.currency)"),
+        ],
+        statuses: ("PENDING", Some("COMPLETED")),
+        stamped: "",
+        takes_parts: true,
+    },
+    Host {
+        name: "solidus",
+        tables: include_str!("../hosts/solidus.sql"),
+        beside: NOTHING,
+        overrides: "{}",
+        seed: "",
+        invoice: "insert into spree_orders (id, number, total, payment_state, currency) values ({id}, 'R{id}', 125, '{status}', 'USD')",
+        awaited: "insert into spree_payments (amount, order_id, state, response_code) values (125, {id}, 'pending', '{intent}')",
+        history: "update spree_orders set payment_state = 'paid', payment_total = 125 where id = {id};
+            update spree_payments set state = 'completed' where order_id = {id}",
+        shown: [
+            ("spree_orders", "concat_ws(' ', i.payment_state, trim_scale(i.payment_total))"),
+            ("spree_payments", "concat_ws(' ', p.state, trim_scale(p.amount))"),
+        ],
+        statuses: ("balance_due", None),
+        stamped: "",
+        takes_parts: true,
+    },
+    Host {
+        name: "calcom",
+        tables: include_str!("../hosts/calcom.sql"),
+        beside: Beside {
+            what: "a view: totals from another table",
+            statements: include_str!("../hosts/calcom.views.sql"),
+            given: "'stripe_bookings', '\"Payment\"', ",
+        },
+        overrides: "{}",
+        seed: r#"insert into "EventType" (id, title, price) values (1, 'Lesson', 12500)"#,
+        invoice: r#"insert into "Booking" (id, uid, "eventTypeId", title, "startTime", "endTime", status)
+            values ({id}, 'B-{id}', 1, 'Lesson', '2026-01-01', '2026-01-01', '{status}')"#,
+        awaited: r#"insert into "Payment" (uid, "bookingId", amount, fee, currency, success, refunded, data, "externalId")
+            values ('P-{id}', {id}, 12500, 0, 'usd', false, false, '{}', '{intent}')"#,
+        history: "",
+        shown: [
+            ("stripe_bookings", "concat_ws(' ', i.paid, i.status)"),
+            ("\"Payment\"", "concat_ws(' ', p.success, p.amount, p.currency, p.refunded, p.data)"),
+        ],
+        statuses: ("accepted", Some("rejected")),
+        stamped: "",
+        takes_parts: true,
+    },
+    Host {
+        name: "flexile",
+        tables: include_str!("../hosts/flexile.sql"),
+        beside: Beside {
+            what: "a view: amounts from the invoice",
+            statements: include_str!("../hosts/flexile.views.sql"),
+            given: "'consolidated_invoices', 'stripe_payments', ",
+        },
+        overrides: "{}",
+        seed: "insert into companies default values",
+        invoice: "insert into consolidated_invoices (id, period_start_date, period_end_date, invoice_date, company_id, total_cents,
+                flexile_fee_cents, transfer_fee_cents, invoice_amount_cents, updated_at, status, invoice_number)
+            values ({id}, '2026-01-01', '2026-01-31', '2026-02-01', 1, 12500, 0, 0, 12500, '2026-01-01', '{status}', 'C-{id}')",
+        awaited: "insert into consolidated_payments (consolidated_invoice_id, stripe_payment_intent_id, status, updated_at)
+            values ({id}, '{intent}', 'initial', '2026-01-01')",
+        history: "update consolidated_invoices set status = 'paid' where id = {id};
+            update consolidated_payments set status = 'succeeded' where consolidated_invoice_id = {id}",
+        shown: [
+            ("consolidated_invoices", "concat_ws(' ', i.status, i.paid_at is not null)"),
+            ("stripe_payments", "concat_ws(' ', p.status, p.amount_cents, p.succeeded_at is not null)"),
+        ],
+        statuses: ("sent", None),
+        stamped: "",
+        takes_parts: false,
+    },
+    Host {
+        name: "hifi_registration",
+        tables: include_str!("../hosts/hifi_registration.sql"),
+        beside: Beside {
+            what: "a view: totals and status from several tables",
+            statements: include_str!("../hosts/hifi_registration.views.sql"),
+            given: "'stripe_invoices', 'registration_payment', ",
+        },
+        overrides: "{}",
+        seed: "insert into registration_event default values",
+        invoice: "insert into registration_registration (id, event_id, created, agrees_to_policy)
+            values ({id}, 1, '2026-01-01', true);
+            insert into registration_order (id, registration_id, original_price, accessible_price, donation, ap_eligible_amount)
+            values ({id}, {id}, 12500, 12500, 0, 0);
+            insert into registration_invoice (amount, due_date, order_id, pay_at_checkout)
+            values (5000, '2026-01-01', {id}, true), (7500, '2026-02-01', {id}, false)",
+        // It knows of no payment before it was made.
+        awaited: "insert into registration_payment (amount, date, registration_id, stripe_session_id)
+            values (12500, '2026-01-01', {id}, '{session}')",
+        history: "",
+        shown: [
+            ("stripe_invoices", "concat_ws(' ', i.status, i.amount)"),
+            ("registration_payment", "concat_ws(' ', p.amount, p.stripe_session_id ~ '^cs_')"),
+        ],
+        statuses: ("", None),
+        stamped: "",
+        takes_parts: true,
+    },
+    Host {
+        name: "miru",
+        tables: include_str!("../hosts/miru.sql"),
+        beside: Beside {
+            what: "a view: an id in JSON; a column for the payments' ids",
+            statements: include_str!("../hosts/miru.views.sql"),
+            given: "'stripe_invoices', 'payments', ",
+        },
+        overrides: r#"{"invoice_status_values": {"draft": 0, "sent": 1, "viewed": 2, "paid": 3, "declined": 4, "overdue": 5,
+                "sending": 6, "waived": 7},
+            "payment_status_values": {"paid": 0, "partially_paid": 1, "failed": 2, "cancelled": 3},
+            "payment_values": {"transaction_type": {"value": 10}}}"#,
+        seed: "insert into companies default values; insert into clients default values",
+        invoice: "insert into invoices (id, client_id, company_id, invoice_number, amount, amount_due, status, created_at, updated_at)
+            values ({id}, 1, 1, 'M-{id}', 125, 125, {status}, '2026-01-01', '2026-01-01')",
+        // It has no rows of awaited payments: the invoice stores the intent.
+        awaited: r#"update invoices set payment_infos = '{"stripe_payment_intent": "{intent}"}' where id = {id}"#,
+        history: "",
+        shown: [
+            ("invoices", "concat_ws(' ', i.status, i.amount_paid, i.amount_due)"),
+            ("payments", "concat_ws(' ', p.status, p.amount, p.payment_currency, p.transaction_type)"),
+        ],
+        statuses: ("1", Some("7")),
+        stamped: "",
+        takes_parts: true,
+    },
+    Host {
+        name: "saskij_invoices",
+        tables: include_str!("../hosts/saskij_invoices.sql"),
+        beside: Beside {
+            what: "columns for the payments' ids",
+            statements: "alter table payment_history add stripe_session_id text, add stripe_payment_intent_id text",
+            given: "",
+        },
+        overrides: "{}",
+        seed: "insert into auth.users default values",
+        invoice: "insert into invoices (id, user_id, invoice_number, total, status)
+            select '{id}', id, '{id}', 125, '{status}' from auth.users",
+        // It has no rows of awaited payments: the invoice stores the session.
+        awaited: "update invoices set stripe_session_id = '{session}' where id = '{id}'",
+        history: "",
+        shown: [
+            ("invoices", "concat_ws(' ', i.status, i.paid_amount, i.amount_paid_cents)"),
+            ("payment_history", "concat_ws(' ', p.amount, p.payment_method)"),
+        ],
+        statuses: ("sent", None),
+        stamped: "",
+        takes_parts: true,
+    },
+    Host {
+        name: "scalexotics",
+        tables: include_str!("../hosts/scalexotics.sql"),
+        beside: Beside {
+            what: "a table of payments",
+            statements: "create table invoice_payments (
+                id uuid primary key default gen_random_uuid(), invoice_id uuid not null references client_invoices,
+                status text not null default 'pending', amount numeric(10, 2) not null,
+                refunded_amount numeric(10, 2), paid_at timestamptz,
+                stripe_session_id text, stripe_payment_intent_id text unique)",
+            given: "",
+        },
+        overrides: "{}",
+        seed: "",
+        invoice: "insert into client_invoices (id, invoice_number, type, base_amount, total_amount, client_name, status)
+            values ('{id}', right('{id}', 12), 'retainer', 125, 125, 'Ada', '{status}')",
+        awaited: "update client_invoices set stripe_checkout_session_id = '{session}' where id = '{id}'",
+        history: "",
+        shown: [
+            ("client_invoices", "concat_ws(' ', i.status, i.paid_at is not null)"),
+            ("invoice_payments", "concat_ws(' ', p.status, p.amount, p.refunded_amount)"),
+        ],
+        statuses: ("pending", None),
+        stamped: "",
+        takes_parts: true,
+    },
+    Host {
+        name: "florist_shop",
+        tables: include_str!("../hosts/florist_shop.sql"),
+        beside: Beside {
+            what: "a table of payments",
+            statements: "create table order_payments (
+                id uuid primary key default gen_random_uuid(), order_id uuid not null references orders,
+                status text not null default 'pending', amount_cents integer not null,
+                refunded_amount_cents integer, paid_at timestamptz,
+                stripe_session_id text, stripe_payment_intent_id text unique)",
+            given: "",
+        },
+        overrides: "{}",
+        seed: "",
+        invoice: "insert into orders (id, number, subtotal_cents, delivery_fee_cents, total_cents, recipient_name, recipient_phone,
+                address_line1, city, zip, delivery_date, sender_name, sender_email, status, updated_at)
+            values ('{id}', right('{id}', 12), 12000, 500, 12500, 'Ada', '1', 'Here', 'There', '1', '2026-01-01', 'Eve',
+                'eve@example.com', '{status}', '2026-01-01')",
+        awaited: "update orders set stripe_checkout_session_id = '{session}' where id = '{id}'",
+        history: "",
+        shown: [
+            ("orders", "concat_ws(' ', i.status, i.amount_paid_cents, i.paid_at is not null)"),
+            ("order_payments", "concat_ws(' ', p.status, p.amount_cents, p.refunded_amount_cents)"),
+        ],
+        statuses: ("pending_payment", Some("delivered")),
+        stamped: "",
+        takes_parts: true,
+    },
+];

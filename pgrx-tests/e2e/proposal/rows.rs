@@ -1,0 +1,79 @@
+//! What is proposed because of the rows of both tables.
+
+use super::proposals;
+use crate::harness::Shop;
+
+/// Bookings of 10, and their payments: status, amount and id of each.
+fn shop(rows: &[(&str, &str, &str)]) -> Shop {
+    let mut shop = Shop::with_tables(
+        "create table bookings (
+            id serial primary key, total numeric not null,
+            status text not null check (status in ('pending', 'accepted', 'confirmed', 'completed', 'cancelled')));
+        create table payments (
+            id serial primary key, booking_id integer not null references bookings, amount numeric not null,
+            state text not null, reference text, external_id text)",
+    );
+    shop.not_at_rest("the settings do not fit the tables");
+    for (number, (status, amount, id)) in (1..).zip(rows) {
+        shop.execute(&format!(
+            "insert into bookings (total, status) values (10, '{status}');
+            insert into payments (booking_id, amount, state, reference) values ({number}, {amount}, 'paid', '{id}')"
+        ));
+    }
+    shop
+}
+
+fn proposed(rows: &[(&str, &str, &str)]) -> Vec<String> {
+    proposals(
+        &mut shop(rows),
+        "setting in ('invoice_paid_word', 'payment_amount_unit', 'payment_session_column', 'payment_intent_column')",
+    )
+}
+
+#[test]
+fn rows_of_paid_bookings_say_the_word_the_unit_and_the_column_of_ids() {
+    let rows = [
+        ("confirmed", "1000", "pi_1"),
+        ("pending", "300", "pi_2"),
+        ("completed", "1000", "ch_3"),
+    ];
+    assert_eq!(
+        proposed(&rows),
+        [
+            "payment_session_column=",
+            "payment_intent_column=reference",
+            "invoice_paid_word=confirmed",
+            "payment_amount_unit=minor"
+        ]
+    );
+}
+
+#[test]
+fn rows_that_contradict_each_other_say_nothing() {
+    let rows = [
+        ("confirmed", "1000", "x"),
+        ("accepted", "10", "pi_2"),
+        ("accepted", "10", "y"),
+    ];
+    assert_eq!(
+        proposed(&rows),
+        [
+            "payment_session_column=",
+            // Only a name says so, and no value contradicts it.
+            "payment_intent_column=external_id",
+            "invoice_paid_word=",
+            "payment_amount_unit="
+        ]
+    );
+}
+
+#[test]
+fn a_column_with_ids_of_another_provider_is_not_taken_by_its_name() {
+    let mut shop = shop(&[("confirmed", "10", "x")]);
+    shop.execute("update payments set external_id = 'PAYID-1'");
+    let ids = "setting in ('payment_session_column', 'payment_intent_column')";
+    assert_eq!(
+        proposals(&mut shop, ids),
+        ["payment_session_column=", "payment_intent_column="]
+    );
+}

@@ -1,0 +1,56 @@
+//! How many statements a delivery takes: nothing is asked twice, and nothing of issues where there are none.
+
+use crate::harness::Shop;
+use crate::harness::sale::Sale;
+use crate::harness::sender::deliver;
+use crate::harness::server::{Server, attempt};
+
+#[test]
+fn a_delivery_takes_few_statements() {
+    let mut shop = Shop::with_webhooks();
+    shop.execute("update invoice_sync.settings set stripe_fetch_on_webhook = false");
+    let sales = ["INV-1", "INV-2"].map(|number| Sale::named(&mut shop, number));
+    let (mut session, notices) = Server::main().connect_listening(shop.name(), "postgres");
+    for statement in [
+        "load 'auto_explain'",
+        "set auto_explain.log_min_duration = 0",
+        "set auto_explain.log_nested_statements = on",
+        "set client_min_messages = log",
+    ] {
+        attempt(&mut session, statement).expect("a superuser may");
+    }
+    let events = shop.stripe.events();
+    let event_of = |kind: &str, object: &str| {
+        let mut events = events.iter();
+        let event = events.find(|it| it["type"] == kind && it["data"]["object"]["id"] == object);
+        event.expect("Stripe has it").to_string()
+    };
+    let mut counts = Vec::new();
+    // The session of the first sale reads catalogs and settings, which it keeps.
+    for sale in &sales {
+        let completed = event_of("checkout.session.completed", &sale.session);
+        let succeeded = event_of("payment_intent.succeeded", &sale.intent);
+        counts = [&completed, &succeeded, &completed]
+            .map(|event| {
+                notices.forget();
+                deliver(&mut session, event).expect("it is received");
+                count(&notices.text())
+            })
+            .to_vec();
+    }
+
+    assert_eq!(
+        shop.text("select count(*) from payments").as_deref(),
+        Some("2")
+    );
+    assert_eq!(counts, [21, 14, 1], "booked, nothing to do, seen before");
+}
+
+/// The statements of this extension that were logged, without those of foreign keys and the call.
+fn count(logged: &str) -> usize {
+    logged
+        .split("Query Text:")
+        .skip(1)
+        .filter(|it| !it.contains("FOR KEY SHARE") && !it.contains("_webhook("))
+        .count()
+}
