@@ -165,6 +165,71 @@ fn triggers_that_another_session_creates() {
 }
 
 #[test]
+fn rights_that_another_session_changes() {
+    let mut kept = Kept::open();
+    kept.shop.make_roles(&["first owner", "second owner"]);
+    kept.shop.give_tables_to("first owner", "first owner");
+    assert_eq!(kept.book(), "Paid", "as the new owner");
+    // The owner sees all rows by no policy, also if FORCE says that they apply to it.
+    kept.elsewhere(
+        "alter table invoices enable row level security;
+        alter table invoices force row level security;
+        alter table payments enable row level security;
+        alter table payments force row level security",
+    );
+    assert_eq!(kept.book(), "Paid", "with row level security");
+    kept.shop.give_tables_to("second owner", "first owner");
+    assert_eq!(kept.book(), "Paid", "as an owner each");
+    kept.shop.give_tables_to("second owner", "second owner");
+    assert_eq!(kept.book(), "Paid", "as one owner again");
+}
+
+#[test]
+fn functions_and_paths_that_change() {
+    let mut kept = Kept::open();
+    let mark = |word: &str| {
+        format!(
+            "create or replace function mark() returns trigger language plpgsql as $$
+            begin
+                new.payment_notes := '{word}';
+                return new;
+            end $$"
+        )
+    };
+    kept.elsewhere(&mark("first"));
+    kept.elsewhere(
+        "create trigger mark before insert on payments for each row execute function mark()",
+    );
+    assert_eq!(kept.book(), "Paid");
+    kept.elsewhere(&mark("second"));
+    assert_eq!(kept.book(), "Paid");
+    kept.elsewhere(
+        "create schema other;
+        create table other.invoices (like public.invoices including all);
+        create table other.payments (like public.payments including all)",
+    );
+    kept.here("set search_path = other, public");
+    let sale = kept.sales.next().expect("there is one");
+    let report = attempt_json(&mut kept.session, &sale.sync()).expect("it is booked");
+    assert_eq!(report["fixed"], 1, "{report:#}");
+
+    let noted = kept
+        .shop
+        .texts("select payment_notes from public.payments order by created_at, 1");
+    let noted: Vec<&str> = noted.iter().filter_map(|note| note.as_deref()).collect();
+    assert_eq!(
+        noted,
+        ["Recorded by invoice_sync", "first", "second", "second"]
+    );
+    let others = kept.shop.text("select count(*) from other.payments");
+    assert_eq!(
+        others.as_deref(),
+        Some("0"),
+        "the names of the settings are of one schema"
+    );
+}
+
+#[test]
 fn a_statement_that_failed_is_not_kept_broken() {
     let mut kept = Kept::open();
     kept.elsewhere("alter table payments add constraint none check (total_amount < 0) not valid");

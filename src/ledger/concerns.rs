@@ -14,11 +14,11 @@ pub(crate) fn exist(invoice: &str, ids: &BTreeSet<&str>) -> bool {
                       where x.state <> 'resolved' and coalesce(x.invoice_id, '') = $1)
            or exists (select from invoice_sync.issue x
                       where x.state <> 'resolved'
-                        and (x.kind = 'event_failing' or coalesce(x.object, '') = any ($2::text[])))
+                        and (x.kind = 'event_failing'
+                             or coalesce(x.object, '') = any (array(select unnest($2::text[])))))
            or exists (select from invoice_sync.event e
                       where e.state = 'pending' and e.attempts > 0
-                        and (e.session_id = any ($2::text[]) or e.intent_id = any ($2::text[])
-                             or e.charge_id = any ($2::text[])))
+                        and array[e.session_id, e.intent_id, e.charge_id] && array(select unnest($2::text[])))
            or exists (select from invoice_sync.unwritten_answer)",
         &[Some(invoice), Some(&sql::array(ids.iter().copied()))],
     );
