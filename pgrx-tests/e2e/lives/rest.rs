@@ -24,7 +24,7 @@ impl World<'_> {
         // What is told only after an hour is told now.
         self.time(2 * 60 * 60);
         self.settle()?;
-        if self.a_deleted_invoice_shared_a_payment() {
+        if self.a_deleted_invoice_shared_a_payment() || self.a_person_ignored_a_payment() {
             self.backfill()?;
             self.settle()?;
         }
@@ -88,6 +88,14 @@ impl World<'_> {
     fn a_deleted_invoice_shared_a_payment(&self) -> bool {
         let mut shared = self.stored.values().filter(|bills| bills.len() > 1);
         shared.any(|bills| bills.iter().any(|bill| self.bills[*bill].deleted))
+    }
+
+    /// Whether a person decided that a payment which an invoice referred to, but did not name it, needs no decision: it
+    /// may be another invoice's once the first does not refer to it any more, and is found when Stripe is asked for a
+    /// list.
+    fn a_person_ignored_a_payment(&mut self) -> bool {
+        let ignored = "select id from invoice_sync.issue where kind = 'unlinked_payment' and resolution = 'ignore'";
+        !self.texts(ignored).is_empty()
     }
 
     fn backfill(&mut self) -> Result<(), String> {
