@@ -3,13 +3,8 @@
 use super::{books, lost, shop};
 use crate::harness::wait_until;
 
-/// An invoice with its customer, and how often it was looked at.
-const WITH_CUSTOMERS: &str = "
-    create table kept.customers (name text primary key);
-    insert into kept.customers values ('Ada');
-    create view invoices as
-        select i.*, c.name as customer_name from kept.invoices i left join kept.customers c on c.name = i.customer;
-    create view payments as select * from kept.payments;
+/// What writes a view of invoices that PostgreSQL does not update by itself.
+const WRITE_INVOICE: &str = "
     create function write_invoice() returns trigger language plpgsql as $$
     begin
         update kept.invoices set invoice_status = new.invoice_status, amount_paid = new.amount_paid,
@@ -19,9 +14,20 @@ const WITH_CUSTOMERS: &str = "
     end $$;
     create trigger write_invoice instead of update on invoices for each row execute function write_invoice();";
 
+/// Customers of invoices, one for all.
+const CUSTOMERS: &str = "
+    create table kept.customers (name text primary key);
+    insert into kept.customers values ('Ada');";
+
+/// Invoices with their customers.
+const WITH_CUSTOMERS: &str = "
+    create view invoices as
+        select i.*, c.name as customer_name from kept.invoices i left join kept.customers c on c.name = i.customer;
+    create view payments as select * from kept.payments;";
+
 #[test]
 fn the_row_behind_the_view_is_locked_and_no_other() {
-    let mut shop = shop(WITH_CUSTOMERS);
+    let mut shop = shop(&[CUSTOMERS, WITH_CUSTOMERS, WRITE_INVOICE].concat());
     let id = lost(&mut shop, "INV-1");
     let (mut of_customer, mut of_invoice) = (shop.connect(), shop.connect());
     let mut theirs = of_customer.transaction().expect("it begins");
@@ -58,7 +64,7 @@ fn the_row_behind_the_view_is_locked_and_no_other() {
 
 #[test]
 fn an_invoice_locked_by_another_is_left_to_a_later_sweep() {
-    let mut shop = shop(WITH_CUSTOMERS);
+    let mut shop = shop(&[CUSTOMERS, WITH_CUSTOMERS, WRITE_INVOICE].concat());
     let (one, other) = (lost(&mut shop, "INV-1"), lost(&mut shop, "INV-2"));
     let mut theirs = shop.connect();
     let mut theirs = theirs.transaction().expect("it begins");
@@ -79,28 +85,14 @@ fn an_invoice_locked_by_another_is_left_to_a_later_sweep() {
 
 #[test]
 fn a_view_without_a_key_of_one_table_is_locked_as_a_whole_row() {
-    let mut shop = shop(
-        "create view invoices as
-            select i.*, c.name as customer_name from kept.invoices i join kept.customers c on c.name = i.customer;
-        create view payments as select * from kept.payments"
-            .replace(
-                "create view invoices as\n            select i.*, c.name",
-                "create table kept.customers (name text primary key);
-                insert into kept.customers values ('Ada');
-                create view invoices as select upper(i.id::text) as key, i.*, c.name",
-            )
-            .as_str(),
-    );
+    const BY_EXPRESSION: &str = "
+        create view invoices as
+            select upper(i.id::text) as key, i.*, c.name as customer_name
+            from kept.invoices i join kept.customers c on c.name = i.customer;
+        create view payments as select * from kept.payments;";
+    let mut shop = shop(&[CUSTOMERS, BY_EXPRESSION, WRITE_INVOICE].concat());
     shop.execute(
-        "create function write_invoice() returns trigger language plpgsql as $$
-        begin
-            update kept.invoices set invoice_status = new.invoice_status, amount_paid = new.amount_paid,
-                balance_due = new.balance_due, paid_date = new.paid_date
-            where id = old.id;
-            return new;
-        end $$;
-        create trigger write_invoice instead of update on invoices for each row execute function write_invoice();
-        drop view payments;
+        "drop view payments;
         alter table kept.payments drop constraint payments_invoice_id_fkey, alter invoice_id type text;
         create view payments as select * from kept.payments;
         update invoice_sync.settings set invoice_id_column = 'key'",
