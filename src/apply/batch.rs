@@ -111,7 +111,8 @@ fn lock_cases<'a>(
         let holds = locked.recalled.held();
         let invoice = &locked.before.invoice;
         let plan = &locked.intended;
-        held_back_plan(holds, context.on_override, invoice, plan, || plan.clone()).is_some()
+        let same = || plan.clone();
+        held_back_plan(holds, context.on_override, invoice, plan, |_| same(), same).is_some()
     };
     if locked.iter().any(is_left) {
         return Err(undone_meanwhile());

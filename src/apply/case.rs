@@ -120,6 +120,19 @@ impl<'a> RecalledCase<'a> {
         self.with_recheck(reconcile_unwritten(&facts, &evidence, &context.rules))
     }
 
+    /// As [`Self::decide`], without the payments for which `left_out` is true.
+    pub(crate) fn decide_without(
+        &self,
+        context: &Context,
+        reading: &Reading,
+        left_out: &dyn Fn(&PaymentIds) -> bool,
+    ) -> Plan {
+        let mut evidence = self.evidence().unwrap_or_default().into_owned();
+        evidence.retain(|finding| !matches!(finding, Evidence::Payment(it) if left_out(&it.ids)));
+        let facts = self.facts(context, reading, Booked::Before);
+        reconcile(&facts, &evidence, &context.rules)
+    }
+
     fn facts<'f>(&'f self, context: &Context, reading: &'f Reading, booked: Booked) -> Facts<'f> {
         Facts {
             invoice: &reading.invoice,

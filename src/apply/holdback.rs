@@ -27,10 +27,12 @@ pub(crate) fn held_back_plan(
     on_override: OnOverride,
     invoice: &Invoice,
     plan: &Plan,
+    without: impl FnOnce(&dyn Fn(&PaymentIds) -> bool) -> Plan,
     as_it_stands: impl FnOnce() -> Plan,
 ) -> Option<Plan> {
     let undone = holds.of(&invoice.id, IssueKind::RepairUndone);
-    let issues = if undone.is_empty() || on_override == OnOverride::Decided {
+    let mut left;
+    if undone.is_empty() || on_override == OnOverride::Decided {
         let held = holds
             .of(&invoice.id, IssueKind::OverriddenByTrigger)
             .first()?;
@@ -38,35 +40,56 @@ pub(crate) fn held_back_plan(
         if on_override != OnOverride::Once || is_news {
             return None;
         }
-        vec![overridden(invoice, plan)]
+        left = as_it_stands();
+        left.issues.push(overridden(invoice, plan));
     } else {
-        undone_issues(invoice, undone, plan)
-    };
-    let mut left = as_it_stands();
-    left.issues.extend(issues);
+        left = as_it_stands();
+        let kept_out = |ids: &PaymentIds| is_kept_out(undone, ids);
+        // A payment that a person keeps out of the books does not count in what is reported: with and without an
+        // answer of Stripe about it, the same is missing in the books.
+        let plan = if plan.payments.iter().any(|it| kept_out(it.ids())) {
+            &without(&kept_out)
+        } else {
+            plan
+        };
+        left.unwritten.invoice = plan.invoice.is_some();
+        if !plan.changes_nothing() {
+            left.issues.extend(undone_issues(invoice, undone, plan));
+        }
+    }
     left.recheck = left.recheck.sooner(HELD);
     left.payments.clear();
     left.invoice = None;
     Some(left)
 }
 
+/// Returns whether a person decided that this payment stays out of the books.
+fn is_kept_out(undone: &[Held], ids: &PaymentIds) -> bool {
+    let mut about_it = undone.iter().filter(|held| held.is_of(ids)).peekable();
+    about_it.peek().is_some() && about_it.all(|held| !held.open)
+}
+
 /// Returns an issue for each undone repair that the plan would make again. Payments that no undone repair is about
-/// are reported with the latest one.
+/// are reported with the latest one. The plan has no payment that is kept out of the books.
 fn undone_issues(invoice: &Invoice, undone: &[Held], plan: &Plan) -> Vec<Issue> {
     let open: Vec<&Held> = undone.iter().filter(|held| held.open).collect();
     let Some(latest) = open.first().copied() else {
-        if is_given_up(undone, plan) {
+        if was_rejected(undone, plan) {
             return Vec::new();
         }
-        let all_others = part(plan, |ids| !undone[1..].iter().any(|held| held.is_of(ids)));
-        return vec![still_undone(invoice, &undone[0], &all_others)];
+        let mut held = undone[0].clone();
+        if plan.payments.is_empty() {
+            held.object = None;
+            held.evidence["stripe_payments"] = json!([]);
+        }
+        return vec![still_undone(invoice, &held, plan)];
     };
     let mut issues: Vec<Issue> = open
         .iter()
         .filter_map(|held| {
             let is_latest = held.id == latest.id;
             let its = part(plan, |ids| {
-                held.is_of(ids) || is_latest && !undone.iter().any(|other| other.is_of(ids))
+                held.is_of(ids) || is_latest && !open.iter().any(|other| other.is_of(ids))
             });
             let alone = held.payments().is_empty() && plan.invoice.is_some();
             (alone || !its.payments.is_empty()).then(|| still_undone(invoice, held, &its))
@@ -197,17 +220,11 @@ fn still_undone(invoice: &Invoice, held: &Held, plan: &Plan) -> Issue {
     .with_evidence(evidence)
 }
 
-/// Returns whether the plan is the same as one that a person has rejected.
-fn is_given_up(settled: &[Held], plan: &Plan) -> bool {
-    if plan.payments.is_empty() {
-        let wanted = wanted(plan);
-        return settled
-            .iter()
-            .any(|held| held.evidence.pointer("/wanted/invoice") == wanted.get("invoice"));
-    }
-    plan.payments
-        .iter()
-        .all(|change| settled.iter().any(|held| held.is_of(change.ids())))
+/// Returns whether the plan only sets values of the invoice that a person has rejected.
+fn was_rejected(settled: &[Held], plan: &Plan) -> bool {
+    let wanted = wanted(plan);
+    let is_it = |held: &Held| held.evidence.pointer("/wanted/invoice") == wanted.get("invoice");
+    plan.payments.is_empty() && settled.iter().any(is_it)
 }
 
 impl Held {

@@ -14,6 +14,7 @@ use crate::apply::outcome::Outcome;
 use crate::apply::report::Report;
 use crate::apply::report::record::Settled;
 use crate::apply::shared_payment::find_overbooked;
+use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::Invoice;
 use crate::domain::plan::Plan;
 use crate::host::lock::Patience;
@@ -136,9 +137,13 @@ impl Pass<'_> {
         for mut decided in wanting {
             let invoice = &decided.reading.invoice;
             let on_override = self.context.on_override;
+            let without = |left_out: &dyn Fn(&PaymentIds) -> bool| {
+                let recalled = &decided.recalled;
+                recalled.decide_without(self.context, &decided.reading, left_out)
+            };
             let as_it_stands = || decided.unwritten(self.context);
-            let holds = decided.recalled.held();
-            let left = held_back_plan(holds, on_override, invoice, &decided.plan, as_it_stands);
+            let (holds, plan) = (decided.recalled.held(), &decided.plan);
+            let left = held_back_plan(holds, on_override, invoice, plan, without, as_it_stands);
             if let Some(left) = left {
                 decided.plan = left;
                 settled.push(crate::apply::invoices::settled(decided, Outcome::untouched));

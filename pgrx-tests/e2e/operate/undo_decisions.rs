@@ -225,6 +225,41 @@ fn what_is_kept_undone_does_not_hinder_the_other_repair() {
 }
 
 #[test]
+fn what_else_is_wrong_is_the_same_with_and_without_an_answer_about_what_is_kept_undone() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.sweep();
+    undo_last(&mut shop, "sweep");
+    let issue = open_issue(&mut shop, "repair_undone", None);
+    resolve(&mut shop, issue, "keep_as_is");
+    nothing_is_written(&mut shop);
+    assert_eq!(shop.open_issues(), [""; 0]);
+
+    shop.execute(
+        "insert into payments (invoice_id, payment_name, payment_status, total_amount)
+        select id, 'cash', 'Paid', 30 from invoices",
+    );
+
+    shop.sweep();
+    let issues = "select concat_ws(' ', id, state, summary) from invoice_sync.issue order by id";
+    assert_eq!(shop.open_issues(), ["repair_undone INV-1"]);
+    let reported = shop.texts(issues);
+    for _ in 0..2 {
+        shop.sync(&sale.invoice);
+        assert_eq!(shop.texts(issues), reported, "Stripe was asked");
+        shop.sweep();
+        assert_eq!(shop.texts(issues), reported, "nothing was asked");
+    }
+
+    shop.execute(
+        "update invoices set invoice_status = 'Partial', amount_paid = 30, balance_due = 70",
+    );
+
+    nothing_is_written(&mut shop);
+    assert_eq!(shop.open_issues(), [""; 0]);
+}
+
+#[test]
 fn undoing_the_undo_of_an_undo_takes_the_repair_out_again_and_holds_it_back() {
     let mut shop = Shop::open();
     Sale::unbooked(&mut shop, "INV-1");
