@@ -4,7 +4,7 @@ use pgrx::prelude::PgSqlErrorCode;
 
 use crate::host::mapping::Mapping;
 use crate::host::settings::Settings;
-use crate::ledger::budget;
+use crate::ledger::{budget, stripe_payments};
 use crate::pg::{Problem, shared_number};
 use crate::settings;
 use crate::stripe::client::{Connection, is_before_basil, take_uncounted};
@@ -51,6 +51,7 @@ pub(crate) fn reading(settings: &Settings, mapping: &Mapping) -> Reading {
         invoice_key: settings.invoice_reference_key.clone(),
         client_reference: settings.client_reference_names_invoice,
         release_is_refund: is_before_basil(&settings::stripe_api_version()),
+        stripe_invoices: stripe_payments::came_by_stripe_invoices(),
         attributes: mapping.stripe_paths(),
     }
 }

@@ -213,10 +213,10 @@ fn fetch_evidence(
     deadline: Instant,
     cost: &mut Cost,
 ) -> Result<Result<Vec<Evidence>, String>, Problem> {
-    let ids = &event.ids;
-    let Some(money) = ids.session.as_deref().or(ids.key()) else {
+    let ids = event.ids.to_ask();
+    if ids.is_empty() {
         return Ok(Err("it is about no payment".to_owned()));
-    };
+    }
     let reading = stripe_access::reading(settings, mapping);
     if !settings.stripe_fetch_on_webhook {
         if !own.vouches_for(event) {
@@ -240,7 +240,7 @@ fn fetch_evidence(
     };
     let question = Question {
         about: event.id.clone(),
-        ids: vec![money.to_owned()],
+        ids,
         created: None,
         sessionless: BTreeSet::new(),
     };

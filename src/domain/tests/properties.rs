@@ -29,6 +29,7 @@ fn all_ids(payment: usize) -> PaymentIds {
         session: id("cs_live").filter(|_| payment != 1),
         intent: id("pi").filter(|_| payment != 2),
         charge: id("ch").filter(|_| payment != 2),
+        stripe_invoice: id("in").filter(|_| payment == 1),
     }
 }
 
