@@ -47,7 +47,7 @@ pub(crate) const TYPES: [&str; 26] = [
 /// moment, or move no money: a failed session or Stripe Invoice with the failed intent, a new refund with
 /// `charge.refunded`, the funds of a dispute with the dispute itself, a credit note with its refund or with the payment
 /// of what is left. By webhook, all are understood.
-fn of_feed() -> &'static [&'static str] {
+pub(super) fn of_feed() -> &'static [&'static str] {
     &TYPES[..20]
 }
 

@@ -229,6 +229,8 @@ fn payments() -> impl Strategy<Value = Evidence> {
                 },
                 livemode: livemode.filter(|_| at == 0),
                 gratuity,
+                is_renewal_of_named: false,
+                invoice_was_read: payment == 1,
                 invoice_references: references,
                 received_at: Some(at).filter(|at| *at > 0),
                 net: None,
