@@ -122,7 +122,11 @@ fn only_relevant_types_are_requested_on_every_page() {
 
     assert_eq!(ids(&newest), happened(&double));
     for seen in double.requests() {
-        assert_eq!(seen.query.matches("types").count(), of_feed().len(), "{seen:?}");
+        assert_eq!(
+            seen.query.matches("types").count(),
+            of_feed().len(),
+            "{seen:?}"
+        );
         assert_eq!(seen.param("limit").as_deref(), Some("100"));
     }
 }

@@ -217,8 +217,8 @@ fn fetch_evidence(
     if ids.is_empty() {
         return Ok(Err("it is about no payment".to_owned()));
     }
-    let reading = stripe_access::reading(settings, mapping);
     if !settings.stripe_fetch_on_webhook {
+        let reading = stripe_access::reading_of_events(settings, mapping);
         if !own.vouches_for(event) {
             return Ok(Err(
                 "it does not state that it belongs to this mode and account".to_owned(),
@@ -245,6 +245,7 @@ fn fetch_evidence(
         sessionless: BTreeSet::new(),
     };
     let questions = with_known_sessions(vec![question]);
+    let reading = stripe_access::reading(settings, mapping);
     let fetched = fetch(questions, connection, reading, deadline)?;
     stripe_access::count_reads();
     *cost = fetched.cost;
