@@ -4,6 +4,7 @@
 //! for any input. It only increases: the amount paid and the status rise by evidence and never fall, and no row is
 //! deleted.
 
+mod answers;
 mod booking;
 mod books;
 mod invoice;
@@ -11,11 +12,13 @@ mod payments;
 mod receipt;
 mod reductions;
 mod sharing;
+mod stripe_invoices;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use self::answers::{ids_of, lacks_invoice, with_known_invoices};
 use self::receipt::Receipt;
 use super::evidence::{Evidence, StripePayment, merge_payments};
 use super::identity::{PaymentIds, Ties};
@@ -131,27 +134,6 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
         }
     }
     draft.finish()
-}
-
-/// Returns whether `id` is the Stripe Invoice of a payment whose answer does not contain what it says.
-fn lacks_invoice(finding: &Evidence, id: &str) -> bool {
-    matches!(finding, Evidence::Payment(payment)
-        if payment.ids.stripe_invoice.as_deref() == Some(id) && !payment.invoice_was_read)
-}
-
-/// Adds the Stripe Invoices that are known from earlier answers: an intent does not name its own.
-fn with_known_invoices(mut payments: Vec<StripePayment>, memory: &Memory) -> Vec<StripePayment> {
-    for payment in &mut payments {
-        if payment.ids.stripe_invoice.is_none()
-            && let Some(known) = memory.of(&payment.ids)
-        {
-            payment
-                .ids
-                .stripe_invoice
-                .clone_from(&known.ids.stripe_invoice);
-        }
-    }
-    payments
 }
 
 /// Returns the rows; those that were received have all ids that Stripe ties to theirs. The others get the missing ids
@@ -509,14 +491,4 @@ fn unreadable_currency(invoice: &Invoice, text: &str) -> Issue {
         ),
     )
     .with_evidence(json!({ "invoice_currency": text }))
-}
-
-/// Returns all ids that a finding is about.
-fn ids_of(finding: &Evidence) -> impl Iterator<Item = &str> {
-    let asked_for = match finding {
-        Evidence::Payment(_) => None,
-        Evidence::Missing { id, .. } | Evidence::OtherMode { id, .. } => Some(id.as_str()),
-        Evidence::NotAnId { text } => Some(text.as_str()),
-    };
-    finding.payment_ids().chain(asked_for)
 }

@@ -42,11 +42,11 @@ impl Store {
     /// Returns the intent that paid the Stripe Invoice of a session.
     pub(crate) fn intent_of_invoice(&self, invoice: &str) -> Option<String> {
         let payments = self.payments_of_invoice(invoice);
-        let intents = payments.iter().filter_map(|id| {
+        let mut intents = payments.iter().filter_map(|id| {
             let intent = self.get(id)?.get("payment")?.get("payment_intent")?;
             intent.as_str().map(str::to_owned)
         });
-        intents.last()
+        intents.next_back()
     }
 
     /// Returns the ids of the Invoice Payments of a Stripe Invoice, the oldest first.
