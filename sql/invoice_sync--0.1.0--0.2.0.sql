@@ -824,7 +824,7 @@ comment on column backfill.gap_since is
     'Start of a gap in the feed, for a backfill that was started automatically because Stripe no longer has the events; null: it was requested';
 comment on column backfill.id is 'Id of the row';
 comment on column backfill.list is
-    'checkout_sessions, payment_intents or charges; for a gap in the feed of events also refunds or disputes';
+    'checkout_sessions, payment_intents, charges or invoices (of Stripe); for a gap in the feed of events also refunds or disputes';
 comment on column backfill.moved_at is 'When the last page was completed';
 comment on column backfill.objects is 'Number of objects read';
 comment on column backfill.pages is 'Number of pages read';
@@ -957,7 +957,7 @@ comment on column progress.id is 'Id of the row';
 comment on column progress.first_look is
     'Whether it was started automatically by the first runs, which search back by themselves';
 comment on column progress.list is
-    'checkout_sessions, payment_intents or charges; for a gap in the feed of events also refunds or disputes';
+    'checkout_sessions, payment_intents, charges or invoices (of Stripe); for a gap in the feed of events also refunds or disputes';
 comment on column progress.moved_at is 'When the last page was completed';
 comment on column progress.objects is 'Number of objects read';
 comment on column progress.objects_expected is
@@ -1456,6 +1456,18 @@ as $$
         'invoice_sync.handle_webhook(json)'
     ]) as f
 $$;
+
+-- Payments and events of Stripe Invoices.
+alter table stripe_payment add column stripe_invoice_id text;
+alter table event add column stripe_invoice_id text;
+create index on stripe_payment (stripe_invoice_id) where stripe_invoice_id is not null;
+create index on event (stripe_invoice_id) where stripe_invoice_id is not null;
+alter table backfill drop constraint backfill_list_check;
+alter table backfill add constraint backfill_list_check check (
+    list in ('checkout_sessions', 'payment_intents', 'charges', 'refunds', 'disputes', 'invoices')
+);
+comment on column stripe_payment.stripe_invoice_id is 'The Stripe Invoice that it paid, if known';
+comment on column event.stripe_invoice_id is 'The Stripe Invoice that it is about';
 
 -- Rights of roles that were not granted access (must stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void

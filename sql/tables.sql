@@ -420,11 +420,13 @@ create table stripe_payment (
     sessionless boolean not null default false,
     withheld bigint check (withheld >= 0),
     refunded_latest bigint,
+    stripe_invoice_id text,
     primary key (invoice_id, id)
 );
 create index on stripe_payment (id);
 create index on stripe_payment (session_id);
 create index on stripe_payment (charge_id);
+create index on stripe_payment (stripe_invoice_id) where stripe_invoice_id is not null;
 
 comment on table stripe_payment is 'The last known state of each Stripe payment received for an invoice';
 comment on column stripe_payment.id is
@@ -448,6 +450,7 @@ comment on column stripe_payment.withheld is
     'Amount withheld by its disputes, in Stripe''s smallest unit; null: all or nothing, depending on the status of the dispute';
 comment on column stripe_payment.sessionless is
     'Whether Stripe reported that the payment intent belongs to no checkout session';
+comment on column stripe_payment.stripe_invoice_id is 'The Stripe Invoice that it paid, if known';
 
 create table unwritten_answer (
     invoice_id text not null,
@@ -484,6 +487,7 @@ create table event (
     next_attempt_at timestamptz not null default '-infinity',
     processed_at timestamptz,
     result text,
+    stripe_invoice_id text,
     check (webhook_at is not null or feed_at is not null or type = 'backfill'),
     check ((state = 'done') = (processed_at is not null))
 );
@@ -493,6 +497,7 @@ create index event_unclaimed_intent on event (intent_id)
     where state = 'done' and result = 'names no invoice';
 create index event_unclaimed_session on event (session_id)
     where state = 'done' and result = 'names no invoice';
+create index on event (stripe_invoice_id) where stripe_invoice_id is not null;
 create index on event (received_at);
 create index on event (created);
 create index on event (webhook_at) where webhook_at is not null;
@@ -520,6 +525,7 @@ comment on column event.attempts is 'Number of failed attempts to process it';
 comment on column event.next_attempt_at is 'When it is retried';
 comment on column event.processed_at is 'When it was processed';
 comment on column event.result is 'The result, or the reason for the retry';
+comment on column event.stripe_invoice_id is 'The Stripe Invoice that it is about';
 
 create table feed (
     whose text primary key,
@@ -593,7 +599,7 @@ create table backfill (
     since timestamptz not null,
     until timestamptz not null,
     list text not null check (
-        list in ('checkout_sessions', 'payment_intents', 'charges', 'refunds', 'disputes')
+        list in ('checkout_sessions', 'payment_intents', 'charges', 'refunds', 'disputes', 'invoices')
     ),
     gap_since timestamptz,
     after_id text,
@@ -615,7 +621,7 @@ comment on sequence backfill_id_seq is 'Generates backfill.id';
 comment on column backfill.since is 'Start of the period: the oldest objects to read';
 comment on column backfill.until is 'End of the period: reading starts here and goes back in time';
 comment on column backfill.list is
-    'checkout_sessions, payment_intents or charges; for a gap in the feed of events also refunds or disputes';
+    'checkout_sessions, payment_intents, charges or invoices (of Stripe); for a gap in the feed of events also refunds or disputes';
 comment on column backfill.gap_since is
     'Start of a gap in the feed, for a backfill that was started automatically because Stripe no longer has the events; null: it was requested';
 comment on column backfill.after_id is 'The object that was read last; the next page starts after it';

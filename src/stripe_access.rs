@@ -4,7 +4,7 @@ use pgrx::prelude::PgSqlErrorCode;
 
 use crate::host::mapping::Mapping;
 use crate::host::settings::Settings;
-use crate::ledger::budget;
+use crate::ledger::{budget, stripe_payments};
 use crate::pg::{Problem, shared_number};
 use crate::settings;
 use crate::stripe::client::{Connection, is_before_basil, take_uncounted};
@@ -47,10 +47,19 @@ pub(crate) fn count_reads() {
 /// Returns what to read from Stripe's answers beside the amounts.
 pub(crate) fn reading(settings: &Settings, mapping: &Mapping) -> Reading {
     Reading {
+        stripe_invoices: stripe_payments::came_by_stripe_invoices(),
+        ..reading_of_events(settings, mapping)
+    }
+}
+
+/// Returns what to read from events: nothing is requested.
+pub(crate) fn reading_of_events(settings: &Settings, mapping: &Mapping) -> Reading {
+    Reading {
         gratuity_key: settings.gratuity_key.clone(),
         invoice_key: settings.invoice_reference_key.clone(),
         client_reference: settings.client_reference_names_invoice,
         release_is_refund: is_before_basil(&settings::stripe_api_version()),
+        stripe_invoices: false,
         attributes: mapping.stripe_paths(),
     }
 }

@@ -94,8 +94,8 @@ fn one_that_breaks_goes_on_where_it_broke() {
     assert_eq!(paid(&mut shop), "350 350");
     assert_eq!(
         shop.stripe.requests().len(),
-        2 + 4 + 4,
-        "the two pages of sessions that were left, the intents, and the charges"
+        2 + 4 + 4 + 1,
+        "the two pages of sessions that were left, the intents, the charges, and Stripe Invoices"
     );
     let error = shop.error("call invoice_sync.backfill()");
     assert_eq!(error.sqlstate, "22023");

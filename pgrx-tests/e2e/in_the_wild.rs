@@ -10,4 +10,5 @@ mod later;
 mod naming;
 mod refused;
 mod shapes;
+mod stripe_invoices;
 mod words;

@@ -82,6 +82,7 @@ fn a_charge_without_an_intent_is_a_payment() {
         invoice_key: Some("order".to_owned()),
         client_reference: false,
         release_is_refund: false,
+        stripe_invoices: false,
         attributes: vec!["charge.description".to_owned()],
     };
 

@@ -153,7 +153,7 @@ fn a_text_that_is_no_id_is_reported_and_the_rest_looked_up() {
     let double = double();
     let sold = sell(&double, 2);
     let ids = [
-        "in_123".to_owned(),
+        "sub_123".to_owned(),
         sold[0].session_id(),
         "cs_test_missing".to_owned(),
         sold[1].intent_id(),
@@ -162,7 +162,7 @@ fn a_text_that_is_no_id_is_reported_and_the_rest_looked_up() {
     let fetched = fetch(vec![question("1", ids)], at_once(&double, 2));
 
     let evidence = fetched.findings[0].evidence.as_ref().expect("all is known");
-    assert!(matches!(&evidence[0], Evidence::NotAnId { text } if text == "in_123"));
+    assert!(matches!(&evidence[0], Evidence::NotAnId { text } if text == "sub_123"));
     assert!(matches!(&evidence[1], Evidence::Payment(_)));
     assert!(matches!(&evidence[2], Evidence::Missing { .. }));
     assert!(matches!(&evidence[3], Evidence::Payment(_)));

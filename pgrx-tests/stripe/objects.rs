@@ -271,6 +271,7 @@ fn reading() -> Reading {
         invoice_key: Some("invoice_id".to_owned()),
         client_reference: false,
         release_is_refund: false,
+        stripe_invoices: false,
         attributes: [
             "payment_intent.description",
             "checkout_session.client_reference_id",

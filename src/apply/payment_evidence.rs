@@ -30,8 +30,14 @@ impl<'a> PaymentEvidence<'a> {
         }
     }
 
+    /// Returns the first payment.
     pub(crate) fn payment(&self) -> Option<&'a StripePayment> {
-        self.evidence.iter().find_map(|finding| match finding {
+        self.payments().next()
+    }
+
+    /// Returns all payments: one Stripe Invoice may be paid by several.
+    pub(crate) fn payments(&self) -> impl Iterator<Item = &'a StripePayment> + use<'a> {
+        self.evidence.iter().filter_map(|finding| match finding {
             Evidence::Payment(payment) => Some(payment),
             _ => None,
         })

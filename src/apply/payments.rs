@@ -163,23 +163,22 @@ fn verdict(of_invoices: Vec<Verdict>) -> Verdict {
 
 /// Returns the invoices that each payment is for.
 fn link(context: &Context, evidence: &[PaymentEvidence]) -> Vec<PaymentInvoices> {
-    let payments: Vec<Option<&StripePayment>> =
-        evidence.iter().map(PaymentEvidence::payment).collect();
-    let keys: Vec<InvoiceKeys> = payments
-        .iter()
-        .zip(evidence)
-        .filter_map(|(payment, said)| Some(((*payment)?, said)))
-        .map(|(payment, said)| InvoiceKeys {
-            ids: &payment.ids,
-            references: &payment.invoice_references,
-            but_for: said.former.map(|former| former.invoice),
-        })
-        .collect();
-    let mut found = invoices_of(context.mapping, &keys).into_iter();
-    payments
-        .iter()
-        .map(|payment| payment.and_then(|_| found.next()).unwrap_or_default())
-        .collect()
+    let (mut places, mut keys) = (Vec::new(), Vec::new());
+    for (place, said) in evidence.iter().enumerate() {
+        for payment in said.payments() {
+            places.push(place);
+            keys.push(InvoiceKeys {
+                ids: &payment.ids,
+                references: &payment.invoice_references,
+                but_for: said.former.map(|former| former.invoice),
+            });
+        }
+    }
+    let mut links = vec![PaymentInvoices::default(); evidence.len()];
+    for (place, found) in places.into_iter().zip(invoices_of(context.mapping, &keys)) {
+        links[place].add(found);
+    }
+    links
 }
 
 /// The decision about money that no invoice claims.

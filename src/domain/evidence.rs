@@ -43,7 +43,7 @@ impl Evidence {
     }
 }
 
-/// A checkout session, its payment intent and the latest charge, combined.
+/// A checkout session, its payment intent and the latest charge, combined; or a Stripe Invoice that none paid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StripePayment {
     pub(crate) ids: PaymentIds,
@@ -66,6 +66,13 @@ pub(crate) struct StripePayment {
     pub(crate) gratuity: Gratuity,
     /// The invoices that the metadata of session or intent names.
     pub(crate) invoice_references: Vec<String>,
+    /// Whether only a subscription names the invoice, and this is not its first payment: the name may be that of the
+    /// first invoice only.
+    #[serde(default)]
+    pub(crate) is_renewal_of_named: bool,
+    /// Whether Stripe was asked about the Stripe Invoice that it paid.
+    #[serde(default)]
+    pub(crate) invoice_was_read: bool,
     /// When the money was received, in seconds since 1970.
     pub(crate) received_at: Option<i64>,
     /// What Stripe paid out of it, less its fee, in the smallest unit of the payment's currency; `None` if it is not
@@ -254,11 +261,17 @@ impl StripePayment {
         self.session_side == SessionSide::Unread && matches!(self.state, PaymentState::Received(_))
     }
 
+    /// Returns whether a Stripe Invoice that was not read may say why less was paid. A session says it itself.
+    pub(crate) fn lacks_invoice(&self) -> bool {
+        self.ids.stripe_invoice.is_some() && self.ids.session.is_none() && !self.invoice_was_read
+    }
+
     /// Adds what the session contains to the payment of an intent. The state stays that of the intent, which is more
     /// exact.
     pub(crate) fn with_session(mut self, session: Self) -> Self {
         self.ids.complete_from(&session.ids);
         self.gratuity = self.gratuity.merge(session.gratuity);
+        self.is_renewal_of_named &= session.invoice_references.is_empty();
         self.invoice_references.extend(session.invoice_references);
         self.invoice_references.sort();
         self.invoice_references.dedup();
@@ -267,6 +280,18 @@ impl StripePayment {
             self.attributes.entry(path).or_insert(value);
         }
         self.session_side = SessionSide::Read;
+        self
+    }
+
+    /// Adds what the Stripe Invoice says that it paid. What the payment itself or its session names goes first.
+    pub(crate) fn with_stripe_invoice(mut self, invoice: Self) -> Self {
+        self.ids.complete_from(&invoice.ids);
+        if self.invoice_references.is_empty() {
+            self.invoice_references = invoice.invoice_references;
+            self.is_renewal_of_named = invoice.is_renewal_of_named;
+        }
+        self.reductions = self.reductions.merge(invoice.reductions);
+        self.invoice_was_read |= invoice.invoice_was_read;
         self
     }
 
@@ -292,6 +317,14 @@ impl StripePayment {
         self.session_side = self.session_side.max(other.session_side);
         self.livemode = self.livemode.max(other.livemode);
         self.gratuity = self.gratuity.merge(other.gratuity);
+        self.is_renewal_of_named = match (
+            self.invoice_references.is_empty(),
+            other.invoice_references.is_empty(),
+        ) {
+            (true, _) => other.is_renewal_of_named,
+            (_, true) => self.is_renewal_of_named,
+            _ => self.is_renewal_of_named && other.is_renewal_of_named,
+        };
         self.invoice_references.extend(other.invoice_references);
         self.invoice_references.sort();
         self.invoice_references.dedup();
@@ -301,6 +334,7 @@ impl StripePayment {
         };
         self.net = self.net.max(other.net);
         self.reductions = self.reductions.merge(other.reductions);
+        self.invoice_was_read |= other.invoice_was_read;
         for (path, value) in other.attributes {
             self.attributes
                 .entry(path)

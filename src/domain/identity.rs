@@ -8,9 +8,10 @@ pub(crate) enum ObjectKind {
     CheckoutSession,
     PaymentIntent,
     Charge,
+    StripeInvoice,
 }
 
-/// A well-formed id of an object that can be a payment. It needs no escaping in a request's path.
+/// A well-formed id of an object that is a payment, or leads to payments. It needs no escaping in a request's path.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct StripeId(String);
 
@@ -20,7 +21,7 @@ impl StripeId {
     const MAX_LENGTH: usize = 255;
 
     /// Parses an id as stored in a column. Returns `None` for any text that is not the id of a checkout session,
-    /// payment intent or charge.
+    /// payment intent, charge or Stripe Invoice.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let well_formed = text.len() <= Self::MAX_LENGTH
@@ -62,12 +63,13 @@ impl fmt::Debug for StripeId {
 }
 
 fn kind_of(id: &str) -> Option<ObjectKind> {
-    const PREFIXES: [(&str, ObjectKind); 4] = [
+    const PREFIXES: [(&str, ObjectKind); 5] = [
         ("cs_", ObjectKind::CheckoutSession),
         ("pi_", ObjectKind::PaymentIntent),
         ("ch_", ObjectKind::Charge),
         // Charges of some bank methods: https://docs.stripe.com/api/charges
         ("py_", ObjectKind::Charge),
+        ("in_", ObjectKind::StripeInvoice),
     ];
     PREFIXES
         .iter()
@@ -85,6 +87,9 @@ pub(crate) struct PaymentIds {
     pub(crate) session: Option<String>,
     pub(crate) intent: Option<String>,
     pub(crate) charge: Option<String>,
+    /// The Stripe Invoice that the payment paid, or a part of it.
+    #[serde(default)]
+    pub(crate) stripe_invoice: Option<String>,
 }
 
 impl PaymentIds {
@@ -96,6 +101,7 @@ impl PaymentIds {
                 ObjectKind::CheckoutSession => &mut ids.session,
                 ObjectKind::PaymentIntent => &mut ids.intent,
                 ObjectKind::Charge => &mut ids.charge,
+                ObjectKind::StripeInvoice => &mut ids.stripe_invoice,
             };
             slot.get_or_insert_with(|| id.as_str().to_owned());
         }
@@ -103,16 +109,19 @@ impl PaymentIds {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.session.is_none() && self.intent.is_none() && self.charge.is_none()
+        self.each().next().is_none()
     }
 
     /// Returns whether both are ids of one payment. Two different intents are two payments even with the same session
-    /// id, because applications copy the invoice's session to every row.
+    /// or Stripe Invoice, because applications copy the invoice's session to every row, and several payments may pay one
+    /// Stripe Invoice.
     pub(crate) fn same_payment(&self, other: &Self) -> bool {
         match (&self.intent, &other.intent) {
             (Some(mine), Some(theirs)) => mine == theirs,
             _ => {
-                both_equal(&self.session, &other.session) || both_equal(&self.charge, &other.charge)
+                both_equal(&self.session, &other.session)
+                    || both_equal(&self.charge, &other.charge)
+                    || both_equal(&self.stripe_invoice, &other.stripe_invoice)
             }
         }
     }
@@ -120,6 +129,11 @@ impl PaymentIds {
     /// Returns whether a row with these ids may stand for `payment`, although they share none: one of the two names only
     /// a session, and Stripe did not tell its intent or its session.
     pub(crate) fn may_stand_for(&self, payment: &Self) -> bool {
+        if let (Some(mine), Some(theirs)) = (&self.stripe_invoice, &payment.stripe_invoice)
+            && mine != theirs
+        {
+            return false;
+        }
         let lacks_session = payment.session.is_none() && self.intent.is_none();
         let lacks_intent = payment.session.is_some() && payment.intent.is_none();
         self.is_empty() || lacks_session || lacks_intent && self.session.is_none()
@@ -131,12 +145,32 @@ impl PaymentIds {
             .as_deref()
             .or(self.session.as_deref())
             .or(self.charge.as_deref())
+            .or(self.stripe_invoice.as_deref())
+    }
+
+    /// Returns the checkout session or Stripe Invoice by which the payment came.
+    pub(crate) fn origin(&self) -> Option<&str> {
+        self.session.as_deref().or(self.stripe_invoice.as_deref())
+    }
+
+    /// Returns the ids that Stripe is asked about to learn all of the payment: a session contains its intent and leads to
+    /// its Stripe Invoice; a Stripe Invoice leads to its payments, if the key may read it.
+    pub(crate) fn to_ask(&self) -> Vec<String> {
+        let asked = match (&self.session, &self.stripe_invoice) {
+            (Some(session), _) => [Some(session.as_str()), None],
+            (None, Some(invoice)) => {
+                let payment = self.intent.as_deref().or(self.charge.as_deref());
+                [Some(invoice.as_str()), payment]
+            }
+            (None, None) => [self.key(), None],
+        };
+        asked.into_iter().flatten().map(str::to_owned).collect()
     }
 
     /// Returns the ids by which to look up the payment: only the intent if there is one, because a session id next to
     /// it may be a copy (see [`Self::same_payment`]).
     pub(crate) fn lookup(&self) -> impl Iterator<Item = &str> {
-        let others = [&self.session, &self.charge]
+        let others = [&self.session, &self.charge, &self.stripe_invoice]
             .into_iter()
             .filter(|_| self.intent.is_none());
         std::iter::once(&self.intent)
@@ -152,15 +186,21 @@ impl PaymentIds {
             self.intent.as_deref(),
             self.session.is_none(),
             self.charge.is_none(),
+            self.stripe_invoice.is_none(),
             self,
         )
     }
 
     /// Returns all ids that are set.
     pub(crate) fn each(&self) -> impl Iterator<Item = &str> {
-        [&self.session, &self.intent, &self.charge]
-            .into_iter()
-            .filter_map(Option::as_deref)
+        [
+            &self.session,
+            &self.intent,
+            &self.charge,
+            &self.stripe_invoice,
+        ]
+        .into_iter()
+        .filter_map(Option::as_deref)
     }
 
     /// Returns whether `id` is one of these ids.
@@ -177,6 +217,7 @@ impl PaymentIds {
             session: lacked(&self.session, &other.session),
             intent: lacked(&self.intent, &other.intent),
             charge: lacked(&self.charge, &other.charge),
+            stripe_invoice: lacked(&self.stripe_invoice, &other.stripe_invoice),
         }
     }
 
@@ -190,6 +231,7 @@ impl PaymentIds {
         fill(&mut self.session, &other.session);
         fill(&mut self.intent, &other.intent);
         fill(&mut self.charge, &other.charge);
+        fill(&mut self.stripe_invoice, &other.stripe_invoice);
     }
 }
 
@@ -207,10 +249,28 @@ impl<'a> Ties<'a> {
     /// then of one payment ([`PaymentIds::same_payment`]).
     pub(crate) fn complete(&self, ids: &PaymentIds) -> PaymentIds {
         let mut ids = ids.clone();
+        if self.are_several(&ids) {
+            return ids;
+        }
         if let Some(tied) = self.0.iter().find(|tied| tied.same_payment(&ids)) {
             ids.complete_from(tied);
         }
         ids
+    }
+}
+
+impl Ties<'_> {
+    /// Returns whether these ids name only a Stripe Invoice, and several payments paid it: they are of none of them alone.
+    pub(crate) fn are_several(&self, ids: &PaymentIds) -> bool {
+        let names_only_invoice =
+            ids.intent.is_none() && ids.charge.is_none() && ids.session.is_none();
+        let payments = self.0.iter().filter(|tied| {
+            names_only_invoice && both_equal(&tied.stripe_invoice, &ids.stripe_invoice)
+        });
+        let keys: std::collections::BTreeSet<&str> = payments
+            .filter_map(|tied| tied.intent.as_deref().or(tied.charge.as_deref()))
+            .collect();
+        keys.len() > 1
     }
 }
 

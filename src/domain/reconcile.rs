@@ -4,6 +4,7 @@
 //! for any input. It only increases: the amount paid and the status rise by evidence and never fall, and no row is
 //! deleted.
 
+mod answers;
 mod booking;
 mod books;
 mod invoice;
@@ -11,11 +12,13 @@ mod payments;
 mod receipt;
 mod reductions;
 mod sharing;
+mod stripe_invoices;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use self::answers::{ids_of, lacks_invoice, with_known_invoices};
 use self::receipt::Receipt;
 use super::evidence::{Evidence, StripePayment, merge_payments};
 use super::identity::{PaymentIds, Ties};
@@ -100,7 +103,7 @@ enum Application {
 }
 
 fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Application) -> Plan {
-    let payments = merge_payments(evidence);
+    let payments = with_known_invoices(merge_payments(evidence), facts.memory);
     let stored_ids_are_booked = books::are_booked(&facts.invoice.stored_ids, facts.rows);
     let mut rows = with_tied_ids(facts, &payments);
     let presumed = presume_ties(&mut rows, facts, evidence, &payments);
@@ -155,8 +158,8 @@ fn presume_ties(
     evidence: &[Evidence],
     payments: &[StripePayment],
 ) -> BTreeSet<String> {
-    let is_known = |id: &String| {
-        facts.memory.0.contains_key(id) || evidence.iter().flat_map(ids_of).any(|known| known == id)
+    let is_known = |id: &str| {
+        facts.memory.has_seen(id) || evidence.iter().flat_map(ids_of).any(|known| known == id)
     };
     // An answer with its session would have tied it.
     let is_tied = |intent: &String| {
@@ -170,12 +173,12 @@ fn presume_ties(
         |row: &PaymentRow| row.ids.intent.as_ref().is_some_and(|id| !is_tied(id));
     let by_intent: Vec<PaymentRow> = rows
         .iter()
-        .filter(|row| has_one(row) && has_untied_intent(row) && row.ids.session.is_none())
+        .filter(|row| has_one(row) && has_untied_intent(row) && row.ids.origin().is_none())
         .cloned()
         .collect();
     let mut presumed = BTreeSet::new();
     for row in rows.iter_mut().filter(|row| has_one(row)) {
-        let unasked = row.ids.session.as_ref().is_some_and(|id| !is_known(id));
+        let unasked = row.ids.origin().is_some_and(|id| !is_known(id));
         if !unasked || row.ids.intent.is_some() {
             continue;
         }
@@ -200,6 +203,10 @@ struct Draft {
     /// When Stripe received a payment, by each of its ids.
     received_at: BTreeMap<String, i64>,
     reduced: Vec<Reduced>,
+    /// Whether a Stripe Invoice was not read that may say what was taken off.
+    lacks_reductions: bool,
+    /// The Stripe Invoices whose rows were compared with several payments.
+    compared: BTreeSet<String>,
 }
 
 impl Draft {
@@ -209,7 +216,7 @@ impl Draft {
             plan: Plan {
                 judged: evidence
                     .iter()
-                    .flat_map(ids_of)
+                    .flat_map(|finding| ids_of(finding).filter(|id| !lacks_invoice(finding, id)))
                     .map(str::to_owned)
                     .collect(),
                 booked: facts
@@ -226,6 +233,8 @@ impl Draft {
             known: facts.memory.0.clone(),
             received_at: BTreeMap::new(),
             reduced: Vec::new(),
+            lacks_reductions: false,
+            compared: BTreeSet::new(),
         }
     }
 
@@ -334,8 +343,7 @@ impl Draft {
     fn note_unasked_ids(&mut self, after: &[PaymentRow], facts: &Facts) {
         let judged = &self.plan.judged;
         let unasked = facts.invoice.stored_ids.iter().any(|id| {
-            let was_never_paid =
-                facts.finished.contains(id) && !facts.memory.0.contains_key(id.trim());
+            let was_never_paid = facts.finished.contains(id) && !facts.memory.has_seen(id.trim());
             let was_asked = was_never_paid || judged.contains(id) || judged.contains(id.trim());
             !was_asked && !books::has_received(after, id)
         });
@@ -483,14 +491,4 @@ fn unreadable_currency(invoice: &Invoice, text: &str) -> Issue {
         ),
     )
     .with_evidence(json!({ "invoice_currency": text }))
-}
-
-/// Returns all ids that a finding is about.
-fn ids_of(finding: &Evidence) -> impl Iterator<Item = &str> {
-    let asked_for = match finding {
-        Evidence::Payment(_) => None,
-        Evidence::Missing { id, .. } | Evidence::OtherMode { id, .. } => Some(id.as_str()),
-        Evidence::NotAnId { text } => Some(text.as_str()),
-    };
-    finding.payment_ids().chain(asked_for)
 }

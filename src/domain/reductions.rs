@@ -13,6 +13,9 @@ pub(crate) struct Reductions {
     pub(crate) balance: i64,
     /// What credit notes and billing credits paid.
     pub(crate) credit: i64,
+    /// What was paid outside of Stripe and noted there.
+    #[serde(default)]
+    pub(crate) elsewhere: i64,
 }
 
 impl Reductions {
@@ -22,6 +25,7 @@ impl Reductions {
             discount: self.discount.max(other.discount),
             balance: self.balance.max(other.balance),
             credit: self.credit.max(other.credit),
+            elsewhere: self.elsewhere.max(other.elsewhere),
         }
     }
 
@@ -31,6 +35,7 @@ impl Reductions {
             (self.discount, "a discount"),
             (self.balance, "a payment from the customer's balance"),
             (self.credit, "a credit"),
+            (self.elsewhere, "a payment outside of Stripe"),
         ]
         .into_iter()
         .filter(|(minor, _)| *minor > 0)

@@ -222,6 +222,11 @@ impl Memory {
             .find_map(|id| self.0.get(id))
     }
 
+    /// Returns whether a payment with this id is known.
+    pub(crate) fn has_seen(&self, id: &str) -> bool {
+        self.0.contains_key(id) || self.0.values().any(|known| known.ids.contains(id))
+    }
+
     /// Returns whether an answer is older than what is known about its payment. Such an answer must not be used. An
     /// answer that was requested before the known one was applied may be the older of the two, so it must not lower
     /// a refund or a dispute.

@@ -33,6 +33,15 @@ pub(crate) struct PaymentInvoices {
     pub(crate) uncounted: BTreeSet<String>,
 }
 
+impl PaymentInvoices {
+    /// Adds the invoices of another payment that is dealt with together with this one.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.invoices.extend(other.invoices);
+        self.ambiguous.extend(other.ambiguous);
+        self.uncounted.extend(other.uncounted);
+    }
+}
+
 /// Returns for each payment the invoices that store one of its ids, in their own row or in their payments, or for
 /// which the ledger has seen it. If there is none, returns the invoice that the payment refers to, unless several
 /// have that id or number.

@@ -24,7 +24,7 @@ pub(crate) struct KnownPayment {
 pub(crate) fn known_payments(invoice: &str) -> Vec<KnownPayment> {
     fetch(
         "select jsonb_build_object(
-            'id', m.id, 'ids', array_remove(array[m.session_id, m.intent_id, m.charge_id], null),
+            'id', m.id, 'ids', array_remove(array[m.session_id, m.intent_id, m.charge_id, m.stripe_invoice_id], null),
             'currency', m.currency, 'received', m.received,
             'refunded', coalesce(m.refunded_latest, m.refunded), 'dispute', m.dispute,
             'as_of', date_trunc('second', m.as_of)::text)
@@ -60,7 +60,8 @@ pub(crate) fn open_events(ids: &[&str]) -> Vec<OpenEvent> {
             'next_attempt_at', case when e.next_attempt_at > clock_timestamp()
                                     then date_trunc('second', e.next_attempt_at)::text end)
         from invoice_sync.event e
-        where (e.session_id = any ($1::text[]) or e.intent_id = any ($1::text[]) or e.charge_id = any ($1::text[]))
+        where (e.session_id = any ($1::text[]) or e.intent_id = any ($1::text[]) or e.charge_id = any ($1::text[])
+               or e.stripe_invoice_id = any ($1::text[]))
           and (e.state <> 'done' or e.result = $2)
         order by e.created, e.id",
         &[Some(&sql::array(ids.iter().copied())), Some(UNCLAIMED)],

@@ -50,7 +50,8 @@ pub(crate) fn request(since: &str, until: Option<&str>) -> bool {
             from asked a
             -- A session may be paid for a day.
             cross join lateral (values ('checkout_sessions', a.since - interval '1 day'),
-                                       ('payment_intents', a.since), ('charges', a.since)) l (list, since)
+                                       ('payment_intents', a.since), ('charges', a.since),
+                                       ('invoices', a.since)) l (list, since)
             where a.since < a.until
               and not exists (select from invoice_sync.backfill b
                               where b.list = l.list and b.since = l.since and b.finished_at is null
@@ -68,10 +69,12 @@ pub(crate) fn request_first_look(since: i64, until: i64) {
         select to_timestamp($1::float8) - l.earlier, to_timestamp($2::float8), l.list, true
         -- A session may be paid for a day.
         from (values ('checkout_sessions', interval '1 day'), ('payment_intents', '0'),
-                     ('charges', '0')) l (list, earlier)
+                     ('charges', '0'), ('invoices', '0')) l (list, earlier)
         where not exists (
             select from invoice_sync.backfill b
-            where b.list = 'payment_intents' and b.since <= to_timestamp($1::float8))",
+            where b.list = 'payment_intents' and b.since <= to_timestamp($1::float8))
+          and (l.list <> 'invoices'
+               or exists (select from invoice_sync.event e where e.stripe_invoice_id is not null))",
         &[Some(&since.to_string()), Some(&until.to_string())],
     );
 }
@@ -80,7 +83,8 @@ pub(crate) fn request_first_look(since: i64, until: i64) {
 /// before is requested, and only if it is longer than `least` seconds, so that repeated calls have no effect.
 ///
 /// Stripe's lists are ordered by creation time. A session may be paid for one day; a charge may be pending, and a
-/// refund unfinished, for two weeks.
+/// refund unfinished, for two weeks; a Stripe Invoice is usually paid within 30 days. Stripe Invoices are read where there
+/// were events of some.
 pub(crate) fn request_gap(gap: Gap, least: i64) {
     sql::execute(
         "insert into invoice_sync.backfill (since, until, list, gap_since)
@@ -92,8 +96,11 @@ pub(crate) fn request_gap(gap: Gap, least: i64) {
             where b.gap_since = g.since
         ) c (until)
         cross join (values ('checkout_sessions', interval '1 day'), ('payment_intents', '1 day'),
-                           ('charges', '15 days'), ('refunds', '15 days'), ('disputes', '0')) l (list, earlier)
-        where g.until - c.until > make_interval(secs => $3::float8)",
+                           ('charges', '15 days'), ('refunds', '15 days'), ('disputes', '0'),
+                           ('invoices', '30 days')) l (list, earlier)
+        where g.until - c.until > make_interval(secs => $3::float8)
+          and (l.list <> 'invoices'
+               or exists (select from invoice_sync.event e where e.stripe_invoice_id is not null))",
         &[
             Some(&gap.since.to_string()),
             Some(&gap.until.to_string()),

@@ -172,7 +172,7 @@ pub(crate) fn note(checks: &[Check]) {
                         when exists (
                             select from invoice_sync.issue x
                             where coalesce(x.invoice_id, '') = n.invoice_id
-                              and x.state <> 'resolved' and x.object ~ '^(cs|pi|ch|py)_')
+                              and x.state <> 'resolved' and x.object ~ '^(cs|pi|ch|py|in)_')
                         then make_interval(secs => $1::float8) end as next_check
         ) i
         order by n.invoice_id

@@ -18,7 +18,7 @@ pub(crate) fn exist(invoice: &str, ids: &BTreeSet<&str>) -> bool {
                              or coalesce(x.object, '') = any (array(select unnest($2::text[])))))
            or exists (select from invoice_sync.event e
                       where e.state = 'pending' and e.attempts > 0
-                        and array[e.session_id, e.intent_id, e.charge_id] && array(select unnest($2::text[])))
+                        and array[e.session_id, e.intent_id, e.charge_id, e.stripe_invoice_id] && array(select unnest($2::text[])))
            or exists (select from invoice_sync.unwritten_answer)",
         &[Some(invoice), Some(&sql::array(ids.iter().copied()))],
     );

@@ -48,6 +48,8 @@ pub(crate) enum Verdict {
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
     pub(crate) money: StripeId,
+    /// If `money` is a Stripe Invoice, which the key may not be able to read: the payment of it that the events name.
+    pub(crate) payment: Option<StripeId>,
     pub(crate) events: Vec<String>,
     /// Seconds since the first of them was received.
     pub(crate) waited: i64,
@@ -55,9 +57,18 @@ pub(crate) struct Waiting {
     pub(crate) created: Option<i64>,
 }
 
+impl Waiting {
+    /// Returns the ids that Stripe is asked about.
+    pub(crate) fn to_ask(&self) -> Vec<String> {
+        let ids = std::iter::once(&self.money).chain(&self.payment);
+        ids.map(StripeId::to_string).collect()
+    }
+}
+
 #[derive(Deserialize)]
 struct RawWaiting {
     money: String,
+    payment: Option<String>,
     events: Vec<String>,
     waited: i64,
     created: Option<i64>,
@@ -75,14 +86,15 @@ pub(crate) fn receive(events: &[(&Event, Disposition)], channel: Channel) -> BTr
     let statement = format!(
         "with stored as (
             insert into invoice_sync.event as e (
-                id, type, livemode, account, session_id, intent_id, charge_id, snapshot, state,
-                created, received_at, {channel})
+                id, type, livemode, account, session_id, intent_id, charge_id, stripe_invoice_id, snapshot,
+                state, created, received_at, {channel})
             select n.id, n.type, n.livemode, n.account, n.session_id, n.intent_id, n.charge_id,
-                   n.snapshot, n.state,
+                   n.stripe_invoice_id, n.snapshot, n.state,
                    to_timestamp(n.created), clock_timestamp(), clock_timestamp()
             from jsonb_to_recordset($1::jsonb) n (
                 id text, type text, livemode boolean, account text, session_id text,
-                intent_id text, charge_id text, snapshot jsonb, state text, created float8)
+                intent_id text, charge_id text, stripe_invoice_id text, snapshot jsonb, state text,
+                created float8)
             order by n.id
             on conflict (id) do update
             set {channel} = coalesce(e.{channel}, excluded.{channel}),
@@ -108,6 +120,7 @@ fn document(event: &Event, disposition: Disposition) -> Value {
         "session_id": event.ids.session,
         "intent_id": event.ids.intent,
         "charge_id": event.ids.charge,
+        "stripe_invoice_id": event.ids.stripe_invoice,
         // The rest is not needed: a later run asks Stripe, and the object may name a customer.
         "snapshot": { "id": event.snapshot.get("id"), "created": event.snapshot.get("created") },
         "created": event.created,
@@ -124,7 +137,8 @@ pub(crate) fn take_up(account: &str, livemode: Option<bool>, types: &[&str]) {
         "update invoice_sync.event
         set state = 'pending'
         where state = 'ignored' and account = $1 and livemode is not distinct from coalesce($2::boolean, livemode)
-          and type = any ($3::text[]) and coalesce(session_id, intent_id, charge_id) is not null",
+          and type = any ($3::text[])
+          and coalesce(session_id, intent_id, charge_id, stripe_invoice_id) is not null",
         &[
             Some(account),
             livemode.map(sql::boolean),
@@ -156,13 +170,14 @@ pub(crate) fn enqueue(backfill: i64, entries: &[Entry]) {
     let documents: BTreeMap<&str, Value> = entries
         .iter()
         .map(|entry| {
-            let money = entry.ids.session.as_deref().or(entry.ids.key());
+            let money = entry.ids.to_ask().into_iter().next();
             let document = json!({
                 "id": format!("backfill {backfill}: {}", entry.object),
                 "livemode": entry.livemode,
                 "session_id": entry.ids.session,
                 "intent_id": entry.ids.intent,
                 "charge_id": entry.ids.charge,
+                "stripe_invoice_id": entry.ids.stripe_invoice,
                 "snapshot": { "id": money, "created": entry.created },
                 "why": entry.why,
                 "unless_known": entry.unless_known,
@@ -172,21 +187,21 @@ pub(crate) fn enqueue(backfill: i64, entries: &[Entry]) {
         .collect();
     sql::execute(
         "insert into invoice_sync.event (
-            id, type, livemode, session_id, intent_id, charge_id, snapshot, state,
+            id, type, livemode, session_id, intent_id, charge_id, stripe_invoice_id, snapshot, state,
             created, received_at, result)
-        select n.id, 'backfill', n.livemode, n.session_id, n.intent_id, n.charge_id, n.snapshot,
-               'pending', clock_timestamp(), clock_timestamp(), n.why
+        select n.id, 'backfill', n.livemode, n.session_id, n.intent_id, n.charge_id, n.stripe_invoice_id,
+               n.snapshot, 'pending', clock_timestamp(), clock_timestamp(), n.why
         from jsonb_to_recordset($1::jsonb) n (
             id text, livemode boolean, session_id text, intent_id text, charge_id text,
-            snapshot jsonb, why text, unless_known boolean)
+            stripe_invoice_id text, snapshot jsonb, why text, unless_known boolean)
         where not (n.unless_known and exists (
             select from invoice_sync.stripe_payment m where m.id = coalesce(n.intent_id, n.charge_id)))
           -- What failed already waits for its next turn.
           and not (n.why is not null and exists (
               select from invoice_sync.event e
               where e.state = 'pending' and e.attempts > 0
-                and coalesce(e.intent_id, e.session_id, e.charge_id)
-                    = coalesce(n.intent_id, n.session_id, n.charge_id)))
+                and coalesce(e.intent_id, e.session_id, e.charge_id, e.stripe_invoice_id)
+                    = coalesce(n.intent_id, n.session_id, n.charge_id, n.stripe_invoice_id)))
         order by n.id
         on conflict do nothing",
         &[Some(&Value::from_iter(documents.into_values()).to_string())],
@@ -197,18 +212,20 @@ pub(crate) fn enqueue(backfill: i64, entries: &[Entry]) {
 pub(crate) fn waiting(limit: usize, now: f64) -> Vec<Waiting> {
     sql::fetch(
         "select jsonb_build_object(
-            'money', w.money, 'events', w.events, 'waited', w.waited,
+            'money', w.money, 'payment', w.payment, 'events', w.events, 'waited', w.waited,
             'created', (select min((e.snapshot ->> 'created')::numeric::bigint)
                         from invoice_sync.event e
                         where e.id = any (w.ids) and e.snapshot ->> 'id' = w.money
                           and e.snapshot ->> 'created' ~ '^[0-9]{1,12}$'))
         from (
-            select coalesce(min(e.session_id), min(e.intent_id), min(e.charge_id)) as money,
+            select coalesce(min(e.session_id), min(e.stripe_invoice_id), min(e.intent_id), min(e.charge_id)) as money,
+                   case when min(e.session_id) is null and min(e.stripe_invoice_id) is not null
+                        then coalesce(min(e.intent_id), min(e.charge_id)) end as payment,
                    jsonb_agg(e.id) as events, array_agg(e.id) as ids, min(e.created) as first,
                    extract(epoch from clock_timestamp() - min(e.received_at))::bigint as waited
             from invoice_sync.event e
             where e.state = 'pending' and e.next_attempt_at <= to_timestamp($2::float8)
-            group by coalesce(e.intent_id, e.session_id, e.charge_id)
+            group by coalesce(e.intent_id, e.session_id, e.charge_id, e.stripe_invoice_id)
             order by min(e.created), 1
             limit $1::bigint
         ) w
@@ -220,6 +237,7 @@ pub(crate) fn waiting(limit: usize, now: f64) -> Vec<Waiting> {
     .filter_map(|raw| {
         Some(Waiting {
             money: StripeId::parse(&raw.money)?,
+            payment: raw.payment.as_deref().and_then(StripeId::parse),
             events: raw.events,
             waited: raw.waited,
             created: raw.created,
@@ -266,7 +284,7 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Fail
             returning e.*
         )
         select jsonb_build_object('id', id, 'type', type, 'attempts', attempts, 'result', result,
-                                  'object', coalesce(intent_id, session_id, charge_id))
+                                  'object', coalesce(intent_id, session_id, charge_id, stripe_invoice_id))
         from settled
         where state = 'pending' and attempts >= $2::int",
         &[
@@ -286,10 +304,10 @@ pub(crate) fn pending_of(objects: &[&str]) -> BTreeMap<String, BTreeSet<String>>
         return pending;
     }
     let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
-        "select coalesce(e.intent_id, e.session_id, e.charge_id), e.id
+        "select coalesce(e.intent_id, e.session_id, e.charge_id, e.stripe_invoice_id), e.id
         from invoice_sync.event e
         where e.state = 'pending'
-          and coalesce(e.intent_id, e.session_id, e.charge_id) = any ($1::text[])",
+          and coalesce(e.intent_id, e.session_id, e.charge_id, e.stripe_invoice_id) = any ($1::text[])",
         &[Some(&sql::array(objects.iter().copied()))],
     );
     for row in rows {
@@ -304,7 +322,8 @@ pub(crate) fn pending_of(objects: &[&str]) -> BTreeMap<String, BTreeSet<String>>
 const STUCK: &str = "
 from jsonb_to_recordset($1::jsonb) p (id text, as_of bigint)
 join (invoice_sync.event e
-      cross join lateral (values (e.session_id), (e.intent_id), (e.charge_id)) own (id)) on own.id = p.id
+      cross join lateral (
+          values (e.session_id), (e.intent_id), (e.charge_id), (e.stripe_invoice_id)) own (id)) on own.id = p.id
 where e.state = 'pending' and e.attempts > 0
   and e.received_at <= timestamptz 'epoch' + p.as_of * interval '1 microsecond'";
 
@@ -360,10 +379,14 @@ pub(crate) fn reopen_unclaimed(ids: &BTreeSet<String>) -> bool {
         where e.id in (
             select x.id from invoice_sync.event x
             where x.state = 'done' and x.result = 'names no invoice'
-              and (x.intent_id = any ($1::text[]) or x.session_id = any ($1::text[]))
+              and (x.intent_id = any ($1::text[]) or x.session_id = any ($1::text[])
+                   or x.stripe_invoice_id = any ($1::text[]))
               and not exists (
                   select from invoice_sync.stripe_payment m
                   where m.id = coalesce(x.intent_id, x.session_id))
+              and not exists (
+                  select from invoice_sync.stripe_payment m
+                  where m.stripe_invoice_id = x.stripe_invoice_id)
             for update skip locked)
         returning e.id",
         &[Some(&sql::array(ids.iter().map(String::as_str)))],

@@ -300,7 +300,7 @@ pub(crate) fn resolve_gone(run: i64, invoices: &[&str]) {
         set state = 'resolved', resolved_at = now(), last_run = $1::bigint
         where coalesce(invoice_id, '') in (select jsonb_array_elements_text($2::jsonb))
           and state <> 'resolved'
-          and not (kind = any ($3::text[]) and coalesce(object, '') ~ '^(cs|pi|ch|py)_')",
+          and not (kind = any ($3::text[]) and coalesce(object, '') ~ '^(cs|pi|ch|py|in)_')",
         &[
             Some(&run.to_string()),
             Some(&json!(invoices).to_string()),
@@ -355,7 +355,7 @@ pub(crate) fn objects_in_question(invoice: Option<&str>) -> BTreeMap<String, Vec
             where x.state <> 'resolved' and x.invoice_id is null and x.kind = 'duplicate_payment'
               and x.evidence ->> 'stripe_says' is null
         ) q
-        where q.object ~ '^(cs|pi|ch|py)_' and q.invoice_id is not null
+        where q.object ~ '^(cs|pi|ch|py|in)_' and q.invoice_id is not null
           and ($1::text is null or q.invoice_id = $1)
         order by 1, 2",
         &[invoice],

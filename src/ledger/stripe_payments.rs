@@ -23,6 +23,7 @@ pub(super) struct Row {
     session_id: Option<String>,
     intent_id: Option<String>,
     charge_id: Option<String>,
+    stripe_invoice_id: Option<String>,
     received: i64,
     refunded: i64,
     refunded_latest: Option<i64>,
@@ -48,6 +49,7 @@ impl Row {
                 session: self.session_id.clone(),
                 intent: self.intent_id.clone(),
                 charge: self.charge_id.clone(),
+                stripe_invoice: self.stripe_invoice_id.clone(),
             },
             as_of: self.as_of,
             seen_at: self.seen_at,
@@ -67,7 +69,7 @@ impl Row {
 pub(super) const RECALLED: &str = "
 select jsonb_build_object('payment', jsonb_build_object(
     'invoice_id', m.invoice_id, 'session_id', m.session_id, 'intent_id', m.intent_id,
-    'charge_id', m.charge_id, 'received', m.received, 'refunded', m.refunded,
+    'charge_id', m.charge_id, 'stripe_invoice_id', m.stripe_invoice_id, 'received', m.received, 'refunded', m.refunded,
     'refunded_latest', m.refunded_latest, 'dispute', m.dispute, 'withheld', m.withheld,
     'as_of', case when m.as_of <= clock_timestamp()
                   then (extract(epoch from m.as_of) * 1000000)::bigint else 0 end,
@@ -118,9 +120,9 @@ const IDS_AT_ONCE: usize = 2_000;
 pub(crate) fn known(ids: &BTreeSet<String>) -> Vec<KnownPayment> {
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let rows = ids.chunks(IDS_AT_ONCE).flat_map(|ids| {
-        sql::look_up_texts::<5>(
+        sql::look_up_texts::<6>(
             ids.len(),
-            "select m.session_id, m.intent_id, m.charge_id, m.currency, m.received::text
+            "select m.session_id, m.intent_id, m.charge_id, m.stripe_invoice_id, m.currency, m.received::text
             from (
                 select * from invoice_sync.stripe_payment where id = any (array(select unnest($1::text[])))
                 union select * from invoice_sync.stripe_payment where session_id = any (array(select unnest($1::text[])))
@@ -132,11 +134,12 @@ pub(crate) fn known(ids: &BTreeSet<String>) -> Vec<KnownPayment> {
     });
     let mut payments: Vec<KnownPayment> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    for [session, intent, charge, currency, received] in rows {
+    for [session, intent, charge, stripe_invoice, currency, received] in rows {
         let ids = PaymentIds {
             session,
             intent,
             charge,
+            stripe_invoice,
         };
         let (Some(currency), Some(received)) = (
             currency.as_deref().and_then(Currency::parse),
@@ -205,6 +208,15 @@ pub(crate) fn sessions_of<'a>(
         .collect()
 }
 
+/// Returns whether payments of the application came by Stripe Invoices.
+pub(crate) fn came_by_stripe_invoices() -> bool {
+    let found = sql::fetch_one(
+        "select to_jsonb(true) from invoice_sync.stripe_payment where stripe_invoice_id is not null limit 1",
+        &[],
+    );
+    found.is_some()
+}
+
 /// Deletes the records of these payments for an invoice, because the decision that linked them is undone.
 pub(crate) fn forget(invoice: &str, payments: &[PaymentIds]) {
     let keys: Vec<&str> = payments.iter().filter_map(PaymentIds::key).collect();
@@ -258,6 +270,7 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
                 Some(payment.as_of.to_string()),
                 Some(sql::boolean(is_sessionless(&payment)).to_owned()),
                 Some(learned.refunded_latest.to_string()),
+                payment.ids.stripe_invoice.clone(),
             ];
             rows.insert((entry.invoice, key.to_owned()), row);
         }
@@ -270,22 +283,24 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
                    to_timestamp(m.received_at::float8) as received_at,
                    timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond' as as_of,
                    m.sessionless::boolean,
-                   nullif(m.refunded_latest, m.refunded)::bigint as refunded_latest
-            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) m (
+                   nullif(m.refunded_latest, m.refunded)::bigint as refunded_latest,
+                   m.stripe_invoice_id
+            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) m (
                 id, invoice_id, session_id, intent_id, charge_id, currency,
                 received, refunded, dispute, withheld, request_id, received_at, as_of, sessionless,
-                refunded_latest)
+                refunded_latest, stripe_invoice_id)
         ),
         stored as (
             insert into invoice_sync.stripe_payment (
                 id, invoice_id, session_id, intent_id, charge_id, currency, received, refunded,
                 dispute, withheld, request_id, received_at, as_of, sessionless,
-                refunded_latest, seen_at)
+                refunded_latest, stripe_invoice_id, seen_at)
             select n.*, clock_timestamp() from noted n order by n.invoice_id, n.id
             on conflict (invoice_id, id) do update
             set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
                 intent_id = coalesce(excluded.intent_id, stripe_payment.intent_id),
                 charge_id = coalesce(excluded.charge_id, stripe_payment.charge_id),
+                stripe_invoice_id = coalesce(excluded.stripe_invoice_id, stripe_payment.stripe_invoice_id),
                 currency = excluded.currency,
                 received = excluded.received,
                 refunded = excluded.refunded,

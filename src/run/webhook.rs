@@ -213,12 +213,12 @@ fn fetch_evidence(
     deadline: Instant,
     cost: &mut Cost,
 ) -> Result<Result<Vec<Evidence>, String>, Problem> {
-    let ids = &event.ids;
-    let Some(money) = ids.session.as_deref().or(ids.key()) else {
+    let ids = event.ids.to_ask();
+    if ids.is_empty() {
         return Ok(Err("it is about no payment".to_owned()));
-    };
-    let reading = stripe_access::reading(settings, mapping);
+    }
     if !settings.stripe_fetch_on_webhook {
+        let reading = stripe_access::reading_of_events(settings, mapping);
         if !own.vouches_for(event) {
             return Ok(Err(
                 "it does not state that it belongs to this mode and account".to_owned(),
@@ -240,11 +240,12 @@ fn fetch_evidence(
     };
     let question = Question {
         about: event.id.clone(),
-        ids: vec![money.to_owned()],
+        ids,
         created: None,
         sessionless: BTreeSet::new(),
     };
     let questions = with_known_sessions(vec![question]);
+    let reading = stripe_access::reading(settings, mapping);
     let fetched = fetch(questions, connection, reading, deadline)?;
     stripe_access::count_reads();
     *cost = fetched.cost;

@@ -12,11 +12,10 @@ use crate::domain::feed::{Mark, Request};
 use crate::domain::identity::PaymentIds;
 use crate::pg::Stop;
 
-/// The event types that are processed; `GET /v1/events` accepts up to 20.
-pub(crate) const TYPES: [&str; 20] = [
+/// The event types that are processed.
+pub(crate) const TYPES: [&str; 26] = [
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
-    "checkout.session.async_payment_failed",
     "checkout.session.expired",
     "payment_intent.succeeded",
     "payment_intent.payment_failed",
@@ -26,15 +25,31 @@ pub(crate) const TYPES: [&str; 20] = [
     "charge.captured",
     "charge.refunded",
     "charge.refund.updated",
-    "refund.created",
     "refund.updated",
     "refund.failed",
     "charge.dispute.created",
     "charge.dispute.updated",
+    "charge.dispute.closed",
+    "invoice.paid",
+    "invoice.voided",
+    "invoice.marked_uncollectible",
+    "invoice_payment.paid",
+    // Those of the feed end here.
+    "checkout.session.async_payment_failed",
+    "refund.created",
     "charge.dispute.funds_withdrawn",
     "charge.dispute.funds_reinstated",
-    "charge.dispute.closed",
+    "invoice.payment_failed",
+    "credit_note.created",
 ];
+
+/// The types that are read from the feed: `GET /v1/events` accepts 20. The others come with one of these, of the same
+/// moment, or move no money: a failed session or Stripe Invoice with the failed intent, a new refund with
+/// `charge.refunded`, the funds of a dispute with the dispute itself, a credit note with its refund or with the payment
+/// of what is left. By webhook, all are understood.
+pub(super) fn of_feed() -> &'static [&'static str] {
+    &TYPES[..20]
+}
 
 const PAGE: &str = "100";
 
@@ -98,6 +113,19 @@ pub(super) fn ids_of(object: &Value) -> PaymentIds {
         Some("payment_intent") => [id("id"), id("latest_charge")],
         Some("charge") => [id("id"), id("payment_intent")],
         Some("refund" | "dispute") => [id("payment_intent"), id("charge")],
+        Some("invoice") => {
+            // Before 2025-03-31, it names its payment.
+            let payment = id("payment_intent").or(id("charge"));
+            [id("id"), payment]
+        }
+        Some("invoice_payment") => {
+            let payment = |field: &str| object.get("payment")?.get(field)?.as_str();
+            [
+                id("invoice"),
+                payment("payment_intent").or(payment("charge")),
+            ]
+        }
+        Some("credit_note") => [id("invoice"), None],
         _ => [None; 2],
     };
     PaymentIds::from_columns(named)
@@ -150,7 +178,7 @@ impl Page {
     }
 }
 
-/// Requests one page of the events of [`TYPES`]. Fails with [`StripeError::CursorGone`] if Stripe no longer has the
+/// Requests one page of the events of [`of_feed`]. Fails with [`StripeError::CursorGone`] if Stripe no longer has the
 /// event to continue from.
 pub(crate) fn read_page(
     client: &Client,
@@ -158,7 +186,7 @@ pub(crate) fn read_page(
     stop: &Stop,
 ) -> Result<Page, StripeError> {
     let mut query = vec![("limit", PAGE)];
-    query.extend(TYPES.iter().map(|kind| ("types[]", *kind)));
+    query.extend(of_feed().iter().map(|kind| ("types[]", *kind)));
     let since;
     match request {
         Request::After(event) => query.push(("ending_before", event)),

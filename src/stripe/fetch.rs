@@ -13,6 +13,7 @@ use crate::pg::{Problem, Running, Step, Stop, start_on_threads, unpoisoned};
 use crate::stripe::client::{Client, Connection};
 use crate::stripe::completion::OpenPoints;
 use crate::stripe::error::StripeError;
+use crate::stripe::invoices::with_invoice_of;
 use crate::stripe::lists::{List, Page};
 use crate::stripe::lookups::{Found, Job, LookupQueue, OpenQuestion, Question, is_evidence_for};
 use crate::stripe::objects;
@@ -403,7 +404,14 @@ impl FetchState {
         if intent.is_some_and(|intent| sessionless.contains(intent)) {
             payment.session_side = SessionSide::Read;
         }
-        let payment = self.check_fatal(with_session(&self.client, payment, &self.reading, stop))?;
+        let was_unread = payment.lacks_session();
+        let mut payment =
+            self.check_fatal(with_session(&self.client, payment, &self.reading, stop))?;
+        let may_have_invoice = was_unread && payment.ids.origin().is_none();
+        if may_have_invoice && self.reading.stripe_invoices && !self.client.is_before_basil() {
+            let asked = with_invoice_of(payment, &self.client, &self.reading, stop);
+            payment = self.check_fatal(asked)?;
+        }
         Ok(Evidence::Payment(payment))
     }
 

@@ -7,12 +7,14 @@ use serde_json::Value;
 use super::client::{Client, Connection};
 use super::error::StripeError;
 use super::events::ids_of;
+use super::invoices::names_an_invoice;
 use super::lists::{List, Page, read_page};
 use super::objects::{Reading, intent_of_charge};
 use super::planner::Start;
-use super::retrieve::complete;
+use super::retrieve::{ask, complete};
+use super::sessions::with_session;
 use crate::domain::evidence::{PaymentState, StripePayment};
-use crate::domain::identity::PaymentIds;
+use crate::domain::identity::{PaymentIds, StripeId};
 use crate::pg::{Problem, Running, Step, Stop, start_on_threads};
 use crate::stripe::fetch::read_found;
 
@@ -23,6 +25,8 @@ pub(crate) enum HistoryList {
     Payments(List),
     /// The list of charges: one without an intent is a payment, others refer to theirs.
     Charges,
+    /// The list of Stripe Invoices: those that name an invoice lead to their payments.
+    StripeInvoices,
     /// A list at this path of objects that refer to payments: refunds, disputes.
     References(&'static str),
 }
@@ -34,6 +38,7 @@ impl HistoryList {
         match name {
             "checkout_sessions" => Self::Payments(List::Sessions),
             "charges" => Self::Charges,
+            "invoices" => Self::StripeInvoices,
             "refunds" => Self::References("/v1/refunds"),
             "disputes" => Self::References("/v1/disputes"),
             _ => Self::Payments(List::Intents),
@@ -44,6 +49,7 @@ impl HistoryList {
         match self {
             Self::Payments(list) => list.read_page(client, start, stop),
             Self::Charges => read_page(client, "/v1/charges", Some("data"), start, stop),
+            Self::StripeInvoices => read_page(client, "/v1/invoices", None, start, stop),
             Self::References(path) => read_page(client, path, None, start, stop),
         }
     }
@@ -141,7 +147,13 @@ impl TimeRange {
         reading: &Reading,
         stop: &Stop,
     ) -> Result<HistoryPage, StripeError> {
-        let page = self.list.read_page(client, start, stop)?;
+        let page = match self.list.read_page(client, start, stop) {
+            // The permission is optional.
+            Err(StripeError::Forbidden { .. }) if self.list == HistoryList::StripeInvoices => {
+                return Ok(HistoryPage::end());
+            }
+            page => page?,
+        };
         let contents = page.contents();
         let last = contents.objects.last().cloned();
         let is_over = last.as_ref().is_none_or(|(_, made)| *made < self.since);
@@ -174,6 +186,9 @@ impl TimeRange {
                 HistoryList::Charges if intent_of_charge(object).is_none() => {
                     history_page.add_payment(object, &page, client, reading, stop)?;
                 }
+                HistoryList::StripeInvoices => {
+                    history_page.add_payments_of_invoice(object, client, reading, stop)?;
+                }
                 HistoryList::Charges | HistoryList::References(_) => {
                     history_page.add_reference(object, None);
                 }
@@ -184,6 +199,50 @@ impl TimeRange {
 }
 
 impl HistoryPage {
+    /// Returns the page of a list that cannot be read.
+    fn end() -> Self {
+        Self {
+            payments: Vec::new(),
+            intents_of_sessions: Vec::new(),
+            references: Vec::new(),
+            objects: 0,
+            last: None,
+            is_last: true,
+            time: None,
+        }
+    }
+
+    /// Adds the payments of a Stripe Invoice that names an invoice. Those of others are found by the ids that are stored.
+    fn add_payments_of_invoice(
+        &mut self,
+        invoice: &Value,
+        client: &Client,
+        reading: &Reading,
+        stop: &Stop,
+    ) -> Result<(), StripeError> {
+        let id = ids_of(invoice).stripe_invoice;
+        let Some(id) = id.as_deref().and_then(StripeId::parse) else {
+            return Ok(());
+        };
+        if !names_an_invoice(invoice, reading) {
+            return Ok(());
+        }
+        let found = match ask(client, &id, reading, stop) {
+            Err(error @ (StripeError::Malformed { .. } | StripeError::NoSuchObject { .. })) => {
+                self.add_reference(invoice, Some(error.to_string()));
+                return Ok(());
+            }
+            found => found?,
+        };
+        for payment in found {
+            if matches!(payment.state, PaymentState::Received(money) if money.minor > 0) {
+                let payment = with_session(client, payment, reading, stop)?;
+                self.payments.push(payment);
+            }
+        }
+        Ok(())
+    }
+
     fn add_payment(
         &mut self,
         object: &Value,

@@ -1,20 +1,62 @@
-//! The payments of a Stripe Invoice. A session in mode `subscription` names its Stripe Invoice and no intent; the intent
-//! that paid it is the payment.
+//! Stripe Invoices and the payments that paid them. What counts is what each payment received, never what the Stripe
+//! Invoice states as paid: a customer's balance, a credit note or a payment outside of Stripe brings no money.
 //!
-//! Sources: <https://docs.stripe.com/api/invoice-payment/object>,
+//! Sources: <https://docs.stripe.com/api/invoices/object>, <https://docs.stripe.com/api/invoice-payment/object>,
 //! <https://docs.stripe.com/changelog/basil/2025-03-31/add-support-for-multiple-partial-payments-on-invoices>.
 
 use serde_json::Value;
 
 use super::client::Client;
 use super::error::StripeError;
+use super::fields::{expect_object, flag, id_of, integer, text};
 use super::lists::read_list;
+use super::objects::{self, Reading};
 use super::reductions;
-use crate::domain::evidence::{Gratuity, PaymentState, StripePayment};
-use crate::domain::identity::StripeId;
+use crate::domain::evidence::{Gratuity, PaymentState, SessionSide, StripePayment};
+use crate::domain::identity::{PaymentIds, StripeId};
 use crate::domain::money::Money;
 use crate::domain::reductions::Reductions;
 use crate::pg::Stop;
+
+/// A Stripe Invoice as evidence.
+struct StripeInvoice {
+    /// What it says itself: its id, its state if no payment paid it, and what its metadata name.
+    said: StripePayment,
+    /// The intents and charges that paid it.
+    payments: Vec<StripeId>,
+}
+
+/// Returns the payments by which a Stripe Invoice was paid, or what it says if there are none; `ask` requests one of them.
+/// Without the permission to read it, it may still be paid.
+pub(super) fn retrieve(
+    invoice: &StripeId,
+    client: &Client,
+    reading: &Reading,
+    stop: &Stop,
+    ask: impl Fn(&StripeId) -> Result<Vec<StripePayment>, StripeError>,
+) -> Result<Vec<StripePayment>, StripeError> {
+    let found = match read(invoice.as_str(), client, reading, stop) {
+        Err(StripeError::Forbidden { message }) => {
+            let state = PaymentState::Waiting(format!("it could not be read: {message}"));
+            return Ok(vec![StripePayment {
+                invoice_was_read: true,
+                ..without_payment(invoice.as_str(), state)
+            }]);
+        }
+        other => other?,
+    };
+    let mut payments = Vec::new();
+    for id in &found.payments {
+        for payment in ask(id)? {
+            let said = found.said_with(payments.is_empty());
+            payments.push(payment.with_stripe_invoice(said));
+        }
+    }
+    if payments.is_empty() {
+        payments.push(found.said);
+    }
+    Ok(payments)
+}
 
 /// Returns the payments by which a session's Stripe Invoice was paid, with what the session says of them; `ask`
 /// requests one of them. If the key may not read them, the session stays the only thing that is known of the payment.
@@ -22,91 +64,243 @@ pub(super) fn payments_of(
     invoice: &str,
     session: StripePayment,
     client: &Client,
+    reading: &Reading,
     stop: &Stop,
     ask: impl Fn(&StripeId) -> Result<Vec<StripePayment>, StripeError>,
 ) -> Result<Vec<StripePayment>, StripeError> {
-    match read_payments(invoice, &session, client, stop, ask) {
+    let found = match read(invoice, client, reading, stop) {
         Err(
             StripeError::Forbidden { .. }
             | StripeError::Refused { .. }
             | StripeError::NoSuchObject { .. },
-        ) => Ok(vec![session]),
-        other => other,
+        ) => return Ok(vec![session]),
+        other => other?,
+    };
+    let mut payments = Vec::new();
+    for id in &found.payments {
+        for payment in ask(id)? {
+            let is_first = payments.is_empty();
+            let mut session = session.clone();
+            if !is_first {
+                // The session states one gratuity for all of them.
+                session.gratuity = Gratuity::None;
+            }
+            let payment = payment.with_session(session);
+            payments.push(payment.with_stripe_invoice(found.said_with(is_first)));
+        }
+    }
+    if payments.is_empty() {
+        let mut session = session;
+        if let PaymentState::Received(total) = &session.state {
+            session.state = PaymentState::Received(Money::new(0, total.currency));
+        }
+        payments.push(session.with_stripe_invoice(found.said));
+    }
+    Ok(payments)
+}
+
+/// Adds the Stripe Invoice that an intent paid, if there is one, and returns the payment unchanged if it may not be
+/// read.
+pub(super) fn with_invoice_of(
+    payment: StripePayment,
+    client: &Client,
+    reading: &Reading,
+    stop: &Stop,
+) -> Result<StripePayment, StripeError> {
+    let Some(intent) = payment.ids.intent.as_deref() else {
+        return Ok(payment);
+    };
+    let query = [
+        ("payment[type]", "payment_intent"),
+        ("payment[payment_intent]", intent),
+        ("status", "paid"),
+        ("limit", "1"),
+        ("expand[]", "data.invoice"),
+    ];
+    let page = match client.get("/v1/invoice_payments", &query, stop) {
+        Err(StripeError::Forbidden { .. } | StripeError::Refused { .. }) => return Ok(payment),
+        answer => read_list(answer?)?,
+    };
+    let paid = page.objects.first().and_then(|it| it.get("invoice"));
+    match paid.filter(|it| it.is_object()) {
+        Some(invoice) => {
+            let mut said = said(invoice, reading)?;
+            // Of several payments, the first has the reasons for a lower sum, when the Stripe Invoice itself is read.
+            said.reductions = Reductions::default();
+            Ok(payment.with_stripe_invoice(said))
+        }
+        None => Ok(payment),
     }
 }
 
-fn read_payments(
+impl StripeInvoice {
+    /// Returns what it says of one of its payments: what was taken off its price is said once.
+    fn said_with(&self, is_first: bool) -> StripePayment {
+        let mut said = self.said.clone();
+        if !is_first {
+            said.reductions = Reductions::default();
+        }
+        said
+    }
+}
+
+fn read(
     invoice: &str,
-    session: &StripePayment,
     client: &Client,
+    reading: &Reading,
     stop: &Stop,
-    ask: impl Fn(&StripeId) -> Result<Vec<StripePayment>, StripeError>,
-) -> Result<Vec<StripePayment>, StripeError> {
-    let (ids, mut stripe_invoice) = if client.is_before_basil() {
-        let answer = client.get(&format!("/v1/invoices/{invoice}"), &[], stop)?;
-        let named = ["payment_intent", "charge"].map(|field| answer.body.get(field)?.as_str());
-        let id = named.into_iter().flatten().find_map(StripeId::parse);
-        (Vec::from_iter(id), Some(answer.body))
-    } else {
-        let query = [
+) -> Result<StripeInvoice, StripeError> {
+    if client.is_before_basil() {
+        return read_before_basil(invoice, client, reading, stop);
+    }
+    let mut payments = Vec::new();
+    let mut elsewhere = None;
+    let mut body: Option<(Value, i64)> = None;
+    let mut after: Option<String> = None;
+    loop {
+        let mut query = vec![
             ("invoice", invoice),
             ("status", "paid"),
             ("limit", "100"),
             ("expand[]", "data.invoice"),
         ];
+        query.extend(after.as_deref().map(|after| ("starting_after", after)));
         let page = read_list(client.get("/v1/invoice_payments", &query, stop)?)?;
-        let stripe_invoice = page.objects.first().and_then(|it| it.get("invoice"));
-        let stripe_invoice = stripe_invoice.filter(|it| it.is_object()).cloned();
-        let ids = page.objects.iter().filter_map(payment_id).collect();
-        (ids, stripe_invoice)
+        let expanded = page.objects.first().and_then(|it| it.get("invoice"));
+        let expanded = expanded.filter(|it| it.is_object());
+        let paid = body.as_ref().map(|(body, _)| body).or(expanded);
+        if let Some(paid) = paid.and_then(|paid| paid.get("amount_paid")?.as_i64()) {
+            let rest: &mut i64 = elsewhere.get_or_insert(paid);
+            for payment in &page.objects {
+                if payment_id(payment).is_some() {
+                    *rest = rest.saturating_sub(integer(payment, "amount_paid")?);
+                }
+            }
+        }
+        payments.extend(page.objects.iter().filter_map(payment_id));
+        if body.is_none() {
+            body = expanded.cloned().map(|expanded| (expanded, page.asked_at));
+        }
+        after = page.objects.last().and_then(id_of).map(str::to_owned);
+        if !page.has_more || after.is_none() {
+            break;
+        }
+    }
+    let (body, asked_at) = match body {
+        Some(body) => body,
+        None => {
+            let answer = client.get(&format!("/v1/invoices/{invoice}"), &[], stop)?;
+            elsewhere = answer.body.get("amount_paid").and_then(Value::as_i64);
+            (answer.body, answer.asked_at)
+        }
     };
-    if ids.is_empty() && stripe_invoice.is_none() {
-        let answer = client.get(&format!("/v1/invoices/{invoice}"), &[], stop)?;
-        stripe_invoice = Some(answer.body);
-    }
-    let mut session = session.clone();
-    if let Some(stripe_invoice) = &stripe_invoice {
-        session.reductions = session
-            .reductions
-            .merge(reductions::of_invoice(stripe_invoice));
-    }
-    let mut payments = Vec::new();
-    for id in &ids {
-        let mut of_session = session.clone();
-        if !payments.is_empty() {
-            // The session states one gratuity for all of them, and the invoice one credit.
-            of_session.gratuity = Gratuity::None;
-            of_session.reductions = Reductions::default();
-        }
-        for payment in ask(id)? {
-            payments.push(payment.with_session(of_session.clone()));
-        }
-    }
-    if payments.is_empty() {
-        let paid = stripe_invoice.as_ref().and_then(|it| it.get("amount_paid"));
-        payments.push(paid_without_payment(session, paid)?);
-    }
-    Ok(payments)
+    finish(body, asked_at, payments, elsewhere, reading)
 }
 
-/// Returns the payment of a Stripe Invoice that nothing paid through Stripe: settled by a customer's balance, or paid
-/// elsewhere and marked as paid.
-fn paid_without_payment(
-    mut session: StripePayment,
-    paid: Option<&Value>,
-) -> Result<StripePayment, StripeError> {
-    let paid = paid
-        .and_then(Value::as_i64)
-        .ok_or_else(|| StripeError::missing("amount_paid"))?;
-    if let PaymentState::Received(total) = &session.state {
-        session.state = PaymentState::Received(Money::new(paid.min(total.minor), total.currency));
-    }
-    Ok(session)
+fn read_before_basil(
+    invoice: &str,
+    client: &Client,
+    reading: &Reading,
+    stop: &Stop,
+) -> Result<StripeInvoice, StripeError> {
+    let answer = client.get(&format!("/v1/invoices/{invoice}"), &[], stop)?;
+    let body = answer.body;
+    let is_elsewhere = body.get("paid_out_of_band").and_then(Value::as_bool) == Some(true);
+    let named = ["payment_intent", "charge"].map(|field| body.get(field).and_then(id_of));
+    let payment = named.into_iter().flatten().find_map(StripeId::parse);
+    // It names its intent from the first attempt on, and keeps it when it is paid in another way.
+    let payments = payment.filter(|_| !is_elsewhere).into_iter().collect();
+    let elsewhere = body.get("amount_paid").and_then(Value::as_i64);
+    let elsewhere = elsewhere.filter(|_| is_elsewhere);
+    finish(body, answer.asked_at, payments, elsewhere, reading)
 }
 
-/// Returns the intent or the charge of an Invoice Payment.
+fn finish(
+    body: Value,
+    asked_at: i64,
+    payments: Vec<StripeId>,
+    elsewhere: Option<i64>,
+    reading: &Reading,
+) -> Result<StripeInvoice, StripeError> {
+    let mut said = said(&body, reading)?;
+    said.as_of = asked_at;
+    said.invoice_was_read = true;
+    if text(&body, "status")? == "paid" {
+        said.reductions.elsewhere = elsewhere.unwrap_or(0).max(0);
+    }
+    Ok(StripeInvoice { said, payments })
+}
+
+/// Reads what a Stripe Invoice says without its payments. Its own metadata go before those of its subscription, which
+/// are the same for each renewal.
+fn said(invoice: &Value, reading: &Reading) -> Result<StripePayment, StripeError> {
+    expect_object(invoice, "invoice")?;
+    let id = text(invoice, "id")?;
+    let state = match text(invoice, "status")? {
+        // What is written off may still be paid.
+        waiting @ ("draft" | "open" | "uncollectible") => PaymentState::Waiting(waiting.to_owned()),
+        "void" => PaymentState::Never("void".to_owned()),
+        "paid" if integer(invoice, "total")? <= 0 => PaymentState::NothingDue,
+        "paid" => match objects::received(invoice, "total")? {
+            PaymentState::Received(total) => PaymentState::Received(Money::new(0, total.currency)),
+            other => other,
+        },
+        other => objects::unknown("Stripe Invoice status", other),
+    };
+    let mut said = without_payment(id, state);
+    said.livemode = Some(flag(invoice, "livemode")?);
+    said.reductions = reductions::of_invoice(invoice);
+    said.invoice_references = objects::names(invoice.get("metadata"), reading);
+    if said.invoice_references.is_empty() {
+        said.invoice_references = objects::names(of_subscription(invoice), reading);
+        said.is_renewal_of_named = !said.invoice_references.is_empty()
+            && invoice.get("billing_reason").and_then(Value::as_str) != Some("subscription_create");
+    }
+    Ok(said)
+}
+
+/// Returns the metadata of the subscription, as they were when the Stripe Invoice was finalized.
+/// Source: <https://docs.stripe.com/api/invoices/object#invoice_object-parent-subscription_details-metadata>.
+fn of_subscription(invoice: &Value) -> Option<&Value> {
+    let since_basil = invoice.pointer("/parent/subscription_details/metadata");
+    since_basil.or_else(|| invoice.pointer("/subscription_details/metadata"))
+}
+
+/// Returns whether the metadata of a Stripe Invoice or its subscription name an invoice.
+pub(super) fn names_an_invoice(invoice: &Value, reading: &Reading) -> bool {
+    let mut metadata = [invoice.get("metadata"), of_subscription(invoice)].into_iter();
+    metadata.any(|metadata| !objects::names(metadata, reading).is_empty())
+}
+
+fn without_payment(invoice: &str, state: PaymentState) -> StripePayment {
+    StripePayment {
+        ids: PaymentIds {
+            stripe_invoice: Some(invoice.to_owned()),
+            ..PaymentIds::default()
+        },
+        state,
+        as_of: 0,
+        tells_returns: false,
+        refunded: 0,
+        dispute: None,
+        withheld: 0,
+        session_side: SessionSide::Read,
+        livemode: None,
+        gratuity: Gratuity::None,
+        invoice_references: Vec::new(),
+        is_renewal_of_named: false,
+        invoice_was_read: false,
+        received_at: None,
+        net: None,
+        reductions: Reductions::default(),
+        attributes: Default::default(),
+        request_id: None,
+    }
+}
+
+/// Returns the intent or the charge of an Invoice Payment; `None` for a payment outside of Stripe (`payment_record`).
 fn payment_id(payment: &Value) -> Option<StripeId> {
     let named = payment.get("payment")?;
-    let id = |field: &str| named.get(field)?.as_str().and_then(StripeId::parse);
+    let id = |field: &str| named.get(field).and_then(id_of).and_then(StripeId::parse);
     id("payment_intent").or_else(|| id("charge"))
 }

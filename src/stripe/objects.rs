@@ -27,6 +27,8 @@ pub(crate) struct Reading {
     pub(crate) client_reference: bool,
     /// Whether the API version counts the released part of an authorisation as refunded.
     pub(crate) release_is_refund: bool,
+    /// Whether the application's payments are known to come by Stripe Invoices: then it is asked which one an intent paid.
+    pub(crate) stripe_invoices: bool,
     /// Paths of values that the application's payment rows store: `payment_intent.description`, `metadata.project`.
     pub(crate) attributes: Vec<String>,
 }
@@ -265,6 +267,12 @@ fn assemble(
             .or_else(|| objects.charge.and_then(intent_of_charge))
             .map(str::to_owned),
         charge: objects.charge.and_then(id_of).map(str::to_owned),
+        // Since 2025-03-31, only a session names it.
+        stripe_invoice: [objects.session, objects.intent, objects.charge]
+            .into_iter()
+            .flatten()
+            .find_map(|object| object.get("invoice").and_then(id_of))
+            .map(str::to_owned),
     };
     // Every session's payment has an intent here, so a payment without an intent has no session.
     let session_side = match (&ids.session, &ids.intent) {
@@ -283,6 +291,8 @@ fn assemble(
         livemode,
         gratuity: gratuity(objects, reading),
         invoice_references: invoice_references(objects, reading),
+        is_renewal_of_named: false,
+        invoice_was_read: false,
         received_at: received_at(objects)?,
         net: net(objects),
         reductions: reductions::of_payment(objects.session, objects.intent),
@@ -373,14 +383,14 @@ fn session_state(session: &Value) -> Result<PaymentState, StripeError> {
     })
 }
 
-fn unknown(field: &str, value: &str) -> PaymentState {
+pub(super) fn unknown(field: &str, value: &str) -> PaymentState {
     PaymentState::Unknown {
         field: field.to_owned(),
         value: value.to_owned(),
     }
 }
 
-fn received(object: &Value, amount: &str) -> Result<PaymentState, StripeError> {
+pub(super) fn received(object: &Value, amount: &str) -> Result<PaymentState, StripeError> {
     let minor = integer(object, amount)?;
     let code = text(object, "currency")?;
     let currency = Currency::parse(code).ok_or_else(|| StripeError::Malformed {
@@ -432,6 +442,14 @@ fn invoice_references(objects: PaymentObjects, reading: &Reading) -> Vec<String>
     references.sort();
     references.dedup();
     references
+}
+
+/// Returns the invoices that metadata name.
+pub(super) fn names(metadata: Option<&Value>, reading: &Reading) -> Vec<String> {
+    let value = |key: &String| metadata?.get(key)?.as_str();
+    let named = reading.invoice_key.as_ref().and_then(value);
+    let named = named.map(|name| name.trim().to_owned());
+    named.filter(|name| !name.is_empty()).into_iter().collect()
 }
 
 /// Returns the metadata of session and intent under one key. The charge's is used only without them, because it

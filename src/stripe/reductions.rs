@@ -36,5 +36,6 @@ pub(super) fn of_invoice(invoice: &Value) -> Reductions {
         discount: 0,
         balance: balance.max(0),
         credit: credits.fold(notes, i64::saturating_add).max(0),
+        elsewhere: 0,
     }
 }

@@ -67,6 +67,10 @@ pub(super) fn ask(
             let path = format!("/v1/payment_intents/{id}");
             client.get_with_charge(&path, &[], "latest_charge", stop)?
         }
+        ObjectKind::StripeInvoice => {
+            let ask = |payment: &StripeId| ask(client, payment, reading, stop);
+            return invoices::retrieve(id, client, reading, stop, ask);
+        }
         ObjectKind::Charge => {
             let path = format!("/v1/charges/{id}");
             let answer = client.get_with_charge(&path, &[], "", stop)?;
@@ -80,8 +84,8 @@ pub(super) fn ask(
     let request_id = answer.request_id.clone();
     let mut payment = match id.kind() {
         ObjectKind::CheckoutSession => objects::read_session(&answer.body, reading, request_id)?,
-        ObjectKind::PaymentIntent => objects::read_intent(&answer.body, reading, request_id)?,
         ObjectKind::Charge => objects::read_charge(&answer.body, reading, request_id)?,
+        _ => objects::read_intent(&answer.body, reading, request_id)?,
     };
     payment.as_of = answer.asked_at;
     let open = OpenPoints::of(&answer.body, reading)?;
@@ -101,7 +105,7 @@ pub(super) fn complete(
     match &open.stripe_invoice {
         Some(invoice) => {
             let ask = |id: &StripeId| ask(client, id, reading, stop);
-            invoices::payments_of(invoice, payment, client, stop, ask)
+            invoices::payments_of(invoice, payment, client, reading, stop, ask)
         }
         None => Ok(vec![payment]),
     }

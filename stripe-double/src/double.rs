@@ -12,6 +12,7 @@ use crate::purchase::{Purchase, accept};
 use crate::server::Server;
 use crate::state::Shared;
 use crate::store::{Refusal, Store, is_before_basil};
+use crate::stripe_invoices::{Billed, StripeInvoice};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io;
@@ -52,6 +53,12 @@ impl Double {
     #[track_caller]
     pub fn intent(&self, intent: Intent) -> Purchase {
         self.purchase(self.change(|store, _| store.create_intent(intent)))
+    }
+
+    /// Creates a Stripe Invoice.
+    #[track_caller]
+    pub fn stripe_invoice(&self, invoice: StripeInvoice) -> Billed {
+        Billed::create(&self.shared, invoice)
     }
 
     /// Charges a card without a payment intent, as the Charges API does.

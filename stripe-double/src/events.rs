@@ -4,7 +4,7 @@ use crate::config::EventDelay;
 use crate::fields::Fields;
 use crate::objects::Kind;
 use crate::snapshot::{Snapshot, Visible};
-use crate::store::{Record, Store};
+use crate::store::{Record, Store, is_before_basil};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use std::time::Instant;
 pub(crate) const RETENTION_SECONDS: i64 = 30 * 24 * 3600;
 
 /// Types without information that another event does not contain.
-const NOISE: [&str; 10] = [
+const NOISE: [&str; 9] = [
     "payment_intent.created",
     "payment_intent.processing",
     "payment_intent.amount_capturable_updated",
@@ -21,7 +21,6 @@ const NOISE: [&str; 10] = [
     "charge.pending",
     "charge.failed",
     "charge.captured",
-    "invoice.paid",
     "charge.dispute.funds_withdrawn",
     "charge.dispute.funds_reinstated",
 ];
@@ -46,16 +45,23 @@ impl Store {
         let Some(record) = self.get(about) else {
             return;
         };
+        let mut fields = Arc::clone(&record.fields);
+        if record.kind == Kind::Invoice && is_before_basil(&self.api_version) {
+            self.name_single_payment(about, Arc::make_mut(&mut fields));
+        }
         let snapshot = Snapshot {
             kind: record.kind,
-            fields: Arc::clone(&record.fields),
+            fields,
             previous,
         };
         let (livemode, account) = (record.livemode, Arc::clone(&record.account));
         let prefix = match record.kind {
-            Kind::Session | Kind::Dispute | Kind::Invoice | Kind::InvoicePayment | Kind::Event => {
-                "evt_1"
-            }
+            Kind::Session
+            | Kind::Dispute
+            | Kind::Invoice
+            | Kind::InvoicePayment
+            | Kind::CreditNote
+            | Kind::Event => "evt_1",
             Kind::Intent | Kind::Charge | Kind::Refund | Kind::BalanceTransaction => "evt_3",
         };
         let id = self.ids.object(prefix);

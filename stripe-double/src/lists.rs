@@ -36,7 +36,8 @@ fn filters(kind: Kind) -> &'static [&'static str] {
         Kind::Refund | Kind::Dispute => &["charge", "payment_intent"],
         Kind::BalanceTransaction => &["source", "type", "currency"],
         Kind::Invoice => &["customer", "status"],
-        Kind::InvoicePayment => &["invoice", "status"],
+        Kind::InvoicePayment => &["invoice", "status", "payment"],
+        Kind::CreditNote => &["customer", "invoice"],
         Kind::Event => &["type"],
     }
 }
@@ -101,7 +102,11 @@ impl<'a> Wanted<'a> {
                 return Err(ApiError::invalid(message).about("delivery_success"));
             }
         };
-        let given = |field: &&'static str| Some((*field, params.one(field)?));
+        let parameter = |field: &&'static str| match *field {
+            "payment" => "payment[payment_intent]",
+            field => field,
+        };
+        let given = |field: &&'static str| Some((*field, params.one(parameter(field))?));
         Ok(Wanted {
             equal: filters(kind).iter().filter_map(given).collect(),
             types,
@@ -115,6 +120,11 @@ impl<'a> Wanted<'a> {
             .iter()
             .all(|(field, value)| match (*field, record.text(field)) {
                 ("type", Some(is)) => matches_type(value, is),
+                ("payment", _) => {
+                    let payment = record.get("payment");
+                    let intent = payment.and_then(|it| it.get("payment_intent")?.as_str());
+                    intent == Some(*value)
+                }
                 (_, is) => is == Some(*value),
             })
             && (self.types.is_empty() || {

@@ -15,11 +15,12 @@ pub(crate) enum Kind {
     BalanceTransaction,
     Invoice,
     InvoicePayment,
+    CreditNote,
     Event,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 9] = [
+    pub(crate) const ALL: [Kind; 10] = [
         Kind::Session,
         Kind::Intent,
         Kind::Charge,
@@ -28,6 +29,7 @@ impl Kind {
         Kind::BalanceTransaction,
         Kind::Invoice,
         Kind::InvoicePayment,
+        Kind::CreditNote,
         Kind::Event,
     ];
 
@@ -42,6 +44,7 @@ impl Kind {
             Kind::BalanceTransaction => "balance_transaction",
             Kind::Invoice => "invoice",
             Kind::InvoicePayment => "invoice_payment",
+            Kind::CreditNote => "credit_note",
             Kind::Event => "event",
         }
     }
@@ -56,6 +59,7 @@ impl Kind {
             Kind::BalanceTransaction => "/v1/balance_transactions",
             Kind::Invoice => "/v1/invoices",
             Kind::InvoicePayment => "/v1/invoice_payments",
+            Kind::CreditNote => "/v1/credit_notes",
             Kind::Event => "/v1/events",
         }
     }
@@ -69,7 +73,7 @@ impl Kind {
             Kind::Dispute => "dispute",
             Kind::Invoice => "invoice",
             Kind::InvoicePayment => "invoice_payment",
-            Kind::Charge | Kind::BalanceTransaction | Kind::Event => "id",
+            Kind::Charge | Kind::BalanceTransaction | Kind::CreditNote | Kind::Event => "id",
         }
     }
 
@@ -82,6 +86,7 @@ impl Kind {
             Kind::Dispute => "rak_dispute_read",
             Kind::BalanceTransaction => "rak_balance_transaction_source_read",
             Kind::Invoice | Kind::InvoicePayment => "rak_invoice_read",
+            Kind::CreditNote => "rak_credit_note_read",
             Kind::Event => "rak_event_read",
         }
     }
@@ -96,6 +101,7 @@ impl Kind {
             Kind::BalanceTransaction => &BALANCE_TRANSACTION,
             Kind::Invoice => &INVOICE,
             Kind::InvoicePayment => &INVOICE_PAYMENT,
+            Kind::CreditNote => &CREDIT_NOTE,
             Kind::Event => &EVENT,
         }
     }
@@ -124,6 +130,7 @@ template!(ACCOUNT, "account");
 template!(BALANCE_TRANSACTION, "balance_transaction");
 template!(INVOICE, "invoice");
 template!(INVOICE_PAYMENT, "invoice_payment");
+template!(CREDIT_NOTE, "credit_note");
 
 fn parse(template: &str) -> Map<String, Value> {
     serde_json::from_str(template).expect("a template is a JSON object")

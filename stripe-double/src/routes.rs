@@ -74,14 +74,19 @@ fn resolve(store: &mut Store, shared: &Shared, request: &Request) -> Result<Valu
         match path.strip_prefix(kind.list_path()) {
             Some("") => {
                 viewer.require(kind.permission())?;
-                return lists::list(store, &viewer, kind, &params);
+                let mut list = lists::list(store, &viewer, kind, &params)?;
+                let objects = list["data"].as_array_mut().into_iter().flatten();
+                for object in objects.filter_map(Value::as_object_mut).filter(|_| is_old) {
+                    store.as_before_basil(kind, object);
+                }
+                return Ok(list);
             }
             Some(rest) => {
                 let id = rest.strip_prefix('/').map(decode);
                 if let Some(id) = id.filter(|id| !id.is_empty() && !id.contains('/')) {
                     let mut object = retrieve(store, &viewer, kind, &id, &params)?;
-                    if kind == Kind::Invoice && is_old {
-                        store.with_single_payment(&mut object);
+                    if is_old {
+                        store.as_before_basil(kind, &mut object);
                     }
                     return Ok(Value::Object(object));
                 }

@@ -173,6 +173,7 @@ pub(crate) fn digest(evidence: &[Evidence]) -> Value {
             "session": payment.ids.session,
             "payment_intent": payment.ids.intent,
             "charge": payment.ids.charge,
+            "stripe_invoice": payment.ids.stripe_invoice,
             "received": money.minor,
             "refunded": payment.refunded,
             "currency": money.currency.code(),

@@ -22,6 +22,8 @@ impl Draft {
             .collect();
         if matching.is_empty() {
             self.insert(receipt, facts, rules);
+        } else if matching.iter().any(|row| self.is_of_several(row)) {
+            self.compare_with_several(&matching, receipt, facts);
         } else if let Some(row) = row_of(&matching, receipt) {
             self.update(row, receipt, facts, rules);
         }
@@ -51,6 +53,7 @@ impl Draft {
         self.plan.without_row.push(receipt.payment.ids.clone());
         if self.cannot_record_full_refund(receipt, facts, rules)
             || self.has_uncounted_row(receipt, facts)
+            || self.renews_what_is_paid(receipt, facts)
             || self.may_be_booked_without_id(receipt, facts)
         {
             return;

@@ -273,11 +273,11 @@ pub(super) fn are_booked(stored_ids: &[String], rows: &[PaymentRow]) -> bool {
     let is_final = |row: &PaymentRow| {
         row.ids.is_empty() || row.was_received() && row.status != PaymentStatus::PartlyRefunded
     };
-    let names_only_session =
-        |row: &PaymentRow| row.ids.session.is_some() && row.ids.intent.is_none();
+    let names_only_origin =
+        |row: &PaymentRow| row.ids.origin().is_some() && row.ids.intent.is_none();
     let names_only_intent =
-        |row: &PaymentRow| row.ids.intent.is_some() && row.ids.session.is_none();
-    let is_tie_unknown = rows.iter().any(names_only_session) && rows.iter().any(names_only_intent);
+        |row: &PaymentRow| row.ids.intent.is_some() && row.ids.origin().is_none();
+    let is_tie_unknown = rows.iter().any(names_only_origin) && rows.iter().any(names_only_intent);
     !stored_ids.is_empty()
         && stored_ids.iter().all(|id| {
             let mut received = rows.iter().filter(|row| row.was_received());

@@ -87,7 +87,9 @@ impl Draft {
             self.leave_until_session_is_read(payment, name);
             return None;
         }
-        if !references.is_empty() && !is_named && !is_booked {
+        // An id that is stored goes before the name of a subscription.
+        let is_stored_renewal = payment.is_renewal_of_named && facts.refer_to(&payment.ids);
+        if !references.is_empty() && !is_named && !is_booked && !is_stored_renewal {
             self.issues.push(
                 Issue::new(
                     IssueKind::UnlinkedPayment,

@@ -11,6 +11,7 @@ use crate::domain::reductions::Reduced;
 impl Draft {
     /// Keeps what was taken off the price of a payment of this invoice.
     pub(super) fn keep_reductions(&mut self, payment: &StripePayment, received: Money) {
+        self.lacks_reductions |= payment.lacks_invoice();
         self.reduced.push(Reduced {
             key: payment.ids.key().map(str::to_owned),
             received,
@@ -25,6 +26,9 @@ impl Draft {
         let Some(total) = invoice.total.value().filter(|total| total.minor > secured) else {
             return;
         };
+        if self.lacks_reductions {
+            self.plan.undecided.insert(IssueKind::AmountMismatch);
+        }
         let amount = |minor: i64| Money::new(minor, total.currency).to_string();
         for reduced in std::mem::take(&mut self.reduced) {
             let (key, reductions) = (reduced.key.as_deref(), reduced.reductions);
@@ -51,6 +55,7 @@ impl Draft {
                     "discount": amount(reductions.discount),
                     "balance": amount(reductions.balance),
                     "credit": amount(reductions.credit),
+                    "elsewhere": amount(reductions.elsewhere),
                     "total": total.to_string(),
                 })),
             );

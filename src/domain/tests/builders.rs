@@ -138,6 +138,8 @@ pub(super) fn stripe(texts: &[&str], state: PaymentState) -> StripePayment {
         session_side: SessionSide::Read,
         livemode: Some(true),
         gratuity: Gratuity::None,
+        is_renewal_of_named: false,
+        invoice_was_read: false,
         invoice_references: Vec::new(),
         received_at: Some(RECEIVED_AT),
         net: None,

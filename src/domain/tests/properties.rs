@@ -29,6 +29,7 @@ fn all_ids(payment: usize) -> PaymentIds {
         session: id("cs_live").filter(|_| payment != 1),
         intent: id("pi").filter(|_| payment != 2),
         charge: id("ch").filter(|_| payment != 2),
+        stripe_invoice: id("in").filter(|_| payment == 1),
     }
 }
 
@@ -228,6 +229,8 @@ fn payments() -> impl Strategy<Value = Evidence> {
                 },
                 livemode: livemode.filter(|_| at == 0),
                 gratuity,
+                is_renewal_of_named: false,
+                invoice_was_read: payment == 1,
                 invoice_references: references,
                 received_at: Some(at).filter(|at| *at > 0),
                 net: None,

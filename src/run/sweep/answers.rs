@@ -74,7 +74,7 @@ impl Sweep<'_> {
                 answered.push((waiting, vec![evidence]));
                 continue;
             }
-            let (ids, created) = (vec![waiting.money.to_string()], waiting.created);
+            let (ids, created) = (waiting.to_ask(), waiting.created);
             ask(Requester::Event(waiting, invoice), ids, created);
         }
         let by_rows = selected.invoices.iter();

@@ -1,0 +1,106 @@
+//! Payments of Stripe Invoices: which rows they are, and which renewals of a subscription an invoice needs.
+
+use serde_json::json;
+
+use super::receipt::Receipt;
+use super::{Draft, Facts, books};
+use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::money::Money;
+use crate::domain::payment::PaymentRow;
+use crate::domain::rules::Remembered;
+
+impl Draft {
+    /// Returns whether the payment renewed a subscription whose metadata name this invoice, and the invoice does not need
+    /// it: then the name is that of the first invoice. Raises an issue if so. As long as the payments to which the invoice
+    /// itself refers are not in the books, it is not known what it needs.
+    pub(super) fn renews_what_is_paid(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
+        let Some(total) = facts.invoice.total.value() else {
+            return false;
+        };
+        if !receipt.payment.is_renewal_of_named || facts.refer_to(&receipt.payment.ids) {
+            return false;
+        }
+        let after = books::project(facts.rows, &self.plan.payments);
+        let with_this = books::secured(&after, &self.known).saturating_add(receipt.base().minor);
+        let mut stored = facts.invoice.stored_ids.iter();
+        if with_this <= total.minor && stored.all(|id| books::has_received(&after, id)) {
+            return false;
+        }
+        self.issues.push(
+            Issue::new(
+                IssueKind::UnlinkedPayment,
+                Severity::Warning,
+                format!(
+                    "Stripe received {} by {}, which renewed a subscription that names invoice {}. The invoice does not need it, so it was not booked. Book it for the invoice of the renewal (link_payment), or ignore it (ignore).",
+                    receipt.received,
+                    receipt.key().unwrap_or("a payment"),
+                    facts.invoice.label(),
+                ),
+            )
+            .about(receipt.key())
+            .with_evidence(json!({
+                "id": receipt.key(),
+                "received": receipt.received.to_string(),
+                "renews": facts.invoice.label(),
+            })),
+        );
+        // It is not this invoice's payment, though it names it.
+        self.do_not_learn(receipt);
+        true
+    }
+
+    /// Returns whether the row names only a Stripe Invoice, and several payments paid it.
+    pub(super) fn is_of_several(&self, row: &PaymentRow) -> bool {
+        let invoice = row.ids.stripe_invoice.as_deref();
+        let names_no_payment = row.ids.key() == invoice;
+        names_no_payment && invoice.is_some_and(|invoice| self.payments_of(invoice).count() > 1)
+    }
+
+    /// Returns the payments of a Stripe Invoice.
+    fn payments_of<'d>(&'d self, invoice: &'d str) -> impl Iterator<Item = &'d Remembered> + 'd {
+        let known = self
+            .known
+            .iter()
+            .filter(|(id, known)| known.ids.key() == Some(id.as_str()));
+        let known = known.map(|(_, known)| known);
+        known.filter(move |known| known.ids.stripe_invoice.as_deref() == Some(invoice))
+    }
+
+    /// Compares a row that names only a Stripe Invoice with all payments of that. Nothing is changed: which of them the
+    /// row is, is not known.
+    pub(super) fn compare_with_several(
+        &mut self,
+        rows: &[&PaymentRow],
+        receipt: &Receipt,
+        facts: &Facts,
+    ) {
+        let Some(name) = receipt.payment.ids.stripe_invoice.as_deref() else {
+            return;
+        };
+        let stated = rows.iter().filter(|row| row.was_received());
+        let stated = stated.fold(0_i64, |sum, row| sum.saturating_add(row.whole_minor()));
+        let came = self.payments_of(name);
+        let came = came.fold(0_i64, |sum, known| sum.saturating_add(known.received));
+        if stated == came || !self.compared.insert(name.to_owned()) {
+            return;
+        }
+        let booked = Money::new(stated, receipt.received.currency);
+        let came = Money::new(came, receipt.received.currency);
+        self.issues.push(
+            Issue::new(
+                IssueKind::AmountMismatch,
+                Severity::Warning,
+                format!(
+                    "The books say {booked} for {name} of invoice {}, but Stripe received {came} by several payments. Correct the rows, or accept the amount (accept_amount).",
+                    facts.invoice.label()
+                ),
+            )
+            .about(Some(name))
+            .with_evidence(json!({
+                "id": name,
+                "booked": booked.to_string(),
+                "received": came.to_string(),
+            })),
+        );
+    }
+}
