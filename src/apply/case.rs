@@ -130,6 +130,7 @@ impl<'a> RecalledCase<'a> {
             other_invoices: &self.other_invoices,
             in_question: self.case.in_question,
             has_refunded_column: context.mapping.payments.refunded.is_some(),
+            invoice_is_record: context.mapping.payments.are_own(),
             just_booked: booked == Booked::JustNow,
             now: now(),
         }

@@ -45,6 +45,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) in_question: &'a [String],
     /// Whether the host's payments have a column for the refunded amount.
     pub(crate) has_refunded_column: bool,
+    /// Whether the application records no payments, so that an invoice may be paid without any.
+    pub(crate) invoice_is_record: bool,
     /// Whether a payment of this invoice was just written under the same lock.
     pub(crate) just_booked: bool,
     /// Seconds since 1970.

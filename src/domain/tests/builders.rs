@@ -379,6 +379,7 @@ impl World {
             other_invoices: &self.other_invoices,
             in_question: &self.in_question,
             has_refunded_column: self.has_refunded_column,
+            invoice_is_record: false,
             just_booked: self.just_booked,
             now: NOW,
         }
