@@ -140,9 +140,10 @@ begin
     into lacking, details
     from (
         select string_agg(p.setting, ' or ') as ids,
-               'payments store Stripe''s ids in no column that is recognized' as reason
+               'payments store Stripe''s ids in no column that is recognized (if there is none: null)' as reason
         from invoice_sync.propose_mapping(invoices, payments, overrides) p
         where p.setting in ('payment_session_column', 'payment_intent_column')
+            and not overrides ?| array['payment_session_column', 'payment_intent_column']
         having count(p.proposed) = 0
     ) n;
     if lacking <> '' then
@@ -1557,5 +1558,33 @@ comment on column invoice_sync.payment.recorded_at is 'When the row was written'
 
 select pg_catalog.pg_extension_config_dump('invoice_sync.payment', '');
 select pg_catalog.pg_extension_config_dump('invoice_sync.payment_id_seq', '');
+
+-- Payments whose table has no column for Stripe's ids.
+alter table invoice_sync.settings drop constraint settings_check;
+
+create table invoice_sync.payment_ids (
+    invoice_id text not null,
+    row_id text not null,
+    session_id text,
+    intent_id text,
+    charge_id text,
+    primary key (invoice_id, row_id)
+);
+create index on invoice_sync.payment_ids (session_id);
+create index on invoice_sync.payment_ids (intent_id);
+create index on invoice_sync.payment_ids (charge_id);
+
+comment on table invoice_sync.payment_ids is
+    'Stripe''s ids of payments whose table has no column for them: written if settings.payment_session_column and payment_intent_column are null';
+comment on column invoice_sync.payment_ids.invoice_id is 'Primary key of the invoice, as text';
+comment on column invoice_sync.payment_ids.row_id is 'Primary key of the payment, as text';
+comment on column invoice_sync.payment_ids.session_id is 'Checkout session, if known';
+comment on column invoice_sync.payment_ids.intent_id is 'Payment intent, if there is one';
+comment on column invoice_sync.payment_ids.charge_id is 'Charge, if known';
+
+select pg_catalog.pg_extension_config_dump('invoice_sync.payment_ids', '');
+
+comment on column invoice_sync.settings.payment_session_column is
+    'Column of the Stripe checkout session id; null: there is no such column. If there is none for the payment intent either, the extension remembers which row is which payment';
 
 select invoice_sync.revoke_from_others(false);

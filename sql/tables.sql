@@ -91,9 +91,7 @@ create table settings (
     alert_notify text not null default 'full' check (alert_notify in ('full', 'ids', 'off')),
     admin_page_url text default null,
 
-    rpc_admin_check text not null default 'invoice_sync.is_admin',
-
-    check (payment_session_column is not null or payment_intent_column is not null)
+    rpc_admin_check text not null default 'invoice_sync.is_admin'
 );
 
 comment on table settings is
@@ -145,7 +143,7 @@ comment on column settings.payment_currency_column is
 comment on column settings.payment_date_column is
     'Column of the time at which the money was received, date or timestamp; null: there is no such column';
 comment on column settings.payment_session_column is
-    'Column of the Stripe checkout session id; null: there is no such column';
+    'Column of the Stripe checkout session id; null: there is no such column. If there is none for the payment intent either, the extension remembers which row is which payment';
 comment on column settings.payment_intent_column is
     'Column of the Stripe payment intent id; null: there is no such column';
 comment on column settings.payment_condition is
@@ -664,6 +662,27 @@ comment on column payment.stripe_session_id is 'Checkout session, if there is on
 comment on column payment.stripe_payment_intent_id is 'Payment intent; without one, the charge';
 comment on column payment.recorded_at is 'When the row was written';
 
+-- What no column of the application's payments says.
+create table payment_ids (
+    invoice_id text not null,
+    row_id text not null,
+    session_id text,
+    intent_id text,
+    charge_id text,
+    primary key (invoice_id, row_id)
+);
+create index on payment_ids (session_id);
+create index on payment_ids (intent_id);
+create index on payment_ids (charge_id);
+
+comment on table payment_ids is
+    'Stripe''s ids of payments whose table has no column for them: written if settings.payment_session_column and payment_intent_column are null';
+comment on column payment_ids.invoice_id is 'Primary key of the invoice, as text';
+comment on column payment_ids.row_id is 'Primary key of the payment, as text';
+comment on column payment_ids.session_id is 'Checkout session, if known';
+comment on column payment_ids.intent_id is 'Payment intent, if there is one';
+comment on column payment_ids.charge_id is 'Charge, if known';
+
 -- Included in pg_dump. The row of settings that CREATE EXTENSION inserts is replaced by the
 -- one from the dump (see the trigger settings_replace).
 select pg_catalog.pg_extension_config_dump('settings', '');
@@ -682,6 +701,7 @@ select pg_catalog.pg_extension_config_dump('round', '');
 select pg_catalog.pg_extension_config_dump('stripe_read', '');
 select pg_catalog.pg_extension_config_dump('stripe_month', '');
 select pg_catalog.pg_extension_config_dump('payment', '');
+select pg_catalog.pg_extension_config_dump('payment_ids', '');
 select pg_catalog.pg_extension_config_dump('payment_id_seq', '');
 select pg_catalog.pg_extension_config_dump('backfill', '');
 select pg_catalog.pg_extension_config_dump('backfill_id_seq', '');

@@ -5,6 +5,7 @@ mod lives;
 mod own_payments;
 mod rows;
 mod shapes;
+mod without_ids;
 mod words;
 
 use serde_json::json;

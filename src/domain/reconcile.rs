@@ -10,6 +10,7 @@ mod invoice;
 mod payments;
 mod receipt;
 mod reductions;
+mod row_ids;
 mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,12 @@ pub(crate) struct Facts<'a> {
     pub(crate) in_question: &'a [String],
     /// Whether the host's payments have a column for the refunded amount.
     pub(crate) has_refunded_column: bool,
+    /// Whether the payments have no column for Stripe's ids.
+    pub(crate) rows_have_no_ids: bool,
+    /// Whether the rows are still those of the application: this pass has not written them.
+    pub(crate) rows_are_unwritten: bool,
+    /// The ids of rows that have none, by the rows' keys, as earlier runs stored them.
+    pub(crate) row_ids: &'a BTreeMap<String, PaymentIds>,
     /// Whether the application records no payments, so that an invoice may be paid without any.
     pub(crate) invoice_is_record: bool,
     /// Whether a payment of this invoice was just written under the same lock.
@@ -103,7 +110,13 @@ enum Application {
 
 fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Application) -> Plan {
     let payments = merge_payments(evidence);
-    let stored_ids_are_booked = books::are_booked(&facts.invoice.stored_ids, facts.rows);
+    let rows = row_ids::with_stored(facts.rows, facts.row_ids);
+    let facts = &Facts {
+        rows: &rows,
+        ..facts.clone()
+    };
+    let stored_ids_are_booked =
+        !facts.rows_have_no_ids && books::are_booked(&facts.invoice.stored_ids, facts.rows);
     let mut rows = with_tied_ids(facts, &payments);
     let presumed = presume_ties(&mut rows, facts, evidence, &payments);
     let facts = &Facts {
@@ -129,6 +142,14 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
         }
         Ok(currency) => {
             let receipts = draft.receipts(&payments, *currency, facts, rules);
+            let mut rows = facts.rows.to_vec();
+            if facts.rows_have_no_ids {
+                draft.presume_rows(&mut rows, &receipts, facts);
+            }
+            let facts = &Facts {
+                rows: &rows,
+                ..facts.clone()
+            };
             draft.decide(*currency, facts, evidence, &receipts, rules, application);
         }
     }
@@ -289,6 +310,15 @@ impl Draft {
         } else {
             self.judge_invoice(currency, facts, &after, rules);
             self.note_reductions(facts, secured);
+        }
+    }
+
+    /// Ties rows without ids to these payments.
+    fn presume_rows(&mut self, rows: &mut [PaymentRow], receipts: &[Receipt], facts: &Facts) {
+        self.plan.row_ids = row_ids::presume(rows, receipts, facts);
+        for row in rows.iter().filter(|row| row.was_received()) {
+            let ids = row.ids.each().map(str::to_owned);
+            self.plan.booked.extend(ids);
         }
     }
 

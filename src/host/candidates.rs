@@ -371,6 +371,9 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         .collect();
     // Aggregates all ids of the rows that meet a condition.
     let ids_where = |condition: &str| {
+        if columns.is_empty() {
+            return "'{}'::text[]".to_owned();
+        }
         columns
             .iter()
             .map(|column| {
@@ -410,6 +413,7 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         .into_iter()
         .flatten()
         .map(|column| format!("nullif(p.{}, '')", column.quoted))
+        .chain(["null::text".to_owned()])
         .collect::<Vec<_>>()
         .join(", ");
     format!(

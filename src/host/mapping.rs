@@ -396,6 +396,11 @@ impl Payments {
         is_own(&self.relation)
     }
 
+    /// Returns whether no column is for Stripe's ids: which row is which payment, only the ledger says.
+    pub(crate) fn have_no_ids(&self) -> bool {
+        self.session.is_none() && self.intent.is_none()
+    }
+
     /// Returns the mapped columns, without those of `payment_values`.
     fn own_columns(&self) -> impl Iterator<Item = &Mapped> {
         let status = self.status.iter().flat_map(Status::columns);

@@ -231,6 +231,7 @@ const RELATIONS: &[(Access, &str)] = &[
     (Access::Owner, "run_booked"),
     (Access::Owner, "unwritten_answer"),
     (Access::Owner, "payment"),
+    (Access::Owner, "payment_ids"),
 ];
 
 const SEQUENCES: &[&str] = &[

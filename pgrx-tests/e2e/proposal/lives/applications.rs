@@ -249,12 +249,8 @@ pub(super) const HOSTS: [Host; 12] = [
     Host {
         name: "saskij_invoices",
         tables: include_str!("../hosts/saskij_invoices.sql"),
-        beside: Beside {
-            what: "columns for the payments' ids",
-            statements: "alter table payment_history add stripe_session_id text, add stripe_payment_intent_id text",
-            given: "",
-        },
-        overrides: "{}",
+        beside: NOTHING,
+        overrides: r#"{"payment_intent_column": null}"#,
         seed: "insert into auth.users default values",
         invoice: "insert into invoices (id, user_id, invoice_number, total, status)
             select '{id}', id, '{id}', 125, '{status}' from auth.users",
