@@ -12,6 +12,7 @@ mod receipt;
 mod reductions;
 mod row_ids;
 mod sharing;
+mod ties;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +20,7 @@ use serde_json::json;
 
 use self::receipt::Receipt;
 use super::evidence::{Evidence, StripePayment, merge_payments};
-use super::identity::{PaymentIds, Ties};
+use super::identity::PaymentIds;
 use super::invoice::{Field, Invoice, InvoiceStatus};
 use super::issue::{Issue, IssueKind, Severity};
 use super::money::{Currency, Money};
@@ -117,8 +118,8 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
     };
     let stored_ids_are_booked =
         !facts.rows_have_no_ids && books::are_booked(&facts.invoice.stored_ids, facts.rows);
-    let mut rows = with_tied_ids(facts, &payments);
-    let presumed = presume_ties(&mut rows, facts, evidence, &payments);
+    let mut rows = ties::with_tied_ids(facts, &payments);
+    let presumed = ties::presume_ties(&mut rows, facts, evidence, &payments);
     let facts = &Facts {
         rows: &rows,
         ..facts.clone()
@@ -154,61 +155,6 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
         }
     }
     draft.finish()
-}
-
-/// Returns the rows; those that were received have all ids that Stripe ties to theirs. The others get the missing ids
-/// when they are confirmed.
-fn with_tied_ids(facts: &Facts, payments: &[StripePayment]) -> Vec<PaymentRow> {
-    let said = payments.iter().map(|payment| &payment.ids);
-    let known = facts.memory.0.values().map(|known| &known.ids);
-    let ties = Ties::new(said.chain(known));
-    let mut rows = facts.rows.to_vec();
-    for row in rows.iter_mut().filter(|row| row.was_received()) {
-        row.ids = ties.complete(&row.ids);
-    }
-    rows
-}
-
-/// Counts two received rows with the same amount as one payment as long as it is not known whether they are two: one has
-/// only a session, the other only an intent, and Stripe was asked about neither. Returns the rows that are presumed to be
-/// of the other's payment.
-fn presume_ties(
-    rows: &mut [PaymentRow],
-    facts: &Facts,
-    evidence: &[Evidence],
-    payments: &[StripePayment],
-) -> BTreeSet<String> {
-    let is_known = |id: &String| {
-        facts.memory.0.contains_key(id) || evidence.iter().flat_map(ids_of).any(|known| known == id)
-    };
-    // An answer with its session would have tied it.
-    let is_tied = |intent: &String| {
-        facts.memory.0.contains_key(intent)
-            || payments
-                .iter()
-                .any(|it| it.ids.intent.as_ref() == Some(intent) && !it.lacks_session())
-    };
-    let has_one = |row: &PaymentRow| row.was_received() && row.amount_minor() > 0;
-    let has_untied_intent =
-        |row: &PaymentRow| row.ids.intent.as_ref().is_some_and(|id| !is_tied(id));
-    let by_intent: Vec<PaymentRow> = rows
-        .iter()
-        .filter(|row| has_one(row) && has_untied_intent(row) && row.ids.session.is_none())
-        .cloned()
-        .collect();
-    let mut presumed = BTreeSet::new();
-    for row in rows.iter_mut().filter(|row| has_one(row)) {
-        let unasked = row.ids.session.as_ref().is_some_and(|id| !is_known(id));
-        if !unasked || row.ids.intent.is_some() {
-            continue;
-        }
-        let mut twins = by_intent.iter().filter(|twin| twin.amount == row.amount);
-        if let Some(twin) = twins.next() {
-            row.ids.intent.clone_from(&twin.ids.intent);
-            presumed.insert(row.id.clone());
-        }
-    }
-    presumed
 }
 
 /// A plan under construction.
