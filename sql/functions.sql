@@ -96,9 +96,10 @@ begin
     into lacking, details
     from (
         select string_agg(p.setting, ' or ') as ids,
-               'payments store Stripe''s ids in no column that is recognized' as reason
+               'payments store Stripe''s ids in no column that is recognized (if there is none: null)' as reason
         from invoice_sync.propose_mapping(invoices, payments, overrides) p
         where p.setting in ('payment_session_column', 'payment_intent_column')
+            and not overrides ?| array['payment_session_column', 'payment_intent_column']
         having count(p.proposed) = 0
     ) n;
     if lacking <> '' then

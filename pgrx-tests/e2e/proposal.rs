@@ -2,8 +2,10 @@
 
 mod hosts;
 mod lives;
+mod own_payments;
 mod rows;
 mod shapes;
+mod without_ids;
 mod words;
 
 use serde_json::json;
@@ -227,7 +229,7 @@ fn without_such_tables_the_hint_says_how_to_name_them() {
 #[test]
 fn invoices_without_a_table_of_payments_are_reported_as_such() {
     let mut shop = Shop::with_tables(
-        "create table invoices (id uuid primary key, status text, total numeric, stripe_session_id text);
+        "create table invoices (id uuid primary key, status text, total numeric);
          create table invoice_items (id uuid primary key, invoice_id uuid references invoices, amount numeric);",
     );
     shop.not_at_rest("the settings do not fit the tables");
@@ -311,30 +313,6 @@ fn what_is_no_table_is_refused_with_what_to_name_instead() {
         error.hint,
         "Specify a table, or a view whose rows can be written."
     );
-}
-
-#[test]
-fn where_there_is_no_table_of_payments_the_error_creates_one() {
-    for (tables, amount) in [
-        (include_str!("proposal/hosts/scalexotics.sql"), "amount"),
-        (
-            include_str!("proposal/hosts/florist_shop.sql"),
-            "amount_cents",
-        ),
-    ] {
-        let mut shop = Shop::with_tables(tables);
-        let error = shop.error("select invoice_sync.adopt_mapping()");
-        assert_eq!(error.sqlstate, "P0002");
-        let (_, statement) = error.hint.split_once("create one: ").expect("it is there");
-        shop.execute(statement);
-
-        shop.execute("select invoice_sync.adopt_mapping()");
-
-        let adopted = "select concat_ws(' ', payment_invoice_column, payment_status_column, payment_amount_column,
-            payment_paid_word, payment_values::text) from invoice_sync.settings";
-        let expected = format!("invoice_id status {amount} paid {{}}");
-        assert_eq!(shop.text(adopted), Some(expected));
-    }
 }
 
 #[test]

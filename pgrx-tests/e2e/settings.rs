@@ -177,11 +177,6 @@ fn each_kind_of_wrong_setting_is_refused_at_once_and_names_the_culprit() {
             "22023",
             &["Europe/Atlantis"],
         ),
-        (
-            "payment_session_column = null, payment_intent_column = null",
-            "23514",
-            &["settings"],
-        ),
         ("invoice_paid_word = null", "23502", &["invoice_paid_word"]),
         ("singleton = false", "23514", &["singleton"]),
     ];

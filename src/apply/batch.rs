@@ -10,6 +10,7 @@ use crate::apply::holdback::held_back_plan;
 use crate::apply::outcome::Outcome;
 use crate::apply::payment_locks::lock_payments;
 use crate::apply::report::record::Settled;
+use crate::domain::identity::PaymentIds;
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::host::lock::{Patience, read_locked};
 use crate::host::mapping::Mapping;
@@ -31,6 +32,8 @@ struct LockedCase<'a> {
     after: Reading,
     /// What remains to be done after the rows were read back.
     plan: Plan,
+    /// The ids of rows that were tied to payments, by the rows' keys, if payments have no column for them.
+    row_ids: BTreeMap<String, PaymentIds>,
 }
 
 /// Writes these invoices in the caller's subtransaction. Returns the outcomes with the indexes of their cases.
@@ -49,7 +52,7 @@ pub(crate) fn write_together<'a>(
     let alone = set.len() == 1;
     let mut locked = lock_cases(context, set, patience)?;
     let of_payments = firing.hold_back();
-    write_payments(mapping, &locked)?;
+    write_payments(mapping, &mut locked)?;
     let reach = side_effects::of_payments(mapping);
     read_back(context, &mut locked, reach, Booked::JustNow)?;
     let of_invoices = firing.hold_back();
@@ -101,6 +104,7 @@ fn lock_cases<'a>(
         Some(LockedCase {
             after: before.clone(),
             plan: Plan::default(),
+            row_ids: BTreeMap::new(),
             recalled,
             before,
             intended,
@@ -161,18 +165,37 @@ fn claim_payments<'a>(
 }
 
 /// Writes the payments. The invoices follow, decided from the rows as statements and triggers left them.
-fn write_payments(mapping: &Mapping, locked: &[LockedCase]) -> Result<(), Problem> {
+fn write_payments(mapping: &Mapping, locked: &mut [LockedCase]) -> Result<(), Problem> {
     let (mut new, mut changed) = (Vec::new(), Vec::new());
-    for locked in locked {
+    let mut cases = Vec::new();
+    for (place, locked) in locked.iter().enumerate() {
         for change in &locked.intended.payments {
             match change {
-                PaymentChange::Insert(payment) => new.push((&locked.before, payment)),
+                PaymentChange::Insert(payment) => {
+                    new.push((&locked.before, payment));
+                    cases.push((place, &payment.ids));
+                }
                 PaymentChange::Update(update) => changed.push((&locked.before, update)),
             }
         }
     }
-    write::insert_payments(mapping, &new)?;
-    write::update_payments(mapping, &changed)
+    let keys = write::insert_payments(mapping, &new)?.into_iter();
+    let inserted: Vec<(usize, String, PaymentIds)> = cases
+        .into_iter()
+        .zip(keys)
+        .filter_map(|((place, ids), key)| Some((place, key?, ids.clone())))
+        .collect();
+    write::update_payments(mapping, &changed)?;
+    for (place, key, ids) in inserted {
+        if let Some(locked) = locked.get_mut(place) {
+            locked.row_ids.insert(key, ids);
+        }
+    }
+    for locked in locked {
+        locked.row_ids.extend(locked.intended.row_ids.clone());
+        locked.recalled.note_written(&locked.row_ids);
+    }
+    Ok(())
 }
 
 /// Writes the invoices whose payments were written as planned; a payment that a trigger undid pays no invoice.
@@ -224,6 +247,8 @@ impl<'a> LockedCase<'a> {
         } else {
             self.recalled.decide_unwritten(context, &self.after)
         };
+        let mut plan = plan;
+        plan.row_ids.extend(self.row_ids);
         let outcome = Outcome::written(self.after.invoice, self.intended, plan, changes);
         Settled::of(&self.recalled, outcome)
     }

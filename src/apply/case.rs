@@ -79,6 +79,8 @@ pub(crate) struct RecalledCase<'a> {
     pub(crate) case: Case<'a>,
     known: Known,
     other_invoices: OtherInvoices,
+    /// Whether its rows were written in this pass.
+    is_written: bool,
 }
 
 impl<'a> RecalledCase<'a> {
@@ -89,6 +91,7 @@ impl<'a> RecalledCase<'a> {
             case,
             known: known.remove(case.invoice).unwrap_or_default(),
             other_invoices: OtherInvoices::default(),
+            is_written: false,
         }
     }
 
@@ -105,6 +108,12 @@ impl<'a> RecalledCase<'a> {
             .any(|it| self.other_invoices.0.get(it.0) != Some(it.1));
         self.other_invoices.0.extend(found.0);
         is_new
+    }
+
+    /// Records that its rows are written, and adds the ids of those for which there is no column, by the rows' keys.
+    pub(crate) fn note_written(&mut self, rows: &BTreeMap<String, PaymentIds>) {
+        self.is_written = true;
+        self.known.stored.row_ids.extend(rows.clone());
     }
 
     pub(crate) fn decide(&self, context: &Context, reading: &Reading, booked: Booked) -> Plan {
@@ -143,6 +152,10 @@ impl<'a> RecalledCase<'a> {
             other_invoices: &self.other_invoices,
             in_question: self.case.in_question,
             has_refunded_column: context.mapping.payments.refunded.is_some(),
+            rows_have_no_ids: context.mapping.payments.have_no_ids(),
+            rows_are_unwritten: !self.is_written,
+            row_ids: &self.known.stored.row_ids,
+            invoice_is_record: context.mapping.payments.are_own(),
             just_booked: booked == Booked::JustNow,
             now: now(),
         }

@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     /// Whether each id that the invoice stores is that of a row whose money was received, and no row waits for
     /// anything: Stripe need not be asked as long as the rows stay.
     pub(crate) stored_ids_are_booked: bool,
+    /// The ids of rows that this pass tied to payments, by the rows' keys, if payments have no column for ids.
+    pub(crate) row_ids: BTreeMap<String, PaymentIds>,
     /// Payments of which the invoice's row has only a part: other invoices may have the rest.
     pub(crate) in_part: Vec<PaymentIds>,
     /// What was decided but is not written.

@@ -11,8 +11,10 @@ mod invoice;
 mod payments;
 mod receipt;
 mod reductions;
+mod row_ids;
 mod sharing;
 mod stripe_invoices;
+mod ties;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +23,7 @@ use serde_json::json;
 use self::answers::{ids_of, lacks_invoice, with_known_invoices};
 use self::receipt::Receipt;
 use super::evidence::{Evidence, StripePayment, merge_payments};
-use super::identity::{PaymentIds, Ties};
+use super::identity::PaymentIds;
 use super::invoice::{Field, Invoice, InvoiceStatus};
 use super::issue::{Issue, IssueKind, Severity};
 use super::money::{Currency, Money};
@@ -48,6 +50,14 @@ pub(crate) struct Facts<'a> {
     pub(crate) in_question: &'a [String],
     /// Whether the host's payments have a column for the refunded amount.
     pub(crate) has_refunded_column: bool,
+    /// Whether the payments have no column for Stripe's ids.
+    pub(crate) rows_have_no_ids: bool,
+    /// Whether the rows are still those of the application: this pass has not written them.
+    pub(crate) rows_are_unwritten: bool,
+    /// The ids of rows that have none, by the rows' keys, as earlier runs stored them.
+    pub(crate) row_ids: &'a BTreeMap<String, PaymentIds>,
+    /// Whether the application records no payments, so that an invoice may be paid without any.
+    pub(crate) invoice_is_record: bool,
     /// Whether a payment of this invoice was just written under the same lock.
     pub(crate) just_booked: bool,
     /// Seconds since 1970.
@@ -104,9 +114,15 @@ enum Application {
 
 fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Application) -> Plan {
     let payments = with_known_invoices(merge_payments(evidence), facts.memory);
-    let stored_ids_are_booked = books::are_booked(&facts.invoice.stored_ids, facts.rows);
-    let mut rows = with_tied_ids(facts, &payments);
-    let presumed = presume_ties(&mut rows, facts, evidence, &payments);
+    let rows = row_ids::with_stored(facts.rows, facts.row_ids);
+    let facts = &Facts {
+        rows: &rows,
+        ..facts.clone()
+    };
+    let stored_ids_are_booked =
+        !facts.rows_have_no_ids && books::are_booked(&facts.invoice.stored_ids, facts.rows);
+    let mut rows = ties::with_tied_ids(facts, &payments);
+    let presumed = ties::presume_ties(&mut rows, facts, evidence, &payments);
     let facts = &Facts {
         rows: &rows,
         ..facts.clone()
@@ -130,65 +146,18 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
         }
         Ok(currency) => {
             let receipts = draft.receipts(&payments, *currency, facts, rules);
+            let mut rows = facts.rows.to_vec();
+            if facts.rows_have_no_ids {
+                draft.presume_rows(&mut rows, &receipts, facts);
+            }
+            let facts = &Facts {
+                rows: &rows,
+                ..facts.clone()
+            };
             draft.decide(*currency, facts, evidence, &receipts, rules, application);
         }
     }
     draft.finish()
-}
-
-/// Returns the rows; those that were received have all ids that Stripe ties to theirs. The others get the missing ids
-/// when they are confirmed.
-fn with_tied_ids(facts: &Facts, payments: &[StripePayment]) -> Vec<PaymentRow> {
-    let said = payments.iter().map(|payment| &payment.ids);
-    let known = facts.memory.0.values().map(|known| &known.ids);
-    let ties = Ties::new(said.chain(known));
-    let mut rows = facts.rows.to_vec();
-    for row in rows.iter_mut().filter(|row| row.was_received()) {
-        row.ids = ties.complete(&row.ids);
-    }
-    rows
-}
-
-/// Counts two received rows with the same amount as one payment as long as it is not known whether they are two: one has
-/// only a session, the other only an intent, and Stripe was asked about neither. Returns the rows that are presumed to be
-/// of the other's payment.
-fn presume_ties(
-    rows: &mut [PaymentRow],
-    facts: &Facts,
-    evidence: &[Evidence],
-    payments: &[StripePayment],
-) -> BTreeSet<String> {
-    let is_known = |id: &str| {
-        facts.memory.has_seen(id) || evidence.iter().flat_map(ids_of).any(|known| known == id)
-    };
-    // An answer with its session would have tied it.
-    let is_tied = |intent: &String| {
-        facts.memory.0.contains_key(intent)
-            || payments
-                .iter()
-                .any(|it| it.ids.intent.as_ref() == Some(intent) && !it.lacks_session())
-    };
-    let has_one = |row: &PaymentRow| row.was_received() && row.amount_minor() > 0;
-    let has_untied_intent =
-        |row: &PaymentRow| row.ids.intent.as_ref().is_some_and(|id| !is_tied(id));
-    let by_intent: Vec<PaymentRow> = rows
-        .iter()
-        .filter(|row| has_one(row) && has_untied_intent(row) && row.ids.origin().is_none())
-        .cloned()
-        .collect();
-    let mut presumed = BTreeSet::new();
-    for row in rows.iter_mut().filter(|row| has_one(row)) {
-        let unasked = row.ids.origin().is_some_and(|id| !is_known(id));
-        if !unasked || row.ids.intent.is_some() {
-            continue;
-        }
-        let mut twins = by_intent.iter().filter(|twin| twin.amount == row.amount);
-        if let Some(twin) = twins.next() {
-            row.ids.intent.clone_from(&twin.ids.intent);
-            presumed.insert(row.id.clone());
-        }
-    }
-    presumed
 }
 
 /// A plan under construction.
@@ -296,6 +265,15 @@ impl Draft {
         } else {
             self.judge_invoice(currency, facts, &after, rules);
             self.note_reductions(facts, secured);
+        }
+    }
+
+    /// Ties rows without ids to these payments.
+    fn presume_rows(&mut self, rows: &mut [PaymentRow], receipts: &[Receipt], facts: &Facts) {
+        self.plan.row_ids = row_ids::presume(rows, receipts, facts);
+        for row in rows.iter().filter(|row| row.was_received()) {
+            let ids = row.ids.each().map(str::to_owned);
+            self.plan.booked.extend(ids);
         }
     }
 

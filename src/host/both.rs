@@ -1,11 +1,12 @@
-//! Statements that name both tables of the application: one role must own both.
+//! Statements that name both tables of the application: one role must own both, and none may be the extension's.
 
 use super::mapping::Mapping;
 use super::owner::reading_as;
 
-/// Returns whether one role owns both tables.
+/// Returns whether one role owns both tables, and both are the application's.
 pub(super) fn have_one_owner(mapping: &Mapping) -> bool {
     mapping.invoices.relation.owner == mapping.payments.relation.owner
+        && !mapping.payments.are_own()
 }
 
 /// As [`reading_as`], for a statement that names both tables.

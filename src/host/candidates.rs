@@ -269,7 +269,7 @@ fn comparison_statement(
                    p.currencies,
                    array_remove(p.pending_ids || p.lone_ids
                        || case when {is_unpaid} then p.failed_ids else '{{}}' end, '') as open_ids,
-                   not array_remove(array[t.session, t.intent], null) <@ coalesce(p.received_ids, '{{}}')
+                   {lacks_ids}
                    or coalesce(p.pending, 0) > 0
                    or coalesce(p.is_tie_unknown, false)
                    or {is_unpaid} and coalesce(p.failed, 0) > 0
@@ -280,9 +280,7 @@ fn comparison_statement(
         judged as (
             select b.*,
                    coalesce(b.status <> all ({closed_words})
-                       and ((b.status = {paid_word} and b.receipts = 0 and b.total > 0)
-                            or (b.status = {paid_word} and b.received < b.total)
-                            or b.stated <> b.secured and (b.stated > b.received or b.stated < b.secured)
+                       and ({states_otherwise}
                             or (b.secured >= b.total and b.total > 0
                                 and (b.balance is distinct from 0 or b.status <> {paid_word} and not ({is_past})))
                             or b.secured > b.total
@@ -304,10 +302,45 @@ fn comparison_statement(
         payments_table = payments.counting.rows(),
         aggregates = payment_aggregates(mapping),
         is_unpaid = is_unpaid,
+        lacks_ids = lacks_ids(mapping),
+        states_otherwise = states_otherwise(mapping),
         closed_words = literals(&mapping.invoice_words.closed),
         is_past = is_past_paid(mapping, "b.status"),
         paid_word = pgrx::spi::quote_literal(&mapping.invoice_words.paid),
     )
+}
+
+/// Returns the condition that an id which the invoice `t` stores is that of no payment in `p` that was received. Where the
+/// application records no payments, its word for paid is enough.
+fn lacks_ids(mapping: &Mapping) -> String {
+    let lacks =
+        "not array_remove(array[t.session, t.intent], null) <@ coalesce(p.received_ids, '{}')";
+    if mapping.payments.are_own() {
+        format!("{lacks} and not {}", says_paid(mapping, "t.status"))
+    } else {
+        lacks.to_owned()
+    }
+}
+
+/// Returns the condition that the invoice `b` states another sum than its payments come to. Where the application records
+/// no payments, it may have received more than they say.
+fn states_otherwise(mapping: &Mapping) -> String {
+    if mapping.payments.are_own() {
+        return "b.stated < b.secured".to_owned();
+    }
+    let paid = pgrx::spi::quote_literal(&mapping.invoice_words.paid);
+    format!(
+        "(b.status = {paid} and b.receipts = 0 and b.total > 0)
+        or (b.status = {paid} and b.received < b.total)
+        or b.stated <> b.secured and (b.stated > b.received or b.stated < b.secured)"
+    )
+}
+
+/// Returns the condition that the text `status` of an invoice says that it is paid, or what comes after that.
+pub(super) fn says_paid(mapping: &Mapping, status: &str) -> String {
+    let paid = pgrx::spi::quote_literal(&mapping.invoice_words.paid);
+    let is_past = is_past_paid(mapping, status);
+    format!("({status} = {paid} or {is_past})")
 }
 
 /// Returns the condition that the text `status` of an invoice is never changed to paid, and is known.
@@ -338,6 +371,9 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         .collect();
     // Aggregates all ids of the rows that meet a condition.
     let ids_where = |condition: &str| {
+        if columns.is_empty() {
+            return "'{}'::text[]".to_owned();
+        }
         columns
             .iter()
             .map(|column| {
@@ -377,6 +413,7 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         .into_iter()
         .flatten()
         .map(|column| format!("nullif(p.{}, '')", column.quoted))
+        .chain(["null::text".to_owned()])
         .collect::<Vec<_>>()
         .join(", ");
     format!(

@@ -10,6 +10,7 @@ use super::checker::Checker;
 use super::counting::Counting;
 use super::further::Further;
 pub(crate) use super::mapped::Mapped;
+use super::own_payments::is_own;
 use super::settings::{Settings, invalid};
 use super::status::Status;
 use super::view::{self, BaseColumn, Needs};
@@ -106,10 +107,10 @@ impl Mapping {
         check_key_types(&invoices, &payments)?;
         check_time_zone(&settings.time_zone);
         let search_path = settings.host_search_path.clone().unwrap_or_else(|| {
-            format!(
-                "{}, {}, public",
-                invoices_table.schema, payments_table.schema
-            )
+            let tables = [&invoices_table, &payments_table].into_iter();
+            let hosts = tables.filter(|table| !is_own(&table.relation()));
+            let schemas = hosts.map(|table| table.schema.as_str());
+            schemas.chain(["public"]).collect::<Vec<_>>().join(", ")
         });
         let search_path = CString::new(search_path)
             .map_err(|_| invalid("host_search_path contains a NUL character".to_owned()))?;
@@ -389,6 +390,17 @@ impl Invoices {
 }
 
 impl Payments {
+    /// Returns whether they are in the extension's own table: the application has none, and its invoices alone may say
+    /// that they were paid.
+    pub(crate) fn are_own(&self) -> bool {
+        is_own(&self.relation)
+    }
+
+    /// Returns whether no column is for Stripe's ids: which row is which payment, only the ledger says.
+    pub(crate) fn have_no_ids(&self) -> bool {
+        self.session.is_none() && self.intent.is_none()
+    }
+
     /// Returns the mapped columns, without those of `payment_values`.
     fn own_columns(&self) -> impl Iterator<Item = &Mapped> {
         let status = self.status.iter().flat_map(Status::columns);
@@ -416,7 +428,8 @@ impl Payments {
 }
 
 fn check_key_types(invoices: &Invoices, payments: &Payments) -> Result<(), Problem> {
-    if key_family(&invoices.id.base) == key_family(&payments.invoice.base) {
+    let is_same = key_family(&invoices.id.base) == key_family(&payments.invoice.base);
+    if is_same || payments.are_own() {
         return Ok(());
     }
     Err(Problem::new(

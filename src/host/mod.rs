@@ -19,6 +19,7 @@ pub(crate) mod monitor;
 mod new_rows;
 pub(crate) mod oldest_open;
 pub(crate) mod other_invoices;
+mod own_payments;
 pub(crate) mod owner;
 pub(crate) mod propose;
 pub(crate) mod read;

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::amounts::number_text;
+use super::both::{have_one_owner, reading_both};
+use super::candidates::says_paid;
 use super::mapping::{Invoices, Mapped, Mapping};
 use super::owner::reading_as;
 use super::received::brought_nothing;
@@ -24,14 +26,19 @@ pub(crate) struct Found {
     pub(crate) intent: Option<String>,
 }
 
-/// Returns the invoices that have the status for paid but no recorded payment.
+/// Returns the invoices that have the status for paid but no recorded payment; none if the application records no
+/// payments.
 pub(crate) fn paid_without_payment(mapping: &Mapping) -> Vec<Found> {
+    if mapping.payments.are_own() {
+        return Vec::new();
+    }
     let status = mapping.invoices.status.word("i");
     let paid = pgrx::spi::quote_literal(&mapping.invoice_words.paid);
     find(mapping, &format!("{status} = {paid}"))
 }
 
-/// Returns the invoices that store a Stripe id but have no recorded payment.
+/// Returns the invoices that store a Stripe id but have no recorded payment, and do not say themselves that they were
+/// paid if the application records no payments.
 pub(crate) fn stripe_without_payment(mapping: &Mapping) -> Vec<Found> {
     let ids = [&mapping.invoices.session, &mapping.invoices.intent]
         .into_iter()
@@ -41,7 +48,12 @@ pub(crate) fn stripe_without_payment(mapping: &Mapping) -> Vec<Found> {
     if ids.is_empty() {
         return Vec::new();
     }
-    find(mapping, &format!("({})", ids.join(" or ")))
+    let stores_one = format!("({})", ids.join(" or "));
+    if mapping.payments.are_own() {
+        let says_paid = says_paid(mapping, &mapping.invoices.status.word("i"));
+        return find(mapping, &format!("{stores_one} and not {says_paid}"));
+    }
+    find(mapping, &stores_one)
 }
 
 /// Returns the invoices that meet `condition` and have no received payment.
@@ -66,7 +78,7 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
         )
     };
     // One statement reads both tables only if one owner may read both.
-    let in_one = mapping.invoices.relation.owner == payments.relation.owner;
+    let in_one = have_one_owner(mapping);
     let unpaid = format!(
         "not exists (select from {payments_table} p
                      where p.{payment_invoice} = i.{id} and {came_in})",
@@ -91,11 +103,11 @@ fn find(mapping: &Mapping, condition: &str) -> Vec<Found> {
         intent = text(intent.as_ref()),
         unpaid = if in_one { &unpaid } else { "true" },
     );
-    let read = || reading_as(&mapping.invoices.relation, || sql::fetch(&statement, &[]));
+    let read = || sql::fetch(&statement, &[]);
     let rows = if in_one {
-        payments.relation.in_use(read)
+        reading_both(mapping, read)
     } else {
-        read()
+        reading_as(&mapping.invoices.relation, read)
     };
     let mut found: Vec<Found> = rows
         .into_iter()

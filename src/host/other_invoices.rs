@@ -75,12 +75,25 @@ fn part_of(row: &BookedRow, mapping: &Mapping, currency: Currency) -> OtherPart 
 /// Returns the rows with one of these ids, each once, whose invoices exist, whether or not they count.
 pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) -> Vec<BookedRow> {
     let ids: BTreeSet<&str> = ids.collect();
-    let statement = statement(mapping, sql::is_one_of(ids.len()));
+    let mut remembered = BTreeMap::new();
+    let mut wanted = json!(ids);
+    let mut statement = statement(mapping, sql::is_one_of(ids.len()));
+    if statement.is_none() && !ids.is_empty() {
+        remembered = remembered_rows(&ids);
+        let keys: BTreeSet<&String> = remembered.keys().map(|(_, row)| row).collect();
+        wanted = json!(keys);
+        let key = &mapping.payments.id;
+        let condition = format!(
+            "p.{} = any (array(select w.id::{} from jsonb_array_elements_text($1::jsonb) w (id)))",
+            key.quoted, key.type_name
+        );
+        statement = (!keys.is_empty()).then(|| rows_where(mapping, &condition));
+    }
     let Some(statement) = statement.filter(|_| !ids.is_empty()) else {
         return Vec::new();
     };
     let rows: Vec<[Option<String>; 8]> = reading_as(&mapping.payments.relation, || {
-        sql::fetch_texts(&statement, &[Some(&json!(ids).to_string())])
+        sql::fetch_texts(&statement, &[Some(&wanted.to_string())])
     });
     let invoices: BTreeSet<String> = rows.iter().filter_map(|row| row[1].clone()).collect();
     let labels = labels(mapping, &invoices);
@@ -101,14 +114,23 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
             (Some(_), word) => mapping.payment_words.class(&word.unwrap_or_default()),
             (None, _) => PaymentStatus::Paid,
         };
+        let row = row?;
+        let place = (invoice.clone(), row.clone());
+        let known = remembered.get(&place).cloned();
+        // The key may have been that of another invoice's row.
+        if known.is_none() && !remembered.is_empty() {
+            return None;
+        }
         let row = BookedRow {
-            row: row?,
+            row,
             row_counts: counts.as_deref() == Some("true"),
             invoice_counts: !uncounted.contains(&invoice),
             label: labels.get(&invoice)?.clone(),
             invoice,
             status,
-            ids: PaymentIds::from_columns([session.as_deref(), intent.as_deref()]),
+            ids: known.unwrap_or_else(|| {
+                PaymentIds::from_columns([session.as_deref(), intent.as_deref()])
+            }),
             amount,
             gratuity,
         };
@@ -118,28 +140,56 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
     rows.into_values().collect()
 }
 
+/// Returns the ids that the ledger has of rows whose table has no column for them, of payments with one of these ids, by
+/// invoice and key.
+fn remembered_rows(ids: &BTreeSet<&str>) -> BTreeMap<(String, String), PaymentIds> {
+    let rows = sql::look_up_texts::<5>(
+        ids.len(),
+        "select m.invoice_id, m.row_id, m.session_id, m.intent_id, m.charge_id
+        from invoice_sync.payment_ids m
+        where m.session_id = any (array(select unnest($1::text[])))
+            or m.intent_id = any (array(select unnest($1::text[])))
+            or m.charge_id = any (array(select unnest($1::text[])))",
+        &[Some(&sql::array(ids.iter().copied()))],
+    );
+    let rows = rows
+        .into_iter()
+        .filter_map(|[invoice, row, session, intent, charge]| {
+            let ids = PaymentIds::from_columns([
+                session.as_deref(),
+                intent.as_deref(),
+                charge.as_deref(),
+            ]);
+            Some(((invoice?, row?), ids))
+        });
+    rows.collect()
+}
+
 /// Returns one statement with a separate scan for each column, so that each column's index can be used.
 fn statement(mapping: &Mapping, is_wanted: &str) -> Option<String> {
-    let payments = &mapping.payments;
-    let columns = [&payments.session, &payments.intent];
-    let by_column = |column: &Mapped| {
-        format!(
-            "select p.{id}::text, p.{of}::text, {status}, {session}, {intent}, {amount}, {gratuity},
-                ({counts})::text
-            from {table} p
-            where p.{column} {is_wanted} and p.{of} is not null",
-            id = payments.id.quoted,
-            of = payments.invoice.quoted,
-            status = word_of("p", payments.status.as_ref()),
-            session = text_of("p", payments.session.as_ref()),
-            intent = text_of("p", payments.intent.as_ref()),
-            amount = number_text("p", Some(&payments.amount)),
-            gratuity = number_text("p", payments.gratuity.as_ref()),
-            counts = payments.counting.counts("p"),
-            table = payments.table,
-            column = column.quoted,
-        )
-    };
+    let columns = [&mapping.payments.session, &mapping.payments.intent];
+    let by_column =
+        |column: &Mapped| rows_where(mapping, &format!("p.{} {is_wanted}", column.quoted));
     let parts: Vec<String> = columns.into_iter().flatten().map(by_column).collect();
     (!parts.is_empty()).then(|| parts.join(" union all "))
+}
+
+/// Returns the query for the rows that meet the condition.
+fn rows_where(mapping: &Mapping, condition: &str) -> String {
+    let payments = &mapping.payments;
+    format!(
+        "select p.{id}::text, p.{of}::text, {status}, {session}, {intent}, {amount}, {gratuity},
+            ({counts})::text
+        from {table} p
+        where {condition} and p.{of} is not null",
+        id = payments.id.quoted,
+        of = payments.invoice.quoted,
+        status = word_of("p", payments.status.as_ref()),
+        session = text_of("p", payments.session.as_ref()),
+        intent = text_of("p", payments.intent.as_ref()),
+        amount = number_text("p", Some(&payments.amount)),
+        gratuity = number_text("p", payments.gratuity.as_ref()),
+        counts = payments.counting.counts("p"),
+        table = payments.table,
+    )
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use super::own_payments::{self, is_own};
 use crate::pg::{Postponed, Relation, identity, triggers};
 
 /// Writes to a table as its owner, with the application's search path: triggers run as they do for the application,
@@ -12,6 +13,11 @@ use crate::pg::{Postponed, Relation, identity, triggers};
 ///
 /// Triggers that are held back ([`Firing`]) fire as the owner, too.
 pub(super) fn as_owner(search_path: &CStr, table: &Relation, work: impl FnOnce()) {
+    let search_path = if is_own(table) {
+        own_payments::SEARCH_PATH
+    } else {
+        search_path
+    };
     table.in_use(|| {
         identity::as_table_owner(table.owner.into(), || {
             triggers::make_immediate();

@@ -23,6 +23,7 @@ use self::units::Unit;
 use self::values::Clock;
 use self::words::{StatusWords, Vocabulary, words_of};
 use super::catalog::{Column, Table};
+use super::own_payments::is_own;
 use super::settings::{Settings, invalid};
 use crate::host::propose::relations::Relations;
 use crate::pg::{Problem, sql};
@@ -335,8 +336,12 @@ impl Proposals {
         let paid = amount(payments, "payment_amount_column");
         let (unit, reason) = units::unit(set, total.as_ref());
         let set = self.text("payment_amount_unit").map(str::to_owned);
-        let (of_payments, why) =
-            units::unit_of_payments(set, &unit, total.as_ref(), paid.as_ref(), history);
+        let (of_payments, why) = if is_own(&payments.relation()) {
+            let why = "the unit of the extension's own table";
+            (Some("major".to_owned()), why.to_owned())
+        } else {
+            units::unit_of_payments(set, &unit, total.as_ref(), paid.as_ref(), history)
+        };
         self.put("amount_unit", Some(unit.into()), &reason);
         self.put("payment_amount_unit", of_payments.map(Value::from), &why);
     }

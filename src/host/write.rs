@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::further::Further;
 use super::mapping::{Mapped, Mapping};
-use super::new_rows::must_count;
+use super::new_rows::{keys_must_count, must_count, not_shown};
 use super::owner::as_owner;
 use super::read::Reading;
 use super::row::Row;
@@ -109,10 +109,15 @@ fn by_columns(rows: Vec<Assignments>) -> Result<Vec<(Vec<String>, String)>, Prob
 
 /// Inserts payments, each for the invoice of its reading. Does not return the new rows, because the application's
 /// triggers may change them; the caller reads them again.
+///
+/// If payments have no column for ids, returns for each the key of its row; `None` if a trigger did not insert it.
 pub(crate) fn insert_payments(
     mapping: &Mapping,
     payments: &[(&Reading, &NewPayment)],
-) -> Result<(), Problem> {
+) -> Result<Vec<Option<String>>, Problem> {
+    if mapping.payments.have_no_ids() {
+        return insert_one_by_one(mapping, payments);
+    }
     let table = &mapping.payments.table;
     let rows: Vec<Assignments> = payments
         .iter()
@@ -127,7 +132,36 @@ pub(crate) fn insert_payments(
             sql::write(&statement, &[Some(&rows)]);
         });
     }
-    must_count(mapping, payments)
+    must_count(mapping, payments)?;
+    Ok(Vec::new())
+}
+
+/// Inserts payments whose rows can be told from each other by their keys alone.
+fn insert_one_by_one(
+    mapping: &Mapping,
+    payments: &[(&Reading, &NewPayment)],
+) -> Result<Vec<Option<String>>, Problem> {
+    let (table, key) = (&mapping.payments.table, &mapping.payments.id.quoted);
+    let mut keys = Vec::new();
+    for (reading, payment) in payments {
+        for (columns, rows) in by_columns(vec![new_payment(mapping, reading, payment)?])? {
+            let list = columns.join(", ");
+            let statement = format!(
+                "insert into {table} ({list}) select {list} from jsonb_populate_recordset(null::{table}, $1::jsonb)
+                returning {key}::text"
+            );
+            let mut returned = Vec::new();
+            as_owner(&mapping.search_path, &mapping.payments.relation, || {
+                returned = sql::write_returning(&statement, &[Some(&rows)]);
+            });
+            keys.push(match returned.into_iter().next() {
+                Some(None) => return Err(not_shown(mapping)),
+                returned => returned.flatten(),
+            });
+        }
+    }
+    keys_must_count(mapping, &keys)?;
+    Ok(keys)
 }
 
 fn new_payment<'a>(

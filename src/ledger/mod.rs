@@ -10,6 +10,7 @@ pub(crate) mod decisions;
 pub(crate) mod events;
 pub(crate) mod held_repairs;
 pub(crate) mod issues;
+pub(crate) mod payment_ids;
 pub(crate) mod payment_issues;
 pub(crate) mod recall;
 pub(crate) mod retention;

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::held_repairs::HeldRepairs;
-use super::{checks, held_repairs, stripe_payments};
+use super::{checks, held_repairs, payment_ids, stripe_payments};
 use crate::domain::evidence::Evidence;
+use crate::domain::identity::PaymentIds;
 use crate::domain::rules::Memory;
 use crate::pg::sql;
 
@@ -18,6 +19,8 @@ pub(crate) struct Stored {
     pub(crate) held: HeldRepairs,
     /// Ids about which Stripe need not be asked any more.
     pub(crate) finished: BTreeSet<String>,
+    /// Stripe's ids of rows whose table has no column for them, by the rows' keys.
+    pub(crate) row_ids: BTreeMap<String, PaymentIds>,
 }
 
 /// One of them, by what it is about.
@@ -27,6 +30,7 @@ enum Row {
     Payment(stripe_payments::Row),
     Held(held_repairs::Row),
     Finished(checks::Finished),
+    RowIds(payment_ids::Row),
 }
 
 /// Returns what is stored about these invoices and the payments in the evidence given with them, by invoice.
@@ -42,6 +46,7 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Stored> 
         stripe_payments::RECALLED,
         held_repairs::RECALLED,
         checks::RECALLED,
+        payment_ids::RECALLED,
     ]
     .join(" union all ");
     let rows = sql::look_up(
@@ -64,6 +69,10 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Stored> 
             }
             Row::Finished(check) => {
                 stored.entry(check.invoice).or_default().finished = check.ids;
+            }
+            Row::RowIds(of) => {
+                let stored = stored.entry(of.invoice).or_default();
+                stored.row_ids.insert(of.row, of.ids);
             }
         }
     }

@@ -29,6 +29,7 @@ use crate::ledger::decisions;
 use crate::ledger::decisions::{Resolution, StoredIssue};
 use crate::ledger::events::Verdict;
 use crate::ledger::held_repairs::{self, Held};
+use crate::ledger::payment_ids;
 use crate::ledger::runs::Kind;
 use crate::ledger::undone;
 use crate::operate::resolve::writes::{Write, WriteFacts, not_now};
@@ -237,7 +238,8 @@ impl Case<'_> {
         if write.is_nothing() {
             return Ok(());
         }
-        write.carry_out(self.mapping, before)?;
+        let row_ids = write.carry_out(self.mapping, before)?;
+        payment_ids::note(std::iter::once((before.invoice.id.as_str(), &row_ids)));
         let after = self.read(&before.invoice.id, Mode::Write)?;
         write.must_have_stayed(&after)?;
         let next = judge(context, &after, evidence);

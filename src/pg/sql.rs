@@ -107,6 +107,15 @@ pub(crate) fn write(statement: &str, params: &[Option<&str>]) {
     }
 }
 
+/// As [`write`], for a statement whose rows have one column of type text.
+pub(crate) fn write_returning(statement: &str, params: &[Option<&str>]) -> Vec<Option<String>> {
+    if triggers::are_postponed() {
+        return triggers::execute_without(statement, params);
+    }
+    let rows = fetch_texts::<1>(statement, params).into_iter();
+    rows.map(|[value]| value).collect()
+}
+
 /// Runs a statement that returns no rows. `first` are its first parameters, of type text; the columns of `rows` are
 /// the following ones, of type text[], for `unnest`. Does nothing if there are no rows.
 pub(crate) fn execute_rows<'a, const N: usize>(

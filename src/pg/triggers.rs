@@ -2,7 +2,7 @@
 //! cascade, and deferred ones at once.
 
 use std::cell::Cell;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::ptr;
 
 use pgrx::pg_sys;
@@ -73,7 +73,8 @@ pub(super) fn are_postponed() -> bool {
 }
 
 /// Runs a statement and leaves its AFTER triggers to the open level, as `ri_PerformCheck` in ri_triggers.c does.
-pub(super) fn execute_without(statement: &str, params: &[Option<&str>]) {
+/// Returns the first column of the rows that it returns, as text.
+pub(super) fn execute_without(statement: &str, params: &[Option<&str>]) -> Vec<Option<String>> {
     let text = CString::new(statement)
         .unwrap_or_else(|_| failed("the statement contains a NUL character").raise());
     let mut types = vec![pg_sys::TEXTOID; params.len()];
@@ -111,7 +112,29 @@ pub(super) fn execute_without(statement: &str, params: &[Option<&str>]) {
         if status < 0 {
             failed("SPI_execute_snapshot failed").raise();
         }
+        let returned = first_column();
         pg_sys::SPI_finish();
+        returned
+    }
+}
+
+/// Returns the first column of the rows that the last statement returned, as text.
+///
+/// # Safety
+/// The connection of that statement must be open.
+unsafe fn first_column() -> Vec<Option<String>> {
+    // SAFETY: as above; the texts are copied before the connection is closed.
+    unsafe {
+        let table = pg_sys::SPI_tuptable;
+        if table.is_null() {
+            return Vec::new();
+        }
+        let rows = 0..(*table).numvals as usize;
+        rows.map(|row| {
+            let text = pg_sys::SPI_getvalue(*(*table).vals.add(row), (*table).tupdesc, 1);
+            (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+        })
+        .collect()
     }
 }
 

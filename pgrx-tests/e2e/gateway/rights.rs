@@ -230,6 +230,8 @@ const RELATIONS: &[(Access, &str)] = &[
     (Access::Owner, "uncounted_booked"),
     (Access::Owner, "run_booked"),
     (Access::Owner, "unwritten_answer"),
+    (Access::Owner, "payment"),
+    (Access::Owner, "payment_ids"),
 ];
 
 const SEQUENCES: &[&str] = &[
@@ -238,6 +240,7 @@ const SEQUENCES: &[&str] = &[
     "change_id_seq",
     "issue_id_seq",
     "limiter_segment",
+    "payment_id_seq",
     "run_id_seq",
     "stripe_read",
 ];

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use serde_json::json;
+use stripe_double::Checkout;
 
 use crate::harness::psql::psql;
 use crate::harness::sale::Sale;
@@ -131,4 +132,30 @@ fn a_dump_carries_the_grants_over() {
     session
         .batch_execute("select invoice_sync.sweep(); select from invoice_sync.recent_runs")
         .expect("an operator there, too");
+}
+
+#[test]
+fn a_dump_carries_the_extensions_own_payments_over() {
+    let mut shop = Shop::with_tables(
+        "create table orders (id bigint primary key, status text not null default 'pending'
+            check (status in ('pending', 'paid')), total numeric not null, stripe_session_id text)",
+    );
+    shop.execute("select invoice_sync.adopt_mapping()");
+    let sold = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+    shop.execute(&format!(
+        "insert into orders values (1, default, 100, '{}'), (2, default, 100, null)",
+        sold.session_id()
+    ));
+    shop.sweep();
+    let payments = "select string_agg(to_jsonb(p)::text, e'\\n') from invoice_sync.payment p";
+    let recorded = shop.text(payments).expect("there is one");
+    for options in [&[] as &[&str], &["--inserts"]] {
+        let restored = Restored::from(&shop, options);
+        let mut copy = connect(&restored.0);
+        let carried: String = copy.query_one(payments, &[]).expect("it is read").get(0);
+        assert_eq!(carried, recorded);
+        let next = "insert into invoice_sync.payment (invoice_id, amount, currency) values ('2', 1, 'usd') returning id";
+        let next: i64 = copy.query_one(next, &[]).expect("it is inserted").get(0);
+        assert_eq!(next, 2, "ids follow the old ones");
+    }
 }

@@ -59,9 +59,9 @@ const EXAMPLES: [(&str, &str, &str, &str); 8] = [
     (
         "shops",
         "insert into shops.orders values (1, 10000)",
-        "select concat_ws(' ', o.status, o.paid_at is not null, p.amount_cents, p.status)
-        from shops.orders o, shops.orders_payments p",
-        "paid t 10000 paid",
+        "select concat_ws(' ', o.status, o.paid_at is not null, trim_scale(p.amount), p.status)
+        from shops.orders o, invoice_sync.payment p",
+        "paid t 100 paid",
     ),
 ];
 

@@ -62,7 +62,7 @@ impl Life<'_> {
         let key = key.expect("there are settings");
         let said = self.shop.text(&format!(
             "select concat_ws('; ', {of_invoice}, (select string_agg({of_payment}, ', ' order by {of_payment})
-                                                  from {payments} p where p.\"{key}\" = i.id))
+                                                  from {payments} p where p.\"{key}\"::text = i.id::text))
             from {invoices} i where i.id = '{invoice}'"
         ));
         said.expect("the invoice is there")

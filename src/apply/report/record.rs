@@ -14,7 +14,7 @@ use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::PaymentChange;
 use crate::ledger::issues::{self, Judged, Subject};
 use crate::ledger::unwritten_answers::{self, Written};
-use crate::ledger::{changes, checks, concerns, payment_issues, stripe_payments};
+use crate::ledger::{changes, checks, concerns, payment_ids, payment_issues, stripe_payments};
 use crate::pg::Problem;
 
 /// The outcome for an invoice, and Stripe's answers about it; `None` if Stripe was not asked.
@@ -101,6 +101,10 @@ pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<Concerns, Pro
         }
     }
     stripe_payments::note(&lessons)?;
+    payment_ids::note(settled.iter().map(|settled| {
+        let Outcome { invoice, plan, .. } = &settled.outcome;
+        (invoice.id.as_str(), &plan.row_ids)
+    }));
     changes::record(run, &entries);
     let concerns = match settled {
         [alone] if found.is_empty() => concerns_of(alone),

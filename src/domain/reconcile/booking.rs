@@ -177,7 +177,8 @@ impl Draft {
         let base = receipt.base();
         let after = books::project(facts.rows, &self.plan.payments);
         let with_this = books::secured(&after, &self.known).saturating_add(base.minor);
-        if with_this <= total.minor {
+        // Where no row has an id, one of this amount may be this payment even if the invoice is due for more.
+        if with_this <= total.minor && !facts.rows_have_no_ids {
             return false;
         }
         let Some(similar) = similar_rows(receipt, facts) else {
@@ -193,12 +194,17 @@ impl Draft {
                 rows.iter().map(|row| row.id.clone()).collect(),
             ),
         };
+        let excess = if with_this > total.minor {
+            ", and together they exceed the total"
+        } else {
+            ""
+        };
         self.issues.push(
             Issue::new(
                 IssueKind::PossibleDuplicate,
                 Severity::Warning,
                 format!(
-                    "Stripe received {} by {} for invoice {}. {how}, and together they exceed the total. Decide whether they are the same payment (link_row) or two payments (book_anyway).",
+                    "Stripe received {} by {} for invoice {}. {how}{excess}. Decide whether they are the same payment (link_row) or two payments (book_anyway).",
                     receipt.received,
                     receipt.key().unwrap_or("a payment"),
                     facts.invoice.label(),

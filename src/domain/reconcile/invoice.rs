@@ -69,7 +69,7 @@ impl Draft {
             self.plan.unknown_word = Some(invoice.status_word.clone());
         }
         if let Some(why) = unreadable(invoice) {
-            self.judge_without_amounts(&sums, invoice, after, why);
+            self.judge_without_amounts(&sums, facts, after, why);
             return;
         }
         if sums.total <= 0 {
@@ -83,8 +83,8 @@ impl Draft {
             .or_nothing();
         self.note_overpayment(&sums, invoice);
         if invoice.status == InvoiceStatus::Paid && !after.iter().any(PaymentRow::was_received) {
-            self.note_paid_without_payment(invoice);
-        } else {
+            self.note_paid_without_payment(facts);
+        } else if !facts.invoice_is_record {
             self.note_missing_payment(&sums, invoice);
         }
     }
@@ -94,15 +94,16 @@ impl Draft {
     fn judge_without_amounts(
         &mut self,
         sums: &Sums,
-        invoice: &Invoice,
+        facts: &Facts,
         after: &[PaymentRow],
         why: String,
     ) {
+        let invoice = facts.invoice;
         self.plan.undecided.insert(IssueKind::Overpaid);
         self.conclude_nothing_from_no_change();
         let is_paid = invoice.status == InvoiceStatus::Paid;
         if is_paid && !after.iter().any(PaymentRow::was_received) {
-            self.note_paid_without_payment(invoice);
+            self.note_paid_without_payment(facts);
         }
         let unpriced = invoice.total == Field::Null && !is_paid;
         if !unpriced || sums.received != 0 || sums.stated != 0 {
@@ -242,8 +243,20 @@ impl Draft {
         );
     }
 
-    /// Raises an issue about a paid invoice without any received payment.
-    fn note_paid_without_payment(&mut self, invoice: &Invoice) {
+    /// Raises an issue about a paid invoice without any received payment. Where the application records no payments, such
+    /// an invoice is one only if Stripe was asked about an id that it stores.
+    fn note_paid_without_payment(&mut self, facts: &Facts) {
+        let invoice = facts.invoice;
+        if facts.invoice_is_record {
+            if invoice.stored_ids.is_empty() {
+                return;
+            }
+            let judged = &self.plan.judged;
+            let mut stored = invoice.stored_ids.iter();
+            if !stored.all(|id| judged.contains(id) || judged.contains(id.trim())) {
+                self.plan.undecided.insert(IssueKind::PaidWithoutPayment);
+            }
+        }
         if self.plan.undecided.contains(&IssueKind::PaidWithoutPayment) {
             return;
         }

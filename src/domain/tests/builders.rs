@@ -276,6 +276,8 @@ pub(super) fn world(invoice: Invoice) -> World {
     }
 }
 
+static NO_ROW_IDS: BTreeMap<String, PaymentIds> = BTreeMap::new();
+
 impl World {
     /// Adds an issue of the invoice about this object.
     pub(super) fn in_question(mut self, id: &str) -> Self {
@@ -381,6 +383,10 @@ impl World {
             other_invoices: &self.other_invoices,
             in_question: &self.in_question,
             has_refunded_column: self.has_refunded_column,
+            rows_have_no_ids: false,
+            rows_are_unwritten: true,
+            row_ids: &NO_ROW_IDS,
+            invoice_is_record: false,
             just_booked: self.just_booked,
             now: NOW,
         }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::host::catalog::Table;
+use crate::host::own_payments::is_own;
 use crate::host::owner::reading_as;
 use crate::pg::sql;
 
@@ -36,12 +37,12 @@ pub(super) struct History(Vec<Paid>);
 const SAMPLED: u32 = 5_000;
 
 impl History {
-    /// Reads the rows, if one role owns both tables.
+    /// Reads the rows, if one role owns both tables, and both are the application's.
     pub(super) fn read(compared: &Compared) -> Self {
         let Compared {
             invoices, payments, ..
         } = compared;
-        if invoices.owner != payments.owner {
+        if invoices.owner != payments.owner || is_own(&payments.relation()) {
             return Self::default();
         }
         let quoted = |table: &Table, name: &str| Some(table.columns.get(name)?.quoted.clone());

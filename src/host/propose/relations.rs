@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::domain::words::squash;
 use crate::host::catalog::{Role, Table, not_understood};
+use crate::host::own_payments;
 use crate::host::propose::names::Choice;
 use crate::host::view::base_column;
 use crate::pg::{Problem, sql};
@@ -14,6 +15,8 @@ pub(super) struct Relations {
     pub(super) tables: Vec<Table>,
     /// The tables or views that were given by name.
     given: Vec<Table>,
+    /// The extension's own table of payments.
+    pub(super) own: Table,
     constraints: Vec<Constraint>,
 }
 
@@ -150,6 +153,7 @@ impl Relations {
         let mut relations = Self {
             tables: Table::find(CANDIDATES, &[])?,
             given: given.collect::<Result<_, _>>()?,
+            own: Table::describe(own_payments::NAME, "payments_table")?,
             constraints,
         };
         relations.look_behind_views();
@@ -238,7 +242,8 @@ impl Relations {
                     squash(name) == squash(&wanted)
                         && !refers_elsewhere(name)
                         && Role::Key.accepts(column)
-                        && column.key_family() == key_type.key_family()
+                        && (column.key_family() == key_type.key_family()
+                            || payments.oid == self.own.oid)
                 })
             })
             .map(|(name, _)| {

@@ -249,8 +249,12 @@ impl Range<'_> {
 }
 
 /// Returns the condition that an invoice `i` has the status for paid. Such an invoice without a payment is a
-/// candidate even if it was not written, because a deleted payment leaves no row to scan.
+/// candidate even if it was not written, because a deleted payment leaves no row to scan; but not where the application
+/// records no payments.
 fn is_marked_paid(mapping: &Mapping) -> String {
+    if mapping.payments.are_own() {
+        return "false".to_owned();
+    }
     format!(
         "{} = {}",
         mapping.invoices.status.word("i"),

@@ -252,6 +252,15 @@ fn triggers(facts: &Value) -> Check {
 fn unique_id(mapping: &Mapping) -> Check {
     let name = "one row for one Stripe payment";
     const ONCE: &str = "this extension inserts each payment once, but other code may not";
+    if mapping.payments.have_no_ids() {
+        return Check::good(
+            name,
+            "payments have no column for Stripe's ids; this extension remembers which row is which payment, but other code may insert it again",
+        );
+    }
+    if mapping.payments.are_own() {
+        return Check::good(name, "only this extension writes its table of payments");
+    }
     match indexes::unique_ids(&mapping.payments) {
         UniqueIds::Enforced => Check::good(name, "a unique index enforces it"),
         UniqueIds::Missing(table, statement) => Check::good(

@@ -280,7 +280,11 @@ fn payment_lines(row: &Source, payment: &PaymentRow) -> Vec<Line> {
     lines.extend(row.id("checkout session", session, "payment_session_column"));
     lines.extend(row.id("payment intent", intent, "payment_intent_column"));
     if lines.len() == before {
-        let why = "its columns for Stripe ids are empty, so it may be a payment that somebody recorded by hand";
+        let why = if columns.have_no_ids() {
+            "payments have no column for Stripe ids; which payment a row is, only the extension remembers"
+        } else {
+            "its columns for Stripe ids are empty, so it may be a payment that somebody recorded by hand"
+        };
         lines.push(row.line("Stripe ids", Some("none".to_owned()), why.to_owned()));
     }
     lines

@@ -1,5 +1,7 @@
 //! The writes of an action to the application's rows: planned first, so that a dry run can show them.
 
+use std::collections::BTreeMap;
+
 use pgrx::prelude::PgSqlErrorCode;
 use serde_json::{Map, Value};
 
@@ -229,10 +231,16 @@ impl Write {
         }
     }
 
-    /// Writes, under the invoice's lock, as the owners of the tables.
-    pub(super) fn carry_out(&self, mapping: &Mapping, reading: &Reading) -> Result<(), Problem> {
+    /// Writes, under the invoice's lock, as the owners of the tables. If payments have no column for ids, returns the
+    /// ids of the rows, by the rows' keys.
+    pub(super) fn carry_out(
+        &self,
+        mapping: &Mapping,
+        reading: &Reading,
+    ) -> Result<BTreeMap<String, PaymentIds>, Problem> {
+        let mut row_ids = BTreeMap::new();
         match self {
-            Self::Nothing => return Ok(()),
+            Self::Nothing => {}
             Self::Invoice(values) => {
                 let place = Place {
                     table: HostTable::Invoice,
@@ -242,10 +250,16 @@ impl Write {
                 all.extend(write::invoice_update_values(mapping, reading));
                 restore::update_row(mapping, &reading.invoice.id, &place, &all);
             }
-            Self::Insert(new) => write::insert_payments(mapping, &[(reading, new)])?,
+            Self::Insert(new) => {
+                let keys = write::insert_payments(mapping, &[(reading, new)])?;
+                row_ids.extend(keys.into_iter().flatten().map(|key| (key, new.ids.clone())));
+            }
+            Self::Link(update) if mapping.payments.have_no_ids() => {
+                row_ids.insert(update.row.clone(), update.ids.clone());
+            }
             Self::Link(update) => write::update_payments(mapping, &[(reading, update)])?,
         }
-        Ok(())
+        Ok(row_ids)
     }
 
     /// Fails with 55000 if the application's triggers changed what was written.

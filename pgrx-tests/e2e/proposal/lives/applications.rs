@@ -249,12 +249,8 @@ pub(super) const HOSTS: [Host; 12] = [
     Host {
         name: "saskij_invoices",
         tables: include_str!("../hosts/saskij_invoices.sql"),
-        beside: Beside {
-            what: "columns for the payments' ids",
-            statements: "alter table payment_history add stripe_session_id text, add stripe_payment_intent_id text",
-            given: "",
-        },
-        overrides: "{}",
+        beside: NOTHING,
+        overrides: r#"{"payment_intent_column": null}"#,
         seed: "insert into auth.users default values",
         invoice: "insert into invoices (id, user_id, invoice_number, total, status)
             select '{id}', id, '{id}', 125, '{status}' from auth.users",
@@ -272,15 +268,7 @@ pub(super) const HOSTS: [Host; 12] = [
     Host {
         name: "scalexotics",
         tables: include_str!("../hosts/scalexotics.sql"),
-        beside: Beside {
-            what: "a table of payments",
-            statements: "create table invoice_payments (
-                id uuid primary key default gen_random_uuid(), invoice_id uuid not null references client_invoices,
-                status text not null default 'pending', amount numeric(10, 2) not null,
-                refunded_amount numeric(10, 2), paid_at timestamptz,
-                stripe_session_id text, stripe_payment_intent_id text unique)",
-            given: "",
-        },
+        beside: NOTHING,
         overrides: "{}",
         seed: "",
         invoice: "insert into client_invoices (id, invoice_number, type, base_amount, total_amount, client_name, status)
@@ -289,7 +277,7 @@ pub(super) const HOSTS: [Host; 12] = [
         history: "",
         shown: [
             ("client_invoices", "concat_ws(' ', i.status, i.paid_at is not null)"),
-            ("invoice_payments", "concat_ws(' ', p.status, p.amount, p.refunded_amount)"),
+            ("invoice_sync.payment", "concat_ws(' ', p.status, p.amount, p.refunded_amount)"),
         ],
         statuses: ("pending", None),
         stamped: "",
@@ -298,15 +286,7 @@ pub(super) const HOSTS: [Host; 12] = [
     Host {
         name: "florist_shop",
         tables: include_str!("../hosts/florist_shop.sql"),
-        beside: Beside {
-            what: "a table of payments",
-            statements: "create table order_payments (
-                id uuid primary key default gen_random_uuid(), order_id uuid not null references orders,
-                status text not null default 'pending', amount_cents integer not null,
-                refunded_amount_cents integer, paid_at timestamptz,
-                stripe_session_id text, stripe_payment_intent_id text unique)",
-            given: "",
-        },
+        beside: NOTHING,
         overrides: "{}",
         seed: "",
         invoice: "insert into orders (id, number, subtotal_cents, delivery_fee_cents, total_cents, recipient_name, recipient_phone,
@@ -317,7 +297,7 @@ pub(super) const HOSTS: [Host; 12] = [
         history: "",
         shown: [
             ("orders", "concat_ws(' ', i.status, i.amount_paid_cents, i.paid_at is not null)"),
-            ("order_payments", "concat_ws(' ', p.status, p.amount_cents, p.refunded_amount_cents)"),
+            ("invoice_sync.payment", "concat_ws(' ', p.status, p.amount, p.refunded_amount)"),
         ],
         statuses: ("pending_payment", Some("delivered")),
         stamped: "",
