@@ -330,7 +330,8 @@ pub(crate) fn open_invoices(limit: usize) -> Vec<String> {
 }
 
 /// Returns the Stripe ids that open issues are about, by invoice; for all invoices if `invoice` is `None`. An issue about
-/// a payment of several invoices is about each of them as long as it is not known what Stripe received. An issue about
+/// a payment of several invoices is about each of them as long as it is not known what Stripe received for it: it may
+/// have been refunded before the application recorded it for one of them. An issue about
 /// an undone repair ends when all payments of the repair are in the books again, so it is about each of them.
 pub(crate) fn objects_in_question(invoice: Option<&str>) -> BTreeMap<String, Vec<String>> {
     let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
@@ -353,7 +354,11 @@ pub(crate) fn objects_in_question(invoice: Option<&str>) -> BTreeMap<String, Vec
                 case jsonb_typeof(x.evidence -> 'invoices') when 'array' then x.evidence -> 'invoices'
                      else '[]' end) part (invoice)
             where x.state <> 'resolved' and x.invoice_id is null and x.kind = 'duplicate_payment'
-              and x.evidence ->> 'stripe_says' is null
+              and (x.evidence ->> 'stripe_says' is null
+                   or not exists (
+                       select from invoice_sync.stripe_payment s
+                       where s.invoice_id = part.invoice ->> 'invoice_id'
+                         and x.object in (s.id, s.session_id, s.charge_id)))
         ) q
         where q.object ~ '^(cs|pi|ch|py|in)_' and q.invoice_id is not null
           and ($1::text is null or q.invoice_id = $1)

@@ -10,7 +10,7 @@ use crate::pg::sql;
 
 /// What [`super::recall`] reads of them: those of the payments of the invoices in the first parameter.
 pub(super) const RECALLED: &str = "
-select jsonb_build_object('row_ids', jsonb_build_object(
+select jsonb_build_object('tied', jsonb_build_object(
     'invoice', m.invoice_id, 'row', m.row_id, 'ids', jsonb_build_object(
         'session', m.session_id, 'intent', m.intent_id, 'charge', m.charge_id)))
 from invoice_sync.payment_ids m

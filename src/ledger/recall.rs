@@ -30,7 +30,7 @@ enum Row {
     Payment(stripe_payments::Row),
     Held(held_repairs::Row),
     Finished(checks::Finished),
-    RowIds(payment_ids::Row),
+    Tied(payment_ids::Row),
 }
 
 /// Returns what is stored about these invoices and the payments in the evidence given with them, by invoice.
@@ -70,7 +70,7 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Stored> 
             Row::Finished(check) => {
                 stored.entry(check.invoice).or_default().finished = check.ids;
             }
-            Row::RowIds(of) => {
+            Row::Tied(of) => {
                 let stored = stored.entry(of.invoice).or_default();
                 stored.row_ids.insert(of.row, of.ids);
             }

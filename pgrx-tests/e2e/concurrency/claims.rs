@@ -59,6 +59,16 @@ impl Pair {
         }
     }
 
+    /// The invoices with these numbers store the session.
+    fn refer(&mut self, numbers: &[&str]) {
+        for number in numbers {
+            self.shop.execute(&format!(
+                "update invoices set stripe_session_id = '{}' where invoice_number = '{number}'",
+                self.session
+            ));
+        }
+    }
+
     /// The application's own row: by `session`, by `intent`, or by `both`.
     fn row(&self, invoice: usize, status: &str, by: &str) -> String {
         let quoted = |id: &str, words: [&str; 2]| match words.contains(&by) {
@@ -339,10 +349,7 @@ fn of_two_rows_of_one_invoice_that_wait_for_one_payment_one_is_confirmed() {
 #[test]
 fn a_refund_is_reported_for_the_invoice_that_has_the_payment_and_for_no_other() {
     let mut pair = Pair::open();
-    let session = pair.session.clone();
-    pair.shop.execute(&format!(
-        "update invoices set stripe_session_id = '{session}'"
-    ));
+    pair.refer(&["INV-1", "INV-2"]);
     pair.look(Look::Button(0));
     pair.look(Look::Button(1));
     let intent = pair.intent.clone();
@@ -364,10 +371,8 @@ fn a_refund_is_reported_for_the_invoice_that_has_the_payment_and_for_no_other() 
 #[test]
 fn a_payment_that_is_undone_is_not_booked_for_an_invoice_that_once_referred_to_it() {
     let mut pair = Pair::open();
-    let (session, intent) = (pair.session.clone(), pair.intent.clone());
-    pair.shop.execute(&format!(
-        "update invoices set stripe_session_id = '{session}'"
-    ));
+    let intent = pair.intent.clone();
+    pair.refer(&["INV-1", "INV-2"]);
     pair.look(Look::Button(0));
     pair.look(Look::Button(1));
     pair.shop.execute(
@@ -391,10 +396,7 @@ fn a_payment_that_is_undone_is_not_booked_for_an_invoice_that_once_referred_to_i
 /// The application's handler inserts its row for the first invoice and does not commit;
 /// the second invoice's button is pressed meanwhile.
 fn handler_between_look_and_write(pair: &mut Pair, has_unique_index: bool) {
-    let session = pair.session.clone();
-    pair.shop.execute(&format!(
-        "update invoices set stripe_session_id = '{session}'"
-    ));
+    pair.refer(&["INV-1", "INV-2"]);
     let mut handler = pair.shop.connect();
     let insert = pair.row(0, "Paid", "intent");
     let set_paid = format!(
@@ -453,10 +455,7 @@ fn a_handlers_row_of_the_same_invoice_that_comes_between_look_and_write_is_found
     // Nothing of the application's locks the invoice.
     pair.shop
         .execute("alter table payments drop constraint payments_invoice_id_fkey");
-    let session = pair.session.clone();
-    pair.shop.execute(&format!(
-        "update invoices set stripe_session_id = '{session}' where invoice_number = 'INV-1'"
-    ));
+    pair.refer(&["INV-1"]);
     let mut handler = pair.shop.connect();
     let insert = pair.row(0, "Paid", "intent");
     attempt(&mut handler, &format!("begin; {insert}")).expect("it begins");
@@ -483,4 +482,27 @@ fn a_delivery_that_comes_again_opens_nothing_anew() {
     pair.look(Look::RunSweep);
     assert_eq!(pair.reported(), [pair.both()]);
     assert_eq!(pair.issues(), Some("1".into()));
+}
+
+#[test]
+fn a_refunded_payment_that_the_application_records_for_another_invoice_is_refunded_there_too() {
+    let mut pair = Pair::open();
+    pair.refer(&["INV-1"]);
+    pair.look(Look::RunSweep);
+    let intent = pair.intent.clone();
+    pair.shop.stripe.refund(&intent, Refund::whole());
+    pair.look(Look::RunSweep);
+    assert_eq!(books(&mut pair)[0], "INV-1 Paid 100 Refunded");
+
+    let row = pair.row(1, "Paid", "intent");
+    pair.shop.execute(&row);
+    pair.shop.execute(
+        "update invoices set invoice_status = 'Paid', amount_paid = 100, balance_due = 0, paid_date = now()
+        where invoice_number = 'INV-2'",
+    );
+    pair.look(Look::RunSweep);
+    pair.look(Look::RunSweep);
+
+    let found = books(&mut pair);
+    assert_eq!(found[1], "INV-2 Paid 100 Refunded", "{found:?}");
 }

@@ -26,7 +26,7 @@ fn shop() -> Shop {
 
 /// Adds an invoice over 125 that stores the session of a payment of this amount.
 fn invoice(shop: &mut Shop, id: u32, cents: i64) -> Purchase {
-    let checkout = Checkout::new(cents, "usd").metadata("invoice_id", &id.to_string());
+    let checkout = Checkout::new(cents, "usd").metadata("invoice_id", id.to_string());
     let sold = shop.stripe.checkout(checkout).pay();
     shop.execute(&format!(
         "insert into invoices (id, total, stripe_session_id) values ({id}, 125, '{}')",
