@@ -81,7 +81,7 @@ lint: ## checks the form of Rust, shell, SQL, workflows and images, and who impo
 	@.ci/step "checking workflows, images and YAML" .ci/lint deploy
 
 .PHONY: test
-test: test-unit test-server test-e2e test-rpc test-ui ## runs all tests
+test: test-unit test-server test-e2e lives test-rpc test-ui ## runs all tests
 
 .PHONY: test-unit
 test-unit: ## tests what needs no server
@@ -102,7 +102,7 @@ test-monitoring: build ## tests examples/monitoring with Debian's exporter and P
 	@.ci/step "testing the exporter's queries and the alert rules" .ci/cluster run monitoring -- .ci/monitoring
 
 .PHONY: lives
-lives: $(if $(RELEASE),build-release,build) ## simulates more lives of a shop (pgrx-tests/e2e/lives.rs); RELEASE=1 for many
+lives: $(if $(RELEASE),build-release,build) ## simulates lives of a shop (pgrx-tests/e2e/lives.rs); RELEASE=1 for many
 	@.ci/step "simulating lives of a shop" .ci/cluster run lives -- cargo test --quiet --test e2e $(FEATURES) -- lives:: --nocapture
 
 .PHONY: reference

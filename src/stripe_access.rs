@@ -89,7 +89,7 @@ pub(crate) fn problem(error: &StripeError) -> Problem {
             "the Stripe API key lacks a permission",
         )
         .detail(message.clone())
-        .hint("Give the restricted key read access to Checkout Sessions, PaymentIntents, Charges and Disputes; Invoices (for subscriptions) and Balance transaction sources (for dates) are optional."),
+        .hint("Give the restricted key read access to Checkout Sessions, PaymentIntents, Charges and Disputes; Invoices (of Stripe Billing) and Balance transaction sources (for dates) are optional."),
         StripeError::Unreachable { what } => Problem::new(
             PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
             "Stripe cannot be reached",

@@ -48,17 +48,18 @@ fn everything_that_was_paid_is_booked_once_by_a_few_pages() {
     shop.stripe.intent(Intent::new(5_000, "usd")).pay();
     shop.execute(&format!("call invoice_sync.backfill({})", since(100)));
     assert_eq!(paid(&mut shop), "150 150");
-    // Two pages of sessions, two of intents, and two of charges.
+    // Two pages of sessions, two of intents, two of charges, and one of Stripe Invoices.
     assert_eq!(
         shop.text("select format('%s %s %s', kind, success, stripe_requests) from invoice_sync.recent_runs limit 1"),
-        Some("backfill t 6".into())
+        Some("backfill t 7".into())
     );
     assert_eq!(
         shop.texts("select format('%s %s %s %s', list, share_done, objects, repaired) from invoice_sync.progress"),
         [
             Some("checkout_sessions 1 150 150".to_owned()),
             Some("payment_intents 1 151 0".to_owned()),
-            Some("charges 1 151 0".to_owned())
+            Some("charges 1 151 0".to_owned()),
+            Some("invoices 1 0 0".to_owned())
         ]
     );
     shop.execute(&format!("call invoice_sync.backfill({})", since(100)));

@@ -61,7 +61,7 @@ pub(crate) fn open_events(ids: &[&str]) -> Vec<OpenEvent> {
                                     then date_trunc('second', e.next_attempt_at)::text end)
         from invoice_sync.event e
         where (e.session_id = any ($1::text[]) or e.intent_id = any ($1::text[]) or e.charge_id = any ($1::text[])
-               or e.stripe_invoice_id = any ($1::text[]))
+               or e.stripe_invoice_id is not null and e.stripe_invoice_id = any ($1::text[]))
           and (e.state <> 'done' or e.result = $2)
         order by e.created, e.id",
         &[Some(&sql::array(ids.iter().copied())), Some(UNCLAIMED)],

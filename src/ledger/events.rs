@@ -372,7 +372,7 @@ pub(crate) fn reopen_unclaimed(ids: &BTreeSet<String>) -> bool {
     if ids.is_empty() {
         return false;
     }
-    // The conditions on state and result are those of the partial indexes.
+    // The conditions on state and result, and that there is an id, are those of the partial indexes.
     let reopened: Vec<[Option<String>; 1]> = sql::fetch_texts(
         "update invoice_sync.event e
         set state = 'pending', processed_at = null, next_attempt_at = '-infinity'
@@ -380,7 +380,7 @@ pub(crate) fn reopen_unclaimed(ids: &BTreeSet<String>) -> bool {
             select x.id from invoice_sync.event x
             where x.state = 'done' and x.result = 'names no invoice'
               and (x.intent_id = any ($1::text[]) or x.session_id = any ($1::text[])
-                   or x.stripe_invoice_id = any ($1::text[]))
+                   or x.stripe_invoice_id is not null and x.stripe_invoice_id = any ($1::text[]))
               and not exists (
                   select from invoice_sync.stripe_payment m
                   where m.id = coalesce(x.intent_id, x.session_id))

@@ -210,11 +210,8 @@ pub(crate) fn sessions_of<'a>(
 
 /// Returns whether payments of the application came by Stripe Invoices.
 pub(crate) fn came_by_stripe_invoices() -> bool {
-    let found = sql::fetch_one(
-        "select to_jsonb(true) from invoice_sync.stripe_payment where stripe_invoice_id is not null limit 1",
-        &[],
-    );
-    found.is_some()
+    let any = "select to_jsonb(true) from invoice_sync.stripe_payment where stripe_invoice_id is not null limit 1";
+    !sql::look_up(1, any, &[]).is_empty()
 }
 
 /// Deletes the records of these payments for an invoice, because the decision that linked them is undone.

@@ -38,8 +38,9 @@ const RESOURCES: [Resource; 7] = [
     needed("Events", "/v1/events"),
     Resource {
         loss: Some(
-            "a subscription's session cannot be matched with the intent that paid it: its refunds and disputes are not \
-         found, and beside a row that may be the payment it is reported as possible_duplicate",
+            "payments are not found by the id or the metadata of a Stripe Invoice, and a subscription's session cannot be \
+         matched with the intent that paid it: its refunds and disputes are not found, and beside a row that may be the \
+         payment it is reported as possible_duplicate",
         ),
         ..needed("Invoices", "/v1/invoices")
     },
