@@ -313,14 +313,26 @@ pub(super) fn kinds(kinds: &[IssueKind]) -> String {
     sql::array(kinds.iter().map(|kind| kind.as_str()))
 }
 
-/// Returns the invoices with an open issue, the one that was checked longest ago first.
+/// Returns the invoices with an open issue, the one that was checked longest ago first. An issue about a payment of several
+/// invoices is one of each of them.
 pub(crate) fn open_invoices(limit: usize) -> Vec<String> {
     sql::fetch(
-        "select to_jsonb(invoice_id)
-        from invoice_sync.issue
-        where state <> 'resolved' and invoice_id is not null
-        group by invoice_id
-        order by max(last_seen), invoice_id
+        "select to_jsonb(o.invoice_id)
+        from (
+            select x.invoice_id, x.last_seen
+            from invoice_sync.issue x
+            where x.state <> 'resolved' and x.invoice_id is not null
+            union all
+            select part.invoice ->> 'invoice_id', x.last_seen
+            from invoice_sync.issue x
+            cross join lateral jsonb_array_elements(
+                case jsonb_typeof(x.evidence -> 'invoices') when 'array' then x.evidence -> 'invoices'
+                     else '[]' end) part (invoice)
+            where x.state <> 'resolved' and x.invoice_id is null and x.kind = 'duplicate_payment'
+        ) o
+        where o.invoice_id is not null
+        group by o.invoice_id
+        order by max(o.last_seen), o.invoice_id
         limit $1::bigint",
         &[Some(&limit.to_string())],
     )
