@@ -242,12 +242,11 @@ fn did_not_stay() -> Problem {
 impl<'a> LockedCase<'a> {
     fn settled(self, context: &Context) -> Settled<'a> {
         let changes = differences(context.mapping, &self.before, &self.after);
-        let plan = if self.plan.changes_nothing() {
+        let mut plan = if self.plan.changes_nothing() {
             self.plan
         } else {
             self.recalled.decide_unwritten(context, &self.after)
         };
-        let mut plan = plan;
         plan.row_ids.extend(self.row_ids);
         let outcome = Outcome::written(self.after.invoice, self.intended, plan, changes);
         Settled::of(&self.recalled, outcome)

@@ -313,10 +313,17 @@ pub(super) fn kinds(kinds: &[IssueKind]) -> String {
     sql::array(kinds.iter().map(|kind| kind.as_str()))
 }
 
+/// Open issues about a payment of several invoices, and each of these invoices: what follows `from`.
+const OF_SEVERAL_INVOICES: &str = "invoice_sync.issue x
+            cross join lateral jsonb_array_elements(
+                case jsonb_typeof(x.evidence -> 'invoices') when 'array' then x.evidence -> 'invoices'
+                     else '[]' end) part (invoice)
+            where x.state <> 'resolved' and x.invoice_id is null and x.kind = 'duplicate_payment'";
+
 /// Returns the invoices with an open issue, the one that was checked longest ago first. An issue about a payment of several
 /// invoices is one of each of them.
 pub(crate) fn open_invoices(limit: usize) -> Vec<String> {
-    sql::fetch(
+    let statement = format!(
         "select to_jsonb(o.invoice_id)
         from (
             select x.invoice_id, x.last_seen
@@ -324,29 +331,25 @@ pub(crate) fn open_invoices(limit: usize) -> Vec<String> {
             where x.state <> 'resolved' and x.invoice_id is not null
             union all
             select part.invoice ->> 'invoice_id', x.last_seen
-            from invoice_sync.issue x
-            cross join lateral jsonb_array_elements(
-                case jsonb_typeof(x.evidence -> 'invoices') when 'array' then x.evidence -> 'invoices'
-                     else '[]' end) part (invoice)
-            where x.state <> 'resolved' and x.invoice_id is null and x.kind = 'duplicate_payment'
+            from {OF_SEVERAL_INVOICES}
         ) o
         where o.invoice_id is not null
         group by o.invoice_id
         order by max(o.last_seen), o.invoice_id
-        limit $1::bigint",
-        &[Some(&limit.to_string())],
-    )
-    .into_iter()
-    .filter_map(|id| id.as_str().map(str::to_owned))
-    .collect()
+        limit $1::bigint"
+    );
+    sql::fetch(&statement, &[Some(&limit.to_string())])
+        .into_iter()
+        .filter_map(|id| id.as_str().map(str::to_owned))
+        .collect()
 }
 
 /// Returns the Stripe ids that open issues are about, by invoice; for all invoices if `invoice` is `None`. An issue about
 /// a payment of several invoices is about each of them as long as it is not known what Stripe received for it: it may
-/// have been refunded before the application recorded it for one of them. An issue about
-/// an undone repair ends when all payments of the repair are in the books again, so it is about each of them.
+/// have been refunded before the application recorded it for one of them. An issue about an undone repair ends when all
+/// payments of the repair are in the books again, so it is about each of them.
 pub(crate) fn objects_in_question(invoice: Option<&str>) -> BTreeMap<String, Vec<String>> {
-    let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
+    let statement = format!(
         "select distinct q.invoice_id, q.object
         from (
             select x.invoice_id, x.object
@@ -361,11 +364,7 @@ pub(crate) fn objects_in_question(invoice: Option<&str>) -> BTreeMap<String, Vec
             where x.state <> 'resolved' and x.kind = 'repair_undone'
             union all
             select part.invoice ->> 'invoice_id', x.object
-            from invoice_sync.issue x
-            cross join lateral jsonb_array_elements(
-                case jsonb_typeof(x.evidence -> 'invoices') when 'array' then x.evidence -> 'invoices'
-                     else '[]' end) part (invoice)
-            where x.state <> 'resolved' and x.invoice_id is null and x.kind = 'duplicate_payment'
+            from {OF_SEVERAL_INVOICES}
               and (x.evidence ->> 'stripe_says' is null
                    or not exists (
                        select from invoice_sync.stripe_payment s
@@ -374,9 +373,9 @@ pub(crate) fn objects_in_question(invoice: Option<&str>) -> BTreeMap<String, Vec
         ) q
         where q.object ~ '^(cs|pi|ch|py|in)_' and q.invoice_id is not null
           and ($1::text is null or q.invoice_id = $1)
-        order by 1, 2",
-        &[invoice],
+        order by 1, 2"
     );
+    let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(&statement, &[invoice]);
     let mut objects: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in rows {
         if let [Some(invoice), Some(object)] = row {
