@@ -60,7 +60,8 @@ as $$
 $$;
 
 -- Events that failed are found by their payments.
-create index event_failed on event (id) where state = 'pending' and attempts > 0;
+create index event_failed on event using gin ((array[session_id, intent_id, charge_id, stripe_invoice_id]))
+    with (fastupdate = off) where state = 'pending' and attempts > 0;
 
 -- Events of payments that no invoice referred to are found when a row does.
 create index event_unclaimed_intent on event (intent_id)

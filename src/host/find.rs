@@ -50,7 +50,7 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<Pa
     let groups: Vec<Vec<String>> = payments.iter().map(ids_of).collect();
     let mut found = vec![PaymentInvoices::default(); payments.len()];
     for (source, statement) in linked_statements(mapping) {
-        for (all, linked) in found.iter_mut().zip(run(&statement, source, &groups)) {
+        for (all, linked) in found.iter_mut().zip(run(mapping, &statement, source, &groups)) {
             all.invoices.extend(linked);
         }
     }
@@ -71,7 +71,7 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<Pa
         .collect();
     let source = Source::Table(&mapping.invoices.relation);
     let statement = named_statement(mapping, &mapping.invoices.counting.rows());
-    let named = run(&statement, source, &names);
+    let named = run(mapping, &statement, source, &names);
     for ((found, _), named) in unlinked.into_iter().zip(named) {
         if named.len() > 1 {
             found.ambiguous = named;
@@ -123,7 +123,8 @@ fn find_uncounted(mapping: &Mapping, payments: &[InvoiceKeys], found: &mut [Paym
     let stored = stored.map(|found| (pairs(&found), ids));
     let named = (named_statement(mapping, &rows), names);
     for (statement, groups) in stored.into_iter().chain([named]) {
-        let all = run(&statement, Source::Table(&invoices.relation), &groups);
+        let source = Source::Table(&invoices.relation);
+        let all = run(mapping, &statement, source, &groups);
         for ((found, keys), invoices) in nobodys.iter_mut().zip(all) {
             found.uncounted.extend(invoices);
             found
@@ -161,7 +162,8 @@ fn present(mapping: &Mapping, rows: &str, invoices: &BTreeSet<&str>) -> BTreeSet
     );
     let wanted = json!(invoices).to_string();
     let rows: Vec<[Option<String>; 1]> = reading_as(&mapping.invoices.relation, || {
-        sql::fetch_texts(&statement, &[Some(&wanted)])
+        let count = mapping.looked_up(invoices.len());
+        sql::look_up_texts(count, &statement, &[Some(&wanted)])
     });
     rows.into_iter().filter_map(|[id]| id).collect()
 }
@@ -184,7 +186,8 @@ pub(crate) fn labels(mapping: &Mapping, ids: &BTreeSet<String>) -> BTreeMap<Stri
         table = invoices.table,
     );
     let found = reading_as(&invoices.relation, || {
-        sql::fetch(&statement, &[Some(&json!(ids).to_string())])
+        let count = mapping.looked_up(ids.len());
+        sql::look_up(count, &statement, &[Some(&json!(ids).to_string())])
     });
     found
         .into_iter()
@@ -204,23 +207,29 @@ struct Row {
 enum Source<'a> {
     Table(&'a Relation),
     /// Both tables, which have one owner.
-    Both(&'a Mapping),
+    Both,
     Ledger,
 }
 
 /// Looks up all values in one statement, as the owner of what it reads. Each group gets the invoices found for its own
 /// values.
-fn run(statement: &str, source: Source, groups: &[Vec<String>]) -> Vec<BTreeSet<String>> {
+fn run(
+    mapping: &Mapping,
+    statement: &str,
+    source: Source,
+    groups: &[Vec<String>],
+) -> Vec<BTreeSet<String>> {
     let values: Vec<&String> = groups.iter().flatten().collect();
     if values.is_empty() {
         return vec![BTreeSet::new(); groups.len()];
     }
     let statement = statement.replace(IS_WANTED, sql::is_one_of(values.len()));
     let values = json!(values).to_string();
-    let fetch = || sql::fetch(&statement, &[Some(&values)]);
+    let count = mapping.looked_up(groups.len());
+    let fetch = || sql::look_up(count, &statement, &[Some(&values)]);
     let rows = match source {
         Source::Table(table) => reading_as(table, fetch),
-        Source::Both(mapping) => reading_both(mapping, fetch),
+        Source::Both => reading_both(mapping, fetch),
         Source::Ledger => sql::look_up(groups.len(), &statement, &[Some(&values)]),
     };
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -263,7 +272,7 @@ fn linked_statements(mapping: &Mapping) -> Vec<(Source<'_>, String)> {
     let of_tables = if have_one_owner(mapping) && !of_invoices.is_empty() && !of_payments.is_empty()
     {
         vec![(
-            Source::Both(mapping),
+            Source::Both,
             format!("{of_invoices} union {of_payments}"),
         )]
     } else {

@@ -99,6 +99,20 @@ pub(crate) fn missing(mapping: &Mapping) -> Result<Vec<Missing>, Problem> {
         .map_err(not_understood)
 }
 
+/// Returns whether all that is looked up in the tables has an index. Of views it is not known.
+pub(super) fn are_complete(mapping: &Mapping) -> bool {
+    let (invoices, payments) = (&mapping.invoices, &mapping.payments);
+    if invoices.relation.is_view() || payments.relation.is_view() {
+        return false;
+    }
+    let keys = [(&invoices.table, &invoices.id), (&payments.table, &payments.id)];
+    let keys = keys.into_iter().map(|(table, key)| {
+        json!({ "in_table": table, "name": key.name, "indexed": key.quoted })
+    });
+    sql::fetch(MISSING, &[Some(&Value::from_iter(keys).to_string())]).is_empty()
+        && missing(mapping).is_ok_and(|missing| missing.is_empty())
+}
+
 /// Returns the expression to index. Invoice numbers are compared as text, whatever their type is.
 fn indexed(column: &Mapped) -> String {
     match column.base.as_str() {

@@ -1,5 +1,6 @@
 //! The mapping: the settings checked against the catalogs, with names quoted for SQL.
 
+use std::cell::OnceCell;
 use std::ffi::CString;
 use std::rc::Rc;
 
@@ -9,6 +10,7 @@ use super::catalog::{Role, Table, key_family};
 use super::checker::Checker;
 use super::counting::Counting;
 use super::further::Further;
+use super::indexes;
 pub(crate) use super::mapped::Mapped;
 use super::own_payments::is_own;
 use super::settings::{Settings, invalid};
@@ -33,6 +35,8 @@ pub(crate) struct Mapping {
     pub(crate) time_zone: String,
     /// The search path while the tables are written, for the application's triggers.
     pub(crate) search_path: CString,
+    /// Whether all that is looked up has an index, once that was asked.
+    is_indexed: OnceCell<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -123,7 +127,15 @@ impl Mapping {
             currency_is_upper_case: settings.currency_is_upper_case(),
             time_zone: settings.time_zone.clone(),
             search_path,
+            is_indexed: OnceCell::new(),
         })
+    }
+
+    /// Returns as how many this number of things is looked up in the tables ([`sql::look_up`]): as it is, if there are
+    /// indexes for it.
+    pub(super) fn looked_up(&self, count: usize) -> usize {
+        let is_indexed = self.is_indexed.get_or_init(|| indexes::are_complete(self));
+        if *is_indexed { count } else { usize::MAX }
     }
 
     /// Returns the current settings and what they resolve to, kept until the settings or the catalogs change.

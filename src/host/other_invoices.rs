@@ -93,7 +93,8 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
         return Vec::new();
     };
     let rows: Vec<[Option<String>; 8]> = reading_as(&mapping.payments.relation, || {
-        sql::fetch_texts(&statement, &[Some(&wanted.to_string())])
+        let count = mapping.looked_up(ids.len());
+        sql::look_up_texts(count, &statement, &[Some(&wanted.to_string())])
     });
     let invoices: BTreeSet<String> = rows.iter().filter_map(|row| row[1].clone()).collect();
     let labels = labels(mapping, &invoices);

@@ -73,9 +73,11 @@ fn read_both(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
         invoices_statement(&mapping.invoices),
         payments_statement(mapping),
     );
+    let count = mapping.looked_up(ids.len());
     let ids = json!(ids).to_string();
-    let rows: Vec<[Text; 12]> =
-        reading_both(mapping, || sql::fetch_texts(&statement, &[Some(&ids)]));
+    let rows: Vec<[Text; 12]> = reading_both(mapping, || {
+        sql::look_up_texts(count, &statement, &[Some(&ids)])
+    });
     let (mut readings, mut payments) = (Readings::new(), Vec::new());
     for [is_invoice, raw @ ..] in rows {
         if is_invoice.is_some() {
@@ -141,10 +143,11 @@ fn removed() -> Problem {
 
 /// Reads invoices without their payments.
 pub(super) fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
+    let count = mapping.looked_up(ids.len());
     let ids = json!(ids).to_string();
     let statement = invoices_statement(&mapping.invoices);
     let rows: Vec<RawInvoice> = reading_as(&mapping.invoices.relation, || {
-        sql::fetch_texts(&statement, &[Some(&ids)])
+        sql::look_up_texts(count, &statement, &[Some(&ids)])
     });
     let mut readings = Readings::new();
     for raw in rows {
@@ -174,10 +177,11 @@ pub(super) fn read_payments(
         by_id.insert(reading.invoice.id.clone(), reading);
     }
     let ids: Vec<&String> = by_id.keys().collect();
+    let count = mapping.looked_up(ids.len());
     let ids = json!(ids).to_string();
     let statement = payments_statement(mapping);
     let payments: Vec<RawPayment> = reading_as(&mapping.payments.relation, || {
-        sql::fetch_texts(&statement, &[Some(&ids)])
+        sql::look_up_texts(count, &statement, &[Some(&ids)])
     });
     for raw in payments {
         let [of, ..] = &raw;

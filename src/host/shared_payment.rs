@@ -121,9 +121,11 @@ pub(crate) fn of_several_invoices(mapping: &Mapping, ids: &[(&str, &str)]) -> Ve
         group by t.key having min(t.invoice) <> max(t.invoice)",
         parts.join(" union all ")
     );
-    let rows = ids.iter().map(|(id, key)| [Some(*id), Some(*key)]);
+    let of_ids = sql::array(ids.iter().map(|(id, _)| *id));
+    let of_keys = sql::array(ids.iter().map(|(_, key)| *key));
     let keys: Vec<[Option<String>; 1]> = reading_as(&payments.relation, || {
-        sql::fetch_for_rows(&statement, &[], rows)
+        let count = mapping.looked_up(ids.len());
+        sql::look_up_texts(count, &statement, &[Some(&of_ids), Some(&of_keys)])
     });
     keys.into_iter().flat_map(|[key]| key).collect()
 }

@@ -200,6 +200,8 @@ pub(crate) fn enqueue(backfill: i64, entries: &[Entry]) {
           and not (n.why is not null and exists (
               select from invoice_sync.event e
               where e.state = 'pending' and e.attempts > 0
+                and array[e.session_id, e.intent_id, e.charge_id, e.stripe_invoice_id]
+                    && array[n.session_id, n.intent_id, n.charge_id, n.stripe_invoice_id]
                 and coalesce(e.intent_id, e.session_id, e.charge_id, e.stripe_invoice_id)
                     = coalesce(n.intent_id, n.session_id, n.charge_id, n.stripe_invoice_id)))
         order by n.id
@@ -265,11 +267,12 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Fail
         "with mine as (
             select e.id, v.state, v.result
             from jsonb_to_recordset($1::jsonb) v (id text, state text, result text)
-            join invoice_sync.event e on e.id = v.id
-            where e.state = 'pending'
-              -- An array is looked up in the index, whereas a set would be joined with the whole table.
-              and e.id = any (array(select w.id from jsonb_to_recordset($1::jsonb) w (id text)))
-            for update of e skip locked
+            -- Each is looked up by its key, whereas a set would be joined with the whole table.
+            cross join lateral (
+                select x.id from invoice_sync.event x
+                where x.id = v.id and x.state = 'pending'
+                for update skip locked
+            ) e
         ),
         settled as (
             update invoice_sync.event e
@@ -325,6 +328,8 @@ join (invoice_sync.event e
       cross join lateral (
           values (e.session_id), (e.intent_id), (e.charge_id), (e.stripe_invoice_id)) own (id)) on own.id = p.id
 where e.state = 'pending' and e.attempts > 0
+  and array[e.session_id, e.intent_id, e.charge_id, e.stripe_invoice_id]
+      && array(select w.id from jsonb_to_recordset($1::jsonb) w (id text))
   and e.received_at <= timestamptz 'epoch' + p.as_of * interval '1 microsecond'";
 
 /// Takes ids with the times of their requests (`[{"id": …, "as_of": …}]`, microseconds since 1970). Returns the ids

@@ -11,6 +11,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult};
 
+use super::identity::set_local;
 use super::relation;
 
 /// More would be statements with values in their text.
@@ -115,6 +116,14 @@ impl Drop for ByIndexes {
         // SAFETY: as in `with_generic_plan`.
         unsafe { (pg_sys::enable_seqscan, pg_sys::jit_enabled) = self.0 };
     }
+}
+
+/// As [`with_generic_plan`] and [`by_indexes`], until the level of settings ends, for a statement that may call the
+/// application's code: that may change them, too.
+pub(super) fn look_up_by_indexes() {
+    set_local(c"plan_cache_mode", c"force_generic_plan");
+    set_local(c"enable_seqscan", c"off");
+    set_local(c"jit", c"off");
 }
 
 fn find_or_prepare(

@@ -13,6 +13,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiResult, SpiTupleTable};
 use serde_json::Value;
 
+use super::identity::keeping_settings;
 use super::invalidation::Kept;
 use super::problem::Problem;
 use super::{prepared, relation, triggers};
@@ -31,8 +32,8 @@ pub(crate) fn fetch_texts<const N: usize>(
     run(statement, params, texts)
 }
 
-/// As [`fetch`], for a statement on the extension's own tables that finds what its parameters name, `count` things, by
-/// indexes. While they are few, its plan is kept for any parameters, and reads no table as a whole.
+/// As [`fetch`], for a statement that finds what its parameters name, `count` things, by indexes, which there are. While
+/// they are few, its plan is kept for any parameters, and reads no table as a whole.
 pub(crate) fn look_up(count: usize, statement: &str, params: &[Option<&str>]) -> Vec<Value> {
     run_planned(Plan::of_lookup(count), statement, params, documents)
 }
@@ -247,8 +248,13 @@ fn update<T>(
             return read(client.update(&*prepared, None, params)?);
         }
         (true, Plan::Once) => prepared::checked_once(client, statement, &types)?,
-        (true, Plan::Kept | Plan::KeptForFew | Plan::Lookup) => {
-            prepared::checked(client, statement, &types)?
+        (true, Plan::Kept | Plan::KeptForFew) => prepared::checked(client, statement, &types)?,
+        (true, Plan::Lookup) => {
+            let prepared = prepared::checked(client, statement, &types)?;
+            return keeping_settings(|| {
+                prepared::look_up_by_indexes();
+                read(client.update(&*prepared, None, params)?)
+            });
         }
     };
     read(client.update(&*prepared, None, params)?)
