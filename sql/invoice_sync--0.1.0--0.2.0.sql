@@ -61,7 +61,7 @@ $$;
 
 -- Events that failed are found by their payments.
 create index event_failed on event using gin ((array[session_id, intent_id, charge_id, stripe_invoice_id]))
-    with (fastupdate = off) where state = 'pending' and attempts > 0;
+    with (fastupdate = off) where state <> 'done' and attempts > 0;
 
 -- Events of payments that no invoice referred to are found when a row does.
 create index event_unclaimed_intent on event (intent_id)

@@ -491,7 +491,7 @@ create table event (
 );
 create index on event (next_attempt_at) where state = 'pending';
 create index event_failed on event using gin ((array[session_id, intent_id, charge_id, stripe_invoice_id]))
-    with (fastupdate = off) where state = 'pending' and attempts > 0;
+    with (fastupdate = off) where state <> 'done' and attempts > 0;
 create index event_unclaimed_intent on event (intent_id)
     where state = 'done' and result = 'names no invoice';
 create index event_unclaimed_session on event (session_id)

@@ -147,7 +147,12 @@ enum Lookup {
 fn serving_columns(mapping: &Mapping, ids: usize) -> Vec<(&Mapped, Lookup)> {
     let payments = &mapping.payments;
     if ids <= FEW_IDS {
-        return columns(mapping).map(|it| (it, Lookup::AnyPlan)).collect();
+        let lookup = if mapping.looked_up(ids) == ids {
+            Lookup::ByIndex
+        } else {
+            Lookup::AnyPlan
+        };
+        return columns(mapping).map(|it| (it, lookup)).collect();
     }
     let missing = indexes::missing(mapping).unwrap_or_default();
     let behind = payments.locked.as_ref().map(|base| &base.table);

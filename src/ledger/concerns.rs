@@ -17,7 +17,7 @@ pub(crate) fn exist(invoice: &str, ids: &BTreeSet<&str>) -> bool {
                         and (x.kind = 'event_failing'
                              or coalesce(x.object, '') = any (array(select unnest($2::text[])))))
            or exists (select from invoice_sync.event e
-                      where e.state = 'pending' and e.attempts > 0
+                      where e.state <> 'done' and e.attempts > 0
                         and array[e.session_id, e.intent_id, e.charge_id, e.stripe_invoice_id] && array(select unnest($2::text[])))
            or exists (select from invoice_sync.unwritten_answer)",
         &[Some(invoice), Some(&sql::array(ids.iter().copied()))],

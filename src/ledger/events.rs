@@ -199,7 +199,7 @@ pub(crate) fn enqueue(backfill: i64, entries: &[Entry]) {
           -- What failed already waits for its next turn.
           and not (n.why is not null and exists (
               select from invoice_sync.event e
-              where e.state = 'pending' and e.attempts > 0
+              where e.state <> 'done' and e.attempts > 0
                 and array[e.session_id, e.intent_id, e.charge_id, e.stripe_invoice_id]
                     && array[n.session_id, n.intent_id, n.charge_id, n.stripe_invoice_id]
                 and coalesce(e.intent_id, e.session_id, e.charge_id, e.stripe_invoice_id)
@@ -269,10 +269,11 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Fail
             from jsonb_to_recordset($1::jsonb) v (id text, state text, result text)
             -- Each is looked up by its key, whereas a set would be joined with the whole table.
             cross join lateral (
-                select x.id from invoice_sync.event x
-                where x.id = v.id and x.state = 'pending'
+                select x.id, x.state from invoice_sync.event x
+                where x.id = v.id
                 for update skip locked
             ) e
+            where e.state = 'pending'
         ),
         settled as (
             update invoice_sync.event e
@@ -327,7 +328,7 @@ from jsonb_to_recordset($1::jsonb) p (id text, as_of bigint)
 join (invoice_sync.event e
       cross join lateral (
           values (e.session_id), (e.intent_id), (e.charge_id), (e.stripe_invoice_id)) own (id)) on own.id = p.id
-where e.state = 'pending' and e.attempts > 0
+where e.state <> 'done' and e.attempts > 0
   and array[e.session_id, e.intent_id, e.charge_id, e.stripe_invoice_id]
       && array(select w.id from jsonb_to_recordset($1::jsonb) w (id text))
   and e.received_at <= timestamptz 'epoch' + p.as_of * interval '1 microsecond'";

@@ -28,7 +28,7 @@ struct Kept {
 }
 
 /// A plan is made for tables of the size that they had, and PostgreSQL makes a new one only when statistics change.
-/// Tables that grow with the uses are twice as large at most: a statement is planned again after 8 uses, 16, 32 …
+/// Tables that grow with the uses are eight times as large at most: a statement is planned again after 8 uses, 64, 512 …
 const FIRST_USES: u32 = 8;
 
 /// No more than so many uses later.
@@ -59,7 +59,10 @@ pub(super) fn kept(client: &SpiClient<'_>, text: &str, types: &[PgOid]) -> SpiRe
 
 /// Returns a statement on the tables in use, which is prepared again where the catalogs have changed since.
 pub(super) fn checked(client: &SpiClient<'_>, text: &str, types: &[PgOid]) -> SpiResult<Prepared> {
-    relation::prepared(|count| find_or_prepare(client, text, types, PreparedAt::Count(count)))
+    relation::prepared(|count| {
+        let at = PreparedAt::Count(count);
+        find_or_prepare(client, text, types, at)
+    })
 }
 
 /// As [`checked`], for a statement that is planned for its parameters.
@@ -78,47 +81,42 @@ pub(super) fn types_of(params: &[DatumWithOid<'_>]) -> Vec<PgOid> {
         .collect()
 }
 
-/// While this exists, a prepared statement is planned once for any parameters. Not while the application's code runs.
-pub(super) fn with_generic_plan() -> GenericPlan {
-    // SAFETY: reads and writes the variable of a setting, on the backend's thread; it is restored on drop.
-    unsafe {
-        let former = pg_sys::plan_cache_mode;
-        pg_sys::plan_cache_mode =
-            pg_sys::PlanCacheMode::PLAN_CACHE_MODE_FORCE_GENERIC_PLAN as c_int;
-        GenericPlan(former)
-    }
-}
-
-pub(super) struct GenericPlan(c_int);
-
-impl Drop for GenericPlan {
-    fn drop(&mut self) {
-        // SAFETY: as in `with_generic_plan`.
-        unsafe { pg_sys::plan_cache_mode = self.0 };
-    }
-}
-
-/// While this exists, plans read a table as a whole only where no index serves. Not while the application's code runs.
+/// While this exists, a prepared statement is planned once for any parameters, and reads a table as a whole only where no
+/// index serves. Not while the application's code runs.
 pub(super) fn by_indexes() -> ByIndexes {
-    // SAFETY: as in `with_generic_plan`.
+    const GENERIC: c_int = pg_sys::PlanCacheMode::PLAN_CACHE_MODE_FORCE_GENERIC_PLAN as c_int;
+    // SAFETY: reads and writes the variables of settings, on the backend's thread; they are restored on drop.
     unsafe {
-        let former = (pg_sys::enable_seqscan, pg_sys::jit_enabled);
+        let former = ByIndexes {
+            mode: pg_sys::plan_cache_mode,
+            scans: pg_sys::enable_seqscan,
+            jit: pg_sys::jit_enabled,
+        };
+        pg_sys::plan_cache_mode = GENERIC;
         // Where a table has to be read as a whole all the same, the plan counts as very expensive.
         (pg_sys::enable_seqscan, pg_sys::jit_enabled) = (false, false);
-        ByIndexes(former)
+        former
     }
 }
 
-pub(super) struct ByIndexes((bool, bool));
+/// The settings as they were.
+pub(super) struct ByIndexes {
+    mode: c_int,
+    scans: bool,
+    jit: bool,
+}
 
 impl Drop for ByIndexes {
     fn drop(&mut self) {
-        // SAFETY: as in `with_generic_plan`.
-        unsafe { (pg_sys::enable_seqscan, pg_sys::jit_enabled) = self.0 };
+        // SAFETY: as in `by_indexes`.
+        unsafe {
+            pg_sys::plan_cache_mode = self.mode;
+            (pg_sys::enable_seqscan, pg_sys::jit_enabled) = (self.scans, self.jit);
+        }
     }
 }
 
-/// As [`with_generic_plan`] and [`by_indexes`], until the level of settings ends, for a statement that may call the
+/// As [`by_indexes`], until the level of settings ends, for a statement that may call the
 /// application's code: that may change them, too.
 pub(super) fn look_up_by_indexes() {
     set_local(c"plan_cache_mode", c"force_generic_plan");
@@ -136,11 +134,11 @@ fn find_or_prepare(
     let found = KEPT.with_borrow_mut(|all| {
         let kept = all.get_mut(text)?;
         let is_it = kept.types == types && kept.prepared_at == prepared_at;
-        if is_it && kept.uses == kept.expires_after {
-            expires_after = (2 * kept.expires_after).min(MOST_USES);
+        if is_it && kept.uses >= kept.expires_after {
+            expires_after = (8 * kept.expires_after).min(MOST_USES);
             return None;
         }
-        kept.uses += 1;
+        kept.uses = kept.uses.saturating_add(1);
         is_it.then(|| Rc::clone(&kept.statement))
     });
     if let Some(statement) = found {

@@ -191,10 +191,8 @@ fn run_planned<T>(
 #[derive(Clone, Copy, PartialEq)]
 enum Plan {
     Kept,
-    /// The same one for any parameters: they are a few rows, and PostgreSQL would plan for each anew where it takes
-    /// them for many.
-    KeptForFew,
-    /// As [`Self::KeptForFew`], by indexes alone: every table has one for what is looked up in it.
+    /// The same one for any parameters, by indexes alone: they are a few rows, and every table has an index for what is
+    /// looked up in it. PostgreSQL would plan for each anew where it takes them for many.
     Lookup,
     /// Made for these parameters: a kept plan knows nothing of how many rows they are.
     Once,
@@ -236,19 +234,13 @@ fn update<T>(
     let prepared = match (relation::are_in_use(), plan) {
         (false, Plan::Once) => return read(client.update(statement, None, params)?),
         (false, Plan::Kept) => prepared::kept(client, statement, &types)?,
-        (false, Plan::KeptForFew) => {
-            let prepared = prepared::kept(client, statement, &types)?;
-            let _generic = prepared::with_generic_plan();
-            return read(client.update(&*prepared, None, params)?);
-        }
         (false, Plan::Lookup) => {
             let prepared = prepared::kept(client, statement, &types)?;
-            let _generic = prepared::with_generic_plan();
             let _by_indexes = prepared::by_indexes();
             return read(client.update(&*prepared, None, params)?);
         }
         (true, Plan::Once) => prepared::checked_once(client, statement, &types)?,
-        (true, Plan::Kept | Plan::KeptForFew) => prepared::checked(client, statement, &types)?,
+        (true, Plan::Kept) => prepared::checked(client, statement, &types)?,
         (true, Plan::Lookup) => {
             let prepared = prepared::checked(client, statement, &types)?;
             return keeping_settings(|| {
@@ -278,7 +270,12 @@ fn run_with_rows<'a, T: Default, const N: usize>(
     let is_few = columns
         .first()
         .is_some_and(|column| column.len() <= FEW_ROWS);
-    let plan = if is_few { Plan::KeptForFew } else { Plan::Once };
+    // The application's tables may have no index.
+    let plan = match (is_few, relation::are_in_use()) {
+        (false, _) => Plan::Once,
+        (true, false) => Plan::Lookup,
+        (true, true) => Plan::Kept,
+    };
     checked(Spi::connect_mut(|client| {
         let columns = columns.map(DatumWithOid::from);
         let first = first.iter().map(|text| DatumWithOid::from(*text));
