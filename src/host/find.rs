@@ -273,7 +273,7 @@ fn linked_statements(mapping: &Mapping) -> Vec<(Source<'_>, String)> {
     {
         vec![(
             Source::Both,
-            format!("{of_invoices} union {of_payments}"),
+            format!("{of_invoices} union all {of_payments}"),
         )]
     } else {
         vec![
@@ -302,7 +302,7 @@ fn by_column(columns: [&Option<Mapped>; 2], rows: &str, key: &Mapped) -> String 
             )
         })
         .collect::<Vec<_>>()
-        .join(" union ")
+        .join(" union all ")
 }
 
 /// Returns the statement for the results of a query for values with their invoices.
@@ -317,7 +317,7 @@ fn named_statement(mapping: &Mapping, rows: &str) -> String {
     let id = &invoices.id.quoted;
     let by_number = invoices.number.as_ref().map_or_else(String::new, |number| {
         format!(
-            " union select i.{number}::text, i.{id}::text from {rows} i where i.{number}::text {IS_WANTED}",
+            " union all select i.{number}::text, i.{id}::text from {rows} i where i.{number}::text {IS_WANTED}",
             number = number.quoted,
         )
     });

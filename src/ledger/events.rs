@@ -43,6 +43,16 @@ pub(crate) enum Verdict {
     Again(String),
 }
 
+impl Verdict {
+    /// The state and the result of an event.
+    fn as_columns(&self) -> (&'static str, &str) {
+        match self {
+            Self::Done(result) => ("done", result),
+            Self::Again(why) => ("pending", why),
+        }
+    }
+}
+
 /// Pending events about one payment. If a session is known, it is requested instead of its intent, because it
 /// includes the intent.
 #[derive(Clone, Debug)]
@@ -248,22 +258,26 @@ pub(crate) fn waiting(limit: usize, now: f64) -> Vec<Waiting> {
     .collect()
 }
 
+/// What a verdict `v` changes in an event `e`.
+const SETTLED: &str = "set state = v.state,
+    result = v.result,
+    processed_at = case v.state when 'done' then clock_timestamp() end,
+    attempts = e.attempts + (v.state = 'pending')::int,
+    next_attempt_at = clock_timestamp()
+        + least(interval '1 day', interval '1 minute' * 2 ^ least(e.attempts, 11))";
+
 /// Records the results of processing events. Skips events that another transaction has locked: it records the
 /// result itself, and waiting for it could deadlock because it may have locked the same invoice. A failed event is
 /// due again after 1, 2, 4 … minutes, at most a day. Returns the events that have failed `limit` times or more.
 pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<FailingEvent> {
     let documents = verdicts.iter().flat_map(|(events, verdict)| {
-        let (state, result) = match verdict {
-            Verdict::Done(result) => ("done", result),
-            Verdict::Again(why) => ("pending", why),
-        };
+        let (state, result) = verdict.as_columns();
         events
             .iter()
             .map(move |id| json!({ "id": id, "state": state, "result": result }))
     });
     let count = verdicts.iter().map(|(events, _)| events.len()).sum();
-    sql::look_up(
-        count,
+    let statement = format!(
         "with mine as (
             select e.id, v.state, v.result
             from jsonb_to_recordset($1::jsonb) v (id text, state text, result text)
@@ -277,12 +291,7 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Fail
         ),
         settled as (
             update invoice_sync.event e
-            set state = v.state,
-                result = v.result,
-                processed_at = case v.state when 'done' then clock_timestamp() end,
-                attempts = e.attempts + (v.state = 'pending')::int,
-                next_attempt_at = clock_timestamp()
-                    + least(interval '1 day', interval '1 minute' * 2 ^ least(e.attempts, 11))
+            {SETTLED}
             from mine v
             where e.id = v.id and e.id = any (array(select m.id from mine m))
             returning e.*
@@ -290,7 +299,11 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Fail
         select jsonb_build_object('id', id, 'type', type, 'attempts', attempts, 'result', result,
                                   'object', coalesce(intent_id, session_id, charge_id, stripe_invoice_id))
         from settled
-        where state = 'pending' and attempts >= $2::int",
+        where state = 'pending' and attempts >= $2::int"
+    );
+    sql::look_up(
+        count,
+        &statement,
         &[
             Some(&Value::from_iter(documents).to_string()),
             Some(&limit.to_string()),
@@ -299,6 +312,18 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Fail
     .into_iter()
     .filter_map(|row| serde_json::from_value(row).ok())
     .collect()
+}
+
+/// Records the verdict on an event that this transaction stored or locked.
+pub(crate) fn settle_own(event: &str, verdict: &Verdict) {
+    let (state, result) = verdict.as_columns();
+    let statement = format!(
+        "update invoice_sync.event e
+        {SETTLED}
+        from (values ($2, $3)) v (state, result)
+        where e.id = $1 and e.state <> 'done'"
+    );
+    sql::execute(&statement, &[Some(event), Some(state), Some(result)]);
 }
 
 /// Returns the pending events by the id of their payment.

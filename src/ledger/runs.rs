@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pgrx::pg_sys::Oid;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::pg::{identity, oid_of, sql};
 
@@ -85,28 +85,35 @@ pub(crate) fn close_abandoned(kind: Kind) {
 
 /// Opens a run. Its row exists before the first change refers to it.
 pub(crate) fn open(kind: Kind) -> i64 {
+    let cause = match kind {
+        Kind::Webhook => "webhook",
+        _ if identity::is_rpc() => "rpc",
+        _ if is_called_by_cron() => "cron",
+        _ => "sql",
+    };
     let row = sql::fetch_one(
         "insert into invoice_sync.run (
             kind, cause, role, started_at, success, invoices_checked, invoices_fixed,
             issues_found, stripe_errors, stripe_requests, stripe_retries, waited)
-        values ($1,
-            case
-                when $1 = 'webhook' then 'webhook'
-                when $3::boolean then 'rpc'
-                when current_setting('application_name') like 'pg_cron%'
-                     or exists (select from pg_stat_activity
-                                where pid = pg_backend_pid() and backend_type = 'pg_cron') then 'cron'
-                else 'sql'
-            end,
-            $2, clock_timestamp(), false, 0, 0, 0, 0, 0, 0, interval '0')
+        values ($1, $2, $3, clock_timestamp(), false, 0, 0, 0, 0, 0, 0, interval '0')
         returning to_jsonb(id)",
         &[
             Some(kind.as_str()),
+            Some(cause),
             Some(&identity::outer_role()),
-            Some(sql::boolean(identity::is_rpc())),
         ],
     );
     row.and_then(|id| id.as_i64()).unwrap_or_default()
+}
+
+/// Whether pg_cron runs this session, in either of its modes.
+fn is_called_by_cron() -> bool {
+    let found = sql::fetch_one(
+        "select to_jsonb(current_setting('application_name') like 'pg_cron%' or exists (
+            select from pg_stat_activity where pid = pg_backend_pid() and backend_type = 'pg_cron'))",
+        &[],
+    );
+    found == Some(Value::Bool(true))
 }
 
 /// Whether a run is in progress or has ended.
@@ -118,45 +125,42 @@ pub(crate) enum State {
 
 /// Saves the totals of a run.
 pub(crate) fn save(run: i64, totals: &Totals, state: State) {
-    let document = json!({
-        "success": totals.success,
-        "error": totals.error,
-        "invoices_checked": totals.invoices_checked,
-        "invoices_fixed": totals.invoices_fixed,
-        "issues_found": totals.issues_found,
-        "stripe_errors": totals.stripe_errors,
-        "stripe_requests": totals.stripe_requests,
-        "stripe_retries": totals.stripe_retries,
-        "waited": format!("{} microseconds", totals.waited.as_micros()),
-        "list_pages": totals.list_pages,
-        "objects_from_lists": totals.objects_from_lists,
-        "objects_one_by_one": totals.objects_one_by_one,
-        "monthly_reads": totals.monthly_reads,
-        "remark": totals.remark,
-    });
+    let or_null = |value: &Value| (!value.is_null()).then(|| value.to_string());
     sql::execute(
-        "update invoice_sync.run r
-        set finished_at = case when $3::boolean then clock_timestamp() end,
-            success = t.success,
-            error = nullif(t.error, 'null'),
-            invoices_checked = t.invoices_checked,
-            invoices_fixed = t.invoices_fixed,
-            issues_found = t.issues_found,
-            stripe_errors = t.stripe_errors,
-            stripe_requests = t.stripe_requests,
-            stripe_retries = t.stripe_retries,
-            waited = t.waited,
-            list_pages = t.list_pages,
-            objects_from_lists = t.objects_from_lists,
-            objects_one_by_one = t.objects_one_by_one,
-            monthly_reads = nullif(t.monthly_reads, 'null'),
-            remark = t.remark
-        from jsonb_populate_record(null::invoice_sync.run, $2::jsonb) t
-        where r.id = $1::bigint",
+        "update invoice_sync.run
+        set finished_at = case when $2::boolean then clock_timestamp() end,
+            success = $3::boolean,
+            error = $4::jsonb,
+            invoices_checked = $5::integer,
+            invoices_fixed = $6::integer,
+            issues_found = $7::integer,
+            stripe_errors = $8::integer,
+            stripe_requests = $9::bigint,
+            stripe_retries = $10::bigint,
+            waited = $11::bigint * interval '1 microsecond',
+            list_pages = $12::bigint,
+            objects_from_lists = $13::bigint,
+            objects_one_by_one = $14::bigint,
+            monthly_reads = $15::jsonb,
+            remark = $16
+        where id = $1::bigint",
         &[
             Some(&run.to_string()),
-            Some(&document.to_string()),
             Some(sql::boolean(state == State::Finished)),
+            Some(sql::boolean(totals.success)),
+            or_null(&totals.error).as_deref(),
+            Some(&totals.invoices_checked.to_string()),
+            Some(&totals.invoices_fixed.to_string()),
+            Some(&totals.issues_found.to_string()),
+            Some(&totals.stripe_errors.to_string()),
+            Some(&totals.stripe_requests.to_string()),
+            Some(&totals.stripe_retries.to_string()),
+            Some(&totals.waited.as_micros().to_string()),
+            Some(&totals.list_pages.to_string()),
+            Some(&totals.objects_from_lists.to_string()),
+            Some(&totals.objects_one_by_one.to_string()),
+            or_null(&totals.monthly_reads).as_deref(),
+            totals.remark.as_deref(),
         ],
     );
 }

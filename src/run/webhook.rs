@@ -159,7 +159,7 @@ fn process(event: &Event, own: &EventScope) -> &'static str {
     let verdict = in_subtransaction_of_a_run(|| decide_and_apply(event, own))
         .unwrap_or_else(|problem| Verdict::Again(problem.to_string()));
     // A sweep raises the issue about an event that fails repeatedly.
-    events::settle(&[(std::slice::from_ref(&event.id), &verdict)], i32::MAX);
+    events::settle_own(&event.id, &verdict);
     match verdict {
         Verdict::Done(_) => "processed",
         Verdict::Again(_) => "stored, to be processed later",
