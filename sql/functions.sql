@@ -156,30 +156,37 @@ comment on function explain(anyelement, boolean) is
 
 -- webhooks ---------------------------------------------------------------------
 
+-- In PL/pgSQL, which keeps the plan of the call: a function in SQL is parsed with each.
 create function handle_webhook(bytea, text) returns jsonb
-language sql security definer
+language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select invoice_sync.receive_webhook($1, $2)
+begin
+    return invoice_sync.receive_webhook($1, $2);
+end
 $$;
 
 create function handle_webhook(text, text) returns jsonb
-language sql security definer
+language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select invoice_sync.receive_webhook(convert_to($1, 'UTF8'), $2)
+begin
+    return invoice_sync.receive_webhook(convert_to($1, 'UTF8'), $2);
+end
 $$;
 
 -- The form for PostgREST, which hands a request's body to the one unnamed
 -- parameter: json keeps it byte for byte, jsonb would not.
 create function handle_webhook(json) returns jsonb
-language sql security definer
+language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select invoice_sync.receive_webhook(
+begin
+    return invoice_sync.receive_webhook(
         convert_to($1::text, 'UTF8'),
         nullif(current_setting('request.headers', true), '')::json ->> 'stripe-signature'
-    )
+    );
+end
 $$;
 
 comment on function receive_webhook(bytea, text) is 'Implementation of handle_webhook';

@@ -59,6 +59,8 @@ as $$
     end
 $$;
 
+drop index event_created_idx;
+
 -- Events that failed are found by their payments.
 create index event_failed on event using gin ((array[session_id, intent_id, charge_id, stripe_invoice_id]))
     with (fastupdate = off) where state <> 'done' and attempts > 0;
@@ -68,6 +70,39 @@ create index event_unclaimed_intent on event (intent_id)
     where state = 'done' and result = 'names no invoice';
 create index event_unclaimed_session on event (session_id)
     where state = 'done' and result = 'names no invoice';
+
+-- What receives webhooks keeps the plan of its call.
+create or replace function handle_webhook(bytea, text) returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return invoice_sync.receive_webhook($1, $2);
+end
+$$;
+
+create or replace function handle_webhook(text, text) returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return invoice_sync.receive_webhook(convert_to($1, 'UTF8'), $2);
+end
+$$;
+
+-- The form for PostgREST, which hands a request's body to the one unnamed
+-- parameter: json keeps it byte for byte, jsonb would not.
+create or replace function handle_webhook(json) returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return invoice_sync.receive_webhook(
+        convert_to($1::text, 'UTF8'),
+        nullif(current_setting('request.headers', true), '')::json ->> 'stripe-signature'
+    );
+end
+$$;
 
 -- PostgreSQL reads the expression of each with every run that is written.
 alter table run

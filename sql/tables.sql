@@ -498,7 +498,6 @@ create index event_unclaimed_session on event (session_id)
     where state = 'done' and result = 'names no invoice';
 create index on event (stripe_invoice_id) where stripe_invoice_id is not null;
 create index on event (received_at);
-create index on event (created);
 create index on event (webhook_at) where webhook_at is not null;
 
 comment on table event is
