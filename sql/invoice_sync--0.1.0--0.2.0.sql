@@ -59,12 +59,6 @@ as $$
     end
 $$;
 
-drop index event_created_idx;
-
--- Events that failed are found by their payments.
-create index event_failed on event using gin ((array[session_id, intent_id, charge_id, stripe_invoice_id]))
-    with (fastupdate = off) where state <> 'done' and attempts > 0;
-
 -- Events of payments that no invoice referred to are found when a row does.
 create index event_unclaimed_intent on event (intent_id)
     where state = 'done' and result = 'names no invoice';
@@ -1518,6 +1512,12 @@ alter table backfill add constraint backfill_list_check check (
 );
 comment on column stripe_payment.stripe_invoice_id is 'The Stripe Invoice that it paid, if known';
 comment on column event.stripe_invoice_id is 'The Stripe Invoice that it is about';
+
+drop index event_created_idx;
+
+-- Events that failed are found by their payments.
+create index event_failed on event using gin ((array[session_id, intent_id, charge_id, stripe_invoice_id]))
+    with (fastupdate = off) where state <> 'done' and attempts > 0;
 
 -- Rights of roles that were not granted access (must stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void
