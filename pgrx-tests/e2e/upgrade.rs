@@ -1,5 +1,7 @@
 //! Upgrading from 0.1.0: the objects equal those of a fresh installation, and the data is kept.
 
+mod adopted;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

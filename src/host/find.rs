@@ -179,9 +179,9 @@ pub(crate) fn labels(mapping: &Mapping, ids: &BTreeSet<String>) -> BTreeMap<Stri
         "select jsonb_build_array(i.{key}::text, coalesce({number}, i.{key}::text))
         from {table} i
         where i.{key} = any (array(
-            select w.id::{key_type} from jsonb_array_elements_text($1::jsonb) w (id)))",
+            select {wanted} from jsonb_array_elements_text($1::jsonb) w (id)))",
         key = invoices.id.quoted,
-        key_type = invoices.id.type_name,
+        wanted = invoices.id.key_or_null("w.id"),
         number = text_of("i", invoices.number.as_ref()),
         table = invoices.table,
     );

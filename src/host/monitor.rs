@@ -127,9 +127,9 @@ fn paid_among(mapping: &Mapping, found: &[Found], came_in: &str) -> BTreeSet<Str
         "select distinct to_jsonb(p.{invoice}::text)
         from {table} p
         where p.{invoice} = any (array(
-            select w.id::{key} from jsonb_array_elements_text($1::jsonb) w (id))) and {came_in}",
+            select {key} from jsonb_array_elements_text($1::jsonb) w (id))) and {came_in}",
         invoice = payments.invoice.quoted,
-        key = payments.invoice.type_name,
+        key = payments.invoice.key_or_null("w.id"),
         table = payments.counting.rows(),
     );
     let ids: Vec<&String> = found.iter().map(|invoice| &invoice.id).collect();

@@ -84,8 +84,9 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
         wanted = json!(keys);
         let key = &mapping.payments.id;
         let condition = format!(
-            "p.{} = any (array(select w.id::{} from jsonb_array_elements_text($1::jsonb) w (id)))",
-            key.quoted, key.type_name
+            "p.{} = any (array(select {} from jsonb_array_elements_text($1::jsonb) w (id)))",
+            key.quoted,
+            key.key_or_null("w.id")
         );
         statement = (!keys.is_empty()).then(|| rows_where(mapping, &condition));
     }

@@ -5,6 +5,7 @@ mod conditions;
 mod history;
 mod ids;
 mod names;
+mod providers;
 mod relations;
 mod tables;
 mod units;
@@ -92,12 +93,13 @@ pub(crate) fn propose(
     sheet.put_condition("payment_condition", table);
     let payments = table;
 
+    let ids = [PAYMENT_SESSION, PAYMENT_INTENT].map(|setting| sheet.proposed(setting));
     sheet.put_values(values::propose(
         &relations,
-        invoices,
-        payments,
+        (invoices, payments),
         &payment_columns,
         sheet.current.get("payment_values"),
+        &providers::in_payments(payments, &ids),
         &Clock::of(sheet.text("time_zone")),
     ));
     let clock = Clock::of(sheet.text("time_zone"));

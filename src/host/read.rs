@@ -246,11 +246,12 @@ pub(super) fn misread(why: impl fmt::Display) -> Problem {
 }
 
 /// Returns the ids of the first parameter as an array of this column's type. An array is looked up in the primary
-/// key's index, whereas a set would be joined with the whole table.
+/// key's index, whereas a set would be joined with the whole table. The ledger may have ids of invoices of another
+/// table, which the settings named before.
 fn wanted_keys(key: &Mapped) -> String {
     format!(
-        "any (array(select w.id::{key} from jsonb_array_elements_text($1::jsonb) w (id)))",
-        key = key.type_name,
+        "any (array(select {key} from jsonb_array_elements_text($1::jsonb) w (id)))",
+        key = key.key_or_null("w.id"),
     )
 }
 

@@ -48,6 +48,22 @@ pub(crate) fn to_be_asked<'a>(
     rows.into_iter().filter_map(|[id]| id).collect()
 }
 
+/// Returns those of these invoices, whose rows contradict each other, that have had a payment whose row only the
+/// extension knows, and about which Stripe was not asked for a day before `now` (seconds since 1970), nor will be.
+pub(crate) fn with_lost_payments<'a>(
+    invoices: impl Iterator<Item = &'a str>,
+    now: f64,
+) -> BTreeSet<String> {
+    let rows: Vec<[Option<String>; 1]> = sql::fetch_texts(
+        "select c.invoice_id from invoice_sync.invoice_check c
+        where c.invoice_id = any ($2::text[]) and c.next_check_at is null
+          and c.checked_at < to_timestamp($1::float8) - interval '1 day'
+          and exists (select from invoice_sync.payment_ids p where p.invoice_id = c.invoice_id)",
+        &[Some(&now.to_string()), Some(&sql::array(invoices))],
+    );
+    rows.into_iter().filter_map(|[id]| id).collect()
+}
+
 /// What [`super::recall`] reads of checks: the ids that the invoices in the first parameter stored when Stripe was last
 /// asked, of invoices that need no more requests though not all their ids are booked.
 pub(super) const RECALLED: &str = "

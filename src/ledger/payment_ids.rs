@@ -24,6 +24,14 @@ pub(super) struct Row {
     pub(super) ids: PaymentIds,
 }
 
+/// Returns the ids of the payments of an invoice, by the key of their rows, which may have been deleted since.
+pub(crate) fn of_invoice(invoice: &str) -> BTreeMap<String, PaymentIds> {
+    let statement = format!("select u.tied -> 'tied' from ({RECALLED}) u (tied)");
+    let rows = sql::fetch(&statement, &[Some(&sql::array([invoice].into_iter()))]).into_iter();
+    let rows = rows.filter_map(|row| serde_json::from_value::<Row>(row).ok());
+    rows.map(|row| (row.row, row.ids)).collect()
+}
+
 /// Stores the ids of payments, by the key of their rows, each with its invoice.
 pub(crate) fn note<'a>(rows: impl Iterator<Item = (&'a str, &'a BTreeMap<String, PaymentIds>)>) {
     let rows: Vec<Value> = rows

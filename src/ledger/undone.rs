@@ -55,6 +55,24 @@ pub(crate) fn change(id: i64) -> Option<Recorded> {
     read("id", id).pop()
 }
 
+/// Returns the changes of the same row that were made after this one, the oldest first.
+pub(crate) fn later_changes(change: &Recorded) -> Vec<Recorded> {
+    let rows = sql::fetch(
+        "select to_jsonb(c) from invoice_sync.change c
+        where c.invoice_id = $1 and c.table_name = $2 and c.row_id = $3 and c.id > $4::bigint
+        order by c.id",
+        &[
+            Some(&change.invoice_id),
+            Some(&change.table_name),
+            Some(&change.row_id),
+            Some(&change.id.to_string()),
+        ],
+    );
+    let rows = rows.into_iter();
+    rows.filter_map(|row| serde_json::from_value(row).ok())
+        .collect()
+}
+
 fn read(column: &str, value: i64) -> Vec<Recorded> {
     sql::fetch(
         &format!(

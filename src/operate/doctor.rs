@@ -3,6 +3,7 @@
 //! A line of a hint that begins with `$ ` is for a shell on the server; all others are for psql.
 
 mod history;
+mod own_payments;
 mod schedule;
 mod secrets;
 mod stripe;

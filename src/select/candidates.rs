@@ -61,17 +61,27 @@ impl CandidateFilter {
     /// Returns the candidates among these invoices.
     pub(crate) fn among(&self, mapping: &Mapping, invoices: &[String]) -> Vec<Candidate> {
         let rows = candidates::among(mapping, invoices, &self.invoices_in_question);
-        let candidates = self.candidates(rows).into_iter();
+        let candidates = self.candidates(mapping, rows).into_iter();
         candidates.map(|(_, candidate)| candidate).collect()
     }
 
     /// Returns the candidates among preselected rows, each with its position.
-    pub(crate) fn candidates(&self, rows: Vec<CandidateRow>) -> Vec<(String, Candidate)> {
+    pub(crate) fn candidates(
+        &self,
+        mapping: &Mapping,
+        rows: Vec<CandidateRow>,
+    ) -> Vec<(String, Candidate)> {
         let unsettled = rows.iter().filter(|it| it.is_unsettled).map(|it| {
             let id = Some(it.invoice.as_str());
             [id, it.session.as_deref(), it.intent.as_deref()]
         });
-        let to_be_asked = checks::to_be_asked(unsettled, self.now);
+        let mut to_be_asked = checks::to_be_asked(unsettled, self.now);
+        if mapping.payments.have_no_ids() {
+            // A row that was a payment may be gone, which no id in another row says.
+            let suspects = rows.iter().filter(|it| it.is_suspect);
+            let suspects = suspects.map(|it| it.invoice.as_str());
+            to_be_asked.extend(checks::with_lost_payments(suspects, self.now));
+        }
         rows.into_iter()
             .filter_map(|it| {
                 let candidate = if to_be_asked.contains(&it.invoice) {

@@ -296,7 +296,7 @@ impl<'a> WorkSelection<'a> {
             );
             selected.booked.extend(range.booked);
             let room = limit - selected.len();
-            let mut found = judge.candidates(range.candidates);
+            let mut found = judge.candidates(self.mapping, range.candidates);
             let (mut next, mut rows) = (range.next, range.rows);
             if found.len() > room {
                 found.truncate(room);

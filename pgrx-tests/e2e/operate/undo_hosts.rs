@@ -177,3 +177,50 @@ fn an_undo_waits_for_the_application_and_respects_what_it_wrote() {
     let rows = shop.text("select count(*) from payments");
     assert_eq!(rows, Some("1".to_owned()), "{}", sale.invoice);
 }
+
+#[test]
+fn runs_are_undone_one_after_another_though_a_trigger_stamps_each_update() {
+    for edited in [false, true] {
+        let mut shop = Shop::open();
+        shop.execute(
+            "alter table invoices add stamped_at timestamptz;
+            create function stamp() returns trigger language plpgsql as $$
+            begin new.stamped_at := clock_timestamp(); return new; end $$;
+            create trigger stamp before update on invoices for each row execute function stamp()",
+        );
+        let deposit = Checkout::new(4_000, "usd").metadata("invoice_id", "INV-1");
+        shop.execute(
+            "insert into invoices (invoice_number, customer, invoice_status, total_amount)
+            values ('INV-1', 'Customer', 'Sent', 100)",
+        );
+        let books = "select concat_ws(' ', invoice_status, amount_paid::numeric(8, 2),
+                (select count(*) from payments)) from invoices";
+        let first = shop.text(books);
+        shop.stripe.checkout(deposit).pay();
+        shop.sweep();
+        let second = shop.text(books);
+        let balance = Checkout::new(6_000, "usd").metadata("invoice_id", "INV-1");
+        shop.stripe.checkout(balance).pay();
+        if edited {
+            shop.execute("update invoices set customer = 'Somebody else'");
+        }
+        shop.sweep();
+        let third = shop.text(books);
+        assert_eq!(third.as_deref(), Some("Paid 100.00 2"));
+
+        let runs = shop.texts("select distinct run_id from invoice_sync.changes order by 1 desc");
+        let runs: Vec<String> = runs.into_iter().flatten().collect();
+        let mut undo = |shop: &mut Shop, run: &str| shop.json(&format!("invoice_sync.undo({run})"));
+        assert_eq!(undo(&mut shop, &runs[0])["undone"], 1);
+        assert_eq!(shop.text(books), second);
+        let report = undo(&mut shop, &runs[1]);
+        if edited {
+            assert_eq!(report["undone"], 0, "somebody wrote the row in between");
+            assert_eq!(shop.text(books), second);
+        } else {
+            assert_eq!(report["left"], json!([]), "{report}");
+            assert_eq!(shop.text(books), first);
+        }
+        shop.not_at_rest("what was undone waits for a person");
+    }
+}

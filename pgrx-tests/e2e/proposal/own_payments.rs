@@ -269,3 +269,65 @@ fn what_may_contain_payments_is_named_and_not_passed_over() {
         Some("invoice_sync.payment")
     );
 }
+
+#[test]
+fn an_explanation_says_where_payments_are_recorded() {
+    let mut shop = shop();
+    order(&mut shop, 12_500);
+    let explained = |shop: &mut Shop| {
+        let line = format!(
+            "select value || ': ' || why from invoice_sync.explain('{ORDER}') where part = 'invoice' and what = 'payments'"
+        );
+        shop.text(&line).expect("it is explained")
+    };
+    let why = "setting payments_table; that is this extension's own table, because the application has none: only payments that Stripe received are recorded in it";
+    assert_eq!(
+        explained(&mut shop),
+        format!("0 in invoice_sync.payment: {why}")
+    );
+    shop.sweep();
+    assert_eq!(
+        explained(&mut shop),
+        format!("1 in invoice_sync.payment: {why}")
+    );
+}
+
+#[test]
+fn payments_of_deleted_invoices_are_told_before_their_ids_are_used_again() {
+    let mut shop = Shop::with_tables(&ORDERS.replace(
+        "uuid primary key default gen_random_uuid()",
+        "integer primary key",
+    ));
+    shop.execute("select invoice_sync.adopt_mapping()");
+    let mut order = |shop: &mut Shop, id: u32| {
+        let checkout = Checkout::new(12_500, "usd").metadata("invoice_id", id.to_string());
+        let sold = shop.stripe.checkout(checkout).pay();
+        shop.execute(&format!(
+            "insert into orders (id, total_cents, stripe_checkout_session_id) values ({id}, 12500, '{}')",
+            sold.session_id()
+        ));
+    };
+    order(&mut shop, 1);
+    order(&mut shop, 2);
+    shop.sweep();
+    let mut told = |shop: &mut Shop| {
+        shop.text(
+            "select concat_ws(' ', d.ok, d.detail, d.hint) from invoice_sync.doctor() d
+            where d.check = 'payments of deleted invoices'",
+        )
+    };
+    let good = "t there are none in invoice_sync.payment, this extension's own table";
+    assert_eq!(told(&mut shop).as_deref(), Some(good));
+    shop.execute("delete from orders where id = 1");
+    let bad = told(&mut shop).expect("it is checked");
+    let (found, hint) = bad.split_once("same id ").expect("there is a hint");
+    assert_eq!(
+        found,
+        "f invoice_sync.payment has payments of 1 invoices that no longer exist; they would count for a new invoice with the "
+    );
+    shop.execute(hint);
+    assert_eq!(told(&mut shop).as_deref(), Some(good));
+    let left = shop.texts("select invoice_id from invoice_sync.payment");
+    assert_eq!(left, [Some("2".to_owned())]);
+    shop.not_at_rest("money of a deleted invoice is an issue that is looked at again");
+}

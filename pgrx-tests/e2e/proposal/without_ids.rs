@@ -223,3 +223,85 @@ fn one_payment_is_booked_for_one_invoice() {
     assert_eq!(kinds(&mut shop), ["unlinked_payment"]);
     shop.not_at_rest("an issue about an object is looked at again");
 }
+
+#[test]
+fn an_explanation_says_which_payment_is_remembered_for_a_row() {
+    let mut shop = shop();
+    let sold = invoice(&mut shop, 1, 12_500);
+    shop.sweep();
+    shop.execute("insert into payments (invoice_id, amount, status) values (1, 5, 'paid')");
+    let explained = |shop: &mut Shop| {
+        let lines = shop.texts(
+            "select concat_ws(': ', part, value, why) from invoice_sync.explain('1') where what = 'Stripe ids' order by 1",
+        );
+        lines.into_iter().flatten().collect::<Vec<_>>()
+    };
+    let none = "payment row 2: none: payments have no column for Stripe ids, and the extension remembers none of this row, so it may be a payment that somebody else recorded";
+    let remembered = format!(
+        "payment row 1: {}, {}, {}: payments have no column for Stripe ids; the extension remembers (invoice_sync.payment_ids) that the row ",
+        sold.session_id(),
+        sold.intent_id(),
+        sold.charge_id()
+    );
+    let first = format!("{remembered}is this payment");
+    assert_eq!(explained(&mut shop), [first.as_str(), none]);
+    shop.execute("delete from payments where id = 1");
+    let first =
+        format!("{remembered}was this payment; the row no longer exists, or is another invoice's");
+    assert_eq!(explained(&mut shop), [first.as_str(), none]);
+}
+
+#[test]
+fn a_payment_whose_row_was_deleted_is_booked_again() {
+    let day = 86_400;
+    for entry_point in ["button", "backfill", "sweep", "run_sweep"] {
+        let mut shop = shop();
+        invoice(&mut shop, 1, 12_500);
+        invoice(&mut shop, 2, 12_500);
+        shop.sweep();
+        shop.execute("delete from payments where invoice_id = 1");
+        shop.sweep();
+        assert_eq!(
+            books(&mut shop)[0],
+            "1 paid 125",
+            "it was asked a moment ago"
+        );
+        shop.age(day + 60);
+        match entry_point {
+            "button" => drop(shop.sync("1")),
+            "backfill" => shop.execute("call invoice_sync.backfill(now() - interval '1 day')"),
+            "run_sweep" => shop.execute("call invoice_sync.run_sweep()"),
+            _ => drop(shop.sweep()),
+        }
+        let expected = ["1 paid 125 paid 125", "2 paid 125 paid 125"];
+        assert_eq!(books(&mut shop), expected, "{entry_point}");
+        shop.age(day + 60);
+        shop.sweep();
+        assert_eq!(books(&mut shop), expected, "{entry_point}");
+        assert_eq!(kinds(&mut shop), [] as [&str; 0], "{entry_point}");
+    }
+}
+
+#[test]
+fn a_row_that_stays_deleted_is_asked_about_once_a_day() {
+    let mut shop = shop();
+    let sold = invoice(&mut shop, 1, 12_500);
+    shop.sweep();
+    shop.execute("delete from payments");
+    for id in [sold.intent_id(), sold.session_id()] {
+        shop.stripe.delete(&id);
+    }
+    shop.age(86_460);
+    shop.sweep();
+    shop.stripe.reset_requests();
+    for _ in 0..3 {
+        shop.sweep();
+    }
+    assert_eq!(shop.stripe.requests().len(), 3, "the feed of events");
+    assert_eq!(books(&mut shop), ["1 paid 125"], "it is never set back");
+    assert_eq!(
+        kinds(&mut shop),
+        ["paid_without_payment", "stripe_object_missing"]
+    );
+    shop.not_at_rest("an issue about an object is looked at again");
+}

@@ -1,6 +1,6 @@
 //! Proposes values for further columns of new payments and of rows that are updated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -28,13 +28,14 @@ impl Proposed {
     }
 }
 
-/// Keeps valid current entries, and adds the columns without which a new row cannot be inserted.
+/// Keeps valid current entries, and adds the columns without which a new row cannot be inserted, and those that are
+/// filled in all rows of the application. `usual` are the values of columns that all payments by Stripe have.
 pub(super) fn propose(
     relations: &Relations,
-    invoices: &Table,
-    payments: &Table,
+    (invoices, payments): (&Table, &Table),
     mapped: &BTreeSet<String>,
     set: Option<&Value>,
+    usual: &BTreeMap<String, Value>,
     clock: &Clock,
 ) -> Proposed {
     let mut values = Map::new();
@@ -59,6 +60,8 @@ pub(super) fn propose(
         let is_needed = column.must_be_given;
         let source = if is_key {
             new_key(column).filter(|_| is_needed)
+        } else if let Some(written) = usual.get(name) {
+            Some(written.clone())
         } else if column.has_default {
             None
         } else if is_needed && is_row_timestamp(name, column) || is_stamp(name, column) {

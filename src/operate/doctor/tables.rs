@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Check, described};
+use super::{Check, described, own_payments};
 use crate::host::indexes::{self, UniqueIds};
 use crate::host::mapping::Mapping;
 use crate::host::view::BaseColumn;
@@ -43,6 +43,7 @@ pub(super) fn checks() -> Result<Vec<Check>, Problem> {
         row_security(&facts),
     ];
     checks.extend(views(&mapping, &facts));
+    checks.extend(own_payments::check(&mapping));
     Ok(checks)
 }
 

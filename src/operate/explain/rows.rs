@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Line;
 use super::sources::Sources;
-use crate::domain::identity::StripeId;
+use crate::domain::identity::{PaymentIds, StripeId};
 use crate::domain::invoice::{Field, InvoiceStatus};
 use crate::domain::money::Money;
 use crate::domain::payment::{PaymentRow, PaymentStatus};
@@ -13,8 +13,11 @@ use crate::host::mapping::Mapped;
 use crate::host::read::{Reading, uncounted_payments};
 use crate::host::row::{Columns, Row};
 use crate::host::status::Status;
+use crate::ledger::payment_ids;
 
 const INVOICE: &str = "invoice";
+
+const REMEMBERED: &str = "payments have no column for Stripe ids; the extension remembers (invoice_sync.payment_ids) that the row";
 
 /// A row whose values are explained.
 struct Source<'a> {
@@ -177,6 +180,16 @@ pub(super) fn invoice(sources: &Sources, reading: &Reading) -> Vec<Line> {
     let (session, intent) = (columns.session.as_ref(), columns.intent.as_ref());
     lines.extend(row.id("checkout session", session, "invoice_session_column"));
     lines.extend(row.id("payment intent", intent, "invoice_intent_column"));
+    if mapping.payments.are_own() {
+        lines.push(row.line(
+            "payments",
+            Some(format!("{} in {}", reading.payments.len(), mapping.payments.table)),
+            format!(
+                "{}; that is this extension's own table, because the application has none: only payments that Stripe received are recorded in it",
+                sources.setting("payments_table")
+            ),
+        ));
+    }
     lines
 }
 
@@ -201,11 +214,21 @@ fn currency(row: &Source, reading: &Reading) -> Line {
 /// Explains the payment rows of the invoice, also those that do not count.
 pub(super) fn payments(sources: &Sources, reading: &Reading) -> Vec<Line> {
     let rows = reading.payments.iter().zip(&reading.payment_rows);
+    let mut remembered = payment_ids::of_invoice(&reading.invoice.id);
     let mut lines: Vec<Line> = rows
         .flat_map(|(payment, row)| {
-            payment_lines(&Source::of_payment(sources, &payment.id, row), payment)
+            let ids = remembered.remove(&payment.id);
+            payment_lines(&Source::of_payment(sources, &payment.id, row), payment, ids)
         })
         .collect();
+    if sources.mapping.payments.have_no_ids() {
+        lines.extend(remembered.iter().map(|(id, ids)| {
+            let why = format!(
+                "{REMEMBERED} was this payment; the row no longer exists, or is another invoice's"
+            );
+            Line::new(&payment_row(id), "Stripe ids", Some(listed(ids)), why)
+        }));
+    }
     let uncounted = uncounted_payments(sources.mapping, &reading.invoice.id);
     lines.extend(uncounted.iter().map(|id| {
         excluded(
@@ -218,7 +241,13 @@ pub(super) fn payments(sources: &Sources, reading: &Reading) -> Vec<Line> {
     lines
 }
 
-fn payment_lines(row: &Source, payment: &PaymentRow) -> Vec<Line> {
+/// Lists the ids of a payment.
+fn listed(ids: &PaymentIds) -> String {
+    ids.each().collect::<Vec<_>>().join(", ")
+}
+
+/// `remembered` are the ids that the extension has stored for the row.
+fn payment_lines(row: &Source, payment: &PaymentRow, remembered: Option<PaymentIds>) -> Vec<Line> {
     let mapping = row.sources.mapping;
     let columns = &mapping.payments;
     let mut lines = Vec::new();
@@ -280,12 +309,20 @@ fn payment_lines(row: &Source, payment: &PaymentRow) -> Vec<Line> {
     lines.extend(row.id("checkout session", session, "payment_session_column"));
     lines.extend(row.id("payment intent", intent, "payment_intent_column"));
     if lines.len() == before {
-        let why = if columns.have_no_ids() {
-            "payments have no column for Stripe ids; which payment a row is, only the extension remembers"
-        } else {
-            "its columns for Stripe ids are empty, so it may be a payment that somebody recorded by hand"
+        let (ids, why) = match remembered.filter(|_| columns.have_no_ids()) {
+            Some(ids) => (listed(&ids), format!("{REMEMBERED} is this payment")),
+            None if columns.have_no_ids() => (
+                "none".to_owned(),
+                "payments have no column for Stripe ids, and the extension remembers none of this row, so it may be a payment that somebody else recorded"
+                    .to_owned(),
+            ),
+            None => (
+                "none".to_owned(),
+                "its columns for Stripe ids are empty, so it may be a payment that somebody recorded by hand"
+                    .to_owned(),
+            ),
         };
-        lines.push(row.line("Stripe ids", Some("none".to_owned()), why.to_owned()));
+        lines.push(row.line("Stripe ids", Some(ids), why));
     }
     lines
 }

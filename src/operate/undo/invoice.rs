@@ -12,7 +12,7 @@ use crate::host::restore::{self, Dependent, HostTable, Place, Rows, rows_of};
 use crate::host::row::Row;
 use crate::host::side_effects::may_wait;
 use crate::ledger::changes::Change;
-use crate::ledger::undone::Recorded;
+use crate::ledger::undone::{self, Recorded};
 use crate::operate::read_for;
 use crate::pg::{Problem, in_subtransaction};
 
@@ -154,7 +154,10 @@ impl<'a> UndoContext<'a> {
                 row: change.row_id.clone(),
             };
             let now = rows.get(&place);
-            if let Some(why) = changed_since(change, now) {
+            let is_own = |column: &str, now: &Value| {
+                !table.uses(self.mapping, column) && is_own_stamp(change, column, now)
+            };
+            if let Some(why) = changed_since(change, now, is_own) {
                 return Err(NotUndone::at(change, why));
             }
             match (&change.before, now) {
@@ -294,8 +297,30 @@ fn rolled_back() -> Problem {
     )
 }
 
-/// Returns why a row differs from what the change left, if it does.
-fn changed_since(change: &Recorded, now: Option<&Value>) -> Option<String> {
+/// Returns whether only this extension has written the column since: an undo of a later run, after which a trigger
+/// stamped the row. Each change began with what the one before it had left.
+fn is_own_stamp(change: &Recorded, column: &str, now: &Value) -> bool {
+    let of = |row: &Option<Value>| row.as_ref().and_then(|row| row.get(column)).cloned();
+    let mut left = of(&change.after);
+    for later in undone::later_changes(change) {
+        let (before, after) = (of(&later.before), of(&later.after));
+        if before.is_none() && after.is_none() {
+            continue;
+        }
+        if before != left {
+            return false;
+        }
+        left = after;
+    }
+    left.as_ref() == now.get(column)
+}
+
+/// Returns why a row differs from what the change left, if it does, but for columns with `is_own`.
+fn changed_since(
+    change: &Recorded,
+    now: Option<&Value>,
+    is_own: impl Fn(&str, &Value) -> bool,
+) -> Option<String> {
     match (&change.after, now) {
         (None, None) => None,
         (None, Some(_)) => Some("it was deleted, and exists again".to_owned()),
@@ -304,9 +329,9 @@ fn changed_since(change: &Recorded, now: Option<&Value>) -> Option<String> {
             let is_new = change.before.is_none();
             let of_now = now.as_object().filter(|_| is_new);
             let columns = after.as_object().into_iter().chain(of_now);
-            let column = columns
-                .flat_map(Map::keys)
-                .find(|column| after.get(column.as_str()) != now.get(column.as_str()))?;
+            let column = columns.flat_map(Map::keys).find(|column| {
+                after.get(column.as_str()) != now.get(column.as_str()) && !is_own(column, now)
+            })?;
             let show = |row: &Value| {
                 row.get(column.as_str())
                     .map_or("missing".to_owned(), Value::to_string)

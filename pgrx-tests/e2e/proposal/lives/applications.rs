@@ -12,19 +12,53 @@ pub(super) struct Host {
     pub(super) seed: &'static str,
     /// Inserts an invoice over 125 with the key `{id}` and the status `{status}`.
     pub(super) invoice: &'static str,
-    /// Inserts a payment of 125 that is awaited, of the invoice `{id}`, with the ids `{session}` and `{intent}`.
-    pub(super) awaited: &'static str,
+    /// A payment of 125 of the invoice `{id}`, with the ids `{session}` and `{intent}`, that the application awaits.
+    pub(super) waiting: Waiting,
     /// Makes the invoice `{id}` one that was paid by its awaited payment before the extension came, if the settings
     /// depend on such rows.
     pub(super) history: &'static str,
-    /// The tables of invoices and payments, and what is shown of each.
-    pub(super) shown: [(&'static str, &'static str); 2],
-    /// The statuses of an invoice: open, after paid.
-    pub(super) statuses: (&'static str, Option<&'static str>),
-    /// A column that a trigger of the application stamps with each update, which an undo is, too.
+    /// Statuses of invoices. Without one, the tables must refuse it.
+    pub(super) open: &'static str,
+    pub(super) after_paid: Option<&'static str>,
+    pub(super) closed: Option<&'static str>,
+    /// The columns of payments that the application needs filled, also where its tables accept null.
+    pub(super) needs: &'static [&'static str],
+    /// The column that a trigger of the application stamps with each update, which an undo is, too.
     pub(super) stamped: &'static str,
-    /// Whether an invoice may have several payments.
-    pub(super) takes_parts: bool,
+    /// Further tables that its triggers write, and do not restore when a payment goes.
+    pub(super) follows: &'static [&'static str],
+}
+
+/// What the application writes before a payment was made.
+pub(super) enum Waiting {
+    /// Inserts a row of a payment that waits.
+    Row(&'static str),
+    /// Stores an id in the invoice, because no payment can wait.
+    Invoice(&'static str),
+    /// Inserts a payment that counts, after it was made.
+    Paid(&'static str),
+}
+
+impl Waiting {
+    pub(super) fn statement(&self) -> &'static str {
+        match self {
+            Self::Row(statement) | Self::Invoice(statement) | Self::Paid(statement) => statement,
+        }
+    }
+}
+
+impl Host {
+    /// Returns the id of the invoice with this number, and the statement that inserts it.
+    pub(super) fn invoice_with(&self, number: usize, status: &str) -> (String, String) {
+        let id = if self.invoice.contains("({id}") {
+            number.to_string()
+        } else {
+            format!("00000000-0000-4000-8000-{number:012}")
+        };
+        let statement = self.invoice.replace("{id}", &id);
+        let statement = statement.replace("{status}", status);
+        (id, statement)
+    }
 }
 
 /// What is made beside an application's tables, and how it is called in the list.
@@ -51,16 +85,16 @@ pub(super) const HOSTS: [Host; 12] = [
         invoice: "insert into invoices (id, contact_id, invoice_number, invoice_status, total_amount, balance_due, subtotal,
                                     invoice_date, due_date)
             select '{id}', id, '{id}', '{status}', 125, 125, 125, '2026-01-01', '2036-02-01' from contacts",
-        awaited: "insert into payments (invoice_id, payment_name, payment_status, total_amount, stripe_session_id)
-            values ('{id}', 'Deposit', 'Pending', 125, '{session}')",
+        waiting: Waiting::Row("insert into payments (invoice_id, contact_id, payment_name, payment_method, payment_status, total_amount,
+                stripe_session_id)
+            select '{id}', id, 'Deposit', 'Card', 'Pending', 125, '{session}' from contacts"),
         history: "",
-        shown: [
-            ("invoices", "concat_ws(' ', i.invoice_status, trim_scale(i.amount_paid), trim_scale(i.balance_due))"),
-            ("payments", "concat_ws(' ', p.payment_status, trim_scale(p.total_amount))"),
-        ],
-        statuses: ("Sent", None),
+        open: "Sent",
+        after_paid: Some("Delivered"),
+        closed: Some("Cancelled"),
+        needs: &["contact_id", "payment_name", "payment_method", "transaction_date", "stripe_payment_intent"],
         stamped: "updated_at",
-        takes_parts: true,
+        follows: &["contacts"],
     },
     Host {
         name: "lamp_shop",
@@ -71,16 +105,15 @@ pub(super) const HOSTS: [Host; 12] = [
         invoice: "insert into orders (id, order_number, status, currency, subtotal_cents, total_cents,
                                      shipping_address_snapshot, updated_at)
             values ('{id}', right('{id}', 12), '{status}', 'USD', 12500, 12500, '{}', '2026-01-01')",
-        awaited: "insert into payments (id, order_id, stripe_payment_intent_id, status, amount_cents, currency, updated_at)
-            values ('{id}', '{id}', '{intent}', 'processing', 12500, 'USD', '2026-01-01')",
+        waiting: Waiting::Row("insert into payments (id, order_id, stripe_payment_intent_id, status, amount_cents, currency, updated_at)
+            values ('{id}', '{id}', '{intent}', 'processing', 12500, 'USD', '2026-01-01')"),
         history: "",
-        shown: [
-            ("orders", "concat_ws(' ', i.status, i.paid_at is not null)"),
-            ("payments", "concat_ws(' ', p.status, p.amount_cents, p.currency)"),
-        ],
-        statuses: ("pending_payment", Some("delivered")),
+        open: "pending_payment",
+        after_paid: Some("delivered"),
+        closed: Some("cancelled"),
+        needs: &["stripe_payment_intent_id", "currency"],
         stamped: "",
-        takes_parts: false,
+        follows: &[],
     },
     Host {
         name: "get_a_motel",
@@ -94,17 +127,16 @@ pub(super) const HOSTS: [Host; 12] = [
                 total_price_cents, status, updated_at)
             select '{id}', t.id, p.id, r.id, '{id}', '{id}', 'a@example.com', 'A', 'B', '2026-01-01', '2026-01-02', 1, 1,
                 12500, '{status}', '2026-01-01' from tenants t, properties p, room_types r",
-        awaited: "insert into payments (tenant_id, booking_id, stripe_payment_intent_id, amount_cents, status)
-            select tenant_id, id, '{intent}', 12500, 'PENDING' from bookings where id = '{id}'",
+        waiting: Waiting::Row("insert into payments (tenant_id, booking_id, stripe_payment_intent_id, amount_cents, status)
+            select tenant_id, id, '{intent}', 12500, 'PENDING' from bookings where id = '{id}'"),
         history: "update bookings set status = 'CONFIRMED' where id = '{id}';
             update payments set status = 'SUCCEEDED' where booking_id = '{id}'",
-        shown: [
-            ("bookings", "i.status"),
-            ("payments", "concat_ws(' ', p.status, p.amount_cents, p.currency)"),
-        ],
-        statuses: ("PENDING", None),
+        open: "PENDING",
+        after_paid: Some("CHECKED_OUT"),
+        closed: Some("CANCELLED"),
+        needs: &["tenant_id", "stripe_payment_intent_id", "currency"],
         stamped: "",
-        takes_parts: true,
+        follows: &[],
     },
     Host {
         name: "booking_app_api",
@@ -114,35 +146,38 @@ pub(super) const HOSTS: [Host; 12] = [
         seed: "insert into \"User\" default values",
         invoice: r#"insert into "Booking" (id, "userId", "bookingDate", "totalPrice", status, "updatedAt")
             values ({id}, 1, '2026-01-01', 125, '{status}', '2026-01-01')"#,
-        awaited: r#"insert into "Payment" ("bookingId", amount, currency, status, "stripeSessionId", "updatedAt")
-            values ({id}, 12500, 'usd', 'PENDING', '{session}', '2026-01-01')"#,
+        waiting: Waiting::Row(r#"insert into "Payment" ("bookingId", amount, currency, status, "stripeSessionId", "updatedAt")
+            values ({id}, 12500, 'usd', 'PENDING', '{session}', '2026-01-01')"#),
         history: r#"update "Booking" set status = 'CONFIRMED' where id = {id};
             update "Payment" set status = 'SUCCEEDED', "stripePaymentIntentId" = '{intent}' where "bookingId" = {id}"#,
-        shown: [
-            ("\"Booking\"", "i.status::text"),
-            ("\"Payment\"", "concat_ws(' ', p.status, p.amount, p.currency)"),
-        ],
-        statuses: ("PENDING", Some("COMPLETED")),
+        open: "PENDING",
+        after_paid: Some("COMPLETED"),
+        closed: Some("CANCELLED"),
+        needs: &["stripeSessionId", "stripePaymentIntentId", "currency"],
         stamped: "",
-        takes_parts: true,
+        follows: &[],
     },
     Host {
         name: "solidus",
         tables: include_str!("../hosts/solidus.sql"),
         beside: NOTHING,
-        overrides: "{}",
-        seed: "",
+        // The application finds payments by their number, and shows their method.
+        overrides: r#"{"payment_values": {"number": {"sql": "upper(left(md5(gen_random_uuid()::text), 8))"},
+            "payment_method_id": {"value": 1}}}"#,
+        seed: "insert into spree_payment_methods (type, name) values ('SolidusStripe::PaymentMethod', 'Stripe')",
         invoice: "insert into spree_orders (id, number, total, payment_state, currency) values ({id}, 'R{id}', 125, '{status}', 'USD')",
-        awaited: "insert into spree_payments (amount, order_id, state, response_code) values (125, {id}, 'pending', '{intent}')",
+        waiting: Waiting::Row(
+            "insert into spree_payments (amount, order_id, state, response_code, number, payment_method_id, created_at)
+            values (125, {id}, 'pending', '{intent}', 'P{id}', 1, '2026-01-01')",
+        ),
         history: "update spree_orders set payment_state = 'paid', payment_total = 125 where id = {id};
             update spree_payments set state = 'completed' where order_id = {id}",
-        shown: [
-            ("spree_orders", "concat_ws(' ', i.payment_state, trim_scale(i.payment_total))"),
-            ("spree_payments", "concat_ws(' ', p.state, trim_scale(p.amount))"),
-        ],
-        statuses: ("balance_due", None),
+        open: "balance_due",
+        after_paid: Some("credit_owed"),
+        closed: Some("void"),
+        needs: &["response_code", "number", "payment_method_id", "created_at"],
         stamped: "",
-        takes_parts: true,
+        follows: &[],
     },
     Host {
         name: "calcom",
@@ -153,19 +188,21 @@ pub(super) const HOSTS: [Host; 12] = [
             given: "'stripe_bookings', '\"Payment\"', ",
         },
         overrides: "{}",
-        seed: r#"insert into "EventType" (id, title, price) values (1, 'Lesson', 12500)"#,
+        seed: r#"insert into "EventType" (id, title, price) values (1, 'Lesson', 12500);
+            insert into "App" (slug) values ('stripe')"#,
         invoice: r#"insert into "Booking" (id, uid, "eventTypeId", title, "startTime", "endTime", status)
             values ({id}, 'B-{id}', 1, 'Lesson', '2026-01-01', '2026-01-01', '{status}')"#,
-        awaited: r#"insert into "Payment" (uid, "bookingId", amount, fee, currency, success, refunded, data, "externalId")
-            values ('P-{id}', {id}, 12500, 0, 'usd', false, false, '{}', '{intent}')"#,
-        history: "",
-        shown: [
-            ("stripe_bookings", "concat_ws(' ', i.paid, i.status)"),
-            ("\"Payment\"", "concat_ws(' ', p.success, p.amount, p.currency, p.refunded, p.data)"),
-        ],
-        statuses: ("accepted", Some("rejected")),
+        waiting: Waiting::Row(r#"insert into "Payment" (uid, "bookingId", amount, fee, currency, success, refunded, data, "externalId",
+                "appId")
+            values ('P-{id}', {id}, 12500, 0, 'usd', false, false, '{}', '{intent}', 'stripe')"#),
+        history: r#"update "Booking" set paid = true where id = {id};
+            update "Payment" set success = true where "bookingId" = {id}"#,
+        open: "accepted",
+        after_paid: None,
+        closed: Some("rejected"),
+        needs: &["uid", "externalId", "appId"],
         stamped: "",
-        takes_parts: true,
+        follows: &[],
     },
     Host {
         name: "flexile",
@@ -180,17 +217,16 @@ pub(super) const HOSTS: [Host; 12] = [
         invoice: "insert into consolidated_invoices (id, period_start_date, period_end_date, invoice_date, company_id, total_cents,
                 flexile_fee_cents, transfer_fee_cents, invoice_amount_cents, updated_at, status, invoice_number)
             values ({id}, '2026-01-01', '2026-01-31', '2026-02-01', 1, 12500, 0, 0, 12500, '2026-01-01', '{status}', 'C-{id}')",
-        awaited: "insert into consolidated_payments (consolidated_invoice_id, stripe_payment_intent_id, status, updated_at)
-            values ({id}, '{intent}', 'initial', '2026-01-01')",
+        waiting: Waiting::Row("insert into consolidated_payments (consolidated_invoice_id, stripe_payment_intent_id, status, updated_at)
+            values ({id}, '{intent}', 'initial', '2026-01-01')"),
         history: "update consolidated_invoices set status = 'paid' where id = {id};
             update consolidated_payments set status = 'succeeded' where consolidated_invoice_id = {id}",
-        shown: [
-            ("consolidated_invoices", "concat_ws(' ', i.status, i.paid_at is not null)"),
-            ("stripe_payments", "concat_ws(' ', p.status, p.amount_cents, p.succeeded_at is not null)"),
-        ],
-        statuses: ("sent", None),
+        open: "sent",
+        after_paid: Some("refunded"),
+        closed: None,
+        needs: &["stripe_payment_intent_id", "succeeded_at"],
         stamped: "",
-        takes_parts: false,
+        follows: &[],
     },
     Host {
         name: "hifi_registration",
@@ -209,16 +245,15 @@ pub(super) const HOSTS: [Host; 12] = [
             insert into registration_invoice (amount, due_date, order_id, pay_at_checkout)
             values (5000, '2026-01-01', {id}, true), (7500, '2026-02-01', {id}, false)",
         // It knows of no payment before it was made.
-        awaited: "insert into registration_payment (amount, date, registration_id, stripe_session_id)
-            values (12500, '2026-01-01', {id}, '{session}')",
+        waiting: Waiting::Paid("insert into registration_payment (amount, date, registration_id, stripe_session_id)
+            values (12500, '2026-01-01', {id}, '{session}')"),
         history: "",
-        shown: [
-            ("stripe_invoices", "concat_ws(' ', i.status, i.amount)"),
-            ("registration_payment", "concat_ws(' ', p.amount, p.stripe_session_id ~ '^cs_')"),
-        ],
-        statuses: ("", None),
+        open: "",
+        after_paid: None,
+        closed: None,
+        needs: &["stripe_session_id"],
         stamped: "",
-        takes_parts: true,
+        follows: &[],
     },
     Host {
         name: "miru",
@@ -236,15 +271,14 @@ pub(super) const HOSTS: [Host; 12] = [
         invoice: "insert into invoices (id, client_id, company_id, invoice_number, amount, amount_due, status, created_at, updated_at)
             values ({id}, 1, 1, 'M-{id}', 125, 125, {status}, '2026-01-01', '2026-01-01')",
         // It has no rows of awaited payments: the invoice stores the intent.
-        awaited: r#"update invoices set payment_infos = '{"stripe_payment_intent": "{intent}"}' where id = {id}"#,
+        waiting: Waiting::Invoice(r#"update invoices set payment_infos = '{"stripe_payment_intent": "{intent}"}' where id = {id}"#),
         history: "",
-        shown: [
-            ("invoices", "concat_ws(' ', i.status, i.amount_paid, i.amount_due)"),
-            ("payments", "concat_ws(' ', p.status, p.amount, p.payment_currency, p.transaction_type)"),
-        ],
-        statuses: ("1", Some("7")),
+        open: "1",
+        after_paid: None,
+        closed: Some("7"),
+        needs: &["transaction_type", "payment_currency"],
         stamped: "",
-        takes_parts: true,
+        follows: &[],
     },
     Host {
         name: "saskij_invoices",
@@ -255,15 +289,14 @@ pub(super) const HOSTS: [Host; 12] = [
         invoice: "insert into invoices (id, user_id, invoice_number, total, status)
             select '{id}', id, '{id}', 125, '{status}' from auth.users",
         // It has no rows of awaited payments: the invoice stores the session.
-        awaited: "update invoices set stripe_session_id = '{session}' where id = '{id}'",
+        waiting: Waiting::Invoice("update invoices set stripe_session_id = '{session}' where id = '{id}'"),
         history: "",
-        shown: [
-            ("invoices", "concat_ws(' ', i.status, i.paid_amount, i.amount_paid_cents)"),
-            ("payment_history", "concat_ws(' ', p.amount, p.payment_method)"),
-        ],
-        statuses: ("sent", None),
+        open: "sent",
+        after_paid: None,
+        closed: Some("deleted"),
+        needs: &["payment_method", "createdAt"],
         stamped: "",
-        takes_parts: true,
+        follows: &[],
     },
     Host {
         name: "scalexotics",
@@ -273,15 +306,14 @@ pub(super) const HOSTS: [Host; 12] = [
         seed: "",
         invoice: "insert into client_invoices (id, invoice_number, type, base_amount, total_amount, client_name, status)
             values ('{id}', right('{id}', 12), 'retainer', 125, 125, 'Ada', '{status}')",
-        awaited: "update client_invoices set stripe_checkout_session_id = '{session}' where id = '{id}'",
+        waiting: Waiting::Invoice("update client_invoices set stripe_checkout_session_id = '{session}' where id = '{id}'"),
         history: "",
-        shown: [
-            ("client_invoices", "concat_ws(' ', i.status, i.paid_at is not null)"),
-            ("invoice_sync.payment", "concat_ws(' ', p.status, p.amount, p.refunded_amount)"),
-        ],
-        statuses: ("pending", None),
+        open: "pending",
+        after_paid: None,
+        closed: Some("cancelled"),
+        needs: &["stripe_session_id", "stripe_payment_intent_id", "paid_at"],
         stamped: "",
-        takes_parts: true,
+        follows: &[],
     },
     Host {
         name: "florist_shop",
@@ -293,14 +325,13 @@ pub(super) const HOSTS: [Host; 12] = [
                 address_line1, city, zip, delivery_date, sender_name, sender_email, status, updated_at)
             values ('{id}', right('{id}', 12), 12000, 500, 12500, 'Ada', '1', 'Here', 'There', '1', '2026-01-01', 'Eve',
                 'eve@example.com', '{status}', '2026-01-01')",
-        awaited: "update orders set stripe_checkout_session_id = '{session}' where id = '{id}'",
+        waiting: Waiting::Invoice("update orders set stripe_checkout_session_id = '{session}' where id = '{id}'"),
         history: "",
-        shown: [
-            ("orders", "concat_ws(' ', i.status, i.amount_paid_cents, i.paid_at is not null)"),
-            ("invoice_sync.payment", "concat_ws(' ', p.status, p.amount, p.refunded_amount)"),
-        ],
-        statuses: ("pending_payment", Some("delivered")),
+        open: "pending_payment",
+        after_paid: Some("delivered"),
+        closed: Some("cancelled"),
+        needs: &["stripe_session_id", "stripe_payment_intent_id", "paid_at"],
         stamped: "",
-        takes_parts: true,
+        follows: &[],
     },
 ];

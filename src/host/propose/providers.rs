@@ -1,0 +1,87 @@
+//! What the application writes in all payments by Stripe: the name of the provider, the gateway or the method.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::domain::words::squash;
+use crate::host::catalog::{Column, Role, Table};
+use crate::host::owner::reading_as;
+use crate::pg::sql;
+
+/// Usual names of such a column.
+const NAMES: [&str; 18] = [
+    "app",
+    "app_id",
+    "gateway",
+    "gateway_id",
+    "gateway_name",
+    "method",
+    "payment_app",
+    "payment_gateway",
+    "payment_method",
+    "payment_method_type",
+    "payment_processor",
+    "payment_provider",
+    "payment_source",
+    "processor",
+    "provider",
+    "provider_id",
+    "provider_name",
+    "source",
+];
+
+/// The most payments that are read.
+const SAMPLED: u32 = 5_000;
+
+/// A column in which all payments by Stripe have one value.
+#[derive(Deserialize)]
+struct Common {
+    name: String,
+    value: String,
+}
+
+/// Returns sources of values, by column, for those of the columns of `ids` that contain Stripe's ids. Reads the rows
+/// as the table's owner.
+pub(super) fn in_payments(table: &Table, ids: &[Option<&str>]) -> BTreeMap<String, Value> {
+    let ids: BTreeSet<&str> = ids.iter().copied().flatten().collect();
+    let by_stripe: Vec<String> = ids
+        .iter()
+        .filter_map(|name| Some(&table.columns.get(*name)?.quoted))
+        .map(|quoted| format!("t.{quoted}::text ~ '^(cs|pi|ch|py)_'"))
+        .collect();
+    let columns = table.columns.iter();
+    let parts: Vec<String> = columns
+        .filter(|(name, column)| !ids.contains(name.as_str()) && is_for_provider(name, column))
+        .map(|(name, column)| {
+            // Not an object's id: that is one payment's.
+            format!(
+                "select {name} as name, min(v.value) as value
+                from (select t.{quoted}::text from {table} t where {by_stripe} limit {SAMPLED}) v (value)
+                having count(distinct v.value) = 1 and count(*) = count(v.value)
+                    and min(v.value) !~ '^[a-z]+_[0-9A-Za-z]{{8,}}$'
+                    and min(v.value) !~ '^[0-9a-fA-F]{{8}}-[0-9a-fA-F-]{{27}}$|^[0-9]*$'",
+                name = pgrx::spi::quote_literal(name),
+                quoted = column.quoted,
+                table = table.name,
+                by_stripe = by_stripe.join(" or "),
+            )
+        })
+        .collect();
+    if parts.is_empty() || by_stripe.is_empty() {
+        return BTreeMap::new();
+    }
+    let statement = format!("select to_jsonb(u) from ({}) u", parts.join(" union all "));
+    let found = reading_as(&table.relation(), || sql::fetch(&statement, &[])).into_iter();
+    found
+        .filter_map(|row| serde_json::from_value::<Common>(row).ok())
+        .map(|common| (common.name, json!({ "value": common.value })))
+        .collect()
+}
+
+fn is_for_provider(name: &str, column: &Column) -> bool {
+    let is_usual = NAMES.iter().any(|usual| squash(usual) == squash(name));
+    let is_word = Role::Text.accepts(column) || column.labels.is_some();
+    is_usual && is_word && !column.is_computed
+}
