@@ -210,7 +210,7 @@ fn runs_are_undone_one_after_another_though_a_trigger_stamps_each_update() {
 
         let runs = shop.texts("select distinct run_id from invoice_sync.changes order by 1 desc");
         let runs: Vec<String> = runs.into_iter().flatten().collect();
-        let mut undo = |shop: &mut Shop, run: &str| shop.json(&format!("invoice_sync.undo({run})"));
+        let undo = |shop: &mut Shop, run: &str| shop.json(&format!("invoice_sync.undo({run})"));
         assert_eq!(undo(&mut shop, &runs[0])["undone"], 1);
         assert_eq!(shop.text(books), second);
         let report = undo(&mut shop, &runs[1]);

@@ -299,7 +299,7 @@ fn payments_of_deleted_invoices_are_told_before_their_ids_are_used_again() {
         "integer primary key",
     ));
     shop.execute("select invoice_sync.adopt_mapping()");
-    let mut order = |shop: &mut Shop, id: u32| {
+    let order = |shop: &mut Shop, id: u32| {
         let checkout = Checkout::new(12_500, "usd").metadata("invoice_id", id.to_string());
         let sold = shop.stripe.checkout(checkout).pay();
         shop.execute(&format!(
@@ -310,7 +310,7 @@ fn payments_of_deleted_invoices_are_told_before_their_ids_are_used_again() {
     order(&mut shop, 1);
     order(&mut shop, 2);
     shop.sweep();
-    let mut told = |shop: &mut Shop| {
+    let told = |shop: &mut Shop| {
         shop.text(
             "select concat_ws(' ', d.ok, d.detail, d.hint) from invoice_sync.doctor() d
             where d.check = 'payments of deleted invoices'",
