@@ -913,14 +913,11 @@ comment on column changes.undone_by is 'The run that undid the change; null: it 
 comment on column currencies.currency is 'ISO 4217 code, lower case';
 comment on column currencies.iso_digits is 'Number of decimals in ISO 4217';
 comment on column currencies.stripe_digits is 'Number of decimals in Stripe''s API';
-comment on column event.account is 'The connected account of the event; null: the account of the key';
 comment on column event.attempts is 'Number of failed attempts to process it';
 comment on column event.charge_id is 'The charge that it is about';
 comment on column event.created is
     'When the event happened, by Stripe''s clock; for an entry of a backfill, when the entry was created';
 comment on column event.feed_at is 'When it was first read from the feed; null: never';
-comment on column event.id is
-    'Stripe''s id of the event; for an entry of a backfill, the number of the backfill and the id of the object';
 comment on column event.intent_id is 'The payment intent that it is about';
 comment on column event.livemode is 'Whether the event is of live mode; false: test mode';
 comment on column event.next_attempt_at is 'When it is retried';
@@ -1647,5 +1644,35 @@ select pg_catalog.pg_extension_config_dump('invoice_sync.payment_ids', '');
 
 comment on column invoice_sync.settings.payment_session_column is
     'Column of the Stripe checkout session id; null: there is no such column. If there is none for the payment intent either, the extension remembers which row is which payment';
+
+-- Several Stripe accounts.
+alter table invoice_sync.settings add column invoice_account_column text default null;
+comment on column invoice_sync.settings.invoice_account_column is
+    'Column of the Stripe account that the invoice''s payments go to (acct_…), named in the table stripe_account; null: all invoices belong to the account of the key. A null or empty value in the column also means that';
+comment on column invoice_sync.event.account is
+    'The account of the event, if it named one or a secret of that account signed it; null: the account of the key';
+comment on column invoice_sync.event.id is
+    'Stripe''s id of the event, after its account and a slash if that is not the key''s; for an entry of a backfill, the number of the backfill and the id of the object';
+
+create table invoice_sync.stripe_account (
+    account text primary key check (account ~ '^acct_[A-Za-z0-9]+$'),
+    livemode boolean,
+    api_key text check (api_key ~ '^(file:/|vault:.)'),
+    webhook_secret text check (webhook_secret ~ '^(file:/|vault:.)'),
+    since timestamptz not null default now()
+);
+
+comment on table invoice_sync.stripe_account is
+    'The Stripe accounts that invoices belong to, beside that of the key (invoice_sync.stripe_api_key), which needs no row here: see settings.invoice_account_column';
+comment on column invoice_sync.stripe_account.account is 'Stripe''s id of the account (acct_…)';
+comment on column invoice_sync.stripe_account.livemode is
+    'Whether its payments are those of live mode; false: of test mode; null: those of the mode of the key';
+comment on column invoice_sync.stripe_account.api_key is
+    'Reference to a key of its own, file:/absolute/path or vault:name; null: it is a connected account of the key''s platform (Stripe Connect)';
+comment on column invoice_sync.stripe_account.webhook_secret is
+    'Reference to the secrets of a webhook endpoint of its own, file:/absolute/path or vault:name: what they sign is about this account, whatever it says; null: its events come by the endpoint of the platform';
+comment on column invoice_sync.stripe_account.since is 'When it was added';
+
+select pg_catalog.pg_extension_config_dump('invoice_sync.stripe_account', '');
 
 select invoice_sync.revoke_from_others(false);

@@ -26,6 +26,7 @@ create table settings (
     invoice_currency_column text default 'currency',
     invoice_session_column text default 'stripe_session_id',
     invoice_intent_column text default 'stripe_payment_intent',
+    invoice_account_column text default null,
     invoice_condition text default null,
     invoice_update_values jsonb not null default '{}' check (jsonb_typeof(invoice_update_values) = 'object'),
 
@@ -121,6 +122,8 @@ comment on column settings.invoice_session_column is
     'Column of the Stripe checkout session id; null: there is no such column';
 comment on column settings.invoice_intent_column is
     'Column of the Stripe payment intent id; null: there is no such column';
+comment on column settings.invoice_account_column is
+    'Column of the Stripe account that the invoice''s payments go to (acct_…), named in the table stripe_account; null: all invoices belong to the account of the key. A null or empty value in the column also means that';
 comment on column settings.invoice_condition is
     'Which invoices count: an SQL expression over the row''s columns, such as deleted_at is null, evaluated as the table''s owner; null: all. Other rows are treated as if they did not exist, but money that Stripe received for one is reported';
 comment on column settings.invoice_update_values is
@@ -467,6 +470,25 @@ comment on column unwritten_answer.ids is 'All ids of the payment';
 comment on column unwritten_answer.as_of is 'When the answer was requested';
 comment on column unwritten_answer.answer is 'Stripe''s answer';
 
+create table stripe_account (
+    account text primary key check (account ~ '^acct_[A-Za-z0-9]+$'),
+    livemode boolean,
+    api_key text check (api_key ~ '^(file:/|vault:.)'),
+    webhook_secret text check (webhook_secret ~ '^(file:/|vault:.)'),
+    since timestamptz not null default now()
+);
+
+comment on table stripe_account is
+    'The Stripe accounts that invoices belong to, beside that of the key (invoice_sync.stripe_api_key), which needs no row here: see settings.invoice_account_column';
+comment on column stripe_account.account is 'Stripe''s id of the account (acct_…)';
+comment on column stripe_account.livemode is
+    'Whether its payments are those of live mode; false: of test mode; null: those of the mode of the key';
+comment on column stripe_account.api_key is
+    'Reference to a key of its own, file:/absolute/path or vault:name; null: it is a connected account of the key''s platform (Stripe Connect)';
+comment on column stripe_account.webhook_secret is
+    'Reference to the secrets of a webhook endpoint of its own, file:/absolute/path or vault:name: what they sign is about this account, whatever it says; null: its events come by the endpoint of the platform';
+comment on column stripe_account.since is 'When it was added';
+
 create table event (
     id text primary key,
     type text not null,
@@ -503,13 +525,14 @@ create index on event (webhook_at) where webhook_at is not null;
 comment on table event is
     'The inbox of Stripe''s events, from webhooks, the feed and backfills; each is processed once, and retried if processing failed';
 comment on column event.id is
-    'Stripe''s id of the event; for an entry of a backfill, the number of the backfill and the id of the object';
+    'Stripe''s id of the event, after its account and a slash if that is not the key''s; for an entry of a backfill, the number of the backfill and the id of the object';
 comment on column event.type is
     'Type of the event, such as checkout.session.completed; backfill: an object that a backfill could not process';
 comment on column event.created is
     'When the event happened, by Stripe''s clock; for an entry of a backfill, when the entry was created';
 comment on column event.livemode is 'Whether the event is of live mode; false: test mode';
-comment on column event.account is 'The connected account of the event; null: the account of the key';
+comment on column event.account is
+    'The account of the event, if it named one or a secret of that account signed it; null: the account of the key';
 comment on column event.session_id is 'The checkout session that it is about';
 comment on column event.intent_id is 'The payment intent that it is about';
 comment on column event.charge_id is 'The charge that it is about';
@@ -701,6 +724,7 @@ select pg_catalog.pg_extension_config_dump('issue_id_seq', '');
 select pg_catalog.pg_extension_config_dump('invoice_check', '');
 select pg_catalog.pg_extension_config_dump('stripe_payment', '');
 select pg_catalog.pg_extension_config_dump('unwritten_answer', '');
+select pg_catalog.pg_extension_config_dump('stripe_account', '');
 select pg_catalog.pg_extension_config_dump('event', '');
 select pg_catalog.pg_extension_config_dump('feed', '');
 select pg_catalog.pg_extension_config_dump('round', '');

@@ -16,7 +16,7 @@ use crate::pg::guc::{self, TextSetting, define_text};
 
 pub(crate) use secret::Secret;
 
-use reference::{resolve_list, resolve_one};
+use reference::{resolve_list, resolve_one, resolve_stored};
 use text::{
     ResendApiBase, ResendApiKey, StripeAccount, StripeApiBase, StripeApiKey, StripeApiVersion,
     StripeWebhookSecret,
@@ -96,6 +96,17 @@ pub(crate) fn stripe_api_key() -> Result<Option<Secret>, Problem> {
 /// during a roll-over, none if the setting is empty. Errors as [`stripe_api_key`].
 pub(crate) fn stripe_webhook_secrets() -> Result<Vec<Secret>, Problem> {
     resolve_list::<StripeWebhookSecret>()
+}
+
+/// Returns the API key to which a reference in the table of accounts points. Errors as [`stripe_api_key`].
+pub(crate) fn api_key_of_account(reference: &str) -> Result<Option<Secret>, Problem> {
+    let found = resolve_stored(reference, "stripe_account.api_key")?;
+    Ok(found.into_iter().next())
+}
+
+/// Returns the webhook secrets to which a reference in the table of accounts points. Errors as [`stripe_api_key`].
+pub(crate) fn webhook_secrets_of_account(reference: &str) -> Result<Vec<Secret>, Problem> {
+    resolve_stored(reference, "stripe_account.webhook_secret")
 }
 
 /// Returns the base URL of Stripe's API, without a slash at the end.

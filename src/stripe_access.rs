@@ -1,15 +1,22 @@
 //! The connection to Stripe that the settings describe, and its errors as users see them.
 
+use std::collections::BTreeSet;
+
 use pgrx::prelude::PgSqlErrorCode;
+
+use crate::domain::account::account_of;
 
 use crate::host::mapping::Mapping;
 use crate::host::settings::Settings;
+use crate::ledger::stripe_accounts::{self, StripeAccount};
 use crate::ledger::{budget, stripe_payments};
-use crate::pg::{Problem, shared_number};
+use crate::pg::{Problem, in_subtransaction, shared_number};
 use crate::settings;
 use crate::stripe::client::{Connection, is_before_basil, take_uncounted};
+use crate::stripe::connections::Connections;
 use crate::stripe::error::StripeError;
 use crate::stripe::limiter::{Limiter, rate_limit_key};
+use crate::stripe::lookups::Question;
 use crate::stripe::objects::Reading;
 
 /// Returns the connection to Stripe, or `None` if no key is set. Fails if a key is set but cannot be read (see
@@ -33,6 +40,55 @@ pub(crate) fn connection() -> Result<Option<Connection>, Problem> {
         concurrency: settings::http_concurrency(),
         key,
     }))
+}
+
+/// Returns the connections that these questions need. The accounts are read only if one of them is not about the key's
+/// own.
+pub(crate) fn connections(own: Connection, questions: &[Question]) -> Connections {
+    let ids = questions.iter().flat_map(|question| &question.ids);
+    let wanted: BTreeSet<&str> = ids.filter_map(|id| account_of(id)).collect();
+    if wanted.is_empty() {
+        return own.into();
+    }
+    let named = stripe_accounts::named(wanted).into_iter();
+    let others = named.map(|(name, account)| {
+        let connection = connection_to(&own, &account);
+        (
+            name,
+            connection.map_err(|message| StripeError::NoAccount { message }),
+        )
+    });
+    let others = others.collect();
+    Connections::new(own, others)
+}
+
+/// Returns the connection to another account, or why it cannot be asked.
+fn connection_to(own: &Connection, of: &StripeAccount) -> Result<Connection, String> {
+    let account = &of.account;
+    let own_key = match &of.api_key {
+        Some(reference) => in_subtransaction(|| settings::api_key_of_account(reference))
+            .map_err(|problem| format!("the key of the Stripe account {account}: {problem}"))?,
+        None => None,
+    };
+    let has_own_key = own_key.is_some();
+    let key = own_key.unwrap_or_else(|| own.key.clone());
+    if of.livemode.is_some() && key.livemode().is_some() && of.livemode != key.livemode() {
+        return Err(format!(
+            "the Stripe account {account} is named for the other mode than that of its key"
+        ));
+    }
+    // A key of its own is the account's, without a header.
+    let header = (!has_own_key).then(|| account.clone());
+    let limit_key = rate_limit_key(&own.base, &key, header.as_deref());
+    Ok(Connection {
+        limiter: Limiter::new(
+            settings::requests_per_second(key.livemode()),
+            shared_number(limit_key),
+        ),
+        account: header,
+        key,
+        ..own.clone()
+    })
 }
 
 /// Adds the requests that this backend has sent since the last call to the count of the month. They are counted even
@@ -90,6 +146,12 @@ pub(crate) fn problem(error: &StripeError) -> Problem {
         )
         .detail(message.clone())
         .hint("Give the restricted key read access to Checkout Sessions, PaymentIntents, Charges and Disputes; Invoices (of Stripe Billing) and Balance transaction sources (for dates) are optional."),
+        StripeError::NoAccount { message } => Problem::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "the Stripe account of the invoice cannot be asked",
+        )
+        .detail(message.clone())
+        .hint("Name the account in invoice_sync.stripe_account."),
         StripeError::Unreachable { what } => Problem::new(
             PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
             "Stripe cannot be reached",

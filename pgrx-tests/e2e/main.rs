@@ -7,6 +7,7 @@ mod alerts;
 mod backfill;
 mod batches;
 mod concurrency;
+mod connect;
 mod counting_rows;
 mod doctor;
 mod errors;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use stripe_double::{Action, Checkout, Config, Double, Fault, Purchase};
 
 use super::super::client::Connection;
+use super::super::cost::{Cost, Planned};
 use super::super::error::StripeError;
-use super::super::fetch::{Cost, Fetched, Fetching, Planned};
+use super::super::fetch::{Fetched, Fetching};
 use super::super::lookups::Question;
 use super::super::objects::Reading;
 use super::{TEST_TIMEOUT, connection, double};
@@ -71,7 +72,8 @@ fn cost(list_pages: u64, from_lists: u64, singles: u64) -> Cost {
             from_lists,
             singles,
         },
-        fatal: None,
+        own_requests: list_pages + singles,
+        ..Cost::default()
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Instant;
 use stripe_double::{Action, Checkout, Dispute, Double, Fault, Intent, Purchase, Refund};
 
 use super::super::client::Connection;
-use super::super::fetch::{Fetched, Fetching, Planned};
+use super::super::cost::Planned;
+use super::super::fetch::{Fetched, Fetching};
 use super::super::lookups::Question;
 use super::super::objects::Reading;
 use super::super::retrieve::retrieve;

@@ -211,6 +211,9 @@ fn judge_unlinked(
     if !link.ambiguous.is_empty() {
         return judge_ambiguous(context, payment, money, &link.ambiguous);
     }
+    if !link.of_other_account.is_empty() {
+        return judge_other_account(context, payment, money, &link.of_other_account);
+    }
     if !link.uncounted.is_empty() {
         return judge_uncounted(context, payment, money, &link.uncounted);
     }
@@ -282,6 +285,41 @@ fn judge_ambiguous(
     }));
     Judged {
         verdict: Verdict::Done(format!("several invoices are named {named}")),
+        issue: Some(issue),
+    }
+}
+
+/// Decides about money that names invoices of another Stripe account: nothing of one account is evidence for another.
+fn judge_other_account(
+    context: &Context,
+    payment: &StripePayment,
+    money: Money,
+    invoices: &BTreeSet<String>,
+) -> Judged {
+    let key = payment.ids.key();
+    let labels = labels(context.mapping, invoices);
+    let named: Vec<&str> = labels.values().map(String::as_str).collect();
+    let named = named.join(" and ");
+    let account = payment.ids.account();
+    let account = account.map_or("the account of the key".to_owned(), str::to_owned);
+    let issue = Issue::new(
+        IssueKind::UnlinkedPayment,
+        Severity::Warning,
+        format!(
+            "Stripe received {money} by {} in {account} for invoice {named}, which belongs to another Stripe account. It was not booked. If the invoice is of {account}, set its account (setting invoice_account_column); otherwise ignore the payment (ignore).",
+            key.unwrap_or("a payment")
+        ),
+    )
+    .about(key)
+    .with_evidence(json!({
+        "id": key,
+        "received": money.to_string(),
+        "account": payment.ids.account(),
+        "names_invoice": payment.invoice_references,
+        "invoices_of_another_account": invoices,
+    }));
+    Judged {
+        verdict: Verdict::Done(format!("invoice {named} belongs to another Stripe account")),
         issue: Some(issue),
     }
 }

@@ -24,8 +24,8 @@ use crate::ledger::issues::{self, Subject};
 use crate::ledger::payment_issues::{self, AboutPayment};
 use crate::ledger::runs::{self, Kind, State, Totals};
 use crate::pg::{Problem, waited_for_threads};
+use crate::stripe::cost::Planned;
 use crate::stripe::error::Asked;
-use crate::stripe::fetch::Planned;
 use crate::stripe_access;
 
 /// Why a run is incomplete.

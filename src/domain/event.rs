@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::account::{account_of, qualified};
 use super::identity::PaymentIds;
 
 /// The part of an event that is stored.
@@ -19,4 +20,19 @@ pub(crate) struct Event {
     pub(crate) ids: PaymentIds,
     /// The object as it was when the event happened (`data.object`).
     pub(crate) snapshot: Value,
+}
+
+impl Event {
+    /// Returns the event as one of an account other than the key's own: its ids are those of that account.
+    pub(crate) fn of_account(mut self, account: &str) -> Self {
+        self.id = qualified(Some(account), &self.id);
+        self.ids = self.ids.of(Some(account));
+        self.account = Some(account.to_owned());
+        self
+    }
+
+    /// Returns the account of the event's ids; `None` if they are of the key's own account.
+    pub(crate) fn account_of_ids(&self) -> Option<&str> {
+        account_of(&self.id)
+    }
 }

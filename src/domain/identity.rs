@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::account::{account_of, is_account, qualified, unqualified};
+
 /// The kind of object that an id names, according to its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ObjectKind {
@@ -11,7 +13,8 @@ pub(crate) enum ObjectKind {
     StripeInvoice,
 }
 
-/// A well-formed id of an object that is a payment, or leads to payments. It needs no escaping in a request's path.
+/// A well-formed id of an object that is a payment, or leads to payments, with its account if that is not the key's own
+/// ([`super::account`]). Without the account, it needs no escaping in a request's path.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct StripeId(String);
 
@@ -20,18 +23,23 @@ impl StripeId {
     /// (<https://docs.stripe.com/upgrades#what-changes-does-stripe-consider-to-be-backward-compatible>).
     const MAX_LENGTH: usize = 255;
 
-    /// Parses an id as stored in a column. Returns `None` for any text that is not the id of a checkout session,
-    /// payment intent, charge or Stripe Invoice.
+    /// Parses an id. Returns `None` for any text that is not the id of a checkout session, payment intent, charge or
+    /// Stripe Invoice.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        let well_formed = text.len() <= Self::MAX_LENGTH
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        (well_formed && kind_of(text).is_some()).then(|| Self(text.to_owned()))
+        let id = match account_of(text) {
+            Some(account) if !is_account(account) => return None,
+            Some(_) => unqualified(text),
+            None => text,
+        };
+        let well_formed = id.len() <= Self::MAX_LENGTH
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        (well_formed && kind_of(id).is_some()).then(|| Self(text.to_owned()))
     }
 
     pub(crate) fn kind(&self) -> ObjectKind {
         // `parse` accepts no id without a kind.
-        kind_of(&self.0).unwrap_or(ObjectKind::PaymentIntent)
+        kind_of(unqualified(&self.0)).unwrap_or(ObjectKind::PaymentIntent)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -40,9 +48,10 @@ impl StripeId {
 
     /// Returns the mode, which only the id of a checkout session contains.
     pub(crate) fn livemode(&self) -> Option<bool> {
-        if self.0.starts_with("cs_test_") {
+        let id = unqualified(&self.0);
+        if id.starts_with("cs_test_") {
             Some(false)
-        } else if self.0.starts_with("cs_live_") {
+        } else if id.starts_with("cs_live_") {
             Some(true)
         } else {
             None
@@ -235,6 +244,39 @@ impl PaymentIds {
     }
 }
 
+impl PaymentIds {
+    /// Returns these ids as those of objects of an account ([`qualified`]).
+    pub(crate) fn of(&self, account: Option<&str>) -> Self {
+        self.map(|id| qualified(account, id))
+    }
+
+    /// Returns the ids that a row of an invoice of this account has in its columns.
+    pub(crate) fn of_row(account: Option<&str>, columns: [Option<String>; 2]) -> Self {
+        let ids = columns.map(|id| id.map(|id| qualified(account, id.trim())));
+        Self::from_columns(ids.iter().map(Option::as_deref))
+    }
+
+    /// Returns the ids as Stripe and the application write them.
+    pub(crate) fn unqualified(&self) -> Self {
+        self.map(|id| unqualified(id).to_owned())
+    }
+
+    /// Returns the account of the payment.
+    pub(crate) fn account(&self) -> Option<&str> {
+        self.each().next().and_then(account_of)
+    }
+
+    fn map(&self, change: impl Fn(&str) -> String) -> Self {
+        let changed = |id: &Option<String>| id.as_deref().map(&change);
+        Self {
+            session: changed(&self.session),
+            intent: changed(&self.intent),
+            charge: changed(&self.charge),
+            stripe_invoice: changed(&self.stripe_invoice),
+        }
+    }
+}
+
 /// Ids that Stripe ties together: each element has the ids of one payment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ties<'a>(Vec<&'a PaymentIds>);
@@ -276,4 +318,40 @@ impl Ties<'_> {
 
 fn both_equal(a: &Option<String>, b: &Option<String>) -> bool {
     matches!((a, b), (Some(a), Some(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_one_account_is_never_read_as_one_of_another() {
+        let of_one = qualified(Some("acct_1"), "pi_1");
+        assert_eq!(
+            (account_of(&of_one), unqualified(&of_one)),
+            (Some("acct_1"), "pi_1")
+        );
+        let id = StripeId::parse(&of_one).expect("an id");
+        assert_eq!(
+            (id.kind(), account_of(id.as_str())),
+            (ObjectKind::PaymentIntent, Some("acct_1"))
+        );
+        assert_ne!(qualified(None, "pi_1"), of_one);
+        // What a row of the application contains is not an id of another account, in whatever account the invoice is.
+        for account in [None, Some("acct_2")] {
+            let planted = qualified(account, &of_one);
+            assert!(StripeId::parse(&planted).is_none(), "{planted}");
+            assert_eq!(unqualified(&planted), of_one);
+            assert_eq!(account_of(&planted), account);
+        }
+        for strange in [
+            "/pi_1",
+            "acct_/pi_1",
+            "cus_1/pi_1",
+            "acct_1/",
+            "acct_1/pi_1/pi_1",
+        ] {
+            assert!(StripeId::parse(strange).is_none(), "{strange}");
+        }
+    }
 }

@@ -59,7 +59,9 @@ pub(crate) struct Invoice {
     pub(crate) balance: Field<Money>,
     /// `Value(())` if a date is set.
     pub(crate) paid_at: Field<()>,
-    /// The Stripe ids that the invoice stores, unchanged; blank ones are left out.
+    /// The Stripe account that its payments go to; `None` is the key's own.
+    pub(crate) account: Option<String>,
+    /// The Stripe ids that the invoice stores, as those of its account; blank ones are left out.
     pub(crate) stored_ids: Vec<String>,
 }
 

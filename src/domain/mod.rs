@@ -3,6 +3,7 @@
 //! [`reconcile`] takes evidence from Stripe and the facts of one invoice and returns a plan. The other modules define
 //! the types for this.
 
+pub(crate) mod account;
 pub(crate) mod cron;
 pub(crate) mod event;
 pub(crate) mod evidence;

@@ -4,6 +4,7 @@
 //! for any input. It only increases: the amount paid and the status rise by evidence and never fall, and no row is
 //! deleted.
 
+mod accounts;
 mod answers;
 mod booking;
 mod books;
@@ -113,6 +114,12 @@ enum Application {
 }
 
 fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Application) -> Plan {
+    let evidence = &*accounts::evidence_of(facts.invoice, evidence);
+    let memory = accounts::memory_of(facts.invoice, facts.memory);
+    let facts = &Facts {
+        memory: &memory,
+        ..facts.clone()
+    };
     let payments = with_known_invoices(merge_payments(evidence), facts.memory);
     let rows = row_ids::with_stored(facts.rows, facts.row_ids);
     let facts = &Facts {

@@ -5,7 +5,9 @@
 
 use serde_json::json;
 
+use crate::domain::account::qualified;
 use crate::domain::words::invoice::{AFTER_PAID, CLOSED, PAID, REFUNDED};
+use crate::host::account::accounts;
 use crate::host::amounts::{currency_of_invoice, in_payment_unit, numeric};
 use crate::host::both::{have_one_owner, reading_both};
 use crate::host::mapping::{Mapped, Mapping};
@@ -74,7 +76,21 @@ pub(super) fn scan_range(mapping: &Mapping, range: &Range, in_question: &str) ->
         found.rows = rows.first().map_or(0, |[rows]| number(rows));
     }
     found.booked = booked_in(mapping, range, found.last.as_deref());
+    qualify(mapping, &mut found.candidates);
     found
+}
+
+/// Gives the ids of each invoice and its payments their account.
+fn qualify(mapping: &Mapping, candidates: &mut [CandidateRow]) {
+    let invoices = candidates.iter().map(|it| it.invoice.as_str()).collect();
+    let accounts = accounts(mapping, &invoices);
+    for row in candidates {
+        let account = accounts.get(&row.invoice).map(String::as_str);
+        let ids = row.open_ids.iter_mut();
+        for id in ids.chain(&mut row.session).chain(&mut row.intent) {
+            *id = qualified(account, id.trim());
+        }
+    }
 }
 
 type Text = Option<String>;

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::account::accounts;
 use super::both::{have_one_owner, reading_both};
 use super::mapping::{Mapped, Mapping};
 use super::owner::reading_as;
 use super::read::text_of;
+use crate::domain::account::unqualified;
 use crate::domain::identity::PaymentIds;
 use crate::pg::{Relation, sql};
 
@@ -22,6 +24,14 @@ pub(crate) struct InvoiceKeys<'a> {
     pub(crate) but_for: Option<&'a str>,
 }
 
+impl InvoiceKeys<'_> {
+    /// Returns the ids as rows of the application have them.
+    fn stored_ids(&self) -> Vec<String> {
+        let ids = self.ids.each();
+        ids.map(|id| unqualified(id).to_owned()).collect()
+    }
+}
+
 /// The invoices of a payment, by their ids as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PaymentInvoices {
@@ -31,6 +41,9 @@ pub(crate) struct PaymentInvoices {
     pub(crate) ambiguous: BTreeSet<String>,
     /// If there are none of the others: invoices that the payment would be for if they counted.
     pub(crate) uncounted: BTreeSet<String>,
+    /// Invoices that store an id of the payment or have its name, and belong to another Stripe account: the payment is
+    /// for none of them.
+    pub(crate) of_other_account: BTreeSet<String>,
 }
 
 impl PaymentInvoices {
@@ -39,6 +52,11 @@ impl PaymentInvoices {
         self.invoices.extend(other.invoices);
         self.ambiguous.extend(other.ambiguous);
         self.uncounted.extend(other.uncounted);
+        self.of_other_account.extend(other.of_other_account);
+    }
+
+    fn each_mut(&mut self) -> [&mut BTreeSet<String>; 3] {
+        [&mut self.invoices, &mut self.ambiguous, &mut self.uncounted]
     }
 }
 
@@ -46,20 +64,32 @@ impl PaymentInvoices {
 /// which the ledger has seen it. If there is none, returns the invoice that the payment refers to, unless several
 /// have that id or number.
 pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<PaymentInvoices> {
-    let ids_of = |keys: &InvoiceKeys| keys.ids.each().map(str::to_owned).collect();
-    let groups: Vec<Vec<String>> = payments.iter().map(ids_of).collect();
+    let known: Vec<Vec<String>> = payments
+        .iter()
+        .map(|keys| keys.ids.each().map(str::to_owned).collect())
+        .collect();
+    let stored: Vec<Vec<String>> = payments.iter().map(InvoiceKeys::stored_ids).collect();
     let mut found = vec![PaymentInvoices::default(); payments.len()];
     for (source, statement) in linked_statements(mapping) {
-        for (all, linked) in found.iter_mut().zip(run(mapping, &statement, source, &groups)) {
+        let groups = match source {
+            Source::Ledger => &known,
+            Source::Table(_) | Source::Both => &stored,
+        };
+        for (all, linked) in found.iter_mut().zip(run(mapping, &statement, source, groups)) {
             all.invoices.extend(linked);
         }
     }
+    set_aside_other_accounts(mapping, payments, &mut found);
     set_aside_uncounted(mapping, &mut found);
     for (found, keys) in found.iter_mut().zip(payments) {
         found
             .invoices
             .retain(|invoice| keys.but_for != Some(invoice.as_str()));
     }
+    let is_named: Vec<bool> = found
+        .iter()
+        .map(|found| found.invoices.is_empty())
+        .collect();
     let unlinked: Vec<_> = found
         .iter_mut()
         .zip(payments)
@@ -73,14 +103,47 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<Pa
     let statement = named_statement(mapping, &mapping.invoices.counting.rows());
     let named = run(mapping, &statement, source, &names);
     for ((found, _), named) in unlinked.into_iter().zip(named) {
-        if named.len() > 1 {
-            found.ambiguous = named;
-        } else {
-            found.invoices = named;
+        found.invoices = named;
+    }
+    set_aside_other_accounts(mapping, payments, &mut found);
+    for (found, is_named) in found.iter_mut().zip(is_named) {
+        if is_named && found.invoices.len() > 1 {
+            found.ambiguous = std::mem::take(&mut found.invoices);
         }
     }
     find_uncounted(mapping, payments, &mut found);
+    set_aside_other_accounts(mapping, payments, &mut found);
     found
+}
+
+/// Moves invoices of another account than the payment's to `of_other_account`.
+fn set_aside_other_accounts(
+    mapping: &Mapping,
+    payments: &[InvoiceKeys],
+    found: &mut [PaymentInvoices],
+) {
+    // Without such a column, all invoices are of the key's own account.
+    let needs_look = |keys: &InvoiceKeys| keys.ids.account().is_some();
+    if mapping.invoices.account.is_none() && !payments.iter().any(needs_look) {
+        return;
+    }
+    let all = found
+        .iter_mut()
+        .flat_map(PaymentInvoices::each_mut)
+        .flat_map(|set| &*set);
+    let accounts = accounts(mapping, &all.map(String::as_str).collect());
+    for (found, keys) in found.iter_mut().zip(payments) {
+        let is_others =
+            |invoice: &String| accounts.get(invoice).map(String::as_str) != keys.ids.account();
+        let mut others = BTreeSet::new();
+        for set in found.each_mut() {
+            let (out, rest): (BTreeSet<String>, _) =
+                std::mem::take(set).into_iter().partition(is_others);
+            others.extend(out);
+            *set = rest;
+        }
+        found.of_other_account.extend(others);
+    }
 }
 
 /// Moves invoices that do not count to `uncounted`.
@@ -109,10 +172,7 @@ fn find_uncounted(mapping: &Mapping, payments: &[InvoiceKeys], found: &mut [Paym
         }
     }
     let invoices = &mapping.invoices;
-    let ids: Vec<Vec<String>> = nobodys
-        .iter()
-        .map(|(_, keys)| keys.ids.each().map(str::to_owned).collect())
-        .collect();
+    let ids: Vec<Vec<String>> = nobodys.iter().map(|(_, keys)| keys.stored_ids()).collect();
     let names: Vec<Vec<String>> = nobodys
         .iter()
         .map(|(_, keys)| keys.references.to_vec())

@@ -51,6 +51,8 @@ pub(crate) struct Invoices {
     pub(crate) locked: Option<BaseColumn>,
     pub(crate) id: Mapped,
     pub(crate) number: Option<Mapped>,
+    /// The Stripe account of the invoice.
+    pub(crate) account: Option<Mapped>,
     pub(crate) status: Status,
     pub(crate) total: Mapped,
     /// The unit of the amounts.
@@ -227,6 +229,11 @@ fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
             "invoice_number_column",
             Role::Any,
         )?,
+        account: check.optional(
+            s.invoice_account_column.as_ref(),
+            "invoice_account_column",
+            Role::Text,
+        )?,
         paid_at: paid_at.or_else(|| Some(status.column.clone()).filter(Mapped::is_moment)),
         status,
         total: check.required(
@@ -388,6 +395,7 @@ impl Invoices {
         [&self.id, &self.total].into_iter().chain(status).chain(
             [
                 &self.number,
+                &self.account,
                 &self.amount_paid,
                 &self.balance,
                 &self.paid_at,

@@ -1,5 +1,6 @@
 //! The application's tables: mapping, reading, locking, writing. Does not access Stripe.
 
+mod account;
 pub(crate) mod admin;
 mod amounts;
 mod both;

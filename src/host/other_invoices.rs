@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use crate::domain::account::unqualified;
 use crate::domain::identity::PaymentIds;
 use crate::domain::money::Currency;
 use crate::domain::payment::PaymentStatus;
 use crate::domain::rules::{OtherInvoices, OtherPart};
 use crate::domain::shared_payment::{BookedRow, Terms};
+use crate::host::account::accounts;
 use crate::host::amounts::number_text;
 use crate::host::find::{labels, uncounted};
 use crate::host::mapping::{Mapped, Mapping};
@@ -76,8 +78,9 @@ fn part_of(row: &BookedRow, mapping: &Mapping, currency: Currency) -> OtherPart 
 pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) -> Vec<BookedRow> {
     let ids: BTreeSet<&str> = ids.collect();
     let mut remembered = BTreeMap::new();
-    let mut wanted = json!(ids);
-    let mut statement = statement(mapping, sql::is_one_of(ids.len()));
+    let stored: BTreeSet<&str> = ids.iter().map(|id| unqualified(id)).collect();
+    let mut wanted = json!(stored);
+    let mut statement = statement(mapping, sql::is_one_of(stored.len()));
     if statement.is_none() && !ids.is_empty() {
         remembered = remembered_rows(&ids);
         let keys: BTreeSet<&String> = remembered.keys().map(|(_, row)| row).collect();
@@ -99,7 +102,9 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
     });
     let invoices: BTreeSet<String> = rows.iter().filter_map(|row| row[1].clone()).collect();
     let labels = labels(mapping, &invoices);
-    let uncounted = uncounted(mapping, &invoices.iter().map(String::as_str).collect());
+    let invoices: BTreeSet<&str> = invoices.iter().map(String::as_str).collect();
+    let uncounted = uncounted(mapping, &invoices);
+    let accounts = accounts(mapping, &invoices);
     let rows = rows.into_iter().filter_map(|raw| {
         let [
             row,
@@ -123,6 +128,12 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
         if known.is_none() && !remembered.is_empty() {
             return None;
         }
+        let account = accounts.get(&invoice).map(String::as_str);
+        let row_ids = known.unwrap_or_else(|| PaymentIds::of_row(account, [session, intent]));
+        // A row of another account's invoice may contain the same id; it is another payment.
+        if !row_ids.each().any(|id| ids.contains(id)) {
+            return None;
+        }
         let row = BookedRow {
             row,
             row_counts: counts.as_deref() == Some("true"),
@@ -130,9 +141,7 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
             label: labels.get(&invoice)?.clone(),
             invoice,
             status,
-            ids: known.unwrap_or_else(|| {
-                PaymentIds::from_columns([session.as_deref(), intent.as_deref()])
-            }),
+            ids: row_ids,
             amount,
             gratuity,
         };

@@ -6,12 +6,14 @@ use std::fmt;
 use pgrx::prelude::PgSqlErrorCode;
 use serde_json::json;
 
+use super::account::named;
 use super::amounts::number_text;
 use super::both::{have_one_owner, reading_both};
 use super::mapping::{Invoices, Mapped, Mapping, Payments};
 use super::owner::reading_as;
 use super::row::Row;
 use super::status::Status;
+use crate::domain::account::qualified;
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, Invoice};
 use crate::domain::money::{AmountUnit, Currency, Money};
@@ -38,10 +40,10 @@ pub(crate) type Readings = BTreeMap<String, Reading>;
 pub(super) type Text = Option<String>;
 
 /// The columns of [`invoices_statement`], in order.
-type RawInvoice = [Text; 11];
+type RawInvoice = [Text; 12];
 
 /// The columns of [`payments_statement`], in order.
-type RawPayment = [Text; 11];
+type RawPayment = [Text; 12];
 
 /// Reads the invoices with these ids and their payments. Leaves out invoices that do not exist. Raises PostgreSQL's
 /// error 22P02 for an id that the key's type cannot hold.
@@ -75,7 +77,7 @@ fn read_both(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
     );
     let count = mapping.looked_up(ids.len());
     let ids = json!(ids).to_string();
-    let rows: Vec<[Text; 12]> = reading_both(mapping, || {
+    let rows: Vec<[Text; 13]> = reading_both(mapping, || {
         sql::look_up_texts(count, &statement, &[Some(&ids)])
     });
     let (mut readings, mut payments) = (Readings::new(), Vec::new());
@@ -97,7 +99,7 @@ fn read_both(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
 }
 
 fn add_payment(mapping: &Mapping, reading: &mut Reading, raw: RawPayment) -> Result<(), Problem> {
-    let (payment, row) = as_payment(mapping, raw, &reading.invoice.currency)?;
+    let (payment, row) = as_payment(mapping, raw, &reading.invoice)?;
     let last = reading.payments.last();
     if last.is_some_and(|last| last.id == payment.id) {
         reading.repeated_in = Some(mapping.payments.table.clone());
@@ -258,7 +260,7 @@ fn wanted_keys(key: &Mapped) -> String {
 fn invoices_statement(invoices: &Invoices) -> String {
     format!(
         "select i.{id}::text, {number}, {status}, {total}, {amount_paid}, {balance},
-            {paid}, {currency}, {session}, {intent}, row_to_json(i)::text
+            {paid}, {currency}, {account}, {session}, {intent}, row_to_json(i)::text
         from {table} i
         where i.{id} = {wanted}",
         id = invoices.id.quoted,
@@ -273,6 +275,7 @@ fn invoices_statement(invoices: &Invoices) -> String {
             None => "null".to_owned(),
         },
         currency = text_of("i", invoices.currency.as_ref()),
+        account = text_of("i", invoices.account.as_ref()),
         session = text_of("i", invoices.session.as_ref()),
         intent = text_of("i", invoices.intent.as_ref()),
         table = invoices.counting.rows(),
@@ -296,7 +299,7 @@ fn payments_statement(mapping: &Mapping) -> String {
     } = &mapping.payments;
     format!(
         "select p.{invoice}::text, p.{id}::text, {status}, {amount}, {gratuity}, {refunded},
-            {currency}, {paid_at}, {session}, {intent}, row_to_json(p)::text
+            {currency}, {paid_at}, null, {session}, {intent}, row_to_json(p)::text
         from {table} p
         where p.{invoice} = {wanted}
         order by p.{id}",
@@ -353,6 +356,7 @@ fn as_reading(mapping: &Mapping, raw: RawInvoice) -> Result<(String, Reading), P
         balance,
         paid,
         currency,
+        account,
         session,
         intent,
         row,
@@ -362,6 +366,7 @@ fn as_reading(mapping: &Mapping, raw: RawInvoice) -> Result<(String, Reading), P
         None => Ok(mapping.default_currency),
     };
     let invoices = &mapping.invoices;
+    let account = named(account.as_deref());
     let word = status.unwrap_or_default();
     // Fractions of the currency's smallest unit cannot be paid.
     let of_invoice = |column: Option<&Mapped>, text: &Text| {
@@ -380,7 +385,8 @@ fn as_reading(mapping: &Mapping, raw: RawInvoice) -> Result<(String, Reading), P
             Some("true") => Field::Value(()),
             Some(_) => Field::Null,
         },
-        stored_ids: stored_ids(&session, &intent),
+        stored_ids: stored_ids(account.as_deref(), &session, &intent),
+        account,
         currency,
     };
     let reading = Reading {
@@ -396,7 +402,7 @@ fn as_reading(mapping: &Mapping, raw: RawInvoice) -> Result<(String, Reading), P
 fn as_payment(
     mapping: &Mapping,
     raw: RawPayment,
-    currency: &Result<Currency, String>,
+    invoice: &Invoice,
 ) -> Result<(PaymentRow, Row), Problem> {
     let [
         _of,
@@ -407,10 +413,12 @@ fn as_payment(
         refunded,
         code,
         paid_at,
+        _,
         session,
         intent,
         row,
     ] = raw;
+    let currency = &invoice.currency;
     let payments = &mapping.payments;
     let word = status.unwrap_or_default();
     let own = code.as_deref().and_then(Currency::parse);
@@ -436,7 +444,7 @@ fn as_payment(
         amount: of_payment(Some(&payments.amount), &total),
         gratuity: of_payment(payments.gratuity.as_ref(), &gratuity),
         refunded: of_payment(payments.refunded.as_ref(), &refunded),
-        ids: PaymentIds::from_columns([session.as_deref(), intent.as_deref()]),
+        ids: PaymentIds::of_row(invoice.account.as_deref(), [session, intent]),
         paid_at: paid_at.and_then(|seconds| seconds.parse().ok()),
     };
     Ok((payment, as_row(row)?))
@@ -446,11 +454,11 @@ pub(super) fn as_row(row: Text) -> Result<Row, Problem> {
     row.map(Row::new).ok_or_else(|| misread("it is null"))
 }
 
-/// Returns the ids that an invoice stores, sessions first, each once. Blank ids are left out.
-pub(crate) fn stored_ids(session: &Option<String>, intent: &Option<String>) -> Vec<String> {
+/// Returns the ids that an invoice of this account stores, sessions first, each once. Blank ids are left out.
+pub(crate) fn stored_ids(account: Option<&str>, session: &Text, intent: &Text) -> Vec<String> {
     let mut ids: Vec<String> = [session, intent]
         .into_iter()
-        .filter_map(|id| non_blank(id).map(str::to_owned))
+        .filter_map(|id| non_blank(id).map(|id| qualified(account, id)))
         .collect();
     ids.dedup();
     ids

@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) invoice_currency_column: Option<String>,
     pub(crate) invoice_session_column: Option<String>,
     pub(crate) invoice_intent_column: Option<String>,
+    pub(crate) invoice_account_column: Option<String>,
     pub(crate) invoice_condition: Option<String>,
     invoice_update_values: BTreeMap<String, Value>,
 

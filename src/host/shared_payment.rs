@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::account::accounts;
 use super::indexes;
 use super::mapping::{Mapped, Mapping};
 use super::owner::reading_as;
 use super::received::were_received;
 use super::scan::range::{Range, ScannedTable};
 use super::view::base_column;
+use crate::domain::account::{qualified, unqualified};
 use crate::pg::{Relation, sql};
 
 /// Up to this number of ids is looked up in any table, with a plan of PostgreSQL's choice.
@@ -70,8 +72,13 @@ fn ids_where(mapping: &Mapping, rows: &str, condition: &str, param: Option<&str>
     if values.is_empty() {
         return Vec::new();
     }
+    // Whose payment an id is of follows from the invoice.
+    let invoice = match mapping.invoices.account {
+        Some(_) => format!("p.{}::text", payments.invoice.quoted),
+        None => "null::text".to_owned(),
+    };
     let statement = format!(
-        "select distinct v.id
+        "select distinct v.id, {invoice}
         from {rows} p
         cross join lateral (values {values}) v (id)
         where v.id <> '' and {received} and {condition}",
@@ -79,9 +86,14 @@ fn ids_where(mapping: &Mapping, rows: &str, condition: &str, param: Option<&str>
         received = were_received(mapping),
     );
     let params: Vec<Option<&str>> = param.into_iter().map(Some).collect();
-    let ids: Vec<[Option<String>; 1]> =
+    let ids: Vec<[Option<String>; 2]> =
         reading_as(&payments.relation, || sql::fetch_texts(&statement, &params));
-    ids.into_iter().flat_map(|[id]| id).collect()
+    let invoices = ids.iter().filter_map(|[_, invoice]| invoice.as_deref());
+    let accounts = accounts(mapping, &invoices.collect());
+    let of = |invoice: Option<String>| accounts.get(&invoice?).map(String::as_str);
+    ids.into_iter()
+        .filter_map(|[id, invoice]| Some(qualified(of(invoice), &id?)))
+        .collect()
 }
 
 /// Takes ids, each with the key of its payment. Returns the keys of the payments that rows of more than one invoice
@@ -121,7 +133,7 @@ pub(crate) fn of_several_invoices(mapping: &Mapping, ids: &[(&str, &str)]) -> Ve
         group by t.key having min(t.invoice) <> max(t.invoice)",
         parts.join(" union all ")
     );
-    let of_ids = sql::array(ids.iter().map(|(id, _)| *id));
+    let of_ids = sql::array(ids.iter().map(|(id, _)| unqualified(id)));
     let of_keys = sql::array(ids.iter().map(|(_, key)| *key));
     let keys: Vec<[Option<String>; 1]> = reading_as(&payments.relation, || {
         let count = mapping.looked_up(ids.len());

@@ -455,6 +455,7 @@ pub(super) fn in_host_units(unit: AmountUnit, money: Money) -> Result<Value, Pro
 /// the payment must be recognized later.
 fn id_columns(mapping: &Mapping, ids: &PaymentIds) -> (Option<Value>, Option<Value>) {
     let payments = &mapping.payments;
+    let ids = ids.unqualified();
     let charge = ids.charge.as_ref();
     let intent = ids.intent.as_ref();
     let session = ids.session.as_ref();

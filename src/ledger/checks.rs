@@ -137,8 +137,8 @@ pub(crate) struct Check<'a> {
 /// books later, Stripe is asked again, because none of these ids was found unpaid.
 ///
 /// The interval to the next request doubles from 15 minutes up to 30 days; it is a little shorter than that,
-/// because sweeps do not start exactly on time. It is at most one day if the feed of events is not read, because
-/// changes would not be noticed otherwise. An invoice with an open issue about a Stripe object is due after
+/// because sweeps do not start exactly on time. It is at most one day if the feed of events is not read, as that of
+/// other accounts than the key's never is, because changes would not be noticed otherwise. An invoice with an open issue about a Stripe object is due after
 /// [`HELD_SECONDS`] at the latest: the answers may have been about another payment of the invoice.
 pub(crate) fn note(checks: &[Check]) {
     let row = |check: &Check| {
@@ -154,9 +154,10 @@ pub(crate) fn note(checks: &[Check]) {
             seconds.map(|seconds| seconds.to_string()),
             Some(sql::boolean(check.recheck == Recheck::BackingOff).to_owned()),
             Some(sql::boolean(check.is_booked).to_owned()),
+            Some(sql::boolean(invoice.account.is_none()).to_owned()),
         ]
     };
-    let rows: Vec<[Option<String>; 5]> = checks.iter().map(row).collect();
+    let rows: Vec<[Option<String>; 6]> = checks.iter().map(row).collect();
     sql::execute_rows(
         "insert into invoice_sync.invoice_check as k (
             invoice_id, stored_ids, checked_at, next_check_at, back_off)
@@ -166,10 +167,12 @@ pub(crate) fn note(checks: &[Check]) {
             select d.*,
                    case when o.back_off is null or o.stored_ids <> d.stored_ids
                         then interval '15 minutes'
-                        else least(o.back_off * 2, f.longest) end as back_off
+                        else least(o.back_off * 2, case when d.has_feed then f.longest else interval '1 day' end)
+                   end as back_off
             from (
-                select invoice_id, stored_ids::text[], seconds::float8, backs_off::boolean, is_booked::boolean
-                from unnest($2, $3, $4, $5, $6) u (invoice_id, stored_ids, seconds, backs_off, is_booked)
+                select invoice_id, stored_ids::text[], seconds::float8, backs_off::boolean, is_booked::boolean,
+                       has_feed::boolean
+                from unnest($2, $3, $4, $5, $6, $7) u (invoice_id, stored_ids, seconds, backs_off, is_booked, has_feed)
             ) d
             left join lateral (
                 select * from invoice_sync.invoice_check c
@@ -188,7 +191,7 @@ pub(crate) fn note(checks: &[Check]) {
                         when exists (
                             select from invoice_sync.issue x
                             where coalesce(x.invoice_id, '') = n.invoice_id
-                              and x.state <> 'resolved' and x.object ~ '^(cs|pi|ch|py|in)_')
+                              and x.state <> 'resolved' and x.object ~ '^([^/]+/)?(cs|pi|ch|py|in)_')
                         then make_interval(secs => $1::float8) end as next_check
         ) i
         order by n.invoice_id

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::domain::account::qualified;
 use crate::domain::event::Event;
 use crate::domain::feed::Place;
 use crate::domain::identity::{PaymentIds, StripeId};
@@ -122,6 +123,8 @@ pub(crate) fn receive(events: &[(&Event, Disposition)], channel: Channel) -> BTr
 }
 
 fn document(event: &Event, disposition: Disposition) -> Value {
+    let object = event.snapshot.get("id").and_then(Value::as_str);
+    let object = object.map(|id| qualified(event.account_of_ids(), id));
     json!({
         "id": event.id,
         "type": event.kind,
@@ -132,7 +135,7 @@ fn document(event: &Event, disposition: Disposition) -> Value {
         "charge_id": event.ids.charge,
         "stripe_invoice_id": event.ids.stripe_invoice,
         // The rest is not needed: a later run asks Stripe, and the object may name a customer.
-        "snapshot": { "id": event.snapshot.get("id"), "created": event.snapshot.get("created") },
+        "snapshot": { "id": object, "created": event.snapshot.get("created") },
         "created": event.created,
         "state": match disposition {
             Disposition::Pending => "pending",
@@ -141,18 +144,32 @@ fn document(event: &Event, disposition: Disposition) -> Value {
     })
 }
 
-/// Makes the ignored events of an account pending, because the settings name it now.
-pub(crate) fn take_up(account: &str, livemode: Option<bool>, types: &[&str]) {
+/// Makes the ignored events of an account pending, because the settings name it now: as the account of the key, or as
+/// another one.
+pub(crate) fn take_up(account: &str, is_own: bool, livemode: Option<bool>, types: &[&str]) {
+    let prefix = if is_own { "" } else { account };
     sql::execute(
-        "update invoice_sync.event
-        set state = 'pending'
-        where state = 'ignored' and account = $1 and livemode is not distinct from coalesce($2::boolean, livemode)
-          and type = any ($3::text[])
-          and coalesce(session_id, intent_id, charge_id, stripe_invoice_id) is not null",
+        r"update invoice_sync.event e
+        set state = 'pending',
+            id = n.prefix || regexp_replace(e.id, '^.*/', ''),
+            session_id = n.prefix || regexp_replace(e.session_id, '^.*/', ''),
+            intent_id = n.prefix || regexp_replace(e.intent_id, '^.*/', ''),
+            charge_id = n.prefix || regexp_replace(e.charge_id, '^.*/', ''),
+            stripe_invoice_id = n.prefix || regexp_replace(e.stripe_invoice_id, '^.*/', ''),
+            snapshot = e.snapshot || jsonb_build_object(
+                'id', n.prefix || regexp_replace(e.snapshot ->> 'id', '^.*/', ''))
+        from (select case $4 when '' then '' else $4 || '/' end) n (prefix)
+        where e.state = 'ignored' and e.account = $1
+          and e.livemode is not distinct from coalesce($2::boolean, e.livemode)
+          and e.type = any ($3::text[])
+          and coalesce(e.session_id, e.intent_id, e.charge_id, e.stripe_invoice_id) is not null
+          and (e.id = n.prefix || regexp_replace(e.id, '^.*/', '') or not exists (
+              select from invoice_sync.event o where o.id = n.prefix || regexp_replace(e.id, '^.*/', '')))",
         &[
             Some(account),
             livemode.map(sql::boolean),
             Some(&sql::array(types.iter().copied())),
+            Some(prefix),
         ],
     );
 }

@@ -249,7 +249,7 @@ pub(crate) fn resolve_general(run: i64, kind: IssueKind) {
 pub(crate) fn unanswered() -> Vec<String> {
     sql::fetch_one(
         "select evidence -> 'unanswered' from invoice_sync.issue
-        where invoice_id is null and kind = 'stripe_unreachable' and state <> 'resolved'",
+        where invoice_id is null and kind = 'stripe_unreachable' and object is null and state <> 'resolved'",
         &[],
     )
     .and_then(|kinds| serde_json::from_value(kinds).ok())
@@ -262,7 +262,7 @@ pub(crate) fn resolve_outage(run: i64, answered: &[&str]) {
         "with heard as (
             select id, coalesce(evidence -> 'unanswered', '[]') - $2::text[] as unanswered
             from invoice_sync.issue
-            where invoice_id is null and kind = 'stripe_unreachable' and state <> 'resolved'
+            where invoice_id is null and kind = 'stripe_unreachable' and object is null and state <> 'resolved'
         )
         update invoice_sync.issue x
         set state = case h.unanswered when '[]' then 'resolved' else x.state end,
@@ -300,7 +300,7 @@ pub(crate) fn resolve_gone(run: i64, invoices: &[&str]) {
         set state = 'resolved', resolved_at = now(), last_run = $1::bigint
         where coalesce(invoice_id, '') in (select jsonb_array_elements_text($2::jsonb))
           and state <> 'resolved'
-          and not (kind = any ($3::text[]) and coalesce(object, '') ~ '^(cs|pi|ch|py|in)_')",
+          and not (kind = any ($3::text[]) and coalesce(object, '') ~ '^([^/]+/)?(cs|pi|ch|py|in)_')",
         &[
             Some(&run.to_string()),
             Some(&json!(invoices).to_string()),
@@ -371,7 +371,7 @@ pub(crate) fn objects_in_question(invoice: Option<&str>) -> BTreeMap<String, Vec
                        where s.invoice_id = part.invoice ->> 'invoice_id'
                          and x.object in (s.id, s.session_id, s.charge_id)))
         ) q
-        where q.object ~ '^(cs|pi|ch|py|in)_' and q.invoice_id is not null
+        where q.object ~ '^([^/]+/)?(cs|pi|ch|py|in)_' and q.invoice_id is not null
           and ($1::text is null or q.invoice_id = $1)
         order by 1, 2"
     );

@@ -17,6 +17,7 @@ pub(crate) mod retention;
 pub(crate) mod runs;
 pub(crate) mod scan_rounds;
 pub(crate) mod shared_payments;
+pub(crate) mod stripe_accounts;
 pub(crate) mod stripe_payments;
 pub(crate) mod undone;
 pub(crate) mod unwritten_answers;

@@ -27,7 +27,7 @@ pub(crate) fn reported_by_invoices(limit: usize) -> Vec<ReportedByInvoice> {
             'object', object, 'invoice', invoice_id, 'label', coalesce(invoice_number, invoice_id))
         from invoice_sync.issue
         where invoice_id is not null and state <> 'resolved' and kind = any ($2::text[])
-          and object ~ '^(cs|pi|ch|py|in)_'
+          and object ~ '^([^/]+/)?(cs|pi|ch|py|in)_'
         order by last_seen, id
         limit $1::bigint",
         &[

@@ -256,7 +256,8 @@ fn stripe_payments(mapping: &Mapping, undone: &[&Recorded], now: &Reading) -> Ve
                 let name = &column.as_ref()?.name;
                 change.after.as_ref()?.get(name)?.as_str()
             });
-            let mut ids = PaymentIds::from_columns(texts);
+            let texts = texts.map(|text| text.map(str::to_owned));
+            let mut ids = PaymentIds::of_row(now.invoice.account.as_deref(), texts);
             if let Some(row) = now.payments.iter().find(|row| row.id == change.row_id) {
                 ids.complete_from(&row.ids);
             }

@@ -134,12 +134,9 @@ pub(crate) fn ask(
         sessionless: BTreeSet::new(),
     };
     let wanted = stripe_access::reading(settings, mapping);
-    let fetched = fetch(
-        with_known_sessions(vec![question]),
-        connection,
-        wanted,
-        Instant::now() + PATIENCE,
-    )?;
+    let questions = with_known_sessions(vec![question]);
+    let connections = stripe_access::connections(connection, &questions);
+    let fetched = fetch(questions, connections, wanted, Instant::now() + PATIENCE)?;
     let mut evidence = None;
     for finding in fetched.findings {
         evidence = Some(

@@ -21,6 +21,7 @@ use crate::host::settings::Settings;
 use crate::host::write::now;
 use crate::ledger::events::{self, Channel, Disposition, Verdict};
 use crate::ledger::runs::Kind;
+use crate::ledger::stripe_accounts::{self, StripeAccount};
 use crate::pg::{
     Problem, Transactions, check_for_interrupts, in_subtransaction, in_subtransaction_of_a_run,
     with_lock_patience,
@@ -31,8 +32,9 @@ use crate::select::accounts;
 use crate::select::inbox::EventScope;
 use crate::select::sessions::{recall_sessions, with_known_sessions};
 use crate::settings::{self, Secret};
+use crate::stripe::cost::Cost;
 use crate::stripe::events::read_event;
-use crate::stripe::fetch::{Cost, fetch};
+use crate::stripe::fetch::fetch;
 use crate::stripe::lookups::Question;
 use crate::stripe::objects::read_snapshot;
 use crate::stripe::signature::{Rejection, verify};
@@ -49,15 +51,40 @@ pub(crate) fn receive(body: &[u8], signature: Option<&str>) -> Result<Value, Ref
             format!("no secret can be read: {problem}")
         })
     })?;
-    if secrets.is_empty() {
-        let why = || "invoice_sync.stripe_webhook_secret is not set".to_owned();
-        return Err(refuse(unavailable(), why));
-    }
     let exposed = secrets.iter().map(Secret::expose);
-    if let Err(rejection) = verify(body, signature, exposed, now(), check_for_interrupts) {
+    let mut rejection = match verify(body, signature, exposed, now(), check_for_interrupts) {
+        Ok(()) => return Ok(store_and_act(body, None)?),
+        Err(rejection) => rejection,
+    };
+    // Accounts may have endpoints of their own.
+    let mut has_secret = !secrets.is_empty();
+    if rejection == Rejection::NoMatch {
+        for account in stripe_accounts::with_own_secrets() {
+            has_secret = true;
+            match is_signed_by(&account, body, signature) {
+                Ok(()) => return Ok(store_and_act(body, Some(&account))?),
+                Err(other) => rejection = other,
+            }
+        }
+    }
+    if has_secret {
         return Err(refuse(refused(), || explain(rejection, &secrets)));
     }
-    Ok(store_and_act(body)?)
+    let why = || "invoice_sync.stripe_webhook_secret is not set".to_owned();
+    Err(refuse(unavailable(), why))
+}
+
+/// Fails if no secret of the account's own endpoint signed the body.
+fn is_signed_by(
+    account: &StripeAccount,
+    body: &[u8],
+    signature: Option<&str>,
+) -> Result<(), Rejection> {
+    let reference = account.webhook_secret.as_deref().unwrap_or_default();
+    let secrets = in_subtransaction(|| settings::webhook_secrets_of_account(reference));
+    let secrets = secrets.unwrap_or_default();
+    let exposed = secrets.iter().map(Secret::expose);
+    verify(body, signature, exposed, now(), check_for_interrupts)
 }
 
 /// Why a webhook was refused.
@@ -87,8 +114,9 @@ fn refuse(problem: Problem, why: impl FnOnce() -> String) -> Refusal {
     Refusal::Logged(problem)
 }
 
-/// Stores a body that Stripe signed and acts on it.
-fn store_and_act(body: &[u8]) -> Result<Value, Problem> {
+/// Stores a signed body and acts on it. `signer` is the account whose own secret signed it; without one, Stripe signed
+/// it for the platform.
+fn store_and_act(body: &[u8], signer: Option<&StripeAccount>) -> Result<Value, Problem> {
     require_fresh_snapshots()?;
     fire_callers();
     let event = std::str::from_utf8(body)
@@ -96,7 +124,8 @@ fn store_and_act(body: &[u8]) -> Result<Value, Problem> {
         .and_then(|text| crate::json::parse(text).ok())
         .and_then(|event| read_event(&event).ok())
         .ok_or_else(not_understood)?;
-    let own = EventScope::by_settings();
+    let id = event.id.clone();
+    let (event, own) = attribute(event, signer);
     let disposition = own.disposition(&event);
     let result = with_lock_patience(budget(), || {
         store(&event, disposition).map(|waits| match (disposition, waits) {
@@ -108,7 +137,32 @@ fn store_and_act(body: &[u8]) -> Result<Value, Problem> {
             (Disposition::Pending, true) => process(&event, &own),
         })
     })?;
-    Ok(json!({ "received": true, "event": event.id, "result": result }))
+    Ok(json!({ "received": true, "event": id, "result": result }))
+}
+
+/// Returns the event as one of its account, and what is acted on. The account is that of the secret that signed it, if
+/// an account has one: who has the secret can sign anything. Otherwise it is what Stripe states in the event.
+fn attribute(event: Event, signer: Option<&StripeAccount>) -> (Event, EventScope) {
+    let own = EventScope::by_settings();
+    if let Some(signer) = signer {
+        let own = EventScope {
+            is_signed_by_named: true,
+            ..own.with(signer)
+        };
+        return (event.of_account(&signer.account), own);
+    }
+    let stated = event
+        .account
+        .clone()
+        .filter(|account| Some(account) != own.account.as_ref());
+    let Some(stated) = stated else {
+        return (event, own);
+    };
+    let named = stripe_accounts::named([stated.as_str()]);
+    let own = named
+        .get(&stated)
+        .map_or(own.clone(), |named| own.with(named));
+    (event.of_account(&stated), own)
 }
 
 /// Returns how long a delivery may take, including waits for locks of the application: Stripe must get its answer
@@ -227,6 +281,7 @@ fn fetch_evidence(
         let Ok(Some(mut payment)) = read_snapshot(&event.snapshot, event.created, &reading) else {
             return Ok(Err("the event does not contain enough".to_owned()));
         };
+        payment.ids = payment.ids.of(event.account_of_ids());
         recall_sessions(std::iter::once(&mut payment));
         if payment.lacks_session() && payment.ids.session.is_none() {
             return Ok(Err(
@@ -246,7 +301,8 @@ fn fetch_evidence(
     };
     let questions = with_known_sessions(vec![question]);
     let reading = stripe_access::reading(settings, mapping);
-    let fetched = fetch(questions, connection, reading, deadline)?;
+    let connections = stripe_access::connections(connection, &questions);
+    let fetched = fetch(questions, connections, reading, deadline)?;
     stripe_access::count_reads();
     *cost = fetched.cost;
     let finding = fetched.findings.into_iter().next();

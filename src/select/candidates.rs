@@ -7,7 +7,6 @@ use serde_json::json;
 use crate::host::candidates;
 use crate::host::candidates::CandidateRow;
 use crate::host::mapping::Mapping;
-use crate::host::read::stored_ids;
 use crate::ledger::{checks, issues};
 
 /// An invoice to process.
@@ -97,7 +96,8 @@ impl CandidateFilter {
     }
 
     fn asking(&self, row: &CandidateRow) -> Candidate {
-        let mut ids = stored_ids(&row.session, &row.intent);
+        let stored = [&row.session, &row.intent];
+        let mut ids: Vec<String> = stored.into_iter().flatten().cloned().collect();
         ids.extend(row.open_ids.iter().cloned());
         let in_question = self.in_question.get(&row.invoice);
         let in_question = in_question.into_iter().flatten();

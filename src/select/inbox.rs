@@ -7,6 +7,7 @@ use crate::domain::event::Event;
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::ledger::events::{self, Disposition, Verdict};
 use crate::ledger::payment_issues;
+use crate::ledger::stripe_accounts::StripeAccount;
 use crate::settings;
 use crate::stripe::client::Connection;
 use crate::stripe::events::matters;
@@ -21,6 +22,10 @@ pub(crate) struct EventScope {
     pub(crate) livemode: Option<bool>,
     /// The connected account in the settings.
     pub(crate) account: Option<String>,
+    /// The account of the event at hand, if it is another one that somebody named.
+    pub(crate) named: Option<String>,
+    /// Whether the event at hand was signed with a secret of that account, by whoever has it.
+    pub(crate) is_signed_by_named: bool,
 }
 
 /// What keeps an event from being acted on.
@@ -39,6 +44,18 @@ impl EventScope {
         Self {
             livemode: key.and_then(|key| key.livemode()),
             account: settings::stripe_account(),
+            named: None,
+            is_signed_by_named: false,
+        }
+    }
+
+    /// Returns the scope of an event of this account, which somebody named.
+    pub(crate) fn with(&self, named: &StripeAccount) -> Self {
+        Self {
+            livemode: named.livemode.or(self.livemode),
+            account: self.account.clone(),
+            named: Some(named.account.clone()),
+            is_signed_by_named: false,
         }
     }
 
@@ -58,7 +75,10 @@ impl EventScope {
     pub(crate) fn foreign(&self, livemode: bool, account: Option<&str>) -> Option<Foreign> {
         if self.livemode.is_some_and(|mode| mode != livemode) {
             Some(Foreign::Mode)
-        } else if account.is_some() && account != self.account.as_deref() {
+        } else if account.is_some()
+            && account != self.account.as_deref()
+            && account != self.named.as_deref()
+        {
             Some(Foreign::Account)
         } else {
             None
@@ -76,7 +96,10 @@ impl EventScope {
     /// must be known, and of the account in the settings. For all others, Stripe is asked with that key, for that
     /// account.
     pub(crate) fn vouches_for(&self, event: &Event) -> bool {
-        self.livemode == Some(event.livemode) && self.account == event.account
+        let account = self.named.as_ref().or(self.account.as_ref());
+        !self.is_signed_by_named
+            && self.livemode == Some(event.livemode)
+            && account == event.account.as_ref()
     }
 
     /// Returns the name under which the position in this feed is stored.
@@ -142,5 +165,7 @@ pub(crate) fn own(connection: &Connection) -> EventScope {
     EventScope {
         livemode: connection.key.livemode(),
         account: connection.account.clone(),
+        named: None,
+        is_signed_by_named: false,
     }
 }

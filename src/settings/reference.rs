@@ -173,6 +173,21 @@ pub(super) fn resolve_list<S: TextSetting>() -> Result<Vec<Secret>, Problem> {
     Ok(secrets)
 }
 
+/// Returns the secrets that a reference points to, which `stored_in` contains: a column, for the errors.
+pub(super) fn resolve_stored(reference: &str, stored_in: &str) -> Result<Vec<Secret>, Problem> {
+    let text = Reference::parse(reference).read(stored_in)?;
+    let parts = text.split([',', '\n']);
+    let secrets: Result<Vec<_>, _> = parts
+        .map(|part| Secret::from_text(part, stored_in))
+        .collect();
+    wipe(text.into_bytes());
+    let secrets: Vec<Secret> = secrets?.into_iter().flatten().collect();
+    if secrets.is_empty() {
+        return Err(no_secret_at(stored_in));
+    }
+    Ok(secrets)
+}
+
 /// A reference to an empty text is an error; it does not count as an unset parameter.
 fn no_secret_at(setting: &str) -> Problem {
     Problem::new(

@@ -19,6 +19,8 @@ pub(crate) enum StripeError {
     NoSuchObject { message: String },
     /// 400 or 404 `resource_missing` for a list's cursor: Stripe no longer has the object to continue from.
     CursorGone { message: String },
+    /// The account that the invoice or event belongs to cannot be asked: nobody named it, or its key cannot be read.
+    NoAccount { message: String },
     /// The time ran out, or the run ended, before the request was sent.
     NotAsked,
 }
@@ -56,6 +58,7 @@ impl fmt::Display for StripeError {
                     "Stripe no longer has the object at which to continue: {message}"
                 )
             }
+            Self::NoAccount { message } => f.write_str(message),
             Self::NotAsked => f.write_str("there was no time left to ask Stripe"),
         }
     }

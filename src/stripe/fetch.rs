@@ -11,12 +11,15 @@ use crate::domain::evidence::{Evidence, SessionSide, StripePayment};
 use crate::domain::identity::StripeId;
 use crate::pg::{Problem, Running, Step, Stop, start_on_threads, unpoisoned};
 use crate::stripe::client::{Client, Connection};
-use crate::stripe::completion::OpenPoints;
+use crate::stripe::connections::Connections;
+use crate::stripe::cost::{Cost, Planned};
 use crate::stripe::error::StripeError;
+use crate::stripe::fetch_account::{Answered, by_account, ids_of_several, of_all};
 use crate::stripe::invoices::with_invoice_of;
 use crate::stripe::lists::{List, Page};
-use crate::stripe::lookups::{Found, Job, LookupQueue, OpenQuestion, Question, is_evidence_for};
-use crate::stripe::objects;
+use crate::stripe::lookups::{
+    Found, Job, LookupQueue, OpenQuestion, Question, is_evidence_for, read_found,
+};
 use crate::stripe::objects::Reading;
 use crate::stripe::planner::Scan;
 use crate::stripe::retrieve::{complete, retrieve};
@@ -32,28 +35,6 @@ pub(crate) struct Finding {
     pub(crate) evidence: Result<Vec<Evidence>, StripeError>,
 }
 
-/// How the lookups were distributed over requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Planned {
-    /// Pages of lists that were requested.
-    pub(crate) list_pages: u64,
-    /// Objects that were found on these pages.
-    pub(crate) from_lists: u64,
-    /// Objects that were requested one by one.
-    pub(crate) singles: u64,
-}
-
-/// The requests of a fetch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Cost {
-    /// Including retries.
-    pub(crate) requests: u64,
-    pub(crate) retries: u64,
-    pub(crate) planned: Planned,
-    /// The error that ended the fetch early.
-    pub(crate) fatal: Option<StripeError>,
-}
-
 /// All findings and their cost.
 #[derive(Debug)]
 pub(crate) struct Fetched {
@@ -65,13 +46,23 @@ pub(crate) struct Fetched {
 /// A fetch in progress. Dropping it stops its threads.
 pub(crate) struct Fetching {
     running: Running<Vec<Answered>>,
-    state: Arc<FetchState>,
+    states: Vec<Arc<OfAccount>>,
+    /// Lookups of accounts that cannot be asked.
+    refused: Vec<Answered>,
+    /// The accounts that cannot be asked, with the reason.
+    refused_accounts: BTreeMap<String, Option<StripeError>>,
     /// What each lookup is about, until it is answered.
     unanswered: Vec<Option<String>>,
 }
 
-/// The index of a lookup, and its answer.
-pub(super) type Answered = (usize, Result<Vec<Evidence>, StripeError>);
+/// The part of a fetch that goes to one Stripe account. It knows ids as Stripe writes them.
+struct OfAccount {
+    /// `None` is the key's own.
+    account: Option<String>,
+    /// The indexes of its lookups among those of all accounts.
+    places: Vec<usize>,
+    state: FetchState,
+}
 
 /// The evidence for one id.
 type Retrieved = Result<Vec<Evidence>, StripeError>;
@@ -94,11 +85,11 @@ pub(super) struct FetchState {
 /// Runs all lookups and waits for all answers. See [`Fetching::start`].
 pub(crate) fn fetch(
     questions: Vec<Question>,
-    connection: Connection,
+    connections: impl Into<Connections>,
     reading: Reading,
     deadline: Instant,
 ) -> Result<Fetched, Problem> {
-    let fetching = Fetching::start(questions, connection, reading, deadline)?;
+    let fetching = Fetching::start(questions, connections, reading, deadline)?;
     Ok(fetching.collect(Running::next))
 }
 
@@ -106,33 +97,67 @@ pub(crate) fn fetch(
 type Wait = fn(&mut Running<Vec<Answered>>) -> Option<Vec<Answered>>;
 
 impl Fetching {
-    /// Starts all lookups, with at most `connection.concurrency` requests at a time, until `deadline`. Pages of lists
-    /// answer many lookups if that takes fewer requests, see [`crate::stripe::planner`].
+    /// Starts all lookups, with at most as many requests at a time as the connection allows, until `deadline`. Each goes
+    /// to the account of its ids. Pages of lists answer many lookups if that takes fewer requests, see
+    /// [`crate::stripe::planner`].
     ///
-    /// The fetch ends after one answer if Stripe rejects the key, and after [`FAILURES_THAT_END_A_RUN`] failures if
-    /// Stripe cannot be reached. Fails with 53000 if no thread can be started.
+    /// The lookups of an account end after one answer if Stripe rejects the key, and after
+    /// [`FAILURES_THAT_END_A_RUN`] failures if Stripe cannot be reached; those of others go on. Fails with 53000 if no
+    /// thread can be started.
     pub(crate) fn start(
         questions: Vec<Question>,
-        connection: Connection,
+        connections: impl Into<Connections>,
         reading: Reading,
         deadline: Instant,
     ) -> Result<Self, Problem> {
-        let threads = connection.concurrency.min(questions.len());
+        let connections = connections.into();
+        let threads = connections.concurrency().min(questions.len());
         let unanswered = questions.iter().map(|q| Some(q.about.clone())).collect();
-        let ids_asked_twice = ids_of_several(&questions);
-        let mut queue =
-            LookupQueue::new(questions, connection.concurrency, connection.key.livemode());
-        let jobs = queue.next_jobs();
-        let state = FetchState::new(queue, ids_asked_twice, connection, reading, deadline);
-        let state = Arc::new(state);
-        let shared = Arc::clone(&state);
-        let running = start_on_threads(jobs, threads, deadline, move |job, stop| {
-            shared.work(job, stop)
+        let (mut states, mut jobs, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        let mut refused_accounts = BTreeMap::new();
+        for (account, asked) in by_account(questions) {
+            let (places, questions): (Vec<usize>, Vec<Question>) = asked.into_iter().unzip();
+            let connection = match connections.to(account.as_deref()) {
+                Ok(connection) => connection,
+                Err(error) => {
+                    refused.extend(places.into_iter().map(|place| (place, Err(error.clone()))));
+                    refused_accounts.extend(account.map(|account| (account, Some(error))));
+                    continue;
+                }
+            };
+            let ids_asked_twice = ids_of_several(&questions);
+            let mut queue =
+                LookupQueue::new(questions, connection.concurrency, connection.key.livemode());
+            let which = states.len();
+            jobs.extend(queue.next_jobs().into_iter().map(|job| (which, job)));
+            let state = FetchState::new(
+                queue,
+                ids_asked_twice,
+                connection,
+                reading.clone(),
+                deadline,
+            );
+            states.push(Arc::new(OfAccount {
+                account,
+                places,
+                state,
+            }));
+        }
+        let shared = states.clone();
+        let running = start_on_threads(jobs, threads, deadline, move |(which, job), stop| {
+            let of: &OfAccount = &shared[which];
+            let step = of.state.work(job, stop);
+            Step {
+                portion: of_all(of.account.as_deref(), &of.places, step.portion),
+                then: step.then.into_iter().map(|job| (which, job)).collect(),
+            }
         })?;
         Ok(Self {
             running,
-            state,
+            states,
             unanswered,
+            refused,
+            refused_accounts,
         })
     }
 
@@ -171,10 +196,21 @@ impl Fetching {
 
     /// Returns the cost so far; after the end, the whole cost.
     pub(crate) fn cost(&self) -> Cost {
-        self.state.cost()
+        let mut all = Cost {
+            accounts: self.refused_accounts.clone(),
+            ..Cost::default()
+        };
+        for of in &self.states {
+            all.add(of.account.as_deref(), of.state.cost());
+        }
+        all
     }
 
     fn next_answers(&mut self, wait: Wait) -> Option<Vec<(usize, Finding)>> {
+        let refused = std::mem::take(&mut self.refused);
+        if !refused.is_empty() {
+            return Some(self.findings(refused));
+        }
         while let Some(answers) = wait(&mut self.running) {
             let findings = self.findings(answers);
             if !findings.is_empty() {
@@ -238,6 +274,8 @@ impl FetchState {
                 singles: self.singles.load(Ordering::Relaxed),
             },
             fatal: self.fatal().clone(),
+            own_requests: self.client.requests(),
+            accounts: BTreeMap::new(),
         }
     }
 
@@ -446,32 +484,4 @@ impl FetchState {
     fn fatal(&self) -> MutexGuard<'_, Option<StripeError>> {
         unpoisoned(self.fatal.lock())
     }
-}
-
-/// Returns the ids that more than one lookup asks about.
-fn ids_of_several(questions: &[Question]) -> BTreeSet<String> {
-    let mut seen = BTreeSet::new();
-    let ids = questions.iter().flat_map(|question| &question.ids);
-    ids.map(|id| id.trim())
-        .filter(|id| !seen.insert(*id))
-        .map(str::to_owned)
-        .collect()
-}
-
-pub(super) fn read_found(
-    object: &Value,
-    reading: &Reading,
-    page: &Page,
-) -> Result<Found, StripeError> {
-    let request_id = page.request_id.clone();
-    let mut payment = match object.get("object").and_then(Value::as_str) {
-        Some("checkout.session") => objects::read_session(object, reading, request_id)?,
-        Some("charge") => objects::read_charge(object, reading, request_id)?,
-        _ => objects::read_intent(object, reading, request_id)?,
-    };
-    payment.as_of = page.asked_at;
-    Ok(Found {
-        payment,
-        open: OpenPoints::of(object, reading)?,
-    })
 }

@@ -16,7 +16,7 @@ use super::sessions::with_session;
 use crate::domain::evidence::{PaymentState, StripePayment};
 use crate::domain::identity::{PaymentIds, StripeId};
 use crate::pg::{Problem, Running, Step, Stop, start_on_threads};
-use crate::stripe::fetch::read_found;
+use crate::stripe::lookups::read_found;
 
 /// The list that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

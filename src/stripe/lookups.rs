@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde_json::Value;
+
 use crate::domain::evidence::{Evidence, StripePayment};
 use crate::domain::identity::StripeId;
 use crate::stripe::completion::OpenPoints;
 use crate::stripe::error::StripeError;
-use crate::stripe::lists::List;
+use crate::stripe::lists::{List, Page};
+use crate::stripe::objects::{self, Reading};
 use crate::stripe::planner::{PageContents, Planner, Scan};
 use crate::stripe::retrieve::is_of_other_mode;
 
@@ -218,4 +221,23 @@ impl Found {
 /// Returns whether evidence for another id is also evidence for this one.
 pub(super) fn is_evidence_for(evidence: &Evidence, id: &StripeId) -> bool {
     matches!(evidence, Evidence::Payment(payment) if payment.ids.contains(id.as_str()))
+}
+
+/// Reads an object of a page.
+pub(super) fn read_found(
+    object: &Value,
+    reading: &Reading,
+    page: &Page,
+) -> Result<Found, StripeError> {
+    let request_id = page.request_id.clone();
+    let mut payment = match object.get("object").and_then(Value::as_str) {
+        Some("checkout.session") => objects::read_session(object, reading, request_id)?,
+        Some("charge") => objects::read_charge(object, reading, request_id)?,
+        _ => objects::read_intent(object, reading, request_id)?,
+    };
+    payment.as_of = page.asked_at;
+    Ok(Found {
+        payment,
+        open: OpenPoints::of(object, reading)?,
+    })
 }

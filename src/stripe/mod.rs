@@ -3,9 +3,12 @@
 
 pub(crate) mod client;
 mod completion;
+pub(crate) mod connections;
+pub(crate) mod cost;
 pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod fetch;
+mod fetch_account;
 mod fields;
 pub(crate) mod history;
 mod http_date;

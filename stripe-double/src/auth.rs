@@ -24,10 +24,11 @@ impl<'a> Viewer<'a> {
         let secret = given.ok_or_else(ApiError::no_key)?;
         let key = keys.iter().find(|key| key.secret == secret);
         let key = key.ok_or_else(|| ApiError::bad_key(secret))?;
-        let account = match request.header("stripe-account") {
-            Some(account) if store.accounts.contains(account) => account.to_owned(),
-            Some(account) => return Err(ApiError::no_access(secret, account)),
-            None => store.account.to_string(),
+        let account = match (request.header("stripe-account"), &key.account) {
+            (Some(account), None) if store.accounts.contains(account) => account.to_owned(),
+            (Some(account), _) => return Err(ApiError::no_access(secret, account)),
+            (None, Some(account)) => account.clone(),
+            (None, None) => store.account.to_string(),
         };
         Ok(Viewer { key, account })
     }

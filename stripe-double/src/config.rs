@@ -60,6 +60,8 @@ impl Default for Config {
 #[derive(Clone, Debug)]
 pub struct Key {
     pub(crate) secret: String,
+    /// The account of the key; `None` is that of the configuration.
+    pub(crate) account: Option<String>,
     pub(crate) missing: Vec<String>,
 }
 
@@ -68,8 +70,15 @@ impl Key {
     pub fn new(secret: impl Into<String>) -> Self {
         Key {
             secret: secret.into(),
+            account: None,
             missing: Vec::new(),
         }
+    }
+
+    /// Makes it the key of another account, which has no connected accounts.
+    pub fn of_account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
     }
 
     /// Removes a permission, by Stripe's name (`rak_event_read`); requests that need it get 403.

@@ -78,6 +78,16 @@ impl Double {
         lock(&self.shared.keys).push(key);
     }
 
+    /// Ends the access to a connected account, as when its owner disconnects the platform.
+    pub fn revoke(&self, account: &str) {
+        self.with(|store| store.accounts.remove(account));
+    }
+
+    /// Gives the access back.
+    pub fn restore(&self, account: &str) {
+        self.with(|store| store.accounts.insert(account.to_owned()));
+    }
+
     /// Returns the ids of the Invoice Payments of a Stripe Invoice.
     pub fn invoice_payments(&self, invoice: &str) -> Vec<String> {
         self.with(|store| store.payments_of_invoice(invoice))

@@ -232,6 +232,7 @@ const RELATIONS: &[(Access, &str)] = &[
     (Access::Owner, "unwritten_answer"),
     (Access::Owner, "payment"),
     (Access::Owner, "payment_ids"),
+    (Access::Owner, "stripe_account"),
 ];
 
 const SEQUENCES: &[&str] = &[

@@ -126,19 +126,25 @@ impl Shop {
 
     /// As [`Self::use_key`], for any secret.
     pub fn use_secret(&mut self, setting: &str, secret: &str) {
+        let reference = self.store_secret(setting, secret);
+        self.configure(setting, &reference);
+    }
+
+    /// Writes a secret to a file that only the server may read. Returns a reference to it.
+    pub fn store_secret(&mut self, name: &str, secret: &str) -> String {
         let directory: String = self
             .db
             .query_one("select current_setting('data_directory')", &[])
             .expect("a superuser sees it")
             .get(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = format!("{directory}/{}.{setting}.{number}", self.name);
+        let path = format!("{directory}/{}.{name}.{number}", self.name);
         self.db
             .batch_execute(&format!(
                 "copy (select '{secret}') to program 'umask 077; cat > {path}'"
             ))
             .expect("the server writes the file");
-        self.configure(setting, &format!("file:{path}"));
+        format!("file:{path}")
     }
 
     /// Creates roles without any rights, unless another test has, because roles belong to the whole server.

@@ -70,6 +70,7 @@ pub(super) fn invoice(word: &str) -> Invoice {
         amount_paid: Field::Value(eur(0)),
         balance: Field::Value(eur(100_00)),
         paid_at: Field::Null,
+        account: None,
         stored_ids: vec!["pi_1".into()],
     }
 }

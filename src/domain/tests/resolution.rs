@@ -18,6 +18,7 @@ fn invoice() -> Invoice {
         amount_paid: money(0),
         balance: money(100),
         paid_at: Field::Null,
+        account: None,
         stored_ids: vec!["pi_1".into()],
     }
 }

@@ -16,6 +16,7 @@ use crate::ledger::events::{Verdict, Waiting};
 use crate::ledger::unwritten_answers;
 use crate::pg::Problem;
 use crate::run::outage::Outage;
+use crate::select::accounts;
 use crate::select::candidates::Candidate;
 use crate::select::due::SelectedWork;
 use crate::select::inbox;
@@ -99,9 +100,11 @@ impl Sweep<'_> {
             let ids = vec![orphan.money.to_string()];
             ask(Requester::Orphan(orphan), ids, None);
         }
+        let questions = with_known_sessions(questions);
+        let connections = stripe_access::connections(connection.clone(), &questions);
         let mut gathering = Fetching::start(
-            with_known_sessions(questions),
-            connection.clone(),
+            questions,
+            connections,
             self.reading.clone(),
             self.questions_until,
         )?;
@@ -132,7 +135,8 @@ impl Sweep<'_> {
         let cost = gathering.cost();
         report.count_requests(cost.requests, cost.retries);
         report.count_planned(cost.planned);
-        outage.was_asked |= cost.requests > 0;
+        outage.was_asked |= cost.own_requests > 0;
+        accounts::note_asked(&cost.accounts, report);
         let fatal = cost.fatal.map(|error| (Asked::Objects, error));
         outage.fatal = outage.fatal.take().or(fatal);
         Ok(all_judged)
