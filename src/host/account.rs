@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use super::indexes::looked_up;
 use super::mapping::Mapping;
 use super::owner::reading_as;
 use crate::pg::sql;
@@ -34,7 +35,7 @@ pub(super) fn accounts(mapping: &Mapping, invoices: &BTreeSet<&str>) -> BTreeMap
     );
     let wanted = json!(invoices).to_string();
     let rows: Vec<[Option<String>; 2]> = reading_as(&columns.relation, || {
-        let count = mapping.looked_up(invoices.len());
+        let count = looked_up(mapping, invoices.len());
         sql::look_up_texts(count, &statement, &[Some(&wanted)])
     });
     let rows = rows.into_iter();

@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use crate::pg::{identity, sql, state, triggers};
+use crate::pg::{identity, keeping_settings, sql, state, triggers};
 
 /// The deferred constraints of one owner's tables.
 #[derive(Deserialize)]
@@ -78,7 +78,7 @@ pub(crate) fn fire_callers() {
     if !state::transaction_has_written() {
         return;
     }
-    identity::keeping_settings(|| {
+    keeping_settings(|| {
         identity::as_outer_role(|| {
             // Uses the search path of the session: the current one belongs to the extension's function.
             identity::set_search_path(&identity::search_path_of_the_session());

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::account::accounts;
 use super::both::{have_one_owner, reading_both};
+use super::indexes::looked_up;
 use super::mapping::{Mapped, Mapping};
 use super::owner::reading_as;
 use super::read::text_of;
@@ -75,7 +76,10 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<Pa
             Source::Ledger => &known,
             Source::Table(_) | Source::Both => &stored,
         };
-        for (all, linked) in found.iter_mut().zip(run(mapping, &statement, source, groups)) {
+        for (all, linked) in found
+            .iter_mut()
+            .zip(run(mapping, &statement, source, groups))
+        {
             all.invoices.extend(linked);
         }
     }
@@ -222,7 +226,7 @@ fn present(mapping: &Mapping, rows: &str, invoices: &BTreeSet<&str>) -> BTreeSet
     );
     let wanted = json!(invoices).to_string();
     let rows: Vec<[Option<String>; 1]> = reading_as(&mapping.invoices.relation, || {
-        let count = mapping.looked_up(invoices.len());
+        let count = looked_up(mapping, invoices.len());
         sql::look_up_texts(count, &statement, &[Some(&wanted)])
     });
     rows.into_iter().filter_map(|[id]| id).collect()
@@ -246,7 +250,7 @@ pub(crate) fn labels(mapping: &Mapping, ids: &BTreeSet<String>) -> BTreeMap<Stri
         table = invoices.table,
     );
     let found = reading_as(&invoices.relation, || {
-        let count = mapping.looked_up(ids.len());
+        let count = looked_up(mapping, ids.len());
         sql::look_up(count, &statement, &[Some(&json!(ids).to_string())])
     });
     found
@@ -285,7 +289,7 @@ fn run(
     }
     let statement = statement.replace(IS_WANTED, sql::is_one_of(values.len()));
     let values = json!(values).to_string();
-    let count = mapping.looked_up(groups.len());
+    let count = looked_up(mapping, groups.len());
     let fetch = || sql::look_up(count, &statement, &[Some(&values)]);
     let rows = match source {
         Source::Table(table) => reading_as(table, fetch),

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::catalog::not_understood;
+use super::host_table::HostTable;
 use super::mapping::{Mapped, Mapping, Payments};
-use super::restore::HostTable;
 use super::view::base_column;
 use crate::pg::{Problem, Relation, sql};
 
@@ -99,16 +99,26 @@ pub(crate) fn missing(mapping: &Mapping) -> Result<Vec<Missing>, Problem> {
         .map_err(not_understood)
 }
 
+/// Returns as how many this number of things is looked up in the tables ([`sql::look_up`]): as it is, if there are indexes
+/// for it.
+pub(super) fn looked_up(mapping: &Mapping, count: usize) -> usize {
+    let is_indexed = mapping.is_indexed.get_or_init(|| are_complete(mapping));
+    if *is_indexed { count } else { usize::MAX }
+}
+
 /// Returns whether all that is looked up in the tables has an index. Of views it is not known.
-pub(super) fn are_complete(mapping: &Mapping) -> bool {
+fn are_complete(mapping: &Mapping) -> bool {
     let (invoices, payments) = (&mapping.invoices, &mapping.payments);
     if invoices.relation.is_view() || payments.relation.is_view() {
         return false;
     }
-    let keys = [(&invoices.table, &invoices.id), (&payments.table, &payments.id)];
-    let keys = keys.into_iter().map(|(table, key)| {
-        json!({ "in_table": table, "name": key.name, "indexed": key.quoted })
-    });
+    let keys = [
+        (&invoices.table, &invoices.id),
+        (&payments.table, &payments.id),
+    ];
+    let keys = keys
+        .into_iter()
+        .map(|(table, key)| json!({ "in_table": table, "name": key.name, "indexed": key.quoted }));
     sql::fetch(MISSING, &[Some(&Value::from_iter(keys).to_string())]).is_empty()
         && missing(mapping).is_ok_and(|missing| missing.is_empty())
 }

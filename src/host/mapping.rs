@@ -10,7 +10,6 @@ use super::catalog::{Role, Table, key_family};
 use super::checker::Checker;
 use super::counting::Counting;
 use super::further::Further;
-use super::indexes;
 pub(crate) use super::mapped::Mapped;
 use super::own_payments::is_own;
 use super::settings::{Settings, invalid};
@@ -36,7 +35,7 @@ pub(crate) struct Mapping {
     /// The search path while the tables are written, for the application's triggers.
     pub(crate) search_path: CString,
     /// Whether all that is looked up has an index, once that was asked.
-    is_indexed: OnceCell<bool>,
+    pub(super) is_indexed: OnceCell<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -131,13 +130,6 @@ impl Mapping {
             search_path,
             is_indexed: OnceCell::new(),
         })
-    }
-
-    /// Returns as how many this number of things is looked up in the tables ([`sql::look_up`]): as it is, if there are
-    /// indexes for it.
-    pub(super) fn looked_up(&self, count: usize) -> usize {
-        let is_indexed = self.is_indexed.get_or_init(|| indexes::are_complete(self));
-        if *is_indexed { count } else { usize::MAX }
     }
 
     /// Returns the current settings and what they resolve to, kept until the settings or the catalogs change.

@@ -12,6 +12,7 @@ pub(crate) mod deferred;
 mod expression;
 pub(crate) mod find;
 mod further;
+pub(crate) mod host_table;
 pub(crate) mod indexes;
 pub(crate) mod lock;
 mod mapped;

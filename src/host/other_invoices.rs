@@ -13,6 +13,7 @@ use crate::domain::shared_payment::{BookedRow, Terms};
 use crate::host::account::accounts;
 use crate::host::amounts::number_text;
 use crate::host::find::{labels, uncounted};
+use crate::host::indexes::looked_up;
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
 use crate::host::read::{text_of, word_of};
@@ -97,7 +98,7 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
         return Vec::new();
     };
     let rows: Vec<[Option<String>; 8]> = reading_as(&mapping.payments.relation, || {
-        let count = mapping.looked_up(ids.len());
+        let count = looked_up(mapping, ids.len());
         sql::look_up_texts(count, &statement, &[Some(&wanted.to_string())])
     });
     let invoices: BTreeSet<String> = rows.iter().filter_map(|row| row[1].clone()).collect();

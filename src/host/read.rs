@@ -9,6 +9,7 @@ use serde_json::json;
 use super::account::named;
 use super::amounts::number_text;
 use super::both::{have_one_owner, reading_both};
+use super::indexes::looked_up;
 use super::mapping::{Invoices, Mapped, Mapping, Payments};
 use super::owner::reading_as;
 use super::row::Row;
@@ -75,8 +76,7 @@ fn read_both(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
         invoices_statement(&mapping.invoices),
         payments_statement(mapping),
     );
-    let count = mapping.looked_up(ids.len());
-    let ids = json!(ids).to_string();
+    let (count, ids) = (looked_up(mapping, ids.len()), json!(ids).to_string());
     let rows: Vec<[Text; 13]> = reading_both(mapping, || {
         sql::look_up_texts(count, &statement, &[Some(&ids)])
     });
@@ -145,8 +145,7 @@ fn removed() -> Problem {
 
 /// Reads invoices without their payments.
 pub(super) fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
-    let count = mapping.looked_up(ids.len());
-    let ids = json!(ids).to_string();
+    let (count, ids) = (looked_up(mapping, ids.len()), json!(ids).to_string());
     let statement = invoices_statement(&mapping.invoices);
     let rows: Vec<RawInvoice> = reading_as(&mapping.invoices.relation, || {
         sql::look_up_texts(count, &statement, &[Some(&ids)])
@@ -179,8 +178,7 @@ pub(super) fn read_payments(
         by_id.insert(reading.invoice.id.clone(), reading);
     }
     let ids: Vec<&String> = by_id.keys().collect();
-    let count = mapping.looked_up(ids.len());
-    let ids = json!(ids).to_string();
+    let (count, ids) = (looked_up(mapping, ids.len()), json!(ids).to_string());
     let statement = payments_statement(mapping);
     let payments: Vec<RawPayment> = reading_as(&mapping.payments.relation, || {
         sql::look_up_texts(count, &statement, &[Some(&ids)])

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::account::accounts;
-use super::indexes;
+use super::indexes::{self, looked_up};
 use super::mapping::{Mapped, Mapping};
 use super::owner::reading_as;
 use super::received::were_received;
@@ -136,7 +136,7 @@ pub(crate) fn of_several_invoices(mapping: &Mapping, ids: &[(&str, &str)]) -> Ve
     let of_ids = sql::array(ids.iter().map(|(id, _)| unqualified(id)));
     let of_keys = sql::array(ids.iter().map(|(_, key)| *key));
     let keys: Vec<[Option<String>; 1]> = reading_as(&payments.relation, || {
-        let count = mapping.looked_up(ids.len());
+        let count = looked_up(mapping, ids.len());
         sql::look_up_texts(count, &statement, &[Some(&of_ids), Some(&of_keys)])
     });
     keys.into_iter().flat_map(|[key]| key).collect()
@@ -159,7 +159,7 @@ enum Lookup {
 fn serving_columns(mapping: &Mapping, ids: usize) -> Vec<(&Mapped, Lookup)> {
     let payments = &mapping.payments;
     if ids <= FEW_IDS {
-        let lookup = if mapping.looked_up(ids) == ids {
+        let lookup = if looked_up(mapping, ids) == ids {
             Lookup::ByIndex
         } else {
             Lookup::AnyPlan

@@ -8,6 +8,7 @@ pub(crate) mod checks;
 pub(crate) mod concerns;
 pub(crate) mod decisions;
 pub(crate) mod events;
+pub(crate) mod feed;
 pub(crate) mod held_repairs;
 pub(crate) mod issues;
 pub(crate) mod payment_ids;

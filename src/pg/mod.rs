@@ -6,6 +6,7 @@ pub(crate) mod function;
 pub(crate) mod guc;
 pub(crate) mod identity;
 mod invalidation;
+mod local_settings;
 pub(crate) mod lock;
 mod portals;
 mod prepared;
@@ -24,6 +25,7 @@ pub(crate) mod view;
 mod workers;
 
 pub(crate) use invalidation::{Kept, announce_change};
+pub(crate) use local_settings::keeping_settings;
 pub(crate) use problem::{Problem, keep_backtraces_out};
 pub(crate) use relation::{Relation, oid_of};
 pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number};

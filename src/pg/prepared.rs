@@ -11,7 +11,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult};
 
-use super::identity::set_local;
+use super::local_settings::set_local;
 use super::relation;
 
 /// More would be statements with values in their text.

@@ -13,8 +13,8 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiResult, SpiTupleTable};
 use serde_json::Value;
 
-use super::identity::keeping_settings;
 use super::invalidation::Kept;
+use super::local_settings::keeping_settings;
 use super::problem::Problem;
 use super::{prepared, relation, triggers};
 

@@ -7,6 +7,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
 use super::identity::{self, Identity};
+use super::local_settings::set_local;
 use super::problem::Problem;
 use super::sql;
 use super::subtransaction::catching_the_end_of_a_run;
@@ -117,7 +118,7 @@ fn begin() {
 /// locks.
 fn pin_settings() {
     identity::set_search_path(c"pg_catalog, pg_temp");
-    identity::set_local(c"jit", c"off");
+    set_local(c"jit", c"off");
     limit_lock_waits(LOCK_PATIENCE);
 }
 
@@ -149,7 +150,7 @@ fn limit_lock_waits(patience: Duration) -> i32 {
 fn set_lock_timeout(milliseconds: i32) {
     // Digits contain no NUL.
     let value = CString::new(milliseconds.to_string()).unwrap_or_default();
-    identity::set_local(c"lock_timeout", &value);
+    set_local(c"lock_timeout", &value);
 }
 
 /// Requires the pinned search path: with another one, a function or table of the caller's could name any owner.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::host::mapping::Mapping;
 use crate::host::oldest_open::{OldestOpen, oldest_open};
 use crate::host::write::now;
-use crate::ledger::{backfills, events};
+use crate::ledger::{backfills, feed};
 use crate::pg::{Problem, Transactions};
 use crate::select::inbox;
 use crate::stripe_access;
@@ -30,7 +30,7 @@ pub(crate) fn request(transactions: Transactions, deadline: Instant) -> Result<(
     };
     let whose = inbox::own(&connection).name();
     let now = now();
-    if !events::awaits_first_look(&whose) {
+    if !feed::awaits_first_look(&whose) {
         return Ok(());
     }
     let (mapping, _) = Mapping::load()?;
@@ -42,7 +42,7 @@ pub(crate) fn request(transactions: Transactions, deadline: Instant) -> Result<(
     if since < now {
         backfills::request_first_look(since, now);
     }
-    events::note_first_look(&whose, since);
+    feed::note_first_look(&whose, since);
     transactions.commit();
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::host::write::now;
 use crate::ledger::backfills;
 use crate::ledger::events::{self, Channel};
+use crate::ledger::feed;
 use crate::ledger::payment_issues;
 use crate::pg::{Problem, Running, Step, Stop, Transactions, start_on_threads};
 use crate::select::inbox::EventScope;
@@ -29,7 +30,7 @@ pub(crate) fn follow(
     report: &mut Report,
 ) -> Result<Result<(), StripeError>, Problem> {
     let feed_name = own.name();
-    let former = events::feed_place(&feed_name);
+    let former = feed::feed_place(&feed_name);
     let mut feed_read = FeedRead::from(former.clone(), now());
     if let Some(gap) = feed_read.gap() {
         report.note_gap(gap);
@@ -75,7 +76,7 @@ pub(crate) fn follow(
                 break;
             }
         }
-        events::keep_feed_place(&feed_name, &feed_read.place_to_keep(&former));
+        feed::keep_feed_place(&feed_name, &feed_read.place_to_keep(&former));
     }
     if let Some(mut asking) = asked {
         // This answer is no longer needed, but its request is counted.
@@ -138,7 +139,7 @@ fn record_unreadable(unreadable: &[Unreadable], report: &mut Report) {
 /// Opens or resolves `webhooks_failing`: Stripe had events for us, and no webhook arrived for a day. The issue is
 /// resolved when one arrives, not when there are no events.
 pub(crate) fn watch_webhooks(report: &mut Report) {
-    let Some(missed) = events::missed_deliveries() else {
+    let Some(missed) = feed::missed_deliveries() else {
         report.resolve_webhooks_failing();
         return;
     };

@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 
 use crate::apply::batch::{change, differences};
 use crate::apply::context::Mode;
+use crate::host::host_table::HostTable;
 use crate::host::mapping::Mapping;
 use crate::host::owner::Firing;
 use crate::host::read::Reading;
-use crate::host::restore::{self, Dependent, HostTable, Place, Rows, rows_of};
+use crate::host::restore::{self, Dependent, Place, Rows, rows_of};
 use crate::host::row::Row;
 use crate::host::side_effects::may_wait;
 use crate::ledger::changes::Change;
