@@ -70,6 +70,12 @@ pub(crate) fn clock() -> f64 {
     .unwrap_or_default()
 }
 
+/// Returns whether a run of this kind is unfinished: in progress, or terminated.
+pub(crate) fn is_open(kind: Kind) -> bool {
+    let open = "select to_jsonb(true) from invoice_sync.run where finished_at is null and kind = $1 limit 1";
+    !sql::look_up(1, open, &[Some(kind.as_str())]).is_empty()
+}
+
 /// Marks unfinished runs of this kind as terminated. The caller holds the lock of that kind, so none of them is in
 /// progress.
 pub(crate) fn close_abandoned(kind: Kind) {

@@ -58,7 +58,11 @@ pub(crate) fn backfill(
 /// Continues earlier requests until `deadline`, unless another session does, as far as the monthly budget of
 /// requests allows. If Stripe does not answer, the run's row says so, as for a sweep, and the next call continues.
 pub(crate) fn go_on(transactions: Transactions, deadline: Instant) -> Result<(), Problem> {
-    if backfills::next().is_none() || Instant::now() >= deadline {
+    if Instant::now() >= deadline {
+        return Ok(());
+    }
+    if backfills::next().is_none() {
+        close_abandoned(transactions);
         return Ok(());
     }
     let budget = Settings::load()?.monthly_read_budget;
@@ -69,6 +73,16 @@ pub(crate) fn go_on(transactions: Transactions, deadline: Instant) -> Result<(),
             outcome => outcome,
         },
         _ => Ok(()),
+    }
+}
+
+/// Closes the row of a backfill that was terminated after its last page, before its row said that it was done.
+fn close_abandoned(transactions: Transactions) {
+    if runs::is_open(Kind::Backfill)
+        && let Some(_turn) = RunLock::of_backfills(transactions)
+    {
+        runs::close_abandoned(Kind::Backfill);
+        transactions.commit();
     }
 }
 

@@ -131,3 +131,23 @@ fn after_the_end_of_its_session_another_one_goes_on() {
         assert_all_is_repaired_by(&mut shop, &mut other, &how);
     }
 }
+
+/// Killed when all was read, before its row said so: no later run continues it.
+#[test]
+fn the_row_of_a_backfill_that_ended_with_its_server_is_closed_by_the_next_sweep() {
+    let mut shop = Shop::open();
+    Sale::named(&mut shop, "INV-1");
+    let mut session = shop.connect();
+    attempt(
+        &mut session,
+        "call invoice_sync.backfill(now() - interval '1 day')",
+    )
+    .expect("it reads");
+    shop.execute(
+        "update invoice_sync.run set finished_at = null, success = false where kind = 'backfill'",
+    );
+    let ended = "select error ->> 'sqlstate' from invoice_sync.run where kind = 'backfill'";
+    assert_eq!(shop.texts(ended), [None], "there is one, which is open");
+    run(&mut session);
+    assert_eq!(shop.texts(ended), [Some("57P01".to_owned())]);
+}

@@ -271,14 +271,17 @@ impl Site {
         self.work.go_on(&mut shop);
         let differences = differences(&books(&mut shop), &self.wanted);
         assert!(differences.is_empty(), "{how}: {differences:#?}");
-        let unfinished: i64 = shop
-            .query_one(
-                "select count(*) from invoice_sync.run where finished_at is null",
+        let unfinished = shop
+            .query(
+                "select to_jsonb(r)::text from invoice_sync.run r where finished_at is null",
                 &[],
             )
-            .expect("the table is read")
-            .get(0);
-        assert_eq!(unfinished, 0, "{how}: a run's row was left open");
+            .expect("the table is read");
+        let unfinished: Vec<String> = unfinished.iter().map(|run| run.get(0)).collect();
+        assert!(
+            unfinished.is_empty(),
+            "{how}: a run's row was left open: {unfinished:#?}"
+        );
         left != self.found && left != self.wanted
     }
 
