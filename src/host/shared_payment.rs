@@ -133,9 +133,14 @@ pub(crate) fn of_several_invoices(mapping: &Mapping, ids: &[(&str, &str)]) -> Ve
         group by t.key having min(t.invoice) <> max(t.invoice)",
         parts.join(" union all ")
     );
-    let of_ids = sql::array(ids.iter().map(|(id, _)| unqualified(id)));
-    let of_keys = sql::array(ids.iter().map(|(_, key)| *key));
+    let pairs = ids.iter().map(|(id, key)| (unqualified(id), *key));
     let keys: Vec<[Option<String>; 1]> = reading_as(&payments.relation, || {
+        if ids.len() > FEW_IDS {
+            // Planned for as many as they are, and for the tables as they are now.
+            return sql::fetch_for_rows(&statement, &[], pairs.map(|it| [Some(it.0), Some(it.1)]));
+        }
+        let of_ids = sql::array(pairs.clone().map(|(id, _)| id));
+        let of_keys = sql::array(pairs.map(|(_, key)| key));
         let count = looked_up(mapping, ids.len());
         sql::look_up_texts(count, &statement, &[Some(&of_ids), Some(&of_keys)])
     });

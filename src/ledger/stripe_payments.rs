@@ -75,11 +75,12 @@ select jsonb_build_object('payment', jsonb_build_object(
                   then (extract(epoch from m.as_of) * 1000000)::bigint else 0 end,
     'seen_at', case when m.seen_at <= clock_timestamp()
                     then (extract(epoch from m.seen_at) * 1000000)::bigint else 0 end))
-from invoice_sync.stripe_payment m
-where m.invoice_id = any (array(select unnest($1::text[])))
-    or m.id = any (array(select unnest($2::text[])))
-    or m.session_id = any (array(select unnest($2::text[])))
-    or m.charge_id = any (array(select unnest($2::text[])))";
+from (
+    select * from invoice_sync.stripe_payment where invoice_id = any (array(select unnest($1::text[])))
+    union select * from invoice_sync.stripe_payment where id = any (array(select unnest($2::text[])))
+    union select * from invoice_sync.stripe_payment where session_id = any (array(select unnest($2::text[])))
+    union select * from invoice_sync.stripe_payment where charge_id = any (array(select unnest($2::text[])))
+) m";
 
 /// Sorts rows of [`RECALLED`] by invoice: those about its own payments, and those about the payments that it was asked
 /// for, whatever invoice they were recorded for. Of each payment, the latest state remains.
@@ -122,10 +123,11 @@ pub(crate) fn known(ids: &BTreeSet<String>) -> Vec<KnownPayment> {
         sql::look_up_texts::<6>(
             ids.len(),
             "select m.session_id, m.intent_id, m.charge_id, m.stripe_invoice_id, m.currency, m.received::text
-            from invoice_sync.stripe_payment m
-            where m.id = any (array(select unnest($1::text[])))
-                or m.session_id = any (array(select unnest($1::text[])))
-                or m.charge_id = any (array(select unnest($1::text[])))
+            from (
+                select * from invoice_sync.stripe_payment where id = any (array(select unnest($1::text[])))
+                union select * from invoice_sync.stripe_payment where session_id = any (array(select unnest($1::text[])))
+                union select * from invoice_sync.stripe_payment where charge_id = any (array(select unnest($1::text[])))
+            ) m
             order by m.as_of desc, m.invoice_id, m.id",
             &[Some(&sql::array(ids.iter().copied()))],
         )
