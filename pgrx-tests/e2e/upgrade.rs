@@ -220,6 +220,19 @@ fn an_update_keeps_the_words_that_were_rightly_taken_for_open() {
     );
 }
 
+/// The books were written on one day; after this, their last run was a moment ago, whatever day it is.
+fn bring_to_today(shop: &mut Shop) {
+    let since: i64 = shop
+        .rows("select extract(epoch from now() - max(started_at))::bigint from invoice_sync.run")
+        [0]
+    .get(0);
+    shop.age(-since);
+    // The stand-in's ids come in the same order in every test, and the books have the first ones.
+    for _ in 0..20 {
+        shop.stripe.checkout(Checkout::new(10_000, "usd"));
+    }
+}
+
 #[test]
 fn an_updated_database_goes_on_where_it_was() {
     let mut shop = with_books();
@@ -230,16 +243,7 @@ fn an_updated_database_goes_on_where_it_was() {
     ];
     shop.execute("alter extension invoice_sync update");
     assert_eq!(shop.open_issues(), issues);
-    // The books were written on one day; here their last run was a moment ago, whatever day it is.
-    let since: i64 = shop
-        .rows("select extract(epoch from now() - max(started_at))::bigint from invoice_sync.run")
-        [0]
-    .get(0);
-    shop.age(-since);
-    // The stand-in's ids come in the same order in every test, and the books have the first ones.
-    for _ in 0..20 {
-        shop.stripe.checkout(Checkout::new(10_000, "usd"));
-    }
+    bring_to_today(&mut shop);
     let sale = Sale::unbooked(&mut shop, "INV-6");
 
     shop.execute("call invoice_sync.run_sweep()");

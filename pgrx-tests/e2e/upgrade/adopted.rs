@@ -2,22 +2,14 @@
 
 use stripe_double::Checkout;
 
-use super::with_books;
+use super::{bring_to_today, with_books};
 use crate::harness::Shop;
 
 /// An updated database with the books of 0.1.0, in which its last run was a moment ago.
 fn updated() -> Shop {
     let mut shop = with_books();
     shop.execute("alter extension invoice_sync update");
-    let since: i64 = shop
-        .rows("select extract(epoch from now() - max(started_at))::bigint from invoice_sync.run")
-        [0]
-    .get(0);
-    shop.age(-since);
-    // The stand-in's ids come in the same order in every test, and the books have the first ones.
-    for _ in 0..20 {
-        shop.stripe.checkout(Checkout::new(10_000, "usd"));
-    }
+    bring_to_today(&mut shop);
     shop
 }
 
