@@ -32,8 +32,8 @@ pub(crate) fn fetch_texts<const N: usize>(
     run(statement, params, texts)
 }
 
-/// As [`fetch`], for a statement that finds what its parameters name, `count` things, by indexes, which there are. While
-/// they are few, its plan is kept for any parameters, and reads no table as a whole.
+/// As [`fetch`], for a statement that finds what its parameters name, `count` things, by indexes, which there are. Its
+/// plan is kept for any parameters and reads no table as a whole; of the application's tables while they are few.
 pub(crate) fn look_up(count: usize, statement: &str, params: &[Option<&str>]) -> Vec<Value> {
     run_planned(Plan::of_lookup(count), statement, params, documents)
 }
@@ -203,7 +203,8 @@ const FEW_ROWS: usize = 50;
 
 impl Plan {
     fn of_lookup(count: usize) -> Self {
-        if count <= FEW_ROWS {
+        // A plan that reads a table of ours as a whole compares each row with everything that is looked up.
+        if count <= FEW_ROWS || !relation::are_in_use() {
             Self::Lookup
         } else {
             Self::Kept
