@@ -6,6 +6,7 @@ use stripe_double::{Checkout, Intent, Purchase, Refund};
 use crate::harness::Shop;
 
 const ID: &str = "7d8e6b50-0000-4000-8000-000000000007";
+const DAY: i64 = 24 * 60 * 60;
 const OTHER: &str = "7d8e6b50-0000-4000-8000-000000000008";
 
 fn insert_invoice(shop: &mut Shop, id: &str, number: &str) {
@@ -144,6 +145,42 @@ fn a_lone_intent_is_looked_up_once() {
         "that it has none is remembered: {report}"
     );
     assert_eq!(shop.open_issues(), ["refunded INV-1"]);
+}
+
+#[test]
+fn of_many_lone_intents_the_few_sessions_are_read_once() {
+    let mut shop = Shop::open();
+    shop.execute("set invoice_sync.http_concurrency = 1");
+    // Older than what the feed tells at first.
+    shop.stripe.advance_clock(-3 * DAY);
+    let with_session = with_gratuity(&mut shop).intent_id();
+    let lone: Vec<String> = (0..350)
+        .map(|_| {
+            shop.stripe.advance_clock(60);
+            let intent = Intent::new(10_000, "usd");
+            shop.stripe.intent(intent).pay().intent_id()
+        })
+        .collect();
+    shop.stripe.advance_clock(3 * DAY - 350 * 60);
+    shop.execute(&format!(
+        "update invoices set stripe_payment_intent = '{with_session}'"
+    ));
+    shop.execute(&format!(
+        "insert into invoices (
+            invoice_number, customer, invoice_status, total_amount, balance_due, stripe_payment_intent)
+        select 'LONE-' || intent, 'Bob', 'Sent', 100, 100, intent from unnest('{{{}}}'::text[]) intent",
+        lone.join(",")
+    ));
+    shop.sweep();
+    assert_eq!(
+        shop.texts("select distinct invoice_status from invoices"),
+        [Some("Paid".into())]
+    );
+    assert_eq!(
+        shop.texts("select gratuity::numeric(9,2)::text from payments where gratuity <> 0"),
+        [Some("10.00".into())]
+    );
+    assert_eq!(shop.stripe.count_of("/v1/checkout/sessions"), 1);
 }
 
 /// A deposit of 40 that is booked, and beside it a row that waits by a session.

@@ -22,7 +22,7 @@ use crate::select::sessions::{SeenSessions, recall_sessions};
 use crate::stripe::client::{Client, Connection};
 use crate::stripe::error::StripeError;
 use crate::stripe::history::{History, HistoryList, HistoryPage, TimeRange};
-use crate::stripe::sessions::{join_sessions, with_session};
+use crate::stripe::sessions::{AllSessions, join_sessions, with_session};
 use crate::stripe_access;
 
 /// How often progress is reported to the caller.
@@ -104,6 +104,7 @@ fn work(transactions: Transactions, deadline: Instant, pages: usize) -> Result<(
         pages,
         report: Report::open(Kind::Backfill, Mode::Write).without_details(),
         seen: SeenSessions::default(),
+        sessions: Arc::default(),
         reported_at: Instant::now(),
     };
     let outcome = transactions.until_a_table_is_replaced(|| backfill.work_off());
@@ -126,6 +127,8 @@ struct Backfill<'a> {
     report: Report,
     /// The sessions of the part that was read last.
     seen: SeenSessions,
+    /// Those that were read for the intents of a page.
+    sessions: Arc<AllSessions>,
     /// When progress was last reported to the caller.
     reported_at: Instant,
 }
@@ -300,10 +303,11 @@ impl Backfill<'_> {
         let reading = stripe_access::reading(self.settings, self.context.mapping);
         let (limit, deadline) = (self.connection.concurrency, self.deadline);
         let (asked, wanted) = (Arc::clone(&client), reading.clone());
+        let all = Arc::clone(&self.sessions);
         let joined = self.transactions.wait(|| {
             run_on_threads(vec![open], 1, deadline, move |mut open, stop| {
                 let payments = open.iter_mut();
-                let pages = join_sessions(&asked, payments, time, &wanted, stop);
+                let pages = join_sessions(&asked, payments, time, &wanted, &all, stop);
                 pages.map(|_| open)
             })
         })?;

@@ -23,7 +23,7 @@ use crate::stripe::lookups::{
 use crate::stripe::objects::Reading;
 use crate::stripe::planner::Scan;
 use crate::stripe::retrieve::{complete, retrieve};
-use crate::stripe::sessions::{join_sessions, with_session};
+use crate::stripe::sessions::{AllSessions, join_sessions, with_session};
 
 /// After this many failed requests in a row, Stripe counts as unreachable and the run ends.
 const FAILURES_THAT_END_A_RUN: u32 = 5;
@@ -72,6 +72,7 @@ pub(super) struct FetchState {
     client: Client,
     reading: Reading,
     queue: Mutex<LookupQueue>,
+    sessions: AllSessions,
     /// The ids that several lookups ask about: requested once, so that all these lookups have the same answer, of the
     /// same age.
     shared: BTreeMap<String, OnceLock<Retrieved>>,
@@ -255,6 +256,7 @@ impl FetchState {
             client: Client::new(connection, deadline),
             reading,
             queue: Mutex::new(queue),
+            sessions: AllSessions::default(),
             shared: shared.into_iter().map(|id| (id, OnceLock::new())).collect(),
             list_pages: AtomicU64::new(0),
             from_lists: AtomicU64::new(0),
@@ -358,7 +360,14 @@ impl FetchState {
         }
         if let Some(time) = page.contents().time() {
             let payments = found.iter_mut().map(|(_, found)| &mut found.payment);
-            let pages = join_sessions(&self.client, payments, time, &self.reading, stop);
+            let pages = join_sessions(
+                &self.client,
+                payments,
+                time,
+                &self.reading,
+                &self.sessions,
+                stop,
+            );
             self.list_pages
                 .fetch_add(self.check_fatal(pages)?, Ordering::Relaxed);
         }
