@@ -217,6 +217,9 @@ select pg_catalog.pg_extension_config_dump('unwritten_answer', '');
 
 -- The first runs read earlier payments; existing installations have done so, or were asked to.
 alter table feed add column looked_back_to timestamptz;
+alter table feed add column account text;
+alter table feed add column back_off interval;
+alter table feed add column next_read_at timestamptz;
 update feed set looked_back_to = coalesce((select min(b.since) from backfill as b), read_at, now());
 
 alter table backfill add column first_look boolean not null default false;
@@ -334,7 +337,9 @@ cross join (
            ) as requests
 ) as run
 cross join (
-    select (select looked_back_to from feed order by read_at desc nulls last limit 1) as since,
+    select (
+               select looked_back_to from feed where account is null order by read_at desc nulls last limit 1
+           ) as since,
            (select round(100 * avg(share_done)) from progress where first_look) as percent
 ) as look
 left join (
@@ -349,7 +354,7 @@ left join (
     order by id desc
     limit 1
 ) as last on true
-left join (select max(read_at) as read_at from feed) as feed on true
+left join (select max(read_at) as read_at from feed where account is null) as feed on true
 left join round on true
 where (select require_admin());
 
@@ -772,7 +777,7 @@ from (
     select 'invoice_sync_feed_lag_seconds', 'gauge', 'Time since the feed of events was last read to its end',
            jsonb_build_object('whose', whose), extract(epoch from now() - read_at)
     from feed
-    where read_at is not null
+    where read_at is not null and account is null
     union all
     select 'invoice_sync_alerts_waiting', 'gauge', 'Unsent alerts',
            jsonb_build_object('state', state), count(*)
@@ -934,7 +939,7 @@ comment on column event.webhook_at is 'When it was first received by webhook; nu
 comment on column feed.place is
     'Position: read_at, as in that column; anchor, the event from which reading continues; backlog, the range of older events that are still to be read';
 comment on column feed.read_at is 'When the feed was last read up to its newest event, by Stripe''s clock';
-comment on column feed.whose is 'Mode of the key (live or test), and the connected account if one is set';
+comment on column feed.whose is 'Mode of the key (live or test), and the account if one is set, or if it is another one than that of the key';
 comment on column invoice_check.back_off is
     'The last interval between requests, where intervals increase; null: they do not';
 comment on column invoice_check.checked_at is 'When Stripe last answered; null: not yet';
@@ -1380,6 +1385,12 @@ comment on column unwritten_answer.as_of is 'When the answer was requested';
 comment on column unwritten_answer.answer is 'Stripe''s answer';
 comment on column feed.looked_back_to is
     'Time back to which the first runs search Stripe''s lists for payments (see the view progress); null: not started';
+comment on column feed.account is
+    'The account, if it is one of the table stripe_account; null: that of the key, whose feed each sweep reads';
+comment on column feed.back_off is
+    'Of one of these accounts, the interval at which its feed is read, which doubles from 15 minutes up to a day; null: it brought news the last time, and each sweep reads it';
+comment on column feed.next_read_at is
+    'Of one of these accounts, when its feed is read again; sooner if one of its invoices is due for a check';
 comment on column backfill.first_look is
     'Whether it was started automatically by the first runs, which search back by themselves';
 comment on column status.looked_back_to is

@@ -210,7 +210,9 @@ cross join (
            ) as requests
 ) as run
 cross join (
-    select (select looked_back_to from feed order by read_at desc nulls last limit 1) as since,
+    select (
+               select looked_back_to from feed where account is null order by read_at desc nulls last limit 1
+           ) as since,
            (select round(100 * avg(share_done)) from progress where first_look) as percent
 ) as look
 left join (
@@ -225,7 +227,7 @@ left join (
     order by id desc
     limit 1
 ) as last on true
-left join (select max(read_at) as read_at from feed) as feed on true
+left join (select max(read_at) as read_at from feed where account is null) as feed on true
 left join round on true
 where (select require_admin());
 
@@ -353,7 +355,7 @@ from (
     select 'invoice_sync_feed_lag_seconds', 'gauge', 'Time since the feed of events was last read to its end',
            jsonb_build_object('whose', whose), extract(epoch from now() - read_at)
     from feed
-    where read_at is not null
+    where read_at is not null and account is null
     union all
     select 'invoice_sync_alerts_waiting', 'gauge', 'Unsent alerts',
            jsonb_build_object('state', state), count(*)

@@ -552,16 +552,25 @@ create table feed (
     whose text primary key,
     place jsonb not null,
     read_at timestamptz,
-    looked_back_to timestamptz
+    looked_back_to timestamptz,
+    account text,
+    back_off interval,
+    next_read_at timestamptz
 );
 
 comment on table feed is 'Position in Stripe''s feed of events, for each account and mode';
-comment on column feed.whose is 'Mode of the key (live or test), and the connected account if one is set';
+comment on column feed.whose is 'Mode of the key (live or test), and the account if one is set, or if it is another one than that of the key';
 comment on column feed.place is
     'Position: read_at, as in that column; anchor, the event from which reading continues; backlog, the range of older events that are still to be read';
 comment on column feed.read_at is 'When the feed was last read up to its newest event, by Stripe''s clock';
 comment on column feed.looked_back_to is
     'Time back to which the first runs search Stripe''s lists for payments (see the view progress); null: not started';
+comment on column feed.account is
+    'The account, if it is one of the table stripe_account; null: that of the key, whose feed each sweep reads';
+comment on column feed.back_off is
+    'Of one of these accounts, the interval at which its feed is read, which doubles from 15 minutes up to a day; null: it brought news the last time, and each sweep reads it';
+comment on column feed.next_read_at is
+    'Of one of these accounts, when its feed is read again; sooner if one of its invoices is due for a check';
 
 create table round (
     singleton boolean primary key default true check (singleton),

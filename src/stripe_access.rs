@@ -53,29 +53,35 @@ pub(crate) fn connections(own: Connection, questions: &[Question]) -> Connection
     let named = stripe_accounts::named(wanted).into_iter();
     let others = named.map(|(name, account)| {
         let connection = connection_to(&own, &account);
-        (
-            name,
-            connection.map_err(|message| StripeError::NoAccount { message }),
-        )
+        (name, connection)
     });
     let others = others.collect();
     Connections::new(own, others)
 }
 
 /// Returns the connection to another account, or why it cannot be asked.
-fn connection_to(own: &Connection, of: &StripeAccount) -> Result<Connection, String> {
+pub(crate) fn connection_to(
+    own: &Connection,
+    of: &StripeAccount,
+) -> Result<Connection, StripeError> {
     let account = &of.account;
+    let refuse = |message| StripeError::NoAccount { message };
     let own_key = match &of.api_key {
-        Some(reference) => in_subtransaction(|| settings::api_key_of_account(reference))
-            .map_err(|problem| format!("the key of the Stripe account {account}: {problem}"))?,
+        Some(reference) => {
+            in_subtransaction(|| settings::api_key_of_account(reference)).map_err(|problem| {
+                refuse(format!(
+                    "the key of the Stripe account {account}: {problem}"
+                ))
+            })?
+        }
         None => None,
     };
     let has_own_key = own_key.is_some();
     let key = own_key.unwrap_or_else(|| own.key.clone());
     if of.livemode.is_some() && key.livemode().is_some() && of.livemode != key.livemode() {
-        return Err(format!(
+        return Err(refuse(format!(
             "the Stripe account {account} is named for the other mode than that of its key"
-        ));
+        )));
     }
     // A key of its own is the account's, without a header.
     let header = (!has_own_key).then(|| account.clone());

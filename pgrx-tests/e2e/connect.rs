@@ -1,6 +1,7 @@
 //! Several Stripe accounts: each invoice's payments are asked for, heard of and booked in its own account only.
 
 mod attacks;
+mod feeds;
 mod requests;
 
 use serde_json::{Value, json};

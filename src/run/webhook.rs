@@ -174,7 +174,7 @@ fn budget() -> Duration {
 /// Stores the event. Any failure becomes 58000, which an RPC gateway answers with 500, so that Stripe delivers
 /// again.
 fn store(event: &Event, disposition: Disposition) -> Result<bool, Problem> {
-    let store = || Ok(!events::receive(&[(event, disposition)], Channel::Webhook).is_empty());
+    let store = || Ok(events::receive(&[(event, disposition)], Channel::Webhook).pending > 0);
     in_subtransaction(store).map_err(|problem| {
         log(&format!(
             "the event {} could not be stored: {problem}",

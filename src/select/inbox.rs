@@ -102,14 +102,14 @@ impl EventScope {
             && account == event.account.as_ref()
     }
 
-    /// Returns the name under which the position in this feed is stored.
+    /// Returns the name under which the position in this feed is stored, as [`crate::ledger::stripe_accounts::with_feed_due`] expects.
     pub(crate) fn name(&self) -> String {
         let mode = match self.livemode {
             Some(true) => "live",
             Some(false) => "test",
             None => "any mode",
         };
-        match &self.account {
+        match self.named.as_ref().or(self.account.as_ref()) {
             Some(account) => format!("{mode} {account}"),
             None => mode.to_owned(),
         }
