@@ -8,12 +8,12 @@ use super::{ONE, TWO, books, checkout, deliver_event, event, invoice, name, shop
 use crate::harness::Shop;
 
 /// In seconds, between sweeps.
-const QUARTER: i64 = 15 * 60;
+pub(super) const QUARTER: i64 = 15 * 60;
 
-const DAY: i64 = 24 * 60 * 60;
+pub(super) const DAY: i64 = 24 * 60 * 60;
 
 /// A payment that names an invoice of this account and that no webhook brings. Returns the row of the books that it makes.
-fn lost_payment(shop: &mut Shop, number: &str, account: Option<&str>) -> String {
+pub(super) fn lost_payment(shop: &mut Shop, number: &str, account: Option<&str>) -> String {
     let id = invoice(shop, number, account, None);
     let mut checkout = checkout().metadata("invoice_id", &id);
     if let Some(account) = account {
@@ -24,7 +24,7 @@ fn lost_payment(shop: &mut Shop, number: &str, account: Option<&str>) -> String 
 }
 
 /// So much time passes, for Stripe, too.
-fn pass(shop: &mut Shop, seconds: i64) {
+pub(super) fn pass(shop: &mut Shop, seconds: i64) {
     shop.age(seconds);
     shop.stripe.age(seconds);
 }
