@@ -2,6 +2,8 @@
 
 mod attacks;
 mod feeds;
+mod many;
+mod operators;
 mod requests;
 
 use serde_json::{Value, json};

@@ -27,6 +27,19 @@ pub(crate) fn named<'a>(
         .collect()
 }
 
+/// Returns the accounts, at most so many: those with secrets of their own first.
+pub(crate) fn all(limit: usize) -> Vec<StripeAccount> {
+    read_of(
+        "(
+            select s.* from invoice_sync.stripe_account s
+            order by num_nonnulls(s.api_key, s.webhook_secret) desc, s.account
+            limit $1::bigint
+        )",
+        "true",
+        &[Some(&limit.to_string())],
+    )
+}
+
 /// Returns the accounts with a webhook endpoint of their own.
 pub(crate) fn with_own_secrets() -> Vec<StripeAccount> {
     read("a.webhook_secret is not null", &[])
@@ -44,7 +57,7 @@ pub(crate) fn named_with_issue(kind: &str) -> Vec<StripeAccount> {
 }
 
 /// Returns the accounts whose feeds are due at `now` (seconds since 1970), beside that of the settings, `own`. All that
-/// are busy: their feed brought news the last time, or invoices of theirs are due for a check. Of the others, `quiet`, the
+/// are busy: their feed brought news within an hour, or invoices of theirs are due for a check. Of the others, `quiet`, the
 /// longest due first. `livemode` is the mode of the key, which an account has unless it says otherwise.
 pub(crate) fn with_feed_due(
     quiet: usize,

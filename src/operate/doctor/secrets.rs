@@ -102,6 +102,17 @@ pub(super) fn hidden_paths() -> Vec<(String, String)> {
             .filter_map(|part| part.trim().strip_prefix("file:"));
         paths.extend(files.map(|path| (path.trim().to_owned(), format!("<file of {setting}>"))));
     }
+    let of_accounts: Vec<[Option<String>; 2]> = sql::fetch_texts(
+        "select distinct split_part(r, ':', 2), c
+        from invoice_sync.stripe_account a
+        cross join lateral (values (a.api_key, 'api_key'), (a.webhook_secret, 'webhook_secret')) s (r, c)
+        where r like 'file:%'",
+        &[],
+    );
+    for [path, column] in of_accounts {
+        let placeholder = format!("<file of stripe_account.{}>", column.unwrap_or_default());
+        paths.push((path.unwrap_or_default(), placeholder));
+    }
     for setting in ["config_file", "hba_file", "data_directory"] {
         paths.push((
             text(&format!("current_setting('{setting}')")),
