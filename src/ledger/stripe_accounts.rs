@@ -40,9 +40,26 @@ pub(crate) fn all(limit: usize) -> Vec<StripeAccount> {
     )
 }
 
-/// Returns the accounts with a webhook endpoint of their own.
-pub(crate) fn with_own_secrets() -> Vec<StripeAccount> {
-    read("a.webhook_secret is not null", &[])
+/// Returns whether an account has a key of its own.
+pub(crate) fn have_own_keys() -> bool {
+    let exists =
+        "select to_jsonb(true) from invoice_sync.stripe_account where api_key is not null limit 1";
+    sql::fetch_one(exists, &[]).is_some()
+}
+
+/// Returns accounts with a webhook endpoint of their own, at most `limit`: this account first, then those that were added
+/// first.
+pub(crate) fn with_own_secrets(first: Option<&str>, limit: usize) -> Vec<StripeAccount> {
+    read_of(
+        "(
+            select s.* from invoice_sync.stripe_account s
+            where s.webhook_secret is not null
+            order by s.account = $1 desc nulls last, s.since, s.account
+            limit $2::bigint
+        )",
+        "true",
+        &[first, Some(&limit.to_string())],
+    )
 }
 
 /// Returns the accounts that are named now and about which such an issue is open.

@@ -19,6 +19,7 @@ use crate::ledger::budget::{self, Usage};
 use crate::ledger::events::reopen_unclaimed;
 use crate::ledger::retention;
 use crate::ledger::runs::{self, Kind};
+use crate::ledger::stripe_accounts;
 use crate::pg::{Problem, Transactions, in_subtransaction};
 use crate::run::outage::Outage;
 use crate::run::run_lock::{RunLock, require_fresh_snapshots};
@@ -172,7 +173,10 @@ impl Sweep<'_> {
         report: &mut Report,
     ) -> Result<(), Problem> {
         match connection {
-            Ok(Some(connection)) => self.with_stripe(&connection, selection, report)?,
+            Ok(Some(connection)) => self.with_stripe(Some(&connection), selection, report)?,
+            Ok(None) if stripe_accounts::have_own_keys() => {
+                self.with_stripe(None, selection, report)?;
+            }
             Ok(None) => {
                 report.fail_with_issue(stripe_access::missing_key(), Failure::Stripe(Vec::new()))
             }
@@ -187,10 +191,11 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Acts on events first, because they report all changes; then processes batch after batch.
+    /// Acts on events first, because they report all changes; then processes batch after batch. Without a connection, only
+    /// accounts with a key of their own are asked.
     fn with_stripe(
         &self,
-        connection: &Connection,
+        connection: Option<&Connection>,
         selection: &mut WorkSelection,
         report: &mut Report,
     ) -> Result<(), Problem> {

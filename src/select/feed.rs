@@ -28,6 +28,8 @@ use crate::stripe::events::{Page, Unreadable, read_page};
 pub(crate) struct Feed {
     /// How the account is asked.
     pub(crate) connection: Connection,
+    /// The name under which its position is stored.
+    pub(crate) whose: String,
     /// Whose events they are, and which of them are acted on.
     pub(crate) scope: EventScope,
 }
@@ -65,13 +67,13 @@ pub(crate) fn follow(
     let limit = first.connection.concurrency.min(feeds.len());
     let (mut readings, mut jobs) = (Vec::new(), Vec::new());
     let is_over = Arc::new(AtomicBool::new(false));
-    for (which, Feed { connection, scope }) in feeds.into_iter().enumerate() {
-        let former = feed::feed_place(&scope.name());
+    for (which, of) in feeds.into_iter().enumerate() {
+        let former = feed::feed_place(&of.whose);
         let read = FeedRead::from(former.clone(), now());
         if let Some(gap) = read.gap() {
             report.note_gap(gap);
         }
-        let client = Arc::new(Client::new(connection, deadline));
+        let client = Arc::new(Client::new(of.connection, deadline));
         jobs.extend(read.next().is_some().then(|| Job {
             which,
             number: 0,
@@ -81,7 +83,8 @@ pub(crate) fn follow(
             is_over: Arc::clone(&is_over),
         }));
         readings.push(Reading {
-            scope,
+            whose: of.whose,
+            scope: of.scope,
             former,
             read,
             client,
@@ -179,6 +182,7 @@ impl Job {
 
 /// A feed that is being read.
 struct Reading {
+    whose: String,
     scope: EventScope,
     /// The position at the start.
     former: Place,
@@ -217,7 +221,7 @@ impl Reading {
             self.store(page, report)?;
         }
         let place = self.read.place_to_keep(&self.former);
-        feed::keep_feed_place(&self.scope.name(), self.scope.named.as_deref(), &place);
+        feed::keep_feed_place(&self.whose, self.scope.named.as_deref(), &place);
         if self.read.next().is_none() {
             self.followed.outcome = Ok(());
         }

@@ -7,6 +7,7 @@ use crate::host::mapping::Mapping;
 use crate::host::owner::reading_as;
 use crate::ledger::stripe_accounts::{self, StripeAccount};
 use crate::pg::{Problem, in_subtransaction, sql};
+use crate::run::webhook::MOST_TRIED;
 use crate::settings;
 
 /// How many invoices are examined for the accounts that they name, and how many accounts for their secrets.
@@ -31,6 +32,7 @@ pub(super) fn checks() -> Result<Vec<Check>, Problem> {
             &named,
             webhook_secret_of,
         ));
+        checks.push(endpoints(&named));
         checks.push(answering());
         checks.push(heard_of());
         checks.push(webhooks());
@@ -149,6 +151,25 @@ fn secrets(name: &str, named: &[StripeAccount], fault: Fault) -> Check {
             false => listed(&faults),
         },
         "select account, api_key, webhook_secret from invoice_sync.stripe_account;",
+    )
+}
+
+/// Where many accounts have endpoints of their own, not each secret is tried for each delivery.
+fn endpoints(named: &[StripeAccount]) -> Check {
+    let own = named
+        .iter()
+        .filter(|it| it.webhook_secret.is_some())
+        .count();
+    Check::judged(
+        "account endpoints",
+        own <= MOST_TRIED,
+        match own {
+            0 => "no account has an endpoint of its own".to_owned(),
+            _ => format!(
+                "{own} accounts have endpoints of their own; beside the account that an event states, the secrets of {MOST_TRIED} are tried"
+            ),
+        },
+        "-- In Stripe, use one endpoint of the platform for events on connected accounts.",
     )
 }
 

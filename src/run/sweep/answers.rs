@@ -45,7 +45,7 @@ impl Sweep<'_> {
     pub(super) fn process_selected(
         &self,
         selected: SelectedWork,
-        connection: &Connection,
+        connection: Option<&Connection>,
         outage: &mut Outage,
         report: &mut Report,
     ) -> Result<bool, Problem> {
@@ -100,7 +100,7 @@ impl Sweep<'_> {
             ask(Requester::Orphan(orphan), ids, None);
         }
         let questions = with_known_sessions(questions);
-        let connections = stripe_access::connections(connection.clone(), &questions);
+        let connections = stripe_access::connections(connection.cloned(), &questions);
         let mut gathering = Fetching::start(
             questions,
             connections,

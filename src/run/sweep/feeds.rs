@@ -20,13 +20,31 @@ impl Sweep<'_> {
     /// Reads the feeds; a key without the permission to read events still reads the rest.
     pub(super) fn follow_feeds(
         &self,
+        connection: Option<&Connection>,
+        outage: &mut Outage,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        if let Some(connection) = connection {
+            self.follow_own(connection, outage, report)?;
+        }
+        if outage.fatal.is_none() {
+            self.follow_others(connection, outage, report)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the feed of the key's own account.
+    fn follow_own(
+        &self,
         connection: &Connection,
         outage: &mut Outage,
         report: &mut Report,
     ) -> Result<(), Problem> {
+        let scope = inbox::own(Some(connection));
         let own = Feed {
+            whose: scope.name(),
             connection: connection.clone(),
-            scope: inbox::own(connection),
+            scope,
         };
         let Some(followed) = self.follow(vec![own], report)?.pop() else {
             return Ok(());
@@ -45,16 +63,13 @@ impl Sweep<'_> {
                 }
             }
         }
-        if outage.fatal.is_none() {
-            self.follow_others(connection, outage, report)?;
-        }
         Ok(())
     }
 
     /// Reads the feeds of other accounts that are due. One that cannot be read has its issue, and stops no other.
     fn follow_others(
         &self,
-        connection: &Connection,
+        connection: Option<&Connection>,
         outage: &mut Outage,
         report: &mut Report,
     ) -> Result<(), Problem> {
@@ -76,14 +91,20 @@ impl Sweep<'_> {
             error
         };
         for account in due {
-            let scope = own.with(&account);
+            let mut scope = own.with(&account);
+            let whose = scope.name();
             match stripe_access::connection_to(connection, &account) {
                 Ok(connection) => {
-                    accounts.push((account.account, scope.name()));
-                    feeds.push(Feed { connection, scope });
+                    scope.livemode = scope.livemode.or(connection.key.livemode());
+                    accounts.push((account.account, whose.clone()));
+                    feeds.push(Feed {
+                        connection,
+                        whose,
+                        scope,
+                    });
                 }
                 Err(error) => {
-                    note(&account.account, &scope.name(), Followed::refused(error));
+                    note(&account.account, &whose, Followed::refused(error));
                 }
             }
         }
