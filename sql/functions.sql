@@ -349,7 +349,8 @@ begin
     end if;
     execute format(
         'grant select on invoice_sync.settings, invoice_sync.recent_runs, invoice_sync.changes,
-            invoice_sync.open_issues, invoice_sync.webhook_health, invoice_sync.progress, invoice_sync.paid_without_payment,
+            invoice_sync.open_issues, invoice_sync.webhook_health, invoice_sync.account_health,
+            invoice_sync.progress, invoice_sync.paid_without_payment,
             invoice_sync.stripe_without_payment, invoice_sync.alerts, invoice_sync.currencies to %s', grantee
     );
     execute format(

@@ -217,6 +217,18 @@ select pg_catalog.pg_extension_config_dump('unwritten_answer', '');
 
 -- The first runs read earlier payments; existing installations have done so, or were asked to.
 alter table feed add column looked_back_to timestamptz;
+alter table feed add column account text;
+alter table feed add column news_at timestamptz;
+alter table feed add column back_off interval;
+alter table feed add column next_read_at timestamptz;
+
+create table stripe_account (
+    account text primary key check (account ~ '^acct_[A-Za-z0-9]+$'),
+    livemode boolean,
+    api_key text check (api_key ~ '^(file:/|vault:.)'),
+    webhook_secret text check (webhook_secret ~ '^(file:/|vault:.)'),
+    since timestamptz not null default now()
+);
 update feed set looked_back_to = coalesce((select min(b.since) from backfill as b), read_at, now());
 
 alter table backfill add column first_look boolean not null default false;
@@ -278,6 +290,10 @@ select concat_ws(
                when event.oldest is not null
                    then format('Events are pending since %s.', date_trunc('second', event.oldest))
            end,
+           case
+               when account.refused > 0
+                   then format('%s of %s other accounts cannot be asked.', account.refused, account.named)
+           end,
            case when alert.failing > 0 then format('%s alerts cannot be sent.', alert.failing) end,
            case
                when run.unfinished > 0
@@ -306,7 +322,9 @@ select concat_ws(
        run.unfinished as unfinished_runs,
        run.requests as requests_this_month,
        look.since as looked_back_to,
-       look.percent as look_back_percent
+       look.percent as look_back_percent,
+       account.named as accounts,
+       account.refused as accounts_refused
 from (
     select count(*) as all_open,
            count(*) filter (where severity = 'critical') as critical,
@@ -334,9 +352,20 @@ cross join (
            ) as requests
 ) as run
 cross join (
-    select (select looked_back_to from feed order by read_at desc nulls last limit 1) as since,
+    select (
+               select looked_back_to from feed where account is null order by read_at desc nulls last limit 1
+           ) as since,
            (select round(100 * avg(share_done)) from progress where first_look) as percent
 ) as look
+cross join (
+    select (select count(*) from stripe_account) as named,
+           (
+               select count(*)
+               from issue
+               where invoice_id is null and kind = 'stripe_unreachable' and object is not null
+                   and state <> 'resolved'
+           ) as refused
+) as account
 left join (
     select id,
            started_at,
@@ -349,7 +378,7 @@ left join (
     order by id desc
     limit 1
 ) as last on true
-left join (select max(read_at) as read_at from feed) as feed on true
+left join (select max(read_at) as read_at from feed where account is null) as feed on true
 left join round on true
 where (select require_admin());
 
@@ -469,7 +498,8 @@ begin
     end if;
     execute format(
         'grant select on invoice_sync.settings, invoice_sync.recent_runs, invoice_sync.changes,
-            invoice_sync.open_issues, invoice_sync.webhook_health, invoice_sync.progress, invoice_sync.paid_without_payment,
+            invoice_sync.open_issues, invoice_sync.webhook_health, invoice_sync.account_health,
+            invoice_sync.progress, invoice_sync.paid_without_payment,
             invoice_sync.stripe_without_payment, invoice_sync.alerts, invoice_sync.currencies to %s', grantee
     );
     execute format(
@@ -772,7 +802,35 @@ from (
     select 'invoice_sync_feed_lag_seconds', 'gauge', 'Time since the feed of events was last read to its end',
            jsonb_build_object('whose', whose), extract(epoch from now() - read_at)
     from feed
-    where read_at is not null
+    where read_at is not null and account is null
+    union all
+    select 'invoice_sync_accounts', 'gauge',
+           'Stripe accounts beside that of the key; refused: they cannot be asked',
+           jsonb_build_object('state', s.state), s.accounts
+    from (
+        select 'named' as state,
+               count(*) as accounts
+        from stripe_account
+        union all
+        select 'refused',
+               count(*)
+        from issue
+        where invoice_id is null and kind = 'stripe_unreachable' and object is not null
+            and state <> 'resolved'
+    ) as s
+    where exists (select from stripe_account)
+    union all
+    select 'invoice_sync_account_feed_lag_seconds', 'gauge',
+           'Time since the feed of another account was last read, of the one that was read longest ago', '{}',
+           extract(epoch from max(now() - coalesce(f.read_at, a.since)))
+    from stripe_account as a
+    left join (
+        select account, max(read_at) as read_at
+        from feed
+        where account is not null
+        group by account
+    ) as f on f.account = a.account
+    having count(*) > 0
     union all
     select 'invoice_sync_alerts_waiting', 'gauge', 'Unsent alerts',
            jsonb_build_object('state', state), count(*)
@@ -934,7 +992,7 @@ comment on column event.webhook_at is 'When it was first received by webhook; nu
 comment on column feed.place is
     'Position: read_at, as in that column; anchor, the event from which reading continues; backlog, the range of older events that are still to be read';
 comment on column feed.read_at is 'When the feed was last read up to its newest event, by Stripe''s clock';
-comment on column feed.whose is 'Mode of the key (live or test), and the connected account if one is set';
+comment on column feed.whose is 'Mode of the key (live or test), and the account if one is set, or if it is another one than that of the key';
 comment on column invoice_check.back_off is
     'The last interval between requests, where intervals increase; null: they do not';
 comment on column invoice_check.checked_at is 'When Stripe last answered; null: not yet';
@@ -1380,11 +1438,21 @@ comment on column unwritten_answer.as_of is 'When the answer was requested';
 comment on column unwritten_answer.answer is 'Stripe''s answer';
 comment on column feed.looked_back_to is
     'Time back to which the first runs search Stripe''s lists for payments (see the view progress); null: not started';
+comment on column feed.account is
+    'The account, if it is one of the table stripe_account; null: that of the key, whose feed each sweep reads';
+comment on column feed.news_at is
+    'Of one of these accounts, when its feed last brought an event that no webhook had delivered';
+comment on column feed.back_off is
+    'Of one of these accounts, the interval at which its feed is read, which doubles from 15 minutes up to a day; null: it brought news within an hour, and each sweep reads it';
+comment on column feed.next_read_at is
+    'Of one of these accounts, when its feed is read again; sooner if one of its invoices is due for a check';
 comment on column backfill.first_look is
     'Whether it was started automatically by the first runs, which search back by themselves';
 comment on column status.looked_back_to is
     'Time back to which the first runs search for payments that are identified by metadata only; null: not started';
 comment on column status.look_back_percent is 'How much of that search is done, in percent; null: nothing had to be read';
+comment on column status.accounts is 'Number of Stripe accounts beside that of the key';
+comment on column status.accounts_refused is 'Number of them that cannot be asked; see the view account_health';
 
 -- Rows that count.
 alter table settings
@@ -1654,14 +1722,6 @@ comment on column invoice_sync.event.account is
 comment on column invoice_sync.event.id is
     'Stripe''s id of the event, after its account and a slash if that is not the key''s; for an entry of a backfill, the number of the backfill and the id of the object';
 
-create table invoice_sync.stripe_account (
-    account text primary key check (account ~ '^acct_[A-Za-z0-9]+$'),
-    livemode boolean,
-    api_key text check (api_key ~ '^(file:/|vault:.)'),
-    webhook_secret text check (webhook_secret ~ '^(file:/|vault:.)'),
-    since timestamptz not null default now()
-);
-
 comment on table invoice_sync.stripe_account is
     'The Stripe accounts that invoices belong to, beside that of the key (invoice_sync.stripe_api_key), which needs no row here: see settings.invoice_account_column';
 comment on column invoice_sync.stripe_account.account is 'Stripe''s id of the account (acct_…)';
@@ -1674,5 +1734,93 @@ comment on column invoice_sync.stripe_account.webhook_secret is
 comment on column invoice_sync.stripe_account.since is 'When it was added';
 
 select pg_catalog.pg_extension_config_dump('invoice_sync.stripe_account', '');
+
+create or replace function invoice_sync.api_views() returns setof regclass
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select v::regclass
+    from unnest(array[
+        'invoice_sync.status', 'invoice_sync.open_issues', 'invoice_sync.recent_runs', 'invoice_sync.changes',
+        'invoice_sync.alerts', 'invoice_sync.paid_without_payment', 'invoice_sync.stripe_without_payment',
+        'invoice_sync.webhook_health', 'invoice_sync.account_health', 'invoice_sync.progress', 'invoice_sync.metrics',
+        'invoice_sync.currencies', 'invoice_sync.settings'
+    ]) as v
+$$;
+
+create index on invoice_sync.event (account, webhook_at) where account is not null;
+
+create or replace view invoice_sync.webhook_health as
+select type,
+       date_trunc('hour', created) as hour,
+       count(*) filter (where webhook_at is not null) as by_webhook,
+       count(*) filter (where webhook_at is null) as by_feed_only,
+       count(*) filter (where state = 'pending') as waiting,
+       avg(webhook_at - created) as mean_delay,
+       max(webhook_at) as last_delivery,
+       (array_agg(distinct account) filter (where webhook_at is null and account is not null))[1:10]
+           as missed_by
+from invoice_sync.event
+where (select invoice_sync.require_admin()) and type <> 'backfill'
+group by 1, 2
+order by 2 desc, 1;
+
+create view invoice_sync.account_health as
+select a.account,
+       a.livemode,
+       a.since,
+       a.api_key is not null as has_own_key,
+       a.webhook_secret is not null as has_own_endpoint,
+       e.last_webhook_at,
+       f.news_at as last_missed_at,
+       f.read_at as feed_read_at,
+       f.next_read_at as feed_next_read_at,
+       i.why as refused
+from invoice_sync.stripe_account as a
+left join lateral (
+    select max(webhook_at) as last_webhook_at
+    from invoice_sync.event
+    where event.account = a.account
+) as e on true
+left join lateral (
+    select max(news_at) as news_at,
+           max(read_at) as read_at,
+           max(next_read_at) as next_read_at
+    from invoice_sync.feed
+    where feed.account = a.account
+) as f on true
+left join lateral (
+    select evidence ->> 'why' as why
+    from invoice_sync.issue
+    where invoice_id is null and kind = 'stripe_unreachable' and object = a.account and state <> 'resolved'
+    limit 1
+) as i on true
+where (select invoice_sync.require_admin())
+order by a.account;
+
+comment on view invoice_sync.account_health is
+    'The Stripe accounts beside that of the key, one row each: whether their webhooks arrive, their feeds are read, and they answer. The references to their secrets are in the table stripe_account';
+comment on column invoice_sync.account_health.account is
+    'Stripe''s id of the account (acct_…)';
+comment on column invoice_sync.account_health.livemode is
+    'Whether its payments are those of live mode; false: of test mode; null: those of the mode of the key';
+comment on column invoice_sync.account_health.since is
+    'When it was added';
+comment on column invoice_sync.webhook_health.missed_by is
+    'Accounts of those that were received by the feed only, at most ten; null: none but that of the key';
+comment on column invoice_sync.account_health.has_own_key is
+    'Whether it is asked with a key of its own';
+comment on column invoice_sync.account_health.has_own_endpoint is
+    'Whether it has a webhook endpoint of its own';
+comment on column invoice_sync.account_health.last_webhook_at is
+    'When a webhook about it was last received; null: never, or retention deleted it';
+comment on column invoice_sync.account_health.last_missed_at is
+    'When its feed last brought an event that no webhook had delivered; null: never';
+comment on column invoice_sync.account_health.feed_read_at is
+    'When its feed was last read up to its newest event; null: never';
+comment on column invoice_sync.account_health.feed_next_read_at is
+    'When its feed is read again';
+comment on column invoice_sync.account_health.refused is
+    'Why it could not be asked the last time; null: it answers';
 
 select invoice_sync.revoke_from_others(false);

@@ -154,6 +154,10 @@ select concat_ws(
                when event.oldest is not null
                    then format('Events are pending since %s.', date_trunc('second', event.oldest))
            end,
+           case
+               when account.refused > 0
+                   then format('%s of %s other accounts cannot be asked.', account.refused, account.named)
+           end,
            case when alert.failing > 0 then format('%s alerts cannot be sent.', alert.failing) end,
            case
                when run.unfinished > 0
@@ -182,7 +186,9 @@ select concat_ws(
        run.unfinished as unfinished_runs,
        run.requests as requests_this_month,
        look.since as looked_back_to,
-       look.percent as look_back_percent
+       look.percent as look_back_percent,
+       account.named as accounts,
+       account.refused as accounts_refused
 from (
     select count(*) as all_open,
            count(*) filter (where severity = 'critical') as critical,
@@ -210,9 +216,20 @@ cross join (
            ) as requests
 ) as run
 cross join (
-    select (select looked_back_to from feed order by read_at desc nulls last limit 1) as since,
+    select (
+               select looked_back_to from feed where account is null order by read_at desc nulls last limit 1
+           ) as since,
            (select round(100 * avg(share_done)) from progress where first_look) as percent
 ) as look
+cross join (
+    select (select count(*) from stripe_account) as named,
+           (
+               select count(*)
+               from issue
+               where invoice_id is null and kind = 'stripe_unreachable' and object is not null
+                   and state <> 'resolved'
+           ) as refused
+) as account
 left join (
     select id,
            started_at,
@@ -225,7 +242,7 @@ left join (
     order by id desc
     limit 1
 ) as last on true
-left join (select max(read_at) as read_at from feed) as feed on true
+left join (select max(read_at) as read_at from feed where account is null) as feed on true
 left join round on true
 where (select require_admin());
 
@@ -256,6 +273,8 @@ comment on column status.requests_this_month is
 comment on column status.looked_back_to is
     'Time back to which the first runs search for payments that are identified by metadata only; null: not started';
 comment on column status.look_back_percent is 'How much of that search is done, in percent; null: nothing had to be read';
+comment on column status.accounts is 'Number of Stripe accounts beside that of the key';
+comment on column status.accounts_refused is 'Number of them that cannot be asked; see the view account_health';
 
 -- metrics ------------------------------------------------------------------------
 
@@ -353,7 +372,35 @@ from (
     select 'invoice_sync_feed_lag_seconds', 'gauge', 'Time since the feed of events was last read to its end',
            jsonb_build_object('whose', whose), extract(epoch from now() - read_at)
     from feed
-    where read_at is not null
+    where read_at is not null and account is null
+    union all
+    select 'invoice_sync_accounts', 'gauge',
+           'Stripe accounts beside that of the key; refused: they cannot be asked',
+           jsonb_build_object('state', s.state), s.accounts
+    from (
+        select 'named' as state,
+               count(*) as accounts
+        from stripe_account
+        union all
+        select 'refused',
+               count(*)
+        from issue
+        where invoice_id is null and kind = 'stripe_unreachable' and object is not null
+            and state <> 'resolved'
+    ) as s
+    where exists (select from stripe_account)
+    union all
+    select 'invoice_sync_account_feed_lag_seconds', 'gauge',
+           'Time since the feed of another account was last read, of the one that was read longest ago', '{}',
+           extract(epoch from max(now() - coalesce(f.read_at, a.since)))
+    from stripe_account as a
+    left join (
+        select account, max(read_at) as read_at
+        from feed
+        where account is not null
+        group by account
+    ) as f on f.account = a.account
+    having count(*) > 0
     union all
     select 'invoice_sync_alerts_waiting', 'gauge', 'Unsent alerts',
            jsonb_build_object('state', state), count(*)

@@ -53,8 +53,8 @@ as $$
     from unnest(array[
         'invoice_sync.status', 'invoice_sync.open_issues', 'invoice_sync.recent_runs', 'invoice_sync.changes',
         'invoice_sync.alerts', 'invoice_sync.paid_without_payment', 'invoice_sync.stripe_without_payment',
-        'invoice_sync.webhook_health', 'invoice_sync.progress', 'invoice_sync.metrics', 'invoice_sync.currencies',
-        'invoice_sync.settings'
+        'invoice_sync.webhook_health', 'invoice_sync.account_health', 'invoice_sync.progress', 'invoice_sync.metrics',
+        'invoice_sync.currencies', 'invoice_sync.settings'
     ]) as v
 $$;
 

@@ -521,6 +521,7 @@ create index event_unclaimed_session on event (session_id)
 create index on event (stripe_invoice_id) where stripe_invoice_id is not null;
 create index on event (received_at);
 create index on event (webhook_at) where webhook_at is not null;
+create index on event (account, webhook_at) where account is not null;
 
 comment on table event is
     'The inbox of Stripe''s events, from webhooks, the feed and backfills; each is processed once, and retried if processing failed';
@@ -552,16 +553,28 @@ create table feed (
     whose text primary key,
     place jsonb not null,
     read_at timestamptz,
-    looked_back_to timestamptz
+    looked_back_to timestamptz,
+    account text,
+    news_at timestamptz,
+    back_off interval,
+    next_read_at timestamptz
 );
 
 comment on table feed is 'Position in Stripe''s feed of events, for each account and mode';
-comment on column feed.whose is 'Mode of the key (live or test), and the connected account if one is set';
+comment on column feed.whose is 'Mode of the key (live or test), and the account if one is set, or if it is another one than that of the key';
 comment on column feed.place is
     'Position: read_at, as in that column; anchor, the event from which reading continues; backlog, the range of older events that are still to be read';
 comment on column feed.read_at is 'When the feed was last read up to its newest event, by Stripe''s clock';
 comment on column feed.looked_back_to is
     'Time back to which the first runs search Stripe''s lists for payments (see the view progress); null: not started';
+comment on column feed.account is
+    'The account, if it is one of the table stripe_account; null: that of the key, whose feed each sweep reads';
+comment on column feed.news_at is
+    'Of one of these accounts, when its feed last brought an event that no webhook had delivered';
+comment on column feed.back_off is
+    'Of one of these accounts, the interval at which its feed is read, which doubles from 15 minutes up to a day; null: it brought news within an hour, and each sweep reads it';
+comment on column feed.next_read_at is
+    'Of one of these accounts, when its feed is read again; sooner if one of its invoices is due for a check';
 
 create table round (
     singleton boolean primary key default true check (singleton),

@@ -134,7 +134,9 @@ select type,
        count(*) filter (where webhook_at is null) as by_feed_only,
        count(*) filter (where state = 'pending') as waiting,
        avg(webhook_at - created) as mean_delay,
-       max(webhook_at) as last_delivery
+       max(webhook_at) as last_delivery,
+       (array_agg(distinct account) filter (where webhook_at is null and account is not null))[1:10]
+           as missed_by
 from event
 where (select require_admin()) and type <> 'backfill'
 group by 1, 2
@@ -142,6 +144,42 @@ order by 2 desc, 1;
 
 comment on view webhook_health is
     'Events per type and hour: how many came by webhook, how many only by the feed, and their delay';
+
+create view account_health as
+select a.account,
+       a.livemode,
+       a.since,
+       a.api_key is not null as has_own_key,
+       a.webhook_secret is not null as has_own_endpoint,
+       e.last_webhook_at,
+       f.news_at as last_missed_at,
+       f.read_at as feed_read_at,
+       f.next_read_at as feed_next_read_at,
+       i.why as refused
+from stripe_account as a
+left join lateral (
+    select max(webhook_at) as last_webhook_at
+    from event
+    where event.account = a.account
+) as e on true
+left join lateral (
+    select max(news_at) as news_at,
+           max(read_at) as read_at,
+           max(next_read_at) as next_read_at
+    from feed
+    where feed.account = a.account
+) as f on true
+left join lateral (
+    select evidence ->> 'why' as why
+    from issue
+    where invoice_id is null and kind = 'stripe_unreachable' and object = a.account and state <> 'resolved'
+    limit 1
+) as i on true
+where (select require_admin())
+order by a.account;
+
+comment on view account_health is
+    'The Stripe accounts beside that of the key, one row each: whether their webhooks arrive, their feeds are read, and they answer. The references to their secrets are in the table stripe_account';
 
 create view progress as
 select
@@ -238,6 +276,7 @@ begin
                            when 'run_booked' then 'change'
                            when 'open_issues' then 'issue'
                            when 'progress' then 'backfill'
+                           when 'account_health' then 'stripe_account'
                        end),
                    case va.attname
                        when 'id' then 'Id'
@@ -253,6 +292,14 @@ begin
                        when 'waiting' then 'Number of pending events'
                        when 'mean_delay' then 'Mean time from the event to its first delivery'
                        when 'last_delivery' then 'When such an event was last received by webhook'
+                       when 'missed_by' then 'Accounts of those that were received by the feed only, at most ten; null: none but that of the key'
+                       when 'has_own_key' then 'Whether it is asked with a key of its own'
+                       when 'has_own_endpoint' then 'Whether it has a webhook endpoint of its own'
+                       when 'last_webhook_at' then 'When a webhook about it was last received; null: never, or retention deleted it'
+                       when 'last_missed_at' then 'When its feed last brought an event that no webhook had delivered; null: never'
+                       when 'feed_read_at' then 'When its feed was last read up to its newest event; null: never'
+                       when 'feed_next_read_at' then 'When its feed is read again'
+                       when 'refused' then 'Why it could not be asked the last time; null: it answers'
                        when 'changed_at' then 'When the run that made the change started'
                        when 'cause' then 'How the run was started: cron, sql, rpc or webhook'
                        when 'role' then 'Role of the caller'

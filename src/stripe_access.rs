@@ -1,6 +1,6 @@
 //! The connection to Stripe that the settings describe, and its errors as users see them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::prelude::PgSqlErrorCode;
 
@@ -11,7 +11,7 @@ use crate::host::settings::Settings;
 use crate::ledger::stripe_accounts::{self, StripeAccount};
 use crate::ledger::{budget, stripe_payments};
 use crate::pg::{Problem, in_subtransaction, shared_number};
-use crate::settings;
+use crate::settings::{self, Secret};
 use crate::stripe::client::{Connection, is_before_basil, take_uncounted};
 use crate::stripe::connections::Connections;
 use crate::stripe::error::StripeError;
@@ -22,13 +22,16 @@ use crate::stripe::objects::Reading;
 /// Returns the connection to Stripe, or `None` if no key is set. Fails if a key is set but cannot be read (see
 /// [`settings::stripe_api_key`]).
 pub(crate) fn connection() -> Result<Option<Connection>, Problem> {
-    let Some(key) = settings::stripe_api_key()? else {
-        return Ok(None);
-    };
+    let key = settings::stripe_api_key()?;
+    Ok(key.map(|key| connection_with(key, settings::stripe_account())))
+}
+
+/// Returns the connection with this key, for the connected account in the header `Stripe-Account`, if there is one.
+fn connection_with(key: Secret, account: Option<String>) -> Connection {
     let livemode = key.livemode();
-    let (base, account) = (settings::stripe_api_base(), settings::stripe_account());
+    let base = settings::stripe_api_base();
     let limit_key = rate_limit_key(&base, &key, account.as_deref());
-    Ok(Some(Connection {
+    Connection {
         base,
         version: settings::stripe_api_version(),
         account,
@@ -39,56 +42,60 @@ pub(crate) fn connection() -> Result<Option<Connection>, Problem> {
         ),
         concurrency: settings::http_concurrency(),
         key,
-    }))
+    }
 }
 
 /// Returns the connections that these questions need. The accounts are read only if one of them is not about the key's
-/// own.
-pub(crate) fn connections(own: Connection, questions: &[Question]) -> Connections {
+/// own; without a key, those with a key of their own can be asked.
+pub(crate) fn connections(own: Option<Connection>, questions: &[Question]) -> Connections {
     let ids = questions.iter().flat_map(|question| &question.ids);
     let wanted: BTreeSet<&str> = ids.filter_map(|id| account_of(id)).collect();
     if wanted.is_empty() {
-        return own.into();
+        return Connections::new(own, BTreeMap::new());
     }
     let named = stripe_accounts::named(wanted).into_iter();
     let others = named.map(|(name, account)| {
-        let connection = connection_to(&own, &account);
-        (
-            name,
-            connection.map_err(|message| StripeError::NoAccount { message }),
-        )
+        let connection = connection_to(own.as_ref(), &account);
+        (name, connection)
     });
     let others = others.collect();
     Connections::new(own, others)
 }
 
-/// Returns the connection to another account, or why it cannot be asked.
-fn connection_to(own: &Connection, of: &StripeAccount) -> Result<Connection, String> {
+/// Returns the connection to another account, or why it cannot be asked. `own` is that of the key, if one is set.
+pub(crate) fn connection_to(
+    own: Option<&Connection>,
+    of: &StripeAccount,
+) -> Result<Connection, StripeError> {
     let account = &of.account;
+    let refuse = |message| StripeError::NoAccount { message };
     let own_key = match &of.api_key {
-        Some(reference) => in_subtransaction(|| settings::api_key_of_account(reference))
-            .map_err(|problem| format!("the key of the Stripe account {account}: {problem}"))?,
+        Some(reference) => {
+            in_subtransaction(|| settings::api_key_of_account(reference)).map_err(|problem| {
+                refuse(format!(
+                    "the key of the Stripe account {account}: {problem}"
+                ))
+            })?
+        }
         None => None,
     };
-    let has_own_key = own_key.is_some();
-    let key = own_key.unwrap_or_else(|| own.key.clone());
-    if of.livemode.is_some() && key.livemode().is_some() && of.livemode != key.livemode() {
-        return Err(format!(
-            "the Stripe account {account} is named for the other mode than that of its key"
-        ));
+    let connection = match (own_key, own) {
+        // A key of its own is the account's, without a header.
+        (Some(key), _) => connection_with(key, None),
+        (None, Some(own)) => connection_with(own.key.clone(), Some(account.clone())),
+        (None, None) => {
+            return Err(refuse(format!(
+                "the Stripe account {account} has no key of its own, and invoice_sync.stripe_api_key is not set"
+            )));
+        }
+    };
+    let mode = of.livemode.or(own.and_then(|own| own.key.livemode()));
+    match (mode, connection.key.livemode()) {
+        (Some(mode), Some(keys)) if mode != keys => Err(refuse(format!(
+            "the Stripe account {account} is named for the other mode (live or test) than that of its key"
+        ))),
+        _ => Ok(connection),
     }
-    // A key of its own is the account's, without a header.
-    let header = (!has_own_key).then(|| account.clone());
-    let limit_key = rate_limit_key(&own.base, &key, header.as_deref());
-    Ok(Connection {
-        limiter: Limiter::new(
-            settings::requests_per_second(key.livemode()),
-            shared_number(limit_key),
-        ),
-        account: header,
-        key,
-        ..own.clone()
-    })
 }
 
 /// Adds the requests that this backend has sent since the last call to the count of the month. They are counted even

@@ -1,6 +1,9 @@
 //! Several Stripe accounts: each invoice's payments are asked for, heard of and booked in its own account only.
 
 mod attacks;
+mod feeds;
+mod many;
+mod operators;
 mod requests;
 
 use serde_json::{Value, json};

@@ -367,7 +367,7 @@ fn an_event_that_waits_says_for_what_and_how_long() {
     only(
         &foreign,
         &[
-            "ignored | it is of the connected account acct_other, which the setting invoice_sync.stripe_account does not name",
+            "ignored | it is of the connected account acct_other, which neither the setting invoice_sync.stripe_account nor the table of that name contains",
         ],
     );
     let live = about(&lines, "decision", "event evt_live");

@@ -269,7 +269,7 @@ impl Report {
     /// Resolves the outage for the kinds of questions that Stripe answered; it remains for the others.
     pub(crate) fn resolve_outage(&self, answered: &BTreeSet<Asked>) {
         if let Some(run) = self.run.filter(|_| !answered.is_empty()) {
-            issues::resolve_outage(run, &names(answered));
+            issues::resolve_outage(run, None, &names(answered));
         }
     }
 

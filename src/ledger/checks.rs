@@ -137,8 +137,9 @@ pub(crate) struct Check<'a> {
 /// books later, Stripe is asked again, because none of these ids was found unpaid.
 ///
 /// The interval to the next request doubles from 15 minutes up to 30 days; it is a little shorter than that,
-/// because sweeps do not start exactly on time. It is at most one day if the feed of events is not read, as that of
-/// other accounts than the key's never is, because changes would not be noticed otherwise. An invoice with an open issue about a Stripe object is due after
+/// because sweeps do not start exactly on time. It is at most one day if the feed of events of the invoice's account is
+/// not read, because changes would not be noticed otherwise; that of another account than the key's is read at intervals
+/// of up to a day. An invoice with an open issue about a Stripe object is due after
 /// [`HELD_SECONDS`] at the latest: the answers may have been about another payment of the invoice.
 pub(crate) fn note(checks: &[Check]) {
     let row = |check: &Check| {
@@ -154,7 +155,7 @@ pub(crate) fn note(checks: &[Check]) {
             seconds.map(|seconds| seconds.to_string()),
             Some(sql::boolean(check.recheck == Recheck::BackingOff).to_owned()),
             Some(sql::boolean(check.is_booked).to_owned()),
-            Some(sql::boolean(invoice.account.is_none()).to_owned()),
+            invoice.account.clone(),
         ]
     };
     let rows: Vec<[Option<String>; 6]> = checks.iter().map(row).collect();
@@ -167,22 +168,24 @@ pub(crate) fn note(checks: &[Check]) {
             select d.*,
                    case when o.back_off is null or o.stored_ids <> d.stored_ids
                         then interval '15 minutes'
-                        else least(o.back_off * 2, case when d.has_feed then f.longest else interval '1 day' end)
+                        else least(o.back_off * 2, f.longest)
                    end as back_off
             from (
                 select invoice_id, stored_ids::text[], seconds::float8, backs_off::boolean, is_booked::boolean,
-                       has_feed::boolean
-                from unnest($2, $3, $4, $5, $6, $7) u (invoice_id, stored_ids, seconds, backs_off, is_booked, has_feed)
+                       account
+                from unnest($2, $3, $4, $5, $6, $7) u (invoice_id, stored_ids, seconds, backs_off, is_booked, account)
             ) d
             left join lateral (
                 select * from invoice_sync.invoice_check c
                 where c.invoice_id = d.invoice_id
                 offset 0
             ) o on true
-            cross join (
-                select case when max(read_at) > clock_timestamp() - interval '1 day'
+            cross join lateral (
+                select case when max(e.read_at) > clock_timestamp() - interval '1 day'
+                                * case when d.account is null then 1 else 2 end
                             then interval '30 days' else interval '1 day' end as longest
-                from invoice_sync.feed
+                from invoice_sync.feed e
+                where e.account is not distinct from d.account
             ) f
         ) n
         cross join lateral (

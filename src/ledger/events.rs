@@ -84,10 +84,18 @@ struct RawWaiting {
     created: Option<i64>,
 }
 
-/// Stores events, or records that they arrived by this channel, too. Returns the ids of those that are pending. An
+/// How many events are to be processed.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(crate) struct Received {
+    pub(crate) pending: usize,
+    /// Those among them that had not arrived before, by any channel.
+    pub(crate) new: usize,
+}
+
+/// Stores events, or records that they arrived by this channel, too. Returns how many of them are pending. An
 /// event that is done stays done; an event that was ignored becomes pending if `Disposition` is now `Pending`. A
 /// concurrent delivery of the same event waits until the other transaction ends.
-pub(crate) fn receive(events: &[(&Event, Disposition)], channel: Channel) -> BTreeSet<String> {
+pub(crate) fn receive(events: &[(&Event, Disposition)], channel: Channel) -> Received {
     // An event that is listed twice is stored once.
     let documents: BTreeMap<&str, Value> = events
         .iter()
@@ -109,16 +117,17 @@ pub(crate) fn receive(events: &[(&Event, Disposition)], channel: Channel) -> BTr
             on conflict (id) do update
             set {channel} = coalesce(e.{channel}, excluded.{channel}),
                 state = case when e.state = 'ignored' then excluded.state else e.state end
-            returning id, state
+            -- A row that this statement has not inserted has an xmax, its lock.
+            returning state, xmax = 0 as is_new
         )
-        select to_jsonb(id) from stored where state = 'pending'",
+        select jsonb_build_object('pending', count(*), 'new', count(*) filter (where is_new))
+        from stored where state = 'pending'",
         channel = channel.column(),
     );
     let documents = Value::from_iter(documents.into_values());
-    sql::fetch(&statement, &[Some(&documents.to_string())])
-        .into_iter()
-        .filter_map(|id| id.as_str().map(str::to_owned))
-        .collect()
+    sql::fetch_one(&statement, &[Some(&documents.to_string())])
+        .and_then(|row| serde_json::from_value(row).ok())
+        .unwrap_or_default()
 }
 
 fn document(event: &Event, disposition: Disposition) -> Value {

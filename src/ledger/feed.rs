@@ -34,18 +34,41 @@ pub(crate) fn note_first_look(whose: &str, since: i64) {
     );
 }
 
-/// Records how far the feed has been read.
-pub(crate) fn keep_feed_place(whose: &str, place: &Place) {
+/// Records how far the feed has been read. `account` is the account if it is another than the key's own.
+pub(crate) fn keep_feed_place(whose: &str, account: Option<&str>, place: &Place) {
     sql::execute(
-        "insert into invoice_sync.feed (whose, place, read_at)
-        values ($1, $2::jsonb, to_timestamp($3::float8))
+        "insert into invoice_sync.feed (whose, place, read_at, account)
+        values ($1, $2::jsonb, to_timestamp($3::float8), $4)
         on conflict (whose) do update
-        set place = excluded.place, read_at = excluded.read_at",
+        set place = excluded.place, read_at = excluded.read_at, account = excluded.account",
         &[
             Some(whose),
             Some(&json!(place).to_string()),
             place.read_at.map(|at| at.to_string()).as_deref(),
+            account,
         ],
+    );
+}
+
+/// Records when the feed of another account is read again: with the next run if it brought news within an hour, otherwise
+/// after an interval that doubles from 15 minutes up to a day, a little shorter, because runs do not start exactly on time.
+pub(crate) fn note_read(whose: &str, account: &str, has_news: bool) {
+    sql::execute(
+        "insert into invoice_sync.feed (whose, place, account, news_at, back_off, next_read_at)
+        select $1, '{}', $2, n.at, b.off, clock_timestamp() + coalesce(b.off - interval '30 seconds', interval '0')
+        from (select) one
+        left join invoice_sync.feed f on f.whose = $1
+        cross join lateral (
+            select case when $3::boolean then clock_timestamp() else f.news_at end
+        ) n (at)
+        cross join lateral (
+            select case when n.at > clock_timestamp() - interval '1 hour' then null
+                        else least(coalesce(f.back_off * 2, interval '15 minutes'), interval '1 day') end
+        ) b (off)
+        on conflict (whose) do update
+        set account = excluded.account, news_at = excluded.news_at, back_off = excluded.back_off,
+            next_read_at = excluded.next_read_at",
+        &[Some(whose), Some(account), Some(sql::boolean(has_news))],
     );
 }
 

@@ -256,13 +256,34 @@ pub(crate) fn unanswered() -> Vec<String> {
     .unwrap_or_default()
 }
 
-/// Removes these requests from the issue, because Stripe has answered them. If none is left, resolves the issue.
-pub(crate) fn resolve_outage(run: i64, answered: &[&str]) {
+/// As [`unanswered`], of each other account that has such an issue.
+pub(crate) fn unanswered_by_accounts() -> BTreeMap<String, BTreeSet<String>> {
+    #[derive(Deserialize)]
+    struct Row {
+        account: String,
+        unanswered: Option<BTreeSet<String>>,
+    }
+    let rows = sql::fetch(
+        "select jsonb_build_object('account', object, 'unanswered', evidence -> 'unanswered')
+        from invoice_sync.issue
+        where invoice_id is null and kind = 'stripe_unreachable' and object is not null and state <> 'resolved'",
+        &[],
+    );
+    rows.into_iter()
+        .filter_map(|row| serde_json::from_value::<Row>(row).ok())
+        .map(|row| (row.account, row.unanswered.unwrap_or_default()))
+        .collect()
+}
+
+/// Removes these requests from the issue, because Stripe, or this other account, has answered them. If none is left,
+/// resolves the issue.
+pub(crate) fn resolve_outage(run: i64, account: Option<&str>, answered: &[&str]) {
     sql::execute(
         "with heard as (
             select id, coalesce(evidence -> 'unanswered', '[]') - $2::text[] as unanswered
             from invoice_sync.issue
-            where invoice_id is null and kind = 'stripe_unreachable' and object is null and state <> 'resolved'
+            where invoice_id is null and kind = 'stripe_unreachable' and object is not distinct from $3
+              and state <> 'resolved'
         )
         update invoice_sync.issue x
         set state = case h.unanswered when '[]' then 'resolved' else x.state end,
@@ -275,6 +296,7 @@ pub(crate) fn resolve_outage(run: i64, answered: &[&str]) {
         &[
             Some(&run.to_string()),
             Some(&sql::array(answered.iter().copied())),
+            account,
         ],
     );
 }

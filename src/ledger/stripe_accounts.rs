@@ -27,9 +27,39 @@ pub(crate) fn named<'a>(
         .collect()
 }
 
-/// Returns the accounts with a webhook endpoint of their own.
-pub(crate) fn with_own_secrets() -> Vec<StripeAccount> {
-    read("a.webhook_secret is not null", &[])
+/// Returns the accounts, at most so many: those with secrets of their own first.
+pub(crate) fn all(limit: usize) -> Vec<StripeAccount> {
+    read_of(
+        "(
+            select s.* from invoice_sync.stripe_account s
+            order by num_nonnulls(s.api_key, s.webhook_secret) desc, s.account
+            limit $1::bigint
+        )",
+        "true",
+        &[Some(&limit.to_string())],
+    )
+}
+
+/// Returns whether an account has a key of its own.
+pub(crate) fn have_own_keys() -> bool {
+    let exists =
+        "select to_jsonb(true) from invoice_sync.stripe_account where api_key is not null limit 1";
+    sql::fetch_one(exists, &[]).is_some()
+}
+
+/// Returns accounts with a webhook endpoint of their own, at most `limit`: this account first, then those that were added
+/// first.
+pub(crate) fn with_own_secrets(first: Option<&str>, limit: usize) -> Vec<StripeAccount> {
+    read_of(
+        "(
+            select s.* from invoice_sync.stripe_account s
+            where s.webhook_secret is not null
+            order by s.account = $1 desc nulls last, s.since, s.account
+            limit $2::bigint
+        )",
+        "true",
+        &[first, Some(&limit.to_string())],
+    )
 }
 
 /// Returns the accounts that are named now and about which such an issue is open.
@@ -43,10 +73,61 @@ pub(crate) fn named_with_issue(kind: &str) -> Vec<StripeAccount> {
     )
 }
 
+/// Returns the accounts whose feeds are due at `now` (seconds since 1970), beside that of the settings, `own`. All that
+/// are busy: their feed brought news within an hour, or invoices of theirs are due for a check. Of the others, `quiet`, the
+/// longest due first. `livemode` is the mode of the key, which an account has unless it says otherwise.
+pub(crate) fn with_feed_due(
+    quiet: usize,
+    livemode: Option<bool>,
+    own: Option<&str>,
+    now: f64,
+) -> Vec<StripeAccount> {
+    read_of(
+        "(
+            with waiting as materialized (
+                select distinct split_part(s.id, '/', 1) as account
+                from invoice_sync.invoice_check c
+                cross join unnest(c.stored_ids) s (id)
+                where exists (select from invoice_sync.stripe_account)
+                  and c.next_check_at <= to_timestamp($4::float8) and s.id like '%/%'
+            ), due as (
+                select a.*, f.next_read_at,
+                       w.account is not null or f.whose is not null and f.back_off is null as is_busy
+                from invoice_sync.stripe_account a
+                left join invoice_sync.feed f on f.whose =
+                    case coalesce(a.livemode, $2::boolean) when true then 'live ' when false then 'test '
+                        else 'any mode ' end || a.account
+                left join waiting w on w.account = a.account
+                where a.account is distinct from $3
+                  and (w.account is not null
+                       or coalesce(f.next_read_at, '-infinity') <= to_timestamp($4::float8))
+            )
+            select d.*, row_number() over (
+                partition by d.is_busy order by d.next_read_at nulls first, d.account) as place
+            from due d
+        )",
+        "a.place <= case when a.is_busy then $5::bigint else $1::bigint end",
+        &[
+            Some(&quiet.to_string()),
+            livemode.map(sql::boolean),
+            own,
+            Some(&now.to_string()),
+            Some(&MOST_BUSY.to_string()),
+        ],
+    )
+}
+
+/// How many feeds of busy accounts one run reads.
+const MOST_BUSY: usize = 1_000;
+
 fn read(condition: &str, params: &[Option<&str>]) -> Vec<StripeAccount> {
+    read_of("invoice_sync.stripe_account", condition, params)
+}
+
+fn read_of(rows: &str, condition: &str, params: &[Option<&str>]) -> Vec<StripeAccount> {
     let statement = format!(
         "select a.account, a.livemode::text, a.api_key, a.webhook_secret
-        from invoice_sync.stripe_account a
+        from {rows} a
         where {condition}
         order by a.account"
     );

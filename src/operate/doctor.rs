@@ -2,6 +2,7 @@
 //!
 //! A line of a hint that begins with `$ ` is for a shell on the server; all others are for psql.
 
+mod accounts;
 mod history;
 mod own_payments;
 mod schedule;
@@ -65,11 +66,12 @@ impl Check {
 type CheckGroup = fn() -> Result<Vec<Check>, Problem>;
 
 /// In the order in which a new user needs them.
-const GROUPS: [(&str, CheckGroup); 9] = [
+const GROUPS: [(&str, CheckGroup); 10] = [
     ("Stripe key", secrets::stripe_key),
     ("secrets in sight", secrets::visible_literals),
     ("Stripe", stripe::checks),
     ("settings", tables::checks),
+    ("accounts", accounts::checks),
     ("schedule", schedule::checks),
     ("sweeps", history::sweeps),
     ("webhooks", history::webhooks),

@@ -167,7 +167,7 @@ impl Case<'_> {
             Action::RepairAgain => self.must_be_what_was_undone(&plan)?,
             Action::LinkPayment => {
                 self.must_be_what_was_received(&evidence)?;
-                self.must_be_booked_by(&plan)?;
+                self.must_be_booked_by(&plan, before.invoice.account.as_deref())?;
             }
             _ => self.must_still_stand(&plan, true)?,
         }

@@ -28,7 +28,7 @@ pub(crate) fn request(transactions: Transactions, deadline: Instant) -> Result<(
     let Some(connection) = stripe_access::connection()? else {
         return Ok(());
     };
-    let whose = inbox::own(&connection).name();
+    let whose = inbox::own(Some(&connection)).name();
     let now = now();
     if !feed::awaits_first_look(&whose) {
         return Ok(());

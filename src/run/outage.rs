@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::evidence::Evidence;
+use crate::select::accounts::AccountAnswers;
 use crate::stripe::error::{Asked, StripeError};
 use crate::stripe::fetch::Finding;
 
@@ -16,6 +17,8 @@ pub(crate) struct Outage {
     pub(crate) fatal: Option<(Asked, StripeError)>,
     /// The key has no permission to read the feed.
     pub(crate) forbidden: Option<StripeError>,
+    /// What other accounts answered.
+    pub(crate) accounts: AccountAnswers,
     last: Option<StripeError>,
 }
 

@@ -1,13 +1,13 @@
 //! A sweep: acts on events, asks Stripe about what is due, and checks rows that do not agree, in batches.
 
 mod answers;
+mod feeds;
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::alert;
-use crate::apply::contention::is_contention;
 use crate::apply::context::{Context, Mode, OnOverride};
 use crate::apply::report::{Failure, Report};
 use crate::apply::shared_payment;
@@ -19,15 +19,14 @@ use crate::ledger::budget::{self, Usage};
 use crate::ledger::events::reopen_unclaimed;
 use crate::ledger::retention;
 use crate::ledger::runs::{self, Kind};
+use crate::ledger::stripe_accounts;
 use crate::pg::{Problem, Transactions, in_subtransaction};
 use crate::run::outage::Outage;
 use crate::run::run_lock::{RunLock, require_fresh_snapshots};
 use crate::select::accounts;
 use crate::select::due::{SelectedWork, WorkSelection};
-use crate::select::feed;
 use crate::select::inbox;
 use crate::stripe::client::Connection;
-use crate::stripe::error::{Asked, StripeError};
 use crate::stripe::objects::Reading;
 use crate::stripe_access;
 
@@ -95,6 +94,14 @@ pub(crate) fn sweep(
     if transactions.are_own() {
         report = report.without_details();
     }
+    if mode == Mode::Write {
+        budget::begin_month();
+    }
+    let usage = settings.monthly_read_budget.map(budget::usage);
+    if let Some(usage) = &usage {
+        report.note_usage(usage);
+    }
+    let checks = usage.as_ref().map_or(usize::MAX, Usage::allowance);
     let sweep = Sweep {
         context: Context {
             mapping: &mapping,
@@ -105,22 +112,16 @@ pub(crate) fn sweep(
         transactions,
         reading: stripe_access::reading(&settings, &mapping),
         size: batch.size,
+        checks,
         questions_until: begun + batch.for_questions(),
         deadline: begun + batch.duration,
     };
-    if mode == Mode::Write {
-        budget::begin_month();
-    }
-    let usage = settings.monthly_read_budget.map(budget::usage);
-    if let Some(usage) = &usage {
-        report.note_usage(usage);
-    }
     let mut selection = WorkSelection::new(
         &mapping,
         mode,
         runs::clock(),
         settings.local_check_budget(),
-        usage.as_ref().map_or(usize::MAX, Usage::allowance),
+        checks,
     );
     let swept = transactions
         .until_a_table_is_replaced(|| sweep.go_through(connection, &mut selection, &mut report));
@@ -158,6 +159,8 @@ struct Sweep<'a> {
     transactions: Transactions,
     reading: Reading,
     size: usize,
+    /// About how many questions the monthly budget allows that no event asks for.
+    checks: usize,
     questions_until: Instant,
     deadline: Instant,
 }
@@ -170,7 +173,10 @@ impl Sweep<'_> {
         report: &mut Report,
     ) -> Result<(), Problem> {
         match connection {
-            Ok(Some(connection)) => self.with_stripe(&connection, selection, report)?,
+            Ok(Some(connection)) => self.with_stripe(Some(&connection), selection, report)?,
+            Ok(None) if stripe_accounts::have_own_keys() => {
+                self.with_stripe(None, selection, report)?;
+            }
             Ok(None) => {
                 report.fail_with_issue(stripe_access::missing_key(), Failure::Stripe(Vec::new()))
             }
@@ -185,17 +191,18 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Acts on events first, because they report all changes; then processes batch after batch.
+    /// Acts on events first, because they report all changes; then processes batch after batch. Without a connection, only
+    /// accounts with a key of their own are asked.
     fn with_stripe(
         &self,
-        connection: &Connection,
+        connection: Option<&Connection>,
         selection: &mut WorkSelection,
         report: &mut Report,
     ) -> Result<(), Problem> {
         let mut outage = Outage::default();
         if self.context.mode == Mode::Write {
             accounts::take_up(&inbox::own(connection), report);
-            self.follow_feed(connection, &mut outage, report)?;
+            self.follow_feeds(connection, &mut outage, report)?;
         }
         while outage.fatal.is_none() && Instant::now() < self.questions_until {
             let selected = selection.next(self.size)?;
@@ -217,6 +224,7 @@ impl Sweep<'_> {
             self.transactions.commit();
         }
         let answered = outage.answered.clone();
+        std::mem::take(&mut outage.accounts).report(report);
         match outage.error() {
             Some((asked, error)) => {
                 let failed = report.unanswered(asked, &answered);
@@ -256,44 +264,6 @@ impl Sweep<'_> {
         let mapping = self.context.mapping;
         shared_payment::find_overbooked(self.transactions, mapping, &selected.booked, report)?;
         Ok(more)
-    }
-
-    /// Reads the feed; a key without the permission to read events still reads the rest.
-    fn follow_feed(
-        &self,
-        connection: &Connection,
-        outage: &mut Outage,
-        report: &mut Report,
-    ) -> Result<(), Problem> {
-        let followed = feed::follow(
-            self.transactions,
-            connection.clone(),
-            &inbox::own(connection),
-            self.questions_until,
-            report,
-        );
-        let followed = match followed {
-            Err(problem) if is_contention(&problem) => {
-                report.fail(problem);
-                return Ok(());
-            }
-            other => other?,
-        };
-        match followed {
-            Ok(()) => {
-                outage.answered.insert(Asked::Events);
-                feed::watch_webhooks(report);
-            }
-            Err(error) => {
-                report.note_stripe_error(None, &error.to_string());
-                if matches!(error, StripeError::Forbidden { .. }) {
-                    outage.forbidden = Some(error);
-                } else {
-                    outage.fatal = Some((Asked::Events, error));
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -102,14 +102,14 @@ impl EventScope {
             && account == event.account.as_ref()
     }
 
-    /// Returns the name under which the position in this feed is stored.
+    /// Returns the name under which the position in this feed is stored, as [`crate::ledger::stripe_accounts::with_feed_due`] expects.
     pub(crate) fn name(&self) -> String {
         let mode = match self.livemode {
             Some(true) => "live",
             Some(false) => "test",
             None => "any mode",
         };
-        match &self.account {
+        match self.named.as_ref().or(self.account.as_ref()) {
             Some(account) => format!("{mode} {account}"),
             None => mode.to_owned(),
         }
@@ -160,11 +160,11 @@ pub(crate) fn settle(settled: &[(&[String], &Verdict)], report: &mut Report) {
     report.resolve_event_issues(&done.collect::<Vec<_>>());
 }
 
-/// Returns the mode and account that these settings are for.
-pub(crate) fn own(connection: &Connection) -> EventScope {
+/// Returns the mode and account that these settings are for. Without a key, the mode is unknown.
+pub(crate) fn own(connection: Option<&Connection>) -> EventScope {
     EventScope {
-        livemode: connection.key.livemode(),
-        account: connection.account.clone(),
+        livemode: connection.and_then(|it| it.key.livemode()),
+        account: connection.and_then(|it| it.account.clone()),
         named: None,
         is_signed_by_named: false,
     }

@@ -1,13 +1,14 @@
 //! Events, ids and metadata of one account that name an invoice of another: nothing is booked, an issue says why.
 
 use serde_json::{Value, json};
+use stripe_double::{Intent, StripeInvoice};
 
 use super::{
     ONE, TWO, books, checkout, deliver_by, deliver_event, event, invoice, own_endpoint, shop,
     unlinked,
 };
 use crate::harness::Shop;
-use crate::harness::sender::{deliver_signed, now, signature};
+use crate::harness::sender::{SECRET, deliver_signed, now, signature};
 
 const SECRET_OF_ONE: &str = "whsec_of_account_one";
 
@@ -158,4 +159,165 @@ fn only_references_are_stored_and_only_the_owner_reads_them() {
     let mut admin = shop.connect_as("invoice_admin");
     let refused = admin.query("select * from invoice_sync.stripe_account", &[]);
     assert!(refused.is_err(), "an operator reads no references");
+}
+
+const SECRET_OF_TWO: &str = "whsec_of_account_two";
+
+/// A way in which money of account one names an invoice of account two. Returns the event that says so.
+type Naming = fn(&mut Shop, &str) -> Value;
+
+fn by_client_reference(shop: &mut Shop, id: &str) -> Value {
+    shop.execute("update invoice_sync.settings set client_reference_names_invoice = true");
+    let checkout = checkout().account(ONE).client_reference_id(id);
+    let sold = shop.stripe.checkout(checkout).pay();
+    event(shop, "checkout.session.completed", &sold.session_id())
+}
+
+fn by_intent_metadata(shop: &mut Shop, id: &str) -> Value {
+    let intent = Intent::new(10_000, "usd")
+        .account(ONE)
+        .metadata("invoice_id", id);
+    let sold = shop.stripe.intent(intent).pay();
+    event(shop, "payment_intent.succeeded", &sold.intent_id())
+}
+
+fn by_stripe_invoice(shop: &mut Shop, bill: StripeInvoice) -> Value {
+    let bill = shop.stripe.stripe_invoice(bill.account(ONE));
+    bill.pay();
+    event(shop, "invoice.paid", &bill.id())
+}
+
+fn by_metadata_of_a_stripe_invoice(shop: &mut Shop, id: &str) -> Value {
+    let bill = StripeInvoice::new(10_000, "usd").metadata("invoice_id", id);
+    by_stripe_invoice(shop, bill)
+}
+
+fn by_metadata_of_a_subscription(shop: &mut Shop, id: &str) -> Value {
+    let bill = StripeInvoice::renewal(10_000, "usd").subscription_metadata("invoice_id", id);
+    by_stripe_invoice(shop, bill)
+}
+
+/// The row of account two's invoice stores the id of account one's Stripe Invoice.
+fn by_a_stored_stripe_invoice(shop: &mut Shop, id: &str) -> Value {
+    let paid = by_stripe_invoice(shop, StripeInvoice::new(10_000, "usd"));
+    let bill = paid["data"]["object"]["id"].as_str().expect("an id");
+    shop.execute(&format!(
+        "update invoices set stripe_session_id = '{bill}' where id = '{id}'"
+    ));
+    paid
+}
+
+const NAMINGS: [Naming; 5] = [
+    by_client_reference,
+    by_intent_metadata,
+    by_metadata_of_a_stripe_invoice,
+    by_metadata_of_a_subscription,
+    by_a_stored_stripe_invoice,
+];
+
+#[test]
+fn however_money_of_one_account_names_an_invoice_of_another_nothing_is_booked() {
+    // By the platform's endpoint, that of account one, and none: then the feed brings it.
+    for secret in [Some(SECRET), Some(SECRET_OF_ONE), None] {
+        for naming in NAMINGS {
+            let mut shop = shop();
+            shop.skip_look_back();
+            own_endpoint(&mut shop, ONE, SECRET_OF_ONE);
+            let id = invoice(&mut shop, "INV-2", Some(TWO), None);
+            let event = naming(&mut shop, &id);
+            if let Some(secret) = secret {
+                assert_eq!(deliver_by(&mut shop, secret, &event), json!("processed"));
+            }
+            shop.sweep();
+            shop.sync(&id);
+            is_untouched(&mut shop);
+            let said = unlinked(&mut shop);
+            assert_eq!(
+                said.len(),
+                1,
+                "{secret:?} {event:#} {:?}",
+                shop.open_issues()
+            );
+            assert!(
+                said[0].contains(&format!("acct_one [\"{id}\"]")),
+                "{said:?}"
+            );
+        }
+    }
+}
+
+/// What account two's secret signs is about account two, which does not have that money.
+#[test]
+fn the_secret_of_another_account_or_of_nobody_brings_no_money() {
+    for naming in NAMINGS {
+        let mut shop = shop();
+        own_endpoint(&mut shop, ONE, SECRET_OF_ONE);
+        own_endpoint(&mut shop, TWO, SECRET_OF_TWO);
+        let id = invoice(&mut shop, "INV-2", Some(TWO), None);
+        let event = naming(&mut shop, &id);
+        deliver_by(&mut shop, SECRET_OF_TWO, &event);
+        let body = event.to_string();
+        let signed = signature("whsec_of_nobody", now(), &body);
+        let error = deliver_signed(&mut shop.db, &body, &signed).expect_err("it is refused");
+        assert_eq!(error.sqlstate, "22023", "{error:?}");
+        is_untouched(&mut shop);
+        assert_eq!(
+            shop.text("select count(*) from invoice_sync.event where id like 'acct_one/%'"),
+            Some("0".into())
+        );
+    }
+}
+
+#[test]
+fn a_person_cannot_link_money_of_one_account_to_an_invoice_of_another() {
+    let mut shop = shop();
+    let (id, session) = named_by_another(&mut shop);
+    let event = event(&shop, "checkout.session.completed", &session);
+    deliver_event(&mut shop, &event);
+    let error = shop.error(&format!(
+        "select invoice_sync.resolve_issue(id, 'link_payment', null, '{{\"invoice_id\": \"{id}\"}}')
+        from invoice_sync.open_issues where kind = 'unlinked_payment'"
+    ));
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
+    assert!(error.detail.contains("belongs to acct_two"), "{error:?}");
+    is_untouched(&mut shop);
+    assert_eq!(unlinked(&mut shop).len(), 1, "{:?}", shop.open_issues());
+}
+
+/// Anybody may send what is not signed: it costs few secrets, however many accounts there are.
+#[test]
+fn a_delivery_tries_few_secrets() {
+    let mut shop = shop();
+    own_endpoint(&mut shop, ONE, SECRET_OF_ONE);
+    // Their secrets cannot be read, which the server's log would say once for each that is tried.
+    shop.execute(
+        "insert into invoice_sync.stripe_account (account, webhook_secret, since)
+        select 'acct_other' || n, 'vault:nothing', now() - interval '1 day'
+        from generate_series(1, 200) n",
+    );
+    let sold = shop.stripe.checkout(checkout().account(ONE)).pay();
+    invoice(&mut shop, "INV-1", Some(ONE), Some(&sold.session_id()));
+    let mut event = event(&shop, "checkout.session.completed", &sold.session_id());
+    // The account that it states is tried first.
+    assert_eq!(
+        deliver_by(&mut shop, SECRET_OF_ONE, &event),
+        json!("processed")
+    );
+    // Without it, only the first few are tried, and this is not one of them.
+    event.as_object_mut().expect("an event").remove("account");
+    let body = event.to_string();
+    let signed = signature(SECRET_OF_ONE, now(), &body);
+    let error = deliver_signed(&mut shop.db, &body, &signed).expect_err("it is refused");
+    assert_eq!(error.sqlstate, "22023", "{error:?}");
+    shop.execute(
+        "update invoice_sync.stripe_account set since = now() - interval '2 days' where account = 'acct_one'",
+    );
+    assert_eq!(
+        deliver_by(&mut shop, SECRET_OF_ONE, &event),
+        json!("seen before")
+    );
+    let check = shop
+        .text("select ok::text from invoice_sync.doctor() where \"check\" = 'account endpoints'");
+    assert_eq!(check, Some("false".into()));
+    shop.not_at_rest("there are accounts that Stripe does not know");
 }

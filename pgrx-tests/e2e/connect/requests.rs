@@ -3,7 +3,10 @@
 use serde_json::json;
 use stripe_double::Key;
 
-use super::{ONE, TWO, books, checkout, deliver_event, event, invoice, shop};
+use super::{
+    ONE, TWO, books, checkout, deliver_by, deliver_event, event, invoice, own_endpoint, shop,
+};
+use crate::harness::Shop;
 
 #[test]
 fn requests_go_to_the_account_of_the_invoice_and_one_that_is_revoked_stops_no_other() {
@@ -112,4 +115,101 @@ fn destination_charges_live_on_the_platform_and_fees_change_nothing() {
         ]
     );
     assert_eq!(shop.open_issues(), Vec::<String>::new());
+}
+
+/// Creates a shop without a key of its own; account one has one.
+fn shop_of_own_keys(key: &str) -> Shop {
+    let mut shop = shop();
+    shop.stripe.accept_key(Key::new(key).of_account(ONE));
+    let reference = shop.store_secret("api_key", key);
+    shop.execute(&format!(
+        "update invoice_sync.stripe_account set api_key = '{reference}' where account = '{ONE}';
+        delete from invoice_sync.stripe_account where account = '{TWO}'"
+    ));
+    shop
+}
+
+#[test]
+fn accounts_with_keys_of_their_own_need_no_key_beside_them() {
+    let mut shop = shop_of_own_keys("sk_test_one");
+    shop.configure("stripe_api_key", "");
+    own_endpoint(&mut shop, ONE, "whsec_of_account_one");
+    let [by_button, by_webhook, by_sweep, by_feed] =
+        ["INV-1", "INV-2", "INV-3", "INV-4"].map(|number| {
+            let stored = number != "INV-4";
+            let sold = shop
+                .stripe
+                .checkout(checkout().account(ONE).metadata("invoice_id", number))
+                .pay();
+            let session = sold.session_id();
+            let id = invoice(
+                &mut shop,
+                number,
+                Some(ONE),
+                stored.then_some(session.as_str()),
+            );
+            (
+                id,
+                session,
+                format!("{number} Paid 100.00 {}", sold.intent_id()),
+            )
+        });
+    shop.sync(&by_button.0);
+    let mut event = event(&shop, "checkout.session.completed", &by_webhook.1);
+    event.as_object_mut().expect("an event").remove("account");
+    assert_eq!(
+        deliver_by(&mut shop, "whsec_of_account_one", &event),
+        json!("processed")
+    );
+    assert_eq!(
+        books(&mut shop)[..2],
+        [by_button.2.clone(), by_webhook.2.clone()]
+    );
+    shop.sweep();
+    let expected = [by_button.2, by_webhook.2, by_sweep.2, by_feed.2];
+    assert_eq!(books(&mut shop), expected);
+    assert_eq!(shop.open_issues(), Vec::<String>::new());
+    let key = shop.text("select ok::text || ' ' || detail from invoice_sync.doctor() where \"check\" = 'Stripe key'");
+    assert!(
+        key.clone().is_some_and(|it| it.starts_with("true ")),
+        "{key:?}"
+    );
+    // An invoice of the account of no key says so.
+    let id = invoice(&mut shop, "INV-5", None, Some("cs_test_5"));
+    let error = shop.error(&format!("select invoice_sync.sync_invoice('{id}')"));
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
+    assert_eq!(error.message, "no Stripe API key is set");
+    shop.not_at_rest("without a key, no sweep makes the one request of its own account");
+}
+
+#[test]
+fn a_key_of_the_other_mode_is_used_only_for_an_account_that_is_named_for_it() {
+    let mut shop = shop_of_own_keys("sk_live_one");
+    shop.skip_look_back();
+    let sold = shop.stripe.checkout(checkout().account(ONE).live()).pay();
+    let id = invoice(&mut shop, "INV-1", Some(ONE), Some(&sold.session_id()));
+    let error = shop.error(&format!("select invoice_sync.sync_invoice('{id}')"));
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
+    assert!(error.detail.contains("other mode"), "{error:?}");
+    shop.sweep();
+    assert_eq!(books(&mut shop), ["INV-1 Sent 0.00"]);
+    let issues = "select kind || ' ' || coalesce(object, '') from invoice_sync.open_issues";
+    assert_eq!(
+        shop.texts(issues),
+        [Some("stripe_unreachable acct_one".into())]
+    );
+    // Whoever says that the account is of live mode gets its payments.
+    shop.execute("update invoice_sync.stripe_account set livemode = true");
+    shop.age(3600);
+    shop.sweep();
+    assert_eq!(
+        books(&mut shop),
+        [format!("INV-1 Paid 100.00 {}", sold.intent_id())]
+    );
+    assert_eq!(shop.open_issues(), Vec::<String>::new());
+    // Events of the other mode are not acted on.
+    shop.execute("update invoice_sync.stripe_account set livemode = false");
+    let event = event(&shop, "checkout.session.completed", &sold.session_id());
+    assert_eq!(deliver_event(&mut shop, &event), json!("ignored"));
+    shop.not_at_rest("the account is named for the wrong mode");
 }

@@ -210,6 +210,7 @@ const RELATIONS: &[(Access, &str)] = &[
     (Access::Admins, "paid_without_payment"),
     (Access::Admins, "stripe_without_payment"),
     (Access::Admins, "webhook_health"),
+    (Access::Admins, "account_health"),
     (Access::Admins, "progress"),
     (Access::Admins, "currencies"),
     (Access::Owner, "run"),

@@ -29,8 +29,10 @@ impl Draft {
             self.disown(payment, name);
             return None;
         }
+        // Another account is asked in the mode that it is named for, which need not be that of the key.
         if let (Some(ours), Some(theirs)) = (rules.livemode, payment.livemode)
             && ours != theirs
+            && payment.ids.account().is_none()
         {
             self.issues.push(
                 Issue::new(

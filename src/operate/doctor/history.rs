@@ -33,7 +33,8 @@ pub(super) fn sweeps() -> Result<Vec<Check>, Problem> {
                 select jsonb_build_object(
                     'to', s.looked_back_to::date, 'percent', s.look_back_percent,
                     'is_pending', exists (
-                        select from invoice_sync.feed where read_at is not null and looked_back_to is null))
+                        select from invoice_sync.feed
+                        where read_at is not null and looked_back_to is null and account is null))
                 from invoice_sync.status s),
             'unfinished', (
                 select count(*) from invoice_sync.run

@@ -4,6 +4,7 @@ use pgrx::prelude::PgSqlErrorCode;
 use serde_json::Value;
 
 use super::{Check, reset_statement, set_statement, text};
+use crate::ledger::stripe_accounts;
 use crate::pg::guc::is_preloaded;
 use crate::pg::identity::{outer_role, server_user_id};
 use crate::pg::{Problem, in_subtransaction, sql};
@@ -21,13 +22,20 @@ pub(super) fn stripe_key() -> Result<Vec<Check>, Problem> {
             "invoice_sync is not in shared_preload_libraries, which only literal secrets require"
         }
     };
-    let there = "the key is";
-    Ok(vec![
-        judge("Stripe key", STRIPE_KEY, there, || {
-            Ok(settings::stripe_api_key()?.is_some())
-        }),
-        Check::good("library", preloaded),
-    ])
+    let name = "Stripe key";
+    let key = judge(name, STRIPE_KEY, "the key is", || {
+        Ok(settings::stripe_api_key()?.is_some())
+    });
+    // A key that is not set, not one that cannot be read.
+    let is_unset = matches!(in_subtransaction(settings::stripe_api_key), Ok(None));
+    let key = match is_unset && stripe_accounts::have_own_keys() {
+        true => Check::good(
+            name,
+            format!("{STRIPE_KEY} is not set; only accounts with a key of their own are asked"),
+        ),
+        false => key,
+    };
+    Ok(vec![key, Check::good("library", preloaded)])
 }
 
 pub(super) fn webhook_secret() -> Check {
@@ -101,6 +109,17 @@ pub(super) fn hidden_paths() -> Vec<(String, String)> {
             .split(',')
             .filter_map(|part| part.trim().strip_prefix("file:"));
         paths.extend(files.map(|path| (path.trim().to_owned(), format!("<file of {setting}>"))));
+    }
+    let of_accounts: Vec<[Option<String>; 2]> = sql::fetch_texts(
+        "select distinct split_part(r, ':', 2), c
+        from invoice_sync.stripe_account a
+        cross join lateral (values (a.api_key, 'api_key'), (a.webhook_secret, 'webhook_secret')) s (r, c)
+        where r like 'file:%'",
+        &[],
+    );
+    for [path, column] in of_accounts {
+        let placeholder = format!("<file of stripe_account.{}>", column.unwrap_or_default());
+        paths.push((path.unwrap_or_default(), placeholder));
     }
     for setting in ["config_file", "hba_file", "data_directory"] {
         paths.push((

@@ -2,6 +2,7 @@
 
 use super::sources::Sources;
 use super::{Asking, Line};
+use crate::domain::account::account_of;
 use crate::domain::evidence::{Evidence, PaymentState, StripePayment, merge_payments};
 use crate::domain::money::{Currency, Money};
 use crate::ledger::about_invoice::KnownPayment;
@@ -100,13 +101,15 @@ fn others<'a>(key: &str, ids: impl Iterator<Item = &'a str>) -> String {
 
 /// Returns the line for an object that cannot be read.
 fn unanswerable(finding: &Evidence) -> Option<Line> {
+    let missing;
     let (id, value, why) = match finding {
         Evidence::Payment(_) => return None,
-        Evidence::Missing { id, .. } => (
-            id.as_str(),
-            "no such object",
-            "the account of the API key does not have it",
-        ),
+        Evidence::Missing { id, .. } => {
+            let account = account_of(id.as_str());
+            let account = account.map_or("of the API key".to_owned(), str::to_owned);
+            missing = format!("the account {account} does not have it");
+            (id.as_str(), "no such object", missing.as_str())
+        }
         Evidence::OtherMode { id, .. } => (
             id.as_str(),
             "of the other mode",

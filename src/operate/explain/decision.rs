@@ -10,6 +10,7 @@ use crate::host::read::Reading;
 use crate::ledger::about_invoice::{
     self, CheckTimes, KnownIssue, OpenEvent, Sweep, check_times, last_sweep, open_events,
 };
+use crate::ledger::stripe_accounts;
 use crate::select::inbox::{EventScope, Foreign};
 
 const DECISION: &str = "decision";
@@ -175,13 +176,16 @@ fn waiting(event: &OpenEvent, scope: &EventScope) -> Line {
             (value, why.to_owned())
         }
         "ignored" => {
-            let why = match scope.foreign(event.livemode, event.account.as_deref()) {
+            let account = event.account.as_deref();
+            let named = stripe_accounts::named(account).into_values().next();
+            let scope = named.map_or_else(|| scope.clone(), |named| scope.with(&named));
+            let why = match scope.foreign(event.livemode, account) {
                 Some(Foreign::Mode) => {
                     "it is of the other mode (test or live) than the API key".to_owned()
                 }
                 Some(Foreign::Account) => format!(
-                    "it is of the connected account {}, which the setting invoice_sync.stripe_account does not name",
-                    event.account.as_deref().unwrap_or_default()
+                    "it is of the connected account {}, which neither the setting invoice_sync.stripe_account nor the table of that name contains",
+                    account.unwrap_or_default()
                 ),
                 None => "events of this type change nothing in the books".to_owned(),
             };

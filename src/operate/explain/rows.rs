@@ -13,7 +13,7 @@ use crate::host::mapping::Mapped;
 use crate::host::read::{Reading, uncounted_payments};
 use crate::host::row::{Columns, Row};
 use crate::host::status::Status;
-use crate::ledger::payment_ids;
+use crate::ledger::{payment_ids, stripe_accounts};
 
 const INVOICE: &str = "invoice";
 
@@ -121,6 +121,20 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Says which Stripe account the invoice belongs to, if a column says it.
+fn account(row: &Source, reading: &Reading, column: Option<&Mapped>) -> Option<Line> {
+    let by = row.column(Some(column?), "invoice_account_column");
+    let account = reading.invoice.account.as_deref();
+    let why = match account {
+        Some(account) if stripe_accounts::named([account]).is_empty() => {
+            format!("{by}; it has no row in invoice_sync.stripe_account, so it is not asked")
+        }
+        Some(_) => format!("{by}; only payments of this account are booked"),
+        None => format!("{by}; it is the account of the key"),
+    };
+    Some(row.line("account", account.map(str::to_owned), why))
+}
+
 /// Explains the invoice's own row.
 pub(super) fn invoice(sources: &Sources, reading: &Reading) -> Vec<Line> {
     let row = Source::of_invoice(sources, &reading.invoice_row);
@@ -139,6 +153,9 @@ pub(super) fn invoice(sources: &Sources, reading: &Reading) -> Vec<Line> {
             invoice.number.clone(),
             row.column(number, "invoice_number_column"),
         ),
+    ];
+    lines.extend(account(&row, reading, columns.account.as_ref()));
+    lines.extend([
         row.status(
             &invoice.status_word,
             &meaning,
@@ -169,7 +186,7 @@ pub(super) fn invoice(sources: &Sources, reading: &Reading) -> Vec<Line> {
             sources.value("amount_unit").as_str().map(str::to_owned),
             sources.setting("amount_unit"),
         ),
-    ];
+    ]);
     lines.extend(columns.status.closed_column().map(|closed| {
         let by = row.column(Some(closed), "invoice_closed_column");
         let why = format!(

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Case;
 use crate::apply::context::Mode;
 use crate::apply::holdback;
+use crate::domain::account::account_of;
 use crate::domain::evidence::{Evidence, PaymentState, merge_payments};
 use crate::domain::issue::IssueKind;
 use crate::domain::plan::{PaymentChange, Plan};
@@ -94,9 +95,21 @@ impl Case<'_> {
         Err(self.moved(&now))
     }
 
-    /// Fails with 55000 if the plan does not book the payment that is to be linked.
-    pub(super) fn must_be_booked_by(&self, plan: &Plan) -> Result<(), Problem> {
+    /// Fails with 55000 if the plan, for an invoice of this account, does not book the payment that is to be linked.
+    pub(super) fn must_be_booked_by(
+        &self,
+        plan: &Plan,
+        account: Option<&str>,
+    ) -> Result<(), Problem> {
         let object = self.issue.object.as_deref();
+        let refused = not_now("the payment cannot be recorded for that invoice");
+        if object.and_then(account_of) != account {
+            let theirs = account.unwrap_or("the account of the key");
+            let id = object.unwrap_or_default();
+            return Err(refused.detail(format!(
+                "The invoice belongs to {theirs}, and {id} is a payment in another Stripe account."
+            )));
+        }
         let books = plan.payments.iter().any(|change| match change {
             PaymentChange::Insert(new) => object.is_some_and(|id| new.ids.contains(id)),
             PaymentChange::Update(update) => object.is_some_and(|id| update.ids.contains(id)),
@@ -109,7 +122,7 @@ impl Case<'_> {
             .iter()
             .find(|issue| issue.object.as_deref() == object);
         let why = why.map_or_else(|| plan.reasons.join("; "), |issue| issue.summary.clone());
-        Err(not_now("the payment cannot be recorded for that invoice").detail(why))
+        Err(refused.detail(why))
     }
 
     fn moved(&self, now: &str) -> Problem {

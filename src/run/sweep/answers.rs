@@ -16,7 +16,6 @@ use crate::ledger::events::{Verdict, Waiting};
 use crate::ledger::unwritten_answers;
 use crate::pg::Problem;
 use crate::run::outage::Outage;
-use crate::select::accounts;
 use crate::select::candidates::Candidate;
 use crate::select::due::SelectedWork;
 use crate::select::inbox;
@@ -46,7 +45,7 @@ impl Sweep<'_> {
     pub(super) fn process_selected(
         &self,
         selected: SelectedWork,
-        connection: &Connection,
+        connection: Option<&Connection>,
         outage: &mut Outage,
         report: &mut Report,
     ) -> Result<bool, Problem> {
@@ -101,7 +100,7 @@ impl Sweep<'_> {
             ask(Requester::Orphan(orphan), ids, None);
         }
         let questions = with_known_sessions(questions);
-        let connections = stripe_access::connections(connection.clone(), &questions);
+        let connections = stripe_access::connections(connection.cloned(), &questions);
         let mut gathering = Fetching::start(
             questions,
             connections,
@@ -136,7 +135,9 @@ impl Sweep<'_> {
         report.count_requests(cost.requests, cost.retries);
         report.count_planned(cost.planned);
         outage.was_asked |= cost.own_requests > 0;
-        accounts::note_asked(&cost.accounts, report);
+        for (account, error) in cost.accounts {
+            outage.accounts.note(&account, Asked::Objects, error);
+        }
         let fatal = cost.fatal.map(|error| (Asked::Objects, error));
         outage.fatal = outage.fatal.take().or(fatal);
         Ok(all_judged)

@@ -1,0 +1,130 @@
+//! Reads the feeds of a sweep: that of the key's own account, and those of other accounts that are due.
+
+use super::Sweep;
+use crate::apply::contention::is_contention;
+use crate::apply::report::Report;
+use crate::ledger::{feed as ledger, runs, stripe_accounts};
+use crate::pg::Problem;
+use crate::run::outage::Outage;
+use crate::select::feed::{self, Feed, Followed};
+use crate::select::inbox;
+use crate::settings;
+use crate::stripe::client::Connection;
+use crate::stripe::error::{Asked, StripeError};
+use crate::stripe_access;
+
+/// How many feeds of quiet accounts a sweep reads, however many accounts there are.
+const QUIET_FEEDS: usize = 5;
+
+impl Sweep<'_> {
+    /// Reads the feeds; a key without the permission to read events still reads the rest.
+    pub(super) fn follow_feeds(
+        &self,
+        connection: Option<&Connection>,
+        outage: &mut Outage,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        if let Some(connection) = connection {
+            self.follow_own(connection, outage, report)?;
+        }
+        if outage.fatal.is_none() {
+            self.follow_others(connection, outage, report)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the feed of the key's own account.
+    fn follow_own(
+        &self,
+        connection: &Connection,
+        outage: &mut Outage,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        let scope = inbox::own(Some(connection));
+        let own = Feed {
+            whose: scope.name(),
+            connection: connection.clone(),
+            scope,
+        };
+        let Some(followed) = self.follow(vec![own], report)?.pop() else {
+            return Ok(());
+        };
+        match followed.outcome {
+            Ok(()) => {
+                outage.answered.insert(Asked::Events);
+                feed::watch_webhooks(report);
+            }
+            Err(error) => {
+                report.note_stripe_error(None, &error.to_string());
+                if matches!(error, StripeError::Forbidden { .. }) {
+                    outage.forbidden = Some(error);
+                } else {
+                    outage.fatal = Some((Asked::Events, error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the feeds of other accounts that are due. One that cannot be read has its issue, and stops no other.
+    fn follow_others(
+        &self,
+        connection: Option<&Connection>,
+        outage: &mut Outage,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        let own = inbox::own(connection);
+        let due = stripe_accounts::with_feed_due(
+            QUIET_FEEDS.min(self.checks),
+            own.livemode,
+            settings::stripe_account().as_deref(),
+            runs::clock(),
+        );
+        let (mut feeds, mut accounts) = (Vec::new(), Vec::new());
+        let mut note = |account: &str, whose: &str, followed: Followed| {
+            let error = match followed.outcome {
+                Err(StripeError::NotAsked) => return None,
+                other => other.err(),
+            };
+            ledger::note_read(whose, account, followed.news > 0);
+            outage.accounts.note(account, Asked::Events, error.clone());
+            error
+        };
+        for account in due {
+            let mut scope = own.with(&account);
+            let whose = scope.name();
+            match stripe_access::connection_to(connection, &account) {
+                Ok(connection) => {
+                    scope.livemode = scope.livemode.or(connection.key.livemode());
+                    accounts.push((account.account, whose.clone()));
+                    feeds.push(Feed {
+                        connection,
+                        whose,
+                        scope,
+                    });
+                }
+                Err(error) => {
+                    note(&account.account, &whose, Followed::refused(error));
+                }
+            }
+        }
+        let followed = self.follow(feeds, report)?;
+        for ((account, whose), followed) in accounts.iter().zip(followed) {
+            if let Some(error) = note(account, whose, followed) {
+                report.note_stripe_error(None, &format!("{account}: {error}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows feeds; none if another session has locked their events.
+    fn follow(&self, feeds: Vec<Feed>, report: &mut Report) -> Result<Vec<Followed>, Problem> {
+        match feed::follow(self.transactions, feeds, self.questions_until, report) {
+            Err(problem) if is_contention(&problem) => {
+                report.fail(problem);
+                Ok(Vec::new())
+            }
+            other => other,
+        }
+    }
+}
