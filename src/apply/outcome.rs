@@ -216,12 +216,18 @@ pub(crate) fn wanted(plan: &Plan) -> Value {
                 "amount": new.amount.to_string(),
                 "status": format!("{:?}", new.status),
             }),
-            PaymentChange::Update(update) => json!({
-                "update": update.row,
-                "amount": update.amount.map(|money| money.to_string()),
-                "refunded": update.refunded.map(|money| money.to_string()),
-                "status": update.status.map(|status| format!("{status:?}")),
-            }),
+            PaymentChange::Update(update) => {
+                let mut wanted = json!({
+                    "update": update.row,
+                    "amount": update.amount.map(|money| money.to_string()),
+                    "refunded": update.refunded.map(|money| money.to_string()),
+                    "status": update.status.map(|status| format!("{status:?}")),
+                });
+                if !update.attributes.is_empty() {
+                    wanted["values"] = json!(update.attributes);
+                }
+                wanted
+            }
         })
         .collect();
     let invoice = plan.invoice.as_ref().map(|change| {
@@ -278,6 +284,7 @@ fn describe_payment(change: &PaymentChange) -> String {
                 Some(PaymentStatus::Paid) => "set to paid",
                 Some(PaymentStatus::Refunded) => "set to refunded",
                 Some(PaymentStatus::Disputed) => "set to disputed",
+                None if update.only_fills() => "completed",
                 Some(
                     PaymentStatus::Pending
                     | PaymentStatus::Failed

@@ -49,7 +49,11 @@ fn a_cancelled_invoice_that_a_trigger_pays_is_an_issue_until_somebody_decides() 
     assert_eq!(shop.open_issues(), both, "a later look does not end it");
     shop.execute("update invoices set invoice_status = 'Delivered' where invoice_number = 'INV-2'");
     shop.sync(&second);
-    assert_eq!(shop.open_issues().len(), 2, "nor does what follows from paid");
+    assert_eq!(
+        shop.open_issues().len(),
+        2,
+        "nor does what follows from paid"
+    );
 
     let issue = "(select id from invoice_sync.open_issues where invoice_number = 'INV-1')";
     let report = shop.json(&format!(
@@ -59,7 +63,9 @@ fn a_cancelled_invoice_that_a_trigger_pays_is_an_issue_until_somebody_decides() 
     assert_eq!(invoice(&mut shop, &first), "Cancelled 125 0");
     let (issue, words) = moved(&mut shop);
     assert_eq!(words, "Cancelled Paid");
-    let report = shop.json(&format!("invoice_sync.resolve_issue({issue}, 'keep_as_is')"));
+    let report = shop.json(&format!(
+        "invoice_sync.resolve_issue({issue}, 'keep_as_is')"
+    ));
     assert_eq!(report["resolved"], json!(true), "{report}");
     shop.sync(&first);
     shop.sync(&second);
@@ -83,7 +89,10 @@ fn an_invoice_that_a_trigger_closes_when_it_is_paid_is_an_issue() {
     shop.sweep();
 
     assert_eq!(invoice(&mut shop, &id), "Cancelled 125 0");
-    assert!(shop.open_issues().contains(&"overridden_by_trigger INV-1".to_owned()));
+    assert!(
+        shop.open_issues()
+            .contains(&"overridden_by_trigger INV-1".to_owned())
+    );
     assert_eq!(moved(&mut shop).1, "Sent Cancelled");
     // As it was, it is no longer moved.
     shop.execute("drop trigger archive on invoices; update invoices set invoice_status = 'Sent'");
@@ -118,11 +127,16 @@ fn a_payment_that_a_person_books_moves_no_status_unseen() {
         select id, 'Card', 125, 'Paid' from invoices",
     );
     shop.sweep();
-    assert!(shop.open_issues().contains(&"possible_duplicate INV-1".to_owned()));
+    assert!(
+        shop.open_issues()
+            .contains(&"possible_duplicate INV-1".to_owned())
+    );
     shop.execute(&payments_set("Paid"));
 
     let issue = "(select id from invoice_sync.open_issues where kind = 'possible_duplicate')";
-    let report = shop.json(&format!("invoice_sync.resolve_issue({issue}, 'book_anyway')"));
+    let report = shop.json(&format!(
+        "invoice_sync.resolve_issue({issue}, 'book_anyway')"
+    ));
 
     assert_eq!(report["resolved"], json!(true), "{report}");
     assert_eq!(invoice(&mut shop, &id).split(' ').next(), Some("Paid"));

@@ -77,9 +77,18 @@ fn a_trigger_that_does_what_the_rows_say_is_no_issue() {
     assert!(!is_moved(50, Open, Partial, None, Partial));
     assert!(!is_moved(100, Open, Open, Some(Paid), Paid));
     assert!(!is_moved(100, Open, Open, Some(Paid), AfterPaid));
-    assert!(!is_moved(100, Open, Open, Some(Paid), Unknown), "said once for the word");
-    assert!(!is_moved(40, Paid, Partial, None, Partial), "refunded in part");
-    assert!(!is_moved(0, Paid, Closed, None, Closed), "refunded in whole");
+    assert!(
+        !is_moved(100, Open, Open, Some(Paid), Unknown),
+        "said once for the word"
+    );
+    assert!(
+        !is_moved(40, Paid, Partial, None, Partial),
+        "refunded in part"
+    );
+    assert!(
+        !is_moved(0, Paid, Closed, None, Closed),
+        "refunded in whole"
+    );
 }
 
 #[test]
@@ -89,7 +98,10 @@ fn a_trigger_that_contradicts_the_rows_is_one() {
     assert!(is_moved(100, Paid, Open, None, Open));
     assert!(is_moved(50, Partial, Open, None, Open));
     assert!(is_moved(50, Paid, Closed, None, Closed));
-    assert!(is_moved(0, Open, Open, None, Unknown), "no other issue says so");
+    assert!(
+        is_moved(0, Open, Open, None, Unknown),
+        "no other issue says so"
+    );
 }
 
 #[test]
@@ -102,7 +114,11 @@ fn it_lasts_until_somebody_sets_another_status() {
         (Open, false),
         (Partial, false),
     ] {
-        assert_eq!(is_still_moved(&moved, &invoice(status)), lasts, "{status:?}");
+        assert_eq!(
+            is_still_moved(&moved, &invoice(status)),
+            lasts,
+            "{status:?}"
+        );
     }
     let delivered = json!({ "from_class": "AfterPaid", "to_class": "Paid" });
     assert!(!is_still_moved(&delivered, &invoice(AfterPaid)));
