@@ -153,7 +153,11 @@ impl Life<'_> {
             let told = report["differences"].as_array().into_iter().flatten();
             let mut columns = told.map(|it| it["column"].as_str());
             let stamped = self.host.stamped;
-            assert!(columns.all(|it| it == Some(stamped)), "{}: {report}", self.host.name);
+            assert!(
+                columns.all(|it| it == Some(stamped)),
+                "{}: {report}",
+                self.host.name
+            );
         }
     }
 
