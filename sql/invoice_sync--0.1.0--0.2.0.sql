@@ -1567,6 +1567,9 @@ as $$
 $$;
 
 -- Payments and events of Stripe Invoices.
+alter table invoice_check add column awaited text[] not null default '{}';
+comment on column invoice_check.awaited is
+    'Payments that are booked, and for which Stripe did not know yet what further columns of their rows store, such as its fee';
 alter table stripe_payment add column stripe_invoice_id text;
 alter table event add column stripe_invoice_id text;
 create index on stripe_payment (stripe_invoice_id) where stripe_invoice_id is not null;

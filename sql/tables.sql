@@ -389,7 +389,8 @@ create table invoice_check (
     stored_ids text[] not null,
     checked_at timestamptz,
     next_check_at timestamptz,
-    back_off interval
+    back_off interval,
+    awaited text[] not null default '{}'
 );
 create index on invoice_check (next_check_at) where next_check_at is not null;
 
@@ -403,6 +404,8 @@ comment on column invoice_check.next_check_at is
     'When the next request is due; null: never, because all is final or booked';
 comment on column invoice_check.back_off is
     'The last interval between requests, where intervals increase; null: they do not';
+comment on column invoice_check.awaited is
+    'Payments that are booked, and for which Stripe did not know yet what further columns of their rows store, such as its fee';
 
 create table stripe_payment (
     invoice_id text not null,

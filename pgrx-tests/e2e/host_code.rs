@@ -3,6 +3,8 @@
 mod amounts;
 mod columns;
 mod keys;
+mod late_values;
+mod moved_status;
 mod overridden;
 mod reading;
 mod refused;

@@ -4,6 +4,7 @@ mod doctor;
 mod locks;
 mod rights;
 mod shapes;
+mod without_ids;
 
 use stripe_double::Checkout;
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::error::StripeError;
-use super::super::objects::{Reading, read_intent, read_session};
+use super::super::objects::{Reading, read_charge, read_intent, read_session};
 use super::{charge, intent, session, with, without};
 use crate::domain::evidence::{Gratuity, PaymentState, StripePayment};
 use crate::domain::money::{Currency, Money};
@@ -52,6 +52,40 @@ fn a_paid_session_has_all_booked_values() {
         "the charge's time"
     );
     assert_eq!(payment.request_id.as_deref(), Some("req_1"));
+}
+
+#[test]
+fn negative_amounts_are_refused() {
+    let received = with(intent(), "/amount_received", -1_000);
+    let refunded = with(intent(), "/latest_charge/amount_refunded", i64::MIN);
+    let captured = with(charge(), "/amount_captured", -1);
+    for (object, field) in [
+        (&received, "amount_received"),
+        (&refunded, "amount_refunded"),
+    ] {
+        let Err(StripeError::Malformed { what }) = of_intent(object) else {
+            panic!("{field} was accepted");
+        };
+        assert!(
+            what.contains(field) && what.ends_with("less than 0"),
+            "{what}"
+        );
+    }
+    let of_charge = read_charge(&captured, &Reading::default(), None);
+    assert!(
+        matches!(of_charge, Err(StripeError::Malformed { .. })),
+        "{of_charge:?}"
+    );
+    let unpaid = json!({ "mode": "payment", "payment_status": "paid", "amount_total": -5, "payment_intent": null });
+    let mut session = session();
+    session
+        .as_object_mut()
+        .expect("an object")
+        .extend(unpaid.as_object().expect("an object").clone());
+    assert!(matches!(
+        of_session(&session),
+        Err(StripeError::Malformed { .. })
+    ));
 }
 
 #[test]

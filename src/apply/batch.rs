@@ -11,6 +11,8 @@ use crate::apply::outcome::Outcome;
 use crate::apply::payment_locks::lock_payments;
 use crate::apply::report::record::Settled;
 use crate::domain::identity::PaymentIds;
+use crate::domain::invoice::InvoiceStatus;
+use crate::domain::moved_status::{Course, moved};
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::host::lock::{Patience, read_locked};
 use crate::host::mapping::Mapping;
@@ -30,6 +32,9 @@ struct LockedCase<'a> {
     before: Reading,
     intended: Plan,
     after: Reading,
+    /// The status that payments left, and what was written over it.
+    with_payments: InvoiceStatus,
+    written: Option<InvoiceStatus>,
     /// What remains to be done after the rows were read back.
     plan: Plan,
     /// The ids of rows that were tied to payments, by the rows' keys, if payments have no column for them.
@@ -55,6 +60,7 @@ pub(crate) fn write_together<'a>(
     write_payments(mapping, &mut locked)?;
     let reach = side_effects::of_payments(mapping);
     read_back(context, &mut locked, reach, Booked::JustNow)?;
+    note_statuses(&mut locked);
     let of_invoices = firing.hold_back();
     write_invoices(mapping, &locked)?;
     of_invoices.fire(&mapping.search_path, &mapping.invoices.relation);
@@ -103,6 +109,8 @@ fn lock_cases<'a>(
         };
         Some(LockedCase {
             after: before.clone(),
+            with_payments: before.invoice.status,
+            written: None,
             plan: Plan::default(),
             row_ids: BTreeMap::new(),
             recalled,
@@ -208,6 +216,16 @@ fn write_invoices(mapping: &Mapping, locked: &[LockedCase]) -> Result<(), Proble
     write::update_invoices(mapping, &changes)
 }
 
+/// Notes the statuses that payments left, and those that are written now.
+fn note_statuses(locked: &mut [LockedCase]) {
+    for locked in locked {
+        locked.with_payments = locked.after.invoice.status;
+        let is_written = locked.plan.payments.is_empty();
+        let invoice = locked.plan.invoice.as_ref().filter(|_| is_written);
+        locked.written = invoice.and_then(|change| change.status);
+    }
+}
+
 /// Reads again the rows that may have changed, and decides what remains to be done.
 fn read_back(
     context: &Context,
@@ -242,13 +260,20 @@ fn did_not_stay() -> Problem {
 impl<'a> LockedCase<'a> {
     fn settled(self, context: &Context) -> Settled<'a> {
         let changes = differences(context.mapping, &self.before, &self.after);
+        let course = Course {
+            before: self.before.invoice.status,
+            with_payments: self.with_payments,
+            written: self.written,
+        };
         let mut plan = if self.plan.changes_nothing() {
             self.plan
         } else {
             self.recalled.decide_unwritten(context, &self.after)
         };
+        let moved = moved(&self.before.invoice, &self.after.invoice, course, &plan);
         plan.row_ids.extend(self.row_ids);
-        let outcome = Outcome::written(self.after.invoice, self.intended, plan, changes);
+        plan.await_also(self.intended.awaited.clone());
+        let outcome = Outcome::written(self.after.invoice, self.intended, plan, changes, moved);
         Settled::of(&self.recalled, outcome)
     }
 }

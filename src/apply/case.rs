@@ -149,6 +149,7 @@ impl<'a> RecalledCase<'a> {
             memory: &self.known.stored.memory,
             undone: &self.known.undone,
             finished: &self.known.stored.finished,
+            awaited: &self.known.stored.awaited,
             other_invoices: &self.other_invoices,
             in_question: self.case.in_question,
             has_refunded_column: context.mapping.payments.refunded.is_some(),

@@ -33,10 +33,10 @@ pub(crate) fn held_back_plan(
     let undone = holds.of(&invoice.id, IssueKind::RepairUndone);
     let mut left;
     if undone.is_empty() || on_override == OnOverride::Decided {
-        let held = holds
-            .of(&invoice.id, IssueKind::OverriddenByTrigger)
-            .first()?;
-        let is_news = held.evidence.get("wanted") != Some(&wanted(plan));
+        let overridden_before = holds.of(&invoice.id, IssueKind::OverriddenByTrigger).iter();
+        // An issue that is only about the status holds nothing back.
+        let mut held = overridden_before.filter_map(|held| held.evidence.get("wanted"));
+        let is_news = held.next()? != &wanted(plan);
         if on_override != OnOverride::Once || is_news {
             return None;
         }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::domain::invoice::{Invoice, InvoiceStatus};
 use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::moved_status::MOVED;
 use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::{HELD, Recheck};
@@ -37,15 +38,27 @@ impl Outcome {
     }
 
     /// The outcome of a write, as read back. What still remains to be done was undone by a trigger of the
-    /// application.
+    /// application, and `moved` is what one did to the status.
     pub(crate) fn written(
         invoice: Invoice,
         intended: Plan,
         mut plan: Plan,
         changes: Vec<Change>,
+        moved: Option<Value>,
     ) -> Self {
-        if !plan.changes_nothing() {
-            plan.issues.push(overridden(&invoice, &plan));
+        let mut issue = (!plan.changes_nothing()).then(|| overridden(&invoice, &plan));
+        if let Some(moved) = moved {
+            let moved = status_moved(&invoice, moved);
+            match &mut issue {
+                Some(issue) => {
+                    issue.summary = format!("{} {}", issue.summary, moved.summary);
+                    issue.evidence[MOVED] = moved.evidence[MOVED].clone();
+                }
+                None => issue = Some(moved),
+            }
+        }
+        if let Some(issue) = issue {
+            plan.issues.push(issue);
             plan.recheck = plan.recheck.sooner(HELD);
         }
         Self {
@@ -177,6 +190,21 @@ pub(crate) fn overridden(invoice: &Invoice, plan: &Plan) -> Issue {
     }))
 }
 
+/// Returns the issue about a status that a trigger set when the repair was written.
+pub(crate) fn status_moved(invoice: &Invoice, moved: Value) -> Issue {
+    Issue::new(
+        IssueKind::OverriddenByTrigger,
+        Severity::Warning,
+        format!(
+            "When a payment of invoice {} was recorded, a trigger in your database changed the status from \"{}\" to \"{}\". Set the status that is right (set_status), or accept this one (keep_as_is).",
+            invoice.label(),
+            moved["from"].as_str().unwrap_or_default(),
+            moved["to"].as_str().unwrap_or_default(),
+        ),
+    )
+    .with_evidence(json!({ (MOVED): moved }))
+}
+
 /// Returns a plan's changes as JSON; equal changes give equal JSON, whenever they were decided.
 pub(crate) fn wanted(plan: &Plan) -> Value {
     let payments: Vec<Value> = plan
@@ -188,12 +216,18 @@ pub(crate) fn wanted(plan: &Plan) -> Value {
                 "amount": new.amount.to_string(),
                 "status": format!("{:?}", new.status),
             }),
-            PaymentChange::Update(update) => json!({
-                "update": update.row,
-                "amount": update.amount.map(|money| money.to_string()),
-                "refunded": update.refunded.map(|money| money.to_string()),
-                "status": update.status.map(|status| format!("{status:?}")),
-            }),
+            PaymentChange::Update(update) => {
+                let mut wanted = json!({
+                    "update": update.row,
+                    "amount": update.amount.map(|money| money.to_string()),
+                    "refunded": update.refunded.map(|money| money.to_string()),
+                    "status": update.status.map(|status| format!("{status:?}")),
+                });
+                if !update.attributes.is_empty() {
+                    wanted["values"] = json!(update.attributes);
+                }
+                wanted
+            }
         })
         .collect();
     let invoice = plan.invoice.as_ref().map(|change| {
@@ -250,6 +284,7 @@ fn describe_payment(change: &PaymentChange) -> String {
                 Some(PaymentStatus::Paid) => "set to paid",
                 Some(PaymentStatus::Refunded) => "set to refunded",
                 Some(PaymentStatus::Disputed) => "set to disputed",
+                None if update.only_fills() => "completed",
                 Some(
                     PaymentStatus::Pending
                     | PaymentStatus::Failed

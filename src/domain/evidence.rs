@@ -83,6 +83,9 @@ pub(crate) struct StripePayment {
     /// Values for columns of the application's payment row, by path (`payment_intent.description`,
     /// `metadata.project`).
     pub(crate) attributes: BTreeMap<String, String>,
+    /// Whether `attributes` lack values that Stripe knows only once the money is settled.
+    #[serde(default)]
+    pub(crate) is_unsettled: bool,
     /// The `Request-Id` of Stripe's answer.
     pub(crate) request_id: Option<String>,
 }
@@ -248,6 +251,11 @@ impl Disputes {
     }
 }
 
+/// Returns whether the value at this path is one that Stripe may know only once the money is settled.
+pub(crate) fn is_late(path: &str) -> bool {
+    path.starts_with("balance_transaction.")
+}
+
 impl StripePayment {
     /// Sets what is known of its disputes.
     pub(crate) fn with_disputes(mut self, disputes: Disputes) -> Self {
@@ -335,6 +343,7 @@ impl StripePayment {
         self.net = self.net.max(other.net);
         self.reductions = self.reductions.merge(other.reductions);
         self.invoice_was_read |= other.invoice_was_read;
+        self.is_unsettled &= other.is_unsettled;
         for (path, value) in other.attributes {
             self.attributes
                 .entry(path)

@@ -12,6 +12,7 @@ pub(crate) mod identity;
 pub(crate) mod invoice;
 pub(crate) mod issue;
 pub(crate) mod money;
+pub(crate) mod moved_status;
 pub(crate) mod payment;
 pub(crate) mod plan;
 pub(crate) mod recheck;

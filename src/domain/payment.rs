@@ -1,5 +1,7 @@
 //! A payment row as the application stores it.
 
+use std::collections::BTreeMap;
+
 use super::identity::PaymentIds;
 use super::invoice::Field;
 use super::money::Money;
@@ -36,6 +38,16 @@ pub(crate) struct PaymentRow {
     pub(crate) ids: PaymentIds,
     /// The row's date, in seconds since 1970, if there is such a column.
     pub(crate) paid_at: Option<i64>,
+    /// The columns for values of Stripe's objects that are empty, by the path of the value. Of a row that was received,
+    /// only those of values that Stripe may know later.
+    pub(crate) unfilled: BTreeMap<String, Empty>,
+}
+
+/// What an empty column contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Empty {
+    Null,
+    Zero,
 }
 
 impl PaymentStatus {

@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) stored_ids_are_booked: bool,
     /// The ids of rows that this pass tied to payments, by the rows' keys, if payments have no column for ids.
     pub(crate) row_ids: BTreeMap<String, PaymentIds>,
+    /// Payments whose rows lack values that Stripe does not know yet.
+    pub(crate) awaited: BTreeSet<String>,
     /// Payments of which the invoice's row has only a part: other invoices may have the rest.
     pub(crate) in_part: Vec<PaymentIds>,
     /// What was decided but is not written.
@@ -57,6 +59,14 @@ impl Plan {
     /// Returns whether the plan leaves the application's tables unchanged.
     pub(crate) fn changes_nothing(&self) -> bool {
         self.payments.is_empty() && self.invoice.is_none()
+    }
+
+    /// Adds payments that were written before with values that Stripe does not know yet.
+    pub(crate) fn await_also(&mut self, awaited: BTreeSet<String>) {
+        if !awaited.is_empty() {
+            self.awaited.extend(awaited);
+            self.recheck = self.recheck.sooner(Recheck::BackingOff);
+        }
     }
 
     /// Records that the plan's changes are not written.
@@ -121,18 +131,30 @@ pub(crate) struct PaymentUpdate {
     pub(crate) refunded: Option<Money>,
     /// Ids that the row does not have; each is written only into an empty column.
     pub(crate) missing_ids: PaymentIds,
+    /// Values for further columns that the row leaves empty, by path.
+    pub(crate) attributes: BTreeMap<String, String>,
     /// Seconds since 1970.
     pub(crate) received_at: Option<i64>,
     pub(crate) request_id: Option<String>,
 }
 
 impl PaymentUpdate {
+    /// Returns whether nothing but empty further columns would be written.
+    pub(crate) fn only_fills(&self) -> bool {
+        let without = Self {
+            attributes: BTreeMap::new(),
+            ..self.clone()
+        };
+        !without.changes_anything()
+    }
+
     /// Returns whether anything would be written.
     pub(crate) fn changes_anything(&self) -> bool {
         self.status.is_some()
             || self.amount.is_some()
             || self.gratuity.is_some()
             || self.refunded.is_some()
+            || !self.attributes.is_empty()
     }
 }
 

@@ -13,6 +13,7 @@ mod payments;
 mod receipt;
 mod reductions;
 mod row_ids;
+mod settlement;
 mod sharing;
 mod stripe_invoices;
 mod ties;
@@ -45,6 +46,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) undone: &'a [Vec<String>],
     /// Stored ids that Stripe was asked about, and whose objects will not change any more: never paid, or booked.
     pub(crate) finished: &'a BTreeSet<String>,
+    /// Payments whose rows lack values that Stripe did not know yet.
+    pub(crate) awaited: &'a BTreeSet<String>,
     /// Other invoices that have one of the evidence's payments in their books, by the name that people use.
     pub(crate) other_invoices: &'a OtherInvoices,
     /// Ids that were looked up only because open issues of the invoice are about them.
@@ -261,6 +264,7 @@ impl Draft {
         }
         let secured = books::secured(&after, &self.known);
         self.plan.secured = Some(Money::new(secured, currency));
+        self.note_awaited(receipts, &after, facts);
         self.note_unasked_ids(&after, facts);
         self.note_unknown_refunds(&after);
         self.note_undone(&after, facts);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::identity::StripeId;
 use super::invoice::Invoice;
 use super::issue::IssueKind;
+use super::moved_status::{MOVED, is_still_moved};
 use super::plan::Plan;
 
 /// The parts of an open issue that determine whether it ends.
@@ -107,6 +108,14 @@ pub(crate) fn ending(issue: &OpenIssue, invoice: &Invoice, plan: &Plan) -> Endin
             was_answered(id) || StripeId::parse(id).is_none() && !is_stored()
         })),
         IssueKind::ApplyFailed | IssueKind::OverriddenByTrigger => {
+            if let Some(moved) = issue.evidence.get(MOVED) {
+                if is_still_moved(moved, invoice) {
+                    return Ending::Stays;
+                }
+                if issue.evidence.get("wanted").is_none() {
+                    return Ending::Over;
+                }
+            }
             let left = left_of(issue, plan);
             if left.is_empty() && attempts(issue).is_empty() {
                 return over(!plan.unwritten.invoice);

@@ -8,7 +8,7 @@ use super::invoice::InvoiceStatus;
 use super::money::AmountUnit;
 use super::payment::PaymentStatus;
 use super::words::is_among;
-use super::words::payment::{FAILED, PARTLY_REFUNDED, PENDING};
+use super::words::payment::{FAILED, IN_PART, PARTLY_REFUNDED, PENDING};
 
 /// The settings that decisions depend on.
 #[derive(Clone, Debug)]
@@ -168,12 +168,24 @@ impl PaymentWords {
             Meaning::by_setting(Failed, "failed", "payment_failed_words")
         } else if is_among(PARTLY_REFUNDED, word) {
             Meaning::usual(PartlyRefunded, "partly refunded")
+        } else if is_among(self.in_part(), word) {
+            Meaning::usual(Paid, "paid in part")
         } else if is_among(FAILED, word) {
             Meaning::usual(Failed, "failed")
         } else if is_among(PENDING, word) {
             Meaning::usual(Pending, "pending")
         } else {
             Meaning::usual(Other, "unknown")
+        }
+    }
+
+    /// Returns the usual words for a payment that was received and did not settle its invoice: none if there are words for
+    /// payments that wait, because then such a word does not say that the row's whole amount was received.
+    pub(crate) fn in_part(&self) -> &'static [&'static str] {
+        if self.pending.is_empty() {
+            IN_PART
+        } else {
+            &[]
         }
     }
 

@@ -193,6 +193,16 @@ pub(crate) mod payment {
         "partially_refund",
     ];
 
+    /// The payment was received, and the invoice is due for more. Where payments may wait, it may as well be a payment
+    /// of which a part was received.
+    pub(crate) const IN_PART: &[&str] = &[
+        "partially_paid",
+        "partly_paid",
+        "part_paid",
+        "partial_payment",
+        "part_payment",
+    ];
+
     pub(crate) const DISPUTED: &[&str] = &[
         "disputed",
         "in_dispute",

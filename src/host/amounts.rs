@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use pgrx::prelude::PgSqlErrorCode;
+use serde_json::Value;
+
 use super::mapped::Mapped;
 use super::mapping::Mapping;
-use crate::domain::money::Currency;
+use crate::domain::money::{AmountUnit, Currency, Money};
+use crate::pg::Problem;
 
 /// Returns SQL for the number in a column of the row `alias`. Of a binary floating-point number, the digits that its
 /// type does not keep are left out: 0.1 + 0.2 is 0.3.
@@ -76,4 +80,16 @@ fn power_of_ten(exponent: i32) -> String {
     } else {
         format!("1{zeros}")
     }
+}
+
+/// Returns an amount in the application's unit as JSON text, which `jsonb_populate_record` reads into numeric and
+/// integer columns alike.
+pub(super) fn in_host_units(unit: AmountUnit, money: Money) -> Result<Value, Problem> {
+    money.to_units(unit).map(Value::from).map_err(|error| {
+        Problem::new(
+            PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+            format!("{money} cannot be written in the unit of the settings"),
+        )
+        .detail(error.to_string())
+    })
 }

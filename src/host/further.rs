@@ -1,5 +1,6 @@
 //! Further columns of rows that are written, and the sources of their values.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -7,9 +8,21 @@ use serde_json::Value;
 use super::catalog::Table;
 use super::expression;
 use super::owner::reading_as;
+use super::row::Row;
 use super::settings::invalid;
 use super::source::{Source, Sourced};
+use crate::domain::evidence::is_late;
+use crate::domain::payment::{Empty, PaymentStatus};
 use crate::pg::{Problem, Relation, sql};
+
+/// Returns what an empty column contains; `None` if it is not empty.
+fn empty(value: &Value) -> Option<Empty> {
+    match value {
+        Value::Null => Some(Empty::Null),
+        Value::Number(number) if number.as_f64() == Some(0.0) => Some(Empty::Zero),
+        _ => None,
+    }
+}
 
 /// The further columns that one setting names for one table.
 #[derive(Clone, Debug)]
@@ -80,6 +93,56 @@ impl Further {
     pub(super) fn stripe_paths(&self) -> impl Iterator<Item = String> {
         let sources = self.columns.values();
         sources.flat_map(|column| column.source.stripe_paths())
+    }
+
+    /// Returns the paths of the values of Stripe's objects whose columns this row leaves empty. Once it was received, only
+    /// those count that Stripe may know later.
+    pub(super) fn unfilled(&self, row: &Row, status: PaymentStatus) -> BTreeMap<String, Empty> {
+        // Parsed once, and only if there are such columns.
+        let row = LazyCell::new(|| row.columns());
+        let mut unfilled = BTreeMap::new();
+        for (name, column) in &self.columns {
+            let mut paths = column.source.stripe_paths();
+            paths.retain(|path| status.may_still_come() || is_late(path));
+            if paths.is_empty() {
+                continue;
+            }
+            if let Some(empty) = row.get(name).as_ref().and_then(empty) {
+                unfilled.extend(paths.into_iter().map(|path| (path, empty)));
+            }
+        }
+        unfilled
+    }
+
+    /// Returns the columns that this row leaves empty, with the values that come from these attributes.
+    pub(super) fn filling(
+        &self,
+        invoice: &dyn Fn(&str) -> Option<Value>,
+        attributes: &BTreeMap<String, String>,
+        row: &Row,
+    ) -> Vec<(&str, Value)> {
+        let now = row.columns();
+        let mut filled = Self {
+            columns: BTreeMap::new(),
+            ..self.clone()
+        };
+        for (name, column) in &self.columns {
+            let mut paths = column.source.stripe_paths().into_iter();
+            let is_given = paths.any(|path| attributes.contains_key(&path));
+            if is_given && now.get(name).as_ref().and_then(empty).is_some() {
+                filled.columns.insert(name.clone(), column.clone());
+            }
+        }
+        let values = filled.values(invoice, attributes, |_| row.to_string());
+        let known = |name: &str| {
+            self.columns
+                .get_key_value(name)
+                .map(|(name, _)| name.as_str())
+        };
+        let values = values.into_iter();
+        values
+            .filter_map(|(name, value)| Some((known(name)?, value)))
+            .collect()
     }
 
     /// Returns the columns with their values; without a value, a column is left out. `row` returns the row as JSON, as

@@ -34,6 +34,7 @@ pub(crate) mod shared_payment;
 pub(crate) mod side_effects;
 pub(crate) mod source;
 pub(crate) mod status;
+mod stripe_values;
 pub(crate) mod view;
 pub(crate) mod word_sql;
 pub(crate) mod words;

@@ -108,7 +108,10 @@ pub(crate) fn propose(
         ("payment_update_values", payments, &payment_columns),
     ] {
         let set = sheet.current.get(setting);
-        let (values, reason) = values::propose_updates(table, invoices, mapped, set, &clock);
+        let paid = sheet.column_of("invoice_amount_paid_column", invoices);
+        let paid = paid.filter(|_| setting == "invoice_update_values");
+        let (values, reason) =
+            values::propose_updates((table, invoices), mapped, set, paid.as_ref(), &clock);
         sheet.put(setting, Some(values), &reason);
     }
     let first = sheet.rows.len();
@@ -329,13 +332,9 @@ impl Proposals {
     }
 
     fn put_unit(&mut self, invoices: &Table, payments: &Table, history: &History) {
-        let amount = |table: &Table, setting| -> Option<(String, Column)> {
-            let name = self.proposed(setting)?;
-            Some((name.to_owned(), table.columns.get(name)?.clone()))
-        };
         let set = self.text("amount_unit").unwrap_or_default();
-        let total = amount(invoices, "invoice_total_column");
-        let paid = amount(payments, "payment_amount_column");
+        let total = self.column_of("invoice_total_column", invoices);
+        let paid = self.column_of("payment_amount_column", payments);
         let (unit, reason) = units::unit(set, total.as_ref());
         let set = self.text("payment_amount_unit").map(str::to_owned);
         let (of_payments, why) = if is_own(&payments.relation()) {
@@ -348,11 +347,16 @@ impl Proposals {
         self.put("payment_amount_unit", of_payments.map(Value::from), &why);
     }
 
+    /// Returns the column that was proposed for this setting, with its name.
+    fn column_of(&self, setting: &str, table: &Table) -> Option<(String, Column)> {
+        let name = self.proposed(setting)?;
+        Some((name.to_owned(), table.columns.get(name)?.clone()))
+    }
+
     /// Returns the unit of the column that was proposed for this setting.
     fn unit_of(&self, setting: &str, table: &Table) -> Option<Unit> {
-        let name = self.proposed(setting)?;
-        let column = table.columns.get(name)?;
-        Some(Unit::of(name, column))
+        let (name, column) = self.column_of(setting, table)?;
+        Some(Unit::of(&name, &column))
     }
 
     fn text(&self, setting: &str) -> Option<&str> {

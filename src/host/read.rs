@@ -431,21 +431,21 @@ fn as_payment(
             (read, _) => read,
         }
     };
+    let row = as_row(row)?;
+    let class = |_| mapping.payment_words.class(&word);
+    let status = payments.status.as_ref().map_or(PaymentStatus::Paid, class);
     let payment = PaymentRow {
+        status,
         id: id.ok_or_else(|| misread("its key is null"))?,
-        status: if payments.status.is_some() {
-            mapping.payment_words.class(&word)
-        } else {
-            PaymentStatus::Paid
-        },
         status_word: word,
         amount: of_payment(Some(&payments.amount), &total),
         gratuity: of_payment(payments.gratuity.as_ref(), &gratuity),
         refunded: of_payment(payments.refunded.as_ref(), &refunded),
         ids: PaymentIds::of_row(invoice.account.as_deref(), [session, intent]),
         paid_at: paid_at.and_then(|seconds| seconds.parse().ok()),
+        unfilled: payments.values.unfilled(&row, status),
     };
-    Ok((payment, as_row(row)?))
+    Ok((payment, row))
 }
 
 pub(super) fn as_row(row: Text) -> Result<Row, Problem> {
@@ -463,9 +463,8 @@ pub(crate) fn stored_ids(account: Option<&str>, session: &Text, intent: &Text) -
 }
 
 fn non_blank(text: &Option<String>) -> Option<&str> {
-    text.as_deref()
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
+    let text = text.as_deref()?.trim();
+    (!text.is_empty()).then_some(text)
 }
 
 /// Which amounts are rounded that are finer than the currency's smallest unit; the others cannot be read.

@@ -13,14 +13,16 @@ pub(super) fn were_received(mapping: &Mapping) -> String {
         words.disputed.as_ref(),
     ];
     let named = single.into_iter().flatten().chain(&words.partly_refunded);
-    have_meaning(mapping, named, payment::PARTLY_REFUNDED)
+    let usual = [payment::PARTLY_REFUNDED, words.in_part()].concat();
+    have_meaning(mapping, named, &usual)
 }
 
 /// Returns the condition that the amounts of payments `p` count, less what was refunded.
 pub(super) fn count(mapping: &Mapping) -> String {
     let words = &mapping.payment_words;
     let named = std::iter::once(&words.paid).chain(&words.partly_refunded);
-    have_meaning(mapping, named, payment::PARTLY_REFUNDED)
+    let usual = [payment::PARTLY_REFUNDED, words.in_part()].concat();
+    have_meaning(mapping, named, &usual)
 }
 
 /// Returns the condition that payments `p` are pending, or that a part of them went back: Stripe says when the money

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::amounts::in_host_units;
 use super::catalog::IS_FIXED;
 use super::host_table::HostTable;
 use super::mapping::Mapping;
 use super::owner::{as_owner, reading_as};
 use super::read::Reading;
 use super::view::base_column;
-use super::write::{in_host_units, moment, now};
+use super::write::{moment, now};
 use crate::domain::money::Money;
 use crate::pg::{Problem, Relation, sql};
 

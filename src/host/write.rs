@@ -1,25 +1,25 @@
 //! Inserts and updates payments and invoices, many in one statement. Values are passed as JSON, and PostgreSQL
 //! casts them to the types of the columns (`jsonb_populate_recordset`).
 
-use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use pgrx::datum::{ToIsoString, to_timestamp};
 use pgrx::prelude::PgSqlErrorCode;
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::amounts::in_host_units;
 use super::further::Further;
 use super::mapping::{Mapped, Mapping};
 use super::new_rows::{keys_must_count, must_count, not_shown};
 use super::owner::as_owner;
 use super::read::Reading;
 use super::row::Row;
-use super::source::AMOUNTS;
 use super::status::Status;
+use super::stripe_values::{filling, in_units_of_payments};
 use crate::domain::identity::PaymentIds;
-use crate::domain::money::{AmountUnit, Currency, Money};
+use crate::domain::money::Currency;
 use crate::domain::plan::{InvoiceChange, NewPayment, PaymentUpdate};
 use crate::pg::{Problem, Relation, sql};
 
@@ -66,7 +66,12 @@ impl<'a> Assignments<'a> {
     /// Adds the further columns of a row that is updated, if it is.
     fn set_with_update(&mut self, further: &'a Further, reading: &Reading, row: &Row) {
         if !self.columns.is_empty() {
-            self.set_all(update_values(further, reading, row));
+            let becomes = |_: &[(&str, Value)]| {
+                let written = self.values.iter().map(|(column, value)| (*column, value));
+                row.with(written)
+            };
+            let values = update_values(further, reading, becomes);
+            self.set_all(values);
         }
     }
 
@@ -160,7 +165,7 @@ fn insert_one_by_one(
             });
         }
     }
-    keys_must_count(mapping, &keys)?;
+    keys_must_count(mapping, payments, &keys)?;
     Ok(keys)
 }
 
@@ -207,7 +212,8 @@ fn new_payment<'a>(
     new.set_mapped(columns.intent.as_ref(), intent);
     // Parsed once, and only if a value comes from the invoice.
     let invoice = LazyCell::new(|| reading.invoice_row.columns());
-    let attributes = in_units_of_payments(columns.unit, payment)?;
+    let currency = payment.amount.currency;
+    let attributes = in_units_of_payments(columns.unit, currency, &payment.attributes)?;
     let values = columns
         .values
         .values(&|column| invoice.get(column), &attributes, |known| {
@@ -217,26 +223,6 @@ fn new_payment<'a>(
         });
     new.set_all(values);
     Ok(new)
-}
-
-/// Returns the values from Stripe's objects, with amounts in this unit.
-fn in_units_of_payments(
-    unit: AmountUnit,
-    payment: &NewPayment,
-) -> Result<Cow<'_, BTreeMap<String, String>>, Problem> {
-    let mut attributes = Cow::Borrowed(&payment.attributes);
-    for path in AMOUNTS {
-        let minor = attributes.get(path).and_then(|value| value.parse().ok());
-        if let Some(minor) = minor {
-            let amount = Money::new(minor, payment.amount.currency);
-            let written = in_host_units(unit, amount)?;
-            let text = written
-                .as_str()
-                .map_or_else(|| written.to_string(), str::to_owned);
-            attributes.to_mut().insert(path.to_owned(), text);
-        }
-    }
-    Ok(attributes)
 }
 
 /// Returns the code of a payment's currency as the invoice writes it, or as the settings do.
@@ -327,6 +313,9 @@ fn changed_payment<'a>(
         new.set_mapped(Some(date), Some(moment(mapping, date, at)?));
     }
     if let Some(row) = row {
+        if !update.attributes.is_empty() {
+            new.set_all(filling(mapping, reading, row, &update.attributes)?);
+        }
         new.set_with_update(&columns.update_values, reading, row);
     }
     new.find(&columns.invoice, &reading.invoice.id);
@@ -384,21 +373,29 @@ fn changed_invoice<'a>(
     Ok(new)
 }
 
-/// Returns the further columns of a row that is updated, with their values.
-fn update_values<'a>(further: &'a Further, reading: &Reading, row: &Row) -> Vec<(&'a str, Value)> {
+/// Returns the further columns of a row that is updated, with their values. `becomes` returns the row as it becomes.
+fn update_values<'a>(
+    further: &'a Further,
+    reading: &Reading,
+    becomes: impl FnOnce(&[(&str, Value)]) -> String,
+) -> Vec<(&'a str, Value)> {
     let invoice = LazyCell::new(|| reading.invoice_row.columns());
-    further.values(&|column| invoice.get(column), &BTreeMap::new(), |_| {
-        row.to_string()
-    })
+    further.values(&|column| invoice.get(column), &BTreeMap::new(), becomes)
 }
 
-/// Returns the further columns of an invoice that is updated, with their values.
-pub(crate) fn invoice_update_values(mapping: &Mapping, reading: &Reading) -> Vec<(String, Value)> {
-    let values = update_values(
-        &mapping.invoices.update_values,
-        reading,
-        &reading.invoice_row,
-    );
+/// Returns the further columns of an invoice in which `written` is updated, with their values.
+pub(crate) fn invoice_update_values(
+    mapping: &Mapping,
+    reading: &Reading,
+    written: &Map<String, Value>,
+) -> Vec<(String, Value)> {
+    let becomes = |_: &[(&str, Value)]| {
+        let written = written
+            .iter()
+            .map(|(column, value)| (column.as_str(), value));
+        reading.invoice_row.with(written)
+    };
+    let values = update_values(&mapping.invoices.update_values, reading, becomes);
     let owned = |(column, value): (&str, Value)| (column.to_owned(), value);
     values.into_iter().map(owned).collect()
 }
@@ -437,18 +434,6 @@ fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) -> Re
         });
     }
     Ok(())
-}
-
-/// Returns an amount in the application's unit as JSON text, which `jsonb_populate_record` reads into numeric and
-/// integer columns alike.
-pub(super) fn in_host_units(unit: AmountUnit, money: Money) -> Result<Value, Problem> {
-    money.to_units(unit).map(Value::from).map_err(|error| {
-        Problem::new(
-            PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-            format!("{money} cannot be written in the unit of the settings"),
-        )
-        .detail(error.to_string())
-    })
 }
 
 /// Returns the ids for the two columns. If one column is not mapped, the other takes the id that exists, because

@@ -1,6 +1,6 @@
 //! When the next request to Stripe about an invoice is due (`invoice_sync.invoice_check`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::json;
@@ -65,18 +65,41 @@ pub(crate) fn with_lost_payments<'a>(
 }
 
 /// What [`super::recall`] reads of checks: the ids that the invoices in the first parameter stored when Stripe was last
-/// asked, of invoices that need no more requests though not all their ids are booked.
+/// asked, of invoices that need no more requests though not all their ids are booked; and the payments whose rows await
+/// values.
 pub(super) const RECALLED: &str = "
-select jsonb_build_object('finished', jsonb_build_object('invoice', k.invoice_id, 'ids', k.stored_ids))
+select jsonb_build_object('finished', jsonb_build_object(
+    'invoice', k.invoice_id, 'awaited', k.awaited,
+    'ids', case when k.checked_at is not null and k.next_check_at is null then k.stored_ids else '{}' end))
 from invoice_sync.invoice_check k
-where k.invoice_id = any (array(select unnest($1::text[]))) and k.checked_at is not null and k.next_check_at is null
-  and k.stored_ids <> '{}'";
+where k.invoice_id = any (array(select unnest($1::text[])))
+  and (k.checked_at is not null and k.next_check_at is null and k.stored_ids <> '{}' or k.awaited <> '{}')";
 
 /// A row of [`RECALLED`].
 #[derive(Deserialize)]
 pub(super) struct Finished {
     pub(super) invoice: String,
     pub(super) ids: BTreeSet<String>,
+    pub(super) awaited: BTreeSet<String>,
+}
+
+/// Returns the payments whose rows await values, of the invoices that are due at `now` (seconds since 1970), by invoice.
+pub(crate) fn awaited(now: f64) -> BTreeMap<String, Vec<String>> {
+    let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
+        "select k.invoice_id, a.id
+        from invoice_sync.invoice_check k
+        cross join lateral unnest(k.awaited) a (id)
+        where k.next_check_at <= to_timestamp($1::float8) and k.awaited <> '{}'
+        order by 1, 2",
+        &[Some(&now.to_string())],
+    );
+    let mut payments: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for row in rows {
+        if let [Some(invoice), Some(id)] = row {
+            payments.entry(invoice).or_default().push(id);
+        }
+    }
+    payments
 }
 
 /// Records that Stripe is about to be asked about these invoices. They stay due until the answer is recorded, even
@@ -113,7 +136,7 @@ pub(crate) fn mark_due(invoices: &[String]) {
 /// Records that these invoices need no more requests, because their ids are booked or because they are gone.
 pub(crate) fn end(invoices: &[&str]) {
     sql::execute(
-        "update invoice_sync.invoice_check set next_check_at = null, stored_ids = '{}'
+        "update invoice_sync.invoice_check set next_check_at = null, stored_ids = '{}', awaited = '{}'
         where invoice_id in (
             select invoice_id from invoice_sync.invoice_check
             where invoice_id in (select jsonb_array_elements_text($1::jsonb))
@@ -129,6 +152,8 @@ pub(crate) struct Check<'a> {
     pub(crate) recheck: Recheck,
     /// Whether all ids that the invoice stores are in its books.
     pub(crate) is_booked: bool,
+    /// Payments whose rows lack values that Stripe does not know yet.
+    pub(crate) awaited: &'a BTreeSet<String>,
 }
 
 /// Records that Stripe was asked about the ids that these invoices store.
@@ -156,14 +181,16 @@ pub(crate) fn note(checks: &[Check]) {
             Some(sql::boolean(check.recheck == Recheck::BackingOff).to_owned()),
             Some(sql::boolean(check.is_booked).to_owned()),
             invoice.account.clone(),
+            Some(sql::array(check.awaited.iter().map(String::as_str))),
         ]
     };
-    let rows: Vec<[Option<String>; 6]> = checks.iter().map(row).collect();
+    let rows: Vec<[Option<String>; 7]> = checks.iter().map(row).collect();
     sql::execute_rows(
         "insert into invoice_sync.invoice_check as k (
-            invoice_id, stored_ids, checked_at, next_check_at, back_off)
+            invoice_id, stored_ids, checked_at, next_check_at, back_off, awaited)
         select n.invoice_id, case when n.is_booked and i.next_check is null then '{}' else n.stored_ids end,
-               clock_timestamp(), clock_timestamp() + i.next_check, case when n.backs_off then n.back_off end
+               clock_timestamp(), clock_timestamp() + i.next_check, case when n.backs_off then n.back_off end,
+               n.awaited
         from (
             select d.*,
                    case when o.back_off is null or o.stored_ids <> d.stored_ids
@@ -172,8 +199,9 @@ pub(crate) fn note(checks: &[Check]) {
                    end as back_off
             from (
                 select invoice_id, stored_ids::text[], seconds::float8, backs_off::boolean, is_booked::boolean,
-                       account
-                from unnest($2, $3, $4, $5, $6, $7) u (invoice_id, stored_ids, seconds, backs_off, is_booked, account)
+                       account, awaited::text[]
+                from unnest($2, $3, $4, $5, $6, $7, $8) u (
+                    invoice_id, stored_ids, seconds, backs_off, is_booked, account, awaited)
             ) d
             left join lateral (
                 select * from invoice_sync.invoice_check c
@@ -202,7 +230,8 @@ pub(crate) fn note(checks: &[Check]) {
         set stored_ids = excluded.stored_ids,
             checked_at = excluded.checked_at,
             next_check_at = excluded.next_check_at,
-            back_off = excluded.back_off",
+            back_off = excluded.back_off,
+            awaited = excluded.awaited",
         &[&HELD_SECONDS.to_string()],
         rows.iter().map(sql::borrowed),
     );

@@ -19,6 +19,8 @@ pub(crate) struct Stored {
     pub(crate) held: HeldRepairs,
     /// Ids about which Stripe need not be asked any more.
     pub(crate) finished: BTreeSet<String>,
+    /// Payments whose rows lack values that Stripe did not know yet.
+    pub(crate) awaited: BTreeSet<String>,
     /// Stripe's ids of rows whose table has no column for them, by the rows' keys.
     pub(crate) row_ids: BTreeMap<String, PaymentIds>,
 }
@@ -68,7 +70,8 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Stored> 
                 of.held.add(held);
             }
             Row::Finished(check) => {
-                stored.entry(check.invoice).or_default().finished = check.ids;
+                let stored = stored.entry(check.invoice).or_default();
+                (stored.finished, stored.awaited) = (check.ids, check.awaited);
             }
             Row::Tied(of) => {
                 let stored = stored.entry(of.invoice).or_default();

@@ -126,7 +126,8 @@ pub(crate) fn actions_of(kind: IssueKind) -> &'static [Action] {
         }
         IssueKind::UnlinkedPayment => &[LinkPayment, Ignore],
         IssueKind::ApplyFailed => &[RepairAgain, Ignore],
-        IssueKind::OverriddenByTrigger | IssueKind::RepairUndone => &[RepairAgain, KeepAsIs],
+        IssueKind::OverriddenByTrigger => &[RepairAgain, SetStatus, KeepAsIs],
+        IssueKind::RepairUndone => &[RepairAgain, KeepAsIs],
         IssueKind::CurrencyMismatch
         | IssueKind::DuplicatePayment
         | IssueKind::StripeObjectMissing

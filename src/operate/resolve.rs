@@ -13,13 +13,15 @@ use crate::apply::case::{Case as Subject, are_outdated, judge};
 use crate::apply::context::{Context, Mode, OnOverride};
 use crate::apply::holdback;
 use crate::apply::invoices::apply;
-use crate::apply::outcome::describe;
+use crate::apply::outcome::{describe, status_moved};
 use crate::apply::payment_locks::lock_payments_of;
 use crate::apply::report::Report;
 use crate::apply::report::record::digest;
 use crate::domain::evidence::Evidence;
 use crate::domain::identity::PaymentIds;
 use crate::domain::issue::IssueKind;
+use crate::domain::moved_status::{Course, moved};
+use crate::domain::plan::Plan;
 use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::host::read::Reading;
@@ -29,6 +31,7 @@ use crate::ledger::decisions;
 use crate::ledger::decisions::{Resolution, StoredIssue};
 use crate::ledger::events::Verdict;
 use crate::ledger::held_repairs::{self, Held};
+use crate::ledger::issues;
 use crate::ledger::payment_ids;
 use crate::ledger::runs::Kind;
 use crate::ledger::undone;
@@ -169,6 +172,10 @@ impl Case<'_> {
                 self.must_be_what_was_received(&evidence)?;
                 self.must_be_booked_by(&plan, before.invoice.account.as_deref())?;
             }
+            // What a trigger did is seen only when it is done.
+            Action::SetStatus if self.issue.kind() == Some(IssueKind::OverriddenByTrigger) => {
+                self.must_still_stand(&plan, false)?;
+            }
             _ => self.must_still_stand(&plan, true)?,
         }
         let write = WriteFacts {
@@ -243,6 +250,9 @@ impl Case<'_> {
         let after = self.read(&before.invoice.id, Mode::Write)?;
         write.must_have_stayed(&after)?;
         let next = judge(context, &after, evidence);
+        if let Write::Insert(_) | Write::Link(_) = write {
+            self.note_moved_status(run, before, &after, &next);
+        }
         if let (Write::Invoice(_), Some(_)) = (write, &next.invoice) {
             return Err(not_now("the next sweep would change it back")
                 .detail(format!(
@@ -264,6 +274,23 @@ impl Case<'_> {
         };
         changes::record(run, &[entry]);
         Ok(())
+    }
+
+    /// Reports a status that a trigger changed when the payment was written.
+    fn note_moved_status(&self, run: i64, before: &Reading, after: &Reading, plan: &Plan) {
+        let invoice = &after.invoice;
+        let course = Course {
+            before: before.invoice.status,
+            with_payments: invoice.status,
+            written: None,
+        };
+        if let Some(moved) = moved(&before.invoice, invoice, course, plan) {
+            let subject = issues::Subject {
+                invoice: Some(&invoice.id),
+                number: invoice.number.as_deref(),
+            };
+            issues::raise(run, &[(subject, &status_moved(invoice, moved))]);
+        }
     }
 
     /// Applies the evidence to the invoice that the issue was about, which may no longer have the issue.

@@ -40,7 +40,7 @@ impl Candidate {
 pub(crate) struct CandidateFilter {
     /// Seconds since 1970.
     now: f64,
-    /// The objects that open issues are about, by invoice.
+    /// The objects that open issues are about, and payments whose rows await values, by invoice.
     in_question: BTreeMap<String, Vec<String>>,
     /// These invoices as a JSON array.
     pub(crate) invoices_in_question: String,
@@ -49,7 +49,10 @@ pub(crate) struct CandidateFilter {
 impl CandidateFilter {
     /// Reads the open issues. `now` is in seconds since 1970.
     pub(crate) fn new(now: f64) -> Self {
-        let in_question = issues::objects_in_question(None);
+        let mut in_question = issues::objects_in_question(None);
+        for (invoice, payments) in checks::awaited(now) {
+            in_question.entry(invoice).or_default().extend(payments);
+        }
         Self {
             now,
             invoices_in_question: json!(in_question.keys().collect::<Vec<_>>()).to_string(),

@@ -33,6 +33,16 @@ pub(super) fn integer(object: &Value, field: &str) -> Result<i64, StripeError> {
         .ok_or_else(|| StripeError::missing(field))
 }
 
+/// Returns an amount that is never negative. Fails with [`StripeError::Malformed`] for one that is.
+pub(super) fn amount(object: &Value, field: &str) -> Result<i64, StripeError> {
+    match integer(object, field)? {
+        negative @ ..0 => Err(StripeError::Malformed {
+            what: format!("\"{field}\" is {negative}, which is less than 0"),
+        }),
+        amount => Ok(amount),
+    }
+}
+
 pub(super) fn flag(object: &Value, field: &str) -> Result<bool, StripeError> {
     object
         .get(field)

@@ -294,6 +294,7 @@ fn without_payment(invoice: &str, state: PaymentState) -> StripePayment {
         net: None,
         reductions: Reductions::default(),
         attributes: Default::default(),
+        is_unsettled: false,
         request_id: None,
     }
 }

@@ -24,6 +24,7 @@ pub(crate) mod retrieve;
 pub(crate) mod retry;
 mod returns;
 pub(crate) mod sessions;
+mod settled;
 pub(crate) mod signature;
 
 #[cfg(test)]

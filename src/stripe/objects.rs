@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::client::now_micros;
 use super::error::StripeError;
-use super::fields::{expect_object, flag, id_of, integer, text};
+use super::fields::{amount, expect_object, flag, id_of, integer, text};
 use super::reductions;
 use super::returns::Refunded;
+use super::settled;
 use crate::domain::evidence::{
     Dispute, Disputes, Gratuity, PaymentState, SessionSide, StripePayment,
 };
@@ -153,6 +154,8 @@ pub(super) fn read_unexpanded(
         "checkout.session" => {
             let mut payment = read_session(&without("payment_intent"), reading, None)?;
             payment.ids.intent = id("payment_intent");
+            payment.is_unsettled =
+                payment.ids.intent.is_some() && settled::is_awaited(None, &reading.attributes);
             Some(payment)
         }
         "payment_intent" => {
@@ -279,7 +282,9 @@ fn assemble(
         (None, Some(_)) => SessionSide::Unread,
         _ => SessionSide::Read,
     };
+    let has_charge = ids.intent.is_some() || ids.charge.is_some();
     Ok(StripePayment {
+        is_unsettled: has_charge && settled::is_awaited(objects.charge, &reading.attributes),
         ids,
         state,
         as_of: 0,
@@ -294,7 +299,7 @@ fn assemble(
         is_renewal_of_named: false,
         invoice_was_read: false,
         received_at: received_at(objects)?,
-        net: net(objects),
+        net: settled::net(objects.charge),
         reductions: reductions::of_payment(objects.session, objects.intent),
         attributes: reading
             .attributes
@@ -303,20 +308,6 @@ fn assemble(
             .collect(),
         request_id,
     })
-}
-
-/// Returns what Stripe added to the balance, less its fee, in the currency of the charge.
-/// Source: <https://docs.stripe.com/api/balance_transactions/object#balance_transaction_object-net>.
-fn net(objects: PaymentObjects) -> Option<i64> {
-    settled_in_own_currency(objects)?.get("net")?.as_i64()
-}
-
-/// Returns the balance transaction, unless Stripe converted the money: its amounts are in the currency of the balance.
-fn settled_in_own_currency(objects: PaymentObjects<'_>) -> Option<&Value> {
-    let charge = objects.charge?;
-    let settled = charge.get("balance_transaction")?;
-    let is_comparable = settled.get("currency")? == charge.get("currency")?;
-    Some(settled).filter(|_| is_comparable)
 }
 
 /// Returns when the money came: when it was added to Stripe's balance, if the answer contains that, because a card may
@@ -390,8 +381,8 @@ pub(super) fn unknown(field: &str, value: &str) -> PaymentState {
     }
 }
 
-pub(super) fn received(object: &Value, amount: &str) -> Result<PaymentState, StripeError> {
-    let minor = integer(object, amount)?;
+pub(super) fn received(object: &Value, field: &str) -> Result<PaymentState, StripeError> {
+    let minor = amount(object, field)?;
     let code = text(object, "currency")?;
     let currency = Currency::parse(code).ok_or_else(|| StripeError::Malformed {
         what: format!("currency \"{code}\" is not an ISO 4217 code"),
@@ -476,7 +467,7 @@ fn attribute(objects: PaymentObjects, path: &str) -> Option<String> {
         "checkout_session" => objects.session,
         "payment_intent" => objects.intent,
         "charge" => objects.charge,
-        "balance_transaction" => settled_in_own_currency(objects),
+        "balance_transaction" => settled::in_own_currency(objects.charge),
         _ => None,
     }?;
     let value = rest

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::error::StripeError;
+use super::fields::amount;
 use super::lists::read_list;
 use crate::pg::Stop;
 
@@ -39,13 +40,15 @@ impl Refunded {
         release_is_refund: bool,
     ) -> Result<Self, StripeError> {
         let integer = |field: &str| charge.get(field).and_then(Value::as_i64);
-        let stated =
-            integer("amount_refunded").ok_or_else(|| StripeError::missing("amount_refunded"))?;
+        let stated = amount(charge, "amount_refunded")?;
         // Old API versions have no amount_captured.
-        let (Some(amount), Some(captured)) = (integer("amount"), integer("amount_captured")) else {
+        let (Some(authorised), Some(captured)) = (integer("amount"), integer("amount_captured"))
+        else {
             return Ok(Self::Certain(stated));
         };
-        let released = amount.saturating_sub(captured).saturating_sub(capturable);
+        let released = authorised
+            .saturating_sub(captured)
+            .saturating_sub(capturable);
         if released <= 0 || stated < released {
             return Ok(Self::Certain(stated));
         }
@@ -57,7 +60,7 @@ impl Refunded {
             charge: charge_id.unwrap_or_default().to_owned(),
             stated,
             released,
-            release_is_refund: settled_in_full(charge, amount, captured)
+            release_is_refund: settled_in_full(charge, authorised, captured)
                 .unwrap_or(release_is_refund),
         }))
     }
@@ -113,7 +116,7 @@ fn listed(refunds: &[Value]) -> i64 {
     };
     let amounts = refunds.iter().filter(counts);
     amounts
-        .filter_map(|refund| refund.get("amount")?.as_i64())
+        .filter_map(|refund| amount(refund, "amount").ok())
         .fold(0, i64::saturating_add)
 }
 

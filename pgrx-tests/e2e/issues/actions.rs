@@ -45,7 +45,7 @@ impl ActionCase {
     }
 }
 
-const ACTIONS: [ActionCase; 30] = [
+const ACTIONS: [ActionCase; 31] = [
     case("paid_without_payment", "accept_paid_elsewhere"),
     case("paid_without_payment", "revert_to_unpaid")
         .with(r#"{"status": "Sent", "new_word": true}"#)
@@ -83,6 +83,10 @@ const ACTIONS: [ActionCase; 30] = [
     case("overridden_by_trigger", "repair_again")
         .after("drop trigger meddle on invoices")
         .leaves("Paid 100/0, Paid 100"),
+    case("overridden_by_trigger", "set_status")
+        .after("drop trigger meddle on invoices")
+        .with(r#"{"status": "Cancelled"}"#)
+        .leaves("Cancelled 100/0, Paid 100"),
     case("overridden_by_trigger", "keep_as_is"),
     case("repair_undone", "repair_again").leaves("Paid 100/0, Paid 100"),
     case("repair_undone", "keep_as_is"),

@@ -87,6 +87,43 @@ fn a_trigger_that_keeps_the_payment_or_the_status_leaves_all_as_it_was() {
 }
 
 #[test]
+fn payments_that_the_invoices_triggers_change_are_put_back_after_them() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.execute(
+        "alter table payments add note text default 'as agreed';
+        create function follow() returns trigger language plpgsql as $$
+        begin
+            update payments set note = new.invoice_status where invoice_id = new.id;
+            return null;
+        end $$;
+        create trigger follow after update of invoice_status on invoices
+            for each row when (old.invoice_status is distinct from new.invoice_status) execute function follow();",
+    );
+    shop.execute(&format!(
+        "insert into payments (invoice_id, payment_name, total_amount, payment_status, stripe_session_id)
+        select id, 'Card', total_amount, 'Pending', '{}' from invoices",
+        sale.session
+    ));
+    let before = shop.dump_of(&["public.invoices", "public.payments"]);
+    assert_eq!(shop.sweep()["fixed"], json!(1));
+    let notes = "select note from payments";
+    assert_eq!(shop.text(notes).as_deref(), Some("Paid"));
+
+    let report = undo_last(&mut shop, "sweep");
+
+    assert_eq!(
+        (&report["undone"], &report["differences"]),
+        (&json!(1), &json!([])),
+        "{report}"
+    );
+    assert_eq!(
+        shop.dump_of(&["public.invoices", "public.payments"]),
+        before
+    );
+}
+
+#[test]
 fn what_the_hosts_triggers_did_for_a_repair_is_put_back_with_it() {
     let mut shop = Shop::open();
     shop.execute(

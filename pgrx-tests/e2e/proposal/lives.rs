@@ -150,6 +150,14 @@ impl Life<'_> {
         for run in runs.into_iter().flatten() {
             let report = self.shop.json(&format!("invoice_sync.undo({run})"));
             assert_eq!(report["left"], json!([]), "{}: {report}", self.host.name);
+            let told = report["differences"].as_array().into_iter().flatten();
+            let mut columns = told.map(|it| it["column"].as_str());
+            let stamped = self.host.stamped;
+            assert!(
+                columns.all(|it| it == Some(stamped)),
+                "{}: {report}",
+                self.host.name
+            );
         }
     }
 

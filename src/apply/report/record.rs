@@ -89,6 +89,7 @@ pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<Concerns, Pro
                 invoice,
                 recheck: plan.recheck,
                 is_booked: plan.stored_ids_are_booked,
+                awaited: &plan.awaited,
             });
             // What another session kept from being written is neither refused nor settled.
             if outcome.was_refused() || outcome.is_done() {

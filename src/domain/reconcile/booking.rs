@@ -1,9 +1,11 @@
 //! Books a received payment: inserts its row, or updates the row that stands for it.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::receipt::Receipt;
-use super::{Draft, Facts, books, sharing};
+use super::{Draft, Facts, books, settlement, sharing};
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::{Field, InvoiceStatus};
 use crate::domain::issue::{Issue, IssueKind, Severity};
@@ -313,6 +315,7 @@ impl Draft {
         PaymentUpdate {
             status,
             refunded: refunded.filter(|_| row.refunded.is_mapped()),
+            attributes: settlement::late_values(row, receipt, facts),
             ..unchanged(row, receipt)
         }
     }
@@ -441,6 +444,7 @@ fn confirm(row: &PaymentRow, receipt: &Receipt, facts: &Facts, rules: &Rules) ->
         gratuity: Some(receipt.gratuity).filter(|money| differs(&row.gratuity, *money)),
         refunded: Some(receipt.refunded).filter(|money| differs(&row.refunded, *money)),
         missing_ids: row.ids.lacking(&receipt.payment.ids),
+        attributes: settlement::values_of(row, receipt),
         ..unchanged(row, receipt)
     }
 }
@@ -465,6 +469,7 @@ fn unchanged(row: &PaymentRow, receipt: &Receipt) -> PaymentUpdate {
         gratuity: None,
         refunded: None,
         missing_ids: PaymentIds::default(),
+        attributes: BTreeMap::new(),
         received_at: receipt.payment.received_at,
         request_id: receipt.payment.request_id.clone(),
     }

@@ -46,6 +46,7 @@ fn as_row(payment: &NewPayment, ordinal: usize) -> PaymentRow {
         refunded: Field::Value(payment.refunded),
         ids: payment.ids.clone(),
         paid_at: payment.received_at,
+        unfilled: BTreeMap::new(),
     }
 }
 

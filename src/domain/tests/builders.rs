@@ -111,6 +111,7 @@ pub(super) fn row(id: &str, word: &str, cents: i64, stripe_ids: &[&str]) -> Paym
         refunded: Field::Value(eur(0)),
         ids: ids(stripe_ids),
         paid_at: Some(RECEIVED_AT),
+        unfilled: BTreeMap::new(),
     }
 }
 
@@ -146,6 +147,7 @@ pub(super) fn stripe(texts: &[&str], state: PaymentState) -> StripePayment {
         net: None,
         reductions: Default::default(),
         attributes: BTreeMap::new(),
+        is_unsettled: false,
         request_id: Some("req_1".into()),
     }
 }
@@ -240,6 +242,7 @@ pub(super) fn updated(row: &str, payment: &StripePayment) -> PaymentUpdate {
         gratuity: None,
         refunded: None,
         missing_ids: PaymentIds::default(),
+        attributes: BTreeMap::new(),
         received_at: payment.received_at,
         request_id: payment.request_id.clone(),
     }
@@ -253,6 +256,7 @@ pub(super) struct World {
     pub(super) memory: Memory,
     pub(super) undone: Vec<Vec<String>>,
     pub(super) finished: BTreeSet<String>,
+    pub(super) awaited: BTreeSet<String>,
     pub(super) rules: Rules,
     pub(super) has_gratuity_column: bool,
     pub(super) has_refunded_column: bool,
@@ -268,6 +272,7 @@ pub(super) fn world(invoice: Invoice) -> World {
         memory: Memory::default(),
         undone: Vec::new(),
         finished: BTreeSet::new(),
+        awaited: BTreeSet::new(),
         rules: rules(),
         has_gratuity_column: true,
         has_refunded_column: true,
@@ -381,6 +386,7 @@ impl World {
             memory: &self.memory,
             undone: &self.undone,
             finished: &self.finished,
+            awaited: &self.awaited,
             other_invoices: &self.other_invoices,
             in_question: &self.in_question,
             has_refunded_column: self.has_refunded_column,
@@ -441,6 +447,7 @@ impl World {
             gratuity: column(self.has_gratuity_column, payment.gratuity),
             refunded: column(self.has_refunded_column, payment.refunded),
             ids: in_two_columns(payment.ids.clone()),
+            unfilled: BTreeMap::new(),
             paid_at: payment.received_at,
         }
     }
@@ -479,10 +486,7 @@ impl World {
 /// Sets a mapped column; a plan must not name others.
 fn write<T: std::fmt::Debug>(field: &mut Field<T>, value: Option<T>) {
     if let Some(value) = value {
-        assert!(
-            field.is_mapped(),
-            "{value:?} has no column to be written to"
-        );
+        assert!(field.is_mapped(), "{value:?} has no column");
         *field = Field::Value(value);
     }
 }

@@ -42,6 +42,11 @@ fn amounts() -> impl Strategy<Value = i64> {
     ]
 }
 
+/// What Stripe received or returned: reading its objects refuses negative amounts.
+fn amounts_of_stripe() -> impl Strategy<Value = i64> {
+    amounts().prop_map(|minor| minor.checked_abs().unwrap_or(i64::MAX))
+}
+
 fn columns() -> impl Strategy<Value = Field<Money>> {
     prop_oneof![
         6 => amounts().prop_map(|cents| Field::Value(eur(cents))),
@@ -176,8 +181,8 @@ fn memories() -> impl Strategy<Value = Memory> {
 fn states() -> impl Strategy<Value = PaymentState> {
     let money = |code| move |cents| PaymentState::Received(Money::new(cents, currency(code)));
     prop_oneof![
-        10 => amounts().prop_map(money("eur")),
-        1 => amounts().prop_map(money("usd")),
+        10 => amounts_of_stripe().prop_map(money("eur")),
+        1 => amounts_of_stripe().prop_map(money("usd")),
         1 => Just(PaymentState::Waiting("processing".into())),
         1 => Just(PaymentState::Never("canceled".into())),
         1 => Just(PaymentState::NothingDue),
@@ -204,7 +209,7 @@ fn payments() -> impl Strategy<Value = Evidence> {
         prop_oneof![4 => Just(vec![]), 1 => names],
     );
     let view = (any::<[bool; 2]>(), any::<Option<bool>>(), 0..3_i64);
-    (0..PAYMENTS, states(), amounts(), about, view).prop_map(
+    (0..PAYMENTS, states(), amounts_of_stripe(), about, view).prop_map(
         |(payment, state, refunded, (dispute, gratuity, references), (view, livemode, at))| {
             let [without_session, without_charge] = view;
             let mut ids = all_ids(payment);
@@ -236,6 +241,7 @@ fn payments() -> impl Strategy<Value = Evidence> {
                 net: None,
                 reductions: Default::default(),
                 attributes: [("metadata.project".to_owned(), at.to_string())].into(),
+                is_unsettled: false,
                 request_id: Some(format!("req_{at}")),
             })
         },
@@ -287,6 +293,7 @@ fn worlds() -> impl Strategy<Value = World> {
                     memory: memory.clone(),
                     undone: Vec::new(),
                     finished: BTreeSet::new(),
+                    awaited: BTreeSet::new(),
                     rules: rules.clone(),
                     has_gratuity_column: gratuity,
                     has_refunded_column: refunded,

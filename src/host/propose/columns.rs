@@ -41,6 +41,12 @@ const fn written(
 /// The setting of the column that says whether an invoice is closed, where its status says only whether it is paid.
 pub(super) const CLOSED_COLUMN: &str = "invoice_closed_column";
 
+/// Returns whether this squashed name is a usual one of the column of an invoice for this setting.
+pub(super) fn is_name_of(setting: &str, squashed: &str) -> bool {
+    let mut wanted = INVOICE.iter().filter(|wanted| wanted.setting == setting);
+    wanted.any(|wanted| wanted.names.iter().any(|name| squash(name) == squashed))
+}
+
 /// Names of columns that say by their type whether something is paid.
 const FLAGS: [&str; 9] = [
     "success",

@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 use crate::domain::words::squash;
 use crate::host::catalog::{Column, Role, Table};
 use crate::host::expression::check_value;
+use crate::host::propose::columns;
 use crate::host::propose::relations::Relations;
+use crate::host::propose::units::{Unit, without_unit};
 use crate::host::source::Source;
 
 /// A proposal for `payment_values`.
@@ -172,12 +174,13 @@ fn is_stamp(name: &str, column: &Column) -> bool {
     is_usual && Role::Moment.accepts(column) || is_changed_at(name, column)
 }
 
-/// Keeps valid current entries, and adds the columns that frameworks set with every update. Returns the reason, too.
+/// Keeps valid current entries, and adds the columns that frameworks set with every update, and those that contain the
+/// amount of the column `paid` in cents. Returns the reason, too.
 pub(super) fn propose_updates(
-    table: &Table,
-    invoices: &Table,
+    (table, invoices): (&Table, &Table),
     mapped: &BTreeSet<String>,
     set: Option<&Value>,
+    paid: Option<&(String, Column)>,
     clock: &Clock,
 ) -> (Value, String) {
     let mut values = Map::new();
@@ -197,6 +200,8 @@ pub(super) fn propose_updates(
             clock.now(column)
         } else if squash(name) == "lockversion" && column.is_integer() {
             json!({ "sql": format!("{} + 1", column.quoted) })
+        } else if let Some(in_cents) = paid.and_then(|paid| in_cents(name, column, paid)) {
+            in_cents
         } else {
             continue;
         };
@@ -208,6 +213,14 @@ pub(super) fn propose_updates(
         added => format!("set with every update: {}", added.join(", ")),
     };
     (Value::Object(values), reason)
+}
+
+/// Returns the amount paid in cents, if the column is to contain it beside the one in major units.
+fn in_cents(name: &str, column: &Column, (paid, of_paid): &(String, Column)) -> Option<Value> {
+    let is_of_cents = squash(name).ends_with("cents") && column.is_integer();
+    let is_same = || columns::is_name_of("invoice_amount_paid_column", without_unit(&squash(name)));
+    (is_of_cents && is_same() && Unit::of(paid, of_paid) == Unit::Major)
+        .then(|| json!({ "sql": format!("round({} * 100)", of_paid.quoted) }))
 }
 
 /// Returns a source for a primary key that the application makes.

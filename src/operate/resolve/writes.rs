@@ -197,6 +197,7 @@ impl WriteFacts<'_> {
             gratuity: None,
             refunded: None,
             missing_ids: ids,
+            attributes: BTreeMap::new(),
             received_at: None,
             request_id: None,
         })))
@@ -248,7 +249,7 @@ impl Write {
                     row: reading.invoice.id.clone(),
                 };
                 let mut all = values.clone();
-                all.extend(write::invoice_update_values(mapping, reading));
+                all.extend(write::invoice_update_values(mapping, reading, values));
                 restore::update_row(mapping, &reading.invoice.id, &place, &all);
             }
             Self::Insert(new) => {

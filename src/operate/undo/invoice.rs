@@ -129,7 +129,12 @@ impl<'a> UndoContext<'a> {
         self.write(invoice, HostTable::Invoice, &meanwhile, &wanted);
         of_invoices.fire(&self.mapping.search_path, &self.mapping.invoices.relation);
         of_payments.fire(&self.mapping.search_path, &self.mapping.payments.relation);
-        let after = self.read(newest)?;
+        let mut after = self.read(newest)?;
+        if self.write_followers(invoice, &meanwhile, &rows_of(&after)?, &wanted) {
+            let meanwhile = rows_of(&self.read(newest)?)?;
+            self.write(invoice, HostTable::Invoice, &meanwhile, &wanted);
+            after = self.read(newest)?;
+        }
         Ok(UndoneInvoice {
             differences: self.compare(&wanted, &rows_of(&after)?)?,
             changes: differences(self.mapping, &before, &after),
@@ -219,6 +224,29 @@ impl<'a> UndoContext<'a> {
             let values = self.writable(table, object(&wanted[place]));
             restore::insert_row(self.mapping, table, &values);
         }
+    }
+
+    /// Writes the payments again that triggers of the invoice have changed. Returns whether there are any.
+    fn write_followers(
+        &self,
+        invoice: &str,
+        meanwhile: &Rows,
+        found: &Rows,
+        wanted: &Rows,
+    ) -> bool {
+        let of_payments = |(place, _): &(&Place, &Value)| place.table == HostTable::Payment;
+        let changed = found
+            .iter()
+            .filter(of_payments)
+            .filter(|(place, row)| meanwhile.get(*place) != Some(*row))
+            .filter(|(place, row)| wanted.get(*place).is_some_and(|wanted| wanted != *row));
+        let changed: Rows = changed
+            .map(|(place, row)| (place.clone(), row.clone()))
+            .collect();
+        let mut goal = wanted.clone();
+        goal.retain(|place, _| changed.contains_key(place));
+        self.write(invoice, HostTable::Payment, &changed, &goal);
+        !changed.is_empty()
     }
 
     /// Removes the generated columns.
