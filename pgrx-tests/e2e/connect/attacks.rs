@@ -7,8 +7,8 @@ use super::{
     ONE, TWO, books, checkout, deliver_by, deliver_event, event, invoice, own_endpoint, shop,
     unlinked,
 };
-use crate::harness::{Shop, wait_until};
 use crate::harness::sender::{SECRET, deliver_signed, now, signature};
+use crate::harness::{Shop, wait_until};
 
 const SECRET_OF_ONE: &str = "whsec_of_account_one";
 
@@ -329,7 +329,9 @@ fn an_invoice_that_changes_its_account_while_stripe_is_asked_takes_nothing() {
         let mut shop = shop();
         let sold = shop.stripe.checkout(checkout().account(ONE)).pay();
         let id = invoice(&mut shop, "INV-2", Some(ONE), Some(&sold.session_id()));
-        let answer = Fault::new(Action::Hold).on_path("/v1/checkout/sessions").times(1);
+        let answer = Fault::new(Action::Hold)
+            .on_path("/v1/checkout/sessions")
+            .times(1);
         shop.stripe.fault(answer);
         let mut asking = shop.connect();
         let statement = format!("select {}", call.replace("{id}", &id));

@@ -69,7 +69,9 @@ fn stripe_invoices_and_subscriptions_of_an_account_pay_its_invoices_by_each_way(
             let id = invoice(&mut shop, "INV-1", Some(ONE), None);
             let (stored, event, payment) = sale(&mut shop, &id);
             if let Some(stored) = stored {
-                shop.execute(&format!("update invoices set stripe_session_id = '{stored}'"));
+                shop.execute(&format!(
+                    "update invoices set stripe_session_id = '{stored}'"
+                ));
             }
             match way {
                 Way::Button => drop(shop.sync(&id)),
