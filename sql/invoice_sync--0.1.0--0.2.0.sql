@@ -804,7 +804,7 @@ from (
     from feed
     where read_at is not null and account is null
     union all
-    select 'invoice_sync_accounts', 'gauge',
+    select 'invoice_sync_other_accounts', 'gauge',
            'Stripe accounts beside that of the key; refused: they cannot be asked',
            jsonb_build_object('state', s.state), s.accounts
     from (

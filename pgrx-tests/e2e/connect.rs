@@ -5,6 +5,7 @@ mod feeds;
 mod many;
 mod operators;
 mod requests;
+mod ways;
 
 use serde_json::{Value, json};
 use stripe_double::{Checkout, Config, Double};

@@ -307,8 +307,8 @@ impl Report {
     }
 
     /// Records a gap: Stripe keeps events for 30 days, and they were not read for longer than that.
-    pub(crate) fn note_gap(&mut self, gap: Gap) {
-        self.totals.remark = Some(describe_gap(gap));
+    pub(crate) fn note_gap(&mut self, account: Option<&str>, gap: Gap) {
+        self.totals.remark = Some(describe_gap(account, gap));
     }
 
     /// Records how many requests of the monthly budget were used before this run.
@@ -488,9 +488,13 @@ fn as_json(problem: &Problem) -> Value {
     })
 }
 
-fn describe_gap(gap: Gap) -> String {
+fn describe_gap(account: Option<&str>, gap: Gap) -> String {
+    let instead = match account {
+        None => "run_sweep reads its lists instead (see invoice_sync.progress)".to_owned(),
+        Some(of) => format!("in {of}, payments of that time are found by stored ids"),
+    };
+    let hours = (gap.until - gap.since + 3599) / 3600;
     format!(
-        "Stripe no longer has the events of {} hours, because they were not read within 30 days; run_sweep reads its lists instead (see invoice_sync.progress).",
-        (gap.until - gap.since + 3599) / 3600
+        "Stripe no longer has the events of {hours} hours, because they were not read within 30 days; {instead}."
     )
 }

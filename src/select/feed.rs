@@ -71,7 +71,7 @@ pub(crate) fn follow(
         let former = feed::feed_place(&of.whose);
         let read = FeedRead::from(former.clone(), now());
         if let Some(gap) = read.gap() {
-            report.note_gap(gap);
+            report.note_gap(of.scope.named.as_deref(), gap);
         }
         let client = Arc::new(Client::new(of.connection, deadline));
         jobs.extend(read.next().is_some().then(|| Job {

@@ -1,14 +1,14 @@
 //! Events, ids and metadata of one account that name an invoice of another: nothing is booked, an issue says why.
 
 use serde_json::{Value, json};
-use stripe_double::{Intent, StripeInvoice};
+use stripe_double::{Action, Fault, Intent, StripeInvoice};
 
 use super::{
     ONE, TWO, books, checkout, deliver_by, deliver_event, event, invoice, own_endpoint, shop,
     unlinked,
 };
-use crate::harness::Shop;
 use crate::harness::sender::{SECRET, deliver_signed, now, signature};
+use crate::harness::{Shop, wait_until};
 
 const SECRET_OF_ONE: &str = "whsec_of_account_one";
 
@@ -320,4 +320,28 @@ fn a_delivery_tries_few_secrets() {
         .text("select ok::text from invoice_sync.doctor() where \"check\" = 'account endpoints'");
     assert_eq!(check, Some("false".into()));
     shop.not_at_rest("there are accounts that Stripe does not know");
+}
+
+/// Between the question and the decision, the row may come to belong to another account.
+#[test]
+fn an_invoice_that_changes_its_account_while_stripe_is_asked_takes_nothing() {
+    for call in ["invoice_sync.sync_invoice('{id}')", "invoice_sync.sweep()"] {
+        let mut shop = shop();
+        let sold = shop.stripe.checkout(checkout().account(ONE)).pay();
+        let id = invoice(&mut shop, "INV-2", Some(ONE), Some(&sold.session_id()));
+        let answer = Fault::new(Action::Hold)
+            .on_path("/v1/checkout/sessions")
+            .times(1);
+        shop.stripe.fault(answer);
+        let mut asking = shop.connect();
+        let statement = format!("select {}", call.replace("{id}", &id));
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| asking.batch_execute(&statement));
+            wait_until("Stripe is asked", || shop.stripe.held() == 1);
+            shop.execute("update invoices set account = 'acct_two'");
+            shop.stripe.release_held();
+            asked.join().expect("it ends").expect("it is answered");
+        });
+        is_untouched(&mut shop);
+    }
 }

@@ -238,3 +238,28 @@ fn however_many_accounts_there_are_a_sweep_reads_few_feeds() {
     let feeds = feeds_of_a_sweep(&mut shop);
     assert_eq!(feeds.len(), 8, "{feeds:?}");
 }
+
+#[test]
+fn time_whose_events_are_gone_is_reported_for_the_account() {
+    let mut shop = shop();
+    shop.skip_look_back();
+    shop.sweep();
+    shop.execute(
+        "update invoice_sync.feed
+        set place = jsonb_build_object('read_at', extract(epoch from t.t)::bigint, 'anchor', null, 'backlog', null),
+            read_at = t.t, next_read_at = t.t
+        from (select now() - interval '40 days') t (t)
+        where account = 'acct_one'",
+    );
+    let told = shop.sweep();
+    assert!(
+        told.to_string()
+            .contains("in acct_one, payments of that time"),
+        "{told:#}"
+    );
+    assert_eq!(
+        shop.text("select count(*) from invoice_sync.backfill"),
+        Some("0".into()),
+        "the lists are those of the key's own account"
+    );
+}

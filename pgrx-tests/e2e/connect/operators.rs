@@ -114,7 +114,7 @@ fn an_account_that_refuses_is_named_wherever_operators_look() {
     assert_eq!(
         shop.texts(
             "select labels ->> 'state' || ' ' || value from invoice_sync.metrics
-            where name = 'invoice_sync_accounts' order by 1",
+            where name = 'invoice_sync_other_accounts' order by 1",
         ),
         [Some("named 2".into()), Some("refused 1".into())]
     );

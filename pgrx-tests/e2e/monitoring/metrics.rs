@@ -175,7 +175,7 @@ fn the_guides_queries_run_and_it_names_every_metric() {
     Sale::many(&mut shop, 1);
     shop.sweep();
     let queries = documented_queries();
-    assert_eq!(queries.len(), 23, "{queries:#?}");
+    assert_eq!(queries.len(), 25, "{queries:#?}");
     for query in queries {
         shop.rows(&query);
     }
