@@ -272,7 +272,7 @@ impl<'a> LockedCase<'a> {
         };
         let moved = moved(&self.before.invoice, &self.after.invoice, course, &plan);
         plan.row_ids.extend(self.row_ids);
-        plan.await_also(self.intended.awaited.clone());
+        plan.await_also(self.recalled.newly_awaited(&self.intended));
         let outcome = Outcome::written(self.after.invoice, self.intended, plan, changes, moved);
         Settled::of(&self.recalled, outcome)
     }

@@ -116,6 +116,12 @@ impl<'a> RecalledCase<'a> {
         self.known.stored.row_ids.extend(rows.clone());
     }
 
+    /// Returns the payments that the plan books or completes before Stripe knows all their values.
+    pub(crate) fn newly_awaited(&self, plan: &Plan) -> BTreeSet<String> {
+        let before = &self.known.stored.awaited;
+        plan.awaited.difference(before).cloned().collect()
+    }
+
     pub(crate) fn decide(&self, context: &Context, reading: &Reading, booked: Booked) -> Plan {
         let facts = self.facts(context, reading, booked);
         let evidence = self.evidence().unwrap_or_default();

@@ -54,6 +54,11 @@ impl Further {
         let mut columns = BTreeMap::new();
         for (name, source) in sources {
             let column = table.column(&name, setting)?;
+            if column.is_computed && !table.relation().is_view() {
+                return Err(invalid(format!(
+                    "{setting}: column \"{name}\" is computed and cannot be written"
+                )));
+            }
             for needed in source.invoice_columns() {
                 invoices.column(needed, setting)?;
             }

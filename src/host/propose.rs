@@ -100,6 +100,7 @@ pub(crate) fn propose(
         &payment_columns,
         sheet.current.get("payment_values"),
         &providers::in_payments(payments, &ids),
+        sheet.unit_of("payment_amount_column", payments),
         &Clock::of(sheet.text("time_zone")),
     ));
     let clock = Clock::of(sheet.text("time_zone"));

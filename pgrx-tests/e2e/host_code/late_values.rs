@@ -206,3 +206,97 @@ fn without_asking_a_webhook_books_and_the_fee_comes_later() {
     shop.sweep();
     assert_eq!(shop.text(FEE_AND_NET).as_deref(), Some("3.62 121.38"));
 }
+
+#[test]
+fn a_trigger_that_takes_the_fee_away_is_one_issue_and_no_loop() {
+    let mut shop = shop("numeric(12, 2)");
+    let paid = Unsettled::new(&mut shop);
+    let id = sent(&mut shop, "INV-1", &paid.session);
+    shop.sweep();
+    shop.execute(
+        "create function no_fee() returns trigger language plpgsql as 'begin new.net := null; return new; end';
+        create trigger no_fee before update on payments for each row execute function no_fee()",
+    );
+    paid.settle(&mut shop);
+    shop.age(15 * 60);
+    shop.sweep();
+    assert_eq!(shop.open_issues(), ["overridden_by_trigger INV-1"]);
+    assert_eq!(shop.text(FEE_AND_NET).as_deref(), Some("3.62"));
+    let changes = count(&mut shop, "invoice_sync.change");
+    shop.sweep();
+    assert_eq!(count(&mut shop, "invoice_sync.change"), changes);
+    shop.execute("drop trigger no_fee on payments");
+    shop.sync(&id);
+    assert_eq!(shop.text(FEE_AND_NET).as_deref(), Some("3.62 121.38"));
+    assert_eq!(shop.open_issues(), [""; 0]);
+}
+
+#[test]
+fn a_domain_that_refuses_the_fee_is_an_issue_until_it_does_not() {
+    let mut shop = shop("numeric(12, 2)");
+    let paid = Unsettled::new(&mut shop);
+    sent(&mut shop, "INV-1", &paid.session);
+    shop.sweep();
+    shop.execute(
+        "create domain small as numeric(12, 2) check (value < 3);
+        alter table payments alter fee type small",
+    );
+    paid.settle(&mut shop);
+    shop.age(15 * 60);
+    shop.sweep();
+    assert_eq!(shop.open_issues(), ["apply_failed INV-1"]);
+    assert_eq!(shop.text(FEE_AND_NET).as_deref(), Some("0.00"));
+    shop.execute("alter table payments alter fee type numeric(12, 2)");
+    shop.sweep();
+    assert_eq!(shop.text(FEE_AND_NET).as_deref(), Some("3.62 121.38"));
+    assert_eq!(shop.open_issues(), [""; 0]);
+}
+
+#[test]
+fn a_view_with_triggers_gets_the_fee_and_a_generated_column_is_not_written() {
+    let mut shop = shop("numeric(12, 2)");
+    shop.execute(
+        "alter table payments add net_cents integer generated always as ((net * 100)::integer) stored",
+    );
+    let refused = shop.error(
+        "update invoice_sync.settings set payment_values = payment_values
+            || '{\"net_cents\": {\"stripe\": \"balance_transaction.net\"}}'",
+    );
+    assert_eq!(refused.sqlstate, "22023", "{refused:?}");
+    shop.execute(
+        "alter table payments rename to receipts;
+        create view payments as select * from receipts;
+        create function write() returns trigger language plpgsql as $$
+        begin
+            if tg_op = 'INSERT' then
+                insert into receipts (invoice_id, payment_name, payment_status, total_amount, stripe_session_id,
+                    stripe_payment_intent, fee, net)
+                values (new.invoice_id, new.payment_name, new.payment_status, new.total_amount, new.stripe_session_id,
+                    new.stripe_payment_intent, new.fee, new.net)
+                returning * into new;
+            else
+                update receipts set payment_status = new.payment_status, fee = new.fee, net = new.net where id = old.id;
+            end if;
+            return new;
+        end $$;
+        create trigger write instead of insert or update on payments for each row execute function write();
+        update invoice_sync.settings set payments_table = 'public.payments'",
+    );
+    let paid = Unsettled::new(&mut shop);
+    sent(&mut shop, "INV-1", &paid.session);
+    shop.sweep();
+    assert_eq!(
+        shop.text(FEE_AND_NET).as_deref(),
+        Some("0.00"),
+        "{:?}",
+        shop.open_issues()
+    );
+    paid.settle(&mut shop);
+    shop.age(15 * 60);
+    shop.sweep();
+    assert_eq!(shop.text(FEE_AND_NET).as_deref(), Some("3.62 121.38"));
+    assert_eq!(
+        shop.text("select net_cents from payments").as_deref(),
+        Some("12138")
+    );
+}

@@ -185,3 +185,28 @@ fn fee_and_net_amount_are_written_in_the_unit_of_the_payments() {
         assert_eq!(shop.text(FEE_AND_NET).as_deref(), Some(wanted), "{unit}");
     }
 }
+
+#[test]
+fn expressions_of_an_update_see_the_row_as_it_becomes() {
+    let mut shop = Shop::open();
+    shop.execute(
+        "alter table invoices add paid_cents integer not null default 0, add closed_on text;
+        alter table payments add said text;
+        update invoice_sync.settings set
+            invoice_update_values = '{
+                \"paid_cents\": {\"sql\": \"round(amount_paid * 100)\"},
+                \"closed_on\": {\"sql\": \"case when invoice_status = $$Paid$$ then invoices.invoice_number end\"}}',
+            payment_update_values = '{\"said\": {\"sql\": \"payment_status || total_amount::integer\"}}'",
+    );
+    let id = lost(&mut shop, "INV-1");
+    let session = shop
+        .text("select stripe_session_id from invoices")
+        .expect("it stores it");
+    shop.execute(&format!(
+        "insert into payments (invoice_id, payment_name, payment_status, total_amount, stripe_session_id)
+        values ('{id}', 'Card', 'Pending', 100, '{session}')"
+    ));
+    shop.sweep();
+    let rows = "select concat_ws(' ', paid_cents, closed_on, said) from invoices, payments";
+    assert_eq!(shop.text(rows).as_deref(), Some("12500 INV-1 Paid125"));
+}

@@ -3,6 +3,7 @@
 use serde_json::json;
 use stripe_double::{Checkout, Intent, Refund};
 
+use super::{invoice, sent};
 use crate::harness::Shop;
 
 /// The rows of both tables, to compare them to the byte.
@@ -318,4 +319,32 @@ fn a_time_that_is_set_says_that_it_is_paid() {
 
     undo(&mut shop);
     assert_eq!(rows(&mut shop, &["invoices", "payments"]), before);
+}
+
+#[test]
+fn payments_that_settled_a_part_count_where_payments_do_not_wait() {
+    for (pending, expected) in [
+        ("{}", ["Paid 125 0", "Paid 125 0"]),
+        ("{Pending}", ["Partial 100 25", "Sent 0 125"]),
+    ] {
+        let mut shop = Shop::open();
+        shop.execute(&format!(
+            "update invoice_sync.settings set payment_pending_words = '{pending}'"
+        ));
+        let session = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+        let lost = sent(&mut shop, "INV-1", &session.session_id());
+        let by_rows = sent(&mut shop, "INV-2", "");
+        shop.execute(&format!(
+            "update invoices set stripe_session_id = null where invoice_number = 'INV-2';
+            insert into payments (invoice_id, payment_name, payment_status, total_amount)
+            values ('{lost}', 'Cash', 'partially_paid', 25), ('{by_rows}', 'Cash', 'partially_paid', 60),
+                ('{by_rows}', 'Cash', 'Partially paid', 65)"
+        ));
+        shop.sweep();
+        assert_eq!(
+            [invoice(&mut shop, &lost), invoice(&mut shop, &by_rows)],
+            expected,
+            "{pending}"
+        );
+    }
 }

@@ -77,3 +77,62 @@ fn a_column_with_ids_of_another_provider_is_not_taken_by_its_name() {
         ["payment_session_column=", "payment_intent_column="]
     );
 }
+
+#[test]
+fn columns_that_name_a_value_of_stripes_get_it() {
+    let mut shop = Shop::with_tables(
+        "create table invoices (
+            id serial primary key, total_cents integer not null,
+            status text not null check (status in ('sent', 'paid', 'void')));
+        create table payments (
+            id serial primary key, invoice_id integer not null references invoices, amount_cents integer not null,
+            status text not null check (status in ('pending', 'paid', 'failed')), stripe_payment_intent_id text,
+            stripe_fee_cents integer default 0, stripe_net numeric(10, 2), stripe_receipt_url text, fee_cents integer)",
+    );
+    // Dollars beside cents: no unit is right for both. A fee that is not named Stripe's may be the application's own.
+    assert_eq!(
+        proposals(&mut shop, "setting = 'payment_values'"),
+        [
+            r#"payment_values={"stripe_fee_cents":{"stripe":"balance_transaction.fee"},"stripe_receipt_url":{"stripe":"charge.receipt_url"}}"#
+        ]
+    );
+    shop.execute("select invoice_sync.adopt_mapping(); insert into invoices (total_cents, status) values (12500, 'sent')");
+    let checkout = stripe_double::Checkout::new(12_500, "usd").metadata("invoice_id", "1");
+    shop.stripe.checkout(checkout).pay();
+    shop.sweep();
+    let filled = "select concat_ws(' ', stripe_fee_cents, stripe_receipt_url like 'https://%') from payments";
+    assert_eq!(shop.text(filled).as_deref(), Some("362 t"));
+}
+
+#[test]
+fn rows_say_whether_a_transaction_is_a_charge_or_of_the_balance() {
+    for (value, expected) in [
+        (
+            "txn_1",
+            r#"payment_values={"stripe_transaction_id":{"stripe":"balance_transaction.id"}}"#,
+        ),
+        (
+            "ch_1",
+            r#"payment_values={"stripe_transaction_id":{"stripe":"charge.id"}}"#,
+        ),
+        ("T-1", "payment_values={}"),
+    ] {
+        let mut shop = Shop::with_tables(&format!(
+            "create table invoices (
+                id serial primary key, total_cents integer not null,
+                status text not null check (status in ('sent', 'paid', 'void')));
+            create table payments (
+                id serial primary key, invoice_id integer not null references invoices, amount_cents integer not null,
+                status text not null check (status in ('pending', 'paid', 'failed')), stripe_payment_intent_id text,
+                stripe_transaction_id text);
+            insert into invoices (total_cents, status) values (100, 'paid');
+            insert into payments (invoice_id, amount_cents, status, stripe_payment_intent_id, stripe_transaction_id)
+            values (1, 100, 'paid', 'pi_1', '{value}')"
+        ));
+        shop.not_at_rest("the settings do not fit the tables");
+        assert_eq!(
+            proposals(&mut shop, "setting = 'payment_values'"),
+            [expected]
+        );
+    }
+}

@@ -74,11 +74,22 @@ impl Draft {
                     }
                 })
             };
-            if payment.is_unsettled
+            let is_awaited = is_awaited(facts, &payment.ids);
+            let is_unsettled = payment.is_unsettled
                 && payment.received_at.is_some_and(is_recent)
                 && has_row(&payment.ids)
-                && (is_awaited(facts, &payment.ids) || is_written())
-            {
+                && (is_awaited || is_written());
+            if is_unsettled {
+                self.recheck = self.recheck.sooner(Recheck::BackingOff);
+            }
+            // What is known and still has to be written stays noted until it is.
+            let is_filled = |change: &PaymentChange| match change {
+                PaymentChange::Insert(_) => false,
+                PaymentChange::Update(update) => {
+                    update.ids.same_payment(&payment.ids) && !update.attributes.is_empty()
+                }
+            };
+            if is_unsettled || is_awaited && self.plan.payments.iter().any(is_filled) {
                 let key = payment.ids.key().map(str::to_owned);
                 self.plan.awaited.extend(key);
             }
@@ -88,9 +99,10 @@ impl Draft {
             let of_it = PaymentIds::from_columns([Some(id.as_str())]);
             !self.plan.judged.contains(*id) && has_row(&of_it)
         });
-        self.plan.awaited.extend(unasked.cloned());
-        if !self.plan.awaited.is_empty() {
+        let unasked: Vec<String> = unasked.cloned().collect();
+        if !unasked.is_empty() {
             self.recheck = self.recheck.sooner(Recheck::BackingOff);
         }
+        self.plan.awaited.extend(unasked);
     }
 }

@@ -462,6 +462,8 @@ impl World {
         write(&mut row.refunded, update.refunded);
         row.ids.complete_from(&update.missing_ids);
         row.ids = in_two_columns(std::mem::take(&mut row.ids));
+        let is_filled = |path: &String| update.attributes.contains_key(path);
+        row.unfilled.retain(|path, _| !is_filled(path));
     }
 
     fn payment_word(&self, status: PaymentStatus) -> String {
@@ -471,9 +473,7 @@ impl World {
     }
 
     fn invoice_word(&self, status: crate::domain::invoice::InvoiceStatus) -> String {
-        use crate::domain::invoice::InvoiceStatus::{
-            AfterPaid, Closed, Open, Paid, Partial, Unknown,
-        };
+        use crate::domain::invoice::InvoiceStatus::*;
         let words = &self.rules.invoice_words;
         match status {
             Paid => words.paid.clone(),

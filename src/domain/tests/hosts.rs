@@ -437,3 +437,18 @@ fn status_words_are_those_of_the_settings() {
         .into();
     assert_eq!(kinds, ["overpaid", "unlinked_payment"]);
 }
+
+#[test]
+fn a_payment_that_settled_a_part_counts_where_payments_do_not_wait() {
+    let of = |pending: &[&str]| {
+        let mut words = rules().payment_words;
+        words.pending = pending.iter().map(|word| (*word).to_owned()).collect();
+        words.class("Partially paid")
+    };
+    assert_eq!(of(&[]), Paid);
+    assert_eq!(
+        of(&["Pending"]),
+        PaymentStatus::Other,
+        "a part of it may have come"
+    );
+}

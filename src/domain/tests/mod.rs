@@ -19,4 +19,5 @@ mod refunds;
 mod rivals;
 mod sentences;
 mod sessions;
+mod settlement;
 mod undone;

@@ -15,7 +15,7 @@ use crate::domain::evidence::{
 use crate::domain::identity::{PaymentIds, StripeId};
 use crate::domain::invoice::{Field, Invoice, InvoiceStatus};
 use crate::domain::money::{AmountUnit, Money};
-use crate::domain::payment::{PaymentRow, PaymentStatus};
+use crate::domain::payment::{Empty, PaymentRow, PaymentStatus};
 use crate::domain::plan::Plan;
 use crate::domain::rules::{Memory, OtherInvoices, Remembered, Rules};
 
@@ -41,6 +41,9 @@ fn amounts() -> impl Strategy<Value = i64> {
         1 => any::<i64>(),
     ]
 }
+
+const FEE: &str = "balance_transaction.fee";
+const PROJECT: &str = "metadata.project";
 
 /// What Stripe received or returned: reading its objects refuses negative amounts.
 fn amounts_of_stripe() -> impl Strategy<Value = i64> {
@@ -138,6 +141,7 @@ fn rows(gratuity: bool, refunded: bool) -> impl Strategy<Value = Vec<PaymentRow>
                 refunded: mapped(refunded, back),
                 ids,
                 paid_at: (at % 2 == 0).then_some(at as i64),
+                unfilled: [(PROJECT.into(), Empty::Null), (FEE.into(), Empty::Zero)].into(),
                 ..row(&format!("row-{at}"), word, 0, &[])
             })
             .collect()
@@ -240,7 +244,7 @@ fn payments() -> impl Strategy<Value = Evidence> {
                 received_at: Some(at).filter(|at| *at > 0),
                 net: None,
                 reductions: Default::default(),
-                attributes: [("metadata.project".to_owned(), at.to_string())].into(),
+                attributes: [PROJECT, FEE].map(|it| (it.into(), at.to_string())).into(),
                 is_unsettled: false,
                 request_id: Some(format!("req_{at}")),
             })
@@ -293,7 +297,7 @@ fn worlds() -> impl Strategy<Value = World> {
                     memory: memory.clone(),
                     undone: Vec::new(),
                     finished: BTreeSet::new(),
-                    awaited: BTreeSet::new(),
+                    awaited: ["pi_0", "pi_1"].map(str::to_owned).into(),
                     rules: rules.clone(),
                     has_gratuity_column: gratuity,
                     has_refunded_column: refunded,

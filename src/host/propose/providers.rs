@@ -1,4 +1,5 @@
-//! What the application writes in all payments by Stripe: the name of the provider, the gateway or the method.
+//! What the application writes in all payments by Stripe: the name of the provider, the gateway or the method, and the
+//! id of the charge or the balance transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,15 +70,49 @@ pub(super) fn in_payments(table: &Table, ids: &[Option<&str>]) -> BTreeMap<Strin
             )
         })
         .collect();
-    if parts.is_empty() || by_stripe.is_empty() {
+    if by_stripe.is_empty() {
         return BTreeMap::new();
     }
-    let statement = format!("select to_jsonb(u) from ({}) u", parts.join(" union all "));
-    let found = reading_as(&table.relation(), || sql::fetch(&statement, &[])).into_iter();
-    found
-        .filter_map(|row| serde_json::from_value::<Common>(row).ok())
-        .map(|common| (common.name, json!({ "value": common.value })))
+    let read = |parts: Vec<String>| {
+        let statement = format!("select to_jsonb(u) from ({}) u", parts.join(" union all "));
+        let found = match parts.is_empty() {
+            true => Vec::new(),
+            false => reading_as(&table.relation(), || sql::fetch(&statement, &[])),
+        };
+        let found = found.into_iter();
+        found.filter_map(|row| serde_json::from_value::<Common>(row).ok())
+    };
+    let values = read(parts).map(|common| (common.name, json!({ "value": common.value })));
+    let objects = table.columns.iter();
+    let objects = objects
+        .filter(|(name, column)| !ids.contains(name.as_str()) && is_for_object(name, column))
+        .map(|(name, column)| {
+            format!(
+                "select {name} as name,
+                    case when bool_and(v.value ~ '^txn_') then 'balance_transaction.id' else 'charge.id' end as value
+                from (
+                    select t.{quoted}::text from {table} t
+                    where ({by_stripe}) and t.{quoted} is not null limit {SAMPLED}) v (value)
+                having bool_and(v.value ~ '^txn_') or bool_and(v.value ~ '^(ch|py)_')",
+                name = pgrx::spi::quote_literal(name),
+                quoted = column.quoted,
+                table = table.name,
+                by_stripe = by_stripe.join(" or "),
+            )
+        });
+    let objects = read(objects.collect());
+    values
+        .chain(objects.map(|common| (common.name, json!({ "stripe": common.value }))))
         .collect()
+}
+
+/// Returns whether the rows may contain the ids of Stripe's charges or balance transactions in this column.
+fn is_for_object(name: &str, column: &Column) -> bool {
+    let name = squash(name);
+    let is_usual = ["charge", "transaction", "txn"]
+        .iter()
+        .any(|word| name.contains(word));
+    is_usual && Role::Text.accepts(column) && column.labels.is_none() && !column.is_computed
 }
 
 fn is_for_provider(name: &str, column: &Column) -> bool {

@@ -31,13 +31,15 @@ impl Proposed {
 }
 
 /// Keeps valid current entries, and adds the columns without which a new row cannot be inserted, and those that are
-/// filled in all rows of the application. `usual` are the values of columns that all payments by Stripe have.
+/// filled in all rows of the application. `usual` are the values of columns that all payments by Stripe have, `unit` is
+/// that of the payments' amounts.
 pub(super) fn propose(
     relations: &Relations,
     (invoices, payments): (&Table, &Table),
     mapped: &BTreeSet<String>,
     set: Option<&Value>,
     usual: &BTreeMap<String, Value>,
+    unit: Option<Unit>,
     clock: &Clock,
 ) -> Proposed {
     let mut values = Map::new();
@@ -64,6 +66,8 @@ pub(super) fn propose(
             new_key(column).filter(|_| is_needed)
         } else if let Some(written) = usual.get(name) {
             Some(written.clone())
+        } else if let Some(written) = of_stripe(name, column, unit) {
+            Some(written)
         } else if column.has_default {
             None
         } else if is_needed && is_row_timestamp(name, column) || is_stamp(name, column) {
@@ -221,6 +225,32 @@ fn in_cents(name: &str, column: &Column, (paid, of_paid): &(String, Column)) -> 
     let is_same = || columns::is_name_of("invoice_amount_paid_column", without_unit(&squash(name)));
     (is_of_cents && is_same() && Unit::of(paid, of_paid) == Unit::Major)
         .then(|| json!({ "sql": format!("round({} * 100)", of_paid.quoted) }))
+}
+
+/// Returns the value of Stripe's objects that the column's name says. An amount is written in the unit of the payments.
+fn of_stripe(name: &str, column: &Column, unit: Option<Unit>) -> Option<Value> {
+    const AMOUNTS: [(&str, &str); 5] = [
+        ("stripefee", "balance_transaction.fee"),
+        ("stripefeeamount", "balance_transaction.fee"),
+        ("stripeprocessingfee", "balance_transaction.fee"),
+        ("stripenet", "balance_transaction.net"),
+        ("stripenetamount", "balance_transaction.net"),
+    ];
+    const TEXTS: [(&str, &str); 4] = [
+        ("stripechargeid", "charge.id"),
+        ("stripebalancetransactionid", "balance_transaction.id"),
+        ("stripereceipturl", "charge.receipt_url"),
+        ("stripecustomerid", "payment_intent.customer"),
+    ];
+    let squashed = squash(name);
+    let find = |known: &[(&str, &str)], name: &str| {
+        let path = known.iter().find(|(usual, _)| *usual == name)?.1;
+        Some(json!({ "stripe": path }))
+    };
+    if Role::Amount.accepts(column) && unit == Some(Unit::of(name, column)) {
+        return find(&AMOUNTS, without_unit(&squashed));
+    }
+    find(&TEXTS, &squashed).filter(|_| Role::Text.accepts(column) && column.labels.is_none())
 }
 
 /// Returns a source for a primary key that the application makes.
