@@ -171,3 +171,26 @@ fn every_word_is_sorted_or_said_to_be_unsorted() {
         "what was adopted is proposed again"
     );
 }
+
+#[test]
+fn a_payment_that_settled_a_part_needs_a_meaning_only_where_payments_wait() {
+    for (words, expected) in [
+        ("'paid', 'partially_paid', 'failed'", &[][..]),
+        (
+            "'paid', 'partially_paid', 'pending'",
+            &["payment_status_column.partially_paid="],
+        ),
+    ] {
+        let mut shop = Shop::with_tables(&format!(
+            "create table invoices (
+                id integer primary key, total integer, stripe_session_id text,
+                status text check (status in ('sent', 'paid')));
+            create table payments (
+                id serial primary key, invoice_id integer references invoices, amount integer, stripe_session_id text,
+                status text check (status in ({words})))"
+        ));
+        shop.not_at_rest("the settings do not fit the tables");
+        let found = proposals(&mut shop, "setting like 'payment_status_column.%'");
+        assert_eq!(found, expected, "{words}");
+    }
+}

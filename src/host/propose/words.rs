@@ -30,6 +30,8 @@ pub(super) struct StatusWords {
     /// The setting of the column that says whether a row is closed; empty if there is none.
     pub(super) closed_setting: &'static str,
     pub(super) meanings: &'static [Meaning],
+    /// Words that have a meaning of their own if no row waits.
+    without_waiting: &'static [&'static str],
     /// What is said about a word without a meaning.
     unsorted: fn() -> String,
 }
@@ -76,6 +78,7 @@ pub(super) const INVOICE: StatusWords = StatusWords {
         ),
         all("invoice_refunded_words", &[invoice::REFUNDED]),
     ],
+    without_waiting: &[],
     unsorted: || {
         format!(
             "no meaning is recognized: invoices with this status keep it. Add it to one of {}",
@@ -96,6 +99,7 @@ pub(super) const PAYMENT: StatusWords = StatusWords {
         all("payment_partly_refunded_words", &[payment::PARTLY_REFUNDED]),
         one("payment_disputed_word", &[payment::DISPUTED]),
     ],
+    without_waiting: payment::IN_PART,
     unsorted: || {
         "no meaning is recognized: such payments are neither counted nor changed. Add it to payment_pending_words, payment_failed_words or payment_partly_refunded_words if it is one of these".to_owned()
     },
@@ -108,7 +112,11 @@ impl StatusWords {
         vocabulary: &Vocabulary,
         sorted: &BTreeSet<String>,
     ) -> Vec<(String, String)> {
+        let waits = sorted.iter().any(|word| is_among(payment::PENDING, word));
         let is_usual = |word: &str| {
+            if !waits && is_among(self.without_waiting, word) {
+                return true;
+            }
             let mut lists = self.meanings.iter().flat_map(|meaning| meaning.words);
             lists.any(|usual| is_among(usual, word))
         };
