@@ -101,6 +101,14 @@ test-monitoring: build ## tests examples/monitoring with Debian's exporter and P
 	@.ci/step "installing Prometheus and postgres_exporter" .ci/packages prometheus prometheus-postgres-exporter curl
 	@.ci/step "testing the exporter's queries and the alert rules" .ci/cluster run monitoring -- .ci/monitoring
 
+.PHONY: test-moves
+test-moves: FROM ?= 15
+test-moves: TO ?= 17
+test-moves: ## moves a shop between versions of PostgreSQL, by pg_upgrade and by a dump (FROM=15 TO=17)
+	@.ci/step "building the stand-in for Stripe" cargo build --quiet --package stripe-double
+	@for version in $(FROM) $(TO); do PG=$$version .ci/step "building the extension for PostgreSQL $$version" .ci/stage || exit; done
+	@.ci/step "moving a shop" .ci/moves $(FROM) $(TO)
+
 .PHONY: lives
 lives: $(if $(RELEASE),build-release,build) ## simulates lives of a shop (pgrx-tests/e2e/lives.rs); RELEASE=1 for many
 	@.ci/step "simulating lives of a shop" .ci/cluster run lives -- cargo test --quiet --test e2e $(FEATURES) -- lives::lives_ --nocapture
