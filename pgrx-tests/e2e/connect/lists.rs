@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stripe_double::{Action, Fault, StripeInvoice};
+use stripe_double::{Action, Fault, Key, StripeInvoice};
 
 use super::feeds::{DAY, QUARTER, pass};
 use super::{ONE, TWO, books, checkout, invoice, name, shop, unlinked};
@@ -310,4 +310,59 @@ fn the_first_looks_of_many_accounts_keep_to_the_monthly_budget_of_all_and_go_on(
         expected
     );
     assert_eq!(lists_of(&mut shop, RUN), BTreeMap::new());
+}
+
+#[test]
+fn many_accounts_that_refuse_are_asked_few_at_a_time_and_block_none_for_long() {
+    let mut shop = shop();
+    shop.execute("delete from invoice_sync.stripe_account");
+    for number in 1..=7 {
+        let account = format!("acct_{number}");
+        name(&mut shop, &account);
+        shop.stripe.revoke(&account);
+        old_invoice(&mut shop, &format!("INV-{number}"), Some(&account), 60);
+    }
+    shop.stripe.restore("acct_8");
+    name(&mut shop, "acct_8");
+    let found = old_payment(&mut shop, "INV-8", Some("acct_8"), 60);
+    let mut asked = Vec::new();
+    for _ in 0..3 {
+        let lists = lists_of(&mut shop, RUN);
+        asked.push((lists.len(), lists.contains_key("acct_8")));
+    }
+    assert_eq!(asked, [(3, false), (3, false), (2, true)]);
+    assert_eq!(books(&mut shop).pop(), Some(found));
+    // Somebody asks for it: they are told, and nothing fails once the others are read.
+    for number in 3..=7 {
+        shop.stripe.restore(&format!("acct_{number}"));
+    }
+    shop.execute("call invoice_sync.backfill()");
+    let open = "select distinct account from invoice_sync.progress where share_done < 1 order by 1";
+    let open: Vec<String> = shop.texts(open).into_iter().flatten().collect();
+    assert_eq!(open, ["acct_1", "acct_2"]);
+    // Nobody keeps their books any more.
+    shop.execute("delete from invoice_sync.stripe_account where account in ('acct_1', 'acct_2')");
+    pass(&mut shop, DAY);
+    assert_eq!(lists_of(&mut shop, RUN), BTreeMap::new());
+    shop.not_at_rest("invoices are of accounts that nobody names");
+}
+
+#[test]
+fn accounts_with_keys_of_their_own_have_their_lists_read_without_another_key() {
+    for way in [RUN, BACKFILL] {
+        let mut shop = shop();
+        shop.stripe
+            .accept_key(Key::new("sk_test_one").of_account(ONE));
+        let reference = shop.store_secret("api_key", "sk_test_one");
+        shop.execute(&format!(
+            "update invoice_sync.stripe_account set api_key = '{reference}' where account = '{ONE}';
+            delete from invoice_sync.stripe_account where account = '{TWO}'"
+        ));
+        shop.configure("stripe_api_key", "");
+        let found = old_payment(&mut shop, "INV-1", Some(ONE), 60);
+        shop.execute(way);
+        assert_eq!(books(&mut shop), [found], "{way}");
+        assert_eq!(issues(&mut shop), Vec::<String>::new(), "{way}");
+        shop.not_at_rest("without a key, no sweep makes the one request of its own account");
+    }
 }
