@@ -366,3 +366,30 @@ fn accounts_with_keys_of_their_own_have_their_lists_read_without_another_key() {
         shop.not_at_rest("without a key, no sweep makes the one request of its own account");
     }
 }
+
+/// An intent without a session among those of its account's list came without one; the list of another account does not
+/// tell.
+#[test]
+fn the_sessions_of_one_account_do_not_tell_about_the_intents_of_another() {
+    let mut shop = shop();
+    shop.skip_look_back();
+    let id = old_invoice(&mut shop, "INV-1", Some(TWO), 10);
+    let waiting = checkout().account(TWO).metadata("invoice_id", &id);
+    let waiting = waiting.early_intent().expires_at(shop.stripe.now() + DAY);
+    let waiting = days_ago(&mut shop, 10, |shop| shop.stripe.checkout(waiting));
+    old_payment(&mut shop, "INV-2", Some(ONE), 10);
+    // The sessions of account two are read while this one is not paid, then its intents cannot be.
+    shop.stripe.revoke(ONE);
+    let broken = Fault::new(Action::Status(400)).on_path("/v1/payment_intents");
+    shop.stripe.fault(broken.nth(2));
+    shop.execute(BACKFILL);
+    shop.stripe.clear_faults();
+    shop.stripe.restore(ONE);
+    let paid = waiting.pay();
+    shop.execute("call invoice_sync.backfill()");
+    assert_eq!(
+        books(&mut shop)[0],
+        format!("INV-1 Paid 100.00 {}", paid.intent_id())
+    );
+    pass(&mut shop, DAY);
+}
