@@ -34,7 +34,9 @@ select
 from invoices;
 
 -- The first look back has been made.
-insert into invoice_sync.feed (whose, place, looked_back_to) values ('test', '{}', now());
+insert into invoice_sync.feed (whose, account, place, looked_back_to)
+select concat_ws(' ', 'test', a.account), a.account, '{}', now()
+from (select null as account union all select account from invoice_sync.stripe_account) as a;
 
 -- What the extension advises.
 select statement from invoice_sync.missing_indexes() \gexec

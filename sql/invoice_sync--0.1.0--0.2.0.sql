@@ -232,6 +232,9 @@ create table stripe_account (
 update feed set looked_back_to = coalesce((select min(b.since) from backfill as b), read_at, now());
 
 alter table backfill add column first_look boolean not null default false;
+alter table backfill add column account text;
+alter table backfill add column refused_at timestamptz;
+create index on backfill (id) where finished_at is null;
 
 create or replace view progress as
 select
@@ -271,7 +274,9 @@ select
     b.requested_at,
     b.moved_at,
     b.finished_at,
-    b.first_look
+    b.first_look,
+    b.account,
+    b.refused_at
 from backfill as b
 where (select require_admin())
 order by b.id;
@@ -870,7 +875,7 @@ comment on schema invoice_sync is
 comment on table alert is
     'The outbox of alerts: at most one per run, written in the run''s transaction. Subject and text never change. If sender or recipients change, the idempotency key changes as well, because Resend accepts a key with one content only';
 comment on table alert_issue is 'Issues in each alert; an issue is reported as new once and as resolved once';
-comment on table backfill is 'Backfills and their progress, one row for each of Stripe''s lists';
+comment on table backfill is 'Backfills and their progress, one row for each of an account''s lists';
 comment on table change is
     'Changes to rows of your tables, with the values before and after and the evidence';
 comment on table event is
@@ -1404,7 +1409,7 @@ comment on function unschedule() is 'Removes the calling role''s job. Returns wh
 comment on function visible_schedule() is
     'Schedule of this database''s job, if pg_cron is an extension of this database; otherwise null, although a job may exist';
 comment on procedure backfill(timestamptz, timestamptz) is
-    'Reads Stripe''s lists of checkout sessions (from one day earlier) and payment intents created in this period (until null: now), and books payments that are missing, in transactions of its own, one page each; the view progress shows how far it is. Without arguments, continues unfinished backfills. Fails with 22023 if there is nothing to do, 55000 if another one is running or no key is set, 2D000 inside a transaction block or function, and with Stripe''s errors as sync_invoice';
+    'Reads Stripe''s lists of checkout sessions (from one day earlier) and payment intents created in this period (until null: now), and books payments that are missing, of the key''s account and of each in stripe_account, in transactions of its own, one page each; the view progress shows how far it is. Without arguments, continues unfinished backfills. Fails with 22023 if there is nothing to do, 55000 if another one is running or no key is set, 2D000 inside a transaction block or function, and with Stripe''s errors as sync_invoice';
 comment on procedure run_sweep(interval) is
     'Runs a sweep in transactions of its own, in batches, until nothing is due; schedule() makes pg_cron call it. Holds no snapshot and no lock on your tables while it waits for Stripe, and waits at most 5 seconds for a lock. If it is terminated, the next call continues. Remaining time is used for unfinished backfills. Fails with 2D000 inside a transaction block or function';
 comment on policy admins_read on settings is
@@ -1448,6 +1453,14 @@ comment on column feed.next_read_at is
     'Of one of these accounts, when its feed is read again; sooner if one of its invoices is due for a check';
 comment on column backfill.first_look is
     'Whether it was started automatically by the first runs, which search back by themselves';
+comment on column backfill.account is
+    'The account whose list it is, if it is one of the table stripe_account; null: that of the key';
+comment on column backfill.refused_at is
+    'When this account last could not be asked for it; it is asked again later, at intervals that grow up to a day; null: it answers';
+comment on column progress.account is
+    'The account whose list it is, if it is one of the table stripe_account; null: that of the key';
+comment on column progress.refused_at is
+    'When this account last could not be asked for it; it is asked again later, at intervals that grow up to a day; null: it answers';
 comment on column status.looked_back_to is
     'Time back to which the first runs search for payments that are identified by metadata only; null: not started';
 comment on column status.look_back_percent is 'How much of that search is done, in percent; null: nothing had to be read';

@@ -649,10 +649,13 @@ create table backfill (
     requested_at timestamptz not null default now(),
     moved_at timestamptz,
     finished_at timestamptz,
-    first_look boolean not null default false
+    first_look boolean not null default false,
+    account text,
+    refused_at timestamptz
 );
+create index on backfill (id) where finished_at is null;
 
-comment on table backfill is 'Backfills and their progress, one row for each of Stripe''s lists';
+comment on table backfill is 'Backfills and their progress, one row for each of an account''s lists';
 comment on column backfill.id is 'Id of the row';
 comment on sequence backfill_id_seq is 'Generates backfill.id';
 comment on column backfill.since is 'Start of the period: the oldest objects to read';
@@ -673,6 +676,10 @@ comment on column backfill.moved_at is 'When the last page was completed';
 comment on column backfill.finished_at is 'When it finished; null: it is not finished';
 comment on column backfill.first_look is
     'Whether it was started automatically by the first runs, which search back by themselves';
+comment on column backfill.account is
+    'The account whose list it is, if it is one of the table stripe_account; null: that of the key';
+comment on column backfill.refused_at is
+    'When this account last could not be asked for it; it is asked again later, at intervals that grow up to a day; null: it answers';
 
 -- The payments of an application that has no table of payments.
 create table payment (

@@ -219,7 +219,9 @@ select
     b.requested_at,
     b.moved_at,
     b.finished_at,
-    b.first_look
+    b.first_look,
+    b.account,
+    b.refused_at
 from backfill as b
 where (select require_admin())
 order by b.id;

@@ -2,8 +2,10 @@
 
 mod attacks;
 mod feeds;
+mod lists;
 mod many;
 mod operators;
+mod rates;
 mod requests;
 mod ways;
 

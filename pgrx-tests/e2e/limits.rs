@@ -9,16 +9,16 @@ use crate::harness::sale::Sale;
 use crate::harness::server::{Server, attempt, attempt_json};
 use crate::harness::{DEFAULT_TABLES, Shop, wait_until};
 
-const PER_SECOND: usize = 20;
+pub(crate) const PER_SECOND: usize = 20;
 
 /// What goes through at once: a quarter of that.
 const BURST: usize = PER_SECOND / 4;
 
 /// A burst and nearly three seconds' worth.
-const CALLS: usize = 3 * PER_SECOND;
+pub(crate) const CALLS: usize = 3 * PER_SECOND;
 
 /// As many sessions at once, each asking Stripe again and again.
-fn ask_in(sessions: Vec<Client>, expression: &str) {
+pub(crate) fn ask_in(sessions: Vec<Client>, expression: &str) {
     let each = CALLS / sessions.len();
     std::thread::scope(|threads| {
         for mut session in sessions {
@@ -31,11 +31,15 @@ fn ask_in(sessions: Vec<Client>, expression: &str) {
     });
 }
 
+/// When each request arrived.
+fn arrived(stripe: &Double) -> Vec<Instant> {
+    stripe.requests().iter().map(|seen| seen.arrived).collect()
+}
+
 /// In no period did more requests arrive than a burst, what the rate
 /// allows meanwhile, and one of each session that was held up on its way. A slow
 /// machine only makes fewer.
-fn assert_kept_to_the_rate(stripe: &Double, sessions: usize) {
-    let arrived: Vec<Instant> = stripe.requests().iter().map(|seen| seen.arrived).collect();
+pub(crate) fn assert_kept_to_the_rate(arrived: &[Instant], sessions: usize) {
     assert_eq!(arrived.len(), CALLS);
     for (first, from) in arrived.iter().enumerate() {
         for (last, to) in arrived.iter().enumerate().skip(first) {
@@ -68,7 +72,7 @@ fn sessions_together_keep_to_the_rate() {
     ];
     ask_in(sessions, &sale.sync());
 
-    assert_kept_to_the_rate(&shop.stripe, 3);
+    assert_kept_to_the_rate(&arrived(&shop.stripe), 3);
     shop.execute("drop owned by clerk_of_limits; drop role clerk_of_limits");
 }
 
@@ -167,7 +171,7 @@ fn after_a_restart_and_a_crash_the_rate_is_shared_anew() {
             vec![connect(), connect()],
             "invoice_sync.sync_invoice('00000000-0000-0000-0000-000000000001')",
         );
-        assert_kept_to_the_rate(&stripe, 2);
+        assert_kept_to_the_rate(&arrived(&stripe), 2);
         published(&mut connect())
     };
 

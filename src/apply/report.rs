@@ -489,12 +489,9 @@ fn as_json(problem: &Problem) -> Value {
 }
 
 fn describe_gap(account: Option<&str>, gap: Gap) -> String {
-    let instead = match account {
-        None => "run_sweep reads its lists instead (see invoice_sync.progress)".to_owned(),
-        Some(of) => format!("in {of}, payments of that time are found by stored ids"),
-    };
+    let whose = account.map_or("its".to_owned(), |of| format!("the account {of}'s"));
     let hours = (gap.until - gap.since + 3599) / 3600;
     format!(
-        "Stripe no longer has the events of {hours} hours, because they were not read within 30 days; {instead}."
+        "Stripe no longer has the events of {hours} hours, because they were not read within 30 days; run_sweep reads {whose} lists instead (see invoice_sync.progress)."
     )
 }

@@ -209,6 +209,7 @@ pub(crate) fn enqueue(backfill: i64, entries: &[Entry]) {
             let document = json!({
                 "id": format!("backfill {backfill}: {}", entry.object),
                 "livemode": entry.livemode,
+                "account": entry.ids.account(),
                 "session_id": entry.ids.session,
                 "intent_id": entry.ids.intent,
                 "charge_id": entry.ids.charge,
@@ -222,12 +223,12 @@ pub(crate) fn enqueue(backfill: i64, entries: &[Entry]) {
         .collect();
     sql::execute(
         "insert into invoice_sync.event (
-            id, type, livemode, session_id, intent_id, charge_id, stripe_invoice_id, snapshot, state,
+            id, type, livemode, account, session_id, intent_id, charge_id, stripe_invoice_id, snapshot, state,
             created, received_at, result)
-        select n.id, 'backfill', n.livemode, n.session_id, n.intent_id, n.charge_id, n.stripe_invoice_id,
+        select n.id, 'backfill', n.livemode, n.account, n.session_id, n.intent_id, n.charge_id, n.stripe_invoice_id,
                n.snapshot, 'pending', clock_timestamp(), clock_timestamp(), n.why
         from jsonb_to_recordset($1::jsonb) n (
-            id text, livemode boolean, session_id text, intent_id text, charge_id text,
+            id text, livemode boolean, account text, session_id text, intent_id text, charge_id text,
             stripe_invoice_id text, snapshot jsonb, why text, unless_known boolean)
         where not (n.unless_known and exists (
             select from invoice_sync.stripe_payment m where m.id = coalesce(n.intent_id, n.charge_id)))

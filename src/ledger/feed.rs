@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::domain::feed::Place;
+use crate::ledger::backfills::FirstLook;
 use crate::pg::sql;
 
 /// Returns how far the feed of an account and mode has been read.
@@ -16,21 +17,67 @@ pub(crate) fn feed_place(whose: &str) -> Place {
     .unwrap_or_default()
 }
 
-/// Returns whether the feed was read to its end, and nobody looked further back.
-pub(crate) fn awaits_first_look(whose: &str) -> bool {
-    sql::fetch_one(
-        "select to_jsonb(true) from invoice_sync.feed
-        where whose = $1 and read_at is not null and looked_back_to is null",
-        &[Some(whose)],
-    )
-    .is_some()
+/// The accounts of which nobody looked further back than their feeds.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct AwaitingFirstLook {
+    /// That of the key, whose feed was read to its end.
+    pub(crate) own: bool,
+    /// Others.
+    pub(crate) others: Vec<AwaitingAccount>,
 }
 
-/// Records how far back the first look goes, in seconds since 1970.
-pub(crate) fn note_first_look(whose: &str, since: i64) {
+/// An account whose invoices a column names, and the name under which the position in its feed is stored.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct AwaitingAccount {
+    pub(crate) account: String,
+    pub(crate) whose: String,
+}
+
+/// Returns the accounts that await their first look back. `whose` names the feed of the key's own, `livemode` is the mode
+/// of the key, `own` the account of the settings.
+pub(crate) fn awaiting_first_look(
+    whose: &str,
+    livemode: Option<bool>,
+    own: Option<&str>,
+) -> AwaitingFirstLook {
+    sql::fetch_one(
+        "select jsonb_build_object(
+            'own', exists (
+                select from invoice_sync.feed f
+                where f.whose = $1 and f.read_at is not null and f.looked_back_to is null),
+            'others', coalesce((
+                select jsonb_agg(jsonb_build_object('account', a.account, 'whose', a.whose) order by a.account)
+                from (
+                    select s.account,
+                           case coalesce(s.livemode, $2::boolean) when true then 'live ' when false then 'test '
+                               else 'any mode ' end || s.account as whose
+                    from invoice_sync.stripe_account s
+                    where s.account is distinct from $3
+                      and exists (select from invoice_sync.settings x where x.invoice_account_column is not null)
+                ) a
+                where not exists (
+                    select from invoice_sync.feed f
+                    where f.whose = a.whose and f.looked_back_to is not null)), '[]'))",
+        &[Some(whose), livemode.map(sql::boolean), own],
+    )
+    .and_then(|row| serde_json::from_value(row).ok())
+    .unwrap_or_default()
+}
+
+/// Records how far back these first looks go. The feed of another account, of which nothing was read yet, will be read from
+/// `until` (seconds since 1970), up to which its lists are read.
+pub(crate) fn note_first_looks(looks: &[FirstLook], until: i64) {
     sql::execute(
-        "update invoice_sync.feed set looked_back_to = to_timestamp($2::float8) where whose = $1",
-        &[Some(whose), Some(&since.to_string())],
+        "insert into invoice_sync.feed as f (whose, account, looked_back_to, place)
+        select w.whose, w.account, to_timestamp(w.since),
+               case when w.since < $2::float8 then jsonb_build_object('read_at', $2::bigint) else '{}' end
+        from jsonb_to_recordset($1::jsonb) w (whose text, account text, since float8)
+        order by w.whose
+        on conflict (whose) do update
+        set looked_back_to = excluded.looked_back_to,
+            place = case when f.place ->> 'read_at' is null and f.place ->> 'backlog' is null
+                         then excluded.place else f.place end",
+        &[Some(&json!(looks).to_string()), Some(&until.to_string())],
     );
 }
 

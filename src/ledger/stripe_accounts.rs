@@ -92,7 +92,7 @@ pub(crate) fn with_feed_due(
                   and c.next_check_at <= to_timestamp($4::float8) and s.id like '%/%'
             ), due as (
                 select a.*, f.next_read_at,
-                       w.account is not null or f.whose is not null and f.back_off is null as is_busy
+                       w.account is not null or f.news_at is not null and f.back_off is null as is_busy
                 from invoice_sync.stripe_account a
                 left join invoice_sync.feed f on f.whose =
                     case coalesce(a.livemode, $2::boolean) when true then 'live ' when false then 'test '

@@ -1,9 +1,13 @@
 //! A backfill: reads every payment of a time from Stripe's lists, for the first install and for time that the
 //! feed of events no longer covers.
 
+mod progress;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::progress::report_progress;
 use crate::apply::context::{Context, Mode, OnOverride};
 use crate::apply::payment_evidence::PaymentEvidence;
 use crate::apply::payments::act;
@@ -12,15 +16,19 @@ use crate::apply::superseded;
 use crate::domain::evidence::{Evidence, StripePayment};
 use crate::host::mapping::Mapping;
 use crate::host::settings::{Settings, invalid};
-use crate::ledger::backfills::{self, Part, Progress};
+use crate::ledger::backfills::{self, Due, Part, Progress};
 use crate::ledger::budget;
 use crate::ledger::events::{self, Entry, Verdict};
 use crate::ledger::runs::{self, Kind};
+use crate::ledger::stripe_accounts;
 use crate::pg::{Problem, Transactions, run_on_threads};
 use crate::run::run_lock::{RunLock, require_fresh_snapshots};
+use crate::select::accounts::AccountAnswers;
 use crate::select::sessions::{SeenSessions, recall_sessions};
+use crate::settings;
 use crate::stripe::client::{Client, Connection};
-use crate::stripe::error::StripeError;
+use crate::stripe::connections::Connections;
+use crate::stripe::error::{Asked, StripeError};
 use crate::stripe::history::{History, HistoryList, HistoryPage, TimeRange};
 use crate::stripe::sessions::{AllSessions, join_sessions, with_session};
 use crate::stripe_access;
@@ -42,17 +50,22 @@ pub(crate) fn backfill(
     let deadline = Instant::now() + Duration::from_secs(30 * 24 * 60 * 60);
     require_fresh_snapshots()?;
     let _turn = RunLock::of_backfills(transactions).ok_or_else(another_runs)?;
-    if let Some(since) = since
-        && !backfills::request(since, until)
-    {
-        return Err(invalid("since must be before until".to_owned()));
+    if let Some(since) = since {
+        let with_own = settings::stripe_api_key()?.is_some() || !stripe_accounts::have_own_keys();
+        if !backfills::request(since, until, with_own) {
+            return Err(invalid("since must be before until".to_owned()));
+        }
     }
-    if backfills::next().is_none() {
+    let due = Due {
+        asked_at: Some(runs::clock()),
+        ..Due::default()
+    };
+    if backfills::next(due).is_none() {
         return Err(invalid("there is no unfinished backfill".to_owned())
             .hint("Specify the start: call invoice_sync.backfill('2026-01-01');"));
     }
     // An explicit request is not limited by the monthly budget.
-    work(transactions, deadline, usize::MAX)
+    work(transactions, deadline, usize::MAX, due)
 }
 
 /// Continues earlier requests until `deadline`, unless another session does, as far as the monthly budget of
@@ -61,14 +74,14 @@ pub(crate) fn go_on(transactions: Transactions, deadline: Instant) -> Result<(),
     if Instant::now() >= deadline {
         return Ok(());
     }
-    if backfills::next().is_none() {
+    if backfills::next(Due::default()).is_none() {
         close_abandoned(transactions);
         return Ok(());
     }
     let budget = Settings::load()?.monthly_read_budget;
     let pages = budget.map_or(usize::MAX, |budget| budget::usage(budget).allowance());
     match RunLock::of_backfills(transactions) {
-        Some(_turn) if pages > 0 => match work(transactions, deadline, pages) {
+        Some(_turn) if pages > 0 => match work(transactions, deadline, pages, Due::default()) {
             Err(problem) if stripe_access::is_stripes(&problem) => Ok(()),
             outcome => outcome,
         },
@@ -86,28 +99,44 @@ fn close_abandoned(transactions: Transactions) {
     }
 }
 
-fn work(transactions: Transactions, deadline: Instant, pages: usize) -> Result<(), Problem> {
+fn work(
+    transactions: Transactions,
+    deadline: Instant,
+    pages: usize,
+    due: Due,
+) -> Result<(), Problem> {
     let (mapping, settings) = Mapping::load()?;
-    let connection = stripe_access::connection()?.ok_or_else(stripe_access::missing_key)?;
+    let own = stripe_access::connection()?;
+    if own.is_none() && !stripe_accounts::have_own_keys() {
+        return Err(stripe_access::missing_key());
+    }
+    let livemode = own.as_ref().and_then(|own| own.key.livemode());
     runs::close_abandoned(Kind::Backfill);
     let mut backfill = Backfill {
         context: Context {
             mapping: &mapping,
-            rules: mapping.rules(&settings, connection.key.livemode())?,
+            rules: mapping.rules(&settings, livemode)?,
             mode: Mode::Write,
             on_override: OnOverride::Once,
         },
         settings: &settings,
-        connection,
+        due: Due {
+            without_own: own.is_none(),
+            ..due
+        },
+        own,
         transactions,
         deadline,
         pages,
         report: Report::open(Kind::Backfill, Mode::Write).without_details(),
+        accounts: AccountAnswers::default(),
+        account: None,
         seen: SeenSessions::default(),
         sessions: Arc::default(),
         reported_at: Instant::now(),
     };
     let outcome = transactions.until_a_table_is_replaced(|| backfill.work_off());
+    std::mem::take(&mut backfill.accounts).report(&mut backfill.report);
     if let Err(problem) = &outcome {
         backfill.report.fail(problem.clone());
     }
@@ -116,39 +145,94 @@ fn work(transactions: Transactions, deadline: Instant, pages: usize) -> Result<(
     outcome
 }
 
+/// If so many accounts in a row cannot be asked, the cause is taken to be the key, or Stripe: the rest is left for later.
+const FAILURES_IN_A_ROW: usize = 3;
+
 struct Backfill<'a> {
     context: Context<'a>,
     settings: &'a Settings,
-    connection: Connection,
+    /// The connection of the key; `None` if only other accounts have keys.
+    own: Option<Connection>,
+    /// Which parts are read.
+    due: Due,
     transactions: Transactions,
     deadline: Instant,
     /// How many pages may still be read.
     pages: usize,
     report: Report,
-    /// The sessions of the part that was read last.
+    /// What other accounts answered.
+    accounts: AccountAnswers,
+    /// The account of the part that was read last.
+    account: Option<String>,
+    /// The sessions of that part.
     seen: SeenSessions,
-    /// Those that were read for the intents of a page.
+    /// Those of the account that were read for the intents of a page.
     sessions: Arc<AllSessions>,
     /// When progress was last reported to the caller.
     reported_at: Instant,
 }
 
 impl Backfill<'_> {
+    /// Reads part after part. An account that cannot be asked stops no other; if it is the key's own, the run fails in the
+    /// end.
     fn work_off(&mut self) -> Result<(), Problem> {
-        while let Some(part) = backfills::next().filter(|_| self.may_go_on()) {
-            match self.read(&part)? {
-                Ok(()) => {}
+        let (mut failed, mut failures_in_a_row) = (None, 0);
+        while let Some(part) = backfills::next(self.due).filter(|_| self.may_go_on()) {
+            let error = match self.read(&part)? {
+                Ok(()) => {
+                    failures_in_a_row = 0;
+                    continue;
+                }
                 Err(StripeError::CursorGone { .. }) if part.after_id.is_some() => {
                     backfills::resume_by_time(&part);
+                    continue;
                 }
-                Err(error) => {
-                    return Err(stripe_access::problem(&error).hint(
-                        "Completed pages are kept. Call invoice_sync.backfill() to continue.",
-                    ));
-                }
+                Err(error) => error,
+            };
+            // Of an account without a usable key, Stripe was not asked.
+            failures_in_a_row += usize::from(!matches!(error, StripeError::NoAccount { .. }));
+            let is_over = matches!(error, StripeError::NotAsked);
+            if !is_over {
+                self.leave_for_later(&part, &error);
+            }
+            if is_over || part.account.is_none() || failures_in_a_row >= FAILURES_IN_A_ROW {
+                failed = Some(error);
+            }
+            if is_over || failures_in_a_row >= FAILURES_IN_A_ROW {
+                break;
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(to_be_continued(&error)))
+    }
+
+    /// Reads no more of the account now, because it cannot be asked.
+    fn leave_for_later(&mut self, part: &Part, error: &StripeError) {
+        let Some(account) = part.account.as_deref() else {
+            self.due.without_own = true;
+            return;
+        };
+        backfills::refuse(account);
+        self.accounts
+            .note(account, Asked::Lists, Some(error.clone()));
+        let what = format!("{account}: {error}");
+        self.report.note_stripe_error(None, &what);
+        if self.due.asked_at.is_some() {
+            pgrx::warning!("the lists of the Stripe account {what}; they are read later");
+        }
+    }
+
+    /// Returns the connection to the account of a part.
+    fn connection_to(&self, part: &Part) -> Result<Connection, StripeError> {
+        let connections = match &part.account {
+            None => Connections::new(self.own.clone(), BTreeMap::new()),
+            Some(account) => {
+                let named = stripe_accounts::named([account.as_str()]).into_iter();
+                let to = |of| stripe_access::connection_to(self.own.as_ref(), &of);
+                let named = named.map(|(account, of)| (account, to(of)));
+                Connections::new(self.own.clone(), named.collect())
+            }
+        };
+        connections.to(part.account.as_deref())
     }
 
     fn may_go_on(&self) -> bool {
@@ -156,6 +240,15 @@ impl Backfill<'_> {
     }
 
     fn read(&mut self, part: &Part) -> Result<Result<(), StripeError>, Problem> {
+        let connection = match self.connection_to(part) {
+            Ok(connection) => connection,
+            Err(error) => return Ok(Err(error)),
+        };
+        if self.account != part.account {
+            self.account.clone_from(&part.account);
+            self.seen = SeenSessions::default();
+            self.sessions = Arc::default();
+        }
         let is_of_sessions = part.list == "checkout_sessions";
         if is_of_sessions {
             // If the part was begun earlier, only some of its sessions were seen, so what is read now is
@@ -174,19 +267,25 @@ impl Backfill<'_> {
             after: part.after_id.clone(),
         };
         let reading = stripe_access::reading(self.settings, self.context.mapping);
-        let connection = self.connection.clone();
-        let mut history = History::start(range, connection, reading, self.deadline)?;
+        let mut history = History::start(range, connection.clone(), reading, self.deadline)?;
         let (mut objects, mut repaired) = (part.objects, part.repaired);
         let begun = Instant::now();
         let outcome = loop {
             let page_begun = Instant::now();
-            let mut history_page = match self.transactions.wait(|| history.next()) {
+            let history_page = match self.transactions.wait(|| history.next()) {
                 Some(Ok(history_page)) => history_page,
                 Some(Err(error)) => break Err(error),
                 None => break Ok(()),
             };
-            if let Err(error) = self.read_sessions(&mut history_page)? {
+            let mut history_page = match &part.account {
+                Some(account) => history_page.of_account(account),
+                None => history_page,
+            };
+            if let Err(error) = self.read_sessions(&connection, &mut history_page)? {
                 break Err(error);
+            }
+            if let Some(account) = &part.account {
+                self.accounts.note(account, Asked::Lists, None);
             }
             if is_of_sessions {
                 self.seen.note(&history_page);
@@ -284,6 +383,7 @@ impl Backfill<'_> {
     /// Finds the sessions of the intents of a page: stored ones, from pages of the list of sessions, or one by one.
     fn read_sessions(
         &mut self,
+        connection: &Connection,
         history_page: &mut HistoryPage,
     ) -> Result<Result<(), StripeError>, Problem> {
         recall_sessions(history_page.payments.iter_mut());
@@ -293,15 +393,22 @@ impl Backfill<'_> {
             payment.lacks_session() && payment.ids.session.is_none()
         };
         let payments = std::mem::take(&mut history_page.payments).into_iter();
-        let (open, known): (Vec<_>, Vec<_>) = payments.partition(unread);
+        let (mut open, known): (Vec<_>, Vec<_>) = payments.partition(unread);
         history_page.payments = known;
         let Some(time) = history_page.time.filter(|_| !open.is_empty()) else {
             history_page.payments.extend(open);
             return Ok(Ok(()));
         };
-        let client = Arc::new(Client::new(self.connection.clone(), self.deadline));
+        // Stripe is asked about ids as it writes them.
+        let account = self.account.clone();
+        if account.is_some() {
+            for payment in &mut open {
+                payment.ids = payment.ids.unqualified();
+            }
+        }
+        let client = Arc::new(Client::new(connection.clone(), self.deadline));
         let reading = stripe_access::reading(self.settings, self.context.mapping);
-        let (limit, deadline) = (self.connection.concurrency, self.deadline);
+        let (limit, deadline) = (connection.concurrency, self.deadline);
         let (asked, wanted) = (Arc::clone(&client), reading.clone());
         let all = Arc::clone(&self.sessions);
         let joined = self.transactions.wait(|| {
@@ -326,7 +433,12 @@ impl Backfill<'_> {
             .count_requests(client.requests(), client.retries());
         for payment in complete {
             match payment.unwrap_or(Err(StripeError::NotAsked)) {
-                Ok(payment) => history_page.payments.push(payment),
+                Ok(mut payment) => {
+                    if account.is_some() {
+                        payment.ids = payment.ids.of(account.as_deref());
+                    }
+                    history_page.payments.push(payment);
+                }
                 Err(error) => return Ok(Err(error)),
             }
         }
@@ -334,39 +446,9 @@ impl Backfill<'_> {
     }
 }
 
-/// Reports the progress to the caller. Stripe's lists do not contain their length: the total is extrapolated from
-/// the part of the period that was read.
-fn report_progress(
-    part: &Part,
-    history_page: &HistoryPage,
-    objects: u64,
-    repaired: u64,
-    took: Duration,
-) {
-    let reached = history_page
-        .last
-        .as_ref()
-        .map_or(part.since, |(_, made)| *made);
-    let from = part.reached.unwrap_or(part.until);
-    let time = (part.until - part.since).max(1) as f64;
-    let done = (part.until - reached.max(part.since)) as f64 / time;
-    let done = if history_page.is_last { 1.0 } else { done };
-    let done_now = (from - reached.max(part.since)) as f64 / time;
-    let seconds = took.as_secs_f64().max(0.001);
-    let left = if done_now > 0.0 {
-        seconds / done_now * (1.0 - done)
-    } else {
-        0.0
-    };
-    let about = if history_page.is_last { "" } else { "about " };
-    let whole = objects as f64 / done.max(f64::EPSILON);
-    pgrx::notice!(
-        "{}: {objects} read of {about}{whole:.0}, {:.0} % of the period; {repaired} invoices repaired, {:.0} objects per second, about {:.0} s left",
-        part.list,
-        done * 100.0,
-        (objects - part.objects) as f64 / seconds,
-        left
-    );
+fn to_be_continued(error: &StripeError) -> Problem {
+    stripe_access::problem(error)
+        .hint("Completed pages are kept. Call invoice_sync.backfill() to continue.")
 }
 
 fn another_runs() -> Problem {

@@ -4,11 +4,13 @@
 use std::time::Instant;
 
 use crate::host::mapping::Mapping;
-use crate::host::oldest_open::{OldestOpen, oldest_open};
+use crate::host::oldest_open::{OldestOpen, oldest_open, oldest_open_of};
 use crate::host::write::now;
-use crate::ledger::{backfills, feed};
+use crate::ledger::backfills::{self, FirstLook};
+use crate::ledger::feed;
 use crate::pg::{Problem, Transactions};
 use crate::select::inbox;
+use crate::settings;
 use crate::stripe_access;
 
 const DAY: i64 = 24 * 60 * 60;
@@ -20,29 +22,51 @@ const LEAST: i64 = 30 * DAY;
 /// How far is looked back if nothing says how old the invoices are, in seconds.
 const AGE_UNKNOWN: i64 = 90 * DAY;
 
-/// Requests the first look back of this account and mode, once, unless what is due took all of the time.
+/// Requests the first look back of each account, once, unless what is due took all of the time: of the key's own once its
+/// feed was read, of others once they are named. None is needed where no invoice is open.
 pub(crate) fn request(transactions: Transactions, deadline: Instant) -> Result<(), Problem> {
     if Instant::now() >= deadline {
         return Ok(());
     }
-    let Some(connection) = stripe_access::connection()? else {
-        return Ok(());
-    };
-    let whose = inbox::own(Some(&connection)).name();
+    let connection = stripe_access::connection()?;
+    let own = inbox::own(connection.as_ref());
+    let whose = own.name();
     let now = now();
-    if !feed::awaits_first_look(&whose) {
+    let awaiting =
+        feed::awaiting_first_look(&whose, own.livemode, settings::stripe_account().as_deref());
+    if !awaiting.own && awaiting.others.is_empty() {
         return Ok(());
     }
     let (mapping, _) = Mapping::load()?;
-    let since = match oldest_open(&mapping)? {
+    let since = |oldest: OldestOpen| match oldest {
         OldestOpen::NoneIsOpen => now,
         OldestOpen::AgeUnknown => now - AGE_UNKNOWN,
         OldestOpen::MadeAt(made) => (made - DAY).min(now - LEAST),
     };
-    if since < now {
-        backfills::request_first_look(since, now);
+    let mut looks = Vec::new();
+    if awaiting.own {
+        looks.push(FirstLook {
+            account: None,
+            whose,
+            since: since(oldest_open(&mapping)?),
+        });
     }
-    feed::note_first_look(&whose, since);
+    if !awaiting.others.is_empty() {
+        let accounts = awaiting.others.iter().map(|it| it.account.as_str());
+        let open = oldest_open_of(&mapping, &accounts.collect::<Vec<_>>())?;
+        looks.extend(awaiting.others.into_iter().map(|of| {
+            let oldest = open.get(&of.account).copied();
+            FirstLook {
+                since: since(oldest.unwrap_or(OldestOpen::NoneIsOpen)),
+                account: Some(of.account),
+                whose: of.whose,
+            }
+        }));
+    }
+    if looks.iter().any(|look| look.since < now) {
+        backfills::request_first_looks(&looks, now);
+    }
+    feed::note_first_looks(&looks, now);
     transactions.commit();
     Ok(())
 }

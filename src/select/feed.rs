@@ -248,12 +248,10 @@ impl Reading {
 
     /// Requests the lists of a time whose events Stripe has deleted before they were read.
     fn request_gap(&self) {
-        // The lists of other accounts are not read.
-        if let Some(gap) = self.read.gap()
-            && self.scope.named.is_none()
-        {
+        if let Some(gap) = self.read.gap() {
             let is_read = self.followed.outcome.is_ok();
-            backfills::request_gap(gap, if is_read { 0 } else { GROWTH_TO_REQUEST });
+            let least = if is_read { 0 } else { GROWTH_TO_REQUEST };
+            backfills::request_gap(self.scope.named.as_deref(), gap, least);
         }
     }
 }

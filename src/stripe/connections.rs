@@ -42,7 +42,7 @@ impl Connections {
     }
 
     /// Returns the connection to an account; `None` is the key's own.
-    pub(super) fn to(&self, account: Option<&str>) -> Result<Connection, StripeError> {
+    pub(crate) fn to(&self, account: Option<&str>) -> Result<Connection, StripeError> {
         let Some(account) = account else {
             return self.own.clone();
         };

@@ -71,6 +71,8 @@ pub(crate) enum Asked {
     Events,
     /// Sessions, intents, charges.
     Objects,
+    /// All of a period, of another account than the key's own.
+    Lists,
 }
 
 impl Asked {
@@ -78,6 +80,7 @@ impl Asked {
         match self {
             Self::Events => "events",
             Self::Objects => "objects",
+            Self::Lists => "lists",
         }
     }
 }

@@ -13,6 +13,7 @@ use super::objects::{Reading, intent_of_charge};
 use super::planner::Start;
 use super::retrieve::{ask, complete};
 use super::sessions::with_session;
+use crate::domain::account::qualified;
 use crate::domain::evidence::{PaymentState, StripePayment};
 use crate::domain::identity::{PaymentIds, StripeId};
 use crate::pg::{Problem, Running, Step, Stop, start_on_threads};
@@ -210,6 +211,22 @@ impl HistoryPage {
             is_last: true,
             time: None,
         }
+    }
+
+    /// Returns the page with the ids of this account; the place in the list stays as Stripe has it.
+    pub(crate) fn of_account(mut self, account: &str) -> Self {
+        let of = |ids: &PaymentIds| ids.of(Some(account));
+        for payment in &mut self.payments {
+            payment.ids = of(&payment.ids);
+        }
+        for reference in &mut self.references {
+            reference.ids = of(&reference.ids);
+            reference.object = qualified(Some(account), &reference.object);
+        }
+        for intent in &mut self.intents_of_sessions {
+            *intent = qualified(Some(account), intent);
+        }
+        self
     }
 
     /// Adds the payments of a Stripe Invoice that names an invoice. Those of others are found by the ids that are stored.

@@ -232,7 +232,7 @@ fn however_many_accounts_there_are_a_sweep_reads_few_feeds() {
     pass(&mut shop, QUARTER);
     for number in 10..13 {
         shop.execute(&format!(
-            "update invoice_sync.feed set back_off = null, next_read_at = now() where account = 'acct_{number}'"
+            "update invoice_sync.feed set back_off = null, news_at = now(), next_read_at = now() where account = 'acct_{number}'"
         ));
     }
     let feeds = feeds_of_a_sweep(&mut shop);
@@ -240,26 +240,51 @@ fn however_many_accounts_there_are_a_sweep_reads_few_feeds() {
 }
 
 #[test]
-fn time_whose_events_are_gone_is_reported_for_the_account() {
+fn time_whose_events_are_gone_is_looked_through_in_the_accounts_lists() {
     let mut shop = shop();
     shop.skip_look_back();
-    shop.sweep();
+    shop.execute("call invoice_sync.run_sweep()");
+    let now = shop.stripe.now();
+    shop.stripe.set_clock(now - 35 * DAY);
+    let found = [("INV-1", ONE), ("INV-2", TWO)]
+        .map(|(number, account)| lost_payment(&mut shop, number, Some(account)));
+    lost_payment(&mut shop, "INV-3", None);
+    shop.stripe.set_clock(now);
     shop.execute(
         "update invoice_sync.feed
         set place = jsonb_build_object('read_at', extract(epoch from t.t)::bigint, 'anchor', null, 'backlog', null),
             read_at = t.t, next_read_at = t.t
         from (select now() - interval '40 days') t (t)
-        where account = 'acct_one'",
+        where account is not null",
     );
+    shop.stripe.reset_requests();
     let told = shop.sweep();
     assert!(
         told.to_string()
-            .contains("in acct_one, payments of that time"),
+            .contains("run_sweep reads the account acct_two's lists instead"),
         "{told:#}"
     );
-    assert_eq!(
-        shop.text("select count(*) from invoice_sync.backfill"),
-        Some("0".into()),
-        "the lists are those of the key's own account"
-    );
+    for _ in 0..2 {
+        shop.execute("call invoice_sync.run_sweep()");
+        assert_eq!(books(&mut shop), [&found[0], &found[1], "INV-3 Sent 0.00"]);
+    }
+    let lists = shop.stripe.requests().into_iter();
+    let mut lists: Vec<_> = lists
+        .filter(|it| it.path != "/v1/events")
+        .map(|it| {
+            let account = it.header("stripe-account").map(str::to_owned);
+            (account, it.path)
+        })
+        .collect();
+    lists.sort();
+    let of_each = [
+        "charges",
+        "checkout/sessions",
+        "disputes",
+        "payment_intents",
+        "refunds",
+    ];
+    let expected = [ONE, TWO]
+        .map(|account| of_each.map(|list| (Some(account.to_owned()), format!("/v1/{list}"))));
+    assert_eq!(lists, expected.concat(), "each list once");
 }

@@ -20,7 +20,6 @@ fn account(number: usize) -> String {
 /// Creates the accounts, their open invoices and sessions, and lets so much time pass that nothing is due.
 fn many() -> (Shop, Sessions) {
     let mut shop = shop();
-    shop.skip_look_back();
     shop.execute("delete from invoice_sync.stripe_account");
     let mut sessions = Sessions::new();
     for number in 0..ACCOUNTS {
@@ -42,6 +41,7 @@ fn many() -> (Shop, Sessions) {
         });
         sessions.push(of_account.collect());
     }
+    shop.skip_look_back();
     for _ in 0..14 {
         for _ in 0..ACCOUNTS.div_ceil(5) {
             shop.sweep();
