@@ -1487,9 +1487,9 @@ alter table settings
     add column payment_update_values jsonb not null default '{}'
         check (jsonb_typeof(payment_update_values) = 'object');
 comment on column settings.invoice_update_values is
-    'Values for further columns that are set whenever an invoice is updated, such as {"updated_at": {"sql": "now()"}}. Sources as in payment_values, without stripe and metadata; an SQL expression sees the row as it is';
+    'Values for further columns that are set whenever an invoice or a payment of it is written, such as {"updated_at": {"sql": "now()"}}. Sources as in payment_values, without stripe and metadata; an SQL expression sees the row as it is';
 comment on column settings.payment_update_values is
-    'As invoice_update_values, for a payment';
+    'As invoice_update_values, for a payment that is updated';
 comment on column settings.payment_values is
     'Values for further columns of a new payment: {"column": source}. A source is {"invoice": "column"}, {"stripe": "payment_intent.description"}, {"metadata": "key"}, {"value": constant}, {"sql": "expression"}, or an array of these, of which the first that is not null is used. An SQL expression is evaluated as the table''s owner, over the values that the row is given';
 comment on column settings.payment_id_column is

@@ -22,7 +22,7 @@ use crate::host::read::{Reading, Readings, read_again};
 use crate::host::row::Row;
 use crate::host::side_effects;
 use crate::host::side_effects::SideEffects;
-use crate::host::write;
+use crate::host::write::{self, InvoiceUpdate};
 use crate::ledger::changes::Change;
 use crate::pg::Problem;
 
@@ -206,14 +206,20 @@ fn write_payments(mapping: &Mapping, locked: &mut [LockedCase]) -> Result<(), Pr
     Ok(())
 }
 
-/// Writes the invoices whose payments were written as planned; a payment that a trigger undid pays no invoice.
+/// Writes the invoices whose payments were written as planned; a payment that a trigger undid pays no invoice. With
+/// payments that were written, an invoice gets its further columns also if nothing else of it changes.
 fn write_invoices(mapping: &Mapping, locked: &[LockedCase]) -> Result<(), Problem> {
-    let changes: Vec<_> = locked
+    let updates: Vec<_> = locked
         .iter()
         .filter(|locked| locked.plan.payments.is_empty())
-        .filter_map(|locked| Some((&locked.after, locked.plan.invoice.as_ref()?)))
+        .map(|locked| InvoiceUpdate {
+            reading: &locked.after,
+            change: locked.plan.invoice.as_ref(),
+            follows_payments: !locked.intended.payments.is_empty()
+                && locked.after.payment_rows != locked.before.payment_rows,
+        })
         .collect();
-    write::update_invoices(mapping, &changes)
+    write::update_invoices(mapping, &updates)
 }
 
 /// Notes the statuses that payments left, and those that are written now.

@@ -63,16 +63,14 @@ impl<'a> Assignments<'a> {
         }
     }
 
-    /// Adds the further columns of a row that is updated, if it is.
+    /// Adds the further columns of a row that is updated.
     fn set_with_update(&mut self, further: &'a Further, reading: &Reading, row: &Row) {
-        if !self.columns.is_empty() {
-            let becomes = |_: &[(&str, Value)]| {
-                let written = self.values.iter().map(|(column, value)| (*column, value));
-                row.with(written)
-            };
-            let values = update_values(further, reading, becomes);
-            self.set_all(values);
-        }
+        let becomes = |_: &[(&str, Value)]| {
+            let written = self.values.iter().map(|(column, value)| (*column, value));
+            row.with(written)
+        };
+        let values = update_values(further, reading, becomes);
+        self.set_all(values);
     }
 
     fn set_mapped(&mut self, column: Option<&'a Mapped>, value: Option<Value>) {
@@ -98,7 +96,7 @@ impl Serialize for Assignments<'_> {
 /// rows as JSON.
 fn by_columns(rows: Vec<Assignments>) -> Result<Vec<(Vec<String>, String)>, Problem> {
     let mut sets: BTreeMap<Vec<&str>, Vec<Assignments>> = BTreeMap::new();
-    for row in rows.into_iter().filter(|row| !row.columns.is_empty()) {
+    for row in rows {
         sets.entry(row.columns.clone()).or_default().push(row);
     }
     sets.into_iter()
@@ -316,22 +314,29 @@ fn changed_payment<'a>(
         if !update.attributes.is_empty() {
             new.set_all(filling(mapping, reading, row, &update.attributes)?);
         }
-        new.set_with_update(&columns.update_values, reading, row);
+        if !new.columns.is_empty() {
+            new.set_with_update(&columns.update_values, reading, row);
+        }
     }
     new.find(&columns.invoice, &reading.invoice.id);
     new.find(&columns.id, &update.row);
     Ok(new)
 }
 
-/// Updates invoices, each as its reading found it.
-pub(crate) fn update_invoices(
-    mapping: &Mapping,
-    changes: &[(&Reading, &InvoiceChange)],
-) -> Result<(), Problem> {
+/// An update of an invoice, as its reading found it.
+pub(crate) struct InvoiceUpdate<'a> {
+    pub(crate) reading: &'a Reading,
+    pub(crate) change: Option<&'a InvoiceChange>,
+    /// Whether payments of it were written: then its further columns are written, whatever else changes.
+    pub(crate) follows_payments: bool,
+}
+
+/// Updates invoices.
+pub(crate) fn update_invoices(mapping: &Mapping, updates: &[InvoiceUpdate]) -> Result<(), Problem> {
     let columns = &mapping.invoices;
-    let rows = changes
+    let rows = updates
         .iter()
-        .map(|(reading, change)| changed_invoice(mapping, reading, change))
+        .map(|update| changed_invoice(mapping, update))
         .collect::<Result<_, _>>()?;
     let target = Target {
         table: &columns.table,
@@ -343,32 +348,35 @@ pub(crate) fn update_invoices(
 
 fn changed_invoice<'a>(
     mapping: &'a Mapping,
-    reading: &Reading,
-    change: &InvoiceChange,
+    update: &InvoiceUpdate,
 ) -> Result<Assignments<'a>, Problem> {
-    let columns = &mapping.invoices;
+    let (columns, reading) = (&mapping.invoices, update.reading);
     let mut new = Assignments::default();
-    new.set_status(
-        mapping,
-        Some(&columns.status),
-        change
-            .status
-            .and_then(|status| mapping.invoice_word(status)),
-        change.paid_at,
-    )?;
-    for (column, money) in [
-        (columns.amount_paid.as_ref(), change.amount_paid),
-        (columns.balance.as_ref(), change.balance),
-    ] {
-        let value = money
-            .map(|money| in_host_units(columns.unit, money))
-            .transpose()?;
-        new.set_mapped(column, value);
+    if let Some(change) = update.change {
+        new.set_status(
+            mapping,
+            Some(&columns.status),
+            change
+                .status
+                .and_then(|status| mapping.invoice_word(status)),
+            change.paid_at,
+        )?;
+        for (column, money) in [
+            (columns.amount_paid.as_ref(), change.amount_paid),
+            (columns.balance.as_ref(), change.balance),
+        ] {
+            let value = money
+                .map(|money| in_host_units(columns.unit, money))
+                .transpose()?;
+            new.set_mapped(column, value);
+        }
+        if let (Some(column), Some(at)) = (columns.paid_at.as_ref(), change.paid_at) {
+            new.set_mapped(Some(column), Some(moment(mapping, column, at)?));
+        }
     }
-    if let (Some(column), Some(at)) = (columns.paid_at.as_ref(), change.paid_at) {
-        new.set_mapped(Some(column), Some(moment(mapping, column, at)?));
+    if update.follows_payments || !new.columns.is_empty() {
+        new.set_with_update(&columns.update_values, reading, &reading.invoice_row);
     }
-    new.set_with_update(&columns.update_values, reading, &reading.invoice_row);
     new.find(&columns.id, &reading.invoice.id);
     Ok(new)
 }
@@ -408,7 +416,12 @@ struct Target<'a> {
     key: Vec<&'a Mapped>,
 }
 
-fn update_rows(mapping: &Mapping, target: &Target, rows: Vec<Assignments>) -> Result<(), Problem> {
+fn update_rows(
+    mapping: &Mapping,
+    target: &Target,
+    mut rows: Vec<Assignments>,
+) -> Result<(), Problem> {
+    rows.retain(|row| !row.columns.is_empty());
     let table = target.table;
     let is_same = target
         .key

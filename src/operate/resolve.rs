@@ -26,6 +26,7 @@ use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::host::read::Reading;
 use crate::host::settings::{Settings, invalid};
+use crate::host::write::{InvoiceUpdate, update_invoices};
 use crate::ledger::changes::{self, Change, Entry};
 use crate::ledger::decisions;
 use crate::ledger::decisions::{Resolution, StoredIssue};
@@ -247,9 +248,20 @@ impl Case<'_> {
         }
         let row_ids = write.carry_out(self.mapping, before)?;
         payment_ids::note(std::iter::once((before.invoice.id.as_str(), &row_ids)));
-        let after = self.read(&before.invoice.id, Mode::Write)?;
+        let mut after = self.read(&before.invoice.id, Mode::Write)?;
         write.must_have_stayed(&after)?;
-        let next = judge(context, &after, evidence);
+        let mut next = judge(context, &after, evidence);
+        // Otherwise what is still to be done writes the further columns.
+        if after.payment_rows != before.payment_rows && next.changes_nothing() {
+            let update = InvoiceUpdate {
+                reading: &after,
+                change: None,
+                follows_payments: true,
+            };
+            update_invoices(self.mapping, &[update])?;
+            after = self.read(&before.invoice.id, Mode::Write)?;
+            next = judge(context, &after, evidence);
+        }
         if let Write::Insert(_) | Write::Link(_) = write {
             self.note_moved_status(run, before, &after, &next);
         }

@@ -147,4 +147,10 @@ export const useWebhookHealth = (days: number) =>
     ...REFRESH,
   })
 
+export const useAccounts = () =>
+  useQuery({ queryKey: ['accounts'], queryFn: api.getAccounts, refetchInterval: 60_000 })
+
+/** Whether there are Stripe accounts beside that of the key. */
+export const useHasAccounts = () => (useAccounts().data?.total ?? 0) > 0
+
 export const useDoctor = () => useQuery({ queryKey: ['doctor'], queryFn: api.getDoctor })

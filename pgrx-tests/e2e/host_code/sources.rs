@@ -1,6 +1,7 @@
 //! Values that SQL expressions in the settings make, for new payments and for updates.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use stripe_double::Checkout;
 
 use super::{invoice, lost};
 use crate::harness::Shop;
@@ -93,6 +94,110 @@ fn what_a_person_decides_stamps_the_invoice() {
         shop.text("select lock_version from invoices where updated_at > '2021-01-01'")
             .as_deref(),
         Some("4")
+    );
+}
+
+/// An application whose trigger keeps the invoice's sum, and whose settings derive another column from it.
+fn with_a_derived_sum() -> Shop {
+    let mut shop = framework();
+    shop.execute(
+        "alter table invoices add received numeric not null default 0, add received_cents integer not null default 0;
+        create function add_up() returns trigger language plpgsql as $$
+        begin
+            update invoices set received = received + new.total_amount where id = new.invoice_id;
+            return null;
+        end $$;
+        create trigger add_up after insert on payments for each row execute function add_up();
+        update invoice_sync.settings
+        set invoice_amount_paid_column = null, invoice_balance_column = null,
+            invoice_update_values = invoice_update_values
+                || '{\"received_cents\": {\"sql\": \"round(received * 100)\"}}'",
+    );
+    shop
+}
+
+/// `status received_cents lock_version` of the invoice.
+const DERIVED: &str =
+    "select concat_ws(' ', invoice_status, received_cents, lock_version) from invoices";
+
+/// Has the invoice, of which there is one, paid once more at Stripe.
+fn pay_again(shop: &mut Shop) {
+    let paid = shop.stripe.checkout(Checkout::new(12_500, "usd")).pay();
+    let session = paid.session_id();
+    shop.execute(&format!(
+        "update invoices set stripe_session_id = '{session}'"
+    ));
+}
+
+#[test]
+fn a_payment_of_a_paid_invoice_stamps_it_once_and_undo_restores_the_stamps() {
+    let mut shop = with_a_derived_sum();
+    let id = lost(&mut shop, "INV-1");
+    shop.sweep();
+    assert_eq!(shop.text(DERIVED).as_deref(), Some("Paid 12500 4"));
+    pay_again(&mut shop);
+    let before = shop.dump_of(&["invoices", "payments"]);
+
+    let dry = shop.json(&format!(
+        "invoice_sync.sync_invoice('{id}', dry_run => true)"
+    ));
+    assert_eq!(shop.dump_of(&["invoices", "payments"]), before, "{dry}");
+    let report = shop.sync(&id);
+
+    let actions = |of: &Value| of["details"]["fixed"][0]["action"].clone();
+    assert_eq!(actions(&report), actions(&dry), "{report}\n{dry}");
+    assert_eq!(shop.text(DERIVED).as_deref(), Some("Paid 25000 5"));
+    shop.sweep();
+    shop.sync(&id);
+    assert_eq!(shop.text(DERIVED).as_deref(), Some("Paid 25000 5"));
+
+    shop.execute(&format!("select invoice_sync.undo({})", report["runId"]));
+    assert_eq!(shop.dump_of(&["invoices", "payments"]), before);
+}
+
+#[test]
+fn an_invoice_without_a_payment_that_was_written_is_not_stamped() {
+    let mut shop = with_a_derived_sum();
+    lost(&mut shop, "INV-1");
+    shop.sweep();
+    shop.execute(
+        "create function refuse() returns trigger language plpgsql as 'begin return null; end';
+        create trigger refuse before insert on payments for each row execute function refuse()",
+    );
+    pay_again(&mut shop);
+
+    shop.sweep();
+
+    assert!(
+        shop.open_issues()
+            .contains(&"overridden_by_trigger INV-1".to_owned()),
+        "{:?}",
+        shop.open_issues()
+    );
+    assert_eq!(shop.text(DERIVED).as_deref(), Some("Paid 12500 4"));
+}
+
+#[test]
+fn a_payment_that_a_person_books_for_a_paid_invoice_stamps_it() {
+    let mut shop = with_a_derived_sum();
+    let id = lost(&mut shop, "INV-1");
+    shop.execute(
+        "insert into payments (id, invoice_id, payment_name, total_amount, payment_status, reference, updated_at, meta)
+        select gen_random_uuid(), id, 'Card', 125, 'Paid', 'R', now(), '{}' from invoices;
+        update invoices set invoice_status = 'Paid', received_cents = 12500",
+    );
+    shop.sweep();
+
+    shop.execute(
+        "select invoice_sync.resolve_issue(id, 'book_anyway') from invoice_sync.open_issues
+        where kind = 'possible_duplicate'",
+    );
+
+    assert_eq!(
+        shop.text(DERIVED).as_deref(),
+        Some("Paid 25000 4"),
+        "{id}: {:?}",
+        shop.open_issues()
     );
 }
 

@@ -4,6 +4,7 @@ import { config } from '../config'
 import { supabase } from '../supabase'
 import { answered, page } from './answer'
 import type {
+  Account,
   Change,
   Check,
   Currency,
@@ -99,6 +100,17 @@ export const undo = (run_id: number) =>
 export const getWebhookHealth = (since: Date) =>
   answered<WebhookHour[]>(
     sync().from('webhook_health').select('*').gte('hour', since.toISOString()).limit(1000),
+  )
+
+/** Some of them, those that cannot be asked first, with the number of all. */
+export const getAccounts = () =>
+  page<Account>(
+    sync()
+      .from('account_health')
+      .select('*', { count: 'exact' })
+      .order('refused', { nullsFirst: false })
+      .order('account')
+      .limit(20),
   )
 
 export const getDoctor = () => answered<Check[]>(sync().rpc('doctor'))

@@ -16,6 +16,7 @@ export const invoiceColumns = (settings: Settings) => ({
   paidAt: settings.invoice_paid_at_column,
   session: settings.invoice_session_column,
   intent: settings.invoice_intent_column,
+  account: settings.invoice_account_column,
 })
 
 export const paymentColumns = (settings: Settings) => ({

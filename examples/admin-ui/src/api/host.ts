@@ -167,6 +167,7 @@ function asInvoice(row: Row, settings: Settings): Invoice {
     paidAt: text(row.paidAt),
     session: text(row.session),
     intent: text(row.intent),
+    account: text(row.account),
   }
 }
 

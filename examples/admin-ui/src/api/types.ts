@@ -19,6 +19,7 @@ export interface Settings {
   invoice_currency_column: string | null
   invoice_session_column: string | null
   invoice_intent_column: string | null
+  invoice_account_column: string | null
   invoice_paid_word: string
   invoice_partial_word: string | null
   invoice_closed_words: string[]
@@ -57,6 +58,8 @@ export interface Invoice {
   paidAt: string | null
   session: string | null
   intent: string | null
+  /** The Stripe account that it belongs to; null: that of the key. */
+  account: string | null
 }
 
 /** A payment of the application's, whatever its columns are called. */
@@ -172,6 +175,15 @@ export interface WebhookHour {
   waiting: number
   mean_delay: string | null
   last_delivery: string | null
+}
+
+/** A row of the view `account_health`: a Stripe account beside that of the key. */
+export interface Account {
+  account: string
+  last_webhook_at: string | null
+  feed_read_at: string | null
+  /** Why it cannot be asked; null: it answers. */
+  refused: string | null
 }
 
 /** A row of `doctor()`. */

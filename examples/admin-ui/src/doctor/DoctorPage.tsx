@@ -1,11 +1,11 @@
-import { Button, Code, Group, Paper, Stack, Text, ThemeIcon, VisuallyHidden } from '@mantine/core'
-import { IconCheck, IconX } from '@tabler/icons-react'
+import { Button, Paper, Stack, Text } from '@mantine/core'
 import type { Check } from '../api/types'
 import { useDoctor } from '../queries'
-import { CopyIcon } from '../shared/CopyIcon'
 import { Loaded } from '../shared/Feedback'
 import { count, words } from '../shared/format'
 import { Page } from '../shared/Page'
+import { Accounts } from './Accounts'
+import { Finding } from './Finding'
 
 /** Whether everything is set up, what is wrong first, with what to do about it. */
 export function DoctorPage() {
@@ -25,6 +25,7 @@ export function DoctorPage() {
           return (
             <>
               <Checks title="Failed checks" checks={wrong ?? []} />
+              <Accounts />
               <Checks title="Passed checks" checks={inOrder ?? []} />
             </>
           )
@@ -42,39 +43,17 @@ function Checks({ title, checks }: { title: string; checks: Check[] }) {
         {title}: {count(checks.length, 'check')}
       </Text>
       <Stack gap="md">
-        {checks.map((check) => (
-          <OneCheck key={`${check.check} ${check.detail}`} check={check} />
+        {checks.map(({ check, ok, detail, hint }) => (
+          <Finding
+            key={`${check} ${detail}`}
+            ok={ok}
+            verdict={ok ? 'Passed' : 'Failed'}
+            name={words(check)}
+            detail={detail}
+            hint={hint}
+          />
         ))}
       </Stack>
     </Paper>
   )
 }
-
-function OneCheck({ check: { check, ok, detail, hint } }: { check: Check }) {
-  return (
-    <Group wrap="nowrap" align="start" gap="sm" component="article" aria-label={words(check)}>
-      <ThemeIcon color={ok ? 'teal' : 'red'} variant="light" radius="xl" size="sm">
-        {ok ? <IconCheck size={14} aria-hidden /> : <IconX size={14} aria-hidden />}
-      </ThemeIcon>
-      <Stack gap={4} miw={0} flex={1}>
-        <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
-          <VisuallyHidden>{ok ? 'Passed: ' : 'Failed: '}</VisuallyHidden>
-          <Text span fw={600} inherit>
-            {words(check)}
-          </Text>
-          : {detail}
-        </Text>
-        {hint && (
-          <Group gap="xs" wrap="nowrap" align="start">
-            <Code block flex={1} miw={0} style={BREAKING}>
-              {hint}
-            </Code>
-            <CopyIcon value={hint} label={`Copy the commands for ${check}`} />
-          </Group>
-        )}
-      </Stack>
-    </Group>
-  )
-}
-
-const BREAKING = { whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' } as const

@@ -2,6 +2,7 @@ import { Code, Group, Paper, SimpleGrid, Stack, Text } from '@mantine/core'
 import type { ReactNode } from 'react'
 import type { Invoice } from '../api/types'
 import { useMoney } from '../books'
+import { useHasAccounts } from '../queries'
 import { CopyIcon } from '../shared/CopyIcon'
 import { day } from '../shared/format'
 import { StatusBadge } from '../shared/StatusBadge'
@@ -9,6 +10,7 @@ import { StatusBadge } from '../shared/StatusBadge'
 /** What the invoice's own row says. */
 export function InvoiceFacts({ invoice }: { invoice: Invoice }) {
   const { money } = useMoney()
+  const hasAccounts = useHasAccounts()
   const amount = (value: string | null) => money(value, invoice.currency)
   return (
     <Paper withBorder p="md">
@@ -25,6 +27,7 @@ export function InvoiceFacts({ invoice }: { invoice: Invoice }) {
       <Stack gap={4} mt="md">
         <StripeId name="Checkout session" id={invoice.session} />
         <StripeId name="Payment intent" id={invoice.intent} />
+        {hasAccounts && <StripeId name="Stripe account" id={invoice.account} />}
       </Stack>
     </Paper>
   )

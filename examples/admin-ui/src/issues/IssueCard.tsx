@@ -8,11 +8,13 @@ import { isSnoozed } from './snooze'
 
 interface IssueCardProps {
   issue: Issue
+  /** The Stripe account that it concerns, where that is to be said. */
+  account: string | null
   onDecide: (issue: Issue) => void
 }
 
 /** One issue: what it is, and what a person can do. */
-export function IssueCard({ issue, onDecide }: IssueCardProps) {
+export function IssueCard({ issue, account, onDecide }: IssueCardProps) {
   return (
     <Card withBorder component="article" id={`issue-${issue.id}`} aria-label={`Issue ${issue.id}`}>
       <Group gap="xs" mb={6}>
@@ -24,6 +26,11 @@ export function IssueCard({ issue, onDecide }: IssueCardProps) {
           <Anchor component={Link} to={`/invoices/${encodeURIComponent(issue.invoice_id)}`}>
             {issue.invoice_number ?? issue.invoice_id}
           </Anchor>
+        )}
+        {account && (
+          <Text size="sm" c="dimmed" style={{ overflowWrap: 'anywhere' }}>
+            Stripe account {account}
+          </Text>
         )}
         <States issue={issue} />
       </Group>
