@@ -4,6 +4,7 @@ mod attacks;
 mod feeds;
 mod many;
 mod operators;
+mod outages;
 mod requests;
 mod ways;
 
