@@ -5,6 +5,7 @@ mod feeds;
 mod lists;
 mod many;
 mod operators;
+mod outages;
 mod rates;
 mod requests;
 mod ways;

@@ -19,6 +19,7 @@ use super::row::Row;
 use super::status::Status;
 use super::stripe_values::{filling, in_units_of_payments};
 use crate::domain::identity::PaymentIds;
+use crate::domain::invoice::InvoiceStatus;
 use crate::domain::money::Currency;
 use crate::domain::plan::{InvoiceChange, NewPayment, PaymentUpdate};
 use crate::pg::{Problem, Relation, sql};
@@ -327,7 +328,8 @@ fn changed_payment<'a>(
 pub(crate) struct InvoiceUpdate<'a> {
     pub(crate) reading: &'a Reading,
     pub(crate) change: Option<&'a InvoiceChange>,
-    /// Whether payments of it were written: then its further columns are written, whatever else changes.
+    /// Whether payments of it were written: then its further columns are written, whatever else changes. A closed
+    /// invoice stays as it is: the application may refuse any change of it, and with it the payment.
     pub(crate) follows_payments: bool,
 }
 
@@ -374,7 +376,8 @@ fn changed_invoice<'a>(
             new.set_mapped(Some(column), Some(moment(mapping, column, at)?));
         }
     }
-    if update.follows_payments || !new.columns.is_empty() {
+    let is_closed = reading.invoice.status == InvoiceStatus::Closed;
+    if update.follows_payments && !is_closed || !new.columns.is_empty() {
         new.set_with_update(&columns.update_values, reading, &reading.invoice_row);
     }
     new.find(&columns.id, &reading.invoice.id);

@@ -1,6 +1,6 @@
 //! The Stripe accounts beside that of the key (`invoice_sync.stripe_account`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pg::sql;
 
@@ -40,6 +40,14 @@ pub(crate) fn all(limit: usize) -> Vec<StripeAccount> {
     )
 }
 
+/// Returns the names of the accounts that have a key of their own.
+pub(crate) fn with_own_keys() -> BTreeSet<String> {
+    let statement =
+        "select a.account from invoice_sync.stripe_account a where a.api_key is not null";
+    let rows: Vec<[Option<String>; 1]> = sql::fetch_texts(statement, &[]);
+    rows.into_iter().filter_map(|[account]| account).collect()
+}
+
 /// Returns whether an account has a key of its own.
 pub(crate) fn have_own_keys() -> bool {
     let exists =
@@ -77,6 +85,7 @@ pub(crate) fn named_with_issue(kind: &str) -> Vec<StripeAccount> {
 /// are busy: their feed brought news within an hour, or invoices of theirs are due for a check. Of the others, `quiet`, the
 /// longest due first. `livemode` is the mode of the key, which an account has unless it says otherwise.
 pub(crate) fn with_feed_due(
+    among: Among,
     quiet: usize,
     livemode: Option<bool>,
     own: Option<&str>,
@@ -99,6 +108,7 @@ pub(crate) fn with_feed_due(
                         else 'any mode ' end || a.account
                 left join waiting w on w.account = a.account
                 where a.account is distinct from $3
+                  and (a.api_key is not null or not $6::boolean)
                   and (w.account is not null
                        or coalesce(f.next_read_at, '-infinity') <= to_timestamp($4::float8))
             )
@@ -113,8 +123,17 @@ pub(crate) fn with_feed_due(
             own,
             Some(&now.to_string()),
             Some(&MOST_BUSY.to_string()),
+            Some(sql::boolean(among == Among::OwnKeys)),
         ],
     )
+}
+
+/// Which accounts can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Among {
+    All,
+    /// Those with a key of their own, because that of the settings does not serve.
+    OwnKeys,
 }
 
 /// How many feeds of busy accounts one run reads.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::apply::report::Report;
 use crate::domain::evidence::Evidence;
 use crate::select::accounts::AccountAnswers;
 use crate::stripe::error::{Asked, StripeError};
@@ -13,16 +14,54 @@ pub(crate) struct Outage {
     /// The kinds of questions of which at least one was answered.
     pub(crate) answered: BTreeSet<Asked>,
     pub(crate) was_asked: bool,
-    /// The error after which nothing else is asked.
+    /// The error after which the account of the key is not asked any more.
     pub(crate) fatal: Option<(Asked, StripeError)>,
+    /// A key is set and cannot be read.
+    has_no_key: bool,
     /// The key has no permission to read the feed.
     pub(crate) forbidden: Option<StripeError>,
     /// What other accounts answered.
-    pub(crate) accounts: AccountAnswers,
+    accounts: AccountAnswers,
     last: Option<StripeError>,
 }
 
 impl Outage {
+    /// The key of the settings cannot be read.
+    pub(crate) fn without_key() -> Self {
+        Self {
+            has_no_key: true,
+            ..Self::default()
+        }
+    }
+
+    /// Returns whether the account of the key cannot be asked; accounts with keys of their own may be.
+    pub(crate) fn is_total(&self) -> bool {
+        self.has_no_key || self.fatal.is_some()
+    }
+
+    /// Records what another account answered. If none can be reached, that is one issue, and none of each account.
+    pub(crate) fn note_account(
+        &mut self,
+        account: &str,
+        asked: Asked,
+        refused: Option<StripeError>,
+    ) {
+        let unreachable = |error: &StripeError| matches!(error, StripeError::Unreachable { .. });
+        let is_general = self
+            .fatal
+            .as_ref()
+            .is_some_and(|(_, error)| unreachable(error));
+        if !(is_general && refused.as_ref().is_some_and(unreachable)) {
+            self.accounts.note(account, asked, refused);
+        }
+    }
+
+    /// Raises and resolves the issues of other accounts.
+    pub(crate) fn report_accounts(&mut self, report: &mut Report) {
+        std::mem::take(&mut self.accounts).report(report);
+    }
+
+    /// Records the answers to questions of which some were about the account of the key.
     pub(crate) fn note(&mut self, findings: &[Finding]) {
         for finding in findings {
             match &finding.evidence {

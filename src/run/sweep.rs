@@ -180,7 +180,13 @@ impl Sweep<'_> {
             Ok(None) => {
                 report.fail_with_issue(stripe_access::missing_key(), Failure::Stripe(Vec::new()))
             }
-            Err(problem) => report.fail_with_issue(problem, Failure::Stripe(Vec::new())),
+            Err(problem) => {
+                // Feeds wait: without the key's mode, the places in them are not known.
+                let mut outage = Outage::without_key();
+                self.ask_accounts(None, selection, &mut outage, report)?;
+                outage.report_accounts(report);
+                report.fail_with_issue(problem, Failure::Stripe(Vec::new()));
+            }
         }
         report.resolve_general_issue(IssueKind::Misconfigured);
         unknown_words::resolve_known(self.context.mapping, report);
@@ -204,7 +210,7 @@ impl Sweep<'_> {
             accounts::take_up(&inbox::own(connection), report);
             self.follow_feeds(connection, &mut outage, report)?;
         }
-        while outage.fatal.is_none() && Instant::now() < self.questions_until {
+        while !outage.is_total() && Instant::now() < self.questions_until {
             let selected = selection.next(self.size)?;
             let more = self.examine_booked(&selected, report)?;
             if selected.is_empty() {
@@ -223,14 +229,36 @@ impl Sweep<'_> {
             report.save();
             self.transactions.commit();
         }
+        if outage.is_total() {
+            self.ask_accounts(connection, selection, &mut outage, report)?;
+        }
         let answered = outage.answered.clone();
-        std::mem::take(&mut outage.accounts).report(report);
+        outage.report_accounts(report);
         match outage.error() {
             Some((asked, error)) => {
                 let failed = report.unanswered(asked, &answered);
                 report.fail_with_issue(stripe_access::problem(&error), Failure::Stripe(failed));
             }
             None => report.resolve_outage(&answered),
+        }
+        Ok(())
+    }
+
+    /// Asks accounts with keys of their own about one batch, because that of the key cannot be asked.
+    fn ask_accounts(
+        &self,
+        connection: Option<&Connection>,
+        selection: &mut WorkSelection,
+        outage: &mut Outage,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
+        if !stripe_accounts::have_own_keys() || Instant::now() >= self.questions_until {
+            return Ok(());
+        }
+        let selected = selection.next(self.size)?;
+        self.examine_booked(&selected, report)?;
+        if self.process_selected(selected, connection, outage, report)? {
+            selection.keep_place();
         }
         Ok(())
     }

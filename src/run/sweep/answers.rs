@@ -11,9 +11,10 @@ use crate::apply::orphans::Orphan;
 use crate::apply::payment_evidence::{Former, PaymentEvidence};
 use crate::apply::payments::{act, follow_up};
 use crate::apply::report::Report;
+use crate::domain::account::account_of;
 use crate::domain::evidence::Evidence;
 use crate::ledger::events::{Verdict, Waiting};
-use crate::ledger::unwritten_answers;
+use crate::ledger::{stripe_accounts, unwritten_answers};
 use crate::pg::Problem;
 use crate::run::outage::Outage;
 use crate::select::candidates::Candidate;
@@ -40,15 +41,24 @@ enum Requester {
 }
 
 impl Sweep<'_> {
-    /// Asks Stripe about a batch and acts on the answers; decides about the rest by the rows. Returns whether there
+    /// Asks Stripe about a batch and acts on the answers; decides about the rest by the rows. If the account of the key
+    /// cannot be asked, only questions about accounts with keys of their own are. Returns whether there
     /// was time for all of the latter.
     pub(super) fn process_selected(
         &self,
-        selected: SelectedWork,
+        mut selected: SelectedWork,
         connection: Option<&Connection>,
         outage: &mut Outage,
         report: &mut Report,
     ) -> Result<bool, Problem> {
+        let own_keys = outage.is_total().then(stripe_accounts::with_own_keys);
+        let may_ask = |ids: &[String]| {
+            let Some(own_keys) = &own_keys else {
+                return true;
+            };
+            let mut accounts = ids.iter().map(|id| account_of(id));
+            accounts.all(|account| account.is_some_and(|account| own_keys.contains(account)))
+        };
         let mut cases = Cases::new();
         let mut askers = HashMap::new();
         let mut questions = Vec::new();
@@ -75,7 +85,15 @@ impl Sweep<'_> {
                 continue;
             }
             let (ids, created) = (waiting.to_ask(), waiting.created);
+            if !may_ask(&ids) {
+                continue;
+            }
             ask(Requester::Event(waiting, invoice), ids, created);
+        }
+        for candidate in &mut selected.invoices {
+            if !may_ask(&candidate.ids) {
+                candidate.ids.clear();
+            }
         }
         let by_rows = selected.invoices.iter();
         let by_rows = by_rows.filter(|candidate| candidate.ids.is_empty());
@@ -97,6 +115,9 @@ impl Sweep<'_> {
         }
         for orphan in selected.orphans {
             let ids = vec![orphan.money.to_string()];
+            if !may_ask(&ids) {
+                continue;
+            }
             ask(Requester::Orphan(orphan), ids, None);
         }
         let questions = with_known_sessions(questions);
@@ -124,7 +145,9 @@ impl Sweep<'_> {
             if self.context.mode == Mode::Write {
                 stripe_access::count_reads();
             }
-            outage.note(&portion);
+            if own_keys.is_none() {
+                outage.note(&portion);
+            }
             let known = (std::mem::take(&mut answered), std::mem::take(&mut cases));
             all_judged &= self.act_on(portion, &mut askers, known, report)?;
             if is_last || Instant::now() >= self.deadline {
@@ -136,7 +159,7 @@ impl Sweep<'_> {
         report.count_planned(cost.planned);
         outage.was_asked |= cost.own_requests > 0;
         for (account, error) in cost.accounts {
-            outage.accounts.note(&account, Asked::Objects, error);
+            outage.note_account(&account, Asked::Objects, error);
         }
         let fatal = cost.fatal.map(|error| (Asked::Objects, error));
         outage.fatal = outage.fatal.take().or(fatal);

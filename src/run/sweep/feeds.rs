@@ -3,7 +3,8 @@
 use super::Sweep;
 use crate::apply::contention::is_contention;
 use crate::apply::report::Report;
-use crate::ledger::{feed as ledger, runs, stripe_accounts};
+use crate::ledger::stripe_accounts::{self, Among};
+use crate::ledger::{feed as ledger, runs};
 use crate::pg::Problem;
 use crate::run::outage::Outage;
 use crate::select::feed::{self, Feed, Followed};
@@ -17,7 +18,7 @@ use crate::stripe_access;
 const QUIET_FEEDS: usize = 5;
 
 impl Sweep<'_> {
-    /// Reads the feeds; a key without the permission to read events still reads the rest.
+    /// Reads the feeds. Without that of the key's own account, those of accounts with keys of their own; a key without the permission to read events still reads the rest.
     pub(super) fn follow_feeds(
         &self,
         connection: Option<&Connection>,
@@ -27,10 +28,7 @@ impl Sweep<'_> {
         if let Some(connection) = connection {
             self.follow_own(connection, outage, report)?;
         }
-        if outage.fatal.is_none() {
-            self.follow_others(connection, outage, report)?;
-        }
-        Ok(())
+        self.follow_others(connection, outage, report)
     }
 
     /// Reads the feed of the key's own account.
@@ -74,7 +72,13 @@ impl Sweep<'_> {
         report: &mut Report,
     ) -> Result<(), Problem> {
         let own = inbox::own(connection);
+        let among = if outage.is_total() {
+            Among::OwnKeys
+        } else {
+            Among::All
+        };
         let due = stripe_accounts::with_feed_due(
+            among,
             QUIET_FEEDS.min(self.checks),
             own.livemode,
             settings::stripe_account().as_deref(),
@@ -87,7 +91,7 @@ impl Sweep<'_> {
                 other => other.err(),
             };
             ledger::note_read(whose, account, followed.news > 0);
-            outage.accounts.note(account, Asked::Events, error.clone());
+            outage.note_account(account, Asked::Events, error.clone());
             error
         };
         for account in due {
