@@ -1487,7 +1487,7 @@ alter table settings
     add column payment_update_values jsonb not null default '{}'
         check (jsonb_typeof(payment_update_values) = 'object');
 comment on column settings.invoice_update_values is
-    'Values for further columns that are set whenever an invoice or a payment of it is written, such as {"updated_at": {"sql": "now()"}}. Sources as in payment_values, without stripe and metadata; an SQL expression sees the row as it is';
+    'Values for further columns that are set whenever an invoice, or a payment of one that is not closed, is written, such as {"updated_at": {"sql": "now()"}}. Sources as in payment_values, without stripe and metadata; an SQL expression sees the row as it becomes';
 comment on column settings.payment_update_values is
     'As invoice_update_values, for a payment that is updated';
 comment on column settings.payment_values is

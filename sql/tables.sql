@@ -127,7 +127,7 @@ comment on column settings.invoice_account_column is
 comment on column settings.invoice_condition is
     'Which invoices count: an SQL expression over the row''s columns, such as deleted_at is null, evaluated as the table''s owner; null: all. Other rows are treated as if they did not exist, but money that Stripe received for one is reported';
 comment on column settings.invoice_update_values is
-    'Values for further columns that are set whenever an invoice or a payment of it is written, such as {"updated_at": {"sql": "now()"}}. Sources as in payment_values, without stripe and metadata; an SQL expression sees the row as it is';
+    'Values for further columns that are set whenever an invoice, or a payment of one that is not closed, is written, such as {"updated_at": {"sql": "now()"}}. Sources as in payment_values, without stripe and metadata; an SQL expression sees the row as it becomes';
 comment on column settings.payments_table is 'Table or view of payments, schema-qualified';
 comment on column settings.payment_id_column is
     'Primary key of the payment; it must have a default or a source in payment_values';

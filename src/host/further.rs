@@ -127,27 +127,13 @@ impl Further {
         row: &Row,
     ) -> Vec<(&str, Value)> {
         let now = row.columns();
-        let mut filled = Self {
-            columns: BTreeMap::new(),
-            ..self.clone()
-        };
-        for (name, column) in &self.columns {
+        let is_filled = |(name, column): &(&String, &Column)| {
             let mut paths = column.source.stripe_paths().into_iter();
-            let is_given = paths.any(|path| attributes.contains_key(&path));
-            if is_given && now.get(name).as_ref().and_then(empty).is_some() {
-                filled.columns.insert(name.clone(), column.clone());
-            }
-        }
-        let values = filled.values(invoice, attributes, |_| row.to_string());
-        let known = |name: &str| {
-            self.columns
-                .get_key_value(name)
-                .map(|(name, _)| name.as_str())
+            paths.any(|path| attributes.contains_key(&path))
+                && now.get(name).as_ref().and_then(empty).is_some()
         };
-        let values = values.into_iter();
-        values
-            .filter_map(|(name, value)| Some((known(name)?, value)))
-            .collect()
+        let columns = self.columns.iter().filter(is_filled);
+        self.values_of(columns, invoice, attributes, |_| row.to_string())
     }
 
     /// Returns the columns with their values; without a value, a column is left out. `row` returns the row as JSON, as
@@ -158,9 +144,19 @@ impl Further {
         attributes: &BTreeMap<String, String>,
         row: impl FnOnce(&[(&str, Value)]) -> String,
     ) -> Vec<(&str, Value)> {
+        self.values_of(self.columns.iter(), invoice, attributes, row)
+    }
+
+    fn values_of<'s>(
+        &'s self,
+        columns: impl Iterator<Item = (&'s String, &'s Column)>,
+        invoice: &dyn Fn(&str) -> Option<Value>,
+        attributes: &BTreeMap<String, String>,
+        row: impl FnOnce(&[(&str, Value)]) -> String,
+    ) -> Vec<(&'s str, Value)> {
         let mut values = Vec::new();
         let mut evaluated: Vec<(&str, &str, Sourced)> = Vec::new();
-        for (name, column) in &self.columns {
+        for (name, column) in columns {
             let sourced = column.source.value(invoice, attributes);
             if !sourced.expressions.is_empty() {
                 evaluated.push((name, &column.type_name, sourced));

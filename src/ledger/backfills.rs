@@ -49,6 +49,11 @@ const ACCOUNTS: &str = "(
       and exists (select from invoice_sync.settings x where x.invoice_account_column is not null)
 ) w";
 
+/// The lists `l` in which all payments of a period are. A session may be paid for a day, so that list begins `earlier`.
+const LISTS: &str =
+    "(values (1, 'checkout_sessions', interval '1 day'), (2, 'payment_intents', '0'),
+                     (3, 'charges', '0'), (4, 'invoices', '0')) l (place, list, earlier)";
+
 /// Requests a backfill of all payments of a period, given as text that PostgreSQL reads as timestamps; null means
 /// now. An identical request that is not finished is not started again. The key's own account is left out where no key is
 /// set. Returns false if the period is empty.
@@ -60,16 +65,13 @@ pub(crate) fn request(since: &str, until: Option<&str>, with_own: bool) -> bool 
                          date_trunc('second', clock_timestamp())) as until
         ), put as (
             insert into invoice_sync.backfill (since, until, list, account)
-            select l.since, a.until, l.list, w.account
+            select a.since - l.earlier, a.until, l.list, w.account
             from asked a
             cross join {ACCOUNTS}
-            -- A session may be paid for a day.
-            cross join lateral (values (1, 'checkout_sessions', a.since - interval '1 day'),
-                                       (2, 'payment_intents', a.since), (3, 'charges', a.since),
-                                       (4, 'invoices', a.since)) l (place, list, since)
+            cross join {LISTS}
             where a.since < a.until
               and not exists (select from invoice_sync.backfill b
-                              where b.list = l.list and b.since = l.since and b.finished_at is null
+                              where b.list = l.list and b.since = a.since - l.earlier and b.finished_at is null
                                 and b.account is not distinct from w.account
                                 and ($4 is null or b.until = a.until))
             order by w.account nulls first, l.place
@@ -101,13 +103,11 @@ pub(crate) struct FirstLook {
 /// back as far. Of the key's own account, Stripe Invoices are read where there were events of some; those of others may
 /// have been read from no feed yet.
 pub(crate) fn request_first_looks(looks: &[FirstLook], until: i64) {
-    sql::execute(
+    let statement = format!(
         "insert into invoice_sync.backfill (since, until, list, first_look, account)
         select to_timestamp(w.since) - l.earlier, to_timestamp($2::float8), l.list, true, w.account
         from jsonb_to_recordset($1::jsonb) w (account text, since float8)
-        -- A session may be paid for a day.
-        cross join (values (1, 'checkout_sessions', interval '1 day'), (2, 'payment_intents', '0'),
-                           (3, 'charges', '0'), (4, 'invoices', '0')) l (place, list, earlier)
+        cross join {LISTS}
         where w.since < $2::float8
           and not exists (
             select from invoice_sync.backfill b
@@ -115,7 +115,10 @@ pub(crate) fn request_first_looks(looks: &[FirstLook], until: i64) {
               and b.since <= to_timestamp(w.since))
           and (l.list <> 'invoices' or w.account is not null
                or exists (select from invoice_sync.event e where e.stripe_invoice_id is not null))
-        order by w.account nulls first, l.place",
+        order by w.account nulls first, l.place"
+    );
+    sql::execute(
+        &statement,
         &[Some(&json!(looks).to_string()), Some(&until.to_string())],
     );
 }

@@ -18,7 +18,8 @@ use crate::stripe_access;
 const QUIET_FEEDS: usize = 5;
 
 impl Sweep<'_> {
-    /// Reads the feeds. Without that of the key's own account, those of accounts with keys of their own; a key without the permission to read events still reads the rest.
+    /// Reads the feeds. Without that of the key's own account, those of accounts with keys of their own; a key without the
+    /// permission to read events still reads the rest.
     pub(super) fn follow_feeds(
         &self,
         connection: Option<&Connection>,
