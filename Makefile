@@ -114,8 +114,8 @@ lives: $(if $(RELEASE),build-release,build) ## simulates lives of a shop (pgrx-t
 	@.ci/step "simulating lives of a shop" .ci/cluster run lives -- cargo test --quiet --test e2e $(FEATURES) -- lives::lives_ --nocapture
 
 .PHONY: reference
-reference: build ## writes docs/reference.md from the comments of the objects
-	@.ci/step "writing docs/reference.md" env INVOICE_SYNC_WRITE=1 .ci/cluster run reference -- cargo test --quiet --test e2e $(FEATURES) -- pages::reference
+reference: build ## writes docs/reference.md from the comments of the objects, and what docs/tutorial.md shows
+	@.ci/step "writing docs/reference.md and docs/tutorial.md" env INVOICE_SYNC_WRITE=1 .ci/cluster run reference -- cargo test --quiet --test e2e $(FEATURES) -- pages::reference pages::tutorial
 
 .PHONY: test-rpc
 test-rpc: build ## tests the calls over HTTP, through an RPC gateway

@@ -6,6 +6,8 @@ mod hosts;
 pub mod links;
 pub mod money;
 pub mod reference;
+mod slack;
+mod tutorial;
 
 use std::path::Path;
 

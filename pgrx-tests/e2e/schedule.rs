@@ -125,7 +125,7 @@ fn pg_cron_sweeps_in_its_own_database_in_another_and_in_background_workers() {
     attempt(&mut in_workers, "select invoice_sync.schedule('* * * * *')").expect("it may");
 
     let run = "select (select jsonb_build_array(cause, kind, role, error ->> 'sqlstate') from invoice_sync.run where finished_at is not null order by id limit 1)::text";
-    let patience = Instant::now() + Duration::from_secs(90);
+    let patience = Instant::now() + Duration::from_secs(600);
     let mut seen = [None, None, None];
     while seen.iter().any(Option::is_none) && Instant::now() < patience {
         std::thread::sleep(Duration::from_millis(500));

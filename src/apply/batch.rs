@@ -86,6 +86,11 @@ fn lock_cases<'a>(
     set: Vec<DecidedCase<'a>>,
     patience: Patience,
 ) -> Result<Vec<LockedCase<'a>>, Problem> {
+    if set.iter().all(|decided| decided.is_locked) {
+        let locked = set.into_iter();
+        let locked = locked.map(|it| LockedCase::new(it.recalled, it.reading, it.plan));
+        return not_undone(context, locked.collect());
+    }
     let mut ids: Vec<&str> = set.iter().map(|it| it.recalled.case.invoice).collect();
     ids.sort_unstable();
     let (mut known, mut parts) = (Readings::new(), Vec::new());
@@ -107,18 +112,16 @@ fn lock_cases<'a>(
         } else {
             recalled.decide(context, &before, Booked::Before)
         };
-        Some(LockedCase {
-            after: before.clone(),
-            with_payments: before.invoice.status,
-            written: None,
-            plan: Plan::default(),
-            row_ids: BTreeMap::new(),
-            recalled,
-            before,
-            intended,
-        })
+        Some(LockedCase::new(recalled, before, intended))
     });
-    let locked = claim_payments(context, locked.collect(), patience);
+    not_undone(context, claim_payments(context, locked.collect(), patience))
+}
+
+/// Fails if a repair of one of these cases was undone.
+fn not_undone<'a>(
+    context: &Context,
+    locked: Vec<LockedCase<'a>>,
+) -> Result<Vec<LockedCase<'a>>, Problem> {
     let is_left = |locked: &LockedCase| {
         let holds = locked.recalled.held();
         let invoice = &locked.before.invoice;
@@ -264,6 +267,19 @@ fn did_not_stay() -> Problem {
 }
 
 impl<'a> LockedCase<'a> {
+    fn new(recalled: RecalledCase<'a>, before: Reading, intended: Plan) -> Self {
+        Self {
+            after: before.clone(),
+            with_payments: before.invoice.status,
+            written: None,
+            plan: Plan::default(),
+            row_ids: BTreeMap::new(),
+            recalled,
+            before,
+            intended,
+        }
+    }
+
     fn settled(self, context: &Context) -> Settled<'a> {
         let changes = differences(context.mapping, &self.before, &self.after);
         let course = Course {

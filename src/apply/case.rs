@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::apply::context::Context;
+use crate::apply::context::{Context, Mode};
+use crate::apply::payment_locks::{lock_payments, payments_of};
 use crate::domain::evidence::Evidence;
 use crate::domain::identity::PaymentIds;
 use crate::domain::payment::{PaymentRow, PaymentStatus};
@@ -11,13 +12,14 @@ use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::Recheck;
 use crate::domain::reconcile::{Facts, reconcile, reconcile_unwritten};
 use crate::domain::rules::OtherInvoices;
+use crate::host::lock::{Patience, try_lock_invoice};
 use crate::host::other_invoices::{Claim, other_invoices};
 use crate::host::read::{Reading, read};
 use crate::host::write::now;
 use crate::ledger::held_repairs::HeldRepairs;
 use crate::ledger::recall;
 use crate::ledger::recall::Stored;
-use crate::pg::Problem;
+use crate::pg::{Problem, in_subtransaction};
 
 /// An invoice, with Stripe's answers about it.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Case<'a> {
     pub(crate) evidence: Option<&'a [Evidence]>,
     /// Ids that were looked up only because open issues of the invoice are about them.
     pub(crate) in_question: &'a [String],
+    /// Whether the ledger has none of its payments, so that something will probably be written.
+    pub(crate) is_new: bool,
 }
 
 impl Case<'_> {
@@ -209,6 +213,8 @@ pub(crate) struct DecidedCase<'a> {
     pub(crate) recalled: RecalledCase<'a>,
     pub(crate) reading: Reading,
     pub(crate) plan: Plan,
+    /// Whether its invoice and payments were locked before all of this was read.
+    pub(crate) is_locked: bool,
 }
 
 impl<'a> DecidedCase<'a> {
@@ -217,6 +223,7 @@ impl<'a> DecidedCase<'a> {
             plan: recalled.decide(context, &reading, Booked::Before),
             recalled,
             reading,
+            is_locked: false,
         }
     }
 
@@ -234,6 +241,14 @@ impl<'a> DecidedCase<'a> {
         };
         rows.filter(move |row| row.status != PaymentStatus::Pending && is_in_answers(row))
             .flat_map(|row| row.ids.each())
+    }
+
+    /// Whether it has no rows of payments to lock, and books no payment but those in the evidence.
+    fn needs_no_other_lock(&self) -> bool {
+        let locked = payments_of(self.recalled.case.evidence.unwrap_or_default());
+        let is_locked = |ids: &PaymentIds| locked.iter().any(|it| it == ids);
+        let claimed = claims(&self.reading, &self.plan);
+        self.reading.payments.is_empty() && claimed.iter().all(is_locked)
     }
 
     /// Returns the plan for the case that it is not written.
@@ -256,11 +271,12 @@ pub(crate) fn claims(reading: &Reading, plan: &Plan) -> Vec<PaymentIds> {
     plan.without_row.iter().cloned().chain(confirmed).collect()
 }
 
-/// Reads the invoices without locks and decides. Invoices that no longer exist are left out.
+/// Reads the invoices and decides, without waiting for locks. Invoices that no longer exist are left out.
 pub(crate) fn open<'a>(
     context: &Context,
     cases: &[IndexedCase<'a>],
 ) -> Result<Vec<DecidedCase<'a>>, Problem> {
+    let is_locked = lock_ahead(context, cases);
     let ids: Vec<&str> = cases.iter().map(|(_, case)| case.invoice).collect();
     let mut readings = read(context.mapping, &ids)?;
     let mut known = recall(cases.iter().map(|(_, case)| *case));
@@ -273,7 +289,28 @@ pub(crate) fn open<'a>(
         })
         .collect();
     search_other_invoices(context, &mut decided);
+    for decided in &mut decided {
+        decided.is_locked = is_locked && decided.needs_no_other_lock();
+    }
     Ok(decided)
+}
+
+/// Locks a new payment's invoice and the payment before anything is read of them, if nobody else has locked one of them:
+/// nothing has to be read again before it is written. Returns whether both are locked.
+fn lock_ahead(context: &Context, cases: &[IndexedCase]) -> bool {
+    let [(_, case)] = cases else {
+        return false;
+    };
+    if !case.is_new || context.mode != Mode::Write {
+        return false;
+    }
+    let payments = payments_of(case.evidence.unwrap_or_default());
+    let locked = in_subtransaction(|| {
+        Ok(try_lock_invoice(context.mapping, case.invoice)
+            && lock_payments(&[payments], Patience::Skip) == [true])
+    });
+    // The usual way finds out, and reports, what is wrong.
+    locked.unwrap_or(false)
 }
 
 /// Reads what is stored now about the invoices of these cases.
@@ -295,6 +332,7 @@ pub(crate) fn are_outdated(invoice: &str, evidence: &[Evidence]) -> bool {
         invoice,
         evidence: Some(evidence),
         in_question: &[],
+        is_new: false,
     };
     RecalledCase::new(0, case, &mut recall([case])).is_outdated()
 }
@@ -321,6 +359,7 @@ fn judged<'a>(
         invoice: id,
         evidence: Some(evidence),
         in_question: &[],
+        is_new: false,
     };
     let recalled = RecalledCase::new(0, case, &mut recall([case]));
     let mut decided = DecidedCase::new(context, recalled, reading.clone());

@@ -198,10 +198,16 @@ impl Pass<'_> {
         let place = decided.recalled.place;
         let (context, patience) = (self.context, self.patience);
         let report = &mut *self.report;
+        let mut is_locked = decided.is_locked;
         let mut write = |firing| {
             retry_on_contention(|| {
-                let mut outcomes =
-                    write_together(context, vec![decided.clone()], patience, firing)?;
+                // After an attempt that failed, everything is read again.
+                let is_locked = std::mem::take(&mut is_locked);
+                let decided = DecidedCase {
+                    is_locked,
+                    ..decided.clone()
+                };
+                let mut outcomes = write_together(context, vec![decided], patience, firing)?;
                 let settled = outcomes.remove(&place).map(|written| (place, written));
                 report.add(settled.iter().map(|(_, settled)| settled))?;
                 Ok(settled)

@@ -29,11 +29,16 @@ fn slot(id: &str, slots: u32) -> u32 {
 
 /// Locks all payments in the evidence, as [`lock_payments`] does.
 pub(crate) fn lock_payments_of(evidence: &[Evidence]) {
+    lock_payments(&[payments_of(evidence)], Patience::Wait);
+}
+
+/// Returns the payments in the evidence.
+pub(crate) fn payments_of(evidence: &[Evidence]) -> Vec<PaymentIds> {
     let payments = evidence.iter().filter_map(|finding| match finding {
         Evidence::Payment(payment) => Some(payment.ids.clone()),
         _ => None,
     });
-    lock_payments(&[payments.collect()], Patience::Wait);
+    payments.collect()
 }
 
 /// Locks the payments of each claim until the (sub)transaction ends. Returns for each claim whether all its locks

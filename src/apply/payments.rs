@@ -38,6 +38,7 @@ pub(crate) fn act(
                 invoice,
                 evidence: Some(said.evidence),
                 in_question: &[],
+                is_new: !link.is_recorded && said.former.is_none(),
             })
         })
         .collect();

@@ -45,6 +45,8 @@ pub(crate) struct PaymentInvoices {
     /// Invoices that store an id of the payment or have its name, and belong to another Stripe account: the payment is
     /// for none of them.
     pub(crate) of_other_account: BTreeSet<String>,
+    /// Whether the ledger has seen the payment for one of them.
+    pub(crate) is_recorded: bool,
 }
 
 impl PaymentInvoices {
@@ -54,6 +56,7 @@ impl PaymentInvoices {
         self.ambiguous.extend(other.ambiguous);
         self.uncounted.extend(other.uncounted);
         self.of_other_account.extend(other.of_other_account);
+        self.is_recorded |= other.is_recorded;
     }
 
     fn each_mut(&mut self) -> [&mut BTreeSet<String>; 3] {
@@ -80,6 +83,7 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<Pa
             .iter_mut()
             .zip(run(mapping, &statement, source, groups))
         {
+            all.is_recorded |= matches!(source, Source::Ledger) && !linked.is_empty();
             all.invoices.extend(linked);
         }
     }

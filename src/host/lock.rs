@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pgrx::prelude::PgSqlErrorCode;
 
 use super::counting::Counting;
-use super::mapping::{Mapped, Mapping};
+use super::mapping::{Invoices, Mapped, Mapping};
 use super::owner::reading_as;
 use super::read::{
     Reading, Readings, Text, all_readings, as_row, misread, read_invoices, read_payments,
@@ -82,6 +82,22 @@ pub(crate) fn read_locked(
         )
     });
     Ok(locked.collect())
+}
+
+/// Locks the row of an invoice until the transaction ends, unless another transaction has locked it. Returns whether it
+/// is locked now. A view is not locked.
+pub(crate) fn try_lock_invoice(mapping: &Mapping, invoice: &str) -> bool {
+    let Invoices {
+        relation,
+        counting,
+        id,
+        ..
+    } = &mapping.invoices;
+    if relation.is_view() {
+        return false;
+    }
+    let locked = lock_by_invoice(relation, counting, [id; 2], Patience::Skip, &[invoice]);
+    locked.iter().any(|locked| locked.contains(invoice))
 }
 
 /// The known payments of invoices whose own row has not changed.

@@ -209,6 +209,7 @@ impl Case<'_> {
             invoice,
             evidence: said.map(|_| evidence.as_slice()),
             in_question: &[],
+            is_new: false,
         };
         let verdicts = apply(&context, &[again], &mut report)?;
         let changes = undone::changes_of_run(run);
@@ -325,6 +326,7 @@ impl Case<'_> {
             invoice: other,
             evidence: said,
             in_question: self.issue.object.as_slice(),
+            is_new: false,
         };
         apply(context, &[again], report).map(|_| ())
     }

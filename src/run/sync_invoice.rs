@@ -90,6 +90,7 @@ impl IdsToAsk {
             invoice: &reading.invoice.id,
             evidence,
             in_question: &self.in_question,
+            is_new: false,
         }
     }
 }

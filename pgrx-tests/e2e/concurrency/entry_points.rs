@@ -331,7 +331,7 @@ impl Arena {
             .fault(Fault::new(Action::Hold).on_path("/v1/checkout/sessions"));
         let targets = [sale.invoice.clone(), sale.invoice.clone()];
         self.meet(sale, targets, |shop, are_through| {
-            let patience = Instant::now() + Duration::from_secs(30);
+            let patience = Instant::now() + Duration::from_secs(120);
             while shop.stripe.held() == 0 && !are_through() && Instant::now() < patience {
                 std::thread::sleep(Duration::from_millis(1));
             }

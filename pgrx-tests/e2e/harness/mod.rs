@@ -363,7 +363,7 @@ fn try_connect(database: &str, role: Option<&str>) -> Result<Client, postgres::E
 
 /// Waits until `condition` is true, for at most half a minute.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while !condition() {
         assert!(
             std::time::Instant::now() < deadline,

@@ -306,6 +306,7 @@ impl Sweep<'_> {
                 invoice,
                 evidence: known.evidence.as_deref(),
                 in_question: &known.in_question,
+                is_new: false,
             })
             .collect();
         for chunk in cases.chunks(CHUNK) {
