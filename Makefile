@@ -7,7 +7,7 @@ PG ?= 15
 export PG
 FEATURES = $(if $(filter-out 15,$(PG)),--no-default-features --features pg$(PG))
 # The tests that need pg_cron, which is there for 15 only.
-CRON_TESTS = schedule:: pages::blocks doctor::walk what_the_role_of_a_job
+CRON_TESTS = schedule:: pages::blocks doctor::walk what_the_role_of_a_job what_callers_say_is_no_part
 WITHOUT_CRON = $(if $(filter-out 15,$(PG)),$(addprefix --skip ,$(CRON_TESTS)))
 
 # The PostgreSQL that `make install` installs into.
@@ -120,7 +120,7 @@ reference: build ## writes docs/reference.md from the comments of the objects, a
 .PHONY: test-rpc
 test-rpc: build ## tests the calls over HTTP, through an RPC gateway
 	@.ci/step "installing the RPC gateway" .ci/gateway setup
-	@.ci/step "testing through the RPC gateway" .ci/cluster run rpc -- .ci/gateway with cargo test --quiet --test e2e $(FEATURES) -- gateway::
+	@.ci/step "testing through the RPC gateway" .ci/cluster run rpc -- .ci/gateway with cargo test --quiet --test e2e $(FEATURES) -- gateway:: $(WITHOUT_CRON)
 
 .PHONY: page
 page:

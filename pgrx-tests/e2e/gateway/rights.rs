@@ -430,15 +430,17 @@ fn the_check_is_a_function_of_ones_own_and_runs_with_its_owners_rights() {
 #[test]
 fn a_check_that_is_not_there_or_says_no_boolean_is_refused_when_it_is_named() {
     let mut shop = Shop::open();
-    for (name, sqlstate) in [
-        ("public.nobody", "42883"),
-        ("pg_catalog.now", "42804"),
-        ("no name", "42602"),
+    for (name, sqlstates) in [
+        ("public.nobody", &["42883"][..]),
+        ("pg_catalog.now", &["42804"]),
+        // Since 16, no function has such a name; before, it is no name.
+        ("no name", &["42602", "42883"]),
     ] {
         let error = shop.error(&format!(
             "update invoice_sync.settings set rpc_admin_check = '{name}'"
         ));
-        assert_eq!(error.sqlstate, sqlstate, "{name}: {error:?}");
+        let sqlstate = error.sqlstate.as_str();
+        assert!(sqlstates.contains(&sqlstate), "{name}: {error:?}");
     }
 }
 
