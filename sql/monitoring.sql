@@ -205,7 +205,7 @@ cross join (
 ) as alert
 cross join (
     select (select min(created) from event where state = 'pending') as oldest,
-           (select max(webhook_at) from event) as last_webhook
+           (select at from last_webhook) as last_webhook
 ) as event
 cross join (
     select (select count(*) from run where finished_at is null) as unfinished,
@@ -360,14 +360,16 @@ from (
     left join (
         select case when webhook_at is null then 'feed' else 'webhook' end as way_came
         from event
-        where received_at > now() - interval '1 day' and state <> 'ignored'
+        where date_trunc('hour', received_at at time zone 'UTC')
+            >= date_trunc('hour', (now() - interval '1 day') at time zone 'UTC')
+            and received_at > now() - interval '1 day' and state <> 'ignored'
     ) as e on e.way_came = w.way
     group by way
     union all
     select 'invoice_sync_last_webhook_timestamp_seconds', 'gauge', 'When a webhook was last received', '{}',
-           extract(epoch from max(webhook_at))
-    from event
-    having max(webhook_at) is not null
+           extract(epoch from at)
+    from last_webhook
+    where at is not null
     union all
     select 'invoice_sync_feed_lag_seconds', 'gauge', 'Time since the feed of events was last read to its end',
            jsonb_build_object('whose', whose), extract(epoch from now() - read_at)

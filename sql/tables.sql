@@ -285,39 +285,52 @@ comment on column run.objects_from_lists is 'Number of requested objects that we
 comment on column run.objects_one_by_one is 'Number of objects that were requested individually';
 comment on column run.counted is 'Whether the run is included in tally';
 
+create table change_form (
+    id bigint primary key,
+    has_evidence boolean not null,
+    action text not null check (action in ('insert', 'update', 'delete')),
+    table_name text not null,
+    document text not null
+);
+
+comment on table change_form is
+    'What many changes have in common, stored once: table, action, names of columns and usual values. The view full_change puts changes together';
+comment on column change_form.id is 'Id of the form, computed from its content';
+comment on column change_form.has_evidence is
+    'Whether its changes contain their evidence; false: it is that of the change of the same run and invoice before them';
+comment on column change_form.action is
+    'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well';
+comment on column change_form.table_name is 'The changed table, quoted and schema-qualified';
+comment on column change_form.document is
+    'A JSON object with before, after and evidence. Each second line is a gap, and says what belongs there: the row''s id, the invoice''s id, or a line of change.content by its number';
+
+-- Columns of eight bytes first: nothing is lost to alignment. No foreign key to change_form: sessions that
+-- write at the same time would lock the same few rows.
 create table change (
     id bigint generated always as identity primary key,
     run_id bigint not null references run,
-    invoice_id text not null,
-    table_name text not null,
-    row_id text not null,
-    action text not null check (action in ('insert', 'update', 'delete')),
-    before jsonb,
-    after jsonb,
-    evidence jsonb not null,
+    form_id bigint not null,
     undone_by bigint references run,
-    check ((action = 'insert') = (before is null)),
-    check ((action = 'delete') = (after is null))
+    invoice_id text not null,
+    row_id text,
+    content text not null,
+    decision jsonb
 );
 create index on change (run_id);
 create index on change (invoice_id);
 create index on change (undone_by) where undone_by is not null;
 
 comment on table change is
-    'Changes to rows of your tables, with the values before and after and the evidence';
+    'Changes to rows of your tables, in short: what differs from their form. The view changes shows them in full';
 comment on column change.run_id is 'The run that made the change';
-comment on column change.invoice_id is 'Id of the invoice, as text';
-comment on column change.table_name is 'The changed table, quoted and schema-qualified';
-comment on column change.row_id is 'Primary key of the changed row, as text';
-comment on column change.action is
-    'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well';
-comment on column change.before is
-    'Previous values of the changed columns, or the whole deleted row; null for an inserted row';
-comment on column change.after is
-    'New values of the changed columns, or the whole inserted row; null for a deleted row';
-comment on column change.evidence is
-    'The reason: Stripe''s object ids, amounts in Stripe''s smallest unit and Request-Id; or the issue, action and note of a person''s decision; or what was undone';
+comment on column change.form_id is 'The form (change_form)';
 comment on column change.undone_by is 'The run that undid the change; null: it was not undone';
+comment on column change.invoice_id is 'Id of the invoice, as text';
+comment on column change.row_id is
+    'Primary key of the changed row, as text; the table change has null where that is invoice_id';
+comment on column change.content is 'What belongs into the gaps of the form, a line each';
+comment on column change.decision is
+    'Issue, action and note of the person''s decision that led to it; null: none did';
 
 create table issue (
     id bigint generated always as identity primary key,
@@ -492,27 +505,27 @@ comment on column stripe_account.webhook_secret is
     'Reference to the secrets of a webhook endpoint of its own, file:/absolute/path or vault:name: what they sign is about this account, whatever it says; null: its events come by the endpoint of the platform';
 comment on column stripe_account.since is 'When it was added';
 
+-- Columns of eight bytes first: nothing is lost to alignment.
 create table event (
+    created timestamptz not null,
+    received_at timestamptz not null,
+    webhook_at timestamptz,
+    processed_at timestamptz,
+    next_attempt_at timestamptz default '-infinity',
+    attempts integer not null default 0 check (attempts >= 0),
+    livemode boolean not null,
     id text primary key,
     type text not null,
-    created timestamptz not null,
-    livemode boolean not null,
+    state text not null check (state in ('pending', 'done', 'ignored')),
     account text,
+    stripe_invoice_id text,
     session_id text,
     intent_id text,
     charge_id text,
-    snapshot jsonb not null,
-    received_at timestamptz not null,
-    webhook_at timestamptz,
-    feed_at timestamptz,
-    state text not null check (state in ('pending', 'done', 'ignored')),
-    attempts integer not null default 0 check (attempts >= 0),
-    next_attempt_at timestamptz not null default '-infinity',
-    processed_at timestamptz,
     result text,
-    stripe_invoice_id text,
-    check (webhook_at is not null or feed_at is not null or type = 'backfill'),
-    check ((state = 'done') = (processed_at is not null))
+    snapshot jsonb,
+    check (state = 'done' or processed_at is null),
+    check (state <> 'pending' or next_attempt_at is not null)
 );
 create index on event (next_attempt_at) where state = 'pending';
 create index event_failed on event using gin ((array[session_id, intent_id, charge_id, stripe_invoice_id]))
@@ -522,8 +535,10 @@ create index event_unclaimed_intent on event (intent_id)
 create index event_unclaimed_session on event (session_id)
     where state = 'done' and result = 'names no invoice';
 create index on event (stripe_invoice_id) where stripe_invoice_id is not null;
-create index on event (received_at);
-create index on event (webhook_at) where webhook_at is not null;
+-- By the hour: an entry for many events, which takes a few bytes of each.
+create index event_received on event (date_trunc('hour', received_at at time zone 'UTC'));
+create index event_by_webhook on event (date_trunc('hour', webhook_at at time zone 'UTC'))
+    where webhook_at is not null;
 create index on event (account, webhook_at) where account is not null;
 
 comment on table event is
@@ -537,19 +552,23 @@ comment on column event.created is
 comment on column event.livemode is 'Whether the event is of live mode; false: test mode';
 comment on column event.account is
     'The account of the event, if it named one or a secret of that account signed it; null: the account of the key';
-comment on column event.session_id is 'The checkout session that it is about';
-comment on column event.intent_id is 'The payment intent that it is about';
-comment on column event.charge_id is 'The charge that it is about';
+comment on column event.session_id is
+    'The checkout session that it is about; null: none, or the event is done and this is not needed any more';
+comment on column event.intent_id is
+    'The payment intent that it is about; null: none, or the event is done and this is not needed any more';
+comment on column event.charge_id is
+    'The charge that it is about; null: none, or the event is done and this is not needed any more';
 comment on column event.snapshot is
-    'Id and time of creation of the object in the event; version 0.1.0 stored the whole object';
+    'Id and time of creation of the object in the event; null: the event is done and this is not needed any more';
 comment on column event.received_at is 'When it was first received';
 comment on column event.webhook_at is 'When it was first received by webhook; null: never';
-comment on column event.feed_at is 'When it was first read from the feed; null: never';
 comment on column event.state is 'pending, done, or ignored (other type, mode or account)';
 comment on column event.attempts is 'Number of failed attempts to process it';
-comment on column event.next_attempt_at is 'When it is retried';
-comment on column event.processed_at is 'When it was processed';
-comment on column event.result is 'The result, or the reason for the retry';
+comment on column event.next_attempt_at is 'When it is retried; null: it is done';
+comment on column event.processed_at is
+    'When it was processed; null: when it was received, or not yet';
+comment on column event.result is
+    'Why nothing was to be done, or the reason for the retry; null: what it led to is in the view changes';
 comment on column event.stripe_invoice_id is 'The Stripe Invoice that it is about';
 
 create table feed (
@@ -740,6 +759,7 @@ comment on column payment_ids.charge_id is 'Charge, if known';
 select pg_catalog.pg_extension_config_dump('settings', '');
 select pg_catalog.pg_extension_config_dump('run', '');
 select pg_catalog.pg_extension_config_dump('run_id_seq', '');
+select pg_catalog.pg_extension_config_dump('change_form', '');
 select pg_catalog.pg_extension_config_dump('change', '');
 select pg_catalog.pg_extension_config_dump('change_id_seq', '');
 select pg_catalog.pg_extension_config_dump('issue', '');

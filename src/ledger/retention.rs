@@ -18,9 +18,11 @@ with gone as (
     where id = any (array(
         select e.id
         from invoice_sync.event e
-        where e.received_at < now() - (select event_retention from invoice_sync.settings)
+        where date_trunc('hour', e.received_at at time zone 'UTC')
+                  <= date_trunc('hour', (now() - (select event_retention from invoice_sync.settings)) at time zone 'UTC')
+          and e.received_at < now() - (select event_retention from invoice_sync.settings)
           and e.state <> 'pending'
-        order by e.received_at
+        order by date_trunc('hour', e.received_at at time zone 'UTC')
         limit $1::bigint))
     returning id
 )
