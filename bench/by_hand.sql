@@ -75,10 +75,10 @@ begin
     );
     insert into by_hand.run (
         kind, cause, role, started_at, finished_at, success, invoices_checked, invoices_fixed, issues_found,
-        stripe_errors, stripe_requests, stripe_retries, waited
+        stripe_errors
     )
     values (
-        'webhook', 'webhook', current_user, now(), clock_timestamp(), true, 1, 1, 0, 0, 0, 0, '0'
+        'webhook', 'webhook', current_user, now(), clock_timestamp(), true, 1, 1, 0, 0
     )
     returning id into run_id;
     return run_id;
@@ -101,10 +101,10 @@ begin
     ),
     (run_id, 2, invoice.id, null, concat_ws(e'\n', invoice.balance_due, now(), payment.total_amount));
     insert into by_hand.stripe_payment (
-        invoice_id, id, session_id, intent_id, currency, received, refunded, seen_at, as_of
+        invoice_id, id, session_id, currency, received, refunded, seen_at, as_of
     )
     values (
-        invoice.id, session ->> 'payment_intent', session ->> 'id', session ->> 'payment_intent',
+        invoice.id, session ->> 'payment_intent', session ->> 'id',
         session ->> 'currency', (session ->> 'amount_total')::bigint, 0, now(), now()
     );
     insert into by_hand.invoice_check (invoice_id, stored_ids, checked_at)

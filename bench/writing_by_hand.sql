@@ -25,9 +25,9 @@ from answer;
 
 insert into invoice_sync.run (
     kind, cause, role, started_at, finished_at, success, invoices_checked, invoices_fixed, issues_found,
-    stripe_errors, stripe_requests, stripe_retries, waited
+    stripe_errors
 )
-values ('sweep', 'sql', current_user, now(), now(), true, 0, 0, 0, 0, 0, 0, interval '0')
+values ('sweep', 'sql', current_user, now(), now(), true, 0, 0, 0, 0)
 returning id as run \gset
 
 select :'way' = 'ledger' as with_ledger \gset
@@ -110,14 +110,13 @@ changed as (
 
 remembered as (
     insert into invoice_sync.stripe_payment (
-        id, invoice_id, session_id, intent_id, charge_id, currency,
+        id, invoice_id, session_id, charge_id, currency,
         received, refunded, request_id, received_at, as_of, seen_at
     )
     select
         intent_id,
         invoice_id,
         session_id,
-        intent_id,
         charge_id,
         'usd',
         15025,

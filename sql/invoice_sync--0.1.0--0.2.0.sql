@@ -364,7 +364,9 @@ cross join (
            (
                select coalesce(sum(stripe_requests), 0)
                from run
-               where started_at >= date_trunc('month', now())
+               where date_trunc('hour', started_at at time zone 'UTC')
+                   >= date_trunc('hour', date_trunc('month', now()) at time zone 'UTC')
+                   and started_at >= date_trunc('month', now())
            ) as requests
 ) as run
 cross join (
@@ -737,7 +739,11 @@ booked as (
     group by currency
 ),
 last as (
-    select * from run where kind = 'sweep' and finished_at is not null order by id desc limit 1
+    select started_at, finished_at, success
+    from run
+    where kind = 'sweep' and finished_at is not null
+    order by id desc
+    limit 1
 )
 select name, type, help, labels, value
 from (
@@ -1282,7 +1288,6 @@ comment on column stripe_payment.currency is 'ISO 4217 code, lower case';
 comment on column stripe_payment.dispute is 'Status of the dispute; null: none';
 comment on column stripe_payment.id is
     'Id of the payment intent; without one, of the checkout session or charge';
-comment on column stripe_payment.intent_id is 'Payment intent, if there is one';
 comment on column stripe_payment.invoice_id is 'Id of the invoice for which it was looked up, as text';
 comment on column stripe_payment.received_at is 'When Stripe received the money';
 comment on column stripe_payment.refunded is 'Amount refunded, in Stripe''s smallest unit';
@@ -2117,5 +2122,157 @@ comment on view invoice_sync.last_webhook is 'When a webhook was last received, 
 
 comment on column invoice_sync.last_webhook.at is
     'When a webhook was last received; null: never, or retention deleted it';
+
+-- Runs are counted once, and the runs of webhooks written once.
+-- No index: it is read as a whole, and empty after each sweep.
+create table invoice_sync.run_to_count (
+    run_id bigint not null
+);
+
+comment on table invoice_sync.run_to_count is 'Finished runs that are not yet included in tally';
+comment on column invoice_sync.run_to_count.run_id is 'Id of the run';
+
+select pg_catalog.pg_extension_config_dump('invoice_sync.run_to_count', '');
+
+insert into invoice_sync.run_to_count (run_id)
+select r.id
+from invoice_sync.run as r
+where not r.counted and r.finished_at is not null;
+
+-- Sums over the finished runs that are not yet in tally.
+create or replace view invoice_sync.uncounted as
+select kind,
+       cause,
+       success,
+       count(*) as runs,
+       sum(invoices_fixed) as invoices_fixed,
+       coalesce(sum(stripe_requests), 0) as stripe_requests,
+       coalesce(sum(stripe_retries), 0) as stripe_retries,
+       sum(stripe_errors) as stripe_errors
+from invoice_sync.run_to_count as q
+join invoice_sync.run on run.id = q.run_id
+group by kind, cause, success;
+
+-- Payments that those runs booked.
+create or replace view invoice_sync.uncounted_booked as
+select b.currency,
+       count(*) as payments,
+       sum(b.received) as minor
+from invoice_sync.run_to_count as q
+join invoice_sync.run_booked as b on b.run_id = q.run_id
+group by b.currency;
+
+create or replace function invoice_sync.count_runs() returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    with marked as (
+        delete from invoice_sync.run_to_count
+    ),
+    booked as (
+        insert into invoice_sync.tally_booked as t
+        select * from invoice_sync.uncounted_booked
+        on conflict (currency) do update
+        set payments = t.payments + excluded.payments,
+            minor = t.minor + excluded.minor
+    )
+    insert into invoice_sync.tally as t
+    select * from invoice_sync.uncounted
+    on conflict (kind, cause, success) do update
+    set runs = t.runs + excluded.runs,
+        invoices_fixed = t.invoices_fixed + excluded.invoices_fixed,
+        stripe_requests = t.stripe_requests + excluded.stripe_requests,
+        stripe_retries = t.stripe_retries + excluded.stripe_retries,
+        stripe_errors = t.stripe_errors + excluded.stripe_errors
+$$;
+
+create or replace view invoice_sync.recent_runs as
+select id,
+       kind,
+       cause,
+       role,
+       started_at,
+       finished_at - started_at as duration,
+       success,
+       error ->> 'message' as error,
+       invoices_checked,
+       invoices_fixed,
+       issues_found,
+       stripe_errors,
+       coalesce(stripe_requests, 0) as stripe_requests,
+       coalesce(stripe_retries, 0) as stripe_retries,
+       coalesce(waited, '0') as waited,
+       coalesce(list_pages, 0) as list_pages,
+       coalesce(objects_from_lists, 0) as objects_from_lists,
+       coalesce(objects_one_by_one, 0) as objects_one_by_one,
+       array_to_json(array(
+           select json_build_object(
+               'currency', b.currency,
+               'payments', count(*),
+               'amount', round(
+                   sum(b.received) / power(10::numeric, coalesce(min(d.stripe_digits), 2)),
+                   coalesce(min(d.iso_digits), 2)
+               )::text
+           )
+           from invoice_sync.run_booked as b
+           left join invoice_sync.find_currencies() as d on d.currency = b.currency
+           where b.run_id = run.id and b.undone_by is null
+           group by b.currency
+           order by b.currency
+       ))::jsonb as booked
+from invoice_sync.run
+where (select invoice_sync.require_admin())
+order by id desc;
+
+drop index invoice_sync.run_started_at_idx;
+create index run_started on invoice_sync.run (date_trunc('hour', started_at at time zone 'UTC'));
+alter table invoice_sync.run
+    drop column counted,
+    alter column stripe_requests drop not null,
+    alter column stripe_retries drop not null,
+    alter column waited drop not null,
+    alter column list_pages drop not null,
+    alter column list_pages drop default,
+    alter column objects_from_lists drop not null,
+    alter column objects_from_lists drop default,
+    alter column objects_one_by_one drop not null,
+    alter column objects_one_by_one drop default;
+comment on table invoice_sync.run is
+    'Runs: one row for each sweep and sync_invoice call that was executed, each webhook that concerned an invoice, unless it had nothing to do and asked nothing, and each backfill, resolve_issue and undo';
+comment on column invoice_sync.run.stripe_requests is
+    'Number of requests to Stripe, including retries; the table run has null for none';
+comment on column invoice_sync.run.stripe_retries is
+    'Number of retried requests to Stripe; the table run has null for none';
+comment on column invoice_sync.run.waited is
+    'Time spent waiting for Stripe''s answers; the table run has null for none';
+comment on column invoice_sync.run.list_pages is
+    'Number of pages of Stripe''s lists that were requested instead of single objects; the table run has null for none';
+comment on column invoice_sync.run.objects_from_lists is
+    'Number of requested objects that were found on these pages; the table run has null for none';
+comment on column invoice_sync.run.objects_one_by_one is
+    'Number of objects that were requested individually; the table run has null for none';
+comment on column invoice_sync.recent_runs.stripe_requests is
+    'Number of requests to Stripe, including retries; the table run has null for none';
+comment on column invoice_sync.recent_runs.stripe_retries is
+    'Number of retried requests to Stripe; the table run has null for none';
+comment on column invoice_sync.recent_runs.waited is
+    'Time spent waiting for Stripe''s answers; the table run has null for none';
+comment on column invoice_sync.recent_runs.list_pages is
+    'Number of pages of Stripe''s lists that were requested instead of single objects; the table run has null for none';
+comment on column invoice_sync.recent_runs.objects_from_lists is
+    'Number of requested objects that were found on these pages; the table run has null for none';
+comment on column invoice_sync.recent_runs.objects_one_by_one is
+    'Number of objects that were requested individually; the table run has null for none';
+
+-- Ids are looked up and never sorted: an entry of these indexes is a hash, whatever their length.
+alter table invoice_sync.stripe_payment drop column intent_id;
+drop index invoice_sync.stripe_payment_id_idx;
+drop index invoice_sync.stripe_payment_session_id_idx;
+drop index invoice_sync.stripe_payment_charge_id_idx;
+drop index invoice_sync.change_invoice_id_idx;
+create index on invoice_sync.stripe_payment using hash (id);
+create index on invoice_sync.stripe_payment using hash (session_id);
+create index on invoice_sync.stripe_payment using hash (charge_id);
+create index on invoice_sync.change using hash (invoice_id);
 
 select invoice_sync.revoke_from_others(false);

@@ -227,38 +227,38 @@ comment on column settings.issue_retention is
     'How long resolved issues are kept; at least 31 days. Issues that were resolved by a lasting decision of a person are always kept';
 comment on column settings.alert_retention is 'How long sent alerts are kept; at least 31 days';
 
+-- Columns of eight bytes first: nothing is lost to alignment.
 create table run (
     id bigint generated always as identity primary key,
+    started_at timestamptz not null,
+    finished_at timestamptz,
+    stripe_requests bigint,
+    stripe_retries bigint,
+    list_pages bigint,
+    objects_from_lists bigint,
+    objects_one_by_one bigint,
+    invoices_checked integer not null,
+    invoices_fixed integer not null,
+    issues_found integer not null,
+    stripe_errors integer not null,
+    success boolean not null,
     kind text not null check (
         kind in ('sweep', 'sync_invoice', 'webhook', 'backfill', 'resolve_issue', 'undo')
     ),
     cause text not null check (cause in ('cron', 'sql', 'rpc', 'webhook')),
     role text not null,
-    started_at timestamptz not null,
-    finished_at timestamptz,
-    success boolean not null,
+    waited interval,
     error jsonb,
-    invoices_checked integer not null,
-    invoices_fixed integer not null,
-    issues_found integer not null,
-    stripe_errors integer not null,
-    stripe_requests bigint not null,
-    stripe_retries bigint not null,
-    waited interval not null,
-    list_pages bigint not null default 0,
-    objects_from_lists bigint not null default 0,
-    objects_one_by_one bigint not null default 0,
-    counted boolean not null default false,
     monthly_reads jsonb,
     remark text
 );
-create index on run (started_at);
+-- By the hour: an entry for many runs, which takes a few bytes of each.
+create index run_started on run (date_trunc('hour', started_at at time zone 'UTC'));
 create index on run (id) where kind = 'sweep';
-create index on run (id) where not counted;
 create index on run (finished_at) where finished_at is null;
 
 comment on table run is
-    'Runs: one row for each sweep and sync_invoice call that was executed, each webhook that concerned an invoice, and each backfill, resolve_issue and undo';
+    'Runs: one row for each sweep and sync_invoice call that was executed, each webhook that concerned an invoice, unless it had nothing to do and asked nothing, and each backfill, resolve_issue and undo';
 comment on column run.kind is 'sweep, sync_invoice, webhook, backfill, resolve_issue or undo';
 comment on column run.cause is 'How it was started: cron, sql, rpc or webhook';
 comment on column run.role is 'Role of the caller';
@@ -276,14 +276,26 @@ comment on column run.stripe_errors is
 comment on column run.monthly_reads is
     'The monthly budget, the number of requests used before the run, and the forecast for the month; null if settings.monthly_read_budget is null';
 comment on column run.remark is 'A remark about the run; null: none';
-comment on column run.stripe_requests is 'Number of requests to Stripe, including retries';
-comment on column run.stripe_retries is 'Number of retried requests to Stripe';
-comment on column run.waited is 'Time spent waiting for Stripe''s answers';
+comment on column run.stripe_requests is
+    'Number of requests to Stripe, including retries; the table run has null for none';
+comment on column run.stripe_retries is
+    'Number of retried requests to Stripe; the table run has null for none';
+comment on column run.waited is
+    'Time spent waiting for Stripe''s answers; the table run has null for none';
 comment on column run.list_pages is
-    'Number of pages of Stripe''s lists that were requested instead of single objects';
-comment on column run.objects_from_lists is 'Number of requested objects that were found on these pages';
-comment on column run.objects_one_by_one is 'Number of objects that were requested individually';
-comment on column run.counted is 'Whether the run is included in tally';
+    'Number of pages of Stripe''s lists that were requested instead of single objects; the table run has null for none';
+comment on column run.objects_from_lists is
+    'Number of requested objects that were found on these pages; the table run has null for none';
+comment on column run.objects_one_by_one is
+    'Number of objects that were requested individually; the table run has null for none';
+
+-- No index: it is read as a whole, and empty after each sweep.
+create table run_to_count (
+    run_id bigint not null
+);
+
+comment on table run_to_count is 'Finished runs that are not yet included in tally';
+comment on column run_to_count.run_id is 'Id of the run';
 
 create table change_form (
     id bigint primary key,
@@ -317,7 +329,7 @@ create table change (
     decision jsonb
 );
 create index on change (run_id);
-create index on change (invoice_id);
+create index on change using hash (invoice_id);
 create index on change (undone_by) where undone_by is not null;
 
 comment on table change is
@@ -420,29 +432,30 @@ comment on column invoice_check.back_off is
 comment on column invoice_check.awaited is
     'Payments that are booked, and for which Stripe did not know yet what further columns of their rows store, such as its fee';
 
+-- Columns of eight bytes first: nothing is lost to alignment.
 create table stripe_payment (
-    invoice_id text not null,
-    id text not null,
-    session_id text,
-    intent_id text,
-    charge_id text,
-    currency text not null,
     received bigint not null check (received >= 0),
     refunded bigint not null check (refunded between 0 and received),
-    dispute text,
-    received_at timestamptz,
-    request_id text,
     seen_at timestamptz not null,
     as_of timestamptz not null check (as_of > '-infinity'),
-    sessionless boolean not null default false,
+    received_at timestamptz,
     withheld bigint check (withheld >= 0),
     refunded_latest bigint,
+    sessionless boolean not null default false,
+    invoice_id text not null,
+    id text not null,
+    currency text not null,
+    session_id text,
+    charge_id text,
     stripe_invoice_id text,
+    dispute text,
+    request_id text,
     primary key (invoice_id, id)
 );
-create index on stripe_payment (id);
-create index on stripe_payment (session_id);
-create index on stripe_payment (charge_id);
+-- Ids are looked up and never sorted: an entry is a hash, whatever their length.
+create index on stripe_payment using hash (id);
+create index on stripe_payment using hash (session_id);
+create index on stripe_payment using hash (charge_id);
 create index on stripe_payment (stripe_invoice_id) where stripe_invoice_id is not null;
 
 comment on table stripe_payment is 'The last known state of each Stripe payment received for an invoice';
@@ -450,7 +463,6 @@ comment on column stripe_payment.id is
     'Id of the payment intent; without one, of the checkout session or charge';
 comment on column stripe_payment.invoice_id is 'Id of the invoice for which it was looked up, as text';
 comment on column stripe_payment.session_id is 'Checkout session, if known';
-comment on column stripe_payment.intent_id is 'Payment intent, if there is one';
 comment on column stripe_payment.charge_id is 'Latest charge, if known';
 comment on column stripe_payment.currency is 'ISO 4217 code, lower case';
 comment on column stripe_payment.received is 'Amount received, in Stripe''s smallest unit';
@@ -759,6 +771,7 @@ comment on column payment_ids.charge_id is 'Charge, if known';
 select pg_catalog.pg_extension_config_dump('settings', '');
 select pg_catalog.pg_extension_config_dump('run', '');
 select pg_catalog.pg_extension_config_dump('run_id_seq', '');
+select pg_catalog.pg_extension_config_dump('run_to_count', '');
 select pg_catalog.pg_extension_config_dump('change_form', '');
 select pg_catalog.pg_extension_config_dump('change', '');
 select pg_catalog.pg_extension_config_dump('change_id_seq', '');

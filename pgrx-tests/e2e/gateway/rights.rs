@@ -214,6 +214,7 @@ const RELATIONS: &[(Access, &str)] = &[
     (Access::Admins, "progress"),
     (Access::Admins, "currencies"),
     (Access::Owner, "run"),
+    (Access::Owner, "run_to_count"),
     (Access::Owner, "change"),
     (Access::Owner, "change_form"),
     (Access::Owner, "change_document"),
