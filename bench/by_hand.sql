@@ -67,20 +67,18 @@ declare
     run_id bigint;
 begin
     insert into by_hand.event (
-        id, type, created, livemode, session_id, intent_id, snapshot, received_at, webhook_at, state, processed_at
+        id, type, created, livemode, received_at, webhook_at, state, next_attempt_at
     )
     values (
         event ->> 'id', event ->> 'type', to_timestamp((event ->> 'created')::bigint), (event ->> 'livemode')::boolean,
-        event #>> '{data,object,id}', event #>> '{data,object,payment_intent}',
-        jsonb_build_object('id', event #> '{data,object,id}', 'created', event #> '{data,object,created}'),
-        now(), now(), 'done', now()
+        now(), now(), 'done', null
     );
     insert into by_hand.run (
         kind, cause, role, started_at, finished_at, success, invoices_checked, invoices_fixed, issues_found,
-        stripe_errors, stripe_requests, stripe_retries, waited
+        stripe_errors
     )
     values (
-        'webhook', 'webhook', current_user, now(), clock_timestamp(), true, 1, 1, 0, 0, 0, 0, '0'
+        'webhook', 'webhook', current_user, now(), clock_timestamp(), true, 1, 1, 0, 0
     )
     returning id into run_id;
     return run_id;
@@ -92,30 +90,21 @@ language plpgsql
 as $$
 declare
     session jsonb := event #> '{data,object}';
-    evidence jsonb := jsonb_build_object(
-        'event', event ->> 'id', 'session', session ->> 'id', 'received', session -> 'amount_total'
-    );
 begin
-    insert into by_hand.change (run_id, invoice_id, table_name, row_id, action, before, after, evidence)
+    -- In short, as the extension stores it: what differs from the other payments.
+    insert into by_hand.change (run_id, form_id, invoice_id, row_id, content)
     values (
-        run_id, invoice.id, 'public.payments', payment.id, 'insert', null, to_jsonb(payment), evidence
+        run_id, 1, invoice.id, payment.id, concat_ws(
+            e'\n', payment.created_at, payment.total_amount, payment.transaction_date, session ->> 'id',
+            session ->> 'payment_intent', session ->> 'amount_total'
+        )
     ),
-    (
-        run_id, invoice.id, 'public.invoices', invoice.id, 'update',
-        jsonb_build_object(
-            'invoice_status', invoice.invoice_status, 'amount_paid', invoice.amount_paid,
-            'balance_due', invoice.balance_due, 'paid_date', invoice.paid_date
-        ),
-        jsonb_build_object(
-            'invoice_status', 'Paid', 'amount_paid', payment.total_amount, 'balance_due', 0, 'paid_date', now()
-        ),
-        evidence
-    );
+    (run_id, 2, invoice.id, null, concat_ws(e'\n', invoice.balance_due, now(), payment.total_amount));
     insert into by_hand.stripe_payment (
-        invoice_id, id, session_id, intent_id, currency, received, refunded, seen_at, as_of
+        invoice_id, id, session_id, currency, received, refunded, seen_at, as_of
     )
     values (
-        invoice.id, session ->> 'payment_intent', session ->> 'id', session ->> 'payment_intent',
+        invoice.id, session ->> 'payment_intent', session ->> 'id',
         session ->> 'currency', (session ->> 'amount_total')::bigint, 0, now(), now()
     );
     insert into by_hand.invoice_check (invoice_id, stored_ids, checked_at)

@@ -25,9 +25,9 @@ from answer;
 
 insert into invoice_sync.run (
     kind, cause, role, started_at, finished_at, success, invoices_checked, invoices_fixed, issues_found,
-    stripe_errors, stripe_requests, stripe_retries, waited
+    stripe_errors
 )
-values ('sweep', 'sql', current_user, now(), now(), true, 0, 0, 0, 0, 0, 0, interval '0')
+values ('sweep', 'sql', current_user, now(), now(), true, 0, 0, 0, 0)
 returning id as run \gset
 
 select :'way' = 'ledger' as with_ledger \gset
@@ -83,60 +83,40 @@ paid as (
 \if :with_ledger
 ,
 
-evidence as (
-    select
-        invoice_id,
-        jsonb_build_object('stripe', jsonb_build_array(jsonb_build_object(
-            'session', session_id, 'payment_intent', intent_id, 'charge', charge_id, 'received', 15025,
-            'refunded', 0, 'currency', 'usd', 'request_id', request_id
-        ))) as evidence
-    from answer
-),
-
+-- In short, as the extension stores it: what differs from the other repairs.
 changed as (
-    insert into invoice_sync.change (run_id, invoice_id, table_name, row_id, action, before, after, evidence)
+    insert into invoice_sync.change (run_id, form_id, invoice_id, row_id, content)
     select
         :run,
+        1,
         b.invoice_id::text,
-        'public.payments',
         b.id::text,
-        'insert',
-        null,
-        to_jsonb(b),
-        e.evidence
+        concat_ws(
+            e'\n', b.created_at, b.total_amount, b.transaction_date, a.session_id, a.intent_id, a.charge_id,
+            15025, a.request_id
+        )
     from booked as b
-    join evidence as e using (invoice_id)
+    join answer as a using (invoice_id)
     union all
     select
         :run,
+        2,
         p.id::text,
-        'public.invoices',
-        p.id::text,
-        'update',
-        jsonb_build_object(
-            'invoice_status', o.invoice_status, 'amount_paid', o.amount_paid,
-            'balance_due', o.balance_due, 'paid_date', o.paid_date
-        ),
-        jsonb_build_object(
-            'invoice_status', p.invoice_status, 'amount_paid', p.amount_paid,
-            'balance_due', p.balance_due, 'paid_date', p.paid_date
-        ),
-        e.evidence
+        null,
+        concat_ws(e'\n', o.balance_due, p.paid_date, p.amount_paid)
     from paid as p
     join old as o using (id)
-    join evidence as e on e.invoice_id = p.id
 ),
 
 remembered as (
     insert into invoice_sync.stripe_payment (
-        id, invoice_id, session_id, intent_id, charge_id, currency,
+        id, invoice_id, session_id, charge_id, currency,
         received, refunded, request_id, received_at, as_of, seen_at
     )
     select
         intent_id,
         invoice_id,
         session_id,
-        intent_id,
         charge_id,
         'usd',
         15025,

@@ -281,6 +281,17 @@ from backfill as b
 where (select require_admin())
 order by b.id;
 
+-- By the index, which is by the hour.
+create view invoice_sync.last_webhook as
+select max(webhook_at) as at
+from invoice_sync.event
+where webhook_at is not null
+    and date_trunc('hour', webhook_at at time zone 'UTC') = (
+        select max(date_trunc('hour', e.webhook_at at time zone 'UTC'))
+        from invoice_sync.event as e
+        where e.webhook_at is not null
+    );
+
 create or replace view status as
 select concat_ws(
            ' ',
@@ -346,14 +357,16 @@ cross join (
 ) as alert
 cross join (
     select (select min(created) from event where state = 'pending') as oldest,
-           (select max(webhook_at) from event) as last_webhook
+           (select at from last_webhook) as last_webhook
 ) as event
 cross join (
     select (select count(*) from run where finished_at is null) as unfinished,
            (
                select coalesce(sum(stripe_requests), 0)
                from run
-               where started_at >= date_trunc('month', now())
+               where date_trunc('hour', started_at at time zone 'UTC')
+                   >= date_trunc('hour', date_trunc('month', now()) at time zone 'UTC')
+                   and started_at >= date_trunc('month', now())
            ) as requests
 ) as run
 cross join (
@@ -726,7 +739,11 @@ booked as (
     group by currency
 ),
 last as (
-    select * from run where kind = 'sweep' and finished_at is not null order by id desc limit 1
+    select started_at, finished_at, success
+    from run
+    where kind = 'sweep' and finished_at is not null
+    order by id desc
+    limit 1
 )
 select name, type, help, labels, value
 from (
@@ -795,14 +812,16 @@ from (
     left join (
         select case when webhook_at is null then 'feed' else 'webhook' end as way_came
         from event
-        where received_at > now() - interval '1 day' and state <> 'ignored'
+        where date_trunc('hour', received_at at time zone 'UTC')
+            >= date_trunc('hour', (now() - interval '1 day') at time zone 'UTC')
+            and received_at > now() - interval '1 day' and state <> 'ignored'
     ) as e on e.way_came = w.way
     group by way
     union all
     select 'invoice_sync_last_webhook_timestamp_seconds', 'gauge', 'When a webhook was last received', '{}',
-           extract(epoch from max(webhook_at))
-    from event
-    having max(webhook_at) is not null
+           extract(epoch from at)
+    from last_webhook
+    where at is not null
     union all
     select 'invoice_sync_feed_lag_seconds', 'gauge', 'Time since the feed of events was last read to its end',
            jsonb_build_object('whose', whose), extract(epoch from now() - read_at)
@@ -1269,7 +1288,6 @@ comment on column stripe_payment.currency is 'ISO 4217 code, lower case';
 comment on column stripe_payment.dispute is 'Status of the dispute; null: none';
 comment on column stripe_payment.id is
     'Id of the payment intent; without one, of the checkout session or charge';
-comment on column stripe_payment.intent_id is 'Payment intent, if there is one';
 comment on column stripe_payment.invoice_id is 'Id of the invoice for which it was looked up, as text';
 comment on column stripe_payment.received_at is 'When Stripe received the money';
 comment on column stripe_payment.refunded is 'Amount refunded, in Stripe''s smallest unit';
@@ -1838,5 +1856,423 @@ comment on column invoice_sync.account_health.feed_next_read_at is
     'When its feed is read again';
 comment on column invoice_sync.account_health.refused is
     'Why it could not be asked the last time; null: it answers';
+
+-- Changes in short: what they have in common is stored once. Those of 0.1.0 get forms of gaps.
+create table invoice_sync.change_form (
+    id bigint primary key,
+    has_evidence boolean not null,
+    action text not null check (action in ('insert', 'update', 'delete')),
+    table_name text not null,
+    document text not null
+);
+
+comment on table invoice_sync.change_form is
+    'What many changes have in common, stored once: table, action, names of columns and usual values. The view full_change puts changes together';
+comment on column invoice_sync.change_form.id is 'Id of the form, computed from its content';
+comment on column invoice_sync.change_form.has_evidence is
+    'Whether its changes contain their evidence; false: it is that of the change of the same run and invoice before them';
+comment on column invoice_sync.change_form.action is
+    'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well';
+comment on column invoice_sync.change_form.table_name is 'The changed table, quoted and schema-qualified';
+comment on column invoice_sync.change_form.document is
+    'A JSON object with before, after and evidence. Each second line is a gap, and says what belongs there: the row''s id, the invoice''s id, or a line of change.content by its number';
+
+select pg_catalog.pg_extension_config_dump('invoice_sync.change_form', '');
+
+insert into invoice_sync.change_form (id, has_evidence, action, table_name, document)
+select distinct
+    hashtextextended(c.action || ' ' || c.table_name, 0),
+    true,
+    c.action,
+    c.table_name,
+    case c.action
+        when 'insert' then e'{"after": \n1\n, "evidence": \n2\n}'
+        when 'delete' then e'{"before": \n1\n, "evidence": \n2\n}'
+        else e'{"before": \n1\n, "after": \n2\n, "evidence": \n3\n}'
+    end
+from invoice_sync.change as c;
+
+-- The views get their columns again below.
+create or replace view invoice_sync.run_booked as
+select null::bigint as run_id, null::text as currency, null::bigint as received, null::bigint as undone_by;
+
+create or replace view invoice_sync.changes as
+select null::bigint as id, null::bigint as run_id, null::timestamptz as changed_at, null::text as cause,
+       null::text as role, null::text as invoice_id, null::text as table_name, null::text as row_id,
+       null::text as action, null::jsonb as before, null::jsonb as after, null::jsonb as evidence,
+       null::bigint as undone_by;
+
+alter table invoice_sync.change
+    drop constraint change_check,
+    drop constraint change_check1,
+    drop constraint change_action_check,
+    alter column table_name type bigint using hashtextextended(action || ' ' || table_name, 0),
+    alter column evidence type text using concat_ws(e'\n', before, after, evidence),
+    alter column row_id drop not null,
+    alter column row_id type text using nullif(row_id, invoice_id),
+    drop column action,
+    drop column before,
+    drop column after,
+    add column decision jsonb;
+alter table invoice_sync.change rename column table_name to form_id;
+alter table invoice_sync.change rename column evidence to content;
+
+-- The documents of changes: the lines of the form, by turns text and gaps.
+create view invoice_sync.change_document as
+select c.id,
+       c.run_id,
+       c.invoice_id,
+       f.table_name,
+       coalesce(c.row_id, c.invoice_id) as row_id,
+       f.action,
+       d.document,
+       f.has_evidence,
+       c.decision,
+       c.undone_by
+from invoice_sync.change as c
+join invoice_sync.change_form as f on f.id = c.form_id
+cross join lateral (
+    select string_agg(
+               case
+                   when l.n % 2 = 1 then l.line
+                   when l.line = 'row' then coalesce(c.row_id, c.invoice_id)
+                   when l.line = 'invoice' then c.invoice_id
+                   else coalesce(v.content[l.line::integer], '')
+               end,
+               '' order by l.n
+           )::jsonb as document
+    from string_to_array(c.content, e'\n') as v (content)
+    cross join unnest(string_to_array(f.document, e'\n')) with ordinality as l (line, n)
+) as d;
+
+-- Evidence that is not with the change is with one just before it. That is looked up by the invoice, whose
+-- changes are few, and not by the run: hence the addition.
+create view invoice_sync.full_change as
+select c.id,
+       c.run_id,
+       c.invoice_id,
+       c.table_name,
+       c.row_id,
+       c.action,
+       c.document -> 'before' as before,
+       c.document -> 'after' as after,
+       case
+           when c.has_evidence then c.document -> 'evidence'
+           else (
+               select e.document -> 'evidence'
+               from invoice_sync.change_document as e
+               where e.invoice_id = c.invoice_id
+                   and e.run_id + 0 = c.run_id and e.id < c.id and e.has_evidence
+               order by e.id desc
+               limit 1
+           )
+       end || coalesce(c.decision, '{}') as evidence,
+       c.undone_by
+from invoice_sync.change_document as c;
+
+-- Payments that each run booked. An inserted payment's row contains a Stripe id; for an
+-- expected payment that became paid, the evidence names the row and the Stripe id.
+create or replace view invoice_sync.run_booked as
+select c.run_id,
+       s.currency,
+       s.received,
+       c.undone_by
+from invoice_sync.full_change as c
+cross join lateral jsonb_to_recordset(c.evidence -> 'stripe')
+    as s (session text, payment_intent text, charge text, currency text, received bigint)
+where c.action = 'insert'
+    and exists (
+        select from jsonb_each_text(c.after) as column_of
+        where column_of.value in (s.payment_intent, s.session, s.charge)
+    )
+union all
+select c.run_id,
+       s.currency,
+       s.received,
+       c.undone_by
+from invoice_sync.full_change as c
+cross join lateral jsonb_to_recordset(c.evidence -> 'confirmed')
+    as k (table_name text, row_id text, payment text)
+cross join lateral jsonb_to_recordset(c.evidence -> 'stripe')
+    as s (session text, payment_intent text, charge text, currency text, received bigint)
+where c.action = 'update'
+    and k.table_name = c.table_name
+    and k.row_id = c.row_id
+    and k.payment in (s.payment_intent, s.session, s.charge);
+
+create or replace view invoice_sync.changes as
+select c.id,
+       c.run_id,
+       r.started_at as changed_at,
+       r.cause,
+       r.role,
+       c.invoice_id,
+       c.table_name,
+       c.row_id,
+       c.action,
+       c.before,
+       c.after,
+       c.evidence,
+       c.undone_by
+from invoice_sync.full_change as c
+join invoice_sync.run as r on r.id = c.run_id
+where (select invoice_sync.require_admin())
+order by c.id desc;
+
+comment on table invoice_sync.change is
+    'Changes to rows of your tables, in short: what differs from their form. The view changes shows them in full';
+comment on column invoice_sync.change.run_id is 'The run that made the change';
+comment on column invoice_sync.change.form_id is 'The form (change_form)';
+comment on column invoice_sync.change.undone_by is 'The run that undid the change; null: it was not undone';
+comment on column invoice_sync.change.invoice_id is 'Id of the invoice, as text';
+comment on column invoice_sync.change.row_id is
+    'Primary key of the changed row, as text; the table change has null where that is invoice_id';
+comment on column invoice_sync.change.content is 'What belongs into the gaps of the form, a line each';
+comment on column invoice_sync.change.decision is
+    'Issue, action and note of the person''s decision that led to it; null: none did';
+
+comment on view invoice_sync.change_document is 'Changes with their documents, for the view full_change';
+comment on view invoice_sync.full_change is 'Changes in full, for the view changes and for undo';
+comment on column invoice_sync.change_document.id is 'Id';
+comment on column invoice_sync.change_document.run_id is 'The run that made the change';
+comment on column invoice_sync.change_document.invoice_id is 'Id of the invoice, as text';
+comment on column invoice_sync.change_document.table_name is
+    'The changed table, quoted and schema-qualified';
+comment on column invoice_sync.change_document.row_id is
+    'Primary key of the changed row, as text; the table change has null where that is invoice_id';
+comment on column invoice_sync.change_document.action is
+    'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well';
+comment on column invoice_sync.change_document.document is 'Its before, after and evidence';
+comment on column invoice_sync.change_document.has_evidence is 'Whether the document contains the evidence';
+comment on column invoice_sync.change_document.decision is
+    'Issue, action and note of the person''s decision that led to it; null: none did';
+comment on column invoice_sync.change_document.undone_by is
+    'The run that undid the change; null: it was not undone';
+comment on column invoice_sync.full_change.id is 'Id';
+comment on column invoice_sync.full_change.run_id is 'The run that made the change';
+comment on column invoice_sync.full_change.invoice_id is 'Id of the invoice, as text';
+comment on column invoice_sync.full_change.table_name is 'The changed table, quoted and schema-qualified';
+comment on column invoice_sync.full_change.row_id is
+    'Primary key of the changed row, as text; the table change has null where that is invoice_id';
+comment on column invoice_sync.full_change.action is
+    'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well';
+comment on column invoice_sync.full_change.before is
+    'Previous values of the changed columns, or the whole deleted row; null for an inserted row';
+comment on column invoice_sync.full_change.after is
+    'New values of the changed columns, or the whole inserted row; null for a deleted row';
+comment on column invoice_sync.full_change.evidence is
+    'The reason: Stripe''s object ids, amounts in Stripe''s smallest unit and Request-Id; or the issue, action and note of a person''s decision; or what was undone';
+comment on column invoice_sync.full_change.undone_by is
+    'The run that undid the change; null: it was not undone';
+comment on column invoice_sync.changes.invoice_id is 'Id of the invoice, as text';
+comment on column invoice_sync.changes.table_name is 'The changed table, quoted and schema-qualified';
+comment on column invoice_sync.changes.row_id is
+    'Primary key of the changed row, as text; the table change has null where that is invoice_id';
+comment on column invoice_sync.changes.action is
+    'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well';
+comment on column invoice_sync.changes.before is
+    'Previous values of the changed columns, or the whole deleted row; null for an inserted row';
+comment on column invoice_sync.changes.after is
+    'New values of the changed columns, or the whole inserted row; null for a deleted row';
+comment on column invoice_sync.changes.evidence is
+    'The reason: Stripe''s object ids, amounts in Stripe''s smallest unit and Request-Id; or the issue, action and note of a person''s decision; or what was undone';
+
+-- What is done is small: of an event that is done, what it was about goes.
+alter table invoice_sync.event
+    drop constraint event_check,
+    drop constraint event_check1,
+    drop column feed_at,
+    alter column next_attempt_at drop not null,
+    alter column next_attempt_at type timestamptz using case when state <> 'done' then next_attempt_at end,
+    alter column session_id type text using
+        case when state <> 'done' or result = 'names no invoice' then session_id end,
+    alter column intent_id type text using
+        case when state <> 'done' or result = 'names no invoice' then intent_id end,
+    alter column charge_id type text using
+        case when state <> 'done' or result = 'names no invoice' then charge_id end,
+    alter column snapshot drop not null,
+    alter column snapshot type jsonb using case
+        when state <> 'done' or result = 'names no invoice'
+            then jsonb_build_object('id', snapshot -> 'id', 'created', snapshot -> 'created')
+    end,
+    alter column result type text using
+        case when state <> 'done' or result !~ '^invoice .*: ' then result end,
+    add check (state = 'done' or processed_at is null),
+    add check (state <> 'pending' or next_attempt_at is not null);
+drop index invoice_sync.event_received_at_idx;
+drop index invoice_sync.event_webhook_at_idx;
+create index event_received on invoice_sync.event (date_trunc('hour', received_at at time zone 'UTC'));
+create index event_by_webhook on invoice_sync.event (date_trunc('hour', webhook_at at time zone 'UTC'))
+    where webhook_at is not null;
+comment on column invoice_sync.event.session_id is
+    'The checkout session that it is about; null: none, or the event is done and this is not needed any more';
+comment on column invoice_sync.event.intent_id is
+    'The payment intent that it is about; null: none, or the event is done and this is not needed any more';
+comment on column invoice_sync.event.charge_id is
+    'The charge that it is about; null: none, or the event is done and this is not needed any more';
+comment on column invoice_sync.event.snapshot is
+    'Id and time of creation of the object in the event; null: the event is done and this is not needed any more';
+comment on column invoice_sync.event.next_attempt_at is 'When it is retried; null: it is done';
+comment on column invoice_sync.event.processed_at is
+    'When it was processed; null: when it was received, or not yet';
+comment on column invoice_sync.event.result is
+    'Why nothing was to be done, or the reason for the retry; null: what it led to is in the view changes';
+
+comment on view invoice_sync.last_webhook is 'When a webhook was last received, in one row';
+
+comment on column invoice_sync.last_webhook.at is
+    'When a webhook was last received; null: never, or retention deleted it';
+
+-- Runs are counted once, and the runs of webhooks written once.
+-- No index: it is read as a whole, and empty after each sweep.
+create table invoice_sync.run_to_count (
+    run_id bigint not null
+);
+
+comment on table invoice_sync.run_to_count is 'Finished runs that are not yet included in tally';
+comment on column invoice_sync.run_to_count.run_id is 'Id of the run';
+
+select pg_catalog.pg_extension_config_dump('invoice_sync.run_to_count', '');
+
+insert into invoice_sync.run_to_count (run_id)
+select r.id
+from invoice_sync.run as r
+where not r.counted and r.finished_at is not null;
+
+-- Sums over the finished runs that are not yet in tally.
+create or replace view invoice_sync.uncounted as
+select kind,
+       cause,
+       success,
+       count(*) as runs,
+       sum(invoices_fixed) as invoices_fixed,
+       coalesce(sum(stripe_requests), 0) as stripe_requests,
+       coalesce(sum(stripe_retries), 0) as stripe_retries,
+       sum(stripe_errors) as stripe_errors
+from invoice_sync.run_to_count as q
+join invoice_sync.run on run.id = q.run_id
+group by kind, cause, success;
+
+-- Payments that those runs booked.
+create or replace view invoice_sync.uncounted_booked as
+select b.currency,
+       count(*) as payments,
+       sum(b.received) as minor
+from invoice_sync.run_to_count as q
+join invoice_sync.run_booked as b on b.run_id = q.run_id
+group by b.currency;
+
+create or replace function invoice_sync.count_runs() returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    with marked as (
+        delete from invoice_sync.run_to_count
+    ),
+    booked as (
+        insert into invoice_sync.tally_booked as t
+        select * from invoice_sync.uncounted_booked
+        on conflict (currency) do update
+        set payments = t.payments + excluded.payments,
+            minor = t.minor + excluded.minor
+    )
+    insert into invoice_sync.tally as t
+    select * from invoice_sync.uncounted
+    on conflict (kind, cause, success) do update
+    set runs = t.runs + excluded.runs,
+        invoices_fixed = t.invoices_fixed + excluded.invoices_fixed,
+        stripe_requests = t.stripe_requests + excluded.stripe_requests,
+        stripe_retries = t.stripe_retries + excluded.stripe_retries,
+        stripe_errors = t.stripe_errors + excluded.stripe_errors
+$$;
+
+create or replace view invoice_sync.recent_runs as
+select id,
+       kind,
+       cause,
+       role,
+       started_at,
+       finished_at - started_at as duration,
+       success,
+       error ->> 'message' as error,
+       invoices_checked,
+       invoices_fixed,
+       issues_found,
+       stripe_errors,
+       coalesce(stripe_requests, 0) as stripe_requests,
+       coalesce(stripe_retries, 0) as stripe_retries,
+       coalesce(waited, '0') as waited,
+       coalesce(list_pages, 0) as list_pages,
+       coalesce(objects_from_lists, 0) as objects_from_lists,
+       coalesce(objects_one_by_one, 0) as objects_one_by_one,
+       array_to_json(array(
+           select json_build_object(
+               'currency', b.currency,
+               'payments', count(*),
+               'amount', round(
+                   sum(b.received) / power(10::numeric, coalesce(min(d.stripe_digits), 2)),
+                   coalesce(min(d.iso_digits), 2)
+               )::text
+           )
+           from invoice_sync.run_booked as b
+           left join invoice_sync.find_currencies() as d on d.currency = b.currency
+           where b.run_id = run.id and b.undone_by is null
+           group by b.currency
+           order by b.currency
+       ))::jsonb as booked
+from invoice_sync.run
+where (select invoice_sync.require_admin())
+order by id desc;
+
+drop index invoice_sync.run_started_at_idx;
+create index run_started on invoice_sync.run (date_trunc('hour', started_at at time zone 'UTC'));
+alter table invoice_sync.run
+    drop column counted,
+    alter column stripe_requests drop not null,
+    alter column stripe_retries drop not null,
+    alter column waited drop not null,
+    alter column list_pages drop not null,
+    alter column list_pages drop default,
+    alter column objects_from_lists drop not null,
+    alter column objects_from_lists drop default,
+    alter column objects_one_by_one drop not null,
+    alter column objects_one_by_one drop default;
+comment on table invoice_sync.run is
+    'Runs: one row for each sweep and sync_invoice call that was executed, each webhook that concerned an invoice, unless it had nothing to do and asked nothing, and each backfill, resolve_issue and undo';
+comment on column invoice_sync.run.stripe_requests is
+    'Number of requests to Stripe, including retries; the table run has null for none';
+comment on column invoice_sync.run.stripe_retries is
+    'Number of retried requests to Stripe; the table run has null for none';
+comment on column invoice_sync.run.waited is
+    'Time spent waiting for Stripe''s answers; the table run has null for none';
+comment on column invoice_sync.run.list_pages is
+    'Number of pages of Stripe''s lists that were requested instead of single objects; the table run has null for none';
+comment on column invoice_sync.run.objects_from_lists is
+    'Number of requested objects that were found on these pages; the table run has null for none';
+comment on column invoice_sync.run.objects_one_by_one is
+    'Number of objects that were requested individually; the table run has null for none';
+comment on column invoice_sync.recent_runs.stripe_requests is
+    'Number of requests to Stripe, including retries; the table run has null for none';
+comment on column invoice_sync.recent_runs.stripe_retries is
+    'Number of retried requests to Stripe; the table run has null for none';
+comment on column invoice_sync.recent_runs.waited is
+    'Time spent waiting for Stripe''s answers; the table run has null for none';
+comment on column invoice_sync.recent_runs.list_pages is
+    'Number of pages of Stripe''s lists that were requested instead of single objects; the table run has null for none';
+comment on column invoice_sync.recent_runs.objects_from_lists is
+    'Number of requested objects that were found on these pages; the table run has null for none';
+comment on column invoice_sync.recent_runs.objects_one_by_one is
+    'Number of objects that were requested individually; the table run has null for none';
+
+-- Ids are looked up and never sorted: an entry of these indexes is a hash, whatever their length.
+alter table invoice_sync.stripe_payment drop column intent_id;
+drop index invoice_sync.stripe_payment_id_idx;
+drop index invoice_sync.stripe_payment_session_id_idx;
+drop index invoice_sync.stripe_payment_charge_id_idx;
+drop index invoice_sync.change_invoice_id_idx;
+create index on invoice_sync.stripe_payment using hash (id);
+create index on invoice_sync.stripe_payment using hash (session_id);
+create index on invoice_sync.stripe_payment using hash (charge_id);
+create index on invoice_sync.change using hash (invoice_id);
 
 select invoice_sync.revoke_from_others(false);

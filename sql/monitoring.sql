@@ -12,7 +12,7 @@ comment on function next_due(text, bigint) is
 -- counters -------------------------------------------------------------------
 
 -- Counters never decrease, although retention deletes runs: the next sweep adds each
--- finished run once, and the view metrics adds those that are not yet counted.
+-- finished run once (run_to_count), and the view metrics adds those that are not yet counted.
 create table tally (
     kind text not null,
     cause text not null,
@@ -56,11 +56,11 @@ select kind,
        success,
        count(*) as runs,
        sum(invoices_fixed) as invoices_fixed,
-       sum(stripe_requests) as stripe_requests,
-       sum(stripe_retries) as stripe_retries,
+       coalesce(sum(stripe_requests), 0) as stripe_requests,
+       coalesce(sum(stripe_retries), 0) as stripe_retries,
        sum(stripe_errors) as stripe_errors
-from run
-where not counted and finished_at is not null
+from run_to_count as q
+join run on run.id = q.run_id
 group by kind, cause, success;
 
 -- Payments that those runs booked.
@@ -68,9 +68,8 @@ create view uncounted_booked as
 select b.currency,
        count(*) as payments,
        sum(b.received) as minor
-from run as r
-join run_booked as b on b.run_id = r.id
-where not r.counted and r.finished_at is not null
+from run_to_count as q
+join run_booked as b on b.run_id = q.run_id
 group by b.currency;
 
 comment on view uncounted is 'Sums over the finished runs that are not yet in tally';
@@ -95,8 +94,7 @@ language sql
 set search_path = pg_catalog, pg_temp
 as $$
     with marked as (
-        update invoice_sync.run set counted = true
-        where not counted and finished_at is not null
+        delete from invoice_sync.run_to_count
     ),
     booked as (
         insert into invoice_sync.tally_booked as t
@@ -205,14 +203,16 @@ cross join (
 ) as alert
 cross join (
     select (select min(created) from event where state = 'pending') as oldest,
-           (select max(webhook_at) from event) as last_webhook
+           (select at from last_webhook) as last_webhook
 ) as event
 cross join (
     select (select count(*) from run where finished_at is null) as unfinished,
            (
                select coalesce(sum(stripe_requests), 0)
                from run
-               where started_at >= date_trunc('month', now())
+               where date_trunc('hour', started_at at time zone 'UTC')
+                   >= date_trunc('hour', date_trunc('month', now()) at time zone 'UTC')
+                   and started_at >= date_trunc('month', now())
            ) as requests
 ) as run
 cross join (
@@ -291,7 +291,11 @@ booked as (
     group by currency
 ),
 last as (
-    select * from run where kind = 'sweep' and finished_at is not null order by id desc limit 1
+    select started_at, finished_at, success
+    from run
+    where kind = 'sweep' and finished_at is not null
+    order by id desc
+    limit 1
 )
 select name, type, help, labels, value
 from (
@@ -360,14 +364,16 @@ from (
     left join (
         select case when webhook_at is null then 'feed' else 'webhook' end as way_came
         from event
-        where received_at > now() - interval '1 day' and state <> 'ignored'
+        where date_trunc('hour', received_at at time zone 'UTC')
+            >= date_trunc('hour', (now() - interval '1 day') at time zone 'UTC')
+            and received_at > now() - interval '1 day' and state <> 'ignored'
     ) as e on e.way_came = w.way
     group by way
     union all
     select 'invoice_sync_last_webhook_timestamp_seconds', 'gauge', 'When a webhook was last received', '{}',
-           extract(epoch from max(webhook_at))
-    from event
-    having max(webhook_at) is not null
+           extract(epoch from at)
+    from last_webhook
+    where at is not null
     union all
     select 'invoice_sync_feed_lag_seconds', 'gauge', 'Time since the feed of events was last read to its end',
            jsonb_build_object('whose', whose), extract(epoch from now() - read_at)

@@ -227,38 +227,38 @@ comment on column settings.issue_retention is
     'How long resolved issues are kept; at least 31 days. Issues that were resolved by a lasting decision of a person are always kept';
 comment on column settings.alert_retention is 'How long sent alerts are kept; at least 31 days';
 
+-- Columns of eight bytes first: nothing is lost to alignment.
 create table run (
     id bigint generated always as identity primary key,
+    started_at timestamptz not null,
+    finished_at timestamptz,
+    stripe_requests bigint,
+    stripe_retries bigint,
+    list_pages bigint,
+    objects_from_lists bigint,
+    objects_one_by_one bigint,
+    invoices_checked integer not null,
+    invoices_fixed integer not null,
+    issues_found integer not null,
+    stripe_errors integer not null,
+    success boolean not null,
     kind text not null check (
         kind in ('sweep', 'sync_invoice', 'webhook', 'backfill', 'resolve_issue', 'undo')
     ),
     cause text not null check (cause in ('cron', 'sql', 'rpc', 'webhook')),
     role text not null,
-    started_at timestamptz not null,
-    finished_at timestamptz,
-    success boolean not null,
+    waited interval,
     error jsonb,
-    invoices_checked integer not null,
-    invoices_fixed integer not null,
-    issues_found integer not null,
-    stripe_errors integer not null,
-    stripe_requests bigint not null,
-    stripe_retries bigint not null,
-    waited interval not null,
-    list_pages bigint not null default 0,
-    objects_from_lists bigint not null default 0,
-    objects_one_by_one bigint not null default 0,
-    counted boolean not null default false,
     monthly_reads jsonb,
     remark text
 );
-create index on run (started_at);
+-- By the hour: an entry for many runs, which takes a few bytes of each.
+create index run_started on run (date_trunc('hour', started_at at time zone 'UTC'));
 create index on run (id) where kind = 'sweep';
-create index on run (id) where not counted;
 create index on run (finished_at) where finished_at is null;
 
 comment on table run is
-    'Runs: one row for each sweep and sync_invoice call that was executed, each webhook that concerned an invoice, and each backfill, resolve_issue and undo';
+    'Runs: one row for each sweep and sync_invoice call that was executed, each webhook that concerned an invoice, unless it had nothing to do and asked nothing, and each backfill, resolve_issue and undo';
 comment on column run.kind is 'sweep, sync_invoice, webhook, backfill, resolve_issue or undo';
 comment on column run.cause is 'How it was started: cron, sql, rpc or webhook';
 comment on column run.role is 'Role of the caller';
@@ -276,48 +276,73 @@ comment on column run.stripe_errors is
 comment on column run.monthly_reads is
     'The monthly budget, the number of requests used before the run, and the forecast for the month; null if settings.monthly_read_budget is null';
 comment on column run.remark is 'A remark about the run; null: none';
-comment on column run.stripe_requests is 'Number of requests to Stripe, including retries';
-comment on column run.stripe_retries is 'Number of retried requests to Stripe';
-comment on column run.waited is 'Time spent waiting for Stripe''s answers';
+comment on column run.stripe_requests is
+    'Number of requests to Stripe, including retries; the table run has null for none';
+comment on column run.stripe_retries is
+    'Number of retried requests to Stripe; the table run has null for none';
+comment on column run.waited is
+    'Time spent waiting for Stripe''s answers; the table run has null for none';
 comment on column run.list_pages is
-    'Number of pages of Stripe''s lists that were requested instead of single objects';
-comment on column run.objects_from_lists is 'Number of requested objects that were found on these pages';
-comment on column run.objects_one_by_one is 'Number of objects that were requested individually';
-comment on column run.counted is 'Whether the run is included in tally';
+    'Number of pages of Stripe''s lists that were requested instead of single objects; the table run has null for none';
+comment on column run.objects_from_lists is
+    'Number of requested objects that were found on these pages; the table run has null for none';
+comment on column run.objects_one_by_one is
+    'Number of objects that were requested individually; the table run has null for none';
 
+-- No index: it is read as a whole, and empty after each sweep.
+create table run_to_count (
+    run_id bigint not null
+);
+
+comment on table run_to_count is 'Finished runs that are not yet included in tally';
+comment on column run_to_count.run_id is 'Id of the run';
+
+create table change_form (
+    id bigint primary key,
+    has_evidence boolean not null,
+    action text not null check (action in ('insert', 'update', 'delete')),
+    table_name text not null,
+    document text not null
+);
+
+comment on table change_form is
+    'What many changes have in common, stored once: table, action, names of columns and usual values. The view full_change puts changes together';
+comment on column change_form.id is 'Id of the form, computed from its content';
+comment on column change_form.has_evidence is
+    'Whether its changes contain their evidence; false: it is that of the change of the same run and invoice before them';
+comment on column change_form.action is
+    'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well';
+comment on column change_form.table_name is 'The changed table, quoted and schema-qualified';
+comment on column change_form.document is
+    'A JSON object with before, after and evidence. Each second line is a gap, and says what belongs there: the row''s id, the invoice''s id, or a line of change.content by its number';
+
+-- Columns of eight bytes first: nothing is lost to alignment. No foreign key to change_form: sessions that
+-- write at the same time would lock the same few rows.
 create table change (
     id bigint generated always as identity primary key,
     run_id bigint not null references run,
-    invoice_id text not null,
-    table_name text not null,
-    row_id text not null,
-    action text not null check (action in ('insert', 'update', 'delete')),
-    before jsonb,
-    after jsonb,
-    evidence jsonb not null,
+    form_id bigint not null,
     undone_by bigint references run,
-    check ((action = 'insert') = (before is null)),
-    check ((action = 'delete') = (after is null))
+    invoice_id text not null,
+    row_id text,
+    content text not null,
+    decision jsonb
 );
 create index on change (run_id);
-create index on change (invoice_id);
+create index on change using hash (invoice_id);
 create index on change (undone_by) where undone_by is not null;
 
 comment on table change is
-    'Changes to rows of your tables, with the values before and after and the evidence';
+    'Changes to rows of your tables, in short: what differs from their form. The view changes shows them in full';
 comment on column change.run_id is 'The run that made the change';
-comment on column change.invoice_id is 'Id of the invoice, as text';
-comment on column change.table_name is 'The changed table, quoted and schema-qualified';
-comment on column change.row_id is 'Primary key of the changed row, as text';
-comment on column change.action is
-    'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well';
-comment on column change.before is
-    'Previous values of the changed columns, or the whole deleted row; null for an inserted row';
-comment on column change.after is
-    'New values of the changed columns, or the whole inserted row; null for a deleted row';
-comment on column change.evidence is
-    'The reason: Stripe''s object ids, amounts in Stripe''s smallest unit and Request-Id; or the issue, action and note of a person''s decision; or what was undone';
+comment on column change.form_id is 'The form (change_form)';
 comment on column change.undone_by is 'The run that undid the change; null: it was not undone';
+comment on column change.invoice_id is 'Id of the invoice, as text';
+comment on column change.row_id is
+    'Primary key of the changed row, as text; the table change has null where that is invoice_id';
+comment on column change.content is 'What belongs into the gaps of the form, a line each';
+comment on column change.decision is
+    'Issue, action and note of the person''s decision that led to it; null: none did';
 
 create table issue (
     id bigint generated always as identity primary key,
@@ -407,29 +432,30 @@ comment on column invoice_check.back_off is
 comment on column invoice_check.awaited is
     'Payments that are booked, and for which Stripe did not know yet what further columns of their rows store, such as its fee';
 
+-- Columns of eight bytes first: nothing is lost to alignment.
 create table stripe_payment (
-    invoice_id text not null,
-    id text not null,
-    session_id text,
-    intent_id text,
-    charge_id text,
-    currency text not null,
     received bigint not null check (received >= 0),
     refunded bigint not null check (refunded between 0 and received),
-    dispute text,
-    received_at timestamptz,
-    request_id text,
     seen_at timestamptz not null,
     as_of timestamptz not null check (as_of > '-infinity'),
-    sessionless boolean not null default false,
+    received_at timestamptz,
     withheld bigint check (withheld >= 0),
     refunded_latest bigint,
+    sessionless boolean not null default false,
+    invoice_id text not null,
+    id text not null,
+    currency text not null,
+    session_id text,
+    charge_id text,
     stripe_invoice_id text,
+    dispute text,
+    request_id text,
     primary key (invoice_id, id)
 );
-create index on stripe_payment (id);
-create index on stripe_payment (session_id);
-create index on stripe_payment (charge_id);
+-- Ids are looked up and never sorted: an entry is a hash, whatever their length.
+create index on stripe_payment using hash (id);
+create index on stripe_payment using hash (session_id);
+create index on stripe_payment using hash (charge_id);
 create index on stripe_payment (stripe_invoice_id) where stripe_invoice_id is not null;
 
 comment on table stripe_payment is 'The last known state of each Stripe payment received for an invoice';
@@ -437,7 +463,6 @@ comment on column stripe_payment.id is
     'Id of the payment intent; without one, of the checkout session or charge';
 comment on column stripe_payment.invoice_id is 'Id of the invoice for which it was looked up, as text';
 comment on column stripe_payment.session_id is 'Checkout session, if known';
-comment on column stripe_payment.intent_id is 'Payment intent, if there is one';
 comment on column stripe_payment.charge_id is 'Latest charge, if known';
 comment on column stripe_payment.currency is 'ISO 4217 code, lower case';
 comment on column stripe_payment.received is 'Amount received, in Stripe''s smallest unit';
@@ -492,27 +517,27 @@ comment on column stripe_account.webhook_secret is
     'Reference to the secrets of a webhook endpoint of its own, file:/absolute/path or vault:name: what they sign is about this account, whatever it says; null: its events come by the endpoint of the platform';
 comment on column stripe_account.since is 'When it was added';
 
+-- Columns of eight bytes first: nothing is lost to alignment.
 create table event (
+    created timestamptz not null,
+    received_at timestamptz not null,
+    webhook_at timestamptz,
+    processed_at timestamptz,
+    next_attempt_at timestamptz default '-infinity',
+    attempts integer not null default 0 check (attempts >= 0),
+    livemode boolean not null,
     id text primary key,
     type text not null,
-    created timestamptz not null,
-    livemode boolean not null,
+    state text not null check (state in ('pending', 'done', 'ignored')),
     account text,
+    stripe_invoice_id text,
     session_id text,
     intent_id text,
     charge_id text,
-    snapshot jsonb not null,
-    received_at timestamptz not null,
-    webhook_at timestamptz,
-    feed_at timestamptz,
-    state text not null check (state in ('pending', 'done', 'ignored')),
-    attempts integer not null default 0 check (attempts >= 0),
-    next_attempt_at timestamptz not null default '-infinity',
-    processed_at timestamptz,
     result text,
-    stripe_invoice_id text,
-    check (webhook_at is not null or feed_at is not null or type = 'backfill'),
-    check ((state = 'done') = (processed_at is not null))
+    snapshot jsonb,
+    check (state = 'done' or processed_at is null),
+    check (state <> 'pending' or next_attempt_at is not null)
 );
 create index on event (next_attempt_at) where state = 'pending';
 create index event_failed on event using gin ((array[session_id, intent_id, charge_id, stripe_invoice_id]))
@@ -522,8 +547,10 @@ create index event_unclaimed_intent on event (intent_id)
 create index event_unclaimed_session on event (session_id)
     where state = 'done' and result = 'names no invoice';
 create index on event (stripe_invoice_id) where stripe_invoice_id is not null;
-create index on event (received_at);
-create index on event (webhook_at) where webhook_at is not null;
+-- By the hour: an entry for many events, which takes a few bytes of each.
+create index event_received on event (date_trunc('hour', received_at at time zone 'UTC'));
+create index event_by_webhook on event (date_trunc('hour', webhook_at at time zone 'UTC'))
+    where webhook_at is not null;
 create index on event (account, webhook_at) where account is not null;
 
 comment on table event is
@@ -537,19 +564,23 @@ comment on column event.created is
 comment on column event.livemode is 'Whether the event is of live mode; false: test mode';
 comment on column event.account is
     'The account of the event, if it named one or a secret of that account signed it; null: the account of the key';
-comment on column event.session_id is 'The checkout session that it is about';
-comment on column event.intent_id is 'The payment intent that it is about';
-comment on column event.charge_id is 'The charge that it is about';
+comment on column event.session_id is
+    'The checkout session that it is about; null: none, or the event is done and this is not needed any more';
+comment on column event.intent_id is
+    'The payment intent that it is about; null: none, or the event is done and this is not needed any more';
+comment on column event.charge_id is
+    'The charge that it is about; null: none, or the event is done and this is not needed any more';
 comment on column event.snapshot is
-    'Id and time of creation of the object in the event; version 0.1.0 stored the whole object';
+    'Id and time of creation of the object in the event; null: the event is done and this is not needed any more';
 comment on column event.received_at is 'When it was first received';
 comment on column event.webhook_at is 'When it was first received by webhook; null: never';
-comment on column event.feed_at is 'When it was first read from the feed; null: never';
 comment on column event.state is 'pending, done, or ignored (other type, mode or account)';
 comment on column event.attempts is 'Number of failed attempts to process it';
-comment on column event.next_attempt_at is 'When it is retried';
-comment on column event.processed_at is 'When it was processed';
-comment on column event.result is 'The result, or the reason for the retry';
+comment on column event.next_attempt_at is 'When it is retried; null: it is done';
+comment on column event.processed_at is
+    'When it was processed; null: when it was received, or not yet';
+comment on column event.result is
+    'Why nothing was to be done, or the reason for the retry; null: what it led to is in the view changes';
 comment on column event.stripe_invoice_id is 'The Stripe Invoice that it is about';
 
 create table feed (
@@ -740,6 +771,8 @@ comment on column payment_ids.charge_id is 'Charge, if known';
 select pg_catalog.pg_extension_config_dump('settings', '');
 select pg_catalog.pg_extension_config_dump('run', '');
 select pg_catalog.pg_extension_config_dump('run_id_seq', '');
+select pg_catalog.pg_extension_config_dump('run_to_count', '');
+select pg_catalog.pg_extension_config_dump('change_form', '');
 select pg_catalog.pg_extension_config_dump('change', '');
 select pg_catalog.pg_extension_config_dump('change_id_seq', '');
 select pg_catalog.pg_extension_config_dump('issue', '');

@@ -7,6 +7,59 @@ select currency,
 from find_currencies()
 where (select require_admin());
 
+-- The documents of changes: the lines of the form, by turns text and gaps.
+create view change_document as
+select c.id,
+       c.run_id,
+       c.invoice_id,
+       f.table_name,
+       coalesce(c.row_id, c.invoice_id) as row_id,
+       f.action,
+       d.document,
+       f.has_evidence,
+       c.decision,
+       c.undone_by
+from change as c
+join change_form as f on f.id = c.form_id
+cross join lateral (
+    select string_agg(
+               case
+                   when l.n % 2 = 1 then l.line
+                   when l.line = 'row' then coalesce(c.row_id, c.invoice_id)
+                   when l.line = 'invoice' then c.invoice_id
+                   else coalesce(v.content[l.line::integer], '')
+               end,
+               '' order by l.n
+           )::jsonb as document
+    from string_to_array(c.content, e'\n') as v (content)
+    cross join unnest(string_to_array(f.document, e'\n')) with ordinality as l (line, n)
+) as d;
+
+-- Evidence that is not with the change is with one just before it. That is looked up by the invoice, whose
+-- changes are few, and not by the run: hence the addition.
+create view full_change as
+select c.id,
+       c.run_id,
+       c.invoice_id,
+       c.table_name,
+       c.row_id,
+       c.action,
+       c.document -> 'before' as before,
+       c.document -> 'after' as after,
+       case
+           when c.has_evidence then c.document -> 'evidence'
+           else (
+               select e.document -> 'evidence'
+               from change_document as e
+               where e.invoice_id = c.invoice_id
+                   and e.run_id + 0 = c.run_id and e.id < c.id and e.has_evidence
+               order by e.id desc
+               limit 1
+           )
+       end || coalesce(c.decision, '{}') as evidence,
+       c.undone_by
+from change_document as c;
+
 -- Payments that each run booked. An inserted payment's row contains a Stripe id; for an
 -- expected payment that became paid, the evidence names the row and the Stripe id.
 create view run_booked as
@@ -14,7 +67,7 @@ select c.run_id,
        s.currency,
        s.received,
        c.undone_by
-from change as c
+from full_change as c
 cross join lateral jsonb_to_recordset(c.evidence -> 'stripe')
     as s (session text, payment_intent text, charge text, currency text, received bigint)
 where c.action = 'insert'
@@ -27,7 +80,7 @@ select c.run_id,
        s.currency,
        s.received,
        c.undone_by
-from change as c
+from full_change as c
 cross join lateral jsonb_to_recordset(c.evidence -> 'confirmed')
     as k (table_name text, row_id text, payment text)
 cross join lateral jsonb_to_recordset(c.evidence -> 'stripe')
@@ -50,12 +103,12 @@ select id,
        invoices_fixed,
        issues_found,
        stripe_errors,
-       stripe_requests,
-       stripe_retries,
-       waited,
-       list_pages,
-       objects_from_lists,
-       objects_one_by_one,
+       coalesce(stripe_requests, 0) as stripe_requests,
+       coalesce(stripe_retries, 0) as stripe_retries,
+       coalesce(waited, '0') as waited,
+       coalesce(list_pages, 0) as list_pages,
+       coalesce(objects_from_lists, 0) as objects_from_lists,
+       coalesce(objects_one_by_one, 0) as objects_one_by_one,
        array_to_json(array(
            select json_build_object(
                'currency', b.currency,
@@ -91,7 +144,7 @@ select c.id,
        c.after,
        c.evidence,
        c.undone_by
-from change as c
+from full_change as c
 join run as r on r.id = c.run_id
 where (select require_admin())
 order by c.id desc;
@@ -144,6 +197,19 @@ order by 2 desc, 1;
 
 comment on view webhook_health is
     'Events per type and hour: how many came by webhook, how many only by the feed, and their delay';
+
+-- By the index, which is by the hour.
+create view last_webhook as
+select max(webhook_at) as at
+from event
+where webhook_at is not null
+    and date_trunc('hour', webhook_at at time zone 'UTC') = (
+        select max(date_trunc('hour', e.webhook_at at time zone 'UTC'))
+        from event as e
+        where e.webhook_at is not null
+    );
+
+comment on view last_webhook is 'When a webhook was last received, in one row';
 
 create view account_health as
 select a.account,
@@ -254,6 +320,8 @@ comment on view stripe_without_payment is 'Invoices that contain Stripe ids but 
 
 comment on view currencies is
     'Currencies that do not have two decimals in ISO 4217 or at Stripe; all others have two';
+comment on view change_document is 'Changes with their documents, for the view full_change';
+comment on view full_change is 'Changes in full, for the view changes and for undo';
 comment on view run_booked is 'Payments that runs booked';
 comment on function find_currencies() is 'Implementation of the view currencies';
 comment on function find_paid_without_payment() is 'Implementation of the view paid_without_payment';
@@ -275,6 +343,8 @@ begin
                        and t.relname = case v.relname
                            when 'recent_runs' then 'run'
                            when 'changes' then 'change'
+                           when 'full_change' then 'change'
+                           when 'change_document' then 'change'
                            when 'run_booked' then 'change'
                            when 'open_issues' then 'issue'
                            when 'progress' then 'backfill'
@@ -282,12 +352,24 @@ begin
                        end),
                    case va.attname
                        when 'id' then 'Id'
+                       when 'table_name' then 'The changed table, quoted and schema-qualified'
+                       when 'action' then
+                           'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well'
+                       when 'document' then 'Its before, after and evidence'
+                       when 'has_evidence' then 'Whether the document contains the evidence'
+                       when 'before' then
+                           'Previous values of the changed columns, or the whole deleted row; null for an inserted row'
+                       when 'after' then
+                           'New values of the changed columns, or the whole inserted row; null for a deleted row'
+                       when 'evidence' then
+                           'The reason: Stripe''s object ids, amounts in Stripe''s smallest unit and Request-Id; or the issue, action and note of a person''s decision; or what was undone'
                        when 'duration' then 'Duration'
                        when 'share_done' then 'Part of the period that is done, from 0 to 1'
                        when 'objects_expected' then 'Estimated total, if the rest of the period has as many per day; Stripe''s lists have no total'
                        when 'objects_per_second' then 'Objects per second of working time'
                        when 'time_left' then 'Estimated working time until it is finished'
                        when 'type' then 'Type of the event, such as checkout.session.completed'
+                       when 'at' then 'When a webhook was last received; null: never, or retention deleted it'
                        when 'hour' then 'Hour of the event, by Stripe''s clock'
                        when 'by_webhook' then 'Number of events that were received by webhook'
                        when 'by_feed_only' then 'Number of events that were received by the feed only'

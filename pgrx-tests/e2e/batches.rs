@@ -36,7 +36,7 @@ const WORLD: &str = "
     union all
     select concat_ws(' ', 'change', invoice_id, table_name, action, before,
                      after - '{id,created_at}'::text[], evidence #- '{stripe,0,request_id}')
-    from invoice_sync.change
+    from invoice_sync.full_change
     union all
     select concat_ws(' ', 'issue', invoice_id, invoice_number, kind, severity, object, summary,
                      evidence, state)
@@ -191,7 +191,7 @@ fn what_a_trigger_writes_into_the_other_table_is_recorded() {
     let recorded = "
         select count(*) filter (where table_name = 'public.invoices' and after ? 'customer'),
                count(*) filter (where table_name = 'public.payments' and after ->> 'payment_notes' = 'seen')
-        from invoice_sync.change";
+        from invoice_sync.full_change";
     let counts = |shop: &mut Shop| -> (i64, i64) {
         let row = shop.rows(recorded).pop().expect("a row");
         (row.get(0), row.get(1))

@@ -334,8 +334,8 @@ fn an_event_that_waits_says_for_what_and_how_long() {
     let event = |id: &str, columns: &str, values: &str| {
         format!(
             "insert into invoice_sync.event (id, type, created, livemode, intent_id, session_id, snapshot, received_at,
-                feed_at, {columns})
-            values ('{id}', 'checkout.session.completed', now(), false, '{}', '{}', '{{}}', now(), now(), {values})",
+                {columns})
+            values ('{id}', 'checkout.session.completed', now(), false, '{}', '{}', '{{}}', now(), {values})",
             sale.intent, sale.session
         )
     };

@@ -157,7 +157,7 @@ fn triggers_that_another_session_creates() {
     attempt_json(&mut kept.session, &sale.sync()).expect("it is booked");
 
     let recorded = kept.shop.text(&format!(
-        "select after ->> 'payment_notes' from invoice_sync.change
+        "select after ->> 'payment_notes' from invoice_sync.full_change
         where invoice_id = '{}' and action = 'insert'",
         sale.invoice
     ));

@@ -32,6 +32,7 @@ mod run_sweep;
 mod schedule;
 mod secrets;
 mod settings;
+mod stored_changes;
 mod sweeps;
 mod upgrade;
 mod views;

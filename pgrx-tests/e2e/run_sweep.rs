@@ -50,7 +50,10 @@ fn twin_of(shop: &mut Shop, tables: &str) -> Shop {
 
 /// The row of the run that began last.
 fn last_run(shop: &mut Shop) -> Value {
-    shop.json("to_jsonb(r) from invoice_sync.run r order by id desc limit 1")
+    shop.json(
+        "to_jsonb(r) || to_jsonb(v)
+        from invoice_sync.run r join invoice_sync.recent_runs v using (id) order by id desc limit 1",
+    )
 }
 
 /// Every object has to be asked for by itself.

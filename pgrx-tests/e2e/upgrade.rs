@@ -147,6 +147,42 @@ fn rows(shop: &mut Shop, table: &str) -> Vec<serde_json::Value> {
     .collect()
 }
 
+/// What shows all that the rows of a table of 0.1.0 said.
+fn in_full(table: &str) -> &str {
+    match table {
+        "change" => "full_change",
+        table => table,
+    }
+}
+
+/// The row of an event without what an update drops: of a done one, all that it was about.
+fn without_what_is_done(table: &str, row: &serde_json::Value) -> serde_json::Value {
+    let mut row = row.clone();
+    let columns = row.as_object_mut().expect("a row is an object");
+    if table == "event" {
+        columns.remove("feed_at");
+        if columns["state"] == "done" {
+            columns["next_attempt_at"] = serde_json::Value::Null;
+        }
+        let about = ["session_id", "intent_id", "charge_id", "result"];
+        for column in about {
+            if columns["state"] == "done" && columns["result"] != "names no invoice" {
+                columns.insert(column.to_owned(), serde_json::Value::Null);
+            }
+        }
+        columns.remove("snapshot");
+    }
+    if table == "stripe_payment" {
+        // It is the id.
+        columns.remove("intent_id");
+    }
+    if table == "run" {
+        // Those that were not counted are in run_to_count.
+        columns.remove("counted");
+    }
+    row
+}
+
 /// Whether every column of `before` has the same value in `after`.
 fn keeps(before: &serde_json::Value, after: &serde_json::Value) -> bool {
     let columns = before.as_object().expect("a row is an object");
@@ -184,11 +220,11 @@ fn an_update_keeps_every_row_and_setting() {
     shop.execute("alter extension invoice_sync update");
     for (table, before) in before {
         assert!(!before.is_empty(), "the books have a row in {table}");
-        let after = rows(&mut shop, table);
+        let after = rows(&mut shop, in_full(table));
         assert_eq!(after.len(), before.len(), "{table}");
-        for row in &before {
+        for row in before.iter().map(|row| without_what_is_done(table, row)) {
             assert!(
-                after.iter().any(|candidate| keeps(row, candidate)),
+                after.iter().any(|candidate| keeps(&row, candidate)),
                 "{table} had {row}, and has {after:#?}"
             );
         }

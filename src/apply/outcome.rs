@@ -160,7 +160,7 @@ impl Outcome {
         }
         let what = describe(&self.intended);
         let label = self.invoice.label();
-        Verdict::Done(if what.is_empty() {
+        Verdict::Applied(if what.is_empty() {
             format!("invoice {label}: nothing to do")
         } else {
             format!("invoice {label}: {what}")

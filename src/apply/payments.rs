@@ -70,7 +70,7 @@ pub(crate) fn act(
             let is_covered = !of_invoices.is_empty();
             (verdict(of_invoices), is_covered)
         };
-        if is_covered && matches!(verdict, Verdict::Done(_)) && !payment.lacks_session() {
+        if is_covered && verdict.is_done() && !payment.lacks_session() {
             linked.push((payment, invoices));
         }
         verdicts.push(verdict);
@@ -155,7 +155,7 @@ fn conclude(
 fn verdict(of_invoices: Vec<Verdict>) -> Verdict {
     let mut verdict = Verdict::Done(String::new());
     for next in of_invoices {
-        if matches!(next, Verdict::Again(_)) || matches!(verdict, Verdict::Done(_)) {
+        if !next.is_done() || verdict.is_done() {
             verdict = next;
         }
     }

@@ -1,7 +1,9 @@
 //! The report of a run: its row in the ledger, and the JSON that its caller gets.
 
 mod concerns;
+mod failure;
 pub(crate) mod record;
+mod run_row;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,63 +14,23 @@ use crate::alert::outbox;
 use crate::apply::context::Mode;
 use crate::apply::outcome::{Outcome, describe};
 use crate::apply::report::concerns::Found;
+pub(crate) use crate::apply::report::failure::Failure;
 use crate::apply::report::record::{GENERAL, Settled, subject, write_down};
+use crate::apply::report::run_row::RunRow;
 use crate::domain::evidence::StripePayment;
 use crate::domain::feed::Gap;
-use crate::domain::issue::{Issue, IssueKind, Severity};
+use crate::domain::issue::{Issue, IssueKind};
 use crate::domain::unknown_word;
 use crate::ledger::budget::Usage;
 use crate::ledger::changes::Change;
 use crate::ledger::checks;
 use crate::ledger::issues::{self, Subject};
 use crate::ledger::payment_issues::{self, AboutPayment};
-use crate::ledger::runs::{self, Kind, State, Totals};
+use crate::ledger::runs::{Kind, State, Totals};
 use crate::pg::{Problem, waited_for_threads};
 use crate::stripe::cost::Planned;
 use crate::stripe::error::Asked;
 use crate::stripe_access;
-
-/// Why a run is incomplete.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// Stripe could not be reached, or did not answer every question. Contains the kinds of questions without any
-    /// answer; empty if there was no key.
-    Stripe(Vec<String>),
-    /// The settings do not match the database.
-    Settings,
-}
-
-impl Failure {
-    fn issue(self, problem: &Problem) -> Issue {
-        let (kind, summary) = match &self {
-            Self::Stripe(_) => (
-                IssueKind::StripeUnreachable,
-                "Stripe could not be asked, so payments may be missing from the books (for details, run invoice_sync.doctor())",
-            ),
-            Self::Settings => (
-                IssueKind::Misconfigured,
-                "Stripe is not asked about payments, because the settings of invoice_sync do not match the database (for details, run invoice_sync.doctor())",
-            ),
-        };
-        let mut evidence = json!({
-            "sqlstate": problem.sqlstate_text(),
-            "message": problem.message(),
-            "detail": problem.detail_text(),
-            "hint": problem.hint_text(),
-        });
-        if let Self::Stripe(unanswered) = self
-            && !unanswered.is_empty()
-        {
-            evidence["unanswered"] = unanswered.into();
-        }
-        Issue::new(
-            kind,
-            Severity::Critical,
-            format!("{summary}: {}.", problem.message()),
-        )
-        .with_evidence(evidence)
-    }
-}
 
 /// The changes made for an invoice, or, in a dry run, those that would be made.
 struct Fixed {
@@ -95,6 +57,7 @@ pub(crate) struct Report {
     kind: Kind,
     /// `None` in a dry run, which writes nothing to the ledger.
     run: Option<i64>,
+    row: RunRow,
     /// Whether the result lists each invoice. A long run does not, to save memory; the ledger contains everything.
     keeps_details: bool,
     totals: Totals,
@@ -118,9 +81,11 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn open(kind: Kind, mode: Mode) -> Self {
+        let row = RunRow::open(kind, mode);
         Self {
             kind,
-            run: (mode == Mode::Write).then(|| runs::open(kind)),
+            run: row.id(),
+            row,
             keeps_details: true,
             totals: Totals {
                 success: true,
@@ -161,9 +126,25 @@ impl Report {
         (self.outcomes.unwrap_or_default(), self.issues)
     }
 
-    /// Returns the run's number; `None` in a dry run.
+    /// Returns the run's number, to which rows may refer; `None` in a dry run.
     pub(crate) fn run(&self) -> Option<i64> {
-        self.run
+        self.row.refer(&self.totals)
+    }
+
+    /// The totals as they will be once these outcomes are added.
+    fn totals_with(&self, settled: &[&Settled]) -> Totals {
+        let ids = settled.iter().map(|settled| &settled.outcome.invoice.id);
+        let new = ids.filter(|id| !self.checked.contains(*id)).count();
+        let changed = settled
+            .iter()
+            .filter(|settled| !settled.outcome.changes.is_empty());
+        let totals = &self.totals;
+        Totals {
+            invoices_checked: totals.invoices_checked + self.checked.len() + new,
+            invoices_fixed: totals.invoices_fixed + changed.count(),
+            waited: waited_for_threads() - self.had_waited,
+            ..totals.clone()
+        }
     }
 
     pub(crate) fn count_requests(&mut self, requests: u64, retries: u64) {
@@ -202,7 +183,7 @@ impl Report {
 
     /// As [`Self::fail`], and raises an issue, because nobody may read the result.
     pub(crate) fn fail_with_issue(&mut self, problem: Problem, why: Failure) {
-        if let Some(run) = self.run {
+        if let Some(run) = self.run() {
             self.found.suspect();
             issues::raise(run, &[(GENERAL, &why.issue(&problem))]);
         }
@@ -216,7 +197,8 @@ impl Report {
 
     /// Raises several such issues, each of another kind or about another object.
     pub(crate) fn add_general_issues(&mut self, issues: &[&Issue]) {
-        if let Some(run) = self.run.filter(|_| !issues.is_empty()) {
+        if self.run.is_some() && !issues.is_empty() {
+            let run = self.run().unwrap_or_default();
             self.found.suspect();
             let general: Vec<_> = issues.iter().map(|issue| (GENERAL, *issue)).collect();
             issues::raise(run, &general);
@@ -249,7 +231,7 @@ impl Report {
 
     /// Resolves these issues.
     pub(crate) fn resolve_let_go(&self, issues: &[AboutPayment]) {
-        if let Some(run) = self.run {
+        if let Some(run) = self.run() {
             payment_issues::resolve_about_payments(run, issues);
         }
     }
@@ -261,14 +243,14 @@ impl Report {
 
     /// Resolves an issue that is about no single invoice.
     pub(crate) fn resolve_general_issue(&self, kind: IssueKind) {
-        if let Some(run) = self.run {
+        if let Some(run) = self.run() {
             issues::resolve_general(run, kind);
         }
     }
 
     /// Resolves the outage for the kinds of questions that Stripe answered; it remains for the others.
     pub(crate) fn resolve_outage(&self, answered: &BTreeSet<Asked>) {
-        if let Some(run) = self.run.filter(|_| !answered.is_empty()) {
+        if let Some(run) = (!answered.is_empty()).then(|| self.run()).flatten() {
             issues::resolve_outage(run, None, &names(answered));
         }
     }
@@ -286,7 +268,7 @@ impl Report {
 
     /// Resolves the issue about missing webhooks if one was received since.
     pub(crate) fn resolve_webhooks_failing(&self) {
-        if let Some(run) = self.run {
+        if let Some(run) = self.run() {
             issues::resolve_webhooks_failing(run);
         }
     }
@@ -294,14 +276,14 @@ impl Report {
     /// Resolves the issues about these failed events.
     pub(crate) fn resolve_event_issues(&self, events: &[&String]) {
         let has_none = events.is_empty() || self.found.no_event_failed();
-        if let Some(run) = self.run.filter(|_| !has_none) {
+        if let Some(run) = (!has_none).then(|| self.run()).flatten() {
             payment_issues::resolve_events(run, events);
         }
     }
 
     /// Resolves the issues about unreadable events of payments that were looked up since.
     pub(crate) fn resolve_unread_events(&self, asked: &Value) {
-        if let Some(run) = self.run {
+        if let Some(run) = self.run() {
             payment_issues::resolve_unread_events(run, asked);
         }
     }
@@ -325,10 +307,10 @@ impl Report {
         let mut settled: Vec<&Settled> = settled.collect();
         // All sessions write invoices in this order.
         settled.sort_unstable_by(|a, b| a.outcome.invoice.id.cmp(&b.outcome.invoice.id));
-        if let Some(run) = self.run
-            && !settled.is_empty()
-        {
-            self.found.note(write_down(run, &settled)?);
+        if let Some(run) = self.run.filter(|_| !settled.is_empty()) {
+            let run = || self.row.refer(&self.totals_with(&settled)).unwrap_or(run);
+            let concerns = write_down(run, &settled)?;
+            self.found.note(concerns);
         }
         self.note_unknown_words(&settled);
         for settled in settled {
@@ -358,7 +340,7 @@ impl Report {
 
     /// Ends the checks and resolves the issues of invoices that no longer exist.
     pub(crate) fn note_gone(&self, invoices: &[&str]) {
-        if let Some(run) = self.run.filter(|_| !invoices.is_empty()) {
+        if let Some(run) = (!invoices.is_empty()).then(|| self.run()).flatten() {
             issues::resolve_gone(run, invoices);
             checks::end(invoices);
         }
@@ -408,9 +390,7 @@ impl Report {
             Some(run) if !self.keeps_details => issues::count_seen(run),
             _ => self.issues.len(),
         };
-        if let Some(run) = self.run {
-            runs::save(run, &self.totals, state);
-        }
+        self.row.save(&self.totals, state);
     }
 
     /// Ends the run. Returns the JSON for the caller.

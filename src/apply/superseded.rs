@@ -30,7 +30,7 @@ pub(crate) fn supersede(
     report: &mut Report,
 ) -> Result<(), Problem> {
     let done = payments.iter().zip(verdicts);
-    let done = done.filter(|(_, verdict)| matches!(verdict, Verdict::Done(_)));
+    let done = done.filter(|(_, verdict)| verdict.is_done());
     let mut done = done
         .flat_map(|(payment, _)| payment.evidence)
         .filter_map(whole)

@@ -24,7 +24,8 @@ pub(crate) struct KnownPayment {
 pub(crate) fn known_payments(invoice: &str) -> Vec<KnownPayment> {
     fetch(
         "select jsonb_build_object(
-            'id', m.id, 'ids', array_remove(array[m.session_id, m.intent_id, m.charge_id, m.stripe_invoice_id], null),
+            'id', m.id, 'ids', array_remove(array[
+                m.session_id, case when m.id ~ '^([^/]+/)?pi_' then m.id end, m.charge_id, m.stripe_invoice_id], null),
             'currency', m.currency, 'received', m.received,
             'refunded', coalesce(m.refunded_latest, m.refunded), 'dispute', m.dispute,
             'as_of', date_trunc('second', m.as_of)::text)

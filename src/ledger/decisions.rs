@@ -145,7 +145,8 @@ pub(crate) fn end_undone(invoice: &str, evidence: &Value) {
 /// Records in all changes of a run the decision that they are based on.
 pub(crate) fn sign_changes(run: i64, decision: &Value) {
     sql::execute(
-        "update invoice_sync.change set evidence = evidence || $2::jsonb where run_id = $1::bigint",
+        "update invoice_sync.change set decision = coalesce(decision, '{}') || $2::jsonb
+        where run_id = $1::bigint",
         &[Some(&run.to_string()), Some(&decision.to_string())],
     );
 }

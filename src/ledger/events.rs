@@ -1,54 +1,41 @@
 //! The inbox of Stripe's events (`invoice_sync.event`). An event is done only after it was processed.
 
+mod receive;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::domain::account::qualified;
 use crate::domain::event::Event;
 use crate::domain::identity::{PaymentIds, StripeId};
 use crate::pg::sql;
 
-/// How an event arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Channel {
-    Webhook,
-    Feed,
-}
-
-impl Channel {
-    fn column(self) -> &'static str {
-        match self {
-            Self::Webhook => "webhook_at",
-            Self::Feed => "feed_at",
-        }
-    }
-}
-
-/// What to do with an event that has just arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Disposition {
-    /// Process it.
-    Pending,
-    /// Only store it: it has another type, mode or account.
-    Ignored,
-}
+use receive::document;
+pub(crate) use receive::{Disposition, Receipt, receive, receive_from_feed};
 
 /// The result of processing an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
+    /// It was held against an invoice. What that changed is recorded as changes; the words are not stored.
+    Applied(String),
+    /// There is nothing to be done with it, for this reason.
     Done(String),
     /// Retry it later, with back-off.
     Again(String),
 }
 
 impl Verdict {
+    pub(crate) fn is_done(&self) -> bool {
+        !matches!(self, Self::Again(_))
+    }
+
     /// The state and the result of an event.
-    fn as_columns(&self) -> (&'static str, &str) {
+    fn as_columns(&self) -> (&'static str, Option<&str>) {
         match self {
-            Self::Done(result) => ("done", result),
-            Self::Again(why) => ("pending", why),
+            Self::Applied(_) => ("done", None),
+            Self::Done(result) => ("done", Some(result)),
+            Self::Again(why) => ("pending", Some(why)),
         }
     }
 }
@@ -82,74 +69,6 @@ struct RawWaiting {
     events: Vec<String>,
     waited: i64,
     created: Option<i64>,
-}
-
-/// How many events are to be processed.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub(crate) struct Received {
-    pub(crate) pending: usize,
-    /// Those among them that had not arrived before, by any channel.
-    pub(crate) new: usize,
-}
-
-/// Stores events, or records that they arrived by this channel, too. Returns how many of them are pending. An
-/// event that is done stays done; an event that was ignored becomes pending if `Disposition` is now `Pending`. A
-/// concurrent delivery of the same event waits until the other transaction ends.
-pub(crate) fn receive(events: &[(&Event, Disposition)], channel: Channel) -> Received {
-    // An event that is listed twice is stored once.
-    let documents: BTreeMap<&str, Value> = events
-        .iter()
-        .map(|(event, disposition)| (event.id.as_str(), document(event, *disposition)))
-        .collect();
-    let statement = format!(
-        "with stored as (
-            insert into invoice_sync.event as e (
-                id, type, livemode, account, session_id, intent_id, charge_id, stripe_invoice_id, snapshot,
-                state, created, received_at, {channel})
-            select n.id, n.type, n.livemode, n.account, n.session_id, n.intent_id, n.charge_id,
-                   n.stripe_invoice_id, n.snapshot, n.state,
-                   to_timestamp(n.created), clock_timestamp(), clock_timestamp()
-            from jsonb_to_recordset($1::jsonb) n (
-                id text, type text, livemode boolean, account text, session_id text,
-                intent_id text, charge_id text, stripe_invoice_id text, snapshot jsonb, state text,
-                created float8)
-            order by n.id
-            on conflict (id) do update
-            set {channel} = coalesce(e.{channel}, excluded.{channel}),
-                state = case when e.state = 'ignored' then excluded.state else e.state end
-            -- A row that this statement has not inserted has an xmax, its lock.
-            returning state, xmax = 0 as is_new
-        )
-        select jsonb_build_object('pending', count(*), 'new', count(*) filter (where is_new))
-        from stored where state = 'pending'",
-        channel = channel.column(),
-    );
-    let documents = Value::from_iter(documents.into_values());
-    sql::fetch_one(&statement, &[Some(&documents.to_string())])
-        .and_then(|row| serde_json::from_value(row).ok())
-        .unwrap_or_default()
-}
-
-fn document(event: &Event, disposition: Disposition) -> Value {
-    let object = event.snapshot.get("id").and_then(Value::as_str);
-    let object = object.map(|id| qualified(event.account_of_ids(), id));
-    json!({
-        "id": event.id,
-        "type": event.kind,
-        "livemode": event.livemode,
-        "account": event.account,
-        "session_id": event.ids.session,
-        "intent_id": event.ids.intent,
-        "charge_id": event.ids.charge,
-        "stripe_invoice_id": event.ids.stripe_invoice,
-        // The rest is not needed: a later run asks Stripe, and the object may name a customer.
-        "snapshot": { "id": object, "created": event.snapshot.get("created") },
-        "created": event.created,
-        "state": match disposition {
-            Disposition::Pending => "pending",
-            Disposition::Ignored => "ignored",
-        },
-    })
 }
 
 /// Makes the ignored events of an account pending, because the settings name it now: as the account of the key, or as
@@ -284,13 +203,18 @@ pub(crate) fn waiting(limit: usize, now: f64) -> Vec<Waiting> {
     .collect()
 }
 
-/// What a verdict `v` changes in an event `e`.
+/// What a verdict `v` changes in an event `e`. Of an event that is done, its ids and the object are not needed any more,
+/// unless a row of the application's may refer to its payment later.
 const SETTLED: &str = "set state = v.state,
     result = v.result,
     processed_at = case v.state when 'done' then clock_timestamp() end,
     attempts = e.attempts + (v.state = 'pending')::int,
-    next_attempt_at = clock_timestamp()
-        + least(interval '1 day', interval '1 minute' * 2 ^ least(e.attempts, 11))";
+    next_attempt_at = case v.state when 'pending' then clock_timestamp()
+        + least(interval '1 day', interval '1 minute' * 2 ^ least(e.attempts, 11)) end,
+    session_id = case when v.state = 'pending' or v.result = 'names no invoice' then v.session_id end,
+    intent_id = case when v.state = 'pending' or v.result = 'names no invoice' then v.intent_id end,
+    charge_id = case when v.state = 'pending' or v.result = 'names no invoice' then v.charge_id end,
+    snapshot = case when v.state = 'pending' or v.result = 'names no invoice' then v.snapshot end";
 
 /// Records the results of processing events. Skips events that another transaction has locked: it records the
 /// result itself, and waiting for it could deadlock because it may have locked the same invoice. A failed event is
@@ -305,15 +229,14 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Fail
     let count = verdicts.iter().map(|(events, _)| events.len()).sum();
     let statement = format!(
         "with mine as (
-            select e.id, v.state, v.result
+            select e.*, v.state, v.result
             from jsonb_to_recordset($1::jsonb) v (id text, state text, result text)
             -- Each is looked up by its key, whereas a set would be joined with the whole table.
             cross join lateral (
-                select x.id, x.state from invoice_sync.event x
-                where x.id = v.id
+                select x.id, x.session_id, x.intent_id, x.charge_id, x.snapshot from invoice_sync.event x
+                where x.id = v.id and x.state = 'pending'
                 for update skip locked
             ) e
-            where e.state = 'pending'
         ),
         settled as (
             update invoice_sync.event e
@@ -340,16 +263,27 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Fail
     .collect()
 }
 
-/// Records the verdict on an event that this transaction stored or locked.
-pub(crate) fn settle_own(event: &str, verdict: &Verdict) {
+/// Records the verdict on an event that this transaction stored or locked: nothing, if it was stored as done and is.
+pub(crate) fn settle_own(event: &Event, receipt: Receipt, verdict: &Verdict) {
+    if receipt == Receipt::New && matches!(verdict, Verdict::Applied(_)) {
+        return;
+    }
     let (state, result) = verdict.as_columns();
     let statement = format!(
         "update invoice_sync.event e
         {SETTLED}
-        from (values ($2, $3)) v (state, result)
-        where e.id = $1 and e.state <> 'done'"
+        from (select $2 as state, $3 as result, n.*
+              from jsonb_to_record($4::jsonb) n (session_id text, intent_id text, charge_id text, snapshot jsonb)) v
+        where e.id = $1 and (e.state <> 'done' or $5::boolean)"
     );
-    sql::execute(&statement, &[Some(event), Some(state), Some(result)]);
+    let params = [
+        Some(event.id.as_str()),
+        Some(state),
+        result,
+        Some(&document(event, Disposition::Pending).to_string()),
+        Some(sql::boolean(receipt == Receipt::New)),
+    ];
+    sql::execute(&statement, &params);
 }
 
 /// Returns the pending events by the id of their payment.
@@ -409,7 +343,8 @@ pub(crate) fn supersede(asked: &Value) -> Vec<String> {
             for update skip locked
         )
         update invoice_sync.event e
-        set state = 'done', processed_at = clock_timestamp(),
+        set state = 'done', processed_at = clock_timestamp(), next_attempt_at = null,
+            session_id = null, intent_id = null, charge_id = null, snapshot = null,
             result = 'what Stripe said of it later was acted on'
         from mine
         where e.id = mine.id

@@ -135,12 +135,12 @@ pub(crate) fn missed_deliveries() -> Option<Missed> {
     sql::fetch_one(
         "select to_jsonb(m) from (
             select count(*) as events,
-                   (select max(webhook_at) from invoice_sync.event) as last_delivery
+                   (select at from invoice_sync.last_webhook) as last_delivery
             from invoice_sync.event e
             where e.state <> 'ignored' and e.type <> 'backfill'
               and e.created between now() - interval '1 day' and now() - interval '15 minutes'
               -- Has an index; the clocks differ by less than a day.
-              and e.received_at > now() - interval '2 days'
+              and date_trunc('hour', e.received_at at time zone 'UTC') > (now() - interval '2 days') at time zone 'UTC'
             having count(*) >= 3 and count(e.webhook_at) = 0
         ) m
         where m.last_delivery is not null",

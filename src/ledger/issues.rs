@@ -307,9 +307,7 @@ pub(crate) fn resolve_webhooks_failing(run: i64) {
         "update invoice_sync.issue x
         set state = 'resolved', resolved_at = now(), last_run = $1::bigint
         where x.invoice_id is null and x.kind = 'webhooks_failing' and x.state <> 'resolved'
-          and exists (
-              select from invoice_sync.event e
-              where e.webhook_at > (x.evidence ->> 'last_delivery')::timestamptz)",
+          and (x.evidence ->> 'last_delivery')::timestamptz < (select at from invoice_sync.last_webhook)",
         &[Some(&run.to_string())],
     );
 }

@@ -3,6 +3,7 @@
 pub(crate) mod about_invoice;
 pub(crate) mod backfills;
 pub(crate) mod budget;
+mod change_forms;
 pub(crate) mod changes;
 pub(crate) mod checks;
 pub(crate) mod concerns;

@@ -18,9 +18,11 @@ with gone as (
     where id = any (array(
         select e.id
         from invoice_sync.event e
-        where e.received_at < now() - (select event_retention from invoice_sync.settings)
+        where date_trunc('hour', e.received_at at time zone 'UTC')
+                  <= date_trunc('hour', (now() - (select event_retention from invoice_sync.settings)) at time zone 'UTC')
+          and e.received_at < now() - (select event_retention from invoice_sync.settings)
           and e.state <> 'pending'
-        order by e.received_at
+        order by date_trunc('hour', e.received_at at time zone 'UTC')
         limit $1::bigint))
     returning id
 )
@@ -70,13 +72,16 @@ const RUNS: &str = "
 with old as (
     select r.id
     from invoice_sync.run r
-    where r.started_at < now() - (select run_retention from invoice_sync.settings)
-      and r.finished_at is not null and r.counted
+    where date_trunc('hour', r.started_at at time zone 'UTC')
+              <= date_trunc('hour', (now() - (select run_retention from invoice_sync.settings)) at time zone 'UTC')
+      and r.started_at < now() - (select run_retention from invoice_sync.settings)
+      and r.finished_at is not null
+      and not exists (select from invoice_sync.run_to_count q where q.run_id = r.id)
       and not exists (select from invoice_sync.issue i where i.first_run = r.id)
       and not exists (select from invoice_sync.issue i where i.last_run = r.id)
       and not exists (select from invoice_sync.alert a where a.run_id = r.id)
       and not exists (select from invoice_sync.change c where c.undone_by = r.id)
-    order by r.started_at
+    order by date_trunc('hour', r.started_at at time zone 'UTC')
     limit $1::bigint
 ), changes as (
     delete from invoice_sync.change where run_id = any (array(select id from old))

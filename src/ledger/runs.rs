@@ -32,7 +32,7 @@ impl Kind {
 }
 
 /// The totals of a run, as its row stores them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Totals {
     pub(crate) success: bool,
     /// `{"sqlstate", "message", "hint"}`, or null.
@@ -80,36 +80,109 @@ pub(crate) fn is_open(kind: Kind) -> bool {
 /// progress.
 pub(crate) fn close_abandoned(kind: Kind) {
     sql::execute(
-        "update invoice_sync.run
-        set finished_at = clock_timestamp(), success = false,
-            error = jsonb_build_object('sqlstate', '57P01', 'hint', null, 'detail', null,
-                'message', 'it was ended before it was done; the next run went on from there')
-        where finished_at is null and kind = $1",
+        "with ended as (
+            update invoice_sync.run
+            set finished_at = clock_timestamp(), success = false,
+                error = jsonb_build_object('sqlstate', '57P01', 'hint', null, 'detail', null,
+                    'message', 'it was ended before it was done; the next run went on from there')
+            where finished_at is null and kind = $1
+            returning id
+        )
+        insert into invoice_sync.run_to_count (run_id)
+        select id from ended",
         &[Some(kind.as_str())],
     );
 }
 
-/// Opens a run. Its row exists before the first change refers to it.
+/// Opens a run that may take long: its row exists from now on.
 pub(crate) fn open(kind: Kind) -> i64 {
-    let cause = match kind {
-        Kind::Webhook => "webhook",
-        _ if identity::is_rpc() => "rpc",
-        _ if is_called_by_cron() => "cron",
-        _ => "sql",
-    };
     let row = sql::fetch_one(
         "insert into invoice_sync.run (
-            kind, cause, role, started_at, success, invoices_checked, invoices_fixed,
-            issues_found, stripe_errors, stripe_requests, stripe_retries, waited)
-        values ($1, $2, $3, clock_timestamp(), false, 0, 0, 0, 0, 0, 0, interval '0')
+            kind, cause, role, started_at, success, invoices_checked, invoices_fixed, issues_found, stripe_errors)
+        values ($1, $2, $3, clock_timestamp(), false, 0, 0, 0, 0)
         returning to_jsonb(id)",
         &[
             Some(kind.as_str()),
-            Some(cause),
+            Some(cause(kind)),
             Some(&identity::outer_role()),
         ],
     );
     row.and_then(|id| id.as_i64()).unwrap_or_default()
+}
+
+/// A run whose row is written once, at its end or when something refers to it: see [`Brief::write`].
+#[derive(Clone, Debug)]
+pub(crate) struct Brief {
+    pub(crate) id: i64,
+    kind: Kind,
+    /// Microseconds since 1970.
+    started_at: String,
+}
+
+impl Brief {
+    /// Begins a run.
+    pub(crate) fn begin(kind: Kind) -> Self {
+        let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
+            "select nextval('invoice_sync.run_id_seq')::text,
+                    (extract(epoch from clock_timestamp()) * 1000000)::bigint::text",
+            &[],
+        );
+        let [id, started_at] = rows.into_iter().next().unwrap_or_default();
+        Self {
+            id: id.and_then(|id| id.parse().ok()).unwrap_or_default(),
+            kind,
+            started_at: started_at.unwrap_or_default(),
+        }
+    }
+
+    /// Writes the row of the run, as one that has ended with these totals, or corrects it.
+    pub(crate) fn write(&self, totals: &Totals) {
+        let role = identity::outer_role();
+        let own = [
+            Some(self.id.to_string()),
+            Some(self.kind.as_str().to_owned()),
+            Some(cause(self.kind).to_owned()),
+            Some(role),
+            Some(self.started_at.clone()),
+        ];
+        let params = own
+            .into_iter()
+            .chain(totals.as_params())
+            .collect::<Vec<_>>();
+        let params: Vec<Option<&str>> = params.iter().map(Option::as_deref).collect();
+        let statement = format!(
+            "with written as (
+                insert into invoice_sync.run as r (
+                    id, kind, cause, role, started_at, finished_at, {COLUMNS})
+                overriding system value
+                values ($1::bigint, $2, $3, $4, timestamptz 'epoch' + $5::bigint * interval '1 microsecond',
+                        clock_timestamp(), {})
+                on conflict (id) do update
+                set (finished_at, {COLUMNS}) = (select clock_timestamp(), {})
+                where (r.success, r.error, r.invoices_checked, r.invoices_fixed, r.issues_found, r.stripe_errors,
+                       r.stripe_requests, r.waited)
+                    is distinct from (excluded.success, excluded.error, excluded.invoices_checked,
+                       excluded.invoices_fixed, excluded.issues_found, excluded.stripe_errors,
+                       excluded.stripe_requests, excluded.waited)
+                -- A row that this statement has not inserted has an xmax, its lock.
+                returning r.id, r.xmax = 0 as is_new
+            )
+            insert into invoice_sync.run_to_count (run_id)
+            select id from written where is_new",
+            values(6),
+            values(6),
+        );
+        sql::execute(&statement, &params);
+    }
+}
+
+fn cause(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Webhook => "webhook",
+        _ if identity::is_rpc() => "rpc",
+        _ if is_called_by_cron() => "cron",
+        _ => "sql",
+    }
 }
 
 /// Whether pg_cron runs this session, in either of its modes.
@@ -129,44 +202,79 @@ pub(crate) enum State {
     Finished,
 }
 
-/// Saves the totals of a run.
+/// The columns of [`Totals`]. Most runs have none of the last ones: null takes no room.
+const COLUMNS: &str =
+    "success, error, invoices_checked, invoices_fixed, issues_found, stripe_errors,
+    stripe_requests, stripe_retries, waited, list_pages, objects_from_lists, objects_one_by_one,
+    monthly_reads, remark";
+
+/// The values of [`COLUMNS`], of the parameters from number `first` on.
+fn values(first: usize) -> String {
+    let casts = [
+        "boolean", "jsonb", "integer", "integer", "integer", "integer", "bigint", "bigint",
+        "interval", "bigint", "bigint", "bigint", "jsonb", "text",
+    ];
+    let values = casts.iter().enumerate();
+    let values = values.map(|(n, cast)| format!("${}::{cast}", first + n));
+    values.collect::<Vec<_>>().join(", ")
+}
+
+impl Totals {
+    /// Whether anything was asked, changed or found.
+    pub(crate) fn say_something(&self) -> bool {
+        let nothing = Self {
+            success: true,
+            invoices_checked: self.invoices_checked,
+            ..Self::default()
+        };
+        *self != nothing
+    }
+
+    /// The parameters of [`values`].
+    fn as_params(&self) -> [Option<String>; 14] {
+        let or_null = |value: &Value| (!value.is_null()).then(|| value.to_string());
+        let if_any = |count: u64| (count > 0).then(|| count.to_string());
+        let waited = self.waited.as_micros();
+        [
+            Some(sql::boolean(self.success).to_owned()),
+            or_null(&self.error),
+            Some(self.invoices_checked.to_string()),
+            Some(self.invoices_fixed.to_string()),
+            Some(self.issues_found.to_string()),
+            Some(self.stripe_errors.to_string()),
+            if_any(self.stripe_requests),
+            if_any(self.stripe_retries),
+            (waited > 0).then(|| format!("{waited} microseconds")),
+            if_any(self.list_pages),
+            if_any(self.objects_from_lists),
+            if_any(self.objects_one_by_one),
+            or_null(&self.monthly_reads),
+            self.remark.clone(),
+        ]
+    }
+}
+
+/// Saves the totals of a run that was opened.
 pub(crate) fn save(run: i64, totals: &Totals, state: State) {
-    let or_null = |value: &Value| (!value.is_null()).then(|| value.to_string());
-    sql::execute(
-        "update invoice_sync.run
-        set finished_at = case when $2::boolean then clock_timestamp() end,
-            success = $3::boolean,
-            error = $4::jsonb,
-            invoices_checked = $5::integer,
-            invoices_fixed = $6::integer,
-            issues_found = $7::integer,
-            stripe_errors = $8::integer,
-            stripe_requests = $9::bigint,
-            stripe_retries = $10::bigint,
-            waited = $11::bigint * interval '1 microsecond',
-            list_pages = $12::bigint,
-            objects_from_lists = $13::bigint,
-            objects_one_by_one = $14::bigint,
-            monthly_reads = $15::jsonb,
-            remark = $16
-        where id = $1::bigint",
-        &[
-            Some(&run.to_string()),
-            Some(sql::boolean(state == State::Finished)),
-            Some(sql::boolean(totals.success)),
-            or_null(&totals.error).as_deref(),
-            Some(&totals.invoices_checked.to_string()),
-            Some(&totals.invoices_fixed.to_string()),
-            Some(&totals.issues_found.to_string()),
-            Some(&totals.stripe_errors.to_string()),
-            Some(&totals.stripe_requests.to_string()),
-            Some(&totals.stripe_retries.to_string()),
-            Some(&totals.waited.as_micros().to_string()),
-            Some(&totals.list_pages.to_string()),
-            Some(&totals.objects_from_lists.to_string()),
-            Some(&totals.objects_one_by_one.to_string()),
-            or_null(&totals.monthly_reads).as_deref(),
-            totals.remark.as_deref(),
-        ],
+    let own = [
+        Some(run.to_string()),
+        Some(sql::boolean(state == State::Finished).to_owned()),
+    ];
+    let params = own
+        .into_iter()
+        .chain(totals.as_params())
+        .collect::<Vec<_>>();
+    let params: Vec<Option<&str>> = params.iter().map(Option::as_deref).collect();
+    let statement = format!(
+        "with saved as (
+            update invoice_sync.run
+            set (finished_at, {COLUMNS}) = (select case when $2::boolean then clock_timestamp() end, {})
+            where id = $1::bigint
+            returning id, finished_at
+        )
+        insert into invoice_sync.run_to_count (run_id)
+        select id from saved where finished_at is not null",
+        values(3)
     );
+    sql::execute(&statement, &params);
 }

@@ -68,7 +68,7 @@ impl Row {
 /// time in the future was recorded before the clock was set back.
 pub(super) const RECALLED: &str = "
 select jsonb_build_object('payment', jsonb_build_object(
-    'invoice_id', m.invoice_id, 'session_id', m.session_id, 'intent_id', m.intent_id,
+    'invoice_id', m.invoice_id, 'session_id', m.session_id, 'intent_id', case when m.id ~ '^([^/]+/)?pi_' then m.id end,
     'charge_id', m.charge_id, 'stripe_invoice_id', m.stripe_invoice_id, 'received', m.received, 'refunded', m.refunded,
     'refunded_latest', m.refunded_latest, 'dispute', m.dispute, 'withheld', m.withheld,
     'as_of', case when m.as_of <= clock_timestamp()
@@ -122,7 +122,8 @@ pub(crate) fn known(ids: &BTreeSet<String>) -> Vec<KnownPayment> {
     let rows = ids.chunks(IDS_AT_ONCE).flat_map(|ids| {
         sql::look_up_texts::<6>(
             ids.len(),
-            "select m.session_id, m.intent_id, m.charge_id, m.stripe_invoice_id, m.currency, m.received::text
+            "select m.session_id, case when m.id ~ '^([^/]+/)?pi_' then m.id end, m.charge_id, m.stripe_invoice_id, m.currency,
+                   m.received::text
             from (
                 select * from invoice_sync.stripe_payment where id = any (array(select unnest($1::text[])))
                 union select * from invoice_sync.stripe_payment where session_id = any (array(select unnest($1::text[])))
@@ -249,7 +250,6 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
                 Some(key.to_owned()),
                 Some(entry.invoice.to_owned()),
                 payment.ids.session.clone(),
-                payment.ids.intent.clone(),
                 payment.ids.charge.clone(),
                 Some(money.currency.code().to_owned()),
                 Some(learned.received.to_string()),
@@ -275,27 +275,26 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
     // An older answer is not written, or is written for an invoice while another one has a newer one.
     let newer: Vec<[Option<String>; 1]> = sql::fetch_for_rows(
         "with noted as (
-            select m.id, m.invoice_id, m.session_id, m.intent_id, m.charge_id, m.currency,
+            select m.id, m.invoice_id, m.session_id, m.charge_id, m.currency,
                    m.received::bigint, m.refunded::bigint, m.dispute, m.withheld::bigint, m.request_id,
                    to_timestamp(m.received_at::float8) as received_at,
                    timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond' as as_of,
                    m.sessionless::boolean,
                    nullif(m.refunded_latest, m.refunded)::bigint as refunded_latest,
                    m.stripe_invoice_id
-            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) m (
-                id, invoice_id, session_id, intent_id, charge_id, currency,
+            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) m (
+                id, invoice_id, session_id, charge_id, currency,
                 received, refunded, dispute, withheld, request_id, received_at, as_of, sessionless,
                 refunded_latest, stripe_invoice_id)
         ),
         stored as (
             insert into invoice_sync.stripe_payment (
-                id, invoice_id, session_id, intent_id, charge_id, currency, received, refunded,
+                id, invoice_id, session_id, charge_id, currency, received, refunded,
                 dispute, withheld, request_id, received_at, as_of, sessionless,
                 refunded_latest, stripe_invoice_id, seen_at)
             select n.*, clock_timestamp() from noted n order by n.invoice_id, n.id
             on conflict (invoice_id, id) do update
             set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
-                intent_id = coalesce(excluded.intent_id, stripe_payment.intent_id),
                 charge_id = coalesce(excluded.charge_id, stripe_payment.charge_id),
                 stripe_invoice_id = coalesce(excluded.stripe_invoice_id, stripe_payment.stripe_invoice_id),
                 currency = excluded.currency,

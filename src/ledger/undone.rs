@@ -58,7 +58,7 @@ pub(crate) fn change(id: i64) -> Option<Recorded> {
 /// Returns the changes of the same row that were made after this one, the oldest first.
 pub(crate) fn later_changes(change: &Recorded) -> Vec<Recorded> {
     let rows = sql::fetch(
-        "select to_jsonb(c) from invoice_sync.change c
+        "select to_jsonb(c) from invoice_sync.full_change c
         where c.invoice_id = $1 and c.table_name = $2 and c.row_id = $3 and c.id > $4::bigint
         order by c.id",
         &[
@@ -76,7 +76,7 @@ pub(crate) fn later_changes(change: &Recorded) -> Vec<Recorded> {
 fn read(column: &str, value: i64) -> Vec<Recorded> {
     sql::fetch(
         &format!(
-            "select to_jsonb(c) from invoice_sync.change c
+            "select to_jsonb(c) from invoice_sync.full_change c
             where c.{column} = $1::bigint order by c.id desc"
         ),
         &[Some(&value.to_string())],
@@ -101,7 +101,7 @@ pub(crate) fn note(run: i64, undone: &[&Recorded], made: &[Change]) {
     changes::record(run, &[entry]);
     sql::execute(
         "update invoice_sync.change set undone_by = $1::bigint
-        where $2::jsonb @> to_jsonb(id)",
+        where id in (select jsonb_array_elements_text($2::jsonb)::bigint)",
         &[
             Some(&run.to_string()),
             Some(&serde_json::json!(ids).to_string()),
@@ -121,9 +121,9 @@ fn mark_in_effect(changes: &[i64]) {
         let reached = sql::fetch(
             "with undoing as (
                 select u.run_id, target.id::bigint as id
-                from invoice_sync.change u
+                from invoice_sync.full_change u
                 cross join jsonb_array_elements_text(u.evidence -> 'undoes_changes') target (id)
-                where $1::jsonb @> to_jsonb(u.id)
+                where u.id in (select jsonb_array_elements_text($1::jsonb)::bigint)
             )
             update invoice_sync.change c
             set undone_by = case when not $2::boolean then undoing.run_id end
@@ -195,7 +195,7 @@ pub(crate) fn takes_repairs_out(run: i64) -> bool {
     while kind_of_run(run).as_deref() == Some("undo") {
         takes_out = !takes_out;
         let undone = sql::fetch_one(
-            "select evidence -> 'undoes_run' from invoice_sync.change
+            "select evidence -> 'undoes_run' from invoice_sync.full_change
             where run_id = $1::bigint and evidence ? 'undoes_run' limit 1",
             &[Some(&run.to_string())],
         );

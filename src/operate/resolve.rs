@@ -217,7 +217,7 @@ impl Case<'_> {
         if must_write && changes.is_empty() && !plan.changes_nothing() {
             let why = verdicts.into_iter().flatten().next();
             return Err(not_now("the repair could not be made").detail(match why {
-                Some(Verdict::Again(why) | Verdict::Done(why)) => why,
+                Some(Verdict::Again(why) | Verdict::Done(why) | Verdict::Applied(why)) => why,
                 None => "The invoice no longer exists.".to_owned(),
             }));
         }

@@ -345,7 +345,7 @@ impl Backfill<'_> {
         let unfinished: Vec<(&StripePayment, &str)> = unfinished
             .filter_map(|(payment, verdict)| match verdict {
                 Verdict::Again(why) => Some((payment, why.as_str())),
-                Verdict::Done(_) => None,
+                Verdict::Applied(_) | Verdict::Done(_) => None,
             })
             .collect();
         let unfinished = unfinished.iter().map(|(payment, why)| Entry {

@@ -20,7 +20,7 @@ use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
 use crate::host::settings::Settings;
 use crate::host::write::now;
-use crate::ledger::events::{self, Channel, Disposition, Verdict};
+use crate::ledger::events::{self, Disposition, Receipt, Verdict};
 use crate::ledger::runs::Kind;
 use crate::ledger::stripe_accounts::{self, StripeAccount};
 use crate::pg::{
@@ -140,13 +140,15 @@ fn store_and_act(body: &[u8], signer: Option<&StripeAccount>) -> Result<Value, P
     let (event, own) = attribute(event, signer);
     let disposition = own.disposition(&event);
     let result = with_lock_patience(budget(), || {
-        store(&event, disposition).map(|waits| match (disposition, waits) {
+        store(&event, disposition).map(|receipt| match (disposition, receipt) {
             (Disposition::Ignored, _) => {
                 report_account(&event, &own);
                 "ignored"
             }
-            (Disposition::Pending, false) => "seen before",
-            (Disposition::Pending, true) => process(&event, &own),
+            (Disposition::Pending, Receipt::Nothing) => "seen before",
+            (Disposition::Pending, Receipt::New | Receipt::Pending) => {
+                process(&event, receipt, &own)
+            }
         })
     })?;
     Ok(json!({ "received": true, "event": id, "result": result }))
@@ -185,8 +187,8 @@ fn budget() -> Duration {
 
 /// Stores the event. Any failure becomes 58000, which an RPC gateway answers with 500, so that Stripe delivers
 /// again.
-fn store(event: &Event, disposition: Disposition) -> Result<bool, Problem> {
-    let store = || Ok(events::receive(&[(event, disposition)], Channel::Webhook).pending > 0);
+fn store(event: &Event, disposition: Disposition) -> Result<Receipt, Problem> {
+    let store = || Ok(events::receive(event, disposition));
     in_subtransaction(store).map_err(|problem| {
         log(&format!(
             "the event {} could not be stored: {problem}",
@@ -221,13 +223,13 @@ fn report_account(event: &Event, own: &EventScope) {
 const LEAST_PATIENCE: Duration = Duration::from_millis(50);
 
 /// Acts on the event. If anything fails, the next sweep does it.
-fn process(event: &Event, own: &EventScope) -> &'static str {
+fn process(event: &Event, receipt: Receipt, own: &EventScope) -> &'static str {
     let verdict = in_subtransaction_of_a_run(|| decide_and_apply(event, own))
         .unwrap_or_else(|problem| Verdict::Again(problem.to_string()));
     // A sweep raises the issue about an event that fails repeatedly.
-    events::settle_own(&event.id, &verdict);
+    events::settle_own(event, receipt, &verdict);
     match verdict {
-        Verdict::Done(_) => "processed",
+        Verdict::Applied(_) | Verdict::Done(_) => "processed",
         Verdict::Again(_) => "stored, to be processed later",
     }
 }
@@ -262,7 +264,7 @@ fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem>
         Ok::<_, Problem>(verdicts)
     })?
     .pop();
-    if let Some(Verdict::Done(_)) = &verdict {
+    if verdict.as_ref().is_some_and(Verdict::is_done) {
         report.resolve_event_issues(&[&event.id]);
     }
     report.close();

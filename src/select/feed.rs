@@ -15,7 +15,7 @@ use crate::domain::feed::{FeedRead, Place};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::host::write::now;
 use crate::ledger::backfills;
-use crate::ledger::events::{self, Channel};
+use crate::ledger::events;
 use crate::ledger::feed;
 use crate::ledger::payment_issues;
 use crate::pg::{Problem, Step, Stop, Transactions, start_on_threads};
@@ -238,10 +238,10 @@ impl Reading {
         let events: Vec<Event> = page.events.into_iter().map(of_account).collect();
         let received: Vec<_> = events
             .iter()
+            .filter(|it| !self.scope.is_pointless(it))
             .map(|it| (it, self.scope.disposition(it)))
             .collect();
-        let stored = retry_on_contention(|| Ok(events::receive(&received, Channel::Feed)))?;
-        self.followed.news += stored.new;
+        self.followed.news += retry_on_contention(|| Ok(events::receive_from_feed(&received)))?;
         record_unreadable(account, &page.unreadable, report);
         Ok(())
     }

@@ -71,6 +71,13 @@ impl EventScope {
         }
     }
 
+    /// Returns whether an event of the settings' mode and account says nothing of a payment, whatever the settings.
+    pub(crate) fn is_pointless(&self, event: &Event) -> bool {
+        self.foreign(event.livemode, event.account.as_deref())
+            .is_none()
+            && !matters(event)
+    }
+
     /// Returns why an event of this mode and connected account is not acted on; `None` if it is.
     pub(crate) fn foreign(&self, livemode: bool, account: Option<&str>) -> Option<Foreign> {
         if self.livemode.is_some_and(|mode| mode != livemode) {
@@ -155,7 +162,7 @@ pub(crate) fn settle(settled: &[(&[String], &Verdict)], report: &mut Report) {
     }
     let done = settled
         .iter()
-        .filter(|(_, verdict)| matches!(verdict, Verdict::Done(_)))
+        .filter(|(_, verdict)| verdict.is_done())
         .flat_map(|(events, _)| *events);
     report.resolve_event_issues(&done.collect::<Vec<_>>());
 }

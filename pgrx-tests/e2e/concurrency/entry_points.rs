@@ -361,7 +361,7 @@ impl Arena {
     /// What went back before it was booked pays nothing.
     fn after(&mut self, news: News) -> Vec<String> {
         let booked_as = self.shop.text(
-            "select after ->> 'payment_status' from invoice_sync.change where action = 'insert'",
+            "select after ->> 'payment_status' from invoice_sync.full_change where action = 'insert'",
         );
         let invoice = match booked_as.as_deref() {
             Some("Paid") => "INV-1 Paid 100:",

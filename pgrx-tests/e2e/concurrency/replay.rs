@@ -25,7 +25,7 @@ pub fn reported(shop: &mut Shop) -> Vec<String> {
     let reported = shop.texts(
         "select format('%s %s: %s %s %s -> %s by %s', c.id, r.kind, c.action, c.table_name, c.before, c.after,
                        c.evidence)
-        from invoice_sync.change c join invoice_sync.run r on r.id = c.run_id
+        from invoice_sync.full_change c join invoice_sync.run r on r.id = c.run_id
         union all
         (select format('%s %s: %s', e.type, e.state, e.result)
          from invoice_sync.event e order by e.received_at desc limit 8)",
@@ -35,8 +35,8 @@ pub fn reported(shop: &mut Shop) -> Vec<String> {
 
 /// Replays the ledger from `before` on.
 pub fn assert_explains(shop: &mut Shop, before: Rows, how: &str) {
-    let changes =
-        shop.rows("select table_name, row_id, before, after from invoice_sync.change order by id");
+    let changes = shop
+        .rows("select table_name, row_id, before, after from invoice_sync.full_change order by id");
     let mut replayed = before;
     for change in changes {
         let place: (String, String) = (change.get(0), change.get(1));

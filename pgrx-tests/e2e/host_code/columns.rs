@@ -20,7 +20,7 @@ fn json_that_is_nested_too_deep_keeps_nothing_from_being_repaired() {
     assert_eq!(report["fixed"], json!(2));
     assert_eq!(invoice(&mut shop, &deep), "Paid 125 0");
     assert_eq!(invoice(&mut shop, &plain), "Paid 125 0");
-    let changed = "select string_agg(key, ' ' order by key) from invoice_sync.change, jsonb_object_keys(after) key
+    let changed = "select string_agg(key, ' ' order by key) from invoice_sync.full_change, jsonb_object_keys(after) key
         where table_name = 'public.invoices' and invoice_id = ";
     assert_eq!(
         shop.text(&format!("{changed} '{deep}'")),
@@ -60,7 +60,7 @@ fn only_what_changed_is_written_down() {
 
     assert_eq!(
         shop.text(
-            "select concat_ws(' ', before - 'paid_date', after - 'paid_date') from invoice_sync.change
+            "select concat_ws(' ', before - 'paid_date', after - 'paid_date') from invoice_sync.full_change
             where table_name = 'public.invoices'"
         ),
         Some(

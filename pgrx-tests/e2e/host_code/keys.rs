@@ -38,7 +38,7 @@ fn expect_repaired(shop: &mut Shop, key: &str, report: &Value) {
     let state = shop.text(&format!(
         "select concat_ws(' ', i.invoice_status, trim_scale(p.total_amount), c.invoice_id)
         from invoices i join payments p on p.invoice_id = i.id
-        join invoice_sync.change c on c.row_id = i.id::text
+        join invoice_sync.full_change c on c.row_id = i.id::text
         where i.id = {key}"
     ));
     let id = shop.text(&format!("select id from invoices where id = {key}"));

@@ -46,6 +46,7 @@ const MEMORY: &str = "select string_agg(t.row, e'\\n' order by t.row) from (
     select 'settings ' || to_jsonb(x)::text as row from invoice_sync.settings x
     union all select 'run ' || to_jsonb(x)::text from invoice_sync.run x
     union all select 'change ' || to_jsonb(x)::text from invoice_sync.change x
+    union all select 'full_change ' || to_jsonb(x)::text from invoice_sync.full_change x
     union all select 'issue ' || to_jsonb(x)::text from invoice_sync.issue x
     union all select 'invoice_check ' || to_jsonb(x)::text from invoice_sync.invoice_check x
     union all select 'alert ' || to_jsonb(x)::text from invoice_sync.alert x
@@ -69,6 +70,7 @@ fn a_dump_carries_all_over(options: &[&str]) {
         "settings",
         "run",
         "change",
+        "full_change",
         "issue",
         "invoice_check",
         "stripe_payment",

@@ -190,8 +190,8 @@ fn take(case: &ActionCase) {
             'issue', (select jsonb_build_array(state, resolution, resolved_by, note)
                       from invoice_sync.issue where id = {issue}),
             'run', (select jsonb_build_array(kind, role, success) from invoice_sync.run where id = {run}),
-            'changes', (select count(*) from invoice_sync.change where run_id = {run}),
-            'signed', (select count(*) from invoice_sync.change where run_id = {run}
+            'changes', (select count(*) from invoice_sync.full_change where run_id = {run}),
+            'signed', (select count(*) from invoice_sync.full_change where run_id = {run}
                        and evidence @> '{{\"issue\": {issue}, \"action\": \"{}\", \"note\": \"as agreed with Ada\"}}'))",
         case.action,
         run = done["runId"],

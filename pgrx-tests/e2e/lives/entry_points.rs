@@ -309,14 +309,14 @@ impl World<'_> {
 
     fn undo(&mut self, back: usize) -> Result<(), String> {
         let runs = self.texts(
-            "select run_id from invoice_sync.change c join invoice_sync.run r on r.id = c.run_id
+            "select run_id from invoice_sync.full_change c join invoice_sync.run r on r.id = c.run_id
             where r.kind not in ('undo') and c.undone_by is null group by run_id order by run_id desc",
         );
         let Some(run) = runs.get(back) else {
             return Ok(());
         };
         let touched = self.texts(&format!(
-            "select distinct invoice_id from invoice_sync.change where run_id = {run}"
+            "select distinct invoice_id from invoice_sync.full_change where run_id = {run}"
         ));
         for bill in &mut self.bills {
             bill.undone |= touched.contains(&bill.id);

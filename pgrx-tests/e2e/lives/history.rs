@@ -64,7 +64,7 @@ impl World<'_> {
                 union all
                 select 'change', concat_ws(' ', r.id, r.kind, r.started_at, c.table_name, c.row_id, c.action, c.before, c.after,
                                            'undone by', c.undone_by, 'for', c.invoice_id, c.evidence), c.id
-                from invoice_sync.change c join invoice_sync.run r on r.id = c.run_id
+                from invoice_sync.full_change c join invoice_sync.run r on r.id = c.run_id
             ) d
             where d.line like any ({patterns})
             order by d.what, d.place, d.line"

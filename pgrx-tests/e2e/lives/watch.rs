@@ -20,7 +20,10 @@ pub struct Mirror {
 
 impl Mirror {
     pub fn read(db: &mut Client) -> Self {
-        let last = db.query_one("select coalesce(max(id), 0) from invoice_sync.change", &[]);
+        let last = db.query_one(
+            "select coalesce(max(id), 0) from invoice_sync.full_change",
+            &[],
+        );
         Self {
             rows: rows(db),
             last_change: last.expect("the ledger is read").get(0),
@@ -84,7 +87,7 @@ impl World<'_> {
 
     fn changes(&mut self) -> Result<Vec<Change>, String> {
         let query = "select c.id, c.table_name, c.row_id, c.action, r.kind, c.before, c.after
-            from invoice_sync.change c join invoice_sync.run r on r.id = c.run_id
+            from invoice_sync.full_change c join invoice_sync.run r on r.id = c.run_id
             where c.id > $1 order by c.id";
         let rows = self
             .db

@@ -186,8 +186,8 @@ fn pending_events_stay_and_a_sweep_forgets_so_many() {
     let mut shop = Shop::open();
     shop.execute(
         "insert into invoice_sync.event (
-            id, type, created, livemode, snapshot, received_at, feed_at, state, next_attempt_at, intent_id)
-        select 'evt_' || n, 'x', now(), false, '{}', now() - interval '91 days', now(),
+            id, type, created, livemode, snapshot, received_at, state, next_attempt_at, intent_id)
+        select 'evt_' || n, 'x', now(), false, '{}', now() - interval '91 days',
                case n when 1 then 'pending' else 'ignored' end, 'infinity', 'pi_' || n
         from generate_series(1, 21501) n",
     );

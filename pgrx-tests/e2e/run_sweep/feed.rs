@@ -247,7 +247,9 @@ fn with_nothing_new_there_is_one_request() {
         shop.execute(call);
         assert_eq!(shop.stripe.count_of("/v1/"), 1, "{call}");
         assert_eq!(
-            shop.json("to_jsonb(stripe_requests) from invoice_sync.run order by id desc limit 1"),
+            shop.json(
+                "to_jsonb(stripe_requests) from invoice_sync.recent_runs order by id desc limit 1"
+            ),
             json!(1),
             "{call}"
         );

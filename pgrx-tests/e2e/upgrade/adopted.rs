@@ -22,7 +22,7 @@ fn sell(shop: &mut Shop, invoice: &str) {
 /// What 0.1.0 wrote, which stays.
 fn history(shop: &mut Shop) -> Vec<Option<String>> {
     shop.texts(
-        "select to_jsonb(c) from invoice_sync.change c where table_name in ('public.invoices', 'public.payments')
+        "select to_jsonb(c) from invoice_sync.full_change c where table_name in ('public.invoices', 'public.payments')
         union all
         select to_jsonb(i) - 'updated_at' from invoices i
         union all

@@ -70,7 +70,7 @@ fn what_a_views_function_plants_does_not_outlive_the_statement() {
         "for its own callers"
     );
     let seen = shop.text(
-        "select value #>> '{}' from invoice_sync.change c, jsonb_each(c.after) where key = 'planted' limit 1",
+        "select value #>> '{}' from invoice_sync.full_change c, jsonb_each(c.after) where key = 'planted' limit 1",
     );
     assert!(seen.is_none_or(|who| who == "view_keeper"));
 }

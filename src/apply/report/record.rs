@@ -59,8 +59,9 @@ pub(super) fn subject(invoice: &Invoice) -> Subject<'_> {
 }
 
 /// Writes outcomes to the ledger, with one statement per table. What is known about payments is written first: its
-/// row lock makes a session that applies an older answer wait or fail.
-pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<Concerns, Problem> {
+/// row lock makes a session that applies an older answer wait or fail. `run` returns the run's number, once rows refer
+/// to it.
+pub(super) fn write_down(run: impl Fn() -> i64, settled: &[&Settled]) -> Result<Concerns, Problem> {
     let mut entries = Vec::new();
     let mut found = Vec::new();
     let mut judged = Vec::new();
@@ -106,12 +107,15 @@ pub(super) fn write_down(run: i64, settled: &[&Settled]) -> Result<Concerns, Pro
         let Outcome { invoice, plan, .. } = &settled.outcome;
         (invoice.id.as_str(), &plan.row_ids)
     }));
-    changes::record(run, &entries);
+    if !entries.is_empty() {
+        changes::record(run(), &entries);
+    }
     let concerns = match settled {
         [alone] if found.is_empty() => concerns_of(alone),
         _ => Concerns::Some,
     };
     if matches!(concerns, Concerns::Some) {
+        let run = run();
         issues::raise(run, &found);
         issues::resolve_others(run, &judged);
         payment_issues::resolve_claimed(run, &claimed(settled));

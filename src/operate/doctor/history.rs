@@ -115,7 +115,7 @@ fn last_sweep(last: &Value, now: i64) -> Check {
 }
 
 pub(super) fn webhooks() -> Result<Vec<Check>, Problem> {
-    let last = text("(select date_trunc('second', max(webhook_at)) from invoice_sync.event)");
+    let last = text("(select date_trunc('second', at) from invoice_sync.last_webhook)");
     let failing = text(
         "(select summary from invoice_sync.issue
           where kind = 'webhooks_failing' and state <> 'resolved' limit 1)",

@@ -53,9 +53,9 @@ const SPREAD_OVER_DAYS = `
 const DELIVER = `
   update invoice_sync.event set webhook_at = created + interval '2.3 seconds';
   insert into invoice_sync.event
-    (id, type, created, livemode, snapshot, received_at, webhook_at, feed_at, state, processed_at)
+    (id, type, created, livemode, snapshot, received_at, webhook_at, state, processed_at)
   select 'evt_' || md5(kind || n), kind, at, false, '{}', at + late, case when not lost then at + late end,
-         at + interval '15 minutes', 'done', at + interval '15 minutes'
+         'done', at + interval '15 minutes'
     from generate_series(1, 13 * 24) as n
    cross join unnest(array['checkout.session.completed', 'payment_intent.succeeded', 'charge.refunded']) as kind
    cross join lateral (

@@ -1,0 +1,64 @@
+//! The row of a run: of a long one it exists from the start, of a brief one it is written once.
+
+use std::cell::RefCell;
+
+use crate::apply::context::Mode;
+use crate::ledger::runs::{self, Brief, Kind, State, Totals};
+
+pub(super) enum RunRow {
+    /// Of a dry run.
+    None,
+    Long(i64),
+    Brief {
+        run: Brief,
+        /// What was written, unless that was rolled back.
+        written: RefCell<Option<Totals>>,
+    },
+}
+
+impl RunRow {
+    pub(super) fn open(kind: Kind, mode: Mode) -> Self {
+        match (mode, kind) {
+            (Mode::DryRun, _) => Self::None,
+            // Nobody sees the run of a webhook before its transaction ends.
+            (Mode::Write, Kind::Webhook) => Self::Brief {
+                run: Brief::begin(kind),
+                written: RefCell::default(),
+            },
+            (Mode::Write, _) => Self::Long(runs::open(kind)),
+        }
+    }
+
+    pub(super) fn id(&self) -> Option<i64> {
+        match self {
+            Self::None => None,
+            Self::Long(run) => Some(*run),
+            Self::Brief { run, .. } => Some(run.id),
+        }
+    }
+
+    /// Returns the id, to which rows may refer. The row of a brief run is written with these totals, again if it was
+    /// rolled back with what referred to it.
+    pub(super) fn refer(&self, totals: &Totals) -> Option<i64> {
+        if let Self::Brief { run, written } = self {
+            run.write(totals);
+            written.replace(Some(totals.clone()));
+        }
+        self.id()
+    }
+
+    /// Saves the totals. A brief run that nothing refers to, and that asked, changed and found nothing, gets no row.
+    pub(super) fn save(&self, totals: &Totals, state: State) {
+        match self {
+            Self::None => {}
+            Self::Long(run) => runs::save(*run, totals, state),
+            Self::Brief { run, written } => {
+                let written = written.borrow();
+                let is_news = written.as_ref() != Some(totals);
+                if is_news && (written.is_some() || totals.say_something()) {
+                    run.write(totals);
+                }
+            }
+        }
+    }
+}

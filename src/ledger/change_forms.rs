@@ -1,0 +1,337 @@
+//! Forms of changes (`invoice_sync.change_form`): what the documents of many changes have in common, stored once.
+//!
+//! A form is a JSON document with gaps. Its lines are by turns text and the name of what goes into the gap: the
+//! number of one of the change's values, `row` or `invoice`. The values are one text, a line each. JSON contains no
+//! line breaks within its tokens, so that both can be put together by concatenation (`invoice_sync.filled`).
+
+use sha2::{Digest, Sha256};
+
+/// How much of a document belongs to its form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// All that other changes are likely to have, too: words, zeros, and the ids of the row and the invoice. The same value
+    /// in several places is stored once. There may be many such forms.
+    Shared,
+    /// The names of columns, and no value but null, true and false. There are few such forms, whatever the rows contain.
+    Bare,
+}
+
+/// A document, divided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Divided {
+    pub(super) form: String,
+    pub(super) values: String,
+}
+
+/// The document of a change: JSON objects of columns, and the evidence, without line breaks.
+pub(super) struct Document<'a> {
+    pub(super) row: &'a str,
+    pub(super) invoice: &'a str,
+    pub(super) before: Option<&'a str>,
+    pub(super) after: Option<&'a str>,
+    /// `None` if it is that of the change before.
+    pub(super) evidence: Option<&'a str>,
+}
+
+impl Document<'_> {
+    pub(super) fn divide(&self, style: Style) -> Divided {
+        let mut writer = Writer {
+            style,
+            row: self.row,
+            invoice: self.invoice,
+            form: "{".to_owned(),
+            values: Vec::new(),
+        };
+        for (name, columns) in [("before", self.before), ("after", self.after)] {
+            if let Some(columns) = columns {
+                writer.begin(name);
+                writer.json(columns, |rest| rest.len() < columns.len());
+            }
+        }
+        if let Some(evidence) = self.evidence {
+            writer.begin("evidence");
+            writer.json(evidence, |_| style == Style::Bare);
+        }
+        writer.text("}");
+        Divided {
+            form: writer.form,
+            values: writer.values.join("\n"),
+        }
+    }
+}
+
+/// Returns the id of a form: the first 64 bits of its SHA-256.
+pub(super) fn id(table: &str, action: &str, form: &str) -> i64 {
+    let digest = Sha256::new()
+        .chain_update(table)
+        .chain_update([0])
+        .chain_update(action)
+        .chain_update([0])
+        .chain_update(form)
+        .finalize();
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |id: i64, byte| (id << 8) | i64::from(*byte))
+}
+
+/// Returns whether PostgreSQL may refuse to store the document as jsonb: it has escapes, or numbers with exponents.
+pub(super) fn may_be_refused(json: &str) -> bool {
+    let mut rest = json;
+    while let Some(start) = rest.find(|c: char| !is_between(c)) {
+        let (token, after) = split_token(&rest[start..]);
+        let is_number = token.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+        if is_number && (token.len() > MOST_DIGITS || token.contains(['e', 'E']))
+            || token.contains("\\u")
+        {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
+/// No number that a row of money contains is longer.
+const MOST_DIGITS: usize = 100;
+
+/// The longest text that is taken for a word of a form.
+const LONGEST_WORD: usize = 40;
+
+struct Writer<'a> {
+    style: Style,
+    row: &'a str,
+    invoice: &'a str,
+    form: String,
+    values: Vec<&'a str>,
+}
+
+impl<'a> Writer<'a> {
+    fn begin(&mut self, name: &str) {
+        let comma = if self.form == "{" { "" } else { ", " };
+        self.form.push_str(&format!("{comma}\"{name}\": "));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.form.push_str(text);
+    }
+
+    fn gap(&mut self, what: &str) {
+        self.form.push_str(&format!("\n{what}\n"));
+    }
+
+    /// Adds JSON. Each text and number is a value, and so are objects and arrays for which `is_whole`.
+    fn json(&mut self, json: &'a str, is_whole: impl Fn(&str) -> bool) {
+        let mut rest = json;
+        while let Some(next) = rest.chars().next() {
+            let is_nested = matches!(next, '{' | '[') && is_whole(rest);
+            let (token, after) = if is_nested {
+                split_nested(rest)
+            } else if is_between(next) {
+                rest.split_at(next.len_utf8())
+            } else {
+                split_token(rest)
+            };
+            let is_name = next == '"' && after.trim_start().starts_with(':');
+            if is_nested || !is_between(next) && !is_name {
+                self.value(token);
+            } else {
+                self.text(token);
+            }
+            rest = after;
+        }
+    }
+
+    fn value(&mut self, token: &'a str) {
+        if matches!(token, "null" | "true" | "false") {
+            return self.text(token);
+        }
+        let inner = token.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+        let content = inner.unwrap_or(token);
+        if self.style == Style::Shared && is_common(token, inner) {
+            return self.text(token);
+        }
+        let quote = if inner.is_some() { "\"" } else { "" };
+        self.text(quote);
+        let shared = self.style == Style::Shared;
+        if shared && content == self.row {
+            self.gap("row");
+        } else if shared && content == self.invoice {
+            self.gap("invoice");
+        } else {
+            let known = self.values.iter().position(|value| *value == content);
+            let place = known.filter(|_| shared).unwrap_or_else(|| {
+                self.values.push(content);
+                self.values.len() - 1
+            });
+            self.gap(&(place + 1).to_string());
+        }
+        self.text(quote);
+    }
+}
+
+/// Whether a value is likely to be that of many rows.
+fn is_common(token: &str, inner: Option<&str>) -> bool {
+    match inner {
+        Some(text) => text.len() <= LONGEST_WORD && !text.contains(|c: char| c.is_ascii_digit()),
+        None => token.chars().all(|c| matches!(c, '0' | '.')),
+    }
+}
+
+/// Whether the character is between tokens, and none itself.
+fn is_between(c: char) -> bool {
+    matches!(c, '{' | '}' | '[' | ']' | ',' | ':') || c.is_ascii_whitespace()
+}
+
+/// Splits off the first token: a text with its quotes, a number or a word.
+fn split_token(json: &str) -> (&str, &str) {
+    if !json.starts_with('"') {
+        return json.split_at(json.find(is_between).unwrap_or(json.len()));
+    }
+    let mut is_escaped = false;
+    let end = json.char_indices().skip(1).find_map(|(at, c)| {
+        if is_escaped {
+            is_escaped = false;
+        } else if c == '"' {
+            return Some(at + 1);
+        } else {
+            is_escaped = c == '\\';
+        }
+        None
+    });
+    json.split_at(end.unwrap_or(json.len()))
+}
+
+/// Splits off the object or array that `json` starts with.
+fn split_nested(json: &str) -> (&str, &str) {
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while let Some(next) = json[at..].chars().next() {
+        match next {
+            '{' | '[' => depth += 1,
+            '}' | ']' => depth -= 1,
+            _ => {}
+        }
+        let length = match next {
+            '"' => split_token(&json[at..]).0.len(),
+            _ => next.len_utf8(),
+        };
+        at += length;
+        if depth == 0 {
+            break;
+        }
+    }
+    json.split_at(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// As `invoice_sync.filled` does.
+    fn filled(divided: &Divided, row: &str, invoice: &str) -> String {
+        let values: Vec<&str> = divided.values.split('\n').collect();
+        let lines = divided.form.split('\n').enumerate();
+        let filled = lines.map(|(n, line)| match line {
+            line if n % 2 == 0 => line,
+            "row" => row,
+            "invoice" => invoice,
+            number => number
+                .parse()
+                .map(|n: usize| values[n - 1])
+                .expect("a number"),
+        });
+        filled.collect()
+    }
+
+    fn divide(document: &Value, style: Style) -> Divided {
+        let text = |name: &str| document.get(name).map(Value::to_string);
+        let texts = ["before", "after", "evidence"].map(text);
+        let [before, after, evidence] = texts.each_ref().map(Option::as_deref);
+        let (row, invoice) = ("17", "inv-1");
+        Document {
+            row,
+            invoice,
+            before,
+            after,
+            evidence,
+        }
+        .divide(style)
+    }
+
+    #[test]
+    fn what_is_common_is_in_the_form_and_nothing_is_stored_twice() {
+        let document = json!({
+            "after": { "id": 17, "invoice": "inv-1", "status": "Paid", "tip": 0, "amount": 150.25, "note": null },
+            "evidence": { "stripe": [{ "intent": "pi_1", "received": 15025, "charge": "pi_1" }] },
+        });
+        let divided = divide(&document, Style::Shared);
+        assert_eq!(divided.values, "150.25\npi_1\n15025");
+        let other = json!({
+            "after": { "id": 17, "invoice": "inv-1", "status": "Paid", "tip": 0, "amount": 7, "note": null },
+            "evidence": { "stripe": [{ "intent": "pi_2", "received": 700, "charge": "pi_2" }] },
+        });
+        assert_eq!(divide(&other, Style::Shared).form, divided.form);
+    }
+
+    #[test]
+    fn a_bare_form_contains_names_of_columns_only() {
+        let with = |extra: Value| {
+            let document = json!({
+                "before": { "status": "Sent", "extra": extra }, "after": { "status": "Paid", "extra": 0 },
+                "evidence": { "decided": extra },
+            });
+            divide(&document, Style::Bare).form
+        };
+        let form = with(json!({ "a": [1, "}"] }));
+        assert_eq!(form, with(json!(["b", { "c": "\\\"" }])));
+    }
+
+    #[test]
+    fn what_jsonb_may_refuse_is_noticed() {
+        for refused in [r#"{"a": "\u0000"}"#, r#"{"a": [1e9999999]}"#, r#"[-2E5]"#] {
+            assert!(may_be_refused(refused), "{refused}");
+        }
+        assert!(!may_be_refused(r#"{"a": "\\e 1e5", "total": -12.50}"#));
+    }
+
+    fn leaf() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (-3_i64..30).prop_map(Value::from),
+            "[ -~\n\u{e9}\\\\\"]{0,12}".prop_map(Value::from),
+            Just(json!("inv-1")),
+        ]
+    }
+
+    fn nested() -> impl Strategy<Value = Value> {
+        leaf().prop_recursive(3, 12, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[a-c1\":]{1,3}", inner, 0..4)
+                    .prop_map(|members| json!(members)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_document_is_what_its_form_and_values_say(
+            before in prop::option::of(prop::collection::btree_map("[a-d\":1]{1,3}", nested(), 0..5)),
+            after in prop::collection::btree_map("[a-d]{1,3}", nested(), 0..5),
+            evidence in prop::option::of(nested()),
+        ) {
+            let mut document = json!({ "after": after });
+            if let Some(before) = before { document["before"] = json!(before); }
+            if let Some(evidence) = evidence { document["evidence"] = evidence; }
+            for style in [Style::Shared, Style::Bare] {
+                let divided = divide(&document, style);
+                let read: Value = serde_json::from_str(&filled(&divided, "17", "inv-1")).expect("is JSON");
+                prop_assert_eq!(&read, &document);
+            }
+        }
+    }
+}
