@@ -1903,6 +1903,8 @@ select null::bigint as id, null::bigint as run_id, null::timestamptz as changed_
        null::bigint as undone_by;
 
 alter table invoice_sync.change
+    drop constraint change_run_id_fkey,
+    drop constraint change_undone_by_fkey,
     drop constraint change_check,
     drop constraint change_check1,
     drop constraint change_action_check,
@@ -2081,6 +2083,8 @@ comment on column invoice_sync.changes.evidence is
 alter table invoice_sync.event
     drop constraint event_check,
     drop constraint event_check1,
+    drop constraint event_state_check,
+    drop constraint event_attempts_check,
     drop column feed_at,
     alter column next_attempt_at drop not null,
     alter column next_attempt_at type timestamptz using case when state <> 'done' then next_attempt_at end,
@@ -2096,9 +2100,7 @@ alter table invoice_sync.event
             then jsonb_build_object('id', snapshot -> 'id', 'created', snapshot -> 'created')
     end,
     alter column result type text using
-        case when state <> 'done' or result !~ '^invoice .*: ' then result end,
-    add check (state = 'done' or processed_at is null),
-    add check (state <> 'pending' or next_attempt_at is not null);
+        case when state <> 'done' or result !~ '^invoice .*: ' then result end;
 drop index invoice_sync.event_received_at_idx;
 drop index invoice_sync.event_webhook_at_idx;
 create index event_received on invoice_sync.event (date_trunc('hour', received_at at time zone 'UTC'));
@@ -2227,6 +2229,8 @@ order by id desc;
 drop index invoice_sync.run_started_at_idx;
 create index run_started on invoice_sync.run (date_trunc('hour', started_at at time zone 'UTC'));
 alter table invoice_sync.run
+    drop constraint run_kind_check,
+    drop constraint run_cause_check,
     drop column counted,
     alter column stripe_requests drop not null,
     alter column stripe_retries drop not null,

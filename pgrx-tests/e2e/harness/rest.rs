@@ -8,6 +8,24 @@ use super::{Shop, connect, tell};
 /// Within so many sweeps a shop comes to rest.
 const SWEEPS: usize = 10;
 
+/// The rows of the extension's own tables that cannot be. PostgreSQL does not check this, for the sake of speed.
+const UNSOUND: &str = "
+select coalesce(string_agg(what, '; '), '') from (
+    select format('run %s is %s by %s', id, kind, cause) from invoice_sync.run
+    where kind not in ('sweep', 'sync_invoice', 'webhook', 'backfill', 'resolve_issue', 'undo')
+        or cause not in ('cron', 'sql', 'rpc', 'webhook')
+    union all
+    select format('change %s has no run, or no form', c.id) from invoice_sync.change c
+    where not exists (select from invoice_sync.run r where r.id = c.run_id)
+        or not exists (select from invoice_sync.change_form f where f.id = c.form_id)
+        or c.undone_by is not null and not exists (select from invoice_sync.run r where r.id = c.undone_by)
+    union all
+    select format('event %s is %s', id, state) from invoice_sync.event
+    where state not in ('pending', 'done', 'ignored') or attempts < 0
+        or state <> 'done' and processed_at is not null
+        or state = 'pending' and next_attempt_at is null
+) as u (what)";
+
 /// In seconds.
 const AN_HOUR: i64 = 3600;
 
@@ -35,6 +53,7 @@ impl Shop {
             "select pg_terminate_backend(pid, 10000) from pg_stat_activity
             where datname = current_database() and pid <> pg_backend_pid()",
         );
+        assert_sound(&mut db);
         if !comes_to_rest(&mut db, &self.stripe) {
             // Each sweep reads all events of the last minutes again, perhaps on several pages.
             self.db = connect(&self.name);
@@ -47,6 +66,14 @@ impl Shop {
             );
         }
     }
+}
+
+fn assert_sound(db: &mut Client) {
+    let row = db.query_one(UNSOUND, &[]).unwrap_or_else(|error| {
+        panic!("the extension's tables cannot be checked: {}", tell(&error));
+    });
+    let unsound: String = row.get(0);
+    assert_eq!(unsound, "", "in the extension's tables");
 }
 
 /// Returns whether, after a sweep with one request, the next one makes one, too.
