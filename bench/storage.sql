@@ -1,5 +1,5 @@
--- What each table of the ledger contains for each of :sales payments, its indexes included, if that is more than
--- 50 bytes: the extension's ledger, or its copy by hand.
+-- What each table of the ledger contains for each of :sales payments, its indexes included, if that is
+-- more than 50 bytes: the extension's ledger, or its copy by hand.
 
 select
     :'who',
