@@ -94,8 +94,9 @@ pub(super) fn may_be_refused(json: &str) -> bool {
 /// No number that a row of money contains is longer.
 const MOST_DIGITS: usize = 100;
 
-/// The longest text that is taken for a word of a form.
-const LONGEST_WORD: usize = 40;
+/// The longest text that is taken for a word of a form, and the longest for several.
+const LONGEST_WORD: usize = 20;
+const LONGEST_WORDS: usize = 40;
 
 struct Writer<'a> {
     style: Style,
@@ -169,12 +170,16 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Whether a value is likely to be that of many rows.
+/// Whether a value is likely to be that of many rows. An id is not, though it may happen to contain no digit.
 fn is_common(token: &str, inner: Option<&str>) -> bool {
-    match inner {
-        Some(text) => text.len() <= LONGEST_WORD && !text.contains(|c: char| c.is_ascii_digit()),
-        None => token.chars().all(|c| matches!(c, '0' | '.')),
-    }
+    let Some(text) = inner else {
+        return token.chars().all(|c| matches!(c, '0' | '.'));
+    };
+    let may_be_id = text.split(' ').any(|word| {
+        word.contains('_') && word.contains(char::is_uppercase) && word.contains(char::is_lowercase)
+    });
+    let is_short = text.len() <= LONGEST_WORD || text.len() <= LONGEST_WORDS && text.contains(' ');
+    is_short && !may_be_id && !text.contains(|c: char| c.is_ascii_digit())
 }
 
 /// Whether the character is between tokens, and none itself.
@@ -274,6 +279,26 @@ mod tests {
             "evidence": { "stripe": [{ "intent": "pi_2", "received": 700, "charge": "pi_2" }] },
         });
         assert_eq!(divide(&other, Style::Shared).form, divided.form);
+    }
+
+    #[test]
+    fn ids_without_digits_are_not_words() {
+        for id in [
+            "pi_AbcdefghIjklmnopQrstuvwx",
+            "req_AbCdEfGhIjKlMn",
+            "abcdefabcdefabcdefabcdef",
+        ] {
+            assert!(!is_common(&format!("\"{id}\""), Some(id)), "{id}");
+        }
+        for word in [
+            "Paid",
+            "PARTIALLY_REFUNDED",
+            "partially_refunded",
+            "Recorded by invoice_sync",
+            "",
+        ] {
+            assert!(is_common(&format!("\"{word}\""), Some(word)), "{word}");
+        }
     }
 
     #[test]

@@ -44,6 +44,20 @@ fn a_delivery_takes_few_statements() {
         Some("5")
     );
     assert_eq!(fewest, [17, 12, 1], "booked, nothing to do, seen before");
+    assert_eq!(
+        shop.text("select string_agg(concat_ws(' ', kind, invoices_checked, invoices_fixed), ', ') from invoice_sync.recent_runs"),
+        Some(["webhook 1 1"; 5].join(", ")),
+        "what had nothing to do leaves no run"
+    );
+    assert_eq!(
+        shop.text(
+            "select count(*) from invoice_sync.event
+            where state = 'done' and coalesce(session_id, intent_id, charge_id, result, snapshot::text) is null"
+        )
+        .as_deref(),
+        Some("10"),
+        "of what is done, little is kept"
+    );
 }
 
 /// The statements of this extension that were logged, without those of foreign keys and the call.

@@ -12,7 +12,7 @@ pub(super) enum RunRow {
     Brief {
         run: Brief,
         /// What was written, unless that was rolled back.
-        written: RefCell<Option<Totals>>,
+        written: RefCell<Option<Box<Totals>>>,
     },
 }
 
@@ -42,7 +42,7 @@ impl RunRow {
     pub(super) fn refer(&self, totals: &Totals) -> Option<i64> {
         if let Self::Brief { run, written } = self {
             run.write(totals);
-            written.replace(Some(totals.clone()));
+            written.replace(Some(Box::new(totals.clone())));
         }
         self.id()
     }
@@ -54,7 +54,7 @@ impl RunRow {
             Self::Long(run) => runs::save(*run, totals, state),
             Self::Brief { run, written } => {
                 let written = written.borrow();
-                let is_news = written.as_ref() != Some(totals);
+                let is_news = written.as_deref() != Some(totals);
                 if is_news && (written.is_some() || totals.say_something()) {
                     run.write(totals);
                 }
