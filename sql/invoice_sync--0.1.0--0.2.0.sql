@@ -193,7 +193,9 @@ begin
         raise exception 'no proposal for settings that must not be null: %', lacking
             using errcode = 'no_data_found',
                   detail = details,
-                  hint = 'Look at "select * from invoice_sync.propose_mapping()", and specify them: select invoice_sync.adopt_mapping(overrides => ''{"invoice_paid_word": "paid"}'').';
+                  hint = format(
+                      'Look at "select * from invoice_sync.propose_mapping()", and specify them: select invoice_sync.adopt_mapping(overrides => ''{"%s": "…"}'').',
+                      substring(lacking from '^\w+'));
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
