@@ -227,9 +227,9 @@ comment on column settings.issue_retention is
     'How long resolved issues are kept; at least 31 days. Issues that were resolved by a lasting decision of a person are always kept';
 comment on column settings.alert_retention is 'How long sent alerts are kept; at least 31 days';
 
--- Columns of eight bytes first: nothing is lost to alignment. Of run, change and event, the constraints that only this
--- extension could violate are checked by its tests, not here: PostgreSQL parses each of them anew for each statement,
--- which was a fifth of the time of a webhook.
+-- Columns of eight bytes first: nothing is lost to alignment. The constraints of run, change and event
+-- that only this extension could violate are checked by its tests, not here: PostgreSQL parses each of them
+-- anew for each statement, which was a fifth of the time of a webhook.
 create table run (
     id bigint generated always as identity primary key,
     started_at timestamptz not null,
