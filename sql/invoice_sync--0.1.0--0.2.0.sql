@@ -1920,6 +1920,13 @@ alter table invoice_sync.change
     add column decision jsonb;
 alter table invoice_sync.change rename column table_name to form_id;
 alter table invoice_sync.change rename column evidence to content;
+-- Since PostgreSQL 18, such a constraint has a name, which is that of the column.
+alter table invoice_sync.change
+    alter column form_id drop not null,
+    alter column content drop not null;
+alter table invoice_sync.change
+    alter column form_id set not null,
+    alter column content set not null;
 
 -- The documents of changes: the lines of the form, by turns text and gaps.
 create view invoice_sync.change_document as
