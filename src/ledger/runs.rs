@@ -145,11 +145,6 @@ impl Brief {
             Some(role),
             Some(self.started_at.clone()),
         ];
-        let params = own
-            .into_iter()
-            .chain(totals.as_params())
-            .collect::<Vec<_>>();
-        let params: Vec<Option<&str>> = params.iter().map(Option::as_deref).collect();
         let statement = format!(
             "with written as (
                 insert into invoice_sync.run as r (
@@ -172,7 +167,7 @@ impl Brief {
             values(6),
             values(6),
         );
-        sql::execute(&statement, &params);
+        execute(&statement, own, totals);
     }
 }
 
@@ -260,11 +255,6 @@ pub(crate) fn save(run: i64, totals: &Totals, state: State) {
         Some(run.to_string()),
         Some(sql::boolean(state == State::Finished).to_owned()),
     ];
-    let params = own
-        .into_iter()
-        .chain(totals.as_params())
-        .collect::<Vec<_>>();
-    let params: Vec<Option<&str>> = params.iter().map(Option::as_deref).collect();
     let statement = format!(
         "with saved as (
             update invoice_sync.run
@@ -276,5 +266,12 @@ pub(crate) fn save(run: i64, totals: &Totals, state: State) {
         select id from saved where finished_at is not null",
         values(3)
     );
-    sql::execute(&statement, &params);
+    execute(&statement, own, totals);
+}
+
+/// Executes a statement whose last parameters are those of the totals.
+fn execute<const N: usize>(statement: &str, own: [Option<String>; N], totals: &Totals) {
+    let params: Vec<Option<String>> = own.into_iter().chain(totals.as_params()).collect();
+    let params: Vec<Option<&str>> = params.iter().map(Option::as_deref).collect();
+    sql::execute(statement, &params);
 }
