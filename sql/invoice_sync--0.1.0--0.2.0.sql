@@ -2150,7 +2150,8 @@ select r.id
 from invoice_sync.run as r
 where not r.counted and r.finished_at is not null;
 
--- Sums over the finished runs that are not yet in tally.
+-- Sums over the finished runs that are not yet in tally. Each is looked up: PostgreSQL expects ten of an array,
+-- and thousands of a table that is almost always empty.
 create or replace view invoice_sync.uncounted as
 select kind,
        cause,
@@ -2160,23 +2161,27 @@ select kind,
        coalesce(sum(stripe_requests), 0) as stripe_requests,
        coalesce(sum(stripe_retries), 0) as stripe_retries,
        sum(stripe_errors) as stripe_errors
-from invoice_sync.run_to_count as q
+from unnest(array(select run_id from invoice_sync.run_to_count)) as q (run_id)
 join invoice_sync.run on run.id = q.run_id
 group by kind, cause, success;
 
--- Payments that those runs booked.
+-- Payments that those runs booked. `offset 0` keeps PostgreSQL from reading those of all runs.
 create or replace view invoice_sync.uncounted_booked as
 select b.currency,
        count(*) as payments,
        sum(b.received) as minor
-from invoice_sync.run_to_count as q
-join invoice_sync.run_booked as b on b.run_id = q.run_id
+from unnest(array(select run_id from invoice_sync.run_to_count)) as q (run_id)
+cross join lateral (
+    select * from invoice_sync.run_booked as r where r.run_id = q.run_id
+    offset 0
+) as b
 group by b.currency;
 
 create or replace function invoice_sync.count_runs() returns void
-language sql
+language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+begin
     with marked as (
         delete from invoice_sync.run_to_count
     ),
@@ -2194,7 +2199,8 @@ as $$
         invoices_fixed = t.invoices_fixed + excluded.invoices_fixed,
         stripe_requests = t.stripe_requests + excluded.stripe_requests,
         stripe_retries = t.stripe_retries + excluded.stripe_retries,
-        stripe_errors = t.stripe_errors + excluded.stripe_errors
+        stripe_errors = t.stripe_errors + excluded.stripe_errors;
+end
 $$;
 
 create or replace view invoice_sync.recent_runs as

@@ -49,7 +49,8 @@ comment on column tally_booked.minor is 'Amount that Stripe received, in Stripe'
 select pg_catalog.pg_extension_config_dump('tally', '');
 select pg_catalog.pg_extension_config_dump('tally_booked', '');
 
--- Sums over the finished runs that are not yet in tally.
+-- Sums over the finished runs that are not yet in tally. Each is looked up: PostgreSQL expects ten of an array,
+-- and thousands of a table that is almost always empty.
 create view uncounted as
 select kind,
        cause,
@@ -59,17 +60,20 @@ select kind,
        coalesce(sum(stripe_requests), 0) as stripe_requests,
        coalesce(sum(stripe_retries), 0) as stripe_retries,
        sum(stripe_errors) as stripe_errors
-from run_to_count as q
+from unnest(array(select run_id from run_to_count)) as q (run_id)
 join run on run.id = q.run_id
 group by kind, cause, success;
 
--- Payments that those runs booked.
+-- Payments that those runs booked. `offset 0` keeps PostgreSQL from reading those of all runs.
 create view uncounted_booked as
 select b.currency,
        count(*) as payments,
        sum(b.received) as minor
-from run_to_count as q
-join run_booked as b on b.run_id = q.run_id
+from unnest(array(select run_id from run_to_count)) as q (run_id)
+cross join lateral (
+    select * from run_booked as r where r.run_id = q.run_id
+    offset 0
+) as b
 group by b.currency;
 
 comment on view uncounted is 'Sums over the finished runs that are not yet in tally';
@@ -88,11 +92,12 @@ comment on column uncounted_booked.payments is 'Number of payments';
 comment on column uncounted_booked.minor is 'Amount that Stripe received, in Stripe''s smallest unit';
 
 -- Called by the sweep, of which only one runs at a time. A single statement, so that the
--- sums and the update see the same runs.
+-- sums and the update see the same runs. In PL/pgSQL, which keeps its plan.
 create function count_runs() returns void
-language sql
+language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+begin
     with marked as (
         delete from invoice_sync.run_to_count
     ),
@@ -110,7 +115,8 @@ as $$
         invoices_fixed = t.invoices_fixed + excluded.invoices_fixed,
         stripe_requests = t.stripe_requests + excluded.stripe_requests,
         stripe_retries = t.stripe_retries + excluded.stripe_retries,
-        stripe_errors = t.stripe_errors + excluded.stripe_errors
+        stripe_errors = t.stripe_errors + excluded.stripe_errors;
+end
 $$;
 
 comment on function count_runs() is 'Adds finished runs that are not yet counted to tally and tally_booked';

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::account::accounts;
+use super::both::{have_one_owner, reading_both};
 use super::indexes::{self, looked_up};
 use super::mapping::{Mapped, Mapping};
 use super::owner::reading_as;
@@ -35,7 +36,15 @@ pub(super) fn booked_in(mapping: &Mapping, range: &Range, last: Option<&str>) ->
             blocks,
             basis: None,
         } => {
-            let keys = blocks.keys(mapping);
+            if have_one_owner(mapping) {
+                let condition = format!(
+                    "p.{} = any (array({}))",
+                    of.quoted,
+                    blocks.keys(mapping, "")
+                );
+                return ids_where(mapping, &payments.counting.rows(), &condition, None);
+            }
+            let keys = blocks.keys(mapping, "::text");
             let keys: Vec<[Option<String>; 1]> =
                 reading_as(&invoices.relation, || sql::fetch_texts(&keys, &[]));
             let keys: Vec<String> = keys.into_iter().flat_map(|[key]| key).collect();
@@ -86,8 +95,13 @@ fn ids_where(mapping: &Mapping, rows: &str, condition: &str, param: Option<&str>
         received = were_received(mapping),
     );
     let params: Vec<Option<&str>> = param.into_iter().map(Some).collect();
-    let ids: Vec<[Option<String>; 2]> =
-        reading_as(&payments.relation, || sql::fetch_texts(&statement, &params));
+    // The condition may name the invoices, too, where both tables have one owner.
+    let read = || sql::fetch_texts(&statement, &params);
+    let ids: Vec<[Option<String>; 2]> = if have_one_owner(mapping) {
+        reading_both(mapping, read)
+    } else {
+        reading_as(&payments.relation, read)
+    };
     let invoices = ids.iter().filter_map(|[_, invoice]| invoice.as_deref());
     let accounts = accounts(mapping, &invoices.collect());
     let of = |invoice: Option<String>| accounts.get(&invoice?).map(String::as_str);

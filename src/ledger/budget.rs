@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::pg::sql;
+use crate::pg::{sequence, sql};
 
 /// The interval between sweeps that forecasts assume, in seconds.
 const SWEEP_INTERVAL: f64 = 15.0 * 60.0;
@@ -29,11 +29,12 @@ pub(crate) struct Usage {
 /// Counts requests. The count stays even if the transaction is rolled back. Does nothing in a read-only
 /// transaction.
 pub(crate) fn count(requests: u64) {
-    sql::execute(
-        "select count(nextval('invoice_sync.stripe_read')) from generate_series(1, $1::bigint)
-        where current_setting('transaction_read_only') = 'off'",
-        &[Some(&requests.to_string())],
-    );
+    if sequence::is_read_only() {
+        return;
+    }
+    for _ in 0..requests {
+        sequence::next_value(c"stripe_read");
+    }
 }
 
 /// Records the count at the beginning of a month (UTC).

@@ -2,7 +2,7 @@
 //!
 //! A form is a JSON document with gaps. Its lines are by turns text and the name of what goes into the gap: the
 //! number of one of the change's values, `row` or `invoice`. The values are one text, a line each. JSON contains no
-//! line breaks within its tokens, so that both can be put together by concatenation (`invoice_sync.filled`).
+//! line breaks within its tokens, so that both can be put together by concatenation (`invoice_sync.change_document`).
 
 use sha2::{Digest, Sha256};
 
@@ -235,7 +235,7 @@ mod tests {
 
     use super::*;
 
-    /// As `invoice_sync.filled` does.
+    /// As `invoice_sync.change_document` does.
     fn filled(divided: &Divided, row: &str, invoice: &str) -> String {
         let values: Vec<&str> = divided.values.split('\n').collect();
         let lines = divided.form.split('\n').enumerate();

@@ -1,11 +1,11 @@
 //! Changes to the application's rows (`invoice_sync.change`).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::change_forms::{self, Document, Style};
+use super::change_forms::{self, Divided, Document, Style};
 use crate::pg::sql;
 
 /// The change of one row.
@@ -55,95 +55,125 @@ pub(crate) struct Entry<'a> {
 }
 
 /// The most forms that contain more than names of columns: applications whose words are always others get the bare ones.
-const MOST_SHARED_FORMS: &str = "100";
+const MOST_SHARED_FORMS: Option<&str> = Some("100");
 
 /// Records changes. The evidence is stored with the first one of each entry.
 pub(crate) fn record(run: i64, entries: &[Entry]) {
-    let mut forms = BTreeMap::new();
+    let evidence: Vec<String> = entries.iter().map(|it| it.evidence.to_string()).collect();
     let mut rows = Vec::new();
-    for entry in entries {
-        let evidence = entry.evidence.to_string();
+    for (entry, evidence) in entries.iter().zip(&evidence) {
         for (n, change) in entry.changes.iter().enumerate() {
             let evidence = (n == 0).then_some(evidence.as_str());
-            rows.push(divided(entry.invoice, change, evidence, &mut forms));
+            rows.push(Row::new(entry.invoice, change, evidence, Style::Shared));
         }
     }
-    let forms = Value::from_iter(forms.into_values());
-    sql::execute_rows(
-        "with offered as materialized (
-            select o.*, k.is_known, row_number() over (partition by k.is_known order by o.id) as place
-            from jsonb_to_recordset($2::jsonb) o (
-                id bigint, table_name text, action text, has_evidence boolean, document text,
-                is_shared boolean, is_bare boolean)
-            cross join lateral (
-                select exists (select from invoice_sync.change_form f where f.id = o.id)
-            ) k (is_known)
-        ),
-        usable as materialized (
-            select o.* from offered o
-            where o.is_bare or o.is_known
-               or o.place + (select count(*) from (select from invoice_sync.change_form limit $3::integer) f)
-                   <= $3::integer
-        ),
-        added as (
-            insert into invoice_sync.change_form (id, table_name, action, has_evidence, document)
-            select u.id, u.table_name, u.action, u.has_evidence, u.document
-            from usable u
-            where not u.is_known
-              and (u.is_shared or exists (select from offered o where o.id not in (select id from usable)))
-            on conflict do nothing
-        )
-        insert into invoice_sync.change (run_id, form_id, invoice_id, row_id, content)
-        select $1::bigint, coalesce(u.id, c.bare::bigint), c.invoice_id, nullif(c.row_id, c.invoice_id),
-               case when u.id is null then c.bare_content else c.content end
-        from unnest($4, $5, $6, $7, $8, $9) with ordinality
-            c (invoice_id, row_id, form, content, bare, bare_content, place)
-        left join usable u on u.id = c.form::bigint
-        order by c.place",
-        &[&run.to_string(), &forms.to_string(), MOST_SHARED_FORMS],
-        rows.iter().map(sql::borrowed),
-    );
-}
-
-/// Returns a row of [`record`], and adds its forms: one that may be shared, and a bare one.
-fn divided(
-    invoice: &str,
-    change: &Change,
-    evidence: Option<&str>,
-    forms: &mut BTreeMap<i64, Value>,
-) -> [Option<String>; 6] {
-    let [before, after] = [&change.before, &change.after].map(|it| it.as_deref().map(one_line));
-    for columns in [&before, &after].into_iter().flatten() {
+    // The text is stored as it is, and read as jsonb.
+    let columns = rows
+        .iter()
+        .flat_map(|row| [&row.change.before, &row.change.after]);
+    for columns in columns.flatten() {
         if change_forms::may_be_refused(columns) {
             sql::execute("select $1::jsonb", &[Some(columns)]);
         }
     }
-    let document = Document {
-        row: &change.row,
-        invoice,
-        before: before.as_deref(),
-        after: after.as_deref(),
-        evidence,
-    };
-    let [(form, content), (bare, bare_content)] = [Style::Shared, Style::Bare].map(|style| {
-        let divided = document.divide(style);
-        let id = change_forms::id(&change.table, change.action(), &divided.form);
-        let form = forms.entry(id).or_insert_with(|| {
-            json!({
-                "id": id, "table_name": change.table, "action": change.action(),
-                "has_evidence": evidence.is_some(), "document": divided.form,
-            })
-        });
-        // It may be both.
-        let as_what = match style {
-            Style::Shared => "is_shared",
-            Style::Bare => "is_bare",
-        };
-        form[as_what] = true.into();
-        (id.to_string(), divided.values)
+    if insert(run, &rows) {
+        return;
+    }
+    let usable = add_forms(&rows, MOST_SHARED_FORMS);
+    for row in &mut rows {
+        if !usable.contains(&row.form) {
+            *row = Row::new(row.invoice, row.change, row.evidence, Style::Bare);
+        }
+    }
+    add_forms(&rows, None);
+    insert(run, &rows);
+}
+
+/// Inserts the rows, if all of their forms are stored. Returns whether they are.
+fn insert(run: i64, rows: &[Row]) -> bool {
+    let forms: BTreeSet<&str> = rows.iter().map(|row| row.form.as_str()).collect();
+    let inserted = sql::execute_rows(
+        "insert into invoice_sync.change (run_id, form_id, invoice_id, row_id, content)
+        select $1::bigint, c.form::bigint, c.invoice_id, nullif(c.row_id, c.invoice_id), c.content
+        from unnest($3, $4, $5, $6) with ordinality c (invoice_id, row_id, form, content, place)
+        where not exists (
+            select from unnest($2::bigint[]) u (id)
+            where not exists (select from invoice_sync.change_form f where f.id = u.id))
+        order by c.place",
+        &[&run.to_string(), &sql::array(forms.into_iter())],
+        rows.iter().map(|row| {
+            let texts = [row.invoice, &row.change.row, &row.form, &row.divided.values];
+            texts.map(Some)
+        }),
+    );
+    inserted == rows.len()
+}
+
+/// Stores the forms of these rows, no more than so many in all. Returns the ids of those that are stored.
+fn add_forms(rows: &[Row], most: Option<&str>) -> BTreeSet<String> {
+    let forms: BTreeMap<&str, &Row> = rows.iter().map(|row| (row.form.as_str(), row)).collect();
+    let forms = forms.into_values().map(|row| {
+        json!({
+            "id": row.form, "table_name": row.change.table, "action": row.change.action(),
+            "has_evidence": row.evidence.is_some(), "document": row.divided.form,
+        })
     });
-    let row = change.row.clone();
-    [invoice.to_owned(), row, form, content, bare, bare_content].map(Some)
+    let stored: Vec<[Option<String>; 1]> = sql::fetch_texts(
+        "with offered as materialized (
+            select o.*, f.id is not null as is_known
+            from jsonb_to_recordset($1::jsonb) o (
+                id bigint, table_name text, action text, has_evidence boolean, document text)
+            left join invoice_sync.change_form f using (id)
+        ),
+        added as (
+            insert into invoice_sync.change_form (id, table_name, action, has_evidence, document)
+            select o.id, o.table_name, o.action, o.has_evidence, o.document
+            from (
+                select *, row_number() over (order by id) as place from offered where not is_known
+            ) o
+            where $2 is null
+               or o.place + (select count(*) from (select from invoice_sync.change_form limit $2::integer) f)
+                   <= $2::integer
+            on conflict do nothing
+            returning id
+        )
+        select id::text from offered where is_known
+        union all select id::text from added",
+        &[Some(&Value::from_iter(forms).to_string()), most],
+    );
+    stored.into_iter().flatten().flatten().collect()
+}
+
+/// A row of `invoice_sync.change`.
+struct Row<'a> {
+    invoice: &'a str,
+    change: &'a Change,
+    evidence: Option<&'a str>,
+    /// The id of the form, as text.
+    form: String,
+    divided: Divided,
+}
+
+impl<'a> Row<'a> {
+    fn new(invoice: &'a str, change: &'a Change, evidence: Option<&'a str>, style: Style) -> Self {
+        let [before, after] = [&change.before, &change.after].map(|it| it.as_deref().map(one_line));
+        let document = Document {
+            row: &change.row,
+            invoice,
+            before: before.as_deref(),
+            after: after.as_deref(),
+            evidence,
+        };
+        let divided = document.divide(style);
+        let form = change_forms::id(&change.table, change.action(), &divided.form);
+        Self {
+            form: form.to_string(),
+            invoice,
+            change,
+            evidence,
+            divided,
+        }
+    }
 }
 
 /// Returns JSON without line breaks, which mean nothing in it.

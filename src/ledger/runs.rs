@@ -1,11 +1,11 @@
 //! Runs (`invoice_sync.run`).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pgrx::pg_sys::Oid;
 use serde_json::Value;
 
-use crate::pg::{identity, oid_of, sql};
+use crate::pg::{identity, oid_of, sequence, sql};
 
 /// What started a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +62,12 @@ pub(crate) fn lock_class() -> Oid {
 
 /// Returns the current time, in seconds since 1970.
 pub(crate) fn clock() -> f64 {
-    sql::fetch_one(
-        "select to_jsonb(extract(epoch from clock_timestamp())::float8)",
-        &[],
-    )
-    .and_then(|now| now.as_f64())
-    .unwrap_or_default()
+    since_1970().as_secs_f64()
+}
+
+fn since_1970() -> Duration {
+    let now = SystemTime::now();
+    now.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Returns whether a run of this kind is unfinished: in progress, or terminated.
@@ -122,16 +122,10 @@ pub(crate) struct Brief {
 impl Brief {
     /// Begins a run.
     pub(crate) fn begin(kind: Kind) -> Self {
-        let rows: Vec<[Option<String>; 2]> = sql::fetch_texts(
-            "select nextval('invoice_sync.run_id_seq')::text,
-                    (extract(epoch from clock_timestamp()) * 1000000)::bigint::text",
-            &[],
-        );
-        let [id, started_at] = rows.into_iter().next().unwrap_or_default();
         Self {
-            id: id.and_then(|id| id.parse().ok()).unwrap_or_default(),
+            id: sequence::next_value(c"run_id_seq"),
             kind,
-            started_at: started_at.unwrap_or_default(),
+            started_at: since_1970().as_micros().to_string(),
         }
     }
 

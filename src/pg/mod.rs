@@ -12,6 +12,7 @@ mod portals;
 mod prepared;
 mod problem;
 mod relation;
+pub(crate) mod sequence;
 mod server_log;
 mod shared;
 pub(crate) mod sql;

@@ -118,13 +118,13 @@ pub(crate) fn write_returning(statement: &str, params: &[Option<&str>]) -> Vec<O
 }
 
 /// Runs a statement that returns no rows. `first` are its first parameters, of type text; the columns of `rows` are
-/// the following ones, of type text[], for `unnest`. Does nothing if there are no rows.
+/// the following ones, of type text[], for `unnest`. Does nothing if there are no rows. Returns how many it wrote.
 pub(crate) fn execute_rows<'a, const N: usize>(
     statement: &str,
     first: &[&str],
     rows: impl Iterator<Item = [Option<&'a str>; N]>,
-) {
-    run_with_rows(statement, first, rows, |_| Ok(()));
+) -> usize {
+    run_with_rows(statement, first, rows, |written| Ok(written.len()))
 }
 
 /// As [`execute_rows`], for a statement whose rows have `M` columns of type text.

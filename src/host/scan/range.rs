@@ -92,11 +92,11 @@ impl BlockRange {
         }
     }
 
-    /// Returns the query for the keys of the invoices in the range.
-    pub(in crate::host) fn keys(&self, mapping: &Mapping) -> String {
+    /// Returns the query for the keys of the invoices in the range, with a cast such as `::text`.
+    pub(in crate::host) fn keys(&self, mapping: &Mapping, cast: &str) -> String {
         let (invoices, holds) = (&mapping.invoices, self.holds("i"));
         format!(
-            "select i.{}::text from {} i where {holds}",
+            "select i.{}{cast} from {} i where {holds}",
             invoices.id.quoted,
             invoices.counting.placed_rows()
         )
