@@ -2150,8 +2150,8 @@ select r.id
 from invoice_sync.run as r
 where not r.counted and r.finished_at is not null;
 
--- Sums over the finished runs that are not yet in tally. Each is looked up: PostgreSQL expects ten of an array,
--- and thousands of a table that is almost always empty.
+-- Sums over the finished runs that are not yet in tally. Each is looked up: PostgreSQL expects ten of an
+-- array, and thousands of a table that is almost always empty.
 create or replace view invoice_sync.uncounted as
 select kind,
        cause,

@@ -49,8 +49,8 @@ comment on column tally_booked.minor is 'Amount that Stripe received, in Stripe'
 select pg_catalog.pg_extension_config_dump('tally', '');
 select pg_catalog.pg_extension_config_dump('tally_booked', '');
 
--- Sums over the finished runs that are not yet in tally. Each is looked up: PostgreSQL expects ten of an array,
--- and thousands of a table that is almost always empty.
+-- Sums over the finished runs that are not yet in tally. Each is looked up: PostgreSQL expects ten of an
+-- array, and thousands of a table that is almost always empty.
 create view uncounted as
 select kind,
        cause,
