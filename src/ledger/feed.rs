@@ -132,16 +132,26 @@ pub(crate) struct Missed {
 /// day that are older than 15 minutes, and none of them was delivered. `None` if deliveries work, or if there never
 /// were any.
 pub(crate) fn missed_deliveries() -> Option<Missed> {
+    // The newest deliveries are looked at first. Only where none is found, the events are counted.
     sql::fetch_one(
-        "select to_jsonb(m) from (
+        "with said as not materialized (
+            select * from invoice_sync.event
+            where state <> 'ignored' and type <> 'backfill'
+              and created between now() - interval '1 day' and now() - interval '15 minutes'
+        )
+        select to_jsonb(m) from (
             select count(*) as events,
                    (select at from invoice_sync.last_webhook) as last_delivery
-            from invoice_sync.event e
-            where e.state <> 'ignored' and e.type <> 'backfill'
-              and e.created between now() - interval '1 day' and now() - interval '15 minutes'
-              -- Has an index; the clocks differ by less than a day.
-              and date_trunc('hour', e.received_at at time zone 'UTC') > (now() - interval '2 days') at time zone 'UTC'
-            having count(*) >= 3 and count(e.webhook_at) = 0
+            from said e
+            -- Has an index; the clocks differ by less than a day.
+            where date_trunc('hour', e.received_at at time zone 'UTC') > (now() - interval '2 days') at time zone 'UTC'
+              and (select e.id from said e
+                   where e.webhook_at is not null
+                     and date_trunc('hour', e.webhook_at at time zone 'UTC')
+                             > (now() - interval '2 days') at time zone 'UTC'
+                   order by date_trunc('hour', e.webhook_at at time zone 'UTC') desc
+                   limit 1) is null
+            having count(*) >= 3
         ) m
         where m.last_delivery is not null",
         &[],

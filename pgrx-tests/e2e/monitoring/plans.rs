@@ -39,8 +39,8 @@ insert into invoice_sync.stripe_payment (invoice_id, id, currency, received, ref
 select id::text, stripe_payment_intent, 'usd', 10000, 0, now(), now() from invoices where invoice_status = 'Paid';
 insert into invoice_sync.event (
     id, type, created, livemode, snapshot, received_at, webhook_at, state, intent_id, processed_at)
-select 'evt_old' || n, 'payment_intent.succeeded', now() - interval '100 seconds' * n, false, '{}',
-       now() - interval '100 seconds' * n, now() - interval '100 seconds' * n, 'done', 'pi_old' || n, now()
+select 'evt_old' || n, 'payment_intent.succeeded', now() - interval '2 seconds' * n, false, '{}',
+       now() - interval '2 seconds' * n, now() - interval '2 seconds' * n, 'done', 'pi_old' || n, now()
 from generate_series(1, 50000) n;
 insert into invoice_sync.run (
     kind, cause, role, started_at, finished_at, success, invoices_checked, invoices_fixed, issues_found, stripe_errors)
