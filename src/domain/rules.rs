@@ -265,6 +265,7 @@ impl Memory {
             return;
         };
         known.is_own = true;
+        known.own_seen_at = own.seen_at;
         if own.refunded > known.refunded {
             (known.received, known.refunded) = (own.received, own.refunded);
         }
@@ -378,6 +379,8 @@ pub(crate) struct Remembered {
     pub(crate) as_of: i64,
     /// When it was acted on, in microseconds since 1970: it may say all that happened before that.
     pub(crate) seen_at: i64,
+    /// When an answer was last acted on for this invoice, in microseconds since 1970; 0 if none was.
+    pub(crate) own_seen_at: i64,
     /// In Stripe's smallest unit.
     pub(crate) received: i64,
     /// In Stripe's smallest unit. It may be more than the latest answer says: a row of the invoice still states it, and

@@ -53,6 +53,7 @@ impl Row {
             },
             as_of: self.as_of,
             seen_at: self.seen_at,
+            own_seen_at: 0,
             received: self.received,
             refunded: self.refunded,
             dispute,
@@ -234,7 +235,8 @@ pub(crate) struct ReceivedPayments<'a> {
 }
 
 /// Records payments, each element for a different invoice. Never overwrites newer data: fails with 40001 if a newer
-/// answer was processed meanwhile, and the caller must then roll back what is based on the older one.
+/// answer was processed meanwhile, or another one whose refund or dispute this one would take back, and the caller must
+/// then roll back what is based on this one.
 pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
     let mut rows = BTreeMap::new();
     for entry in received {
@@ -268,6 +270,7 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
                 Some(sql::boolean(is_sessionless(&payment)).to_owned()),
                 Some(learned.refunded_latest.to_string()),
                 payment.ids.stripe_invoice.clone(),
+                Some(learned.own_seen_at.to_string()),
             ];
             rows.insert((entry.invoice, key.to_owned()), row);
         }
@@ -281,18 +284,22 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
                    timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond' as as_of,
                    m.sessionless::boolean,
                    nullif(m.refunded_latest, m.refunded)::bigint as refunded_latest,
-                   m.stripe_invoice_id
-            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) m (
+                   m.stripe_invoice_id,
+                   timestamptz 'epoch' + m.own_seen_at::bigint * interval '1 microsecond' as own_seen_at
+            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) m (
                 id, invoice_id, session_id, charge_id, currency,
                 received, refunded, dispute, withheld, request_id, received_at, as_of, sessionless,
-                refunded_latest, stripe_invoice_id)
+                refunded_latest, stripe_invoice_id, own_seen_at)
         ),
         stored as (
             insert into invoice_sync.stripe_payment (
                 id, invoice_id, session_id, charge_id, currency, received, refunded,
                 dispute, withheld, request_id, received_at, as_of, sessionless,
                 refunded_latest, stripe_invoice_id, seen_at)
-            select n.*, clock_timestamp() from noted n order by n.invoice_id, n.id
+            select n.id, n.invoice_id, n.session_id, n.charge_id, n.currency, n.received, n.refunded,
+                   n.dispute, n.withheld, n.request_id, n.received_at, n.as_of, n.sessionless,
+                   n.refunded_latest, n.stripe_invoice_id, clock_timestamp()
+            from noted n order by n.invoice_id, n.id
             on conflict (invoice_id, id) do update
             set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
                 charge_id = coalesce(excluded.charge_id, stripe_payment.charge_id),
@@ -308,8 +315,15 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
                 sessionless = excluded.sessionless or stripe_payment.sessionless,
                 refunded_latest = excluded.refunded_latest,
                 seen_at = excluded.seen_at
-            where stripe_payment.as_of <= excluded.as_of
-               or stripe_payment.as_of > clock_timestamp()
+            where (stripe_payment.as_of <= excluded.as_of or stripe_payment.as_of > clock_timestamp())
+              -- What another session has recorded since it was read, its row may state: it is not taken back.
+              and (excluded.refunded >= stripe_payment.refunded
+                       and coalesce(excluded.withheld, 0) >= coalesce(stripe_payment.withheld, 0)
+                       and (stripe_payment.dispute is null or excluded.dispute = stripe_payment.dispute)
+                   or stripe_payment.seen_at > clock_timestamp()
+                   or stripe_payment.seen_at <= (
+                       select n.own_seen_at from noted n
+                       where n.invoice_id = stripe_payment.invoice_id and n.id = stripe_payment.id))
             returning invoice_id, id
         )
         select n.id from noted n

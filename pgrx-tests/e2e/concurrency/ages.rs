@@ -103,6 +103,44 @@ fn late(
     );
 }
 
+/// A refund that fails, while the delivery that brought it has not committed: who asks then finds nothing to do in the
+/// rows that it sees, and must not forget that the other one wrote the refund.
+#[test]
+fn an_answer_on_which_nothing_is_to_be_done_takes_back_nothing_that_was_recorded_meanwhile() {
+    for asker in [Sweep, Button, Backfill] {
+        let mut shop = Shop::with_webhooks();
+        let sale = Sale::unbooked(&mut shop, "INV-1");
+        shop.sync(&sale.invoice);
+        let refund = shop.stripe.refund(&sale.intent, Refund::whole());
+        let events = shop.stripe.events();
+        let event = events.iter().rfind(|it| it["type"] == "charge.refunded");
+        let event = event.expect("Stripe tells of it").to_string();
+        shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
+        let mut webhook = shop.connect();
+        webhook.batch_execute("begin").expect("it begins");
+        deliver(&mut webhook, &event).expect("it is taken");
+        shop.stripe.update_refund(&refund, "failed");
+
+        let mut session = shop.connect();
+        let call = asker.call(&sale);
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(move || attempt(&mut session, &call));
+            wait_until("it waits for the delivery", || {
+                let waits = "select count(*) from pg_stat_activity
+                    where datname = current_database() and wait_event_type = 'Lock'";
+                shop.text(waits).as_deref() != Some("0") || asking.is_finished()
+            });
+            webhook.batch_execute("commit").expect("it commits");
+            asking.join().expect("no panic").expect("it ends");
+        });
+        shop.execute(
+            "update invoice_sync.event set next_attempt_at = now() where state = 'pending'",
+        );
+        shop.execute("call invoice_sync.run_sweep()");
+        assert_eq!(state(&mut shop), "Paid Paid ", "{asker:?}");
+    }
+}
+
 const SESSIONS: &str = "/v1/checkout/sessions";
 
 /// Of a sweep and a button alike; a backfill asks for lists, the same paths.

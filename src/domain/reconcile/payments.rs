@@ -176,6 +176,7 @@ impl Draft {
             ids: ids.clone(),
             as_of: receipt.payment.as_of,
             seen_at: receipt.payment.as_of,
+            own_seen_at: facts.memory.of(ids).map_or(0, |known| known.own_seen_at),
             received: receipt.received.minor,
             refunded: receipt.refunded.minor,
             refunded_latest: receipt.refunded.minor,

@@ -343,6 +343,7 @@ impl World {
             received,
             refunded,
             refunded_latest: refunded,
+            own_seen_at: 0,
             dispute: None,
             withheld: 0,
             is_own: true,

@@ -171,6 +171,7 @@ fn memories() -> impl Strategy<Value = Memory> {
                 dispute,
                 ids: all_ids(payment),
                 refunded_latest: refunded,
+                own_seen_at: 0,
                 is_own: true,
             };
             let ids = all_ids(payment);
