@@ -265,7 +265,7 @@ impl Memory {
             return;
         };
         known.is_own = true;
-        known.own_seen_at = own.seen_at;
+        known.own_seen_at = known.own_seen_at.max(own.seen_at);
         if own.refunded > known.refunded {
             (known.received, known.refunded) = (own.received, own.refunded);
         }

@@ -103,23 +103,41 @@ fn late(
     );
 }
 
-/// A refund that fails, while the delivery that brought it has not committed: who asks then finds nothing to do in the
-/// rows that it sees, and must not forget that the other one wrote the refund.
+/// A refund that fails, or a dispute that is won, while the delivery that brought it has not committed: who asks then
+/// finds nothing to do in the rows that it sees, and must not forget what the other one wrote.
 #[test]
 fn an_answer_on_which_nothing_is_to_be_done_takes_back_nothing_that_was_recorded_meanwhile() {
-    for asker in [Sweep, Button, Backfill] {
+    for (asker, is_dispute) in [Sweep, Button, Backfill]
+        .map(|it| [(it, false), (it, true)])
+        .concat()
+    {
         let mut shop = Shop::with_webhooks();
         let sale = Sale::unbooked(&mut shop, "INV-1");
         shop.sync(&sale.invoice);
-        let refund = shop.stripe.refund(&sale.intent, Refund::whole());
+        let (kind, object) = if is_dispute {
+            let dispute = Dispute::new("needs_response");
+            (
+                "charge.dispute.created",
+                shop.stripe.dispute(&sale.intent, dispute),
+            )
+        } else {
+            (
+                "charge.refunded",
+                shop.stripe.refund(&sale.intent, Refund::whole()),
+            )
+        };
         let events = shop.stripe.events();
-        let event = events.iter().rfind(|it| it["type"] == "charge.refunded");
+        let event = events.iter().rfind(|it| it["type"] == kind);
         let event = event.expect("Stripe tells of it").to_string();
         shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
         let mut webhook = shop.connect();
         webhook.batch_execute("begin").expect("it begins");
         deliver(&mut webhook, &event).expect("it is taken");
-        shop.stripe.update_refund(&refund, "failed");
+        if is_dispute {
+            shop.stripe.update_dispute(&object, "won");
+        } else {
+            shop.stripe.update_refund(&object, "failed");
+        }
 
         let mut session = shop.connect();
         let call = asker.call(&sale);
@@ -137,7 +155,7 @@ fn an_answer_on_which_nothing_is_to_be_done_takes_back_nothing_that_was_recorded
             "update invoice_sync.event set next_attempt_at = now() where state = 'pending'",
         );
         shop.execute("call invoice_sync.run_sweep()");
-        assert_eq!(state(&mut shop), "Paid Paid ", "{asker:?}");
+        assert_eq!(state(&mut shop), "Paid Paid ", "{asker:?}, {kind}");
     }
 }
 
