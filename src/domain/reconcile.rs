@@ -76,6 +76,12 @@ impl Facts<'_> {
             || self.rows.iter().any(|row| row.ids.same_payment(ids))
     }
 
+    /// Returns the rows of this payment, without rows that book its refunds.
+    fn rows_of(&self, ids: &PaymentIds) -> impl Iterator<Item = &PaymentRow> {
+        let rows = self.rows.iter();
+        rows.filter(|row| row.amount_minor() >= 0 && row.ids.same_payment(ids))
+    }
+
     /// Returns whether a payment was looked up because an issue names it, and the invoice no longer refers to it.
     /// This is never so for a payment that was learned to be the invoice's when it did, and for one whose repair
     /// somebody undid: the issue about the undone repair is about it.
@@ -241,7 +247,11 @@ impl Draft {
         rules: &Rules,
         application: Application,
     ) {
-        for receipt in receipts {
+        // Those with rows come first: whether another may stand for a row depends on what these leave in the books.
+        let (with_rows, others): (Vec<_>, Vec<_>) = receipts
+            .iter()
+            .partition(|receipt| facts.rows_of(&receipt.payment.ids).next().is_some());
+        for receipt in with_rows.into_iter().chain(others) {
             if self.is_booked_elsewhere(receipt, facts) {
                 self.do_not_learn(receipt);
                 continue;

@@ -17,11 +17,7 @@ use crate::domain::rules::Rules;
 impl Draft {
     /// Books the payment, unless it is booked already.
     pub(super) fn book(&mut self, receipt: &Receipt, facts: &Facts, rules: &Rules) {
-        let matching: Vec<&PaymentRow> = facts
-            .rows
-            .iter()
-            .filter(|row| row.amount_minor() >= 0 && row.ids.same_payment(&receipt.payment.ids))
-            .collect();
+        let matching: Vec<&PaymentRow> = facts.rows_of(&receipt.payment.ids).collect();
         if matching.is_empty() {
             self.insert(receipt, facts, rules);
         } else if matching.iter().any(|row| self.is_of_several(row)) {
@@ -81,11 +77,7 @@ impl Draft {
         let Some(other) = facts.other_invoices.of(ids) else {
             return false;
         };
-        let own: Vec<&PaymentRow> = facts
-            .rows
-            .iter()
-            .filter(|row| row.amount_minor() >= 0 && row.ids.same_payment(ids))
-            .collect();
+        let own: Vec<&PaymentRow> = facts.rows_of(ids).collect();
         let mut references = receipt.payment.invoice_references.iter();
         let is_named = references.any(|name| facts.invoice.answers_to(name));
         let is_ours = if other.was_received() {

@@ -7,7 +7,7 @@ use super::{Draft, Facts, books, sharing};
 use crate::domain::evidence::{Dispute, Gratuity, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::{AmountUnit, Currency, Money};
-use crate::domain::payment::PaymentStatus;
+use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::recheck::{HELD, Recheck};
 use crate::domain::rules::{Remembered, Rules};
 
@@ -82,9 +82,7 @@ impl Draft {
             }
         };
         // A payment that is booked for this invoice was assigned by someone; the row of a refund is not the payment.
-        let is_booked = facts.rows.iter().any(|row| {
-            row.was_received() && row.amount_minor() >= 0 && row.ids.same_payment(&payment.ids)
-        });
+        let is_booked = facts.rows_of(&payment.ids).any(PaymentRow::was_received);
         if payment.lacks_session() && !is_booked {
             self.leave_until_session_is_read(payment, name);
             return None;

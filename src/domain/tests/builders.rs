@@ -469,8 +469,7 @@ impl World {
 
     fn payment_word(&self, status: PaymentStatus) -> String {
         let word = self.rules.payment_words.word(status);
-        word.expect("a plan uses only words that the host has")
-            .to_owned()
+        word.expect("a plan uses only the host's words").to_owned()
     }
 
     fn invoice_word(&self, status: crate::domain::invoice::InvoiceStatus) -> String {

@@ -12,6 +12,7 @@ use crate::domain::recheck::HELD;
 fn a_possible_duplicate_is_not_booked() {
     let by_hand = || row("by-hand", "Paid", 100_00, &[]);
     let paid = received(&["pi_1"], 100_00);
+    let second = received(&["pi_2"], 100_00);
     check(vec![
         case(
             "a row of the same amount without an id covers the total",
@@ -42,6 +43,24 @@ fn a_possible_duplicate_is_not_booked() {
             amount_paid: Some(eur(200_00)),
             ..paid_in_full(RECEIVED_AT)
         }),
+        case(
+            "a row of the same amount without an id, and the same answer confirms the rest",
+            world(invoice("Sent").with_total(200_00))
+                .with_row(by_hand())
+                .with_row(row("r", "Pending", 100_00, &["pi_2"])),
+        )
+        .stripe_says(&paid)
+        .stripe_says(&second)
+        .updates(PaymentUpdate {
+            status: Some(Paid),
+            ..updated("r", &second)
+        })
+        .changes_invoice(InvoiceChange {
+            amount_paid: Some(eur(200_00)),
+            ..paid_in_full(RECEIVED_AT)
+        })
+        .warns(PossibleDuplicate, "pi_1")
+        .asks_again(HELD),
         case(
             "the payment is in the books of another invoice",
             world(invoice("Sent")).booked_elsewhere("pi_1", "INV-7"),
