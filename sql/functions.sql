@@ -272,7 +272,10 @@ begin
         raise exception 'pg_cron is not available'
             using errcode = 'object_not_in_prerequisite_state',
                   detail = 'It is not an extension of this database, and the server has not loaded its library.',
-                  hint = 'Install the package (Debian: postgresql-15-cron), add pg_cron to shared_preload_libraries, restart the server, and run: create extension pg_cron;';
+                  hint = format(
+                      'Install the package (Debian: postgresql-%s-cron), add pg_cron to shared_preload_libraries, restart the server, and run: create extension pg_cron;',
+                      current_setting('server_version_num')::integer / 10000
+                  );
     elsif place.database = current_database() then
         raise exception 'pg_cron is not an extension of this database'
             using errcode = 'object_not_in_prerequisite_state',
@@ -346,7 +349,10 @@ begin
     end if;
     execute format('grant usage on schema invoice_sync to %s', grantee);
     if may = 'webhook' then
-        execute format('grant execute on function invoice_sync.handle_webhook(json) to %s', grantee);
+        execute format(
+            'grant execute on function invoice_sync.handle_webhook(json), invoice_sync.handle_webhook(text, text),
+                invoice_sync.handle_webhook(bytea, text) to %s', grantee
+        );
         return;
     end if;
     execute format(

@@ -471,7 +471,10 @@ begin
         raise exception 'pg_cron is not available'
             using errcode = 'object_not_in_prerequisite_state',
                   detail = 'It is not an extension of this database, and the server has not loaded its library.',
-                  hint = 'Install the package (Debian: postgresql-15-cron), add pg_cron to shared_preload_libraries, restart the server, and run: create extension pg_cron;';
+                  hint = format(
+                      'Install the package (Debian: postgresql-%s-cron), add pg_cron to shared_preload_libraries, restart the server, and run: create extension pg_cron;',
+                      current_setting('server_version_num')::integer / 10000
+                  );
     elsif place.database = current_database() then
         raise exception 'pg_cron is not an extension of this database'
             using errcode = 'object_not_in_prerequisite_state',
@@ -513,7 +516,10 @@ begin
     end if;
     execute format('grant usage on schema invoice_sync to %s', grantee);
     if may = 'webhook' then
-        execute format('grant execute on function invoice_sync.handle_webhook(json) to %s', grantee);
+        execute format(
+            'grant execute on function invoice_sync.handle_webhook(json), invoice_sync.handle_webhook(text, text),
+                invoice_sync.handle_webhook(bytea, text) to %s', grantee
+        );
         return;
     end if;
     execute format(
@@ -1360,7 +1366,7 @@ comment on function count_runs() is 'Adds finished runs that are not yet counted
 comment on function create_api(regnamespace) is
     'Creates wrappers of the same names for the functions and views, in a schema that an RPC gateway exposes, for gateways that cannot expose invoice_sync itself. Replaces existing wrappers. Grants no access to what they call; use grant_access. Fails with 42723 or 42P07 if the schema contains another object of the same name';
 comment on function doctor() is
-    'Checks the installation, one row for each check; makes at most 5 requests to Stripe in at most 5 seconds, and changes nothing. hint: commands for psql that fix the problem; lines that start with $ are for a shell on the server. A failed check does not always mean an error; see the detail';
+    'Checks the installation, one row for each check; makes at most 7 requests to Stripe in at most 5 seconds, and changes nothing. hint: commands for psql that fix the problem; lines that start with $ are for a shell on the server. A failed check does not always mean an error; see the detail';
 comment on function drop_api(regnamespace) is
     'Drops the wrappers that create_api created in a schema. (DROP EXTENSION drops the functions, and requires CASCADE because of the views)';
 comment on function facts_that_matter(jsonb) is

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
-
 use super::indexes::looked_up;
 use super::mapping::Mapping;
 use super::owner::reading_as;
@@ -26,17 +24,19 @@ pub(super) fn accounts(mapping: &Mapping, invoices: &BTreeSet<&str>) -> BTreeMap
     let statement = format!(
         "select i.{id}::text, i.{account}::text
         from {table} i
-        where i.{id} = any (array(
-            select {key} from jsonb_array_elements_text($1::jsonb) w (id)))",
+        where i.{id} = any (array(select {key} from unnest($1) w (id)))",
         id = columns.id.quoted,
         account = account.quoted,
         table = columns.table,
         key = columns.id.key_or_null("w.id"),
     );
-    let wanted = json!(invoices).to_string();
     let rows: Vec<[Option<String>; 2]> = reading_as(&columns.relation, || {
         let count = looked_up(mapping, invoices.len());
-        sql::look_up_texts(count, &statement, &[Some(&wanted)])
+        sql::look_up_texts(
+            count,
+            &statement,
+            &[invoices.iter().copied().collect::<Vec<_>>()],
+        )
     });
     let rows = rows.into_iter();
     rows.filter_map(|[id, account]| Some((id?, named(account.as_deref())?)))

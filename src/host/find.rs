@@ -2,9 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
-use serde_json::json;
-
 use super::account::accounts;
 use super::both::{have_one_owner, reading_both};
 use super::indexes::looked_up;
@@ -223,15 +220,18 @@ fn present(mapping: &Mapping, rows: &str, invoices: &BTreeSet<&str>) -> BTreeSet
     let id = &mapping.invoices.id;
     let statement = format!(
         "select i.{column}::text
-        from jsonb_array_elements_text($1::jsonb) r
+        from unnest($1) r (value)
         join {rows} i on i.{column} = {key}",
         column = id.quoted,
         key = id.key_or_null("r.value"),
     );
-    let wanted = json!(invoices).to_string();
     let rows: Vec<[Option<String>; 1]> = reading_as(&mapping.invoices.relation, || {
         let count = looked_up(mapping, invoices.len());
-        sql::look_up_texts(count, &statement, &[Some(&wanted)])
+        sql::look_up_texts(
+            count,
+            &statement,
+            &[invoices.iter().copied().collect::<Vec<_>>()],
+        )
     });
     rows.into_iter().filter_map(|[id]| id).collect()
 }
@@ -244,30 +244,26 @@ pub(crate) fn labels(mapping: &Mapping, ids: &BTreeSet<String>) -> BTreeMap<Stri
     }
     let invoices = &mapping.invoices;
     let statement = format!(
-        "select jsonb_build_array(i.{key}::text, coalesce({number}, i.{key}::text))
+        "select i.{key}::text, coalesce({number}, i.{key}::text)
         from {table} i
-        where i.{key} = any (array(
-            select {wanted} from jsonb_array_elements_text($1::jsonb) w (id)))",
+        where i.{key} = any (array(select {wanted} from unnest($1) w (id)))",
         key = invoices.id.quoted,
         wanted = invoices.id.key_or_null("w.id"),
         number = text_of("i", invoices.number.as_ref()),
         table = invoices.table,
     );
-    let found = reading_as(&invoices.relation, || {
+    let found: Vec<[Option<String>; 2]> = reading_as(&invoices.relation, || {
         let count = looked_up(mapping, ids.len());
-        sql::look_up(count, &statement, &[Some(&json!(ids).to_string())])
+        sql::look_up_texts(
+            count,
+            &statement,
+            &[ids.iter().map(String::as_str).collect::<Vec<_>>()],
+        )
     });
     found
         .into_iter()
-        .filter_map(|row| serde_json::from_value(row).ok())
+        .filter_map(|[id, label]| Some((id?, label?)))
         .collect()
-}
-
-#[derive(Deserialize)]
-struct Row {
-    /// One of the values looked up.
-    value: String,
-    invoice: String,
 }
 
 /// What a statement reads.
@@ -287,25 +283,25 @@ fn run(
     source: Source,
     groups: &[Vec<String>],
 ) -> Vec<BTreeSet<String>> {
-    let values: Vec<&String> = groups.iter().flatten().collect();
+    let values: Vec<&str> = groups.iter().flatten().map(String::as_str).collect();
     if values.is_empty() {
         return vec![BTreeSet::new(); groups.len()];
     }
     let statement = statement.replace(IS_WANTED, sql::is_one_of(values.len()));
-    let values = json!(values).to_string();
+    let values = [values];
     let count = looked_up(mapping, groups.len());
-    let fetch = || sql::look_up(count, &statement, &[Some(&values)]);
-    let rows = match source {
+    let fetch = || sql::look_up_texts(count, &statement, &values);
+    // One of the values each, and the id of an invoice.
+    let rows: Vec<[Option<String>; 2]> = match source {
         Source::Table(table) => reading_as(table, fetch),
         Source::Both => reading_both(mapping, fetch),
-        Source::Ledger => sql::look_up(groups.len(), &statement, &[Some(&values)]),
+        Source::Ledger => sql::look_up_texts(groups.len(), &statement, &values),
     };
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for row in rows
-        .into_iter()
-        .filter_map(|row| serde_json::from_value::<Row>(row).ok())
-    {
-        found.entry(row.value).or_default().insert(row.invoice);
+    for row in rows {
+        if let [Some(value), Some(invoice)] = row {
+            found.entry(value).or_default().insert(invoice);
+        }
     }
     groups
         .iter()
@@ -375,7 +371,7 @@ fn by_column(columns: [&Option<Mapped>; 2], rows: &str, key: &Mapped) -> String 
 
 /// Returns the statement for the results of a query for values with their invoices.
 fn pairs(found: &str) -> String {
-    format!("select to_jsonb(f) from ({found}) f (value, invoice) where f.invoice is not null")
+    format!("select f.* from ({found}) f (value, invoice) where f.invoice is not null")
 }
 
 /// Returns the statement that looks up references among these rows of invoices. A reference that the key's type cannot
@@ -390,9 +386,9 @@ fn named_statement(mapping: &Mapping, rows: &str) -> String {
         )
     });
     format!(
-        "select to_jsonb(f) from (
+        "select f.* from (
             select r.value, i.{id}::text
-            from jsonb_array_elements_text($1::jsonb) r
+            from unnest($1) r (value)
             join {rows} i on i.{id} = {key}
             {by_number}
         ) f (value, invoice)",

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
-
 use crate::domain::account::unqualified;
 use crate::domain::identity::PaymentIds;
 use crate::domain::money::Currency;
@@ -80,26 +78,26 @@ pub(crate) fn booked<'a>(mapping: &Mapping, ids: impl Iterator<Item = &'a str>) 
     let ids: BTreeSet<&str> = ids.collect();
     let mut remembered = BTreeMap::new();
     let stored: BTreeSet<&str> = ids.iter().map(|id| unqualified(id)).collect();
-    let mut wanted = json!(stored);
     let mut statement = statement(mapping, sql::is_one_of(stored.len()));
+    let mut wanted: Vec<&str> = stored.into_iter().collect();
     if statement.is_none() && !ids.is_empty() {
         remembered = remembered_rows(&ids);
-        let keys: BTreeSet<&String> = remembered.keys().map(|(_, row)| row).collect();
-        wanted = json!(keys);
+        let keys: BTreeSet<&str> = remembered.keys().map(|(_, row)| row.as_str()).collect();
+        wanted = keys.into_iter().collect();
         let key = &mapping.payments.id;
         let condition = format!(
-            "p.{} = any (array(select {} from jsonb_array_elements_text($1::jsonb) w (id)))",
+            "p.{} = any (array(select {} from unnest($1) w (id)))",
             key.quoted,
             key.key_or_null("w.id")
         );
-        statement = (!keys.is_empty()).then(|| rows_where(mapping, &condition));
+        statement = (!wanted.is_empty()).then(|| rows_where(mapping, &condition));
     }
     let Some(statement) = statement.filter(|_| !ids.is_empty()) else {
         return Vec::new();
     };
     let rows: Vec<[Option<String>; 8]> = reading_as(&mapping.payments.relation, || {
         let count = looked_up(mapping, ids.len());
-        sql::look_up_texts(count, &statement, &[Some(&wanted.to_string())])
+        sql::look_up_texts(count, &statement, &[wanted])
     });
     let invoices: BTreeSet<String> = rows.iter().filter_map(|row| row[1].clone()).collect();
     let labels = labels(mapping, &invoices);
@@ -159,10 +157,8 @@ fn remembered_rows(ids: &BTreeSet<&str>) -> BTreeMap<(String, String), PaymentId
         ids.len(),
         "select m.invoice_id, m.row_id, m.session_id, m.intent_id, m.charge_id
         from invoice_sync.payment_ids m
-        where m.session_id = any (array(select unnest($1::text[])))
-            or m.intent_id = any (array(select unnest($1::text[])))
-            or m.charge_id = any (array(select unnest($1::text[])))",
-        &[Some(&sql::array(ids.iter().copied()))],
+        where m.session_id = any ($1) or m.intent_id = any ($1) or m.charge_id = any ($1)",
+        &[ids.iter().copied().collect::<Vec<_>>()],
     );
     let rows = rows
         .into_iter()

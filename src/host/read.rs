@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use pgrx::prelude::PgSqlErrorCode;
-use serde_json::json;
 
 use super::account::named;
 use super::amounts::number_text;
@@ -76,9 +75,9 @@ fn read_both(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
         invoices_statement(&mapping.invoices),
         payments_statement(mapping),
     );
-    let (count, ids) = (looked_up(mapping, ids.len()), json!(ids).to_string());
+    let count = looked_up(mapping, ids.len());
     let rows: Vec<[Text; 13]> = reading_both(mapping, || {
-        sql::look_up_texts(count, &statement, &[Some(&ids)])
+        sql::look_up_texts(count, &statement, &[ids.to_vec()])
     });
     let (mut readings, mut payments) = (Readings::new(), Vec::new());
     for [is_invoice, raw @ ..] in rows {
@@ -145,10 +144,10 @@ fn removed() -> Problem {
 
 /// Reads invoices without their payments.
 pub(super) fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
-    let (count, ids) = (looked_up(mapping, ids.len()), json!(ids).to_string());
+    let count = looked_up(mapping, ids.len());
     let statement = invoices_statement(&mapping.invoices);
     let rows: Vec<RawInvoice> = reading_as(&mapping.invoices.relation, || {
-        sql::look_up_texts(count, &statement, &[Some(&ids)])
+        sql::look_up_texts(count, &statement, &[ids.to_vec()])
     });
     let mut readings = Readings::new();
     for raw in rows {
@@ -177,11 +176,11 @@ pub(super) fn read_payments(
         reading.payment_rows.clear();
         by_id.insert(reading.invoice.id.clone(), reading);
     }
-    let ids: Vec<&String> = by_id.keys().collect();
-    let (count, ids) = (looked_up(mapping, ids.len()), json!(ids).to_string());
+    let ids: Vec<&str> = by_id.keys().map(String::as_str).collect();
+    let count = looked_up(mapping, ids.len());
     let statement = payments_statement(mapping);
     let payments: Vec<RawPayment> = reading_as(&mapping.payments.relation, || {
-        sql::look_up_texts(count, &statement, &[Some(&ids)])
+        sql::look_up_texts(count, &statement, &[ids.to_vec()])
     });
     for raw in payments {
         let [of, ..] = &raw;
@@ -231,9 +230,9 @@ pub(crate) fn uncounted_payments(mapping: &Mapping, invoice: &str) -> Vec<String
         of = payments.invoice.quoted,
         wanted = wanted_keys(&payments.invoice),
     );
-    let ids = json!([invoice]).to_string();
+    let count = looked_up(mapping, 1);
     let rows: Vec<[Text; 1]> = reading_as(&payments.relation, || {
-        sql::fetch_texts(&statement, &[Some(&ids)])
+        sql::look_up_texts(count, &statement, &[vec![invoice]])
     });
     rows.into_iter().filter_map(|[id]| id).collect()
 }
@@ -250,7 +249,7 @@ pub(super) fn misread(why: impl fmt::Display) -> Problem {
 /// table, which the settings named before.
 fn wanted_keys(key: &Mapped) -> String {
     format!(
-        "any (array(select {key} from jsonb_array_elements_text($1::jsonb) w (id)))",
+        "any (array(select {key} from unnest($1) w (id)))",
         key = key.key_or_null("w.id"),
     )
 }

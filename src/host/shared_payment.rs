@@ -125,7 +125,7 @@ pub(crate) fn of_several_invoices(mapping: &Mapping, ids: &[(&str, &str)]) -> Ve
             };
             format!(
                 "select w.key, p.invoice
-                from unnest($1::text[], $2::text[]) w (id, key)
+                from unnest($1, $2) w (id, key)
                 cross join lateral (
                     select p.{of}::text as invoice
                     from {table} p
@@ -153,10 +153,9 @@ pub(crate) fn of_several_invoices(mapping: &Mapping, ids: &[(&str, &str)]) -> Ve
             // Planned for as many as they are, and for the tables as they are now.
             return sql::fetch_for_rows(&statement, &[], pairs.map(|it| [Some(it.0), Some(it.1)]));
         }
-        let of_ids = sql::array(pairs.clone().map(|(id, _)| id));
-        let of_keys = sql::array(pairs.map(|(_, key)| key));
+        let (of_ids, of_keys): (Vec<_>, Vec<_>) = pairs.unzip();
         let count = looked_up(mapping, ids.len());
-        sql::look_up_texts(count, &statement, &[Some(&of_ids), Some(&of_keys)])
+        sql::look_up_texts::<1>(count, &statement, &[of_ids, of_keys])
     });
     keys.into_iter().flat_map(|[key]| key).collect()
 }

@@ -72,7 +72,7 @@ select jsonb_build_object('finished', jsonb_build_object(
     'invoice', k.invoice_id, 'awaited', k.awaited,
     'ids', case when k.checked_at is not null and k.next_check_at is null then k.stored_ids else '{}' end))
 from invoice_sync.invoice_check k
-where k.invoice_id = any (array(select unnest($1::text[])))
+where k.invoice_id = any ($1)
   and (k.checked_at is not null and k.next_check_at is null and k.stored_ids <> '{}' or k.awaited <> '{}')";
 
 /// A row of [`RECALLED`].

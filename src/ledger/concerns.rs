@@ -11,16 +11,15 @@ pub(crate) fn exist(invoice: &str, ids: &BTreeSet<&str>) -> bool {
         1,
         "select to_jsonb(true)
         where exists (select from invoice_sync.issue x
-                      where x.state <> 'resolved' and coalesce(x.invoice_id, '') = $1)
+                      where x.state <> 'resolved' and coalesce(x.invoice_id, '') = any ($1))
            or exists (select from invoice_sync.issue x
                       where x.state <> 'resolved'
-                        and (x.kind = 'event_failing'
-                             or coalesce(x.object, '') = any (array(select unnest($2::text[])))))
+                        and (x.kind = 'event_failing' or coalesce(x.object, '') = any ($2)))
            or exists (select from invoice_sync.event e
                       where e.state <> 'done' and e.attempts > 0
-                        and array[e.session_id, e.intent_id, e.charge_id, e.stripe_invoice_id] && array(select unnest($2::text[])))
+                        and array[e.session_id, e.intent_id, e.charge_id, e.stripe_invoice_id] && $2)
            or exists (select from invoice_sync.unwritten_answer)",
-        &[Some(invoice), Some(&sql::array(ids.iter().copied()))],
+        &[vec![invoice], ids.iter().copied().collect()],
     );
     !found.is_empty()
 }

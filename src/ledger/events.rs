@@ -254,7 +254,7 @@ pub(crate) fn settle(verdicts: &[(&[String], &Verdict)], limit: i32) -> Vec<Fail
         count,
         &statement,
         &[
-            Some(&Value::from_iter(documents).to_string()),
+            Some(Value::from_iter(documents).to_string().as_str()),
             Some(&limit.to_string()),
         ],
     )

@@ -38,7 +38,7 @@ select jsonb_build_object('held', jsonb_build_object(
         'id', x.id, 'open', x.state <> 'resolved', 'object', x.object,
         'evidence', x.evidence)))
 from invoice_sync.issue x
-where coalesce(x.invoice_id, '') = any (array(select unnest($1::text[])))
+where coalesce(x.invoice_id, '') = any ($1)
   and x.kind in ('overridden_by_trigger', 'repair_undone')
   and (x.state <> 'resolved' or x.settled is not null)";
 
@@ -72,9 +72,8 @@ impl HeldRepairs {
 /// Returns the held repairs of this invoice.
 pub(crate) fn held(invoice: &str) -> HeldRepairs {
     let statement = format!("select r.row -> 'held' from ({RECALLED}) r (row)");
-    let invoices = sql::array(std::iter::once(invoice));
     let mut holds = HeldRepairs::default();
-    let rows = sql::look_up(1, &statement, &[Some(&invoices)]).into_iter();
+    let rows = sql::look_up(1, &statement, &[vec![invoice]]).into_iter();
     for row in rows.filter_map(|row| serde_json::from_value(row).ok()) {
         holds.add(row);
     }

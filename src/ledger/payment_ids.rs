@@ -14,7 +14,7 @@ select jsonb_build_object('tied', jsonb_build_object(
     'invoice', m.invoice_id, 'row', m.row_id, 'ids', jsonb_build_object(
         'session', m.session_id, 'intent', m.intent_id, 'charge', m.charge_id)))
 from invoice_sync.payment_ids m
-where m.invoice_id = any (array(select unnest($1::text[])))";
+where m.invoice_id = any ($1)";
 
 /// A row of [`RECALLED`].
 #[derive(Deserialize)]
@@ -27,7 +27,7 @@ pub(super) struct Row {
 /// Returns the ids of the payments of an invoice, by the key of their rows, which may have been deleted since.
 pub(crate) fn of_invoice(invoice: &str) -> BTreeMap<String, PaymentIds> {
     let statement = format!("select u.tied -> 'tied' from ({RECALLED}) u (tied)");
-    let rows = sql::fetch(&statement, &[Some(&sql::array([invoice].into_iter()))]).into_iter();
+    let rows = sql::look_up(1, &statement, &[vec![invoice]]).into_iter();
     let rows = rows.filter_map(|row| serde_json::from_value::<Row>(row).ok());
     rows.map(|row| (row.row, row.ids)).collect()
 }

@@ -55,8 +55,8 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Stored> 
         cases.len(),
         &statement,
         &[
-            Some(&sql::array(invoices.iter().copied())),
-            Some(&sql::array(invoices_by_id.keys().copied())),
+            invoices.iter().copied().collect::<Vec<_>>(),
+            invoices_by_id.keys().copied().collect(),
         ],
     );
     let mut stored: BTreeMap<String, Stored> = BTreeMap::new();

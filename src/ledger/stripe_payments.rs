@@ -65,8 +65,8 @@ impl Row {
 }
 
 /// What [`super::recall`] reads of payments: those of the invoices in the first parameter, and those with one of the
-/// ids in the second one. Each lookup can use an index: for a payment with an intent, the row's id is the intent's. A
-/// time in the future was recorded before the clock was set back.
+/// ids in the second one, some of them more than once. Each lookup can use an index: for a payment with an intent, the
+/// row's id is the intent's. A time in the future was recorded before the clock was set back.
 pub(super) const RECALLED: &str = "
 select jsonb_build_object('payment', jsonb_build_object(
     'invoice_id', m.invoice_id, 'session_id', m.session_id, 'intent_id', case when m.id ~ '^([^/]+/)?pi_' then m.id end,
@@ -77,10 +77,10 @@ select jsonb_build_object('payment', jsonb_build_object(
     'seen_at', case when m.seen_at <= clock_timestamp()
                     then (extract(epoch from m.seen_at) * 1000000)::bigint else 0 end))
 from (
-    select * from invoice_sync.stripe_payment where invoice_id = any (array(select unnest($1::text[])))
-    union select * from invoice_sync.stripe_payment where id = any (array(select unnest($2::text[])))
-    union select * from invoice_sync.stripe_payment where session_id = any (array(select unnest($2::text[])))
-    union select * from invoice_sync.stripe_payment where charge_id = any (array(select unnest($2::text[])))
+    select * from invoice_sync.stripe_payment where invoice_id = any ($1)
+    union all select * from invoice_sync.stripe_payment where id = any ($2)
+    union all select * from invoice_sync.stripe_payment where session_id = any ($2)
+    union all select * from invoice_sync.stripe_payment where charge_id = any ($2)
 ) m";
 
 /// Sorts rows of [`RECALLED`] by invoice: those about its own payments, and those about the payments that it was asked
@@ -126,12 +126,12 @@ pub(crate) fn known(ids: &BTreeSet<String>) -> Vec<KnownPayment> {
             "select m.session_id, case when m.id ~ '^([^/]+/)?pi_' then m.id end, m.charge_id, m.stripe_invoice_id, m.currency,
                    m.received::text
             from (
-                select * from invoice_sync.stripe_payment where id = any (array(select unnest($1::text[])))
-                union select * from invoice_sync.stripe_payment where session_id = any (array(select unnest($1::text[])))
-                union select * from invoice_sync.stripe_payment where charge_id = any (array(select unnest($1::text[])))
+                select * from invoice_sync.stripe_payment where id = any ($1)
+                union all select * from invoice_sync.stripe_payment where session_id = any ($1)
+                union all select * from invoice_sync.stripe_payment where charge_id = any ($1)
             ) m
             order by m.as_of desc, m.invoice_id, m.id",
-            &[Some(&sql::array(ids.iter().copied()))],
+            &[ids.to_vec()],
         )
     });
     let mut payments: Vec<KnownPayment> = Vec::new();
@@ -202,9 +202,7 @@ pub(crate) fn sessions_of<'a>(
         where m.id {is_wanted} and (m.session_id is not null or m.sessionless)
         group by m.id"
     );
-    let wanted = json!(intents).to_string();
-    let rows: Vec<[Option<String>; 2]> =
-        sql::look_up_texts(intents.len(), &statement, &[Some(&wanted)]);
+    let rows: Vec<[Option<String>; 2]> = sql::look_up_texts(intents.len(), &statement, &[intents]);
     rows.into_iter()
         .filter_map(|[intent, session]| Some((intent?, session)))
         .collect()
@@ -213,7 +211,7 @@ pub(crate) fn sessions_of<'a>(
 /// Returns whether payments of the application came by Stripe Invoices.
 pub(crate) fn came_by_stripe_invoices() -> bool {
     let any = "select to_jsonb(true) from invoice_sync.stripe_payment where stripe_invoice_id is not null limit 1";
-    !sql::look_up(1, any, &[]).is_empty()
+    !sql::look_up::<Option<&str>>(1, any, &[]).is_empty()
 }
 
 /// Deletes the records of these payments for an invoice, because the decision that linked them is undone.

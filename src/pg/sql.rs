@@ -33,8 +33,9 @@ pub(crate) fn fetch_texts<const N: usize>(
 }
 
 /// As [`fetch`], for a statement that finds what its parameters name, `count` things, by indexes, which there are. Its
-/// plan is kept for any parameters and reads no table as a whole; of the application's tables while they are few.
-pub(crate) fn look_up(count: usize, statement: &str, params: &[Option<&str>]) -> Vec<Value> {
+/// plan is kept for any parameters and reads no table as a whole; of the application's tables while they are few. The
+/// parameters are texts, or lists of texts of type text[].
+pub(crate) fn look_up<P: Param>(count: usize, statement: &str, params: &[P]) -> Vec<Value> {
     run_planned(Plan::of_lookup(count), statement, params, documents)
 }
 
@@ -42,10 +43,17 @@ pub(crate) fn look_up(count: usize, statement: &str, params: &[Option<&str>]) ->
 pub(crate) fn look_up_texts<const N: usize>(
     count: usize,
     statement: &str,
-    params: &[Option<&str>],
+    params: &[impl Param],
 ) -> Vec<[Option<String>; N]> {
     run_planned(Plan::of_lookup(count), statement, params, texts)
 }
+
+/// A parameter.
+pub(crate) trait Param: IntoDatum + Clone {}
+
+impl Param for Option<&str> {}
+
+impl Param for Vec<&str> {}
 
 /// Returns the first row of [`fetch`].
 pub(crate) fn fetch_one(statement: &str, params: &[Option<&str>]) -> Option<Value> {
@@ -174,14 +182,14 @@ fn run<T>(
 fn run_planned<T>(
     plan: Plan,
     statement: &str,
-    params: &[Option<&str>],
+    params: &[impl Param],
     read: impl FnOnce(SpiTupleTable) -> SpiResult<T>,
 ) -> T {
     checked(Spi::connect_mut(|client| {
         // Inside the closure, so that the parameters are freed with the connection.
         let params: Vec<DatumWithOid> = params
             .iter()
-            .map(|text| DatumWithOid::from(*text))
+            .map(|param| DatumWithOid::from(param.clone()))
             .collect();
         update(client, statement, &params, plan, read)
     }))
@@ -212,14 +220,13 @@ impl Plan {
     }
 }
 
-/// Returns the SQL condition that a text is one of the `count` in the parameter, a JSON array of texts. PostgreSQL
-/// takes a set for a hundred and reads a small table as a whole for it; without an index on the column, it looks each
-/// row up in the set, but goes through all of an array.
+/// Returns the SQL condition that a text is one of the `count` in the parameter, of type text[]. Without an index on
+/// the column, PostgreSQL looks each row up in a set, but goes through all of an array.
 pub(crate) fn is_one_of(count: usize) -> &'static str {
     if count <= FEW_ROWS {
-        "= any (array(select jsonb_array_elements_text($1::jsonb)))"
+        "= any ($1)"
     } else {
-        "in (select jsonb_array_elements_text($1::jsonb))"
+        "in (select unnest($1))"
     }
 }
 

@@ -58,6 +58,13 @@ fn functions(invoice: &str) -> Vec<Function> {
     let none = || json!({});
     vec![
         function(Webhook, "handle_webhook(json)", "'{}'", none()),
+        function(Webhook, "handle_webhook(text,text)", "'{}', ''", none()),
+        function(
+            Webhook,
+            "handle_webhook(bytea,text)",
+            "'{}'::bytea, ''",
+            none(),
+        ),
         function(Admins, "issue_kinds()", "", none()),
         function(Admins, "find_currencies()", "", none()),
         function(Admins, "job_name()", "", none()),
@@ -141,8 +148,6 @@ fn functions(invoice: &str) -> Vec<Function> {
         ),
         function(Admins, "schedule(text)", "", none()),
         function(Admins, "unschedule()", "", none()),
-        function(Owner, "handle_webhook(text,text)", "'{}', ''", none()),
-        function(Owner, "handle_webhook(bytea,text)", "'{}', ''", none()),
         function(Owner, "receive_webhook(bytea,text)", "'{}', ''", none()),
         function(Owner, "is_admin()", "", none()),
         function(Owner, "api_functions()", "", none()),
@@ -241,16 +246,9 @@ const RELATIONS: &[(Access, &str)] = &[
     (Access::Owner, "stripe_account"),
 ];
 
-const SEQUENCES: &[&str] = &[
-    "alert_id_seq",
-    "backfill_id_seq",
-    "change_id_seq",
-    "issue_id_seq",
-    "limiter_segment",
-    "payment_id_seq",
-    "run_id_seq",
-    "stripe_read",
-];
+const SEQUENCES: &str =
+    "alert_id_seq backfill_id_seq change_id_seq issue_id_seq limiter_segment payment_id_seq
+    run_id_seq stripe_read";
 
 fn web_shop() -> (WebShop, Sale) {
     let mut shop = Shop::open();
@@ -284,7 +282,7 @@ fn the_table_names_everything_that_there_is() {
     // All of these are the owner's alone.
     let sequences = all("select relname from pg_class
         where relnamespace = 'invoice_sync'::regnamespace and relkind = 'S'");
-    let named: BTreeSet<String> = SEQUENCES.iter().map(|name| (*name).to_owned()).collect();
+    let named: BTreeSet<String> = SEQUENCES.split_whitespace().map(str::to_owned).collect();
     assert_eq!(named, sequences);
     let types = all(
         "select t.oid::regtype from pg_type t left join pg_class c on c.oid = t.typrelid
@@ -314,7 +312,7 @@ fn through_the_gateway_only_admins_read_the_books() {
         for (access, what, answer) in reads.chain(calls) {
             let of_all = format!("{what} as {caller:?}: {answer:?}");
             // Of several functions of one name, a gateway calls the one whose arguments fit.
-            if access == Access::Owner && what.starts_with("handle_webhook") {
+            if what.starts_with("handle_webhook") && what != "handle_webhook(json)" {
                 continue;
             }
             // No HTTP request can call a procedure.

@@ -27,6 +27,11 @@ const TRAP: &str = "
         perform public.trap('search path');
         return query select * from pg_catalog.jsonb_array_elements_text($1);
     end $$;
+    create function evil.unnest(text[]) returns setof text language plpgsql as $$
+    begin
+        perform public.trap('search path');
+        return query select * from pg_catalog.unnest($1);
+    end $$;
     create function evil.set_config(text, text, boolean) returns text language plpgsql as $$
     begin
         perform public.trap('set_config');

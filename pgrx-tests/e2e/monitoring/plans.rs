@@ -72,10 +72,7 @@ const STATEMENTS: [(&str, &str); 8] = [
         "the invoices of a payment",
         "from invoice_sync.stripe_payment m where m.id",
     ),
-    (
-        "the invoice that a payment names",
-        "jsonb_array_elements_text($1::jsonb) r",
-    ),
+    ("the invoice that a payment names", "select r.value, "),
     ("payments in other books", "and p.invoice_id is not null"),
     ("events that wait", "e.next_attempt_at <= to_timestamp"),
     (

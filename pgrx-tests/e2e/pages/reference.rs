@@ -29,6 +29,16 @@ const SETTINGS: &str = "select a.attname, format_type(a.atttypid, a.atttypmod),
     where a.attrelid = 'invoice_sync.settings'::regclass and a.attnum > 0 and not a.attisdropped
     order by 1";
 
+/// Columns of the table of Stripe accounts, which users fill.
+const ACCOUNTS: &str = "select a.attname, format_type(a.atttypid, a.atttypmod), col_description(a.attrelid, a.attnum)
+    from pg_attribute a
+    where a.attrelid = 'invoice_sync.stripe_account'::regclass and a.attnum > 0 and not a.attisdropped
+    order by a.attnum";
+
+/// Kinds of issues with their actions.
+const ISSUES: &str = "select kind, coalesce(action, '(none)'),
+        coalesce(description, 'It ends by itself when its reason is gone') from invoice_sync.issue_kinds() order by 1, 2";
+
 /// Settings of the server.
 const SERVER_SETTINGS: &str = "select name, vartype, coalesce(nullif(concat_ws(' ', nullif(boot_val, ''), unit), ''), '(none)'), short_desc
     from pg_settings where name like 'invoice_sync.%' order by 1";
@@ -39,12 +49,24 @@ This page is written by `make reference` from the comments of the objects, which
 well.
 ";
 
+const SECRETS: &str = "
+The three that hold secrets, `invoice_sync.stripe_api_key`, `invoice_sync.stripe_webhook_secret` and
+`invoice_sync.resend_api_key`, are not shown by `pg_settings`: see [Settings](settings.md#server-settings).
+
+## Errors
+
+[Calls](calls.md#one-invoice) says which SQLSTATEs the functions raise, and [Supabase](supabase.md#responses) the HTTP
+statuses.
+";
+
 /// Appends a section: a table with these columns, of the rows that the statement returns.
 fn section(page: &mut String, shop: &mut Shop, title: &str, columns: &[&str], statement: &str) {
     let head = columns.join(" | ");
     let line = vec!["---"; columns.len()].join("|");
     write!(page, "\n## {title}\n\n| {head} |\n|{line}|\n").expect("a text");
-    for row in shop.rows(statement) {
+    let rows = shop.rows(statement);
+    assert!(!rows.is_empty(), "{title}: there are none");
+    for row in rows {
         let cells: Vec<String> = (0..columns.len())
             .map(|cell| {
                 let text: Option<String> = row.get(cell);
@@ -63,6 +85,8 @@ fn section(page: &mut String, shop: &mut Shop, title: &str, columns: &[&str], st
 #[test]
 fn the_reference_says_what_the_database_says() {
     let mut shop = Shop::open();
+    // So that PostgreSQL knows the settings of the server.
+    shop.execute("load 'invoice_sync'");
     let mut page = TITLE.to_owned();
     let mut of = |title, columns: &[&str], statement| {
         section(&mut page, &mut shop, title, columns, statement);
@@ -80,7 +104,19 @@ fn the_reference_says_what_the_database_says() {
         &setting,
         SETTINGS,
     );
+    let column = ["column", "type", "description"];
+    of(
+        "Stripe accounts (invoice_sync.stripe_account)",
+        &column,
+        ACCOUNTS,
+    );
+    of(
+        "Kinds of issues and their actions",
+        &["kind", "action", "description"],
+        ISSUES,
+    );
     of("Settings of the server", &setting, SERVER_SETTINGS);
+    page += SECRETS;
     let path = root().join("docs/reference.md");
     if std::env::var("INVOICE_SYNC_WRITE").is_ok() {
         std::fs::write(&path, &page).expect("it is written");

@@ -53,7 +53,7 @@ pub(crate) fn receive(event: &Event, disposition: Disposition) -> Receipt {
         where e.webhook_at is null or e.state = 'pending' or e.state = 'ignored' and excluded.state = 'done'
         -- A row that this statement has not inserted has an xmax, its lock.
         returning e.state, (e.xmax = 0)::text",
-        &[Some(&document(event, disposition).to_string())],
+        &[Some(document(event, disposition).to_string().as_str())],
     );
     match rows.into_iter().next() {
         Some([Some(state), is_new]) => match (state.as_str(), is_new.as_deref()) {
