@@ -55,8 +55,8 @@ const LISTS: &str =
                      (3, 'charges', '0'), (4, 'invoices', '0')) l (place, list, earlier)";
 
 /// Requests a backfill of all payments of a period, given as text that PostgreSQL reads as timestamps; null means
-/// now. An identical request that is not finished is not started again. The key's own account is left out where no key is
-/// set. Returns false if the period is empty.
+/// now. An identical request that is not finished is not started again; one up to now is a request that was up to its own
+/// now. The key's own account is left out where no key is set. Returns false if the period is empty.
 pub(crate) fn request(since: &str, until: Option<&str>, with_own: bool) -> bool {
     let statement = format!(
         "with asked as (
@@ -73,7 +73,8 @@ pub(crate) fn request(since: &str, until: Option<&str>, with_own: bool) -> bool 
               and not exists (select from invoice_sync.backfill b
                               where b.list = l.list and b.since = a.since - l.earlier and b.finished_at is null
                                 and b.account is not distinct from w.account
-                                and ($4 is null or b.until = a.until))
+                                and case when $4 is null then b.until >= b.requested_at - interval '1 minute'
+                                         else b.until = a.until end)
             order by w.account nulls first, l.place
         )
         select to_jsonb(since < until) from asked"
