@@ -54,7 +54,7 @@ pub(crate) fn act(
             .flatten()
             .collect();
         let Some(payment) = said.payment() else {
-            verdicts.push(Verdict::Done("Stripe no longer has this object".to_owned()));
+            verdicts.push(unseen(said.evidence));
             continue;
         };
         // The ledger also has invoices that no longer exist.
@@ -160,6 +160,19 @@ fn verdict(of_invoices: Vec<Verdict>) -> Verdict {
         }
     }
     verdict
+}
+
+/// The verdict on an answer without a payment. The key may be one of another account or mode for a while, so the money may
+/// be there: Stripe is asked again, and what is never found becomes an issue as any event that fails does.
+fn unseen(evidence: &[Evidence]) -> Verdict {
+    let why = evidence.iter().find_map(|finding| match finding {
+        Evidence::Missing { message, .. } => Some(format!("Stripe has no such object: {message}")),
+        Evidence::OtherMode { message, .. } => Some(format!(
+            "Stripe has it in the other mode than that of the key: {message}"
+        )),
+        Evidence::Payment(_) | Evidence::NotAnId { .. } => None,
+    });
+    Verdict::Again(why.unwrap_or_else(|| "Stripe's answer contains no payment".to_owned()))
 }
 
 /// Returns the invoices that each payment is for.
