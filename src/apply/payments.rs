@@ -68,7 +68,13 @@ pub(crate) fn act(
             (judged.verdict, is_covered)
         } else {
             let is_covered = !of_invoices.is_empty();
-            (verdict(of_invoices), is_covered)
+            // What the ledger has seen was in the books when its invoice was deleted, or had its issue.
+            if is_covered || link.is_recorded || is_in_books(context, payment) {
+                (verdict(of_invoices), is_covered)
+            } else {
+                let why = "its invoice was deleted meanwhile";
+                (Verdict::Again(why.to_owned()), is_covered)
+            }
         };
         if is_covered && verdict.is_done() && !payment.lacks_session() {
             linked.push((payment, invoices));
@@ -351,8 +357,7 @@ fn judge_uncounted(
     let named: Vec<&str> = labels.values().map(String::as_str).collect();
     let named = named.join(" and ");
     let done = Verdict::Done(format!("invoice {named} does not count"));
-    let rows = booked(context.mapping, payment.ids.each());
-    if rows.iter().any(|row| row.status.was_received()) {
+    if is_in_books(context, payment) {
         return Judged {
             verdict: done,
             issue: None,
@@ -377,6 +382,12 @@ fn judge_uncounted(
         verdict: done,
         issue: Some(issue),
     }
+}
+
+/// Returns whether the application has a row of the payment, of whatever invoice, as received.
+fn is_in_books(context: &Context, payment: &StripePayment) -> bool {
+    let rows = booked(context.mapping, payment.ids.each());
+    rows.iter().any(|row| row.status.was_received())
 }
 
 fn received(payment: &StripePayment) -> Option<Money> {

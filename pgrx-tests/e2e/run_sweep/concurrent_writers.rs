@@ -1,7 +1,7 @@
 //! A sweep beside other writers of the same rows: the application, a webhook, a backfill.
 
 use postgres::Client;
-use stripe_double::{Action, Fault};
+use stripe_double::{Action, Checkout, Fault};
 
 use super::{run, useless_lists};
 use crate::harness::sale::Sale;
@@ -243,5 +243,49 @@ fn who_locks_the_ledger_the_other_way_round_does_not_end_a_sweep() {
         });
         run(&mut sweeping);
         assert_eq!(paid(&mut shop), "4", "{call}");
+    }
+}
+
+/// How a payment comes to an invoice.
+#[derive(Clone, Copy, Debug)]
+enum Door {
+    Webhook,
+    Sweep,
+    Backfill,
+}
+
+#[test]
+fn money_for_an_invoice_whose_deletion_commits_meanwhile_is_reported() {
+    for door in [Door::Webhook, Door::Sweep, Door::Backfill] {
+        let mut shop = Shop::with_webhooks();
+        shop.skip_look_back();
+        shop.execute("update invoice_sync.settings set webhook_budget_ms = 20000");
+        let id = "7d8e6b50-0000-4000-8000-000000000001";
+        shop.execute(&format!(
+            "insert into invoices (id, invoice_number, customer, invoice_status, total_amount)
+            values ('{id}', 'INV-1', 'Customer', 'Sent', 100)"
+        ));
+        let checkout = Checkout::new(10_000, "usd").metadata("invoice_id", id);
+        shop.stripe.checkout(checkout).pay();
+        let event = completed(&shop);
+        let (mut deleting, mut working) = (shop.connect(), shop.connect());
+        attempt(&mut deleting, "begin; delete from invoices").expect("nobody else has it");
+        std::thread::scope(|scope| {
+            let worked = scope.spawn(|| match door {
+                Door::Webhook => deliver(&mut working, &event).map(|_| ()),
+                Door::Sweep => attempt(&mut working, CALL),
+                Door::Backfill => attempt(
+                    &mut working,
+                    "call invoice_sync.backfill(now() - interval '1 day')",
+                ),
+            });
+            wait_until_so_many_wait(&mut shop.db, 1);
+            attempt(&mut deleting, "commit").expect("it ends");
+            let worked = worked.join().expect("no panic");
+            worked.unwrap_or_else(|error| panic!("{door:?}: {error:?}"));
+        });
+        shop.age(2 * 60 * 60);
+        run(&mut shop.db);
+        assert_eq!(shop.open_issues(), ["unlinked_payment -"], "{door:?}");
     }
 }
