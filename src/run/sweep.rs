@@ -212,16 +212,16 @@ impl Sweep<'_> {
         }
         while !outage.is_total() && Instant::now() < self.questions_until {
             let selected = selection.next(self.size)?;
-            let more = self.examine_booked(&selected, report)?;
+            let more = self.examine_booked(&selected, selection, report)?;
             if selected.is_empty() {
-                selection.keep_place();
+                selection.keep_place(report)?;
                 if more {
                     continue;
                 }
                 break;
             }
             if self.process_selected(selected, connection, &mut outage, report)? {
-                selection.keep_place();
+                selection.keep_place(report)?;
             }
             if !self.transactions.are_own() {
                 break;
@@ -256,9 +256,9 @@ impl Sweep<'_> {
             return Ok(());
         }
         let selected = selection.next(self.size)?;
-        self.examine_booked(&selected, report)?;
+        self.examine_booked(&selected, selection, report)?;
         if self.process_selected(selected, connection, outage, report)? {
-            selection.keep_place();
+            selection.keep_place(report)?;
         }
         Ok(())
     }
@@ -273,9 +273,9 @@ impl Sweep<'_> {
             return Ok(());
         }
         let selected = selection.next(self.size)?;
-        self.examine_booked(&selected, report)?;
+        self.examine_booked(&selected, selection, report)?;
         if self.judge_by_rows(selected.invoices, report)? {
-            selection.keep_place();
+            selection.keep_place(report)?;
         }
         Ok(())
     }
@@ -286,9 +286,15 @@ impl Sweep<'_> {
     fn examine_booked(
         &self,
         selected: &SelectedWork,
+        selection: &mut WorkSelection,
         report: &mut Report,
     ) -> Result<bool, Problem> {
-        let more = self.context.mode == Mode::Write && reopen_unclaimed(&selected.booked);
+        let mut more = false;
+        if self.context.mode == Mode::Write {
+            let reopened = reopen_unclaimed(&selected.booked);
+            more = !reopened.is_empty();
+            selection.select_again(&reopened);
+        }
         let mapping = self.context.mapping;
         shared_payment::find_overbooked(self.transactions, mapping, &selected.booked, report)?;
         Ok(more)
