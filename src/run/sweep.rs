@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::alert;
+use crate::apply::contention::skip_if_locked;
 use crate::apply::context::{Context, Mode, OnOverride};
 use crate::apply::report::{Failure, Report};
 use crate::apply::shared_payment;
@@ -19,6 +20,7 @@ use crate::ledger::budget::{self, Usage};
 use crate::ledger::events::reopen_unclaimed;
 use crate::ledger::retention;
 use crate::ledger::runs::{self, Kind};
+use crate::ledger::set_back;
 use crate::ledger::stripe_accounts;
 use crate::pg::{Problem, Transactions, in_subtransaction};
 use crate::run::outage::Outage;
@@ -70,6 +72,7 @@ pub(crate) fn sweep(
         return Ok(another_runs());
     }
     if mode == Mode::Write {
+        skip_if_locked(set_back::make_due)?;
         // Sends only what was committed before: the issues of this run may still be rolled back.
         alert::send_or_warn(transactions);
     }
