@@ -104,6 +104,24 @@ fn one_that_breaks_goes_on_where_it_broke() {
 }
 
 #[test]
+fn one_up_to_now_is_not_taken_for_an_unfinished_one_that_ends_earlier() {
+    let mut shop = old_shop(3);
+    let broken = Fault::new(Action::InvalidJson)
+        .on_path("/v1/checkout/sessions")
+        .always();
+    shop.stripe.fault(broken);
+    let from = "date_trunc('day', now()) - interval '120 days'";
+    shop.error(&format!(
+        "call invoice_sync.backfill({from}, now() - interval '100 days')"
+    ));
+    shop.stripe.clear_faults();
+    for _ in 0..2 {
+        shop.execute(&format!("call invoice_sync.backfill({from})"));
+        assert_eq!(paid(&mut shop), "3 3");
+    }
+}
+
+#[test]
 fn run_sweep_does_not_fail_where_stripe_is_away_while_it_goes_on_with_one() {
     let mut shop = old_shop(150);
     let broken = || {

@@ -5,3 +5,4 @@ mod feed;
 mod statements;
 mod storm;
 mod types;
+mod wrong_key;

@@ -1,11 +1,19 @@
 //! Retries after deadlocks, lock timeouts and unique violations of concurrent sessions.
 
+use std::time::Duration;
+
 use pgrx::prelude::PgSqlErrorCode;
 
-use crate::pg::{Problem, in_subtransaction, sql};
+use crate::pg::{Problem, in_subtransaction, sql, with_lock_patience};
 
 /// How often work is tried while other sessions use the same rows.
 const ATTEMPTS: u32 = 3;
+
+/// How long a part of what was waited for once waits for a lock.
+pub(crate) const SHORT_PATIENCE: Duration = Duration::from_millis(50);
+
+/// After so many timeouts, what is locked is no longer searched for.
+pub(crate) const MOST_TIMEOUTS: u32 = 100;
 
 /// Runs `attempt` in a subtransaction. Tries again if another session wrote the same payment at the same time: its
 /// row is visible now, or as soon as that session has the lock for which both were waiting.
@@ -57,6 +65,36 @@ pub(crate) fn skip_if_locked(mut work: impl FnMut()) -> Result<(), Problem> {
     });
     match done {
         Err(problem) if is_contention(&problem) => Ok(()),
+        other => other,
+    }
+}
+
+/// Runs `work` on all of these items, and if other sessions have locked the rows of some, on each half by itself, so that
+/// only those are left out; a later run repeats it for them.
+pub(crate) fn leave_out_locked<T>(items: &[T], work: impl Fn(&[T])) -> Result<(), Problem> {
+    leave_out(items, &work, &mut 0)
+}
+
+fn leave_out<T>(items: &[T], work: &impl Fn(&[T]), timeouts: &mut u32) -> Result<(), Problem> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    let done = retry_on_contention(|| {
+        work(items);
+        Ok(())
+    });
+    match done {
+        Err(problem) if is_contention(&problem) => {
+            *timeouts += 1;
+            if items.len() == 1 || *timeouts > MOST_TIMEOUTS {
+                return Ok(());
+            }
+            let (first, second) = items.split_at(items.len() / 2);
+            with_lock_patience(SHORT_PATIENCE, || {
+                leave_out(first, work, timeouts)?;
+                leave_out(second, work, timeouts)
+            })
+        }
         other => other,
     }
 }

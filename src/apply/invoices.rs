@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use crate::apply::batch::write_together;
 use crate::apply::case::{Case, DecidedCase, IndexedCase, open, split_conflicting};
 use crate::apply::contention::{
-    is_contention, locked_by_others, pause_for_others, retry_on_contention, skip_if_locked,
+    MOST_TIMEOUTS, SHORT_PATIENCE, is_contention, leave_out_locked, locked_by_others,
+    pause_for_others, retry_on_contention, skip_if_locked,
 };
 use crate::apply::context::{Context, Mode};
 use crate::apply::holdback::held_back_plan;
@@ -20,8 +21,9 @@ use crate::domain::plan::Plan;
 use crate::host::lock::Patience;
 use crate::host::owner::Firing;
 use crate::host::side_effects::may_wait;
+use crate::ledger::checks;
 use crate::ledger::events::Verdict;
-use crate::pg::{Problem, Transactions, in_subtransaction};
+use crate::pg::{Problem, Transactions, in_subtransaction, with_lock_patience};
 
 /// The largest number of invoices that are written together.
 pub(crate) const CHUNK: usize = 1000;
@@ -53,11 +55,14 @@ pub(crate) fn apply_in(
         report,
         verdicts: vec![None; cases.len()],
         patience: Patience::Wait,
+        timeouts: 0,
+        put_off: BTreeSet::new(),
         booked: BTreeSet::new(),
     };
     let cases: Vec<IndexedCase> = cases.iter().copied().enumerate().collect();
     for chunk in cases.chunks(CHUNK) {
         pass.process(chunk)?;
+        pass.leave_due(chunk)?;
         let booked = std::mem::take(&mut pass.booked);
         find_overbooked(transactions, context.mapping, &booked, pass.report)?;
     }
@@ -71,6 +76,10 @@ struct Pass<'a> {
     verdicts: Vec<Option<Verdict>>,
     /// Whether to wait for an invoice that another session has locked; after one timeout, never again.
     patience: Patience,
+    /// How often the ledger's rows were waited for in vain.
+    timeouts: u32,
+    /// The indexes of cases that other sessions kept from being written.
+    put_off: BTreeSet<usize>,
     /// Ids of payments that were booked before; other invoices may have booked them, too.
     booked: BTreeSet<String>,
 }
@@ -225,11 +234,15 @@ impl Pass<'_> {
                 return Ok(());
             }
             Ok(None) if patience == Patience::Wait => return Ok(()),
-            Ok(None) => postponed(context, decided, "it is locked by another transaction"),
+            Ok(None) => {
+                self.put_off.insert(place);
+                postponed(context, decided, "it is locked by another transaction")
+            }
             Err(problem) if is_contention(&problem) => {
                 if locked_by_others(&problem) {
                     self.patience = Patience::Skip;
                 }
+                self.put_off.insert(place);
                 postponed(context, decided, problem.message())
             }
             Err(problem) => unwritten(context, decided, |invoice, plan| {
@@ -247,20 +260,47 @@ impl Pass<'_> {
             Ok(()) => self.note(&settled),
             // Only one of them may be blocked.
             Err(problem)
-                if is_contention(&problem) && !locked_by_others(&problem) && settled.len() > 1 =>
+                if is_contention(&problem)
+                    && settled.len() > 1
+                    && self.timeouts < MOST_TIMEOUTS =>
             {
                 let second = settled.split_off(settled.len() / 2);
-                self.settle(settled)?;
-                self.settle(second)?;
+                if !locked_by_others(&problem) {
+                    self.settle(settled)?;
+                    return self.settle(second);
+                }
+                self.timeouts += 1;
+                return with_lock_patience(SHORT_PATIENCE, || {
+                    self.settle(settled)?;
+                    self.settle(second)
+                });
             }
             Err(problem) if is_contention(&problem) => {
+                self.timeouts += u32::from(locked_by_others(&problem));
                 for (place, _) in settled {
+                    self.put_off.insert(place);
                     self.verdicts[place] = Some(Verdict::Again(problem.message().to_owned()));
                 }
             }
             Err(problem) => return Err(problem),
         }
         Ok(())
+    }
+
+    /// Makes invoices due that other sessions kept from being written and about which Stripe was not asked: their rows need
+    /// not change again. About all others, a request or an event is still due.
+    fn leave_due(&mut self, cases: &[IndexedCase]) -> Result<(), Problem> {
+        let put_off = std::mem::take(&mut self.put_off);
+        let by_rows = cases
+            .iter()
+            .filter(|(place, case)| put_off.contains(place) && case.evidence.is_none());
+        let by_rows: Vec<String> = by_rows.map(|(_, case)| case.invoice.to_owned()).collect();
+        if by_rows.is_empty() || self.context.mode == Mode::DryRun {
+            return Ok(());
+        }
+        self.report.note_put_off(&by_rows);
+        self.transactions.commit();
+        leave_out_locked(&by_rows, checks::leave_due)
     }
 
     /// Ends the checks and issues of invoices that no longer exist, unless another session has locked them.

@@ -54,7 +54,7 @@ pub(crate) fn act(
             .flatten()
             .collect();
         let Some(payment) = said.payment() else {
-            verdicts.push(Verdict::Done("Stripe no longer has this object".to_owned()));
+            verdicts.push(unseen(said.evidence));
             continue;
         };
         // The ledger also has invoices that no longer exist.
@@ -68,7 +68,13 @@ pub(crate) fn act(
             (judged.verdict, is_covered)
         } else {
             let is_covered = !of_invoices.is_empty();
-            (verdict(of_invoices), is_covered)
+            // What the ledger has seen was in the books when its invoice was deleted, or had its issue.
+            if is_covered || link.is_recorded || is_in_books(context, payment) {
+                (verdict(of_invoices), is_covered)
+            } else {
+                let why = "its invoice was deleted meanwhile";
+                (Verdict::Again(why.to_owned()), is_covered)
+            }
         };
         if is_covered && verdict.is_done() && !payment.lacks_session() {
             linked.push((payment, invoices));
@@ -160,6 +166,19 @@ fn verdict(of_invoices: Vec<Verdict>) -> Verdict {
         }
     }
     verdict
+}
+
+/// The verdict on an answer without a payment. The key may be one of another account or mode for a while, so the money may
+/// be there: Stripe is asked again, and what is never found becomes an issue as any event that fails does.
+fn unseen(evidence: &[Evidence]) -> Verdict {
+    let why = evidence.iter().find_map(|finding| match finding {
+        Evidence::Missing { message, .. } => Some(format!("Stripe has no such object: {message}")),
+        Evidence::OtherMode { message, .. } => Some(format!(
+            "Stripe has it in the other mode than that of the key: {message}"
+        )),
+        Evidence::Payment(_) | Evidence::NotAnId { .. } => None,
+    });
+    Verdict::Again(why.unwrap_or_else(|| "Stripe's answer contains no payment".to_owned()))
 }
 
 /// Returns the invoices that each payment is for.
@@ -338,8 +357,7 @@ fn judge_uncounted(
     let named: Vec<&str> = labels.values().map(String::as_str).collect();
     let named = named.join(" and ");
     let done = Verdict::Done(format!("invoice {named} does not count"));
-    let rows = booked(context.mapping, payment.ids.each());
-    if rows.iter().any(|row| row.status.was_received()) {
+    if is_in_books(context, payment) {
         return Judged {
             verdict: done,
             issue: None,
@@ -364,6 +382,12 @@ fn judge_uncounted(
         verdict: done,
         issue: Some(issue),
     }
+}
+
+/// Returns whether the application has a row of the payment, of whatever invoice, as received.
+fn is_in_books(context: &Context, payment: &StripePayment) -> bool {
+    let rows = booked(context.mapping, payment.ids.each());
+    rows.iter().any(|row| row.status.was_received())
 }
 
 fn received(payment: &StripePayment) -> Option<Money> {

@@ -63,6 +63,8 @@ pub(crate) struct Report {
     totals: Totals,
     /// The invoices checked since the report was last saved.
     checked: BTreeSet<String>,
+    /// Invoices that other sessions kept from being written.
+    put_off: BTreeSet<String>,
     fixed: Vec<Fixed>,
     /// The issues found, for a dry run; otherwise the ledger has the open issues.
     issues: Vec<Value>,
@@ -92,6 +94,7 @@ impl Report {
                 ..Totals::default()
             },
             checked: BTreeSet::new(),
+            put_off: BTreeSet::new(),
             fixed: Vec::new(),
             issues: Vec::new(),
             errors: Vec::new(),
@@ -323,6 +326,15 @@ impl Report {
     /// Returns whether nothing open was found about the payments with these ids, nor about events.
     pub(crate) fn is_settled<'i>(&self, ids: impl Iterator<Item = &'i str>) -> bool {
         self.found.are_unconcerned(ids)
+    }
+
+    /// Records that other sessions kept these invoices from being written.
+    pub(crate) fn note_put_off(&mut self, invoices: &[String]) {
+        self.put_off.extend(invoices.iter().cloned());
+    }
+
+    pub(crate) fn was_put_off(&self, invoice: &str) -> bool {
+        self.put_off.contains(invoice)
     }
 
     /// Raises the issues about status words whose meaning is not known, each once in a run.

@@ -32,6 +32,10 @@ pub(crate) struct Place {
     pub(crate) anchor: Option<Mark>,
     /// Events older than the anchor that are still to be read.
     pub(crate) backlog: Option<Backlog>,
+    /// Whether Stripe did not have the anchor though it was not too old, and no other one was found since: the key may
+    /// have been one of another account for a while, so that a time of reading says nothing of the events before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_lost: bool,
 }
 
 /// The id and time of an event, its position in the list.
@@ -139,6 +143,7 @@ impl FeedRead {
         }
         if self.place.anchor.is_none() {
             self.place.anchor = old_enough.cloned();
+            self.place.is_lost &= self.place.anchor.is_none();
         }
         match marks.last() {
             Some(last) if has_more => backlog.before = Some(last.id.clone()),
@@ -146,10 +151,11 @@ impl FeedRead {
         }
     }
 
-    /// Handles that Stripe no longer has the event from which the page was requested.
+    /// Handles that Stripe does not have the event from which the page was requested. One that is not too old is of another
+    /// account than that of the key: all that Stripe has is read.
     pub(crate) fn event_is_gone(&mut self, now: i64) {
         if self.forward.take().is_some() {
-            self.place.anchor = None;
+            self.place.is_lost = true;
             self.begin_backwards(now);
         } else {
             // Stripe has deleted all older events, too.
@@ -170,6 +176,7 @@ impl FeedRead {
     fn begin_backwards(&mut self, now: i64) {
         self.place.anchor = None;
         let since = match (&self.place.backlog, self.place.read_at) {
+            _ if self.place.is_lost => now - KEPT,
             (Some(backlog), _) => backlog.since,
             (None, Some(read_at)) => read_at - OVERLAP,
             (None, None) => now - FIRST_LOOK,

@@ -55,8 +55,8 @@ const LISTS: &str =
                      (3, 'charges', '0'), (4, 'invoices', '0')) l (place, list, earlier)";
 
 /// Requests a backfill of all payments of a period, given as text that PostgreSQL reads as timestamps; null means
-/// now. An identical request that is not finished is not started again. The key's own account is left out where no key is
-/// set. Returns false if the period is empty.
+/// now. An identical request that is not finished is not started again; one up to now is a request that was up to its own
+/// now. The key's own account is left out where no key is set. Returns false if the period is empty.
 pub(crate) fn request(since: &str, until: Option<&str>, with_own: bool) -> bool {
     let statement = format!(
         "with asked as (
@@ -73,7 +73,8 @@ pub(crate) fn request(since: &str, until: Option<&str>, with_own: bool) -> bool 
               and not exists (select from invoice_sync.backfill b
                               where b.list = l.list and b.since = a.since - l.earlier and b.finished_at is null
                                 and b.account is not distinct from w.account
-                                and ($4 is null or b.until = a.until))
+                                and case when $4 is null then b.until >= b.requested_at - interval '1 minute'
+                                         else b.until = a.until end)
             order by w.account nulls first, l.place
         )
         select to_jsonb(since < until) from asked"
@@ -124,8 +125,8 @@ pub(crate) fn request_first_looks(looks: &[FirstLook], until: i64) {
 }
 
 /// Requests a backfill of a period for which Stripe has no events of this account any more; `None` is the key's own. Only
-/// the part that was not requested before is requested, and only if it is longer than `least` seconds, so that repeated
-/// calls have no effect.
+/// the part of each list that was not requested before is requested, and only if it is longer than `least` seconds, so that
+/// repeated calls have no effect.
 ///
 /// Stripe's lists are ordered by creation time. A session may be paid for one day; a charge may be pending, and a
 /// refund unfinished, for two weeks; a Stripe Invoice is usually paid within 30 days. Stripe Invoices are read where there
@@ -135,14 +136,14 @@ pub(crate) fn request_gap(account: Option<&str>, gap: Gap, least: i64) {
         "insert into invoice_sync.backfill (since, until, list, gap_since, account)
         select c.until - l.earlier, g.until, l.list, g.since, $4
         from (select to_timestamp($1::float8), to_timestamp($2::float8)) g (since, until)
-        cross join lateral (
-            select coalesce(max(b.until), g.since)
-            from invoice_sync.backfill b
-            where b.gap_since = g.since and b.account is not distinct from $4
-        ) c (until)
         cross join (values (1, 'checkout_sessions', interval '1 day'), (2, 'payment_intents', '1 day'),
                            (3, 'charges', '15 days'), (4, 'refunds', '15 days'), (5, 'disputes', '0'),
                            (6, 'invoices', '30 days')) l (place, list, earlier)
+        cross join lateral (
+            select coalesce(max(b.until), g.since)
+            from invoice_sync.backfill b
+            where b.gap_since = g.since and b.list = l.list and b.account is not distinct from $4
+        ) c (until)
         where g.until - c.until > make_interval(secs => $3::float8)
           and (l.list <> 'invoices'
                or exists (select from invoice_sync.event e

@@ -102,17 +102,35 @@ pub(crate) fn awaited(now: f64) -> BTreeMap<String, Vec<String>> {
     payments
 }
 
-/// Records that Stripe is about to be asked about these invoices. They stay due until the answer is recorded, even
-/// if the run fails, but are not requested twice in one run.
-pub(crate) fn begin(invoices: &[String]) {
+/// Makes these invoices due from now on, whatever this run comes to: a later run has them, until their answers or what
+/// their rows tell are recorded. Leaves out those whose checks another transaction has locked.
+pub(crate) fn leave_due(invoices: &[String]) {
     if invoices.is_empty() {
         return;
     }
     sql::execute(
-        "insert into invoice_sync.invoice_check (invoice_id, stored_ids, next_check_at)
-        select id, '{}', clock_timestamp() from jsonb_array_elements_text($1::jsonb) t (id)
-        order by id
-        on conflict (invoice_id) do update set next_check_at = excluded.next_check_at",
+        "with asked as materialized (
+            select distinct id from jsonb_array_elements_text($1::jsonb) t (id)
+        ), had as (
+            select k.invoice_id
+            from (select id from asked order by id) a
+            -- Each is looked up by its key, whereas a set would be joined with the whole table.
+            cross join lateral (
+                select c.invoice_id from invoice_sync.invoice_check c
+                where c.invoice_id = a.id
+                for update skip locked
+            ) k
+        ), due as (
+            update invoice_sync.invoice_check k
+            set next_check_at = clock_timestamp()
+            where k.invoice_id = any (array(select h.invoice_id from had h))
+        )
+        insert into invoice_sync.invoice_check (invoice_id, stored_ids, next_check_at)
+        select a.id, '{}', clock_timestamp()
+        from asked a
+        where (select c.invoice_id from invoice_sync.invoice_check c where c.invoice_id = a.id) is null
+        order by a.id
+        on conflict (invoice_id) do nothing",
         &[Some(&json!(invoices).to_string())],
     );
 }
@@ -143,6 +161,20 @@ pub(crate) fn end(invoices: &[&str]) {
             order by invoice_id
             for update)",
         &[Some(&json!(invoices).to_string())],
+    );
+}
+
+/// As [`end`], for those that are still due at `now` (seconds since 1970): what became due since stays so.
+pub(crate) fn end_due(invoices: &[String], now: f64) {
+    sql::execute(
+        "update invoice_sync.invoice_check set next_check_at = null, stored_ids = '{}', awaited = '{}'
+        where invoice_id in (
+            select invoice_id from invoice_sync.invoice_check
+            where invoice_id in (select jsonb_array_elements_text($1::jsonb))
+              and next_check_at <= to_timestamp($2::float8)
+            order by invoice_id
+            for update)",
+        &[Some(&json!(invoices).to_string()), Some(&now.to_string())],
     );
 }
 

@@ -359,10 +359,10 @@ pub(crate) const UNCLAIMED: &str = "names no invoice";
 
 /// Makes the events of [`UNCLAIMED`] due again whose payments have one of these ids, except payments that were looked
 /// up for an invoice since: a row of the application's refers to them now. Leaves out events that another transaction
-/// has locked. Returns whether there are any.
-pub(crate) fn reopen_unclaimed(ids: &BTreeSet<String>) -> bool {
+/// has locked. Returns their ids.
+pub(crate) fn reopen_unclaimed(ids: &BTreeSet<String>) -> Vec<String> {
     if ids.is_empty() {
-        return false;
+        return Vec::new();
     }
     // The conditions on state and result, and that there is an id, are those of the partial indexes.
     let reopened: Vec<[Option<String>; 1]> = sql::fetch_texts(
@@ -383,7 +383,7 @@ pub(crate) fn reopen_unclaimed(ids: &BTreeSet<String>) -> bool {
         returning e.id",
         &[Some(&sql::array(ids.iter().map(String::as_str)))],
     );
-    !reopened.is_empty()
+    reopened.into_iter().flatten().flatten().collect()
 }
 
 /// An event that has failed too often.

@@ -18,6 +18,7 @@ pub(crate) mod recall;
 pub(crate) mod retention;
 pub(crate) mod runs;
 pub(crate) mod scan_rounds;
+pub(crate) mod set_back;
 pub(crate) mod shared_payments;
 pub(crate) mod stripe_accounts;
 pub(crate) mod stripe_payments;

@@ -76,6 +76,12 @@ pub(crate) fn is_open(kind: Kind) -> bool {
     !sql::look_up(1, open, &[Some(kind.as_str())]).is_empty()
 }
 
+/// Returns whether this run has ended.
+pub(crate) fn is_finished(run: i64) -> bool {
+    let finished = "select to_jsonb(true) from invoice_sync.run where id = $1::bigint and finished_at is not null";
+    sql::fetch_one(finished, &[Some(&run.to_string())]).is_some()
+}
+
 /// Marks unfinished runs of this kind as terminated. The caller holds the lock of that kind, so none of them is in
 /// progress.
 pub(crate) fn close_abandoned(kind: Kind) {

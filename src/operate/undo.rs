@@ -21,13 +21,16 @@ use crate::pg::Problem;
 use crate::apply::case::judge;
 use crate::apply::context::{Context, Mode, OnOverride};
 use crate::apply::holdback;
-use crate::run::run_lock::require_fresh_snapshots;
+use crate::run::run_lock::{is_in_progress, require_fresh_snapshots};
 
 /// Restores the rows that a run changed: each invoice as a whole, in a subtransaction of its own. Fails with P0002
-/// for an unknown run.
+/// for an unknown run, and with 55000 for one that is in progress.
 pub(crate) fn undo(run: i64, mode: Mode) -> Result<Value, Problem> {
     let kind =
         undone::kind_of_run(run).ok_or_else(|| unknown(format!("run {run} does not exist")))?;
+    if is_in_progress(run, &kind) {
+        return Err(in_progress(run));
+    }
     undo_invoice(run, &kind, &undone::changes_of_run(run), mode)
 }
 
@@ -268,6 +271,16 @@ fn stripe_payments(mapping: &Mapping, undone: &[&Recorded], now: &Reading) -> Ve
     found.sort();
     found.dedup();
     found
+}
+
+/// What it changes from now on would stay.
+fn in_progress(run: i64) -> Problem {
+    Problem::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("run {run} is in progress"),
+    )
+    .detail("What it changes after this would not be undone.")
+    .hint("Wait until it has ended, or cancel it first (pg_cancel_backend).")
 }
 
 fn unknown(message: String) -> Problem {

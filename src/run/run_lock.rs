@@ -2,7 +2,7 @@
 
 use pgrx::prelude::PgSqlErrorCode;
 
-use crate::ledger::runs;
+use crate::ledger::runs::{self, Kind};
 use crate::pg::lock::{Purpose, SessionLock, try_lock_transaction};
 use crate::pg::{Problem, Transactions, state};
 
@@ -41,6 +41,19 @@ impl RunLock {
             Self::Others
         }
     }
+}
+
+/// Returns whether this run is in progress in another session. One that was terminated is unfinished, too, but its session
+/// no longer has the lock.
+pub(crate) fn is_in_progress(run: i64, kind: &str) -> bool {
+    let purpose = if kind == Kind::Sweep.as_str() {
+        Purpose::Sweep
+    } else if kind == Kind::Backfill.as_str() {
+        Purpose::Backfill
+    } else {
+        return false;
+    };
+    !runs::is_finished(run) && SessionLock::try_take(runs::lock_class(), purpose).is_none()
 }
 
 /// Fails with 0A000 in REPEATABLE READ and SERIALIZABLE, where a decision after a wait for a lock would use rows as

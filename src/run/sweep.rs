@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::alert;
+use crate::apply::contention::skip_if_locked;
 use crate::apply::context::{Context, Mode, OnOverride};
 use crate::apply::report::{Failure, Report};
 use crate::apply::shared_payment;
@@ -19,6 +20,7 @@ use crate::ledger::budget::{self, Usage};
 use crate::ledger::events::reopen_unclaimed;
 use crate::ledger::retention;
 use crate::ledger::runs::{self, Kind};
+use crate::ledger::set_back;
 use crate::ledger::stripe_accounts;
 use crate::pg::{Problem, Transactions, in_subtransaction};
 use crate::run::outage::Outage;
@@ -70,6 +72,7 @@ pub(crate) fn sweep(
         return Ok(another_runs());
     }
     if mode == Mode::Write {
+        skip_if_locked(set_back::make_due)?;
         // Sends only what was committed before: the issues of this run may still be rolled back.
         alert::send_or_warn(transactions);
     }
@@ -212,16 +215,16 @@ impl Sweep<'_> {
         }
         while !outage.is_total() && Instant::now() < self.questions_until {
             let selected = selection.next(self.size)?;
-            let more = self.examine_booked(&selected, report)?;
+            let more = self.examine_booked(&selected, selection, report)?;
             if selected.is_empty() {
-                selection.keep_place();
+                selection.keep_place(report)?;
                 if more {
                     continue;
                 }
                 break;
             }
             if self.process_selected(selected, connection, &mut outage, report)? {
-                selection.keep_place();
+                selection.keep_place(report)?;
             }
             if !self.transactions.are_own() {
                 break;
@@ -256,9 +259,9 @@ impl Sweep<'_> {
             return Ok(());
         }
         let selected = selection.next(self.size)?;
-        self.examine_booked(&selected, report)?;
+        self.examine_booked(&selected, selection, report)?;
         if self.process_selected(selected, connection, outage, report)? {
-            selection.keep_place();
+            selection.keep_place(report)?;
         }
         Ok(())
     }
@@ -273,9 +276,9 @@ impl Sweep<'_> {
             return Ok(());
         }
         let selected = selection.next(self.size)?;
-        self.examine_booked(&selected, report)?;
+        self.examine_booked(&selected, selection, report)?;
         if self.judge_by_rows(selected.invoices, report)? {
-            selection.keep_place();
+            selection.keep_place(report)?;
         }
         Ok(())
     }
@@ -286,9 +289,15 @@ impl Sweep<'_> {
     fn examine_booked(
         &self,
         selected: &SelectedWork,
+        selection: &mut WorkSelection,
         report: &mut Report,
     ) -> Result<bool, Problem> {
-        let more = self.context.mode == Mode::Write && reopen_unclaimed(&selected.booked);
+        let mut more = false;
+        if self.context.mode == Mode::Write {
+            let reopened = reopen_unclaimed(&selected.booked);
+            more = !reopened.is_empty();
+            selection.select_again(&reopened);
+        }
         let mapping = self.context.mapping;
         shared_payment::find_overbooked(self.transactions, mapping, &selected.booked, report)?;
         Ok(more)

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::apply::contention::skip_if_locked;
+use crate::apply::contention::leave_out_locked;
 use crate::apply::context::Mode;
 use crate::apply::orphans::{Orphan, orphans};
+use crate::apply::report::Report;
 use crate::domain::identity::PaymentIds;
 use crate::host::find::{InvoiceKeys, invoices_of, those_there};
 use crate::host::mapping::Mapping;
@@ -37,6 +38,11 @@ pub(crate) struct WorkSelection<'a> {
     /// About how many invoices without an event Stripe may still be asked.
     checks: usize,
     issues_are_taken: bool,
+    /// The events and the due invoices that were selected. They may still be due, because another session has locked
+    /// their rows.
+    taken: Taken,
+    /// Invoices that were due and are decided about by their rows: their checks end once that is done.
+    ending: Vec<String>,
     /// The position of the scan over all invoices, as stored and as reached now.
     round: Round,
     scan: ScanMethod,
@@ -131,6 +137,8 @@ impl<'a> WorkSelection<'a> {
             budget,
             checks,
             issues_are_taken: false,
+            taken: Taken::default(),
+            ending: Vec::new(),
             place: round.place.clone(),
             owed: round.owed.max(*ROWS.start() as f64),
             round,
@@ -144,7 +152,11 @@ impl<'a> WorkSelection<'a> {
     pub(crate) fn next(&mut self, limit: usize) -> Result<SelectedWork, Problem> {
         let mut selected = SelectedWork::default();
         if self.mode == Mode::Write {
-            let waiting = events::waiting(limit, self.now);
+            let events = &self.taken.events;
+            let is_taken = |it: &Waiting| it.events.iter().all(|id| events.contains(id));
+            let waiting = not_taken(limit, |limit| events::waiting(limit, self.now), is_taken);
+            let ids = waiting.iter().flat_map(|it| it.events.iter().cloned());
+            self.taken.events.extend(ids);
             selected.events = waiting.into_iter().map(|it| (it, None)).collect();
         }
         let judge = CandidateFilter::new(self.now);
@@ -156,44 +168,62 @@ impl<'a> WorkSelection<'a> {
         let (asked, not_asked) = selected.limit_questions(&mut self.checks);
         // If the event cannot be acted on, the invoice is due.
         due.extend(not_asked);
+        self.taken
+            .invoices
+            .extend(asked.iter().chain(&due).cloned());
         if self.mode == Mode::Write {
-            skip_if_locked(|| {
-                checks::begin(&asked);
-                checks::mark_due(&due);
-            })?;
+            leave_out_locked(&asked, checks::leave_due)?;
+            leave_out_locked(&due, checks::mark_due)?;
         }
         Ok(selected)
     }
 
-    /// Stores the position of the scan, once the invoices before it are processed: if a run ends earlier, the next
-    /// one scans them again.
-    pub(crate) fn keep_place(&mut self) {
-        if let Some(rows) = self.passed.take().filter(|_| self.mode == Mode::Write) {
-            self.round.advance(self.place.as_deref(), rows);
+    /// Allows these events to be selected again, because they became due anew.
+    pub(crate) fn select_again(&mut self, events: &[String]) {
+        for event in events {
+            self.taken.events.remove(event);
         }
     }
 
+    /// Once the selected invoices are processed: stores the position of the scan, and ends the checks of those whose rows
+    /// told enough. If a run ends earlier, the next one has them again.
+    pub(crate) fn keep_place(&mut self, report: &Report) -> Result<(), Problem> {
+        let mut ending = std::mem::take(&mut self.ending);
+        ending.retain(|invoice| !report.was_put_off(invoice));
+        if self.mode == Mode::DryRun {
+            return Ok(());
+        }
+        if let Some(rows) = self.passed.take() {
+            self.round.advance(self.place.as_deref(), rows);
+        }
+        leave_out_locked(&ending, |ending| checks::end_due(ending, self.now))
+    }
+
     fn take_due(
-        &self,
+        &mut self,
         judge: &CandidateFilter,
         limit: usize,
         selected: &mut SelectedWork,
     ) -> Result<(), Problem> {
         let limit = limit.saturating_sub(selected.len()).min(self.checks);
-        let due = checks::due(limit, self.now);
+        let taken = &self.taken.invoices;
+        let due = not_taken(
+            limit,
+            |limit| checks::due(limit, self.now),
+            |id| taken.contains(id),
+        );
         if due.is_empty() {
             return Ok(());
         }
+        self.taken.invoices.extend(due.iter().cloned());
         let found = judge.among(self.mapping, &due);
-        let still: BTreeSet<&str> = found
-            .iter()
-            .filter(|it| !it.ids.is_empty())
-            .map(|it| it.invoice.as_str())
-            .collect();
         if self.mode == Mode::Write {
+            let still: BTreeSet<&str> = found.iter().map(|it| it.invoice.as_str()).collect();
             let settled = due.iter().map(String::as_str);
             let settled: Vec<&str> = settled.filter(|id| !still.contains(id)).collect();
-            skip_if_locked(|| checks::end(&settled))?;
+            leave_out_locked(&settled, checks::end)?;
+            let by_rows = found.iter().filter(|it| it.ids.is_empty());
+            self.ending.extend(by_rows.map(|it| it.invoice.clone()));
         }
         selected.invoices.extend(found);
         Ok(())
@@ -304,7 +334,9 @@ impl<'a> WorkSelection<'a> {
                 // The range had fewer rows; counting starts again with the next one.
                 rows = 0;
             }
+            let taken = &self.taken.invoices;
             let found = found.into_iter().map(|(_, candidate)| candidate);
+            let found = found.filter(|it| it.ids.is_empty() || !taken.contains(&it.invoice));
             let already = selected.invoices.len();
             selected.invoices.extend(found);
             let has_new = self.checks > 0
@@ -320,5 +352,33 @@ impl<'a> WorkSelection<'a> {
                 self.scan_is_done = true;
             }
         }
+    }
+}
+
+/// What a run has selected.
+#[derive(Default)]
+struct Taken {
+    events: BTreeSet<String>,
+    invoices: BTreeSet<String>,
+}
+
+/// Returns up to `limit` items of those that `fetch` returns, the first of them, without those that were taken already.
+fn not_taken<T>(
+    limit: usize,
+    fetch: impl Fn(usize) -> Vec<T>,
+    is_taken: impl Fn(&T) -> bool,
+) -> Vec<T> {
+    let mut taken = 0;
+    loop {
+        let most = limit.saturating_add(taken);
+        let mut found = fetch(most);
+        let is_all = found.len() < most;
+        let before = found.len();
+        found.retain(|it| !is_taken(it));
+        let now = before - found.len();
+        if is_all || now == taken {
+            return found;
+        }
+        taken = now;
     }
 }

@@ -109,7 +109,9 @@ pub(crate) fn follow(
     }
     for reading in &readings {
         report.count_requests(reading.client.requests(), reading.client.retries());
-        reading.request_gap();
+        // Of what was read, the last page may have told of Stripe Invoices first.
+        let is_read = reading.followed.outcome.is_ok();
+        reading.request_gap(if is_read { 0 } else { GROWTH_TO_REQUEST });
     }
     match failed {
         Some(problem) => Err(problem),
@@ -221,6 +223,10 @@ impl Reading {
             self.store(page, report)?;
         }
         let place = self.read.place_to_keep(&self.former);
+        if place.read_at != self.former.read_at {
+            // With this position the next reading finds no gap, and this one may end here.
+            self.request_gap(0);
+        }
         feed::keep_feed_place(&self.whose, self.scope.named.as_deref(), &place);
         if self.read.next().is_none() {
             self.followed.outcome = Ok(());
@@ -246,11 +252,10 @@ impl Reading {
         Ok(())
     }
 
-    /// Requests the lists of a time whose events Stripe has deleted before they were read.
-    fn request_gap(&self) {
+    /// Requests the lists of a time whose events Stripe has deleted before they were read, as far as that time is longer by
+    /// `least` seconds than what was requested.
+    fn request_gap(&self, least: i64) {
         if let Some(gap) = self.read.gap() {
-            let is_read = self.followed.outcome.is_ok();
-            let least = if is_read { 0 } else { GROWTH_TO_REQUEST };
             backfills::request_gap(self.scope.named.as_deref(), gap, least);
         }
     }

@@ -1,11 +1,12 @@
 //! `undo` and `undo_change` on the default tables.
 
 use serde_json::{Value, json};
-use stripe_double::Checkout;
+use stripe_double::{Action, Checkout, Fault};
 
 use super::{all_are_due, last_run, undo_last};
-use crate::harness::Shop;
 use crate::harness::sale::Sale;
+use crate::harness::server::attempt;
+use crate::harness::{Shop, wait_until};
 
 const TABLES: [&str; 2] = ["public.invoices", "public.payments"];
 
@@ -364,6 +365,53 @@ fn what_the_database_refuses_is_left_alone() {
     assert_eq!(report["undone"], json!(1));
     let why = report["left"][0]["why"].as_str().unwrap_or_default();
     assert!(why.contains("23503") && why.contains("receipts"), "{why}");
+}
+
+#[test]
+fn a_run_in_progress_is_undone_only_after_it_has_ended() {
+    let one_by_one = "data.payment_intent.latest_charge.balance_transaction";
+    for kind in ["sweep", "backfill"] {
+        let mut shop = Shop::open();
+        let sales = Sale::many(&mut shop, 230);
+        let hangs = Fault::new(Action::Hang);
+        let call = if kind == "sweep" {
+            let useless_lists = Fault::new(Action::InvalidJson).always();
+            shop.stripe.fault(useless_lists.on_object(one_by_one));
+            shop.stripe
+                .fault(hangs.always().on_object(&sales[0].session));
+            "call invoice_sync.run_sweep()"
+        } else {
+            shop.stripe
+                .fault(hangs.on_path("/v1/checkout/sessions").nth(2));
+            "call invoice_sync.backfill(now() - interval '1 day')"
+        };
+        let mut running = shop.connect();
+        let process: i32 = running
+            .query_one("select pg_backend_pid()", &[])
+            .expect("a session has a process")
+            .get(0);
+        std::thread::scope(|scope| {
+            let ran = scope.spawn(|| attempt(&mut running, call));
+            wait_until("a portion is written", || {
+                shop.text("select count(*) >= 100 from payments") == Some("true".into())
+            });
+            let run = last_run(&mut shop, kind);
+            for dry_run in [true, false] {
+                let error = shop.error(&format!(
+                    "select invoice_sync.undo({run}, dry_run => {dry_run})"
+                ));
+                assert_eq!(error.sqlstate, "55000", "{error:?}");
+                assert_eq!(error.message, format!("run {run} is in progress"));
+                assert!(error.hint.contains("cancel"), "{error:?}");
+            }
+            shop.execute(&format!("select pg_cancel_backend({process})"));
+            ran.join().expect("no panic").expect_err("it is ended");
+        });
+        let report = undo_last(&mut shop, kind);
+        let undone = report["undone"].as_i64().unwrap_or_default();
+        assert!(undone >= 100, "{report}");
+        assert_eq!(shop.text("select count(*) from payments"), Some("0".into()));
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! A sweep beside other writers of the same rows: the application, a webhook, a backfill.
 
+use std::collections::BTreeMap;
+
 use postgres::Client;
-use stripe_double::{Action, Fault};
+use stripe_double::{Action, Checkout, Fault};
 
 use super::{run, useless_lists};
 use crate::harness::sale::Sale;
@@ -243,5 +245,183 @@ fn who_locks_the_ledger_the_other_way_round_does_not_end_a_sweep() {
         });
         run(&mut sweeping);
         assert_eq!(paid(&mut shop), "4", "{call}");
+    }
+}
+
+#[test]
+fn an_invoice_that_is_wrong_by_its_rows_alone_is_repaired_once_it_is_unlocked() {
+    let mut shop = Shop::open();
+    open_by_mistake(&mut shop, 3);
+    let one = shop.text("select max(id::text) from invoices");
+    let mut holder = shop.connect();
+    lock(&mut holder, &one.expect("there is one"));
+    let mut sweeping = shop.connect();
+    attempt(&mut sweeping, "set lock_timeout = '200ms'").expect("it is set");
+    for _ in 0..2 {
+        run(&mut sweeping);
+        assert_eq!(paid(&mut shop), "2");
+    }
+    attempt(&mut holder, "commit").expect("it ends");
+    run(&mut sweeping);
+    assert_eq!(paid(&mut shop), "3");
+}
+
+#[test]
+fn one_locked_issue_keeps_no_other_from_being_raised() {
+    let mut shop = Shop::open();
+    let paid_without_payment = |shop: &mut Shop, number: &str| {
+        let id: String = shop.rows(&format!(
+            "insert into invoices (invoice_number, customer, invoice_status, total_amount)
+            values ('{number}', 'Customer', 'Paid', 100) returning id::text"
+        ))[0]
+            .get(0);
+        id
+    };
+    let first = paid_without_payment(&mut shop, "INV-1");
+    run(&mut shop.db);
+    assert_eq!(shop.open_issues(), ["paid_without_payment INV-1"]);
+    for number in 2..=9 {
+        paid_without_payment(&mut shop, &format!("INV-{number}"));
+    }
+    let mut holder = shop.connect();
+    attempt(
+        &mut holder,
+        &format!("begin; select invoice_sync.sync_invoice('{first}')"),
+    )
+    .expect("nobody else has it");
+    let mut sweeping = shop.connect();
+    attempt(&mut sweeping, "set lock_timeout = '200ms'").expect("it is set");
+    run(&mut sweeping);
+    attempt(&mut holder, "commit").expect("it ends");
+    run(&mut sweeping);
+    let all: Vec<String> = (1..=9)
+        .map(|number| format!("paid_without_payment INV-{number}"))
+        .collect();
+    assert_eq!(shop.open_issues(), all);
+}
+
+/// How often each object was asked for by itself.
+fn asked_for(shop: &Shop) -> BTreeMap<String, usize> {
+    let mut asked = BTreeMap::new();
+    for seen in shop.stripe.requests() {
+        if let Some(session) = seen.path.strip_prefix("/v1/checkout/sessions/") {
+            *asked.entry(session.to_owned()).or_default() += 1;
+        }
+    }
+    asked
+}
+
+#[test]
+fn a_sweep_asks_once_about_each_invoice_whatever_another_session_has_locked() {
+    let mut shop = Shop::open();
+    shop.stripe.fault(useless_lists());
+    for number in 0..20 {
+        let session = shop.stripe.checkout(Checkout::new(10_000, "usd"));
+        shop.execute(&format!(
+            "insert into invoices (invoice_number, customer, invoice_status, total_amount, stripe_session_id)
+            values ('INV-{number}', 'Customer', 'Sent', 100, '{}')",
+            session.session_id()
+        ));
+    }
+    run(&mut shop.db);
+    shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
+    let one = shop.text("select max(id::text) from invoices");
+    let mut holder = shop.connect();
+    let press = format!(
+        "begin; select invoice_sync.sync_invoice('{}')",
+        one.expect("there is one")
+    );
+    attempt(&mut holder, &press).expect("nobody else has it");
+    shop.stripe.reset_requests();
+    let mut sweeping = shop.connect();
+    attempt(&mut sweeping, "set lock_timeout = '200ms'").expect("it is set");
+    attempt(&mut sweeping, "call invoice_sync.run_sweep('40 seconds')").expect("it sweeps");
+    let asked = asked_for(&shop);
+    assert_eq!(asked.len(), 20, "{asked:?}");
+    assert!(asked.values().all(|times| *times == 1), "{asked:?}");
+    // The answers about all others are on record.
+    let due = "select count(*) from invoice_sync.invoice_check where next_check_at <= now()";
+    assert_eq!(shop.text(due), Some("1".into()));
+    attempt(&mut holder, "rollback").expect("it ends");
+    run(&mut sweeping);
+    assert_eq!(shop.text(due), Some("0".into()));
+}
+
+#[test]
+fn a_sweep_asks_once_about_each_event_whatever_another_session_has_locked() {
+    let mut shop = Shop::open();
+    shop.skip_look_back();
+    let mut sessions = Vec::new();
+    for _ in 0..5 {
+        let paid = shop.stripe.checkout(Checkout::new(10_000, "usd")).pay();
+        sessions.push(paid.session_id());
+    }
+    shop.stripe.fault(useless_lists());
+    for session in &sessions {
+        let broken = Fault::new(Action::Html(200)).always();
+        shop.stripe.fault(broken.on_object(session));
+    }
+    run(&mut shop.db);
+    shop.stripe.clear_faults();
+    shop.stripe.fault(useless_lists());
+    shop.execute("update invoice_sync.event set next_attempt_at = now() where state = 'pending'");
+    let mut holder = shop.connect();
+    let hold = format!(
+        "begin; select from invoice_sync.event where session_id = '{}' for update",
+        sessions[2]
+    );
+    attempt(&mut holder, &hold).expect("nobody else has it");
+    shop.stripe.reset_requests();
+    attempt(&mut shop.db, "call invoice_sync.run_sweep('40 seconds')").expect("it sweeps");
+    let asked = asked_for(&shop);
+    assert_eq!(asked.len(), 5, "{asked:?}");
+    assert!(asked.values().all(|times| *times == 1), "{asked:?}");
+    attempt(&mut holder, "rollback").expect("it ends");
+    run(&mut shop.db);
+    let pending = "select count(*) from invoice_sync.event where state = 'pending'";
+    assert_eq!(shop.text(pending), Some("0".into()));
+}
+
+/// How a payment comes to an invoice.
+#[derive(Clone, Copy, Debug)]
+enum Door {
+    Webhook,
+    Sweep,
+    Backfill,
+}
+
+#[test]
+fn money_for_an_invoice_whose_deletion_commits_meanwhile_is_reported() {
+    for door in [Door::Webhook, Door::Sweep, Door::Backfill] {
+        let mut shop = Shop::with_webhooks();
+        shop.skip_look_back();
+        shop.execute("update invoice_sync.settings set webhook_budget_ms = 20000");
+        let id = "7d8e6b50-0000-4000-8000-000000000001";
+        shop.execute(&format!(
+            "insert into invoices (id, invoice_number, customer, invoice_status, total_amount)
+            values ('{id}', 'INV-1', 'Customer', 'Sent', 100)"
+        ));
+        let checkout = Checkout::new(10_000, "usd").metadata("invoice_id", id);
+        shop.stripe.checkout(checkout).pay();
+        let event = completed(&shop);
+        let (mut deleting, mut working) = (shop.connect(), shop.connect());
+        attempt(&mut deleting, "begin; delete from invoices").expect("nobody else has it");
+        std::thread::scope(|scope| {
+            let worked = scope.spawn(|| match door {
+                Door::Webhook => deliver(&mut working, &event).map(|_| ()),
+                Door::Sweep => attempt(&mut working, CALL),
+                Door::Backfill => attempt(
+                    &mut working,
+                    "call invoice_sync.backfill(now() - interval '1 day')",
+                ),
+            });
+            wait_until_so_many_wait(&mut shop.db, 1);
+            attempt(&mut deleting, "commit").expect("it ends");
+            let worked = worked.join().expect("no panic");
+            worked.unwrap_or_else(|error| panic!("{door:?}: {error:?}"));
+        });
+        shop.age(2 * 60 * 60);
+        run(&mut shop.db);
+        assert_eq!(shop.open_issues(), ["unlinked_payment -"], "{door:?}");
     }
 }

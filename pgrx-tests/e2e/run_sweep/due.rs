@@ -139,3 +139,38 @@ fn what_the_application_has_settled_is_due_no_more() {
         Some("0".into())
     );
 }
+
+#[test]
+fn what_was_put_off_by_a_clock_that_was_ahead_is_due_once_it_is_set_back() {
+    let mut shop = Shop::open();
+    shop.skip_look_back();
+    let session = shop.stripe.checkout(Checkout::new(10_000, "usd"));
+    invoice(&mut shop, "INV-1", &session.session_id(), "");
+    let id = "7d8e6b50-0000-4000-8000-000000000002";
+    shop.execute(&format!(
+        "insert into invoices (id, invoice_number, customer, invoice_status, total_amount)
+        values ('{id}', 'INV-2', 'Customer', 'Sent', 100)"
+    ));
+    let named = shop
+        .stripe
+        .checkout(Checkout::new(10_000, "usd").metadata("invoice_id", id))
+        .pay();
+    let broken = Fault::new(Action::Html(200)).always();
+    shop.stripe.fault(broken.on_object(named.session_id()));
+    run(&mut shop.db);
+    shop.stripe.clear_faults();
+    // No event tells of it any more.
+    session.pay();
+    shop.execute(
+        "update invoice_sync.feed set place = jsonb_build_object('read_at', extract(epoch from now())::bigint);
+        update invoice_sync.invoice_check set next_check_at = now() + interval '40 days';
+        update invoice_sync.event set next_attempt_at = now() + interval '3 days' where state = 'pending';
+        update invoice_sync.round set thorough_at = now() + interval '3 days'",
+    );
+    shop.stripe.age(24 * 60 * 60);
+    run(&mut shop.db);
+    assert_eq!(
+        shop.texts("select invoice_number from invoices where invoice_status = 'Paid' order by 1"),
+        [Some("INV-1".to_owned()), Some("INV-2".to_owned())]
+    );
+}

@@ -1,13 +1,13 @@
 //! Reading the feed of events: its pages, gaps, and events that cannot be processed.
 
 use serde_json::json;
-use stripe_double::{Action, Checkout, Fault};
+use stripe_double::{Action, Checkout, Fault, Intent};
 
 use super::run;
-use crate::harness::Shop;
 use crate::harness::sale::Sale;
 use crate::harness::sender::{deliver, now};
-use crate::harness::server::Server;
+use crate::harness::server::{Server, attempt};
+use crate::harness::{Shop, wait_until};
 
 const HOUR: i64 = 60 * 60;
 
@@ -120,6 +120,67 @@ fn events_that_nobody_read_for_30_days_are_reported() {
             "it is reported once"
         );
     }
+}
+
+/// Nobody has read the feed for so many hours, and it has more than a page of events since.
+fn nobody_read_for(shop: &mut Shop, hours: i64) {
+    shop.skip_look_back();
+    shop.execute(&format!(
+        "update invoice_sync.feed set place = jsonb_build_object('read_at',
+            extract(epoch from now() - interval '{hours} hours')::bigint)"
+    ));
+    // Old enough to continue from.
+    shop.stripe.set_clock(now() - HOUR);
+    for _ in 0..60 {
+        shop.stripe.intent(Intent::new(500, "usd")).pay();
+    }
+    shop.stripe.set_clock(now());
+}
+
+#[test]
+fn a_gap_is_looked_through_though_the_reading_that_found_it_is_ended_after_a_page() {
+    let mut shop = Shop::open();
+    sell(&mut shop, 1, 45 * 24 * HOUR);
+    nobody_read_for(&mut shop, 60 * 24);
+    let hangs = Fault::new(Action::Hang).on_path("/v1/events").nth(2);
+    shop.stripe.fault(hangs);
+    let mut sweeping = shop.connect();
+    let process: i32 = sweeping
+        .query_one("select pg_backend_pid()", &[])
+        .expect("a session has a process")
+        .get(0);
+    std::thread::scope(|scope| {
+        let swept = scope.spawn(|| attempt(&mut sweeping, "call invoice_sync.run_sweep()"));
+        wait_until(
+            "the first page is stored and the second one asked for",
+            || {
+                let read = "select to_jsonb(count(*) > 0) from invoice_sync.feed
+                where read_at > now() - interval '1 day'";
+                shop.stripe.count_of("/v1/events") == 2 && shop.text(read) == Some("true".into())
+            },
+        );
+        shop.execute(&format!("select pg_terminate_backend({process}, 10000)"));
+        swept.join().expect("no panic").expect_err("it is ended");
+    });
+    shop.stripe.clear_faults();
+    for _ in 0..2 {
+        run(&mut shop.db);
+    }
+    assert_eq!(paid(&mut shop), ["INV-1"]);
+}
+
+#[test]
+fn a_gap_of_some_hours_is_looked_through_though_the_second_page_fails() {
+    let mut shop = Shop::open();
+    sell(&mut shop, 1, 30 * 24 * HOUR + 3 * HOUR);
+    nobody_read_for(&mut shop, 30 * 24 + 6);
+    let broken = Fault::new(Action::Status(500)).should_retry("false");
+    shop.stripe.fault(broken.on_path("/v1/events").nth(2));
+    for _ in 0..2 {
+        run(&mut shop.db);
+        shop.stripe.clear_faults();
+    }
+    assert_eq!(paid(&mut shop), ["INV-1"]);
 }
 
 #[test]

@@ -174,3 +174,46 @@ fn a_gap_longer_than_stripe_keeps_events_is_reported() {
     assert!(gap.until > START + 9 * 24 * 60 * 60 && gap.until < now - KEPT + 2 * 60 * 60);
     assert_eq!(FeedRead::from(place, START + FIRST_LOOK).gap(), None);
 }
+
+#[test]
+fn after_a_time_with_the_key_of_another_account_all_that_stripe_has_is_read() {
+    let mark = |id: &str, created| Mark {
+        id: id.to_owned(),
+        created,
+    };
+    let former = Place {
+        read_at: Some(START - 60),
+        anchor: Some(mark("evt_own", START - 7200)),
+        ..Place::default()
+    };
+    // That account has events, or none.
+    for of_other in [vec![mark("evt_other", START - 3600)], Vec::new()] {
+        let mut read = FeedRead::from(former.clone(), START);
+        read.event_is_gone(START);
+        read.take(&of_other, false, START);
+        let mut place = read.place_to_keep(&former);
+        assert_eq!(place.read_at, Some(START));
+
+        // Another page of the other account.
+        let now = START + OVERLAP;
+        let mut read = FeedRead::from(place.clone(), now);
+        read.take(&[], false, now);
+        place = read.place_to_keep(&place);
+
+        let now = now + 10 * 24 * 60 * 60;
+        let mut read = FeedRead::from(place.clone(), now);
+        if !of_other.is_empty() {
+            assert_eq!(read.next(), Some(Request::After("evt_other".to_owned())));
+            read.event_is_gone(now);
+        }
+        let all = Request::Before {
+            event: None,
+            since: now - KEPT,
+        };
+        assert_eq!(read.next(), Some(all));
+        read.take(&[mark("evt_own_2", now - 7200)], false, now);
+        place = read.place_to_keep(&place);
+        let read = FeedRead::from(place, now + OVERLAP);
+        assert_eq!(read.next(), Some(Request::After("evt_own_2".to_owned())));
+    }
+}
