@@ -327,8 +327,11 @@ fn received_at(objects: PaymentObjects) -> Result<Option<i64>, StripeError> {
 fn intent_state(intent: &Value) -> Result<PaymentState, StripeError> {
     Ok(match text(intent, "status")? {
         "succeeded" => received(intent, "amount_received")?,
-        // A part was captured, and the rest may be: https://docs.stripe.com/payments/multicapture
-        "requires_capture" if integer(intent, "amount_received").is_ok_and(|it| it > 0) => {
+        // A part was captured; the rest may still be, or was released when the authorisation expired or was canceled:
+        // https://docs.stripe.com/payments/multicapture
+        "requires_capture" | "canceled"
+            if integer(intent, "amount_received").is_ok_and(|it| it > 0) =>
+        {
             received(intent, "amount_received")?
         }
         "canceled" => PaymentState::Never("canceled".to_owned()),
