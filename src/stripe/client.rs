@@ -267,7 +267,8 @@ fn refusal(status: u16, body: Option<&Value>, request_id: Option<&str>) -> Strip
         400 | 404 if missing && of_cursor => StripeError::CursorGone { message },
         401 => StripeError::RejectedKey { message },
         403 => StripeError::Forbidden { message },
-        404 if missing => StripeError::NoSuchObject { message },
+        // 400 if a parameter of a list names the object.
+        400 | 404 if missing => StripeError::NoSuchObject { message },
         300..=399 => StripeError::Malformed {
             what: format!("it answers with a redirect ({status}), which is not followed"),
         },

@@ -118,7 +118,11 @@ pub(super) fn with_invoice_of(
         ("expand[]", "data.invoice"),
     ];
     let page = match client.get("/v1/invoice_payments", &query, stop) {
-        Err(StripeError::Forbidden { .. } | StripeError::Refused { .. }) => return Ok(payment),
+        Err(
+            StripeError::Forbidden { .. }
+            | StripeError::Refused { .. }
+            | StripeError::NoSuchObject { .. },
+        ) => return Ok(payment),
         answer => read_list(answer?)?,
     };
     let paid = page.objects.first().and_then(|it| it.get("invoice"));
