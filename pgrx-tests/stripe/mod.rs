@@ -9,6 +9,7 @@ mod http_date;
 mod limiter;
 mod lists;
 mod objects;
+mod pages;
 mod planner;
 mod retry;
 mod signature;
