@@ -10,7 +10,7 @@ use ureq::Agent;
 
 use super::error::StripeError;
 use super::http_date;
-use super::limiter::Limiter;
+use super::limiter::Limits;
 use super::retry::{AttemptOutcome, Next, next};
 use crate::http::{self, HttpError};
 use crate::pg::Stop;
@@ -28,7 +28,7 @@ pub(crate) struct Connection {
     pub(crate) account: Option<String>,
     /// For one attempt.
     pub(crate) timeout: Duration,
-    pub(crate) limiter: Limiter,
+    pub(crate) limits: Limits,
     /// How many idle connections are kept open.
     pub(crate) concurrency: usize,
 }
@@ -135,7 +135,8 @@ impl Client {
         let mut size = sizes.next();
         let mut attempt = 1;
         loop {
-            if !stop.sleep(self.connection.limiter.reserve()) || self.time_left().is_zero() {
+            let mut limiters = self.connection.limits.of(path);
+            if !limiters.all(|it| stop.sleep(it.reserve())) || self.time_left().is_zero() {
                 return Err(StripeError::NotAsked);
             }
             self.requests.fetch_add(1, Ordering::Relaxed);
