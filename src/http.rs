@@ -24,8 +24,10 @@ pub(crate) struct Reply {
 
 /// A request without a complete answer. The texts do not contain the URL, and so no id.
 pub(crate) enum HttpError {
-    /// The connection failed or broke, or the time ran out. A retry may succeed.
+    /// The connection failed or broke before there was an answer. A retry may succeed.
     Connection { what: String },
+    /// The time ran out, or the answer broke off. A retry may succeed, that of a smaller answer rather.
+    Incomplete { what: String },
     /// The answer is larger than any answer of the service.
     TooLarge { what: String },
 }
@@ -60,13 +62,18 @@ pub(crate) fn read(
     sent: Result<Response<Body>, ureq::Error>,
     key: &Secret,
 ) -> Result<Reply, HttpError> {
-    let mut response = sent.map_err(|error| to_http_error(&error))?;
+    let mut response = sent.map_err(|error| match error {
+        ureq::Error::Timeout(_) | ureq::Error::LargeResponseHeader(..) => of_answer(&error),
+        other => HttpError::Connection {
+            what: other.to_string(),
+        },
+    })?;
     let text = response
         .body_mut()
         .with_config()
         .limit(MAX_BODY_BYTES)
         .read_to_string()
-        .map_err(|error| to_http_error(&error))?;
+        .map_err(|error| of_answer(&error))?;
     let headers: Vec<_> = response
         .headers()
         .iter()
@@ -110,7 +117,8 @@ fn masked(text: String, key: &Secret) -> String {
     }
 }
 
-fn to_http_error(error: &ureq::Error) -> HttpError {
+/// Converts the error of an answer that was being awaited or read.
+fn of_answer(error: &ureq::Error) -> HttpError {
     match error {
         ureq::Error::BodyExceedsLimit(limit) => HttpError::TooLarge {
             what: format!("its body is larger than {limit} bytes"),
@@ -118,7 +126,7 @@ fn to_http_error(error: &ureq::Error) -> HttpError {
         ureq::Error::LargeResponseHeader(..) => HttpError::TooLarge {
             what: "its headers are too large".to_owned(),
         },
-        other => HttpError::Connection {
+        other => HttpError::Incomplete {
             what: other.to_string(),
         },
     }

@@ -10,12 +10,12 @@ use crate::host::mapping::Mapping;
 use crate::host::settings::Settings;
 use crate::ledger::stripe_accounts::{self, StripeAccount};
 use crate::ledger::{budget, stripe_payments};
-use crate::pg::{Problem, in_subtransaction, shared_number};
+use crate::pg::{Problem, in_subtransaction, shared_numbers};
 use crate::settings::{self, Secret};
 use crate::stripe::client::{Connection, is_before_basil, take_uncounted};
 use crate::stripe::connections::Connections;
 use crate::stripe::error::StripeError;
-use crate::stripe::limiter::{Limiter, rate_limit_key};
+use crate::stripe::limiter::{Limits, rate_limit_key};
 use crate::stripe::lookups::Question;
 use crate::stripe::objects::Reading;
 
@@ -30,16 +30,16 @@ pub(crate) fn connection() -> Result<Option<Connection>, Problem> {
 fn connection_with(key: Secret, account: Option<String>) -> Connection {
     let livemode = key.livemode();
     let base = settings::stripe_api_base();
-    let limit_key = rate_limit_key(&base, &key, account.as_deref());
+    let per_second = settings::requests_per_second(livemode);
+    let limit_keys: Vec<u64> = Limits::parts(per_second)
+        .map(|part| rate_limit_key(&base, &key, account.as_deref(), part))
+        .collect();
     Connection {
         base,
         version: settings::stripe_api_version(),
         account,
         timeout: settings::http_timeout(),
-        limiter: Limiter::new(
-            settings::requests_per_second(livemode),
-            shared_number(limit_key),
-        ),
+        limits: Limits::new(per_second, shared_numbers(&limit_keys)),
         concurrency: settings::http_concurrency(),
         key,
     }

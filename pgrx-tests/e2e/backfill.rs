@@ -77,7 +77,7 @@ fn what_is_older_than_asked_for_is_left_alone() {
 #[test]
 fn one_that_breaks_goes_on_where_it_broke() {
     let mut shop = old_shop(350);
-    let third_page = Fault::new(Action::InvalidJson)
+    let third_page = Fault::new(Action::Status(400))
         .on_path("/v1/checkout/sessions")
         .nth(3);
     shop.stripe.fault(third_page);

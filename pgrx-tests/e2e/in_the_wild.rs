@@ -7,6 +7,7 @@ mod counting;
 mod first;
 mod first_run;
 mod later;
+mod missing;
 mod naming;
 mod refused;
 mod shapes;

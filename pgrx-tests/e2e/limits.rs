@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use postgres::Client;
-use stripe_double::{Config, Double};
+use stripe_double::{Action, Config, Double, Fault, Intent};
 
 use crate::harness::sale::Sale;
 use crate::harness::server::{Server, attempt, attempt_json};
@@ -74,6 +74,45 @@ fn sessions_together_keep_to_the_rate() {
 
     assert_kept_to_the_rate(&arrived(&shop.stripe), 3);
     shop.execute("drop owned by clerk_of_limits; drop role clerk_of_limits");
+}
+
+#[test]
+fn no_endpoint_of_a_live_account_is_asked_more_often_than_stripe_allows() {
+    let stripe = Double::start(Config {
+        rate_limit: Some(100),
+        endpoint_rate_limit: Some(25),
+        ..Config::default()
+    });
+    let mut shop = Shop::with(stripe.expect("the stand-in starts"), DEFAULT_TABLES);
+    shop.use_key("sk_live_double");
+    shop.configure("requests_per_second", "0");
+    shop.configure("http_concurrency", "32");
+    shop.skip_look_back();
+    const SALES: usize = 50;
+    for number in 0..SALES {
+        let intent = Intent::new(10_000, "usd").live();
+        let intent = shop.stripe.intent(intent).pay().intent_id();
+        shop.execute(&format!(
+            "insert into invoices (invoice_number, customer, invoice_status, total_amount, stripe_payment_intent)
+            values ('INV-{number}', 'Customer', 'Sent', 100, '{intent}')"
+        ));
+    }
+    // Every intent has to be asked for by itself.
+    let useless = Fault::new(Action::InvalidJson).always();
+    let charges = "data.latest_charge.balance_transaction";
+    shop.stripe.fault(useless.on_object(charges));
+    shop.stripe.reset_requests();
+
+    shop.execute("call invoice_sync.run_sweep()");
+
+    let paid = shop.text("select count(*) from invoices where invoice_status = 'Paid'");
+    assert_eq!(paid, Some(SALES.to_string()));
+    let requests = shop.stripe.requests();
+    let refused = requests.iter().filter(|it| it.status == Some(429));
+    assert_eq!(refused.count(), 0);
+    let singles = requests.iter();
+    let singles = singles.filter(|it| it.path.starts_with("/v1/payment_intents/pi_"));
+    assert_eq!(singles.count(), SALES);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod ended;
 mod feed;
 mod histories;
 mod kills;
+mod large_pages;
 mod lists;
 mod mixed_invoices;
 mod owners;

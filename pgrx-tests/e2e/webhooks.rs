@@ -2,6 +2,7 @@
 
 mod delivery;
 mod feed;
+mod organisations;
 mod statements;
 mod storm;
 mod types;

@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::super::disputes::read_disputes;
 use super::super::error::StripeError;
-use super::super::objects::{
-    Reading, intent_of_charge, is_disputed, read_charge, read_disputes, read_session,
-};
+use super::super::objects::{Reading, intent_of_charge, is_disputed, read_charge, read_session};
 use super::{charge, intent, session, with, without};
 use crate::domain::evidence::{Dispute, Gratuity, PaymentState};
 use crate::domain::money::{Currency, Money};
@@ -190,7 +189,43 @@ fn the_most_severe_of_several_disputes_counts() {
 }
 
 fn dispute(status: &str, amount: i64) -> Value {
-    json!({ "status": status, "amount": amount, "currency": "eur" })
+    json!({ "status": status, "amount": amount, "currency": "eur", "balance_transactions": [] })
+}
+
+/// A prevented dispute over 100, and what it moved, with the currency.
+fn prevented(moves: &[(i64, &str)]) -> Value {
+    let moves: Vec<Value> = moves
+        .iter()
+        .map(|(amount, currency)| json!({ "amount": amount, "currency": currency, "type": "adjustment" }))
+        .collect();
+    with(dispute("prevented", 100), "/balance_transactions", moves)
+}
+
+#[test]
+fn a_prevented_dispute_withholds_what_was_withdrawn_for_it() {
+    let read = |moves: &[(i64, &str)]| {
+        let page = json!({ "data": [prevented(moves)] });
+        let disputes = read_disputes(&page, eur()).unwrap();
+        (disputes.most_severe.unwrap(), disputes.withheld)
+    };
+    // Blocked before anything was withdrawn.
+    assert_eq!(read(&[]), (Dispute::Settled, 0));
+    assert_eq!(read(&[(-100, "eur")]), (Dispute::Lost, 100));
+    assert_eq!(read(&[(-60, "eur")]), (Dispute::Lost, 60));
+    assert_eq!(read(&[(-100, "eur"), (100, "eur")]), (Dispute::Settled, 0));
+    assert_eq!(read(&[(-100, "eur"), (70, "eur")]), (Dispute::Lost, 30));
+    // In the currency of the account: the dispute has the amount in that of the charge.
+    assert_eq!(read(&[(-108, "usd")]), (Dispute::Lost, 100));
+    assert_eq!(read(&[(-108, "usd"), (108, "usd")]), (Dispute::Settled, 0));
+
+    let unknown = |field| json!({ "data": [without(prevented(&[(-100, "eur")]), field)] });
+    for field in [
+        "/balance_transactions",
+        "/balance_transactions/0/amount",
+        "/balance_transactions/0/currency",
+    ] {
+        assert!(read_disputes(&unknown(field), eur()).is_err(), "{field}");
+    }
 }
 
 fn eur() -> Option<Currency> {

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use stripe_double::{Action, Checkout, Config, Double, Fault, Key};
+use stripe_double::{Action, Checkout, Config, Double, Fault, Key, StripeInvoice};
 
 use super::super::client::{Client, Connection};
 use super::super::error::StripeError;
@@ -90,7 +90,13 @@ fn an_account_without_access_ends_the_run() {
 fn an_object_that_is_missing_is_evidence() {
     let double = double();
     let client = client(&double);
-    for id in ["pi_missing", "cs_test_missing", "ch_missing", "py_missing"] {
+    for id in [
+        "pi_missing",
+        "cs_test_missing",
+        "ch_missing",
+        "py_missing",
+        "in_missing",
+    ] {
         match find(&client, id) {
             Ok(Evidence::Missing { id: found, message }) => {
                 assert_eq!(found.as_str(), id);
@@ -134,12 +140,20 @@ fn an_object_of_the_other_mode_is_recognized_by_message_or_prefix() {
     );
     assert_eq!(double.requests().len(), 1);
 
+    let billed = double.stripe_invoice(StripeInvoice::new(5_000, "usd").live());
+    let by_word = find(&client, &billed.id());
+    assert!(
+        matches!(by_word, Ok(Evidence::OtherMode { .. })),
+        "{by_word:?}"
+    );
+    double.reset_requests();
+
     let by_prefix = find(&client, "cs_live_1");
     assert!(
         matches!(by_prefix, Ok(Evidence::OtherMode { .. })),
         "{by_prefix:?}"
     );
-    assert_eq!(double.requests().len(), 1, "the prefix costs no request");
+    assert_eq!(double.requests().len(), 0, "the prefix costs no request");
 }
 
 #[test]

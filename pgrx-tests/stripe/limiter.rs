@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::super::limiter::{Limiter, rate_limit_key};
+use super::super::limiter::{Limiter, Limits, rate_limit_key};
 use crate::pg::{SharedNumber, monotonic_nanoseconds};
 use crate::settings::Secret;
 
@@ -161,13 +161,103 @@ fn each_account_and_key_has_its_own_limit() {
     let key = |text| Secret::for_tests(text);
     let base = "https://api.stripe.com";
     let keys = [
-        rate_limit_key(base, &key("sk_test_1"), None),
-        rate_limit_key(base, &key("sk_live_1"), None),
-        rate_limit_key(base, &key("sk_test_1"), Some("acct_1")),
-        rate_limit_key("http://127.0.0.1:1", &key("sk_test_1"), None),
+        rate_limit_key(base, &key("sk_test_1"), None, ""),
+        rate_limit_key(base, &key("sk_live_1"), None, ""),
+        rate_limit_key(base, &key("sk_test_1"), Some("acct_1"), ""),
+        rate_limit_key("http://127.0.0.1:1", &key("sk_test_1"), None, ""),
+        rate_limit_key(base, &key("sk_test_1"), None, "/v1/events"),
+        rate_limit_key(base, &key("sk_test_1"), None, "/v1/charges"),
     ];
     for (n, line) in keys.iter().enumerate() {
         assert!(!keys[..n].contains(line), "{keys:?}");
     }
-    assert_eq!(keys[0], rate_limit_key(base, &key("sk_test_1"), None));
+    assert_eq!(keys[0], rate_limit_key(base, &key("sk_test_1"), None, ""));
+}
+
+/// Returns the limits without other sessions.
+fn limits(per_second: u32) -> Limits {
+    Limits::new(per_second, Limits::parts(per_second).map(|_| None))
+}
+
+/// Returns when each of this many requests for these paths, in turn, is sent by one thread after another.
+fn sent_to(limits: &Limits, paths: &[&str], requests: usize) -> Vec<(u64, usize)> {
+    let mut now = START;
+    (0..requests)
+        .map(|number| {
+            let path = number % paths.len();
+            for limiter in limits.of(paths[path]) {
+                now += nanoseconds(limiter.reserve_at(now));
+            }
+            (now, path)
+        })
+        .collect()
+}
+
+/// Returns the most requests in one second.
+fn most(sent: impl Iterator<Item = u64>) -> usize {
+    let sent: Vec<u64> = sent.collect();
+    let within = |from: &u64| {
+        sent.iter()
+            .filter(|at| (*from..*from + SECOND).contains(at))
+            .count()
+    };
+    sent.iter().map(within).max().unwrap_or(0)
+}
+
+#[test]
+fn no_endpoint_has_more_requests_than_stripe_allows_it() {
+    let one = [
+        "/v1/payment_intents/pi_1",
+        "/v1/payment_intents/pi_2",
+        "/v1/payment_intents/pi_3",
+    ];
+    let sent = sent_to(&limits(80), &one, 200);
+    let of_all = most(sent.iter().map(|(at, _)| *at));
+    assert!((20..=21).contains(&of_all), "{of_all}");
+
+    // What another endpoint gets is not taken from it.
+    let limits = limits(80);
+    let mut waits = limits.of(one[0]).map(|it| it.reserve_at(START));
+    assert!(waits.all(|wait| wait == Duration::ZERO));
+    for (path, waits_for_it) in [
+        (one[1], true),
+        ("/v1/payment_intents", false),
+        ("/v1/checkout/sessions/cs_1", false),
+        ("/v1/checkout/sessions", false),
+        ("/v1/checkout/sessions", true),
+        ("/v1/nonsense", false),
+        ("/v1/payment_intents/pi_1/capture", false),
+    ] {
+        let wait: Duration = limits.of(path).map(|it| it.reserve_at(START)).sum();
+        assert_eq!(wait > Duration::ZERO, waits_for_it, "{path}: {wait:?}");
+    }
+}
+
+#[test]
+fn all_endpoints_together_keep_to_the_rate() {
+    let paths = [
+        "/v1/payment_intents/pi_1",
+        "/v1/checkout/sessions/cs_1",
+        "/v1/charges/ch_1",
+        "/v1/disputes",
+        "/v1/refunds",
+        "/v1/invoices/in_1",
+    ];
+    let sent = sent_to(&limits(80), &paths, 600);
+    assert!(most(sent.iter().map(|(at, _)| *at)) <= 100);
+    for endpoint in 0..paths.len() {
+        let of_it = sent.iter().filter(|(_, path)| *path == endpoint);
+        assert!(most(of_it.map(|(at, _)| *at)) <= 21, "{}", paths[endpoint]);
+    }
+}
+
+#[test]
+fn a_rate_that_no_endpoint_exceeds_is_the_only_one() {
+    for (per_second, parts) in [(1, 1), (20, 1), (21, 13), (80, 13), (10_000, 13)] {
+        assert_eq!(Limits::parts(per_second).count(), parts, "{per_second}");
+    }
+    // A rate that Stripe has raised raises that of each endpoint.
+    let sent = sent_to(&limits(1_000), &["/v1/events"], 1_000);
+    let of_one = most(sent.iter().map(|(at, _)| *at));
+    assert!((250..=251).contains(&of_one), "{of_one}");
 }

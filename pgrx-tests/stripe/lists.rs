@@ -263,7 +263,8 @@ fn without_lists_everything_is_retrieved() {
     ] {
         let double = double();
         let sold = sales(&double, 210);
-        double.fault(Fault::new(action.clone()).on_path("/v1/checkout/sessions"));
+        let of_lists = Fault::new(action.clone()).limit_above(0).always();
+        double.fault(of_lists.on_path("/v1/checkout/sessions"));
 
         let fetched = fetch(&double, by_session(&sold));
 

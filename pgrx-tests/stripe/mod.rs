@@ -9,6 +9,7 @@ mod http_date;
 mod limiter;
 mod lists;
 mod objects;
+mod pages;
 mod planner;
 mod retry;
 mod signature;
@@ -20,7 +21,7 @@ use stripe_double::{Config, Double};
 
 use super::client::{Answer, Client, Connection};
 use super::error::StripeError;
-use super::limiter::Limiter;
+use super::limiter::Limits;
 use crate::pg::Stop;
 use crate::settings::Secret;
 
@@ -40,7 +41,7 @@ fn connection(double: &Double) -> Connection {
         version: "2026-07-29.dahlia".to_owned(),
         account: None,
         timeout: Duration::from_secs(5),
-        limiter: Limiter::new(1000, None),
+        limits: Limits::new(1000, [None]),
         concurrency: 4,
     }
 }

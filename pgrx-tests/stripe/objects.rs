@@ -108,7 +108,7 @@ fn every_status_of_an_intent() {
         ("processing", waiting("processing")),
         // A part was captured.
         ("requires_capture", received(5_000)),
-        ("canceled", never("canceled")),
+        ("canceled", received(5_000)),
         ("succeeded", received(5_000)),
         ("sublimated", unknown("payment intent status", "sublimated")),
         ("Succeeded", unknown("payment intent status", "Succeeded")),
@@ -122,10 +122,20 @@ fn every_status_of_an_intent() {
 
 #[test]
 fn an_authorisation_brings_no_money() {
-    let held = with(intent(), "/status", "requires_capture");
-    let held = with(held, "/amount_received", 0);
-    let state = of_intent(&held).unwrap().state;
-    assert_eq!(state, waiting("requires_capture"));
+    let held = with(intent(), "/amount_received", 0);
+    for (status, expected) in [
+        ("requires_capture", waiting("requires_capture")),
+        ("canceled", never("canceled")),
+    ] {
+        let held = with(held.clone(), "/status", status);
+        assert_eq!(of_intent(&held).unwrap().state, expected);
+        let session = with(
+            with(session(), "/payment_intent", held),
+            "/status",
+            "expired",
+        );
+        assert_eq!(of_session(&session).unwrap().state, expected);
+    }
 }
 
 #[test]
@@ -186,7 +196,7 @@ fn an_expired_session_closes_only_payments_not_begun() {
         ("requires_action", never("expired")),
         ("processing", waiting("processing")),
         ("requires_capture", received(5_000)),
-        ("canceled", never("canceled")),
+        ("canceled", received(5_000)),
         ("succeeded", received(5_000)),
         ("sublimated", unknown("payment intent status", "sublimated")),
     ];

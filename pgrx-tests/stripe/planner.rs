@@ -4,7 +4,10 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use proptest::prelude::*;
 
-use super::super::planner::{PAGE, PageContents, Planner, Scan, Start, allowance};
+use super::super::planner::{PageContents, Planner, Scan, Start, allowance};
+
+/// Objects per page.
+const PAGE: usize = 100;
 
 /// A list of objects, the newest first, and which of them are wanted.
 #[derive(Clone, Debug, Default)]

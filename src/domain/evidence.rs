@@ -195,7 +195,7 @@ impl Gratuity {
 /// The status of a dispute. Source: <https://docs.stripe.com/api/disputes/object#dispute_object-status>.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Dispute {
-    /// Won, prevented, or a closed inquiry: the money stays.
+    /// Won, a closed inquiry, or prevented without a withdrawal: the money stays.
     Settled,
     /// An inquiry (`warning_…`): no money has been withdrawn.
     Inquiry(String),

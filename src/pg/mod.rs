@@ -29,7 +29,7 @@ pub(crate) use invalidation::{Kept, announce_change};
 pub(crate) use local_settings::keeping_settings;
 pub(crate) use problem::{Problem, keep_backtraces_out};
 pub(crate) use relation::{Relation, oid_of};
-pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number};
+pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number, shared_numbers};
 pub(crate) use stop::{Stop, unpoisoned};
 pub(crate) use subtransaction::{in_subtransaction, in_subtransaction_of_a_run};
 pub(crate) use transactions::{LOCK_PATIENCE, Transactions, with_lock_patience};

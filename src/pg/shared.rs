@@ -21,10 +21,10 @@ use super::sql;
 use super::subtransaction::in_subtransaction;
 
 /// The last digit is the version of the layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"invsync1");
+const MAGIC: u64 = u64::from_be_bytes(*b"invsync2");
 
-/// One slot for each account and mode, far more than any database has.
-const SLOTS: usize = 64;
+/// One slot for each account and mode and each of its endpoints: for more accounts than most databases have.
+const SLOTS: usize = 1024;
 
 /// The content of the segment. All zero at first, except for the magic number.
 #[repr(C)]
@@ -88,16 +88,21 @@ impl SharedNumber {
 /// Returns `None` if no shared memory is available or nothing may be written (on a standby, in a read-only
 /// transaction); the reason is logged at DEBUG1.
 pub(crate) fn shared_number(key: u64) -> Option<SharedNumber> {
-    match in_subtransaction(segment) {
-        Ok(segment) => Some(SharedNumber(segment.number(key))),
-        Err(problem) => {
+    shared_numbers(&[key]).pop().flatten()
+}
+
+/// As [`shared_number`], for several keys.
+pub(crate) fn shared_numbers(keys: &[u64]) -> Vec<Option<SharedNumber>> {
+    let segment = in_subtransaction(segment)
+        .inspect_err(|problem| {
             pgrx::debug1!(
                 "the request rate limit of invoice_sync is not shared with other sessions: {}",
                 problem.message()
             );
-            None
-        }
-    }
+        })
+        .ok();
+    let number = |key: &u64| segment.map(|segment| SharedNumber(segment.number(*key)));
+    keys.iter().map(number).collect()
 }
 
 /// Returns nanoseconds of a clock that is the same for all processes of this machine and never goes back.

@@ -18,8 +18,8 @@ pub(crate) struct Outage {
     pub(crate) fatal: Option<(Asked, StripeError)>,
     /// A key is set and cannot be read.
     has_no_key: bool,
-    /// The key has no permission to read the feed.
-    pub(crate) forbidden: Option<StripeError>,
+    /// Why the feed cannot be read, where the rest may be.
+    pub(crate) feed: Option<StripeError>,
     /// What other accounts answered.
     accounts: AccountAnswers,
     last: Option<StripeError>,
@@ -79,8 +79,8 @@ impl Outage {
     pub(crate) fn error(self) -> Option<(Asked, StripeError)> {
         let unanswered = (self.was_asked && self.answered.is_empty())
             .then(|| (Asked::Objects, self.last.unwrap_or(StripeError::NotAsked)));
-        let forbidden = self.forbidden.map(|error| (Asked::Events, error));
-        self.fatal.or(unanswered).or(forbidden)
+        let feed = self.feed.map(|error| (Asked::Events, error));
+        self.fatal.or(unanswered).or(feed)
     }
 }
 

@@ -34,7 +34,7 @@ use crate::select::inbox::EventScope;
 use crate::select::sessions::{recall_sessions, with_known_sessions};
 use crate::settings::{self, Secret};
 use crate::stripe::cost::Cost;
-use crate::stripe::events::read_event;
+use crate::stripe::events as stripe_events;
 use crate::stripe::fetch::fetch;
 use crate::stripe::lookups::Question;
 use crate::stripe::objects::read_snapshot;
@@ -82,7 +82,7 @@ pub(crate) const MOST_TRIED: usize = 10;
 /// Returns the account that an unverified event states: its secret is tried first. Nothing else follows from it.
 fn stated_account(body: &[u8]) -> Option<String> {
     let event = crate::json::parse(std::str::from_utf8(body).ok()?).ok()?;
-    let account = event.get("account")?.as_str()?;
+    let account = stripe_events::stated_account(&event)?;
     is_account(account).then(|| account.to_owned())
 }
 
@@ -134,7 +134,7 @@ fn store_and_act(body: &[u8], signer: Option<&StripeAccount>) -> Result<Value, P
     let event = std::str::from_utf8(body)
         .ok()
         .and_then(|text| crate::json::parse(text).ok())
-        .and_then(|event| read_event(&event).ok())
+        .and_then(|event| stripe_events::read_delivered(&event).ok())
         .ok_or_else(not_understood)?;
     let id = event.id.clone();
     let (event, own) = attribute(event, signer);

@@ -10,7 +10,7 @@ use ureq::Agent;
 
 use super::error::StripeError;
 use super::http_date;
-use super::limiter::Limiter;
+use super::limiter::Limits;
 use super::retry::{AttemptOutcome, Next, next};
 use crate::http::{self, HttpError};
 use crate::pg::Stop;
@@ -28,7 +28,7 @@ pub(crate) struct Connection {
     pub(crate) account: Option<String>,
     /// For one attempt.
     pub(crate) timeout: Duration,
-    pub(crate) limiter: Limiter,
+    pub(crate) limits: Limits,
     /// How many idle connections are kept open.
     pub(crate) concurrency: usize,
 }
@@ -69,7 +69,12 @@ pub(crate) struct Answer {
 struct Failure {
     error: StripeError,
     outcome: AttemptOutcome,
+    /// Whether the answer may have been too much: a smaller page may come whole.
+    may_be_its_size: bool,
 }
+
+/// How many objects a page of a list has: the most that Stripe returns, and fewer where their answer does not come whole.
+const PAGE_SIZES: [&str; 4] = ["100", "25", "5", "1"];
 
 impl Client {
     pub(crate) fn new(connection: Connection, deadline: Instant) -> Self {
@@ -105,34 +110,61 @@ impl Client {
         query: &[(&str, &str)],
         stop: &Stop,
     ) -> Result<Answer, StripeError> {
-        for attempt in 1.. {
-            if !stop.sleep(self.connection.limiter.reserve()) || self.time_left().is_zero() {
+        self.get_sized(path, query, &[], stop)
+    }
+
+    /// As [`Self::get`], a page of a list, of at most 100 objects. If they do not come whole (too large, cut off, too
+    /// slow), asks for fewer from the same place: cursors do not depend on the size of a page.
+    pub(crate) fn get_page(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        stop: &Stop,
+    ) -> Result<Answer, StripeError> {
+        self.get_sized(path, query, &PAGE_SIZES, stop)
+    }
+
+    fn get_sized(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        sizes: &[&str],
+        stop: &Stop,
+    ) -> Result<Answer, StripeError> {
+        let mut sizes = sizes.iter();
+        let mut size = sizes.next();
+        let mut attempt = 1;
+        loop {
+            let mut limiters = self.connection.limits.of(path);
+            if !limiters.all(|it| stop.sleep(it.reserve())) || self.time_left().is_zero() {
                 return Err(StripeError::NotAsked);
             }
             self.requests.fetch_add(1, Ordering::Relaxed);
             UNCOUNTED.fetch_add(1, Ordering::Relaxed);
-            let failure = match self.try_once(path, query) {
+            let mut sized = query.to_vec();
+            sized.extend(size.map(|size| ("limit", *size)));
+            let failure = match self.try_once(path, &sized) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            match next(
-                failure.outcome,
-                attempt,
-                random_fraction(),
-                self.time_left(),
-            ) {
-                Next::RetryAfter(delay) if stop.sleep(delay) => {
-                    self.retries.fetch_add(1, Ordering::Relaxed);
-                }
+            let smaller = sizes.as_slice().first().filter(|_| failure.may_be_its_size);
+            if smaller.is_some() {
+                size = sizes.next();
+            }
+            let left = self.time_left();
+            match next(failure.outcome, attempt, random_fraction(), left) {
+                Next::RetryAfter(delay) if stop.sleep(delay) => attempt += 1,
+                // The same answer would be no better.
+                Next::GiveUp if smaller.is_some() && !failure.outcome.is_transient() => {}
                 _ => return Err(failure.error),
             }
+            self.retries.fetch_add(1, Ordering::Relaxed);
         }
-        Err(StripeError::NotAsked)
     }
 
     /// As [`Self::get`], with the charge at the path `charge` of the answer, and the charge's balance transaction. The path
-    /// is empty if the answer itself is the charge, and `data` if it is a list of charges. A key that may not read
-    /// balance transactions gets the charge without it.
+    /// is empty if the answer itself is the charge. A key that may not read balance transactions gets the charge without
+    /// it.
     pub(crate) fn get_with_charge(
         &self,
         path: &str,
@@ -140,10 +172,31 @@ impl Client {
         charge: &str,
         stop: &Stop,
     ) -> Result<Answer, StripeError> {
+        self.with_charge(query, charge, |query| self.get(path, query, stop))
+    }
+
+    /// As [`Self::get_page`], with the charges at the path `charge` of the answer, as [`Self::get_with_charge`]. The path is
+    /// `data` if it is a list of charges.
+    pub(crate) fn get_page_with_charges(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        charge: &str,
+        stop: &Stop,
+    ) -> Result<Answer, StripeError> {
+        self.with_charge(query, charge, |query| self.get_page(path, query, stop))
+    }
+
+    fn with_charge(
+        &self,
+        query: &[(&str, &str)],
+        charge: &str,
+        get: impl Fn(&[(&str, &str)]) -> Result<Answer, StripeError>,
+    ) -> Result<Answer, StripeError> {
         let ask = |expanded: Option<&str>| {
             let mut query = query.to_vec();
             query.extend(expanded.map(|expanded| ("expand[]", expanded)));
-            self.get(path, &query, stop)
+            get(&query)
         };
         let without_balance = Some(charge).filter(|path| !["", "data"].contains(path));
         if self.lacks_balance.load(Ordering::Relaxed) {
@@ -210,10 +263,12 @@ impl Client {
                     what: format!("the answer to {path} is not JSON"),
                 },
                 outcome,
+                may_be_its_size: true,
             }),
             (_, body) => Err(Failure {
                 error: refusal(status, body.as_ref(), request_id.as_deref()),
                 outcome,
+                may_be_its_size: false,
             }),
         }
     }
@@ -233,11 +288,15 @@ pub(super) fn now_micros() -> i64 {
 }
 
 fn no_answer(error: HttpError) -> Failure {
+    let may_be_its_size = !matches!(error, HttpError::Connection { .. });
     let (error, should_retry) = match error {
-        HttpError::Connection { what } => (StripeError::Unreachable { what }, None),
+        HttpError::Connection { what } | HttpError::Incomplete { what } => {
+            (StripeError::Unreachable { what }, None)
+        }
         HttpError::TooLarge { what } => (StripeError::Malformed { what }, Some(false)),
     };
     Failure {
+        may_be_its_size,
         error,
         outcome: AttemptOutcome {
             status: None,
@@ -267,7 +326,8 @@ fn refusal(status: u16, body: Option<&Value>, request_id: Option<&str>) -> Strip
         400 | 404 if missing && of_cursor => StripeError::CursorGone { message },
         401 => StripeError::RejectedKey { message },
         403 => StripeError::Forbidden { message },
-        404 if missing => StripeError::NoSuchObject { message },
+        // 400 if a parameter of a list names the object.
+        400 | 404 if missing => StripeError::NoSuchObject { message },
         300..=399 => StripeError::Malformed {
             what: format!("it answers with a redirect ({status}), which is not followed"),
         },

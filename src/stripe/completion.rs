@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::client::Client;
+use super::disputes;
 use super::error::StripeError;
 use super::objects::{self, Reading};
 use super::returns::{Refunded, UnclearRefunds};
-use crate::domain::evidence::{Disputes, StripePayment};
+use crate::domain::evidence::StripePayment;
 use crate::pg::Stop;
 
 /// What an answer leaves open; each takes a further request.
@@ -46,7 +47,7 @@ impl OpenPoints {
         stop: &Stop,
     ) -> Result<StripePayment, StripeError> {
         if self.disputed {
-            let disputes = disputes(client, &payment, stop)?;
+            let disputes = disputes::of(client, &payment, stop)?;
             payment = payment.with_disputes(disputes);
         }
         if let Some(unclear) = &self.unclear_refunds {
@@ -54,19 +55,4 @@ impl OpenPoints {
         }
         Ok(payment)
     }
-}
-
-/// Requests the disputes of a payment, because its charge only shows that there was one.
-fn disputes(
-    client: &Client,
-    payment: &StripePayment,
-    stop: &Stop,
-) -> Result<Disputes, StripeError> {
-    let filter = match (&payment.ids.intent, &payment.ids.charge) {
-        (Some(intent), _) => ("payment_intent", intent.as_str()),
-        (None, Some(charge)) => ("charge", charge.as_str()),
-        (None, None) => return Ok(Disputes::default()),
-    };
-    let page = client.get("/v1/disputes", &[filter, ("limit", "100")], stop)?;
-    objects::read_disputes(&page.body, payment.state.currency())
 }

@@ -15,7 +15,7 @@ pub(crate) enum StripeError {
     Refused { status: u16, message: String },
     /// An answer that does not match the documentation.
     Malformed { what: String },
-    /// 404 `resource_missing`; the caller converts it into evidence.
+    /// 404 `resource_missing`, or 400 for an object that a parameter names; the caller converts it into evidence.
     NoSuchObject { message: String },
     /// 400 or 404 `resource_missing` for a list's cursor: Stripe no longer has the object to continue from.
     CursorGone { message: String },

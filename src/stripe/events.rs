@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::client::Client;
 use super::error::StripeError;
 use super::lists::read_list;
+use crate::domain::account::is_account;
 use crate::domain::event::Event;
 use crate::domain::feed::{Mark, Request};
 use crate::domain::identity::PaymentIds;
@@ -51,8 +52,6 @@ pub(super) fn of_feed() -> &'static [&'static str] {
     &TYPES[..20]
 }
 
-const PAGE: &str = "100";
-
 /// Reads an event. Fails if a documented field is missing or of another type.
 pub(crate) fn read_event(event: &Value) -> Result<Event, StripeError> {
     let text = |field: &str| {
@@ -88,6 +87,27 @@ pub(crate) fn read_event(event: &Value) -> Result<Event, StripeError> {
         ids: ids_of(snapshot),
         snapshot: snapshot.clone(),
     })
+}
+
+/// Reads an event that Stripe has delivered, whose account its context may state, too.
+pub(crate) fn read_delivered(event: &Value) -> Result<Event, StripeError> {
+    Ok(Event {
+        account: stated_account(event).map(str::to_owned),
+        ..read_event(event)?
+    })
+}
+
+/// Returns the account that a delivered event states; `None` for the key's own account. The endpoint of an organisation
+/// states it in the context, a path that ends with the account; a context without an account is that of nobody here.
+/// Source: <https://docs.stripe.com/api/events/object#event_object-context>.
+pub(crate) fn stated_account(event: &Value) -> Option<&str> {
+    let text = |field: &str| event.get(field).and_then(Value::as_str);
+    let of_context = || {
+        let context = text("context").filter(|context| !context.is_empty())?;
+        let parts = || context.rsplit('/');
+        parts().find(|part| is_account(part)).or(parts().next())
+    };
+    text("account").or_else(of_context)
 }
 
 /// Returns whether an event of this type can change what is known about a payment.
@@ -185,8 +205,7 @@ pub(crate) fn read_page(
     request: &Request,
     stop: &Stop,
 ) -> Result<Page, StripeError> {
-    let mut query = vec![("limit", PAGE)];
-    query.extend(of_feed().iter().map(|kind| ("types[]", *kind)));
+    let mut query: Vec<(&str, &str)> = of_feed().iter().map(|kind| ("types[]", *kind)).collect();
     let since;
     match request {
         Request::After(event) => query.push(("ending_before", event)),
@@ -196,7 +215,7 @@ pub(crate) fn read_page(
             query.extend(event.as_deref().map(|event| ("starting_after", event)));
         }
     }
-    let list = read_list(client.get("/v1/events", &query, stop)?)?;
+    let list = read_list(client.get_page("/v1/events", &query, stop)?)?;
     let mut page = Page {
         events: Vec::new(),
         unreadable: Vec::new(),

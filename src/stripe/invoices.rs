@@ -118,7 +118,11 @@ pub(super) fn with_invoice_of(
         ("expand[]", "data.invoice"),
     ];
     let page = match client.get("/v1/invoice_payments", &query, stop) {
-        Err(StripeError::Forbidden { .. } | StripeError::Refused { .. }) => return Ok(payment),
+        Err(
+            StripeError::Forbidden { .. }
+            | StripeError::Refused { .. }
+            | StripeError::NoSuchObject { .. },
+        ) => return Ok(payment),
         answer => read_list(answer?)?,
     };
     let paid = page.objects.first().and_then(|it| it.get("invoice"));
@@ -161,11 +165,10 @@ fn read(
         let mut query = vec![
             ("invoice", invoice),
             ("status", "paid"),
-            ("limit", "100"),
             ("expand[]", "data.invoice"),
         ];
         query.extend(after.as_deref().map(|after| ("starting_after", after)));
-        let page = read_list(client.get("/v1/invoice_payments", &query, stop)?)?;
+        let page = read_list(client.get_page("/v1/invoice_payments", &query, stop)?)?;
         let expanded = page.objects.first().and_then(|it| it.get("invoice"));
         let expanded = expanded.filter(|it| it.is_object());
         let paid = body.as_ref().map(|(body, _)| body).or(expanded);

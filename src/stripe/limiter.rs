@@ -11,6 +11,77 @@ use crate::settings::Secret;
 
 const SECOND: u64 = 1_000_000_000;
 
+/// The endpoints that are asked; one that ends with a slash is followed by an id.
+const ENDPOINTS: [&str; 12] = [
+    "/v1/charges",
+    "/v1/charges/",
+    "/v1/checkout/sessions",
+    "/v1/checkout/sessions/",
+    "/v1/disputes",
+    "/v1/events",
+    "/v1/invoice_payments",
+    "/v1/invoices",
+    "/v1/invoices/",
+    "/v1/payment_intents",
+    "/v1/payment_intents/",
+    "/v1/refunds",
+];
+
+/// What is requested of one endpoint in a second by default. Stripe allows 25; the rest is the application's own.
+const PER_ENDPOINT: u32 = 20;
+
+/// The limits of an account and mode: of all requests together, and of those to each endpoint.
+///
+/// Source: <https://docs.stripe.com/rate-limits>.
+#[derive(Clone)]
+pub(crate) struct Limits {
+    all: Limiter,
+    /// In the order of [`ENDPOINTS`]; none if the limit of all is no higher than that of one.
+    endpoints: Arc<[Limiter]>,
+}
+
+impl Limits {
+    /// Returns what is limited, given the rate of all requests: everything, and each endpoint.
+    pub(crate) fn parts(per_second: u32) -> impl Iterator<Item = &'static str> {
+        let has_endpoints = per_endpoint(per_second) < per_second;
+        let endpoints = ENDPOINTS.iter().filter(move |_| has_endpoints);
+        std::iter::once("").chain(endpoints.copied())
+    }
+
+    /// Creates the limits with the shared numbers of [`Self::parts`], as for [`Limiter::new`].
+    pub(crate) fn new(
+        per_second: u32,
+        shared: impl IntoIterator<Item = Option<SharedNumber>>,
+    ) -> Self {
+        let mut shared = shared.into_iter();
+        Self {
+            all: Limiter::new(per_second, shared.next().flatten()),
+            endpoints: shared
+                .map(|shared| Limiter::spaced(per_endpoint(per_second), shared))
+                .collect(),
+        }
+    }
+
+    /// Returns the limiters of a request, in the order in which it passes them: the wait for the last is the last before
+    /// it is sent, so that all requests together keep to their rate exactly.
+    pub(crate) fn of(&self, path: &str) -> impl Iterator<Item = &Limiter> {
+        let endpoint = ENDPOINTS
+            .iter()
+            .position(|endpoint| match path.strip_prefix(endpoint) {
+                Some("") => true,
+                Some(id) => endpoint.ends_with('/') && !id.contains('/'),
+                None => false,
+            });
+        let endpoint = endpoint.and_then(|at| self.endpoints.get(at));
+        endpoint.into_iter().chain(std::iter::once(&self.all))
+    }
+}
+
+/// Returns the rate of one endpoint, given that of all requests: as at Stripe, a quarter of what a live account may send.
+fn per_endpoint(per_second: u32) -> u32 {
+    per_second.div_ceil(4).max(PER_ENDPOINT)
+}
+
 /// Limits the rate of requests by the generic cell rate algorithm (GCRA): a short burst passes at once, after it
 /// requests keep to the rate. Within one second, burst and rate together are a quarter more than the rate: with 80
 /// and 20 requests per second, what Stripe allows (100 with a live key, 25 with a test key). Clones share one state,
@@ -39,8 +110,18 @@ impl Limiter {
     /// it, the limit applies to clones only. A new shared number begins with one request at once and no burst: the
     /// sessions before, whose number went with them, may have just used it.
     pub(crate) fn new(per_second: u32, shared: Option<SharedNumber>) -> Self {
+        Self::with_burst(per_second, u64::from(per_second / 4).max(1), shared)
+    }
+
+    /// As [`Self::new`], without a burst.
+    fn spaced(per_second: u32, shared: Option<SharedNumber>) -> Self {
+        Self::with_burst(per_second, 1, shared)
+    }
+
+    /// `burst` is how many requests pass at once.
+    fn with_burst(per_second: u32, burst: u64, shared: Option<SharedNumber>) -> Self {
         let interval = SECOND.div_ceil(u64::from(per_second.max(1)));
-        let burst = interval * u64::from(per_second / 4).max(1);
+        let burst = interval * burst;
         if let Some(shared) = shared {
             let used_up = monotonic_nanoseconds() + burst - interval;
             shared.replace(|due| if due == 0 { used_up } else { due });
@@ -71,15 +152,16 @@ impl Limiter {
     }
 }
 
-/// Returns the key under which sessions share the limit of an account and mode. Other roles may read it; it is a hash
-/// that does not reveal the API key.
-pub(crate) fn rate_limit_key(base: &str, key: &Secret, account: Option<&str>) -> u64 {
+/// Returns the key under which sessions share the limit of a part of an account and mode ([`Limits::parts`]). Other roles
+/// may read it; it is a hash that does not reveal the API key.
+pub(crate) fn rate_limit_key(base: &str, key: &Secret, account: Option<&str>, part: &str) -> u64 {
     let mut digest = Sha256::new();
     for part in [
         "invoice_sync limiter",
         base,
         key.expose(),
         account.unwrap_or_default(),
+        part,
     ] {
         digest.update(part.as_bytes());
         digest.update([0]);

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::client::{Answer, Client};
 use super::error::StripeError;
-use super::planner::{PAGE, PageContents, Start};
+use super::planner::{PageContents, Start};
 use crate::domain::identity::ObjectKind;
 use crate::pg::Stop;
 
@@ -85,8 +85,7 @@ pub(super) fn read_page(
     start: &Start,
     stop: &Stop,
 ) -> Result<Page, StripeError> {
-    let limit = PAGE.to_string();
-    let mut query = vec![("limit", limit.as_str())];
+    let mut query: Vec<(&str, &str)> = Vec::new();
     let created;
     match start {
         Start::Newest => {}
@@ -97,8 +96,8 @@ pub(super) fn read_page(
         Start::After(id) => query.push(("starting_after", id)),
     }
     let answer = match charge {
-        Some(charge) => client.get_with_charge(path, &query, charge, stop),
-        None => client.get(path, &query, stop),
+        Some(charge) => client.get_page_with_charges(path, &query, charge, stop),
+        None => client.get_page(path, &query, stop),
     };
     answer.and_then(read_list)
 }

@@ -5,6 +5,7 @@ pub(crate) mod client;
 mod completion;
 pub(crate) mod connections;
 pub(crate) mod cost;
+mod disputes;
 pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod fetch;

@@ -11,9 +11,7 @@ use super::fields::{amount, expect_object, flag, id_of, integer, text};
 use super::reductions;
 use super::returns::Refunded;
 use super::settled;
-use crate::domain::evidence::{
-    Dispute, Disputes, Gratuity, PaymentState, SessionSide, StripePayment,
-};
+use crate::domain::evidence::{Gratuity, PaymentState, SessionSide, StripePayment};
 use crate::domain::identity::PaymentIds;
 use crate::domain::money::{Currency, Money};
 
@@ -174,30 +172,6 @@ pub(crate) fn intent_of_charge(charge: &Value) -> Option<&str> {
     charge.get("payment_intent").and_then(id_of)
 }
 
-/// Reads a page of `GET /v1/disputes?payment_intent=…`. A dispute is over its own amount, usually in the currency of
-/// the charge; in another one, its amount says nothing, and it counts as a dispute over the whole payment.
-/// Source: <https://docs.stripe.com/api/disputes/object#dispute_object-amount>.
-pub(crate) fn read_disputes(
-    page: &Value,
-    charged: Option<Currency>,
-) -> Result<Disputes, StripeError> {
-    let disputes = page
-        .get("data")
-        .and_then(Value::as_array)
-        .ok_or_else(|| StripeError::missing("data"))?;
-    let mut all = Disputes::default();
-    for dispute in disputes {
-        let amount = integer(dispute, "amount")?;
-        let currency = Currency::parse(text(dispute, "currency")?);
-        let is_comparable = currency.is_some() && currency == charged;
-        all.add(
-            Dispute::from_status(text(dispute, "status")?),
-            if is_comparable { amount } else { i64::MAX },
-        );
-    }
-    Ok(all)
-}
-
 /// Returns whether the charge of this payment was ever disputed, so that its disputes must be requested.
 pub(crate) fn is_disputed(answer: &Value) -> Result<bool, StripeError> {
     match charge_and_intent(answer).0 {
@@ -327,8 +301,11 @@ fn received_at(objects: PaymentObjects) -> Result<Option<i64>, StripeError> {
 fn intent_state(intent: &Value) -> Result<PaymentState, StripeError> {
     Ok(match text(intent, "status")? {
         "succeeded" => received(intent, "amount_received")?,
-        // A part was captured, and the rest may be: https://docs.stripe.com/payments/multicapture
-        "requires_capture" if integer(intent, "amount_received").is_ok_and(|it| it > 0) => {
+        // A part was captured; the rest may still be, or was released when the authorisation expired or was canceled:
+        // https://docs.stripe.com/payments/multicapture
+        "requires_capture" | "canceled"
+            if integer(intent, "amount_received").is_ok_and(|it| it > 0) =>
+        {
             received(intent, "amount_received")?
         }
         "canceled" => PaymentState::Never("canceled".to_owned()),

@@ -7,9 +7,6 @@
 
 use std::collections::{HashSet, VecDeque};
 
-/// Objects per page, the most that Stripe returns.
-pub(crate) const PAGE: usize = 100;
-
 /// The fewest objects of unknown age for which pages are read, because a page may contain none of them.
 const MIN_UNDATED: usize = 10;
 

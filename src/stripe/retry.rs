@@ -38,7 +38,7 @@ pub(crate) fn next(
     jitter: f64,
     time_left: Duration,
 ) -> Next {
-    if attempt >= MAX_ATTEMPTS || !is_transient(outcome) {
+    if attempt >= MAX_ATTEMPTS || !outcome.is_transient() {
         return Next::GiveUp;
     }
     let backoff = FIRST_DELAY
@@ -57,10 +57,13 @@ pub(crate) fn next(
     }
 }
 
-fn is_transient(outcome: AttemptOutcome) -> bool {
-    match (outcome.should_retry, outcome.status) {
-        (Some(advised), _) => advised,
-        (None, None) => true,
-        (None, Some(status)) => status == 409 || status == 429 || status >= 500,
+impl AttemptOutcome {
+    /// Returns whether the same request may succeed later.
+    pub(crate) fn is_transient(self) -> bool {
+        match (self.should_retry, self.status) {
+            (Some(advised), _) => advised,
+            (None, None) => true,
+            (None, Some(status)) => status == 409 || status == 429 || status >= 500,
+        }
     }
 }

@@ -263,6 +263,7 @@ pub struct Dispute {
     pub(crate) amount: Option<i64>,
     pub(crate) status: String,
     pub(crate) reason: Option<String>,
+    pub(crate) is_resolution: bool,
 }
 
 impl Dispute {
@@ -273,7 +274,16 @@ impl Dispute {
             amount: None,
             status: status.into(),
             reason: None,
+            is_resolution: false,
         }
+    }
+
+    /// Lets the network settle it for the customer by the merchant's rules (Visa's Rapid Dispute Resolution): if it is
+    /// prevented, its funds are withdrawn. Source:
+    /// <https://docs.stripe.com/api/disputes/object#dispute_object-payment_method_details-card-case_type>.
+    pub fn resolution(mut self) -> Self {
+        self.is_resolution = true;
+        self
     }
 
     /// Sets the amount in minor units; the default is the captured amount.

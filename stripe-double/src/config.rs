@@ -18,6 +18,8 @@ pub struct Config {
     pub latency: Duration,
     /// The most requests per second (a token bucket of one second); others get 429.
     pub rate_limit: Option<u32>,
+    /// The most requests per second to each endpoint (as [`Config::rate_limit`]); others get 429.
+    pub endpoint_rate_limit: Option<u32>,
     /// The most concurrent requests; others get 429.
     pub max_concurrency: Option<usize>,
     /// When an event appears in `GET /v1/events`.
@@ -45,6 +47,7 @@ impl Default for Config {
             connected_accounts: Vec::new(),
             latency: Duration::ZERO,
             rate_limit: None,
+            endpoint_rate_limit: None,
             max_concurrency: None,
             event_delay: EventDelay::None,
             noise_events: true,

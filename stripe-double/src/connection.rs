@@ -6,7 +6,9 @@ use crate::control_actions::PREFIX;
 use crate::errors::ApiError;
 use crate::faults::{Action, AppliedFault};
 use crate::http::{Incoming, ReadError, Request};
+use crate::limits::RateLimit;
 use crate::lock::lock;
+use crate::objects::Kind;
 use crate::resend;
 use crate::routes;
 use crate::state::Shared;
@@ -132,7 +134,26 @@ fn admit(shared: &Shared, request: &Request, in_flight: usize) -> Result<(), Api
     if limits.concurrency.is_some_and(|most| in_flight > most) {
         return Err(ApiError::rate_limited(Some("global-concurrency")));
     }
-    limits.rate.as_mut().map_or(Ok(()), |rate| rate.admit())
+    if let Some(per_second) = limits.endpoint_rate {
+        let endpoint = endpoint_of(request);
+        let rate = limits.endpoints.entry(endpoint);
+        let rate = rate.or_insert_with(|| RateLimit::new(per_second));
+        rate.admit("endpoint-rate")?;
+    }
+    let rate = limits.rate.as_mut();
+    rate.map_or(Ok(()), |rate| rate.admit("global-rate"))
+}
+
+/// Returns the method and the path of a request, without the id at its end.
+fn endpoint_of(request: &Request) -> String {
+    let path = request.path.as_str();
+    let lists = Kind::ALL.into_iter().map(Kind::list_path);
+    let mut lists = lists.filter(|list| path != *list && path.starts_with(list));
+    let path = match lists.next() {
+        Some(list) => format!("{list}/{{id}}"),
+        None => path.to_owned(),
+    };
+    format!("{} {path}", request.method)
 }
 
 fn respond(shared: &Shared, request: &Request) -> Answer {

@@ -5,10 +5,20 @@ use crate::fields::Fields;
 use crate::objects::{Kind, dispute_transaction};
 use crate::store::{Refusal, Store};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Stripe's fee for a dispute, in minor units.
 const FEE: i64 = 1_500;
+
+/// The details of a dispute that the network settles by the merchant's rules.
+static BY_RESOLUTION: LazyLock<Value> = LazyLock::new(|| {
+    json!({
+        "card": {
+            "brand": "visa", "case_type": "resolution", "network_reason_code": "10.4", "network": "visa"
+        },
+        "type": "card"
+    })
+});
 
 /// How long a dispute can be answered, in seconds: a week.
 const ANSWER_SECONDS: i64 = 7 * 24 * 3600;
@@ -47,11 +57,14 @@ impl Store {
         let reason = dispute.reason.as_deref().unwrap_or("fraudulent");
         fields.set("reason", reason);
         fields.set("status", dispute.status.as_str());
+        if dispute.is_resolution {
+            fields.set("payment_method_details", BY_RESOLUTION.clone());
+        }
         let (livemode, account) = (charge.livemode, Arc::clone(&charge.account));
         self.add(Kind::Dispute, &dispute_id, at, livemode, account, fields)?;
         self.change(&charge_id, |fields| fields.set("disputed", true))?;
         self.emit("charge.dispute.created", &dispute_id, at);
-        if !inquiry && dispute.status != "prevented" {
+        if self.withdraws_funds(&dispute_id, &dispute.status)? {
             self.move_funds(&dispute_id, -amount, FEE, at)?;
             self.emit("charge.dispute.funds_withdrawn", &dispute_id, at);
         }
@@ -75,12 +88,22 @@ impl Store {
         self.change(id, |fields| fields.set("status", status))?;
         let previous = json!({ "status": before });
         self.emit_with("charge.dispute.updated", id, at, Some(previous));
-        if was_inquiry && !status.starts_with("warning_") && status != "prevented" {
+        if was_inquiry && self.withdraws_funds(id, status)? {
             self.change(id, |fields| fields.set("is_charge_refundable", false))?;
             self.move_funds(id, -amount, FEE, at)?;
             self.emit("charge.dispute.funds_withdrawn", id, at);
         }
         self.settle_dispute(id, status, at)
+    }
+
+    /// Returns whether a dispute with this status withdraws the funds: neither an inquiry nor one that was prevented,
+    /// unless it was by giving the customer the money.
+    fn withdraws_funds(&self, id: &str, status: &str) -> Result<bool, Refusal> {
+        let details = self
+            .require(id, Kind::Dispute)?
+            .get("payment_method_details");
+        let is_resolution = details == Some(&*BY_RESOLUTION);
+        Ok(!status.starts_with("warning_") && (status != "prevented" || is_resolution))
     }
 
     /// Moves the funds back, or not, when the dispute ends.

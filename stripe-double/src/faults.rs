@@ -64,6 +64,8 @@ pub struct Fault {
     method: Option<String>,
     path: Option<String>,
     object: Option<String>,
+    /// The largest `limit` that it leaves alone.
+    limit: Option<u64>,
     should_retry: Option<String>,
     retry_after: Option<u64>,
     /// How many requests have matched the rule.
@@ -79,6 +81,7 @@ impl Fault {
             method: None,
             path: None,
             object: None,
+            limit: None,
             should_retry: None,
             retry_after: None,
             matched: 0,
@@ -100,6 +103,12 @@ impl Fault {
     /// Limits the fault to requests whose path or parameters name this object.
     pub fn on_object(mut self, id: impl Into<String>) -> Self {
         self.object = Some(id.into());
+        self
+    }
+
+    /// Limits the fault to lists of which a page of more than this many objects is requested.
+    pub fn limit_above(mut self, objects: u64) -> Self {
+        self.limit = Some(objects);
         self
     }
 
@@ -138,6 +147,13 @@ impl Fault {
         let path = self.path.as_deref();
         method.is_none_or(|method| method.eq_ignore_ascii_case(&request.method))
             && path.is_none_or(|prefix| request.path.starts_with(prefix))
+            && self.limit.is_none_or(|most| {
+                let params = Params::parse(&request.query);
+                let limit = params
+                    .one("limit")
+                    .and_then(|limit| limit.parse::<u64>().ok());
+                limit.is_some_and(|limit| limit > most)
+            })
             && self.object.as_deref().is_none_or(|id| {
                 let named = request.path.split('/').any(|part| part == id);
                 named
@@ -239,6 +255,7 @@ pub(crate) fn read(rule: &Value) -> Result<Fault, String> {
     fault.method = text("method");
     fault.path = text("path");
     fault.object = text("object");
+    fault.limit = number("limit_above");
     fault.should_retry = rule["should_retry"]
         .as_bool()
         .map(|should| should.to_string());

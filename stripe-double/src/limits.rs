@@ -21,14 +21,15 @@ impl RateLimit {
         }
     }
 
-    pub(crate) fn admit(&mut self) -> Result<(), ApiError> {
+    /// Fails with this reason if the second has no request left.
+    pub(crate) fn admit(&mut self, reason: &'static str) -> Result<(), ApiError> {
         let now = Instant::now();
         let rate = f64::from(self.per_second);
         let refill = now.duration_since(self.filled).as_secs_f64() * rate;
         self.tokens = (self.tokens + refill).min(rate);
         self.filled = now;
         if self.tokens < 1.0 {
-            return Err(ApiError::rate_limited(Some("global-rate")));
+            return Err(ApiError::rate_limited(Some(reason)));
         }
         self.tokens -= 1.0;
         Ok(())

@@ -251,14 +251,18 @@ impl Page {
         Ok((found, has_more))
     }
 
-    /// Returns the objects to search, the oldest first, if the request names their intent or charge.
+    /// Returns the objects to search, the oldest first, if the request names their intent, charge or Stripe Invoice.
     fn children(
         &self,
         store: &Store,
         viewer: &Viewer,
         params: &Params,
     ) -> Result<Option<Vec<String>>, ApiError> {
-        for (field, parent_kind) in [("charge", Kind::Charge), ("payment_intent", Kind::Intent)] {
+        for (field, parent_kind) in [
+            ("charge", Kind::Charge),
+            ("payment_intent", Kind::Intent),
+            ("invoice", Kind::Invoice),
+        ] {
             if !filters(self.kind).contains(&field) {
                 continue;
             }

@@ -218,5 +218,6 @@ pub(crate) fn dispute(posted: &PostedFields, id: &str) -> Result<Dispute, Refusa
         amount: posted.number("amount")?,
         status: status.unwrap_or_else(|| "needs_response".into()),
         reason: posted.text("reason")?,
+        is_resolution: false,
     })
 }

@@ -7,6 +7,7 @@ use crate::journal::Journal;
 use crate::limits::{InFlight, RateLimit};
 use crate::resend::Outbox;
 use crate::store::Store;
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -27,6 +28,9 @@ pub(crate) struct Shared {
 pub(crate) struct Limits {
     pub(crate) latency: Duration,
     pub(crate) rate: Option<RateLimit>,
+    pub(crate) endpoint_rate: Option<u32>,
+    /// By method and path, without ids.
+    pub(crate) endpoints: HashMap<String, RateLimit>,
     pub(crate) concurrency: Option<usize>,
 }
 
@@ -40,6 +44,8 @@ impl Shared {
             limits: Mutex::new(Limits {
                 latency: config.latency,
                 rate: config.rate_limit.map(RateLimit::new),
+                endpoint_rate: config.endpoint_rate_limit,
+                endpoints: HashMap::new(),
                 concurrency: config.max_concurrency,
             }),
             in_flight: InFlight::default(),

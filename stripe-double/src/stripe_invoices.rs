@@ -91,6 +91,12 @@ impl StripeInvoice {
         self
     }
 
+    /// Creates it in live mode; the default is test mode.
+    pub fn live(mut self) -> Self {
+        self.livemode = true;
+        self
+    }
+
     /// Creates it on this connected account; the default is the platform's.
     pub fn account(mut self, account: impl Into<String>) -> Self {
         self.account = Some(account.into());

@@ -166,6 +166,11 @@ impl Store {
             fields.set("canceled_at", at);
             fields.set("cancellation_reason", reason);
         })?;
+        // What was captured before stays; only the rest is released.
+        if self.require(intent, Kind::Intent)?.int("amount_received") > 0 {
+            let charge = self.latest_charge(intent)?;
+            self.change(&charge, |fields| fields.set("captured", true))?;
+        }
         self.emit("payment_intent.canceled", intent, at);
         Ok(())
     }

@@ -34,6 +34,28 @@ fn hanging(double: &Double, requests: u64) -> Vec<TcpStream> {
 }
 
 #[test]
+fn each_endpoint_has_a_rate_limit_of_its_own() {
+    let double = start_with(Config {
+        endpoint_rate_limit: Some(2),
+        ..Config::default()
+    });
+    let ask = |path: &str| get(&double, path).status;
+    for path in [
+        "/v1/charges",
+        "/v1/charges/ch_1",
+        "/v1/invoices",
+        "/v1/invoice_payments",
+    ] {
+        let answers: Vec<u16> = (0..3).map(|_| ask(path)).collect();
+        assert!(!answers[..2].contains(&429), "{path}: {answers:?}");
+    }
+    let answers: Vec<u16> = (0..9)
+        .map(|n| ask(&format!("/v1/refunds/re_{n}")))
+        .collect();
+    assert!(answers.contains(&429), "whatever the id: {answers:?}");
+}
+
+#[test]
 fn requests_above_the_rate_limit_are_refused() {
     let double = start_with(Config {
         rate_limit: Some(3),

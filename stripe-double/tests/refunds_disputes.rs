@@ -78,6 +78,42 @@ fn an_inquiry_withdraws_no_money() {
 }
 
 #[test]
+fn a_prevented_dispute_withdraws_money_only_by_a_resolution() {
+    let double = start();
+    let paid = double.checkout(Checkout::new(5_000, "usd")).pay();
+    let blocked = paid.dispute(Dispute::new("prevented"));
+    let resolved = paid.dispute(Dispute::new("prevented").resolution());
+    let inquiry = paid.dispute(Dispute::new("warning_needs_response").resolution());
+    double.update_dispute(&inquiry, "prevented");
+    let moved = |id: &str| {
+        let seen = double.object(id).unwrap();
+        let moves = seen["balance_transactions"].as_array().unwrap().iter();
+        moves.filter_map(|it| it["amount"].as_i64()).sum::<i64>()
+    };
+    assert_eq!(moved(&blocked), 0);
+    assert_eq!(moved(&resolved), -5_000);
+    assert_eq!(moved(&inquiry), -5_000);
+    let details = &double.object(&resolved).unwrap()["payment_method_details"];
+    assert_eq!(details["card"]["case_type"], "resolution");
+}
+
+#[test]
+fn what_was_captured_of_a_canceled_intent_can_be_refunded() {
+    let double = start();
+    let held = double.intent(Intent::new(4_000, "usd")).authorise();
+    let kept = held.capture_part(2_500).cancel();
+    let seen = get(
+        &double,
+        &format!("/v1/payment_intents/{}", kept.intent_id()),
+    )
+    .body;
+    assert_eq!(seen["status"], "canceled");
+    assert_eq!(seen["amount_received"], 2_500);
+    kept.refund(Refund::of(500));
+    assert_eq!(charge(&double, &kept.charge_id())["amount_refunded"], 500);
+}
+
+#[test]
 fn a_release_counts_as_refunded_if_so_configured() {
     let double = start_with(Config {
         release_counts_as_refunded: true,

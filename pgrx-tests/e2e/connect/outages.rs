@@ -91,12 +91,26 @@ fn a_rejected_key_stops_no_account_with_a_key_of_its_own() {
 fn a_feed_that_cannot_be_read_stops_no_account_with_a_key_of_its_own() {
     let (mut shop, expected) = shop_of_lost_payments();
     // The feed of the key's own account is the first.
+    let first = Fault::new(Action::Status(503)).on_path("/v1/events").nth(1);
+    shop.stripe.fault(first.should_retry("false"));
+
+    shop.sweep();
+
+    assert_eq!(books(&mut shop), only_of_account_one(&expected));
+    assert_eq!(outages(&mut shop), ["own 08006"]);
+    shop.stripe.clear_faults();
+    recover(&mut shop, &expected);
+}
+
+#[test]
+fn a_feed_that_stripe_refuses_stops_nothing_else() {
+    let (mut shop, expected) = shop_of_lost_payments();
     let first = Fault::new(Action::Status(400)).on_path("/v1/events").nth(1);
     shop.stripe.fault(first);
 
     shop.sweep();
 
-    assert_eq!(books(&mut shop), only_of_account_one(&expected));
+    assert_eq!(books(&mut shop), expected);
     assert_eq!(outages(&mut shop), ["own 08P01"]);
     shop.stripe.clear_faults();
     recover(&mut shop, &expected);

@@ -227,6 +227,38 @@ fn a_part_that_was_captured_counts_before_the_rest() {
     .check();
 }
 
+#[test]
+fn a_part_that_was_captured_stays_when_the_rest_is_released() {
+    Case::new(
+        "70 of 100 is captured, and the authorisation of the rest is canceled",
+        |scene| drop(authorise(scene).capture_part(7_000).cancel()),
+        &["Partial 70.00 30.00", "Paid 70.00 0.00"],
+    )
+    .check();
+    Case::new(
+        "70 of 100 is captured, the rest canceled, and 20 of the 70 refunded",
+        |scene| {
+            let kept = authorise(scene).capture_part(7_000).cancel();
+            kept.refund(Refund::of(2_000));
+        },
+        &["Partial 50.00 50.00", "Paid 70.00 0.00"],
+    )
+    .issues(&["partially_refunded"])
+    .neighbour()
+    .check();
+    Case::new(
+        "70 of 100 of a session is captured, and the rest canceled",
+        |scene| {
+            let held = scene.stripe().checkout(Checkout::new(10_000, "usd"));
+            let held = held.authorise().capture_part(7_000).cancel();
+            scene.invoice(1, "Sent 100", Some(&held.session_id()), None);
+        },
+        &["Partial 70.00 30.00", "Paid 70.00 0.00"],
+    )
+    .neighbour()
+    .check();
+}
+
 /// Captures 70, lets that come by one entry point, captures more, and lets that come by another.
 fn in_parts(unit: Unit, entry: Entry, then: fn(Purchase), books: &[&str]) {
     for next in Entry::ALL {

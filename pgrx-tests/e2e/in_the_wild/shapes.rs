@@ -320,6 +320,45 @@ fn an_inquiry_that_escalates_is_a_dispute() {
 }
 
 #[test]
+fn a_dispute_that_was_prevented_with_the_money_is_lost() {
+    Case::new(
+        "an inquiry is settled by the network, which gives the customer the money",
+        |scene| {
+            let paid = scene.stripe().intent(Intent::new(10_000, "usd")).pay();
+            let inquiry = paid.dispute(Dispute::new("warning_needs_response").resolution());
+            scene.stripe().update_dispute(&inquiry, "prevented");
+            scene.invoice(1, "Sent 100", None, Some(&paid.intent_id()));
+        },
+        &["Sent 0.00 100.00", "Disputed 100.00 0.00"],
+    )
+    .issues(&["disputed"])
+    .check();
+    Case::new(
+        "a dispute over 30 of 100 is settled by the network as it is made",
+        |scene| {
+            let paid = scene.stripe().checkout(Checkout::new(10_000, "usd")).pay();
+            paid.dispute(Dispute::new("prevented").amount(3_000).resolution());
+            scene.invoice(1, "Sent 100", Some(&paid.session_id()), None);
+        },
+        &["Partial 70.00 30.00", "Paid 100.00 0.00"],
+    )
+    .issues(&["disputed"])
+    .neighbour()
+    .check();
+    Case::new(
+        "a dispute is prevented before any money is withdrawn",
+        |scene| {
+            let paid = scene.stripe().intent(Intent::new(10_000, "usd")).pay();
+            paid.dispute(Dispute::new("prevented"));
+            scene.invoice(1, "Sent 100", None, Some(&paid.intent_id()));
+        },
+        &["Paid 100.00 0.00", "Paid 100.00 0.00"],
+    )
+    .neighbour()
+    .check();
+}
+
+#[test]
 fn half_a_surrogate_pair_keeps_no_payment_away() {
     Case::new(
         "metadata and description contain half of a surrogate pair",

@@ -18,8 +18,8 @@ use crate::stripe_access;
 const QUIET_FEEDS: usize = 5;
 
 impl Sweep<'_> {
-    /// Reads the feeds. Without that of the key's own account, those of accounts with keys of their own; a key without the
-    /// permission to read events still reads the rest.
+    /// Reads the feeds. If Stripe cannot be asked for that of the key's own account, those of accounts with keys of their
+    /// own; a feed that Stripe refuses, or whose answer cannot be used, stops nothing else.
     pub(super) fn follow_feeds(
         &self,
         connection: Option<&Connection>,
@@ -55,10 +55,11 @@ impl Sweep<'_> {
             }
             Err(error) => {
                 report.note_stripe_error(None, &error.to_string());
-                if matches!(error, StripeError::Forbidden { .. }) {
-                    outage.forbidden = Some(error);
-                } else {
-                    outage.fatal = Some((Asked::Events, error));
+                match error {
+                    StripeError::RejectedKey { .. }
+                    | StripeError::Unreachable { .. }
+                    | StripeError::NotAsked => outage.fatal = Some((Asked::Events, error)),
+                    other => outage.feed = Some(other),
                 }
             }
         }
