@@ -27,8 +27,12 @@ const ENDPOINTS: [&str; 12] = [
     "/v1/refunds",
 ];
 
-/// What is requested of one endpoint in a second by default. Stripe allows 25; the rest is the application's own.
-const PER_ENDPOINT: u32 = 20;
+/// The rate of one endpoint by default, which is 20 in a second with the burst. Stripe allows 25; the rest is the
+/// application's own.
+const PER_ENDPOINT: u32 = 16;
+
+/// Up to this rate of all requests, an endpoint is never asked more than Stripe allows.
+const NEEDS_NO_ENDPOINTS: u32 = 20;
 
 /// The limits of an account and mode: of all requests together, and of those to each endpoint.
 ///
@@ -36,14 +40,14 @@ const PER_ENDPOINT: u32 = 20;
 #[derive(Clone)]
 pub(crate) struct Limits {
     all: Limiter,
-    /// In the order of [`ENDPOINTS`]; none if the limit of all is no higher than that of one.
+    /// In the order of [`ENDPOINTS`]; none if the limit of all is low enough.
     endpoints: Arc<[Limiter]>,
 }
 
 impl Limits {
     /// Returns what is limited, given the rate of all requests: everything, and each endpoint.
     pub(crate) fn parts(per_second: u32) -> impl Iterator<Item = &'static str> {
-        let has_endpoints = per_endpoint(per_second) < per_second;
+        let has_endpoints = per_second > NEEDS_NO_ENDPOINTS;
         let endpoints = ENDPOINTS.iter().filter(move |_| has_endpoints);
         std::iter::once("").chain(endpoints.copied())
     }
@@ -57,7 +61,7 @@ impl Limits {
         Self {
             all: Limiter::new(per_second, shared.next().flatten()),
             endpoints: shared
-                .map(|shared| Limiter::spaced(per_endpoint(per_second), shared))
+                .map(|shared| Limiter::new(per_endpoint(per_second), shared))
                 .collect(),
         }
     }
@@ -77,9 +81,9 @@ impl Limits {
     }
 }
 
-/// Returns the rate of one endpoint, given that of all requests: as at Stripe, a quarter of what a live account may send.
+/// Returns the rate of one endpoint, given that of all requests: a fifth, as of the default.
 fn per_endpoint(per_second: u32) -> u32 {
-    per_second.div_ceil(4).max(PER_ENDPOINT)
+    per_second.div_ceil(5).max(PER_ENDPOINT)
 }
 
 /// Limits the rate of requests by the generic cell rate algorithm (GCRA): a short burst passes at once, after it
@@ -110,18 +114,8 @@ impl Limiter {
     /// it, the limit applies to clones only. A new shared number begins with one request at once and no burst: the
     /// sessions before, whose number went with them, may have just used it.
     pub(crate) fn new(per_second: u32, shared: Option<SharedNumber>) -> Self {
-        Self::with_burst(per_second, u64::from(per_second / 4).max(1), shared)
-    }
-
-    /// As [`Self::new`], without a burst.
-    fn spaced(per_second: u32, shared: Option<SharedNumber>) -> Self {
-        Self::with_burst(per_second, 1, shared)
-    }
-
-    /// `burst` is how many requests pass at once.
-    fn with_burst(per_second: u32, burst: u64, shared: Option<SharedNumber>) -> Self {
         let interval = SECOND.div_ceil(u64::from(per_second.max(1)));
-        let burst = interval * burst;
+        let burst = interval * u64::from(per_second / 4).max(1);
         if let Some(shared) = shared {
             let used_up = monotonic_nanoseconds() + burst - interval;
             shared.replace(|due| if due == 0 { used_up } else { due });
