@@ -13,6 +13,7 @@ mod payments;
 mod receipt;
 mod reductions;
 mod row_ids;
+mod rows_by_hand;
 mod settlement;
 mod sharing;
 mod stripe_invoices;
@@ -247,11 +248,7 @@ impl Draft {
         rules: &Rules,
         application: Application,
     ) {
-        // Those with rows come first: whether another may stand for a row depends on what these leave in the books.
-        let (with_rows, others): (Vec<_>, Vec<_>) = receipts
-            .iter()
-            .partition(|receipt| facts.rows_of(&receipt.payment.ids).next().is_some());
-        for receipt in with_rows.into_iter().chain(others) {
+        for receipt in rows_by_hand::in_order(receipts, facts) {
             if self.is_booked_elsewhere(receipt, facts) {
                 self.do_not_learn(receipt);
                 continue;
