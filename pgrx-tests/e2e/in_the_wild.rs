@@ -9,6 +9,7 @@ mod first_run;
 mod later;
 mod naming;
 mod refused;
+mod renewals;
 mod shapes;
 mod stripe_invoices;
 mod words;

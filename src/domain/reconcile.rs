@@ -163,6 +163,7 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
         }
         Ok(currency) => {
             let receipts = draft.receipts(&payments, *currency, facts, rules);
+            draft.add_up_payments();
             let mut rows = facts.rows.to_vec();
             if facts.rows_have_no_ids {
                 draft.presume_rows(&mut rows, &receipts, facts);

@@ -20,4 +20,5 @@ mod rivals;
 mod sentences;
 mod sessions;
 mod settlement;
+mod stripe_invoices;
 mod undone;
