@@ -13,6 +13,7 @@ mod payments;
 mod receipt;
 mod reductions;
 mod row_ids;
+mod row_issues;
 mod rows_by_hand;
 mod settlement;
 mod sharing;
@@ -27,7 +28,7 @@ use self::answers::{ids_of, lacks_invoice, with_known_invoices};
 use self::receipt::Receipt;
 use super::evidence::{Evidence, StripePayment, merge_payments};
 use super::identity::PaymentIds;
-use super::invoice::{Field, Invoice, InvoiceStatus};
+use super::invoice::{Invoice, InvoiceStatus};
 use super::issue::{Issue, IssueKind, Severity};
 use super::money::{Currency, Money};
 use super::payment::{PaymentRow, PaymentStatus};
@@ -397,56 +398,6 @@ impl Draft {
             IssueKind::OverriddenByTrigger,
             IssueKind::RepairUndone,
         ]);
-    }
-
-    fn note_duplicates(&mut self, after: &[PaymentRow], invoice: &Invoice) {
-        for group in books::groups(after)
-            .iter()
-            .filter(|group| group.is_duplicate())
-        {
-            if group.rows.iter().any(|row| self.presumed.contains(&row.id)) {
-                continue;
-            }
-            let rows: Vec<&str> = group.rows.iter().map(|row| row.id.as_str()).collect();
-            let key = group.key().unwrap_or_default();
-            self.issues.push(
-                Issue::new(
-                    IssueKind::DuplicatePayment,
-                    Severity::Warning,
-                    format!(
-                        "Invoice {} has {} payment rows for the Stripe payment {key}, which counts once. Delete the rows that are wrong.",
-                        invoice.label(),
-                        rows.len(),
-                    ),
-                )
-                .about(group.key())
-                .with_evidence(json!({ "stripe_payment": key, "rows": rows })),
-            );
-        }
-    }
-
-    fn note_unreadable_rows(&mut self, after: &[PaymentRow], invoice: &Invoice) {
-        let label = invoice.label();
-        for row in after {
-            for (what, field) in [
-                ("amount", &row.amount),
-                ("gratuity", &row.gratuity),
-                ("refunded amount", &row.refunded),
-            ] {
-                if let Field::Unreadable(why) = field {
-                    self.issues.push(
-                        Issue::new(
-                            IssueKind::AmountMismatch,
-                            Severity::Warning,
-                            format!(
-                                "Invoice {label} has a payment whose {what} cannot be read: {why}. Correct the payment."
-                            ),
-                        )
-                        .with_evidence(json!({ "row": row.id, "problem": why })),
-                    );
-                }
-            }
-        }
     }
 
     fn finish(mut self) -> Plan {

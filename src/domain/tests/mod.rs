@@ -9,6 +9,7 @@ mod builders;
 mod cases;
 mod counting;
 mod cron;
+mod divided;
 mod duplicates;
 mod feed;
 mod harness;
