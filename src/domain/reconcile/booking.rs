@@ -310,7 +310,7 @@ impl Draft {
 /// one that says an attempt failed. If
 /// several rows say that it was received, none is changed. The result does not depend on the order of the rows;
 /// several rows for one payment are an issue, with or without evidence.
-fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentRow> {
+pub(super) fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentRow> {
     let of = |test: fn(&PaymentRow) -> bool| rows.iter().copied().filter(move |row| test(row));
     let mut received = of(PaymentRow::was_received);
     if let Some(row) = received.next() {
@@ -365,7 +365,7 @@ fn confirm(row: &PaymentRow, receipt: &Receipt, facts: &Facts, rules: &Rules) ->
 }
 
 /// Returns the amount for a row that states what had been received of its payment before more of it was captured.
-fn grown_amount(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Option<Money> {
+pub(super) fn grown_amount(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Option<Money> {
     let amount = row.amount.value()?;
     let before = books::remembered_for(row, &facts.memory.0)?.received;
     let growth = receipt.received.minor.checked_sub(before)?;

@@ -6,6 +6,7 @@
 mod ages;
 mod amounts;
 mod builders;
+mod captures;
 mod cases;
 mod counting;
 mod cron;
