@@ -4,6 +4,7 @@
 mod captures;
 mod case;
 mod counting;
+mod denied;
 mod first;
 mod first_run;
 mod later;

@@ -8,6 +8,7 @@ mod accounts;
 mod answers;
 mod booking;
 mod books;
+mod denied;
 mod invoice;
 mod payments;
 mod receipt;
@@ -89,7 +90,8 @@ impl Facts<'_> {
     /// somebody undid: the issue about the undone repair is about it.
     fn is_let_go(&self, ids: &PaymentIds) -> bool {
         let names = |known: &[String]| known.iter().any(|id| ids.contains(id));
-        let is_own = self.memory.of(ids).is_some_and(|known| known.is_own);
+        let is_own = |known: &Remembered| known.is_own && known.received > 0;
+        let is_own = self.memory.of(ids).is_some_and(is_own);
         names(self.in_question)
             && !self.refer_to(ids)
             && !is_own
@@ -164,6 +166,7 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
         }
         Ok(currency) => {
             let receipts = draft.receipts(&payments, *currency, facts, rules);
+            draft.note_denied(&payments, *currency, facts);
             draft.add_up_payments();
             let mut rows = facts.rows.to_vec();
             if facts.rows_have_no_ids {
@@ -191,6 +194,8 @@ struct Draft {
     /// When Stripe received a payment, by each of its ids.
     received_at: BTreeMap<String, i64>,
     reduced: Vec<Reduced>,
+    /// Payments of which Stripe says that they are not paid.
+    unpaid: Vec<StripePayment>,
     /// Whether a Stripe Invoice was not read that may say what was taken off.
     lacks_reductions: bool,
     /// The Stripe Invoices whose rows were compared with several payments.
@@ -221,6 +226,7 @@ impl Draft {
             known: facts.memory.0.clone(),
             received_at: BTreeMap::new(),
             reduced: Vec::new(),
+            unpaid: Vec::new(),
             lacks_reductions: false,
             compared: BTreeSet::new(),
         }
@@ -341,7 +347,8 @@ impl Draft {
     fn note_unasked_ids(&mut self, after: &[PaymentRow], facts: &Facts) {
         let judged = &self.plan.judged;
         let unasked = facts.invoice.stored_ids.iter().any(|id| {
-            let was_never_paid = facts.finished.contains(id) && !facts.memory.has_seen(id.trim());
+            let was_never_paid =
+                facts.finished.contains(id) && !facts.memory.has_received(id.trim());
             let was_asked = was_never_paid || judged.contains(id) || judged.contains(id.trim());
             !was_asked && !books::has_received(after, id)
         });

@@ -209,8 +209,11 @@ fn came_and_back(row: &PaymentRow, known: &BTreeMap<String, Remembered>) -> (i64
 }
 
 /// Returns whether the row's money counts, as far as it has not gone back. A row whose word says that a part is gone
-/// counts only if something says how much.
+/// counts only if something says how much, and none of which Stripe says that nothing came.
 fn counts(row: &PaymentRow, known: &BTreeMap<String, Remembered>) -> bool {
+    if remembered_for(row, known).is_some_and(|payment| payment.received == 0) {
+        return false;
+    }
     match row.status {
         PaymentStatus::Paid => true,
         PaymentStatus::PartlyRefunded => is_refund_known(row, known),

@@ -59,10 +59,12 @@ impl Draft {
             PaymentState::Waiting(status) => {
                 self.reason(format!("{name}: not paid yet ({status})"));
                 self.recheck = Recheck::BackingOff;
+                self.unpaid.push(payment.clone());
                 return None;
             }
             PaymentState::Never(status) => {
                 self.reason(format!("{name}: was never paid ({status})"));
+                self.unpaid.push(payment.clone());
                 return None;
             }
             PaymentState::Unknown { field, value } => {

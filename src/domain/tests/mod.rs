@@ -10,6 +10,7 @@ mod captures;
 mod cases;
 mod counting;
 mod cron;
+mod denied;
 mod divided;
 mod duplicates;
 mod feed;
