@@ -6,6 +6,7 @@
 
 mod accounts;
 mod answers;
+mod balance_due;
 mod booking;
 mod books;
 mod denied;
@@ -65,10 +66,23 @@ pub(crate) struct Facts<'a> {
     pub(crate) row_ids: &'a BTreeMap<String, PaymentIds>,
     /// Whether the application records no payments, so that an invoice may be paid without any.
     pub(crate) invoice_is_record: bool,
-    /// Whether a payment of this invoice was just written under the same lock.
-    pub(crate) just_booked: bool,
+    /// The books before payments of this invoice were just written under the same lock; `None` if none were.
+    pub(crate) before: Option<Before<'a>>,
     /// Seconds since 1970.
     pub(crate) now: i64,
+}
+
+/// The books of an invoice before its payments were written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before<'a> {
+    pub(crate) invoice: &'a Invoice,
+    pub(crate) rows: &'a [PaymentRow],
+}
+
+impl<'a> Before<'a> {
+    pub(crate) fn of(invoice: &'a Invoice, rows: &'a [PaymentRow]) -> Self {
+        Self { invoice, rows }
+    }
 }
 
 impl Facts<'_> {
@@ -289,7 +303,7 @@ impl Draft {
             // A closed invoice is not changed, but may be opened again.
             self.plan.unjudged.insert(IssueKind::RepairUndone);
         } else {
-            self.judge_invoice(currency, facts, &after, rules);
+            self.judge_invoice(currency, facts, receipts, &after, rules);
             self.note_reductions(facts, secured);
         }
     }

@@ -5,6 +5,7 @@
 
 mod ages;
 mod amounts;
+mod balance_due;
 mod builders;
 mod captures;
 mod cases;
