@@ -1446,6 +1446,8 @@ comment on column stripe_payment.sessionless is
     'Whether Stripe reported that the payment intent belongs to no checkout session';
 comment on function with_earlier_attempts(jsonb, jsonb) is
     'An issue''s evidence, extended by the payments in its earlier evidence that were not attempted again and therefore are still not written';
+comment on column stripe_payment.received is
+    'Amount received, in Stripe''s smallest unit; 0: a payment row says that it was received, and Stripe that it was not';
 comment on column stripe_payment.refunded_latest is
     'Amount refunded according to the latest answer, if that is less than refunded, which a row of the invoice still states; null: the same';
 comment on column stripe_payment.withheld is

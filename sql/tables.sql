@@ -465,7 +465,8 @@ comment on column stripe_payment.invoice_id is 'Id of the invoice for which it w
 comment on column stripe_payment.session_id is 'Checkout session, if known';
 comment on column stripe_payment.charge_id is 'Latest charge, if known';
 comment on column stripe_payment.currency is 'ISO 4217 code, lower case';
-comment on column stripe_payment.received is 'Amount received, in Stripe''s smallest unit';
+comment on column stripe_payment.received is
+    'Amount received, in Stripe''s smallest unit; 0: a payment row says that it was received, and Stripe that it was not';
 comment on column stripe_payment.refunded is 'Amount refunded, in Stripe''s smallest unit';
 comment on column stripe_payment.dispute is 'Status of the dispute; null: none';
 comment on column stripe_payment.received_at is 'When Stripe received the money';

@@ -4,12 +4,14 @@
 mod captures;
 mod case;
 mod counting;
+mod denied;
 mod first;
 mod first_run;
 mod later;
 mod missing;
 mod naming;
 mod refused;
+mod renewals;
 mod shapes;
 mod stripe_invoices;
 mod words;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pgrx::prelude::PgSqlErrorCode;
 
-use crate::apply::case::{Booked, DecidedCase, RecalledCase, claim, claims, recall};
+use crate::apply::case::{DecidedCase, RecalledCase, claim, claims, recall};
 use crate::apply::context::Context;
 use crate::apply::holdback::held_back_plan;
 use crate::apply::outcome::Outcome;
@@ -59,7 +59,7 @@ pub(crate) fn write_together<'a>(
     let of_payments = firing.hold_back();
     write_payments(mapping, &mut locked)?;
     let reach = side_effects::of_payments(mapping);
-    read_back(context, &mut locked, reach, Booked::JustNow)?;
+    read_back(context, &mut locked, reach, Written::Payments)?;
     note_statuses(&mut locked);
     let of_invoices = firing.hold_back();
     write_invoices(mapping, &locked)?;
@@ -69,7 +69,7 @@ pub(crate) fn write_together<'a>(
         Firing::AtOnce => side_effects::of_invoices(mapping),
         Firing::AtTheEnd => SideEffects::Everything,
     };
-    read_back(context, &mut locked, reach, Booked::Before)?;
+    read_back(context, &mut locked, reach, Written::Everything)?;
     if !alone && locked.iter().any(|locked| !locked.plan.changes_nothing()) {
         return Err(did_not_stay());
     }
@@ -110,7 +110,7 @@ fn lock_cases<'a>(
         let intended = if now.is_as_known && !has_learned {
             plan
         } else {
-            recalled.decide(context, &before, Booked::Before)
+            recalled.decide(context, &before)
         };
         Some(LockedCase::new(recalled, before, intended))
     });
@@ -166,9 +166,7 @@ fn claim_payments<'a>(
         let found = other_invoices(context.mapping, &asked);
         for ((locked, _), found) in claiming.into_iter().zip(found) {
             if locked.recalled.note_other_invoices(found) {
-                locked.intended = locked
-                    .recalled
-                    .decide(context, &locked.before, Booked::Before);
+                locked.intended = locked.recalled.decide(context, &locked.before);
             }
         }
     }
@@ -235,18 +233,29 @@ fn note_statuses(locked: &mut [LockedCase]) {
     }
 }
 
+/// What was written before the rows are read back.
+#[derive(Clone, Copy)]
+enum Written {
+    Payments,
+    Everything,
+}
+
 /// Reads again the rows that may have changed, and decides what remains to be done.
 fn read_back(
     context: &Context,
     locked: &mut [LockedCase],
     reach: SideEffects,
-    booked: Booked,
+    written: Written,
 ) -> Result<(), Problem> {
     let mut readings: Vec<&mut Reading> =
         locked.iter_mut().map(|locked| &mut locked.after).collect();
     read_again(context.mapping, &mut readings, reach)?;
     for locked in locked {
-        locked.plan = locked.recalled.decide(context, &locked.after, booked);
+        let (recalled, after) = (&locked.recalled, &locked.after);
+        locked.plan = match written {
+            Written::Payments => recalled.decide_on_written(context, after, &locked.before),
+            Written::Everything => recalled.decide(context, after),
+        };
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::domain::identity::PaymentIds;
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::{PaymentChange, Plan};
 use crate::domain::recheck::Recheck;
-use crate::domain::reconcile::{Facts, reconcile, reconcile_unwritten};
+use crate::domain::reconcile::{Before, Facts, reconcile, reconcile_unwritten};
 use crate::domain::rules::OtherInvoices;
 use crate::host::lock::{Patience, try_lock_invoice};
 use crate::host::other_invoices::{Claim, other_invoices};
@@ -59,13 +59,6 @@ pub(crate) fn split_conflicting<'a>(
         payments.extend(ids);
         is_first && claims_first
     })
-}
-
-/// Whether the payments were booked before, or just now under the same lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Booked {
-    Before,
-    JustNow,
 }
 
 /// What earlier runs stored about an invoice.
@@ -126,15 +119,32 @@ impl<'a> RecalledCase<'a> {
         plan.awaited.difference(before).cloned().collect()
     }
 
-    pub(crate) fn decide(&self, context: &Context, reading: &Reading, booked: Booked) -> Plan {
-        let facts = self.facts(context, reading, booked);
+    pub(crate) fn decide(&self, context: &Context, reading: &Reading) -> Plan {
+        self.decide_on(self.facts(context, reading), context)
+    }
+
+    /// As [`Self::decide`], when payments were just written; `before` is what was read before.
+    pub(crate) fn decide_on_written(
+        &self,
+        context: &Context,
+        reading: &Reading,
+        before: &Reading,
+    ) -> Plan {
+        let facts = Facts {
+            before: Some(Before::of(&before.invoice, &before.payments)),
+            ..self.facts(context, reading)
+        };
+        self.decide_on(facts, context)
+    }
+
+    fn decide_on(&self, facts: Facts, context: &Context) -> Plan {
         let evidence = self.evidence().unwrap_or_default();
         self.with_recheck(reconcile(&facts, &evidence, &context.rules))
     }
 
     /// As [`Self::decide`], for a plan that is not written.
     pub(crate) fn decide_unwritten(&self, context: &Context, reading: &Reading) -> Plan {
-        let facts = self.facts(context, reading, Booked::Before);
+        let facts = self.facts(context, reading);
         let evidence = self.evidence().unwrap_or_default();
         self.with_recheck(reconcile_unwritten(&facts, &evidence, &context.rules))
     }
@@ -148,11 +158,11 @@ impl<'a> RecalledCase<'a> {
     ) -> Plan {
         let mut evidence = self.evidence().unwrap_or_default().into_owned();
         evidence.retain(|finding| !matches!(finding, Evidence::Payment(it) if left_out(&it.ids)));
-        let facts = self.facts(context, reading, Booked::Before);
+        let facts = self.facts(context, reading);
         reconcile(&facts, &evidence, &context.rules)
     }
 
-    fn facts<'f>(&'f self, context: &Context, reading: &'f Reading, booked: Booked) -> Facts<'f> {
+    fn facts<'f>(&'f self, context: &Context, reading: &'f Reading) -> Facts<'f> {
         Facts {
             invoice: &reading.invoice,
             rows: &reading.payments,
@@ -167,7 +177,7 @@ impl<'a> RecalledCase<'a> {
             rows_are_unwritten: !self.is_written,
             row_ids: &self.known.stored.row_ids,
             invoice_is_record: context.mapping.payments.are_own(),
-            just_booked: booked == Booked::JustNow,
+            before: None,
             now: now(),
         }
     }
@@ -220,7 +230,7 @@ pub(crate) struct DecidedCase<'a> {
 impl<'a> DecidedCase<'a> {
     fn new(context: &Context, recalled: RecalledCase<'a>, reading: Reading) -> Self {
         Self {
-            plan: recalled.decide(context, &reading, Booked::Before),
+            plan: recalled.decide(context, &reading),
             recalled,
             reading,
             is_locked: false,
@@ -346,7 +356,7 @@ pub(crate) fn judge(context: &Context, reading: &Reading, evidence: &[Evidence])
 pub(crate) fn judge_anew(context: &Context, reading: &Reading, evidence: &[Evidence]) -> Plan {
     let mut decided = judged(context, reading, evidence);
     decided.recalled.other_invoices.forget_uncounted();
-    decided.recalled.decide(context, reading, Booked::Before)
+    decided.recalled.decide(context, reading)
 }
 
 fn judged<'a>(
@@ -408,9 +418,7 @@ fn search_other_invoices(context: &Context, decided: &mut [DecidedCase]) {
     for ((decided, _), found) in claiming.into_iter().zip(found) {
         if !found.0.is_empty() {
             decided.recalled.other_invoices = found;
-            decided.plan = decided
-                .recalled
-                .decide(context, &decided.reading, Booked::Before);
+            decided.plan = decided.recalled.decide(context, &decided.reading);
         }
     }
 }

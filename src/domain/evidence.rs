@@ -116,6 +116,9 @@ pub(crate) enum PaymentState {
 }
 
 impl PaymentState {
+    /// The status of a session that was completed with a payment that takes days, such as a bank debit.
+    pub(crate) const IN_FLIGHT: &str = "complete, payment in flight";
+
     /// Returns the currency of the money received.
     pub(crate) fn currency(&self) -> Option<Currency> {
         match self {
@@ -267,6 +270,31 @@ impl StripePayment {
     /// Returns whether money was received that cannot be assigned before the session is read.
     pub(crate) fn lacks_session(&self) -> bool {
         self.session_side == SessionSide::Unread && matches!(self.state, PaymentState::Received(_))
+    }
+
+    /// Returns whether no money came and none is on its way. A Stripe Invoice that is open does not say so: a payment of it
+    /// may be in flight.
+    pub(crate) fn denies_money(&self) -> bool {
+        match &self.state {
+            PaymentState::Never(_) => true,
+            PaymentState::Waiting(status) => match status.as_str() {
+                "open" => self.ids.session.is_some(),
+                "requires_payment_method"
+                | "requires_confirmation"
+                | "requires_action"
+                | "requires_capture" => true,
+                _ => false,
+            },
+            PaymentState::Received(_) | PaymentState::NothingDue | PaymentState::Unknown { .. } => {
+                false
+            }
+        }
+    }
+
+    /// Returns whether the money is on its way, and may yet not come.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        matches!(&self.state, PaymentState::Waiting(status)
+            if matches!(status.as_str(), "processing" | "pending" | PaymentState::IN_FLIGHT))
     }
 
     /// Returns whether a Stripe Invoice that was not read may say why less was paid. A session says it itself.

@@ -212,6 +212,14 @@ impl PaymentIds {
         .filter_map(Option::as_deref)
     }
 
+    /// Returns the ids that are of one payment only: a Stripe Invoice is not, unless nothing else is known.
+    pub(crate) fn of_one_payment(&self) -> impl Iterator<Item = &str> {
+        let own = [&self.session, &self.intent, &self.charge];
+        let is_alone = own.iter().all(|id| id.is_none());
+        let invoice = self.stripe_invoice.as_deref().filter(|_| is_alone);
+        own.into_iter().filter_map(Option::as_deref).chain(invoice)
+    }
+
     /// Returns whether `id` is one of these ids.
     pub(crate) fn contains(&self, id: &str) -> bool {
         self.each().any(|own| own == id)

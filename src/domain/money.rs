@@ -99,6 +99,13 @@ impl Currency {
             2
         }
     }
+
+    /// Returns the number of decimals of the smallest amount that can be paid: Stripe's amounts in ISK and UGX have two,
+    /// which are always 00.
+    /// Source: <https://docs.stripe.com/currencies#special-cases>.
+    pub(crate) fn payable_exponent(&self) -> u32 {
+        self.iso_exponent().min(self.stripe_exponent())
+    }
 }
 
 impl fmt::Display for Currency {
@@ -197,6 +204,19 @@ impl Money {
     ) -> Result<Self, AmountError> {
         let minor = Decimal::in_minor_units(text, unit, currency)?.to_integer();
         let minor = minor.ok_or_else(|| AmountError::Inexact(text.trim().to_owned(), currency))?;
+        Self::from_minor(minor, text, currency)
+    }
+
+    /// Parses a decimal text in `unit`, rounded to what can be paid ([`Currency::payable_exponent`]), halves away from
+    /// zero.
+    pub(crate) fn payable_from_units(
+        text: &str,
+        unit: AmountUnit,
+        currency: Currency,
+    ) -> Result<Self, AmountError> {
+        let step = currency.stripe_exponent() - currency.payable_exponent();
+        let minor = Decimal::in_minor_units(text, unit, currency)?.rounded_to(step);
+        let minor = minor.ok_or_else(|| AmountError::OutOfRange(text.trim().to_owned()))?;
         Self::from_minor(minor, text, currency)
     }
 
@@ -327,6 +347,13 @@ impl Decimal {
     fn to_integer(&self) -> Option<i128> {
         let divisor = 10_i128.checked_pow(self.scale)?;
         (self.digits % divisor == 0).then_some(self.digits / divisor)
+    }
+
+    /// Returns the nearest multiple of `10^step`, halves away from zero.
+    fn rounded_to(self, step: u32) -> Option<i128> {
+        let scale = self.scale.checked_add(step)?;
+        let steps = Self { scale, ..self }.rounded()?;
+        steps.checked_mul(10_i128.checked_pow(step)?)
     }
 
     /// Returns the nearest whole number, halves away from zero.

@@ -6,13 +6,17 @@
 
 mod accounts;
 mod answers;
+mod balance_due;
 mod booking;
 mod books;
+mod denied;
 mod invoice;
 mod payments;
 mod receipt;
 mod reductions;
 mod row_ids;
+mod row_issues;
+mod rows_by_hand;
 mod settlement;
 mod sharing;
 mod stripe_invoices;
@@ -26,7 +30,7 @@ use self::answers::{ids_of, lacks_invoice, with_known_invoices};
 use self::receipt::Receipt;
 use super::evidence::{Evidence, StripePayment, merge_payments};
 use super::identity::PaymentIds;
-use super::invoice::{Field, Invoice, InvoiceStatus};
+use super::invoice::{Invoice, InvoiceStatus};
 use super::issue::{Issue, IssueKind, Severity};
 use super::money::{Currency, Money};
 use super::payment::{PaymentRow, PaymentStatus};
@@ -62,10 +66,23 @@ pub(crate) struct Facts<'a> {
     pub(crate) row_ids: &'a BTreeMap<String, PaymentIds>,
     /// Whether the application records no payments, so that an invoice may be paid without any.
     pub(crate) invoice_is_record: bool,
-    /// Whether a payment of this invoice was just written under the same lock.
-    pub(crate) just_booked: bool,
+    /// The books before payments of this invoice were just written under the same lock; `None` if none were.
+    pub(crate) before: Option<Before<'a>>,
     /// Seconds since 1970.
     pub(crate) now: i64,
+}
+
+/// The books of an invoice before its payments were written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before<'a> {
+    pub(crate) invoice: &'a Invoice,
+    pub(crate) rows: &'a [PaymentRow],
+}
+
+impl<'a> Before<'a> {
+    pub(crate) fn of(invoice: &'a Invoice, rows: &'a [PaymentRow]) -> Self {
+        Self { invoice, rows }
+    }
 }
 
 impl Facts<'_> {
@@ -87,7 +104,8 @@ impl Facts<'_> {
     /// somebody undid: the issue about the undone repair is about it.
     fn is_let_go(&self, ids: &PaymentIds) -> bool {
         let names = |known: &[String]| known.iter().any(|id| ids.contains(id));
-        let is_own = self.memory.of(ids).is_some_and(|known| known.is_own);
+        let is_own = |known: &Remembered| known.is_own && known.received > 0;
+        let is_own = self.memory.of(ids).is_some_and(is_own);
         names(self.in_question)
             && !self.refer_to(ids)
             && !is_own
@@ -162,6 +180,8 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
         }
         Ok(currency) => {
             let receipts = draft.receipts(&payments, *currency, facts, rules);
+            draft.note_denied(&payments, *currency, facts);
+            draft.add_up_payments();
             let mut rows = facts.rows.to_vec();
             if facts.rows_have_no_ids {
                 draft.presume_rows(&mut rows, &receipts, facts);
@@ -188,6 +208,8 @@ struct Draft {
     /// When Stripe received a payment, by each of its ids.
     received_at: BTreeMap<String, i64>,
     reduced: Vec<Reduced>,
+    /// Payments of which Stripe says that they are not paid.
+    unpaid: Vec<StripePayment>,
     /// Whether a Stripe Invoice was not read that may say what was taken off.
     lacks_reductions: bool,
     /// The Stripe Invoices whose rows were compared with several payments.
@@ -218,6 +240,7 @@ impl Draft {
             known: facts.memory.0.clone(),
             received_at: BTreeMap::new(),
             reduced: Vec::new(),
+            unpaid: Vec::new(),
             lacks_reductions: false,
             compared: BTreeSet::new(),
         }
@@ -247,11 +270,7 @@ impl Draft {
         rules: &Rules,
         application: Application,
     ) {
-        // Those with rows come first: whether another may stand for a row depends on what these leave in the books.
-        let (with_rows, others): (Vec<_>, Vec<_>) = receipts
-            .iter()
-            .partition(|receipt| facts.rows_of(&receipt.payment.ids).next().is_some());
-        for receipt in with_rows.into_iter().chain(others) {
+        for receipt in rows_by_hand::in_order(receipts, facts) {
             if self.is_booked_elsewhere(receipt, facts) {
                 self.do_not_learn(receipt);
                 continue;
@@ -284,7 +303,7 @@ impl Draft {
             // A closed invoice is not changed, but may be opened again.
             self.plan.unjudged.insert(IssueKind::RepairUndone);
         } else {
-            self.judge_invoice(currency, facts, &after, rules);
+            self.judge_invoice(currency, facts, receipts, &after, rules);
             self.note_reductions(facts, secured);
         }
     }
@@ -342,7 +361,8 @@ impl Draft {
     fn note_unasked_ids(&mut self, after: &[PaymentRow], facts: &Facts) {
         let judged = &self.plan.judged;
         let unasked = facts.invoice.stored_ids.iter().any(|id| {
-            let was_never_paid = facts.finished.contains(id) && !facts.memory.has_seen(id.trim());
+            let was_never_paid =
+                facts.finished.contains(id) && !facts.memory.has_received(id.trim());
             let was_asked = was_never_paid || judged.contains(id) || judged.contains(id.trim());
             !was_asked && !books::has_received(after, id)
         });
@@ -399,56 +419,6 @@ impl Draft {
             IssueKind::OverriddenByTrigger,
             IssueKind::RepairUndone,
         ]);
-    }
-
-    fn note_duplicates(&mut self, after: &[PaymentRow], invoice: &Invoice) {
-        for group in books::groups(after)
-            .iter()
-            .filter(|group| group.is_duplicate())
-        {
-            if group.rows.iter().any(|row| self.presumed.contains(&row.id)) {
-                continue;
-            }
-            let rows: Vec<&str> = group.rows.iter().map(|row| row.id.as_str()).collect();
-            let key = group.key().unwrap_or_default();
-            self.issues.push(
-                Issue::new(
-                    IssueKind::DuplicatePayment,
-                    Severity::Warning,
-                    format!(
-                        "Invoice {} has {} payment rows for the Stripe payment {key}, which counts once. Delete the rows that are wrong.",
-                        invoice.label(),
-                        rows.len(),
-                    ),
-                )
-                .about(group.key())
-                .with_evidence(json!({ "stripe_payment": key, "rows": rows })),
-            );
-        }
-    }
-
-    fn note_unreadable_rows(&mut self, after: &[PaymentRow], invoice: &Invoice) {
-        let label = invoice.label();
-        for row in after {
-            for (what, field) in [
-                ("amount", &row.amount),
-                ("gratuity", &row.gratuity),
-                ("refunded amount", &row.refunded),
-            ] {
-                if let Field::Unreadable(why) = field {
-                    self.issues.push(
-                        Issue::new(
-                            IssueKind::AmountMismatch,
-                            Severity::Warning,
-                            format!(
-                                "Invoice {label} has a payment whose {what} cannot be read: {why}. Correct the payment."
-                            ),
-                        )
-                        .with_evidence(json!({ "row": row.id, "problem": why })),
-                    );
-                }
-            }
-        }
     }
 
     fn finish(mut self) -> Plan {

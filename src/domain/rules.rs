@@ -239,6 +239,12 @@ impl Memory {
         self.0.contains_key(id) || self.0.values().any(|known| known.ids.contains(id))
     }
 
+    /// Returns whether money of a payment with this id is known.
+    pub(crate) fn has_received(&self, id: &str) -> bool {
+        let mut received = self.0.iter().filter(|(_, known)| known.received > 0);
+        received.any(|(key, known)| key == id || known.ids.contains(id))
+    }
+
     /// Returns whether an answer is older than what is known about its payment. Such an answer must not be used. An
     /// answer that was requested before the known one was applied may be the older of the two, so it must not lower
     /// a refund or a dispute.
@@ -381,7 +387,7 @@ pub(crate) struct Remembered {
     pub(crate) seen_at: i64,
     /// When an answer was last acted on for this invoice, in microseconds since 1970; 0 if none was.
     pub(crate) own_seen_at: i64,
-    /// In Stripe's smallest unit.
+    /// In Stripe's smallest unit; 0 if a row says that it was received, and Stripe that it was not.
     pub(crate) received: i64,
     /// In Stripe's smallest unit. It may be more than the latest answer says: a row of the invoice still states it, and
     /// can only be lowered if that is known.

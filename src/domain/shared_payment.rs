@@ -126,12 +126,16 @@ impl Payment<'_> {
         let received = known.iter().find(|it| it.ids.same_payment(&self.ids));
         let received = received.map(|known| known.received);
         let currency = received.map_or(terms.currency, |money| money.currency);
-        // Several rows of one invoice count once; they are an issue of that invoice.
-        let mut by_invoice: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        let mut by_invoice: BTreeMap<(&str, &str), Vec<i64>> = BTreeMap::new();
         for row in &self.rows {
-            let counted = by_invoice.entry((&row.label, &row.invoice)).or_default();
-            *counted = (*counted).max(row.whole(terms, currency));
+            let rows = by_invoice.entry((&row.label, &row.invoice)).or_default();
+            rows.push(row.whole(terms, currency));
         }
+        let received_minor = received.map(|money| money.minor);
+        let by_invoice: BTreeMap<(&str, &str), i64> = by_invoice
+            .into_iter()
+            .map(|(invoice, rows)| (invoice, counted_once(&rows, received_minor)))
+            .collect();
         if by_invoice.len() < 2 {
             return None;
         }
@@ -185,6 +189,16 @@ impl Payment<'_> {
             issue,
         }
     }
+}
+
+/// Returns what the rows of one invoice count. They count once, because several are an issue of that invoice, unless they
+/// divide the whole payment among them.
+fn counted_once(rows: &[i64], received: Option<i64>) -> i64 {
+    let sum = rows.iter().copied().fold(0, i64::saturating_add);
+    if received == Some(sum) {
+        return sum;
+    }
+    rows.iter().copied().max().unwrap_or_default()
 }
 
 #[cfg(test)]

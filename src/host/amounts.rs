@@ -44,21 +44,47 @@ pub(super) fn in_payment_unit(mapping: &Mapping, column: &Mapped) -> String {
             power_of_ten(shift(mapping.default_currency))
         );
     }
-    let currency = currency_of_invoice(mapping);
-    let mut by_shift: BTreeMap<i32, Vec<String>> = BTreeMap::new();
+    let by_currency = by_currency(
+        &currency_of_invoice(mapping),
+        |currency| power_of_ten(shift(currency)),
+        &power_of_ten(to.usual_exponent() - from.usual_exponent()),
+    );
+    format!("{amount} * {by_currency}")
+}
+
+/// As [`in_payment_unit`], rounded to what can be paid, as invoices are read.
+pub(super) fn payable_in_payment_unit(mapping: &Mapping, column: &Mapped) -> String {
+    let amount = in_payment_unit(mapping, column);
+    let unit = mapping.payments.unit;
+    let digits = |currency: Currency| {
+        let digits = currency.payable_exponent() as i32 - unit.exponent(currency) as i32;
+        digits.to_string()
+    };
+    let digits = if mapping.invoices.currency.is_none() {
+        digits(mapping.default_currency)
+    } else {
+        let usual = (2 - unit.usual_exponent()).to_string();
+        by_currency(&currency_of_invoice(mapping), digits, &usual)
+    };
+    format!("round({amount}, {digits})")
+}
+
+/// Returns SQL for a value that depends on the currency: `usual` for those with two decimals.
+fn by_currency(currency: &str, value: impl Fn(Currency) -> String, usual: &str) -> String {
+    let mut by_value: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for special in Currency::without_two_decimals() {
-        let codes = by_shift.entry(shift(special)).or_default();
+        let codes = by_value.entry(value(special)).or_default();
         codes.push(format!("'{}'", special.code()));
     }
-    let cases: String = by_shift
+    by_value.remove(usual);
+    let cases: String = by_value
         .into_iter()
-        .map(|(shift, codes)| {
-            let codes = codes.join(", ");
-            format!("when {currency} in ({codes}) then {} ", power_of_ten(shift))
-        })
+        .map(|(value, codes)| format!("when {currency} in ({}) then {value} ", codes.join(", ")))
         .collect();
-    let usual = power_of_ten(to.usual_exponent() - from.usual_exponent());
-    format!("{amount} * case {cases}else {usual} end")
+    if cases.is_empty() {
+        return usual.to_owned();
+    }
+    format!("case {cases}else {usual} end")
 }
 
 /// Returns SQL for the code of the currency of the invoice `i`.

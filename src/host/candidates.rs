@@ -8,7 +8,9 @@ use serde_json::json;
 use crate::domain::account::qualified;
 use crate::domain::words::invoice::{AFTER_PAID, CLOSED, PAID, REFUNDED};
 use crate::host::account::accounts;
-use crate::host::amounts::{currency_of_invoice, in_payment_unit, numeric};
+use crate::host::amounts::{
+    currency_of_invoice, in_payment_unit, numeric, payable_in_payment_unit,
+};
 use crate::host::both::{have_one_owner, reading_both};
 use crate::host::mapping::{Mapped, Mapping};
 use crate::host::owner::reading_as;
@@ -213,7 +215,7 @@ fn facts(mapping: &Mapping, range: &Range) -> String {
             None => "null::text".to_owned(),
             Some(_) => currency_of_invoice(mapping),
         },
-        total = in_payment_unit(mapping, &invoices.total),
+        total = payable_in_payment_unit(mapping, &invoices.total),
         stated = invoices.amount_paid.as_ref().map_or_else(
             || "null::numeric".to_owned(),
             |column| format!("coalesce({}, 0)", in_payment_unit(mapping, column)),

@@ -365,9 +365,8 @@ fn as_reading(mapping: &Mapping, raw: RawInvoice) -> Result<(String, Reading), P
     let invoices = &mapping.invoices;
     let account = named(account.as_deref());
     let word = status.unwrap_or_default();
-    // Fractions of the currency's smallest unit cannot be paid.
     let of_invoice = |column: Option<&Mapped>, text: &Text| {
-        amount(column, text, invoices.unit, &currency, Rounding::Always)
+        amount(column, text, invoices.unit, &currency, Rounding::ToPayable)
     };
     let invoice = Invoice {
         id: id.ok_or_else(|| misread("its key is null"))?,
@@ -467,9 +466,10 @@ fn non_blank(text: &Option<String>) -> Option<&str> {
 }
 
 /// Which amounts are rounded that are finer than the currency's smallest unit; the others cannot be read.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Rounding {
-    Always,
+    /// Those of invoices: nobody can pay the rest.
+    ToPayable,
     /// Those of binary floating-point numbers, which are seldom exact.
     OfFloats,
 }
@@ -484,10 +484,10 @@ fn amount(
     let Some(column) = column else {
         return Field::Unmapped;
     };
-    let read = if rounding == Rounding::Always || column.is_float() {
-        Money::rounded_from_units
-    } else {
-        Money::from_units
+    let read = match rounding {
+        Rounding::ToPayable => Money::payable_from_units,
+        Rounding::OfFloats if column.is_float() => Money::rounded_from_units,
+        Rounding::OfFloats => Money::from_units,
     };
     match (text, currency) {
         (None, _) => Field::Null,

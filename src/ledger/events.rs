@@ -150,7 +150,8 @@ pub(crate) fn enqueue(backfill: i64, entries: &[Entry]) {
             id text, livemode boolean, account text, session_id text, intent_id text, charge_id text,
             stripe_invoice_id text, snapshot jsonb, why text, unless_known boolean)
         where not (n.unless_known and exists (
-            select from invoice_sync.stripe_payment m where m.id = coalesce(n.intent_id, n.charge_id)))
+            select from invoice_sync.stripe_payment m
+            where m.id = coalesce(n.intent_id, n.charge_id) and m.received > 0))
           -- What failed already waits for its next turn.
           and not (n.why is not null and exists (
               select from invoice_sync.event e
@@ -375,10 +376,10 @@ pub(crate) fn reopen_unclaimed(ids: &BTreeSet<String>) -> Vec<String> {
                    or x.stripe_invoice_id is not null and x.stripe_invoice_id = any ($1::text[]))
               and not exists (
                   select from invoice_sync.stripe_payment m
-                  where m.id = coalesce(x.intent_id, x.session_id))
+                  where m.id = coalesce(x.intent_id, x.session_id) and m.received > 0)
               and not exists (
                   select from invoice_sync.stripe_payment m
-                  where m.stripe_invoice_id = x.stripe_invoice_id)
+                  where m.stripe_invoice_id = x.stripe_invoice_id and m.received > 0)
             for update skip locked)
         returning e.id",
         &[Some(&sql::array(ids.iter().map(String::as_str)))],

@@ -34,9 +34,13 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn ids(&self) -> impl Iterator<Item = &String> {
-        let ids = [&self.session_id, &self.intent_id, &self.charge_id];
-        ids.into_iter().flatten()
+    fn ids(&self) -> PaymentIds {
+        PaymentIds {
+            session: self.session_id.clone(),
+            intent: self.intent_id.clone(),
+            charge: self.charge_id.clone(),
+            stripe_invoice: self.stripe_invoice_id.clone(),
+        }
     }
 
     fn remembered(&self) -> Remembered {
@@ -45,12 +49,7 @@ impl Row {
         let of_whole = dispute.as_ref().is_some_and(Dispute::withholds_money);
         let withheld = self.withheld.or(of_whole.then_some(self.received));
         Remembered {
-            ids: PaymentIds {
-                session: self.session_id.clone(),
-                intent: self.intent_id.clone(),
-                charge: self.charge_id.clone(),
-                stripe_invoice: self.stripe_invoice_id.clone(),
-            },
+            ids: self.ids(),
             as_of: self.as_of,
             seen_at: self.seen_at,
             own_seen_at: 0,
@@ -92,21 +91,22 @@ pub(super) fn memories(
 ) -> BTreeMap<String, Memory> {
     let mut memories: BTreeMap<String, Memory> = BTreeMap::new();
     for row in rows {
-        let asked_for = row
-            .ids()
-            .filter_map(|id| invoices_by_id.get(id.as_str()))
+        let ids = row.ids();
+        let asked_for = ids
+            .of_one_payment()
+            .filter_map(|id| invoices_by_id.get(id))
             .flatten();
         let own = invoices.get(row.invoice_id.as_str());
         for invoice in own.into_iter().chain(asked_for) {
             let memory = memories.entry((*invoice).to_owned()).or_default();
-            for id in row.ids() {
-                memory.keep_latest(id.clone(), row.remembered());
+            for id in ids.of_one_payment() {
+                memory.keep_latest(id.to_owned(), row.remembered());
             }
         }
     }
     for row in rows {
         if let Some(memory) = memories.get_mut(&row.invoice_id) {
-            for id in row.ids() {
+            for id in row.ids().of_one_payment() {
                 memory.keep_own(id, &row.remembered());
             }
         }
@@ -130,6 +130,7 @@ pub(crate) fn known(ids: &BTreeSet<String>) -> Vec<KnownPayment> {
                 union all select * from invoice_sync.stripe_payment where session_id = any ($1)
                 union all select * from invoice_sync.stripe_payment where charge_id = any ($1)
             ) m
+            where m.received > 0
             order by m.as_of desc, m.invoice_id, m.id",
             &[ids.to_vec()],
         )
@@ -227,6 +228,8 @@ pub(crate) fn forget(invoice: &str, payments: &[PaymentIds]) {
 /// Stripe's data about the money received for an invoice.
 pub(crate) struct ReceivedPayments<'a> {
     pub(crate) invoice: &'a str,
+    /// The invoice's; `None` if it is not valid.
+    pub(crate) currency: Option<Currency>,
     pub(crate) evidence: &'a [Evidence],
     /// The state that the plan accepted. Its refunds are at least those of a row that followed an earlier answer.
     pub(crate) learned: &'a Memory,
@@ -239,8 +242,13 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
     let mut rows = BTreeMap::new();
     for entry in received {
         for payment in merge_payments(entry.evidence) {
-            let (PaymentState::Received(money), Some(key)) = (&payment.state, payment.ids.key())
-            else {
+            // Of a payment that was not received, it is recorded where a row says otherwise.
+            let currency = match &payment.state {
+                PaymentState::Received(money) => Some(money.currency),
+                PaymentState::Waiting(_) | PaymentState::Never(_) => entry.currency,
+                PaymentState::NothingDue | PaymentState::Unknown { .. } => None,
+            };
+            let (Some(currency), Some(key)) = (currency, payment.ids.key()) else {
                 continue;
             };
             let Some(learned) = entry.learned.0.get(key) else {
@@ -251,7 +259,7 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
                 Some(entry.invoice.to_owned()),
                 payment.ids.session.clone(),
                 payment.ids.charge.clone(),
-                Some(money.currency.code().to_owned()),
+                Some(currency.code().to_owned()),
                 Some(learned.received.to_string()),
                 Some(learned.refunded.to_string()),
                 learned

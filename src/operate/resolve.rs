@@ -446,6 +446,7 @@ impl Case<'_> {
                         && payment.ids.contains(object)
                     {
                         payment.invoice_references.clear();
+                        payment.is_renewal_of_named = false;
                     }
                 }
                 evidence

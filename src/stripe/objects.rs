@@ -344,7 +344,7 @@ fn session_state(session: &Value) -> Result<PaymentState, StripeError> {
         "unpaid" => match text(session, "status")? {
             "expired" => PaymentState::Never("expired".to_owned()),
             "open" => PaymentState::Waiting("open".to_owned()),
-            "complete" => PaymentState::Waiting("complete, payment in flight".to_owned()),
+            "complete" => PaymentState::Waiting(PaymentState::IN_FLIGHT.to_owned()),
             other => unknown("checkout session status", other),
         },
         other => unknown("checkout session payment_status", other),

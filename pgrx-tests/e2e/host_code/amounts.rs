@@ -163,12 +163,25 @@ fn what_is_found_without_stripe_is_compared_in_one_unit_by_each_currency() {
         select id, 10000, 'EUR', 'SUCCEEDED', 'cash', '2026-01-01' from booked"#,
     );
 
+    // Nobody can pay the fraction.
+    for (currency, price, amount) in [("isk", "1240.32", "1240"), ("usd", "24.733", "2473")] {
+        shop.execute(&format!(
+            r#"with booked as (
+                insert into "Booking" ("userId", "bookingDate", "totalPrice", currency, "updatedAt")
+                values (1, '2026-01-01', {price}, '{currency}', '2026-01-01') returning id)
+            insert into "Payment" ("bookingId", amount, currency, status, "stripeSessionId", "updatedAt")
+            select id, {amount}, '{currency}', 'SUCCEEDED', 'cash {currency}', '2026-01-01' from booked"#
+        ));
+    }
+
     shop.sweep();
 
     let short: Vec<String> = [2, 4, 6, 7]
         .map(|id| format!("amount_mismatch {id}"))
         .into();
     assert_eq!(shop.open_issues(), short);
+    let states = r#"select string_agg(status::text, ' ' order by id) from "Booking" where id > 7"#;
+    assert_eq!(shop.text(states), Some("CONFIRMED CONFIRMED".into()));
 }
 
 #[test]

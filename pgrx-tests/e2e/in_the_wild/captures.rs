@@ -319,3 +319,25 @@ fn the_row_follows_each_part() {
         more,
     );
 }
+
+#[test]
+fn the_row_follows_once_nothing_refuses_it() {
+    let mut scene = Scene::new(Unit::Major);
+    let held = authorise(&mut scene).capture_part(7_000);
+    scene.enter(Entry::Feed);
+    held.capture(3_000);
+    scene
+        .shop
+        .execute("alter table payments add constraint small check (total_amount < 100)");
+    for _ in 0..2 {
+        scene.enter(Entry::Feed);
+        assert_eq!(scene.books(), ["Partial 70.00 30.00", "Paid 70.00 0.00"]);
+        assert_eq!(scene.issues(), ["apply_failed"]);
+    }
+    scene
+        .shop
+        .execute("alter table payments drop constraint small");
+    scene.enter(Entry::Feed);
+    assert_eq!(scene.books(), ["Paid 100.00 0.00", "Paid 100.00 0.00"]);
+    assert_eq!(scene.issues(), Vec::<String>::new());
+}

@@ -442,3 +442,19 @@ fn a_refund_beyond_the_gratuity_takes_the_rest_from_the_amount() {
     .issues(&["partially_refunded"])
     .check();
 }
+
+#[test]
+fn one_payment_may_be_divided_among_rows() {
+    Case::new(
+        "one payment of 100 has rows of 60 and 40",
+        |scene| {
+            let intent = pay(scene, 10_000);
+            scene.invoice(1, "Sent 100", None, Some(&intent));
+            scene.payment(1, "Paid 60", None, Some(&intent));
+            scene.payment(1, "Paid 40", None, Some(&intent));
+        },
+        &["Paid 100.00 0.00", "Paid 40.00 0.00", "Paid 60.00 0.00"],
+    )
+    .entries(&OF_BOOKED)
+    .check();
+}

@@ -8,7 +8,7 @@ const INVOICE_1: &str = "7d8e6b50-00a0-4000-8000-000000000001";
 
 /// Those that hear of what an invoice stores: a backfill reads payments, and the intent of a Stripe Invoice does not name
 /// it.
-const BY_STORED_ID: [Entry; 5] = [
+pub(super) const BY_STORED_ID: [Entry; 5] = [
     Entry::Button,
     Entry::Feed,
     Entry::DueCheck,
@@ -348,6 +348,20 @@ fn several_payments_of_a_stripe_invoice_have_a_row_each() {
     .neighbour()
     .check();
     Case::new(
+        "25 is refunded of a Stripe Invoice that was paid by 50 and 75 and has one row",
+        |scene| {
+            let billed = scene.stripe().stripe_invoice(bill());
+            billed.pay_part(5_000).refund(Refund::of(2_500));
+            billed.pay();
+            scene.invoice(1, "Sent 125", Some(&billed.id()), None);
+            scene.payment(1, "Paid 125", Some(&billed.id()), None);
+        },
+        &["Partial 100.00 25.00", "Paid 125.00 0.00"],
+    )
+    .issues(&["partially_refunded"])
+    .entries(&[Entry::Button])
+    .check();
+    Case::new(
         "a row of 125 stores a Stripe Invoice of which 50 and 25 were paid",
         |scene| {
             let billed = scene.stripe().stripe_invoice(bill());
@@ -366,62 +380,6 @@ fn several_payments_of_a_stripe_invoice_have_a_row_each() {
     .issues(&["amount_mismatch"])
     .entries(&[Entry::Button])
     .neighbour()
-    .check();
-}
-
-/// Renews a subscription that names INV-1.
-fn renew(scene: &Scene) -> String {
-    let renewal =
-        StripeInvoice::renewal(12_500, "usd").subscription_metadata("invoice_id", INVOICE_1);
-    let billed = scene.stripe().stripe_invoice(renewal);
-    billed.pay();
-    billed.id()
-}
-
-#[test]
-fn renewals_of_a_subscription_pay_an_invoice_each() {
-    Case::new(
-        "two renewals of a subscription, each with an invoice that stores its Stripe Invoice",
-        |scene| {
-            let renewals = [renew(scene), renew(scene)];
-            for (number, renewal) in (1..).zip(renewals) {
-                scene.invoice(number, "Sent 125", Some(&renewal), None);
-            }
-        },
-        &[
-            "Paid 125.00 0.00",
-            "Paid 125.00 0.00",
-            "Paid 125.00 0.00",
-            "Paid 125.00 0.00",
-        ],
-    )
-    .entries(&BY_STORED_ID)
-    .check();
-    Case::new(
-        "a subscription names its first invoice, which is paid, and is renewed",
-        |scene| {
-            let first = StripeInvoice::of_subscription(12_500, "usd");
-            let first = scene.stripe().stripe_invoice(first);
-            let payment = first.pay();
-            scene.invoice(1, "Paid 125", Some(&first.id()), None);
-            scene.payment(1, "Paid 125", None, Some(&payment.intent_id()));
-            renew(scene);
-        },
-        &["Paid 125.00 0.00", "Paid 125.00 0.00"],
-    )
-    .issues(&["unlinked_payment"])
-    .entries(&Entry::BY_METADATA)
-    .check();
-    Case::new(
-        "a subscription pays an invoice of 250 in two renewals",
-        |scene| {
-            renew(scene);
-            renew(scene);
-            scene.invoice(1, "Sent 250", None, None);
-        },
-        &["Paid 250.00 0.00", "Paid 125.00 0.00", "Paid 125.00 0.00"],
-    )
-    .entries(&Entry::BY_METADATA)
     .check();
 }
 

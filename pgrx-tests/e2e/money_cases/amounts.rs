@@ -118,6 +118,14 @@ fn currencies() -> Vec<Case> {
             })
             .payments(&["Paid 1500"])
             .invoice("Partial 1500 paid, 500 left"),
+        case("a total of 1240.32 krónur, of which nobody can pay the fraction")
+            .when(|world| {
+                let session = world.stripe().checkout(Checkout::new(124_000, "isk")).pay();
+                let id = session.session_id();
+                world.invoice(bill("Sent", "1240.32").currency("isk").session(id));
+            })
+            .payments(&["Paid 1240"])
+            .invoice("Paid 1240 paid, 0 left, dated"),
         case("Kuwaiti dinars have thousandths")
             .when(|world| {
                 let session = world.stripe().checkout(Checkout::new(12_340, "kwd")).pay();

@@ -177,6 +177,16 @@ fn contradictions() -> Vec<Case> {
                 world.row(row("Paid", "30"));
             })
             .issues(&["warning amount_mismatch"]),
+        case("the invoice states 40 without a row, and the other 60 is paid by card")
+            .without_triggers()
+            .when(|world| {
+                let session = world.stripe().checkout(Checkout::new(6_000, "usd")).pay();
+                let id = session.session_id();
+                world.invoice(bill("Partial", "100").paid("40").session(id));
+            })
+            .payments(&["Paid 60"])
+            .invoice("Partial 100 paid, 0 left")
+            .issues(&["warning amount_mismatch"]),
         case("the row says another amount than Stripe received")
             .when(|world| {
                 let session = world.stripe().checkout(Checkout::new(10_000, "usd")).pay();

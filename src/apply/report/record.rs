@@ -83,6 +83,7 @@ pub(super) fn write_down(run: impl Fn() -> i64, settled: &[&Settled]) -> Result<
         if let Some(evidence) = evidence {
             lessons.push(stripe_payments::ReceivedPayments {
                 invoice: &invoice.id,
+                currency: invoice.currency.as_ref().ok().copied(),
                 evidence,
                 learned: &plan.learned,
             });

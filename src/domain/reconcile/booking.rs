@@ -161,59 +161,6 @@ impl Draft {
         true
     }
 
-    /// Returns whether rows may already stand for this payment ([`similar_rows`]), and raises an issue if so and the
-    /// payment and the rows together would exceed the total. The rows may have been entered by hand, so neither booking
-    /// the payment nor ignoring it would be safe.
-    fn may_be_booked_without_id(&mut self, receipt: &Receipt, facts: &Facts) -> bool {
-        let Some(total) = facts.invoice.total.value() else {
-            return false;
-        };
-        let base = receipt.base();
-        let after = books::project(facts.rows, &self.plan.payments);
-        let with_this = books::secured(&after, &self.known).saturating_add(base.minor);
-        // Where no row has an id, one of this amount may be this payment even if the invoice is due for more.
-        if with_this <= total.minor && !facts.rows_have_no_ids {
-            return false;
-        }
-        let Some(similar) = similar_rows(receipt, facts) else {
-            return false;
-        };
-        let (how, rows) = match similar.as_slice() {
-            [row] => (
-                "The invoice has another payment of the same amount without this id",
-                json!(row.id),
-            ),
-            rows => (
-                "The invoice has other payments without ids that add up to this amount",
-                rows.iter().map(|row| row.id.clone()).collect(),
-            ),
-        };
-        let excess = if with_this > total.minor {
-            ", and together they exceed the total"
-        } else {
-            ""
-        };
-        self.issues.push(
-            Issue::new(
-                IssueKind::PossibleDuplicate,
-                Severity::Warning,
-                format!(
-                    "Stripe received {} by {} for invoice {}. {how}{excess}. Decide whether they are the same payment (link_row) or two payments (book_anyway).",
-                    receipt.received,
-                    receipt.key().unwrap_or("a payment"),
-                    facts.invoice.label(),
-                ),
-            )
-            .about(receipt.key())
-            .with_evidence(json!({
-                "id": receipt.key(),
-                "received": receipt.received.to_string(),
-                "row": rows,
-            })),
-        );
-        true
-    }
-
     /// Returns whether the payment was refunded in full and the tables cannot express this: it must not be booked as
     /// money.
     fn cannot_record_full_refund(
@@ -363,7 +310,7 @@ impl Draft {
 /// one that says an attempt failed. If
 /// several rows say that it was received, none is changed. The result does not depend on the order of the rows;
 /// several rows for one payment are an issue, with or without evidence.
-fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentRow> {
+pub(super) fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentRow> {
     let of = |test: fn(&PaymentRow) -> bool| rows.iter().copied().filter(move |row| test(row));
     let mut received = of(PaymentRow::was_received);
     if let Some(row) = received.next() {
@@ -378,30 +325,6 @@ fn row_of<'r>(rows: &[&'r PaymentRow], receipt: &Receipt) -> Option<&'r PaymentR
     let failed = of(|row| row.status == PaymentStatus::Failed).min_by_key(fit);
     let lone = rows.first().copied().filter(|_| rows.len() == 1);
     waiting.or(failed).or(lone)
-}
-
-/// Returns the rows that may stand for this payment: a row without an id that says otherwise
-/// ([`PaymentIds::may_stand_for`]), or all rows without ids together, if they come to the amount, to what was received,
-/// or to what Stripe paid out of it.
-fn similar_rows<'f>(receipt: &Receipt, facts: &'f Facts) -> Option<Vec<&'f PaymentRow>> {
-    let amounts = receipt.amounts_by_hand();
-    let may_be_this = |row: &&PaymentRow| {
-        row.was_received() && row.amount_minor() > 0 && row.ids.may_stand_for(&receipt.payment.ids)
-    };
-    // In the order of their ids, so that the result does not depend on the order of the rows.
-    let mut rows: Vec<&PaymentRow> = facts.rows.iter().filter(may_be_this).collect();
-    rows.sort_by(|one, other| one.id.cmp(&other.id));
-    if let Some(row) = rows
-        .iter()
-        .find(|row| amounts.contains(&row.amount_minor()))
-    {
-        return Some(vec![row]);
-    }
-    rows.retain(|row| row.ids.is_empty());
-    let sum = rows
-        .iter()
-        .fold(0, |sum: i64, row| sum.saturating_add(row.amount_minor()));
-    amounts.contains(&sum).then_some(rows)
 }
 
 /// Returns how much of the row's money was refunded. Whose part of a shared payment was refunded is not known unless
@@ -442,7 +365,7 @@ fn confirm(row: &PaymentRow, receipt: &Receipt, facts: &Facts, rules: &Rules) ->
 }
 
 /// Returns the amount for a row that states what had been received of its payment before more of it was captured.
-fn grown_amount(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Option<Money> {
+pub(super) fn grown_amount(row: &PaymentRow, receipt: &Receipt, facts: &Facts) -> Option<Money> {
     let amount = row.amount.value()?;
     let before = books::remembered_for(row, &facts.memory.0)?.received;
     let growth = receipt.received.minor.checked_sub(before)?;

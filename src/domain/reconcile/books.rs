@@ -73,12 +73,41 @@ pub(crate) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    pub(crate) fn is_duplicate(&self) -> bool {
-        let attempts = self.rows.iter();
-        attempts
-            .filter(|row| row.status != PaymentStatus::Failed)
-            .count()
-            > 1
+    /// Returns whether it has several rows that are not its parts.
+    pub(crate) fn is_duplicate(&self, known: &BTreeMap<String, Remembered>) -> bool {
+        self.without_attempts().count() > 1 && self.divided(known).is_none()
+    }
+
+    /// Returns its rows, without those of attempts that failed.
+    fn without_attempts(&self) -> impl Iterator<Item = &PaymentRow> {
+        let rows = self.rows.iter().copied();
+        rows.filter(|row| row.status != PaymentStatus::Failed)
+    }
+
+    /// Returns what is known of the payment if it is divided among several rows: each was received, and together they
+    /// come to exactly what Stripe received.
+    fn divided<'k>(&self, known: &'k BTreeMap<String, Remembered>) -> Option<&'k Remembered> {
+        let mut parts = self.without_attempts();
+        if !parts.all(|row| row.was_received() && row.amount_minor() > 0)
+            || self.without_attempts().count() < 2
+        {
+            return None;
+        }
+        let mut payments = self.rows.iter().map(|row| remembered_for(row, known));
+        let payment = payments.find_map(|payment| payment)?;
+        let whole = sum(self.without_attempts().map(PaymentRow::whole_minor));
+        (whole == payment.received).then_some(payment)
+    }
+
+    /// Returns how much of a payment that is divided among the rows is gone: according to Stripe, or to the rows
+    /// together.
+    fn back_of_divided(&self, payment: &Remembered) -> i64 {
+        let stated = self.without_attempts().map(|row| match row.status {
+            PaymentStatus::Refunded => row.whole_minor(),
+            _ => row.refunded_minor().min(row.whole_minor()),
+        });
+        let refunded = payment.refunded_latest.max(sum(stated));
+        refunded.saturating_add(payment.withheld)
     }
 
     /// Returns whether it is a refund that names no payment.
@@ -96,6 +125,10 @@ impl<'a> Group<'a> {
     /// Returns what went back according to Stripe or to the row itself and that none of the group's reversals states.
     fn unstated(&self, known: &BTreeMap<String, Remembered>) -> i64 {
         let reversed = self.reversed();
+        if let Some(payment) = self.divided(known) {
+            let back = self.back_of_divided(payment).min(payment.received);
+            return back.saturating_sub(reversed).max(0);
+        }
         let received = self.rows.iter();
         let received = received.filter(|row| row.was_received() && !is_reversal(row));
         let back = received.map(|row| match came_and_back(row, known) {
@@ -114,6 +147,12 @@ impl<'a> Group<'a> {
     /// withholds it.
     fn secured(&self, known: &BTreeMap<String, Remembered>) -> i64 {
         let reversed = self.reversed();
+        if let Some(payment) = self.divided(known) {
+            let counting = self.without_attempts().filter(|row| counts(row, known));
+            let amount = sum(counting.map(PaymentRow::amount_minor));
+            let back = self.back_of_divided(payment).max(reversed);
+            return payment.received.saturating_sub(back).clamp(0, amount);
+        }
         self.rows
             .iter()
             .filter(|row| counts(row, known) || is_booked_reversal(row))
@@ -123,7 +162,10 @@ impl<'a> Group<'a> {
     }
 
     /// Returns what the group says was received, including money that was refunded or withdrawn later.
-    fn received(&self) -> i64 {
+    fn received(&self, known: &BTreeMap<String, Remembered>) -> i64 {
+        if self.divided(known).is_some() {
+            return sum(self.without_attempts().map(PaymentRow::amount_minor));
+        }
         self.rows
             .iter()
             .filter(|row| row.was_received())
@@ -167,8 +209,11 @@ fn came_and_back(row: &PaymentRow, known: &BTreeMap<String, Remembered>) -> (i64
 }
 
 /// Returns whether the row's money counts, as far as it has not gone back. A row whose word says that a part is gone
-/// counts only if something says how much.
+/// counts only if something says how much, and none of which Stripe says that nothing came.
 fn counts(row: &PaymentRow, known: &BTreeMap<String, Remembered>) -> bool {
+    if remembered_for(row, known).is_some_and(|payment| payment.received == 0) {
+        return false;
+    }
     match row.status {
         PaymentStatus::Paid => true,
         PaymentStatus::PartlyRefunded => is_refund_known(row, known),
@@ -248,9 +293,9 @@ pub(crate) fn received(rows: &[PaymentRow], known: &BTreeMap<String, Remembered>
     let groups = groups(rows);
     let (loose, others): (Vec<&Group>, Vec<&Group>) =
         groups.iter().partition(|group| group.is_loose_reversal());
-    let loose = sum(loose.iter().map(|group| group.received()));
+    let loose = sum(loose.iter().map(|group| group.received(known)));
     let unstated = sum(others.iter().map(|group| group.unstated(known)));
-    let received = sum(others.iter().map(|group| group.received()));
+    let received = sum(others.iter().map(|group| group.received(known)));
     received.saturating_add(loose.saturating_add(unstated).min(0))
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::receipt::Receipt;
 use super::{Draft, Facts, books};
 use crate::domain::invoice::{Field, Invoice, InvoiceStatus};
 use crate::domain::issue::{Issue, IssueKind, Severity};
@@ -15,6 +16,8 @@ struct Sums {
     total: i64,
     /// The amount paid according to the invoice.
     stated: i64,
+    /// The amount paid according to the invoice and to what came since, if that is known.
+    stated_now: Option<i64>,
     /// The amount paid according to the rows, minus refunds.
     secured: i64,
     /// The amount received according to the rows, refunds included.
@@ -33,7 +36,8 @@ impl Sums {
 
     /// Returns the amount paid to write; never below the invoice's own.
     fn amount_paid(&self) -> i64 {
-        self.stated.max(self.secured)
+        let stated = self.stated_now.unwrap_or(self.stated);
+        stated.max(self.stated).max(self.secured)
     }
 
     /// Returns the remaining balance. It never rises if the status is Paid or there is no amount paid, because then
@@ -54,6 +58,7 @@ impl Draft {
         &mut self,
         currency: Currency,
         facts: &Facts,
+        receipts: &[Receipt],
         after: &[PaymentRow],
         rules: &Rules,
     ) {
@@ -63,6 +68,7 @@ impl Draft {
             stated: invoice.amount_paid.value().map_or(0, |money| money.minor),
             secured: books::secured(after, &self.known),
             received: books::received(after, &self.known),
+            stated_now: self.settled_beside_rows(facts, receipts, after),
             currency,
         };
         if invoice.status == InvoiceStatus::Unknown && sums.secured > 0 {
@@ -77,7 +83,7 @@ impl Draft {
             return;
         }
         let booked_now =
-            facts.just_booked || sums.secured > books::secured(facts.rows, &self.known);
+            facts.before.is_some() || sums.secured > books::secured(facts.rows, &self.known);
         self.plan.invoice = self
             .raise(&sums, facts, after, booked_now, rules)
             .or_nothing();
@@ -218,14 +224,18 @@ impl Draft {
     /// Raises an issue if the invoice states more than the rows.
     fn note_missing_payment(&mut self, sums: &Sums, invoice: &Invoice) {
         let is_paid = invoice.status == InvoiceStatus::Paid;
-        let says_more = (is_paid && sums.received < sums.total) || sums.stated > sums.received;
+        let stated = match invoice.amount_paid.value() {
+            Some(_) => sums.stated_now.unwrap_or(sums.stated),
+            None => sums.stated,
+        };
+        let says_more = (is_paid && sums.received < sums.total) || stated > sums.received;
         if !says_more || self.plan.undecided.contains(&IssueKind::AmountMismatch) {
             return;
         }
         let says = if is_paid {
-            sums.stated.max(sums.total)
+            stated.max(sums.total)
         } else {
-            sums.stated
+            stated
         };
         self.amount_mismatch(
             invoice,
@@ -237,7 +247,7 @@ impl Draft {
             json!({
                 "status": invoice.status_word,
                 "total": sums.money(sums.total).to_string(),
-                "stated": sums.money(sums.stated).to_string(),
+                "stated": sums.money(stated).to_string(),
                 "recorded": sums.money(sums.received).to_string(),
             }),
         );

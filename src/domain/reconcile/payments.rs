@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::receipt::Receipt;
-use super::{Draft, Facts, books, sharing};
+use super::{Draft, Facts, booking, books, sharing};
 use crate::domain::evidence::{Dispute, Gratuity, PaymentState, StripePayment};
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::{AmountUnit, Currency, Money};
@@ -59,10 +59,12 @@ impl Draft {
             PaymentState::Waiting(status) => {
                 self.reason(format!("{name}: not paid yet ({status})"));
                 self.recheck = Recheck::BackingOff;
+                self.unpaid.push(payment.clone());
                 return None;
             }
             PaymentState::Never(status) => {
                 self.reason(format!("{name}: was never paid ({status})"));
+                self.unpaid.push(payment.clone());
                 return None;
             }
             PaymentState::Unknown { field, value } => {
@@ -166,8 +168,8 @@ impl Draft {
     }
 
     /// Records what is known about the payment. For this pass, Stripe's answer counts at once. For later runs, a
-    /// refunded amount is not lowered while a row still states the higher one: the stored amount is what allows a
-    /// later run to lower that row.
+    /// refunded amount is not lowered while a row still states the higher one, and the amount received is not raised while
+    /// a row still states the lower one: the stored amount is what allows a later run to change that row.
     fn remember(&mut self, receipt: &Receipt, facts: &Facts) {
         let ids = &receipt.payment.ids;
         let remembered = Remembered {
@@ -208,6 +210,11 @@ impl Draft {
                     learned.withheld = learned.withheld.max(before.withheld);
                 }
             }
+        }
+        if let Some(before) = received_until_row_grows(receipt, facts)
+            && learned.refunded < before
+        {
+            learned.received = before;
         }
         for id in [&ids.session, &ids.intent, &ids.charge]
             .into_iter()
@@ -361,4 +368,19 @@ impl Draft {
                 .with_evidence(evidence),
         );
     }
+}
+
+/// Returns what had been received of a payment of which more was captured since, if its row does not state more yet.
+/// Without a column for the gratuity, only an answer with the session says whether the row states all of it.
+fn received_until_row_grows(receipt: &Receipt, facts: &Facts) -> Option<i64> {
+    let ids = &receipt.payment.ids;
+    let before = facts.memory.of(ids)?.received;
+    let rows: Vec<&PaymentRow> = facts.rows_of(ids).collect();
+    let row = booking::row_of(&rows, receipt).filter(|row| row.was_received())?;
+    let may_state_it = receipt.payment.lacks_session()
+        && !row.gratuity.is_mapped()
+        && (1..=before).contains(&row.amount_minor());
+    let has_grown = receipt.received.minor > before;
+    (has_grown && (may_state_it || booking::grown_amount(row, receipt, facts).is_some()))
+        .then_some(before)
 }

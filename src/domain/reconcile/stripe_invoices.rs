@@ -1,9 +1,12 @@
 //! Payments of Stripe Invoices: which rows they are, and which renewals of a subscription an invoice needs.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::receipt::Receipt;
 use super::{Draft, Facts, books};
+use crate::domain::identity::PaymentIds;
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::Money;
 use crate::domain::payment::PaymentRow;
@@ -21,7 +24,8 @@ impl Draft {
             return false;
         }
         let after = books::project(facts.rows, &self.plan.payments);
-        let with_this = books::secured(&after, &self.known).saturating_add(receipt.base().minor);
+        // What was received and went back was paid once: a refund creates no need.
+        let with_this = books::received(&after, &self.known).saturating_add(receipt.base().minor);
         let mut stored = facts.invoice.stored_ids.iter();
         if with_this <= total.minor && stored.all(|id| books::has_received(&after, id)) {
             return false;
@@ -56,6 +60,33 @@ impl Draft {
         names_no_payment && invoice.is_some_and(|invoice| self.payments_of(invoice).count() > 1)
     }
 
+    /// Adds up what is known of the payments of each Stripe Invoice that several paid, for the rows that name only that.
+    pub(super) fn add_up_payments(&mut self) {
+        let names = self.known.values();
+        let names: BTreeSet<String> = names
+            .filter_map(|known| known.ids.stripe_invoice.clone())
+            .collect();
+        for name in names {
+            let payments: Vec<&Remembered> = self.payments_of(&name).collect();
+            let [first, _, ..] = payments.as_slice() else {
+                continue;
+            };
+            let sum = |part: fn(&Remembered) -> i64| {
+                let parts = payments.iter().map(|known| part(known));
+                parts.fold(0, i64::saturating_add)
+            };
+            let together = Remembered {
+                ids: PaymentIds::default(),
+                received: sum(|known| known.received),
+                refunded: sum(|known| known.refunded),
+                refunded_latest: sum(|known| known.refunded_latest),
+                withheld: sum(|known| known.withheld),
+                ..(*first).clone()
+            };
+            self.known.insert(name, together);
+        }
+    }
+
     /// Returns the payments of a Stripe Invoice.
     fn payments_of<'d>(&'d self, invoice: &'d str) -> impl Iterator<Item = &'d Remembered> + 'd {
         let known = self
@@ -63,7 +94,9 @@ impl Draft {
             .iter()
             .filter(|(id, known)| known.ids.key() == Some(id.as_str()));
         let known = known.map(|(_, known)| known);
-        known.filter(move |known| known.ids.stripe_invoice.as_deref() == Some(invoice))
+        known.filter(move |known| {
+            known.received > 0 && known.ids.stripe_invoice.as_deref() == Some(invoice)
+        })
     }
 
     /// Compares a row that names only a Stripe Invoice with all payments of that. Nothing is changed: which of them the

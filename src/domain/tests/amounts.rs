@@ -150,9 +150,9 @@ fn money_is_formatted_for_people() {
 }
 
 #[test]
-fn amounts_due_are_rounded_to_stripes_unit() {
+fn amounts_due_are_rounded_to_what_can_be_paid() {
     let rounded = |text: &str, unit, code| {
-        Money::rounded_from_units(text, unit, currency(code)).map(|money| money.minor)
+        Money::payable_from_units(text, unit, currency(code)).map(|money| money.minor)
     };
     for (text, unit, code, minor) in [
         ("2473.2965", Major, "usd", 2473_30),
@@ -163,6 +163,14 @@ fn amounts_due_are_rounded_to_stripes_unit() {
         ("99.5", Major, "jpy", 100),
         ("1250.4", Minor, "eur", 12_50),
         ("12.50", Major, "eur", 12_50),
+        ("1240.32", Major, "isk", 1240_00),
+        ("1240.5", Major, "isk", 1241_00),
+        ("-1240.5", Major, "isk", -1241_00),
+        ("99.6", Major, "ugx", 100_00),
+        ("124032", Stripe, "isk", 1240_00),
+        ("1240.4", Minor, "isk", 1240_00),
+        ("12.345", Major, "kwd", 12_345),
+        ("99.5", Major, "mga", 100),
     ] {
         assert_eq!(rounded(text, unit, code), Ok(minor), "{text} {code}");
     }

@@ -13,7 +13,7 @@ use crate::domain::invoice::{Field, Invoice};
 use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
 use crate::domain::plan::{NewPayment, PaymentChange, PaymentUpdate, Plan};
-use crate::domain::reconcile::{Facts, reconcile};
+use crate::domain::reconcile::{Before, Facts, reconcile};
 use crate::domain::rules::{
     InvoiceWords, Memory, OtherInvoices, OtherPart, PaymentWords, Remembered, Rules,
 };
@@ -282,8 +282,6 @@ pub(super) fn world(invoice: Invoice) -> World {
     }
 }
 
-static NO_ROW_IDS: BTreeMap<String, PaymentIds> = BTreeMap::new();
-
 impl World {
     /// Adds an issue of the invoice about this object.
     pub(super) fn in_question(mut self, id: &str) -> Self {
@@ -393,9 +391,11 @@ impl World {
             has_refunded_column: self.has_refunded_column,
             rows_have_no_ids: false,
             rows_are_unwritten: true,
-            row_ids: &NO_ROW_IDS,
+            row_ids: const { &BTreeMap::new() },
             invoice_is_record: false,
-            just_booked: self.just_booked,
+            before: self
+                .just_booked
+                .then(|| Before::of(&self.invoice, &self.rows)),
             now: NOW,
         }
     }

@@ -1,12 +1,29 @@
 //! Payments that rows without ids may stand for.
 
 use super::builders::{RECEIVED_AT, booked, eur, invoice, received, row, updated, world};
-use super::harness::{case, check, paid_in_full};
+use super::harness::{Case, case, check, paid_in_full};
 use crate::domain::evidence::Evidence;
 use crate::domain::issue::IssueKind::*;
 use crate::domain::payment::PaymentStatus::Paid;
 use crate::domain::plan::{InvoiceChange, PaymentUpdate};
 use crate::domain::recheck::HELD;
+
+/// The deposit of 30 has a row by hand; Stripe tells of it, and of the rest, at once.
+fn deposit_by_hand(name: &'static str, received_at: i64) -> Case {
+    let mut deposit = received(&["pi_1"], 30_00);
+    deposit.received_at = Some(received_at);
+    let rest = received(&["pi_2"], 70_00);
+    case(
+        name,
+        world(invoice("Sent")).with_row(row("by-hand", "Paid", 30_00, &[])),
+    )
+    .stripe_says(&deposit)
+    .stripe_says(&rest)
+    .inserts(booked(&rest, Paid, 70_00))
+    .changes_invoice(paid_in_full(RECEIVED_AT))
+    .warns(PossibleDuplicate, "pi_1")
+    .asks_again(HELD)
+}
 
 #[test]
 fn a_possible_duplicate_is_not_booked() {
@@ -61,6 +78,8 @@ fn a_possible_duplicate_is_not_booked() {
         })
         .warns(PossibleDuplicate, "pi_1")
         .asks_again(HELD),
+        deposit_by_hand("the deposit came first", RECEIVED_AT - 86_400),
+        deposit_by_hand("the deposit came last", RECEIVED_AT + 86_400),
         case(
             "the payment is in the books of another invoice",
             world(invoice("Sent")).booked_elsewhere("pi_1", "INV-7"),

@@ -5,10 +5,14 @@
 
 mod ages;
 mod amounts;
+mod balance_due;
 mod builders;
+mod captures;
 mod cases;
 mod counting;
 mod cron;
+mod denied;
+mod divided;
 mod duplicates;
 mod feed;
 mod harness;
@@ -20,4 +24,5 @@ mod rivals;
 mod sentences;
 mod sessions;
 mod settlement;
+mod stripe_invoices;
 mod undone;

@@ -170,3 +170,18 @@ fn only_what_the_rows_say_was_received_counts_and_once_for_each_invoice() {
     ];
     assert_eq!(issues_of(three, &of_100), ["pi_1: INV-1, INV-2, INV-3"]);
 }
+
+#[test]
+fn rows_that_divide_the_whole_payment_leave_nothing_for_another_invoice() {
+    let rows = |other| {
+        vec![
+            row("A", Paid, "60", &["pi_1"]),
+            row("A", Paid, "40", &["pi_1"]),
+            row("B", Paid, other, &["pi_1"]),
+        ]
+    };
+    let whole = [known(&["pi_1"], 100_00)];
+    assert_eq!(issues_of(rows("40"), &whole), ["pi_1: A, B"]);
+    // Otherwise the rows of one invoice count once.
+    assert!(issues_of(rows("30"), &[known(&["pi_1"], 90_00)]).is_empty());
+}

@@ -144,6 +144,9 @@ fn remembered(payment: &KnownPayment) -> Line {
 }
 
 fn described(received: Money, refunded: i64, dispute: Option<&str>) -> String {
+    if received.minor == 0 {
+        return "received nothing".to_owned();
+    }
     let mut text = format!("received {received}");
     if refunded > 0 {
         let refunded = Money::new(refunded, received.currency);
