@@ -1,5 +1,6 @@
 //! One of the two tables, where the same is done with either.
 
+use super::column_types::ColumnTypes;
 use super::mapped::Mapped;
 use super::mapping::Mapping;
 use crate::pg::Relation;
@@ -34,6 +35,13 @@ impl HostTable {
         }
     }
 
+    pub(crate) fn types(self, mapping: &Mapping) -> &ColumnTypes {
+        match self {
+            Self::Payment => &mapping.payments.types,
+            Self::Invoice => &mapping.invoices.types,
+        }
+    }
+
     /// Returns whether this extension reads or writes the column.
     pub(crate) fn uses(self, mapping: &Mapping, column: &str) -> bool {
         match self {
@@ -42,19 +50,55 @@ impl HostTable {
         }
     }
 
-    /// Returns the condition `t.key = $first`. For a payment it also compares the invoice, because tables may be
-    /// distributed by it.
-    pub(super) fn condition(self, mapping: &Mapping, first: u8) -> String {
-        let equals = |column: &Mapped, number: u8| {
-            format!("t.{} = ${number}::{}", column.quoted, column.type_name)
+    /// Returns the mapped columns that this extension writes.
+    pub(crate) fn written(self, mapping: &Mapping) -> Vec<&Mapped> {
+        let mut columns: Vec<&Mapped> = match self {
+            Self::Invoice => mapping.invoices.written_columns().collect(),
+            Self::Payment => mapping.payments.own_columns().collect(),
         };
+        columns.retain(|column| !column.is_computed);
+        columns
+    }
+
+    /// Returns the columns by which a row is found. For a payment the invoice is one of them, because tables may be
+    /// distributed by it.
+    pub(super) fn key_columns(self, mapping: &Mapping) -> Vec<&Mapped> {
         match self {
-            Self::Invoice => equals(&mapping.invoices.id, first),
-            Self::Payment => format!(
-                "{} and {}",
-                equals(&mapping.payments.id, first),
-                equals(&mapping.payments.invoice, first + 1)
-            ),
+            Self::Invoice => vec![&mapping.invoices.id],
+            Self::Payment => vec![&mapping.payments.id, &mapping.payments.invoice],
         }
+    }
+
+    /// Returns the key of a row of this invoice.
+    pub(super) fn key(self, mapping: &Mapping, row: &str, invoice: &str) -> RowKey {
+        let columns = self.key_columns(mapping);
+        let mut values = vec![row.to_owned(), invoice.to_owned()];
+        values.truncate(columns.len());
+        RowKey {
+            columns: columns.into_iter().cloned().collect(),
+            values,
+        }
+    }
+}
+
+/// The key of a row, whose values are parameters of a statement.
+pub(super) struct RowKey {
+    columns: Vec<Mapped>,
+    values: Vec<String>,
+}
+
+impl RowKey {
+    /// Returns the condition that `t` is the row, with its values as the parameters from the number `first` on.
+    pub(super) fn condition(&self, first: usize) -> String {
+        let columns = self.columns.iter().enumerate();
+        let equals = columns.map(|(number, column)| {
+            column.is(&format!("${}::{}", first + number, column.cast_type))
+        });
+        equals.collect::<Vec<_>>().join(" and ")
+    }
+
+    /// Returns the parameters.
+    pub(super) fn values(&self) -> impl Iterator<Item = Option<&str>> {
+        self.values.iter().map(|value| Some(value.as_str()))
     }
 }

@@ -3,10 +3,12 @@
 mod account;
 pub(crate) mod admin;
 mod amounts;
+mod assignments;
 mod both;
 pub(crate) mod candidates;
 pub(crate) mod catalog;
 mod checker;
+pub(crate) mod column_types;
 mod counting;
 pub(crate) mod deferred;
 mod expression;
