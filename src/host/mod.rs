@@ -28,6 +28,7 @@ pub(crate) mod owner;
 pub(crate) mod propose;
 pub(crate) mod read;
 pub(crate) mod received;
+pub(crate) mod recorded;
 pub(crate) mod restore;
 pub(crate) mod row;
 pub(crate) mod scan;
