@@ -10,12 +10,13 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::further::Further;
-use super::host_table::{HostTable, RowKey};
+use super::host_table::HostTable;
 use super::mapping::{Mapped, Mapping};
+use super::moment::{moment, now};
 use super::owner::as_owner;
 use super::read::Reading;
+use super::row_key::RowKey;
 use super::status::Status;
-use super::write::{moment, now};
 use crate::pg::{Problem, sql};
 
 /// Columns and their new values.
@@ -67,7 +68,7 @@ impl<'a> Assignments<'a> {
     ) {
         let written = self.values.iter();
         let written = written.map(|(column, value)| ((*column).to_owned(), value.clone()));
-        let values = further.values_of_update(reading, key, written.collect());
+        let values = further.values_of_update(&reading.invoice_row, key, written.collect());
         self.set_all(values);
     }
 

@@ -8,10 +8,9 @@ use serde_json::{Map, Value, json};
 use super::catalog::Table;
 use super::column_types::ColumnTypes;
 use super::expression;
-use super::host_table::RowKey;
 use super::owner::reading_as;
-use super::read::Reading;
 use super::row::Row;
+use super::row_key::RowKey;
 use super::settings::invalid;
 use super::source::{Source, Sourced};
 use crate::domain::evidence::is_late;
@@ -166,12 +165,12 @@ impl Further {
     /// Returns the columns of a row that is updated, with their values. `written` is what else is written to it.
     pub(super) fn values_of_update(
         &self,
-        reading: &Reading,
+        invoice: &Row,
         key: &RowKey,
         written: Map<String, Value>,
     ) -> Vec<(&str, Value)> {
         // Parsed once, and only if a value comes from the invoice.
-        let invoice = LazyCell::new(|| reading.invoice_row.columns());
+        let invoice = LazyCell::new(|| invoice.columns());
         let over = |_: &[(&str, Value)]| Over::Existing(key, written);
         self.values(&|column| invoice.get(column), &BTreeMap::new(), over)
     }

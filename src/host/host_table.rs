@@ -3,6 +3,7 @@
 use super::column_types::ColumnTypes;
 use super::mapped::Mapped;
 use super::mapping::Mapping;
+use super::row_key::RowKey;
 use crate::pg::Relation;
 
 /// One of the application's two tables.
@@ -71,34 +72,7 @@ impl HostTable {
 
     /// Returns the key of a row of this invoice.
     pub(super) fn key(self, mapping: &Mapping, row: &str, invoice: &str) -> RowKey {
-        let columns = self.key_columns(mapping);
-        let mut values = vec![row.to_owned(), invoice.to_owned()];
-        values.truncate(columns.len());
-        RowKey {
-            columns: columns.into_iter().cloned().collect(),
-            values,
-        }
-    }
-}
-
-/// The key of a row, whose values are parameters of a statement.
-pub(super) struct RowKey {
-    columns: Vec<Mapped>,
-    values: Vec<String>,
-}
-
-impl RowKey {
-    /// Returns the condition that `t` is the row, with its values as the parameters from the number `first` on.
-    pub(super) fn condition(&self, first: usize) -> String {
-        let columns = self.columns.iter().enumerate();
-        let equals = columns.map(|(number, column)| {
-            column.is(&format!("${}::{}", first + number, column.cast_type))
-        });
-        equals.collect::<Vec<_>>().join(" and ")
-    }
-
-    /// Returns the parameters.
-    pub(super) fn values(&self) -> impl Iterator<Item = Option<&str>> {
-        self.values.iter().map(|value| Some(value.as_str()))
+        let columns = self.key_columns(mapping).into_iter();
+        RowKey::new(columns.zip([row, invoice]))
     }
 }

@@ -134,7 +134,7 @@ pub(crate) fn values_of_older_rows(
         let Some(own) = types.own(&name) else {
             continue;
         };
-        let missing = missing.as_deref().map(|text| quote_literal(text));
+        let missing = missing.as_deref().map(quote_literal);
         let expressions = [missing, default].into_iter().flatten();
         let expressions = expressions.map(|text| format!("to_jsonb(({text})::{own})"));
         let statement = format!(

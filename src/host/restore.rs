@@ -9,10 +9,10 @@ use super::amounts::in_host_units;
 use super::catalog::IS_FIXED;
 use super::host_table::HostTable;
 use super::mapping::Mapping;
+use super::moment::{moment, now};
 use super::owner::{as_owner, reading_as};
 use super::read::Reading;
 use super::view::base_column;
-use super::write::{moment, now};
 use crate::domain::money::Money;
 use crate::pg::{Problem, Relation, sql};
 

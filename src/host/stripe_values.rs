@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::amounts::in_host_units;
-use super::host_table::RowKey;
 use super::mapping::Mapping;
 use super::read::Reading;
 use super::row::Row;
+use super::row_key::RowKey;
 use super::source::AMOUNTS;
 use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::pg::Problem;

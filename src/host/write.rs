@@ -3,8 +3,6 @@
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
-use pgrx::datum::{ToIsoString, to_timestamp};
-use pgrx::prelude::PgSqlErrorCode;
 use serde_json::{Map, Value, json};
 
 use super::amounts::in_host_units;
@@ -12,6 +10,7 @@ use super::assignments::{Assignments, by_columns, update_rows};
 use super::further::Over;
 use super::host_table::HostTable;
 use super::mapping::{Mapped, Mapping};
+use super::moment::{moment, now};
 use super::new_rows::{keys_must_count, must_count, not_shown};
 use super::owner::as_owner;
 use super::read::Reading;
@@ -288,7 +287,7 @@ pub(crate) fn invoice_update_values(
     let id = &reading.invoice.id;
     let key = HostTable::Invoice.key(mapping, id, id);
     let further = &mapping.invoices.update_values;
-    let values = further.values_of_update(reading, &key, written.clone());
+    let values = further.values_of_update(&reading.invoice_row, &key, written.clone());
     let owned = |(column, value): (&str, Value)| (column.to_owned(), value);
     values.into_iter().map(owned).collect()
 }
@@ -310,28 +309,4 @@ fn id_columns(mapping: &Mapping, ids: &PaymentIds) -> (Option<Value>, Option<Val
             json(intent.or_else(|| charge.filter(|_| session.is_none()))),
         ),
     }
-}
-
-/// Converts seconds since 1970 to a text for the column's type. Dates and local times are in the configured time
-/// zone.
-pub(super) fn moment(mapping: &Mapping, column: &Mapped, seconds: i64) -> Result<Value, Problem> {
-    let has_zone = column.base == "timestamptz";
-    let zone = if has_zone { "UTC" } else { &mapping.time_zone };
-    let local = to_timestamp(seconds as f64)
-        .at_timezone(zone)
-        .map_err(|error| {
-            Problem::new(
-                PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
-                format!("there is no local time for {seconds} seconds since 1970: {error}"),
-            )
-        })?;
-    let text = local.to_iso_string();
-    Ok(Value::from(if has_zone { text + "Z" } else { text }))
-}
-
-/// Returns this machine's clock, in seconds since 1970.
-pub(crate) fn now() -> i64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs() as i64)
 }

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use super::invoice::object;
 use crate::host::host_table::HostTable;
 use crate::host::mapping::Mapping;
 use crate::host::recorded::{as_written_here, values_of_older_rows};
@@ -126,4 +125,8 @@ fn written_here(
     let all = rows.into_iter().flatten().collect();
     let mut written = as_written_here(mapping, table, all).into_iter();
     there_are.map(|is_there| is_there.then(|| written.next()).flatten())
+}
+
+pub(super) fn object(row: &Value) -> Map<String, Value> {
+    row.as_object().cloned().unwrap_or_default()
 }

@@ -16,7 +16,7 @@ use crate::host::side_effects::may_wait;
 use crate::ledger::changes::Change;
 use crate::ledger::undone::Recorded;
 use crate::operate::read_for;
-use crate::operate::undo::difference::Difference;
+use crate::operate::undo::difference::{Difference, object};
 use crate::pg::{Problem, in_subtransaction};
 
 /// What is the same for all invoices of an undo.
@@ -352,8 +352,4 @@ fn differing(found: &Value, wanted: &Value) -> Map<String, Value> {
     let mut columns = object(wanted);
     columns.retain(|column, value| found.get(column) != Some(value));
     columns
-}
-
-pub(super) fn object(row: &Value) -> Map<String, Value> {
-    row.as_object().cloned().unwrap_or_default()
 }
