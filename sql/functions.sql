@@ -7,6 +7,11 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- pg_dump and pg_restore set this, and restore the rows before the triggers, rules and rights that make views
+    -- writable. Whoever uses the settings checks them again.
+    if tg_op = 'INSERT' and current_setting('check_function_bodies') = 'off' then
+        return new;
+    end if;
     perform invoice_sync.check_settings(to_jsonb(new));
     return new;
 end

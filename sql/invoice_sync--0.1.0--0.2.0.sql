@@ -1,6 +1,34 @@
 -- From 0.1.0 to 0.2.0. What it leaves equals a fresh install: pgrx-tests/e2e/upgrade.rs compares them.
 set local search_path = invoice_sync, pg_catalog, pg_temp;
 
+-- Texts are passed between PostgreSQL and the library as they are, and the library reads them as UTF-8.
+do $$
+begin
+    if getdatabaseencoding() not in ('UTF8', 'SQL_ASCII') then
+        raise exception 'invoice_sync does not work in a database with the encoding %', getdatabaseencoding()
+            using errcode = 'feature_not_supported',
+                  detail = 'Stripe''s texts are in UTF-8, and so must be those of the database.',
+                  hint = 'Dump the database and restore it into one that was created with: create database … encoding ''UTF8'' template template0;';
+    end if;
+end
+$$;
+
+-- Restoring a dump whose settings name views that triggers make writable.
+create or replace function settings_are_checked() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- pg_dump and pg_restore set this, and restore the rows before the triggers, rules and rights that make views
+    -- writable. Whoever uses the settings checks them again.
+    if tg_op = 'INSERT' and current_setting('check_function_bodies') = 'off' then
+        return new;
+    end if;
+    perform invoice_sync.check_settings(to_jsonb(new));
+    return new;
+end
+$$;
+
 -- Functions that answered RPC callers who are no admins.
 create or replace function job_name() returns text
 language sql stable

@@ -2,6 +2,18 @@
 -- None has a foreign key to a table of the application, so that the ledger keeps the changes
 -- to rows that were deleted. Ids of the application's rows are stored as text.
 
+-- Texts are passed between PostgreSQL and the library as they are, and the library reads them as UTF-8.
+do $$
+begin
+    if getdatabaseencoding() not in ('UTF8', 'SQL_ASCII') then
+        raise exception 'invoice_sync does not work in a database with the encoding %', getdatabaseencoding()
+            using errcode = 'feature_not_supported',
+                  detail = 'Stripe''s texts are in UTF-8, and so must be those of the database.',
+                  hint = 'Dump the database and restore it into one that was created with: create database … encoding ''UTF8'' template template0;';
+    end if;
+end
+$$;
+
 -- Created here and not by CREATE EXTENSION, so that the schema is a member of the extension
 -- and is dropped with it, and cannot contain objects that somebody else created.
 create schema invoice_sync;

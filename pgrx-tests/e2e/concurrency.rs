@@ -12,6 +12,7 @@ use postgres::Client;
 use serde_json::json;
 
 use crate::harness::sale::Sale;
+use crate::harness::sender::deliver;
 use crate::harness::server::{attempt, attempt_json, refusal};
 use crate::harness::{Shop, wait_until};
 
@@ -258,4 +259,32 @@ fn one_snapshot_for_a_whole_transaction_is_refused() {
         shop.text("select count(*) from payments"),
         Some("0".to_owned())
     );
+}
+
+#[test]
+fn a_default_of_one_snapshot_for_a_whole_transaction_stops_neither_procedures_nor_webhooks() {
+    for level in ["repeatable read", "serializable"] {
+        let mut shop = Shop::with_webhooks();
+        let name = shop.name().to_owned();
+        shop.execute(&format!(
+            "alter database {name} set default_transaction_isolation = '{level}'"
+        ));
+        let mut session = shop.connect();
+        Sale::named(&mut shop, "INV-1");
+        let event = shop.stripe.events().pop().expect("it was paid").to_string();
+        let answer = deliver(&mut session, &event).expect("it is stored");
+        assert_eq!(answer["result"], json!("stored, to be processed later"));
+        let payments = "select count(*)::text from payments";
+        assert_eq!(shop.text(payments), Some("0".to_owned()));
+
+        attempt(&mut session, "call invoice_sync.run_sweep()").expect("it sets the level");
+        assert_eq!(shop.text(payments), Some("1".to_owned()), "{level}");
+        attempt(&mut session, "call invoice_sync.backfill('2020-01-01')").expect("it does, too");
+
+        // Only its own transactions: the session's have the level that they had.
+        let after = session
+            .query_one("show transaction_isolation", &[])
+            .expect("a setting");
+        assert_eq!(after.get::<_, String>(0), level);
+    }
 }

@@ -85,6 +85,25 @@ fn a_schema_that_somebody_else_prepared_is_not_built_upon() {
 }
 
 #[test]
+fn a_database_whose_texts_are_not_utf_8_is_refused() {
+    let shop = Shop::open();
+    let name = format!("{}_latin1", shop.name());
+    let mut main = connect("postgres");
+    main.batch_execute(&format!(
+        "create database {name} encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0"
+    ))
+    .expect("the database is created");
+    let refused = connect(&name).batch_execute("create extension invoice_sync");
+    main.batch_execute(&format!("drop database {name} with (force)"))
+        .expect("it is dropped");
+    let refused = refused.expect_err("the encoding is not the library's");
+    let refused = refused.as_db_error().expect("the server refuses it");
+    assert_eq!(refused.code().code(), "0A000");
+    assert!(refused.message().contains("LATIN1"), "{refused:?}");
+    assert!(refused.hint().is_some_and(|hint| hint.contains("UTF8")));
+}
+
+#[test]
 fn drop_extension_leaves_no_trace() {
     let mut plain = Plain::open();
     let shop = &mut plain.0;

@@ -3,6 +3,7 @@
 mod undo;
 mod undo_decisions;
 mod undo_hosts;
+mod undo_sessions;
 
 use serde_json::Value;
 

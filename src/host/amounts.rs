@@ -93,8 +93,8 @@ pub(super) fn currency_of_invoice(mapping: &Mapping) -> String {
     match &mapping.invoices.currency {
         None => format!("'{default}'"),
         Some(column) => format!(
-            "coalesce(nullif(lower(btrim(i.{}::text)), ''), '{default}')",
-            column.quoted
+            "coalesce(nullif(lower(btrim({})), ''), '{default}')",
+            column.plain_text("i")
         ),
     }
 }

@@ -395,18 +395,17 @@ fn payment_aggregates(mapping: &Mapping) -> String {
         columns
             .iter()
             .map(|column| {
-                format!(
-                    "array_remove(array_agg(p.{}::text) filter (where {condition}), null)",
-                    column.quoted
-                )
+                let id = column.plain_text("p");
+                format!("array_remove(array_agg({id}) filter (where {condition}), null)")
             })
             .collect::<Vec<_>>()
             .join(" || ")
     };
     let lone_ids = match (&payments.session, &payments.intent) {
         (Some(session), Some(intent)) => format!(
-            "array_remove(array_agg(p.{}::text) filter (where coalesce(p.{}, '') = ''), null)",
-            session.quoted, intent.quoted
+            "array_remove(array_agg({}) filter (where coalesce(p.{}, '') = ''), null)",
+            session.plain_text("p"),
+            intent.quoted
         ),
         _ => ids_where("true"),
     };
@@ -430,7 +429,7 @@ fn payment_aggregates(mapping: &Mapping) -> String {
     let first_id = [&payments.intent, &payments.session]
         .into_iter()
         .flatten()
-        .map(|column| format!("nullif(p.{}, '')", column.quoted))
+        .map(|column| format!("nullif({}, '')", column.plain_text("p")))
         .chain(["null::text".to_owned()])
         .collect::<Vec<_>>()
         .join(", ");
@@ -456,7 +455,7 @@ fn currencies_of_payments(mapping: &Mapping, counts: &str) -> String {
     let Some(column) = &mapping.payments.currency else {
         return "null::text[]".to_owned();
     };
-    let code = format!("lower(btrim(p.{}::text))", column.quoted);
+    let code = format!("lower(btrim({}))", column.plain_text("p"));
     format!("array_agg({code}) filter (where {counts} and {code} ~ '^[a-z]{{3}}$')")
 }
 
@@ -466,10 +465,7 @@ fn trimmed(alias: &str, column: Option<&Mapped>) -> String {
         || "null::text".to_owned(),
         |column| {
             let blanks = r"E' \t\n\r\x0b\x0c'";
-            format!(
-                "nullif(btrim({alias}.{}::text, {blanks}), '')",
-                column.quoted
-            )
+            format!("nullif(btrim({}, {blanks}), '')", column.plain_text(alias))
         },
     )
 }

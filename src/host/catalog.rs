@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pgrx::prelude::PgSqlErrorCode;
 use serde::Deserialize;
 
+use super::mapped::usually_collated;
 use crate::pg::{Problem, Relation, sql};
 
 /// A table and its columns.
@@ -32,12 +33,22 @@ pub(crate) struct Table {
 pub(crate) struct Column {
     /// The quoted name, for use in SQL text.
     pub(crate) quoted: String,
-    /// The type as `format_type` writes it, for use in a cast. The declared length is left out, because a cast
-    /// would silently truncate a text to it.
+    /// The type as `format_type` writes it, for people.
     #[serde(rename = "type")]
     pub(crate) type_name: String,
+    /// The type with its schema, for use in a cast under any search path. The declared length is left out, because a
+    /// cast would silently truncate a text to it.
+    pub(crate) cast_type: String,
+    /// The declared length, such as `(10,2)`; empty if there is none.
+    pub(crate) length: String,
     /// The base type's name in `pg_type`, such as `int8`.
     pub(crate) base: String,
+    /// The base type with its schema.
+    pub(crate) base_type: String,
+    /// The base type's operator `=`, with its schema.
+    pub(crate) equals: String,
+    /// True for texts that are compared and sorted otherwise than the database's usual texts.
+    pub(crate) has_own_collation: bool,
     /// The labels, if the type is an enum.
     pub(crate) labels: Option<Vec<String>>,
     /// True for a NOT NULL column without a default, an identity or a generation expression.
@@ -81,7 +92,14 @@ select jsonb_build_object(
         select jsonb_object_agg(a.attname, jsonb_build_object(
             'quoted', quote_ident(a.attname),
             'type', format_type(a.atttypid, -1),
+            'cast_type', format('%I.%I', tn.nspname, t.typname),
+            -- That of an interval is written otherwise in a type with a schema.
+            'length', case when a.atttypmod < 0 or t.oid in ('interval'::regtype, 'interval[]'::regtype) then ''
+                      else coalesce(substring(format_type(t.oid, a.atttypmod) from '[(].*[)]'), '') end,
             'base', b.typname,
+            'base_type', format('%I.%I', bn.nspname, b.typname),
+            'equals', format('operator(%I.=)', bn.nspname),
+            'has_own_collation', a.attcollation not in (0, 'pg_catalog."default"'::regcollation),
             'labels', (select jsonb_agg(e.enumlabel order by e.enumsortorder)
                          from pg_enum e where e.enumtypid = b.oid),
             'allowed', (select coalesce(jsonb_agg(replace(m.texts[1], '''''', '''') order by k.oid, m.place), '[]')
@@ -101,7 +119,17 @@ select jsonb_build_object(
             'is_computed', a.attgenerated <> '' or a.attidentity = 'a' or {is_fixed}))
         from pg_attribute a
         join pg_type t on t.oid = a.atttypid
-        join pg_type b on b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
+        join pg_namespace tn on tn.oid = t.typnamespace
+        cross join lateral (
+            with recursive d (type, base) as (
+                select t.oid, t.typbasetype
+                union all
+                select d.base, n.typbasetype from d join pg_type n on n.oid = d.base
+            )
+            select d.type from d where d.base = 0
+        ) innermost
+        join pg_type b on b.oid = innermost.type
+        join pg_namespace bn on bn.oid = b.typnamespace
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '{}'))
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
@@ -181,6 +209,15 @@ impl Table {
 impl Column {
     pub(crate) fn is_integer(&self) -> bool {
         matches!(self.base.as_str(), "int2" | "int4" | "int8")
+    }
+
+    /// Returns SQL for the text in a row, with the database's usual collation, so that patterns can be matched.
+    pub(super) fn plain_text(&self, alias: &str) -> String {
+        let text = format!("{alias}.{}::text", self.quoted);
+        match self.has_own_collation {
+            true => usually_collated(&text),
+            false => text,
+        }
     }
 
     /// See [`key_family`].

@@ -83,7 +83,11 @@ fn mapped(name: &str, column: &Column) -> Mapped {
         name: name.to_owned(),
         quoted: column.quoted.clone(),
         type_name: column.type_name.clone(),
+        cast_type: column.cast_type.clone(),
         base: column.base.clone(),
+        base_type: column.base_type.clone(),
+        equals: column.equals.clone(),
+        has_own_collation: column.has_own_collation,
         is_computed: column.is_computed,
     }
 }

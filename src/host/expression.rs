@@ -32,8 +32,8 @@ pub(super) fn check_value(
     let alone = format!("delete from {name} as {alias} returning {text}");
     // Without parentheses of its own in the second place, where a list is an error.
     let checked = format!(
-        "select to_jsonb(({text}\n)::{type_name}), (select {text}\n) from (select * from {name}) as {alias} limit 0",
-        type_name = column.type_name,
+        "select to_jsonb(({text}\n)::{cast_type}), (select {text}\n) from (select * from {name}) as {alias} limit 0",
+        cast_type = column.cast_type,
     );
     check(table, &alone, &checked).map_err(|problem| refused(table, text, setting, &problem))
 }

@@ -3,12 +3,14 @@
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::catalog::Table;
+use super::column_types::ColumnTypes;
 use super::expression;
 use super::owner::reading_as;
 use super::row::Row;
+use super::row_key::RowKey;
 use super::settings::invalid;
 use super::source::{Source, Sourced};
 use crate::domain::evidence::is_late;
@@ -28,6 +30,7 @@ fn empty(value: &Value) -> Option<Empty> {
 #[derive(Clone, Debug)]
 pub(crate) struct Further {
     relation: Relation,
+    types: ColumnTypes,
     /// The quoted name, with its schema.
     table: String,
     /// The quoted name by which expressions may qualify columns.
@@ -38,8 +41,17 @@ pub(crate) struct Further {
 #[derive(Clone, Debug)]
 struct Column {
     source: Source,
-    /// The type, for use in a cast.
-    type_name: String,
+    /// The type with its schema, for use in a cast.
+    cast_type: String,
+}
+
+/// The row over which expressions are evaluated.
+pub(super) enum Over<'r> {
+    /// A new row: its columns, as far as they are known.
+    New(Value),
+    /// A row of the table, in which these columns change. It is read where it is, because a value may have a form as JSON
+    /// that its type does not read.
+    Existing(&'r RowKey, Map<String, Value>),
 }
 
 impl Further {
@@ -65,11 +77,12 @@ impl Further {
             for text in source.expressions() {
                 expression::check_value(table, column, text, setting)?;
             }
-            let type_name = column.type_name.clone();
-            columns.insert(name, Column { source, type_name });
+            let cast_type = column.cast_type.clone();
+            columns.insert(name, Column { source, cast_type });
         }
         Ok(Self {
             relation: table.relation(),
+            types: ColumnTypes::of(table),
             table: table.name.clone(),
             alias: expression::alias(table),
             columns,
@@ -125,6 +138,7 @@ impl Further {
         invoice: &dyn Fn(&str) -> Option<Value>,
         attributes: &BTreeMap<String, String>,
         row: &Row,
+        key: &RowKey,
     ) -> Vec<(&str, Value)> {
         let now = row.columns();
         let is_filled = |(name, column): &(&String, &Column)| {
@@ -133,33 +147,47 @@ impl Further {
                 && now.get(name).as_ref().and_then(empty).is_some()
         };
         let columns = self.columns.iter().filter(is_filled);
-        self.values_of(columns, invoice, attributes, |_| row.to_string())
+        let over = |_: &[(&str, Value)]| Over::Existing(key, Map::new());
+        self.values_of(columns, invoice, attributes, over)
     }
 
-    /// Returns the columns with their values; without a value, a column is left out. `row` returns the row as JSON, as
-    /// far as it is known; expressions are evaluated over it, as the table's owner.
-    pub(super) fn values(
+    /// Returns the columns with their values; without a value, a column is left out. Expressions are evaluated over the
+    /// row that `over` returns, as the table's owner.
+    pub(super) fn values<'r>(
         &self,
         invoice: &dyn Fn(&str) -> Option<Value>,
         attributes: &BTreeMap<String, String>,
-        row: impl FnOnce(&[(&str, Value)]) -> String,
+        over: impl FnOnce(&[(&str, Value)]) -> Over<'r>,
     ) -> Vec<(&str, Value)> {
-        self.values_of(self.columns.iter(), invoice, attributes, row)
+        self.values_of(self.columns.iter(), invoice, attributes, over)
     }
 
-    fn values_of<'s>(
+    /// Returns the columns of a row that is updated, with their values. `written` is what else is written to it.
+    pub(super) fn values_of_update(
+        &self,
+        invoice: &Row,
+        key: &RowKey,
+        written: Map<String, Value>,
+    ) -> Vec<(&str, Value)> {
+        // Parsed once, and only if a value comes from the invoice.
+        let invoice = LazyCell::new(|| invoice.columns());
+        let over = |_: &[(&str, Value)]| Over::Existing(key, written);
+        self.values(&|column| invoice.get(column), &BTreeMap::new(), over)
+    }
+
+    fn values_of<'s, 'r>(
         &'s self,
         columns: impl Iterator<Item = (&'s String, &'s Column)>,
         invoice: &dyn Fn(&str) -> Option<Value>,
         attributes: &BTreeMap<String, String>,
-        row: impl FnOnce(&[(&str, Value)]) -> String,
+        over: impl FnOnce(&[(&str, Value)]) -> Over<'r>,
     ) -> Vec<(&'s str, Value)> {
         let mut values = Vec::new();
         let mut evaluated: Vec<(&str, &str, Sourced)> = Vec::new();
         for (name, column) in columns {
             let sourced = column.source.value(invoice, attributes);
             if !sourced.expressions.is_empty() {
-                evaluated.push((name, &column.type_name, sourced));
+                evaluated.push((name, &column.cast_type, sourced));
             } else if !sourced.otherwise.is_null() {
                 values.push((name.as_str(), sourced.otherwise));
             }
@@ -167,8 +195,8 @@ impl Further {
         if evaluated.is_empty() {
             return values;
         }
-        let row = row(&values);
-        let found = self.evaluate(&evaluated, &row);
+        let over = over(&values);
+        let found = self.evaluate(&evaluated, over);
         for ((name, _, sourced), value) in evaluated.into_iter().zip(found) {
             let value = if value.is_null() {
                 sourced.otherwise
@@ -184,24 +212,40 @@ impl Further {
 
     /// Evaluates expressions in a statement of their own: only the row's columns are in scope, and names mean what they
     /// meant when the setting was checked, whatever search path the application's triggers need.
-    fn evaluate(&self, columns: &[(&str, &str, Sourced)], row: &str) -> Vec<Value> {
+    fn evaluate(&self, columns: &[(&str, &str, Sourced)], over: Over) -> Vec<Value> {
         let values: Vec<String> = columns
             .iter()
-            .map(|(_, type_name, sourced)| {
+            .map(|(_, cast_type, sourced)| {
                 let expressions = sourced.expressions.iter();
                 let values: Vec<String> = expressions
-                    .map(|text| format!("to_jsonb(({text}\n)::{type_name})"))
+                    .map(|text| format!("to_jsonb(({text}\n)::{cast_type})"))
                     .collect();
                 format!("coalesce({})", values.join(", "))
             })
             .collect();
+        let (row, json, key) = match over {
+            Over::New(columns) => {
+                let row = self.types.whole_rows(&self.alias);
+                (row, json!([columns]), None)
+            }
+            Over::Existing(key, changes) => {
+                let row = format!(
+                    "(select r.* from {table} t, jsonb_populate_record(t, $1::jsonb) r where {condition}) as {alias}",
+                    table = self.table,
+                    condition = key.condition(2),
+                    alias = self.alias,
+                );
+                (row, Value::Object(changes), Some(key))
+            }
+        };
         let statement = format!(
-            "select jsonb_build_array({values}) from jsonb_populate_record(null::{table}, $1::jsonb) as {alias}",
+            "select jsonb_build_array({values}) from {row}",
             values = values.join(", "),
-            table = self.table,
-            alias = self.alias,
         );
-        let found = reading_as(&self.relation, || sql::fetch_one(&statement, &[Some(row)]));
+        let json = json.to_string();
+        let key = key.into_iter().flat_map(RowKey::values);
+        let params: Vec<Option<&str>> = [Some(json.as_str())].into_iter().chain(key).collect();
+        let found = reading_as(&self.relation, || sql::fetch_one(&statement, &params));
         match found {
             Some(Value::Array(values)) => values,
             _ => vec![Value::Null; columns.len()],

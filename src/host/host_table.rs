@@ -1,7 +1,9 @@
 //! One of the two tables, where the same is done with either.
 
+use super::column_types::ColumnTypes;
 use super::mapped::Mapped;
 use super::mapping::Mapping;
+use super::row_key::RowKey;
 use crate::pg::Relation;
 
 /// One of the application's two tables.
@@ -34,6 +36,13 @@ impl HostTable {
         }
     }
 
+    pub(crate) fn types(self, mapping: &Mapping) -> &ColumnTypes {
+        match self {
+            Self::Payment => &mapping.payments.types,
+            Self::Invoice => &mapping.invoices.types,
+        }
+    }
+
     /// Returns whether this extension reads or writes the column.
     pub(crate) fn uses(self, mapping: &Mapping, column: &str) -> bool {
         match self {
@@ -42,19 +51,28 @@ impl HostTable {
         }
     }
 
-    /// Returns the condition `t.key = $first`. For a payment it also compares the invoice, because tables may be
-    /// distributed by it.
-    pub(super) fn condition(self, mapping: &Mapping, first: u8) -> String {
-        let equals = |column: &Mapped, number: u8| {
-            format!("t.{} = ${number}::{}", column.quoted, column.type_name)
+    /// Returns the mapped columns that this extension writes.
+    pub(crate) fn written(self, mapping: &Mapping) -> Vec<&Mapped> {
+        let mut columns: Vec<&Mapped> = match self {
+            Self::Invoice => mapping.invoices.written_columns().collect(),
+            Self::Payment => mapping.payments.own_columns().collect(),
         };
+        columns.retain(|column| !column.is_computed);
+        columns
+    }
+
+    /// Returns the columns by which a row is found. For a payment the invoice is one of them, because tables may be
+    /// distributed by it.
+    pub(super) fn key_columns(self, mapping: &Mapping) -> Vec<&Mapped> {
         match self {
-            Self::Invoice => equals(&mapping.invoices.id, first),
-            Self::Payment => format!(
-                "{} and {}",
-                equals(&mapping.payments.id, first),
-                equals(&mapping.payments.invoice, first + 1)
-            ),
+            Self::Invoice => vec![&mapping.invoices.id],
+            Self::Payment => vec![&mapping.payments.id, &mapping.payments.invoice],
         }
+    }
+
+    /// Returns the key of a row of this invoice.
+    pub(super) fn key(self, mapping: &Mapping, row: &str, invoice: &str) -> RowKey {
+        let columns = self.key_columns(mapping).into_iter();
+        RowKey::new(columns.zip([row, invoice]))
     }
 }

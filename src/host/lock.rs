@@ -273,7 +273,7 @@ fn statement(selected: &str, table: &str, key: &Mapped, patience: Patience) -> S
     format!(
         "select {selected} from {table} t where t.{key} = $1::{key_type} {clause}",
         key = key.quoted,
-        key_type = key.type_name,
+        key_type = key.cast_type,
         clause = patience.clause(),
     )
 }

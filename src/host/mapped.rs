@@ -7,10 +7,18 @@ pub(crate) struct Mapped {
     pub(crate) name: String,
     /// The quoted name.
     pub(crate) quoted: String,
-    /// The type, for use in a cast.
+    /// The type, for people.
     pub(crate) type_name: String,
+    /// The type with its schema, for use in a cast under any search path.
+    pub(crate) cast_type: String,
     /// The base type's name in `pg_type`.
     pub(crate) base: String,
+    /// The base type with its schema.
+    pub(crate) base_type: String,
+    /// The base type's operator `=`, with its schema.
+    pub(crate) equals: String,
+    /// True for texts that are compared and sorted otherwise than the database's usual texts.
+    pub(crate) has_own_collation: bool,
     /// True if its value follows from others: it is read and never written.
     pub(crate) is_computed: bool,
 }
@@ -28,10 +36,32 @@ impl Mapped {
         matches!(self.base.as_str(), "int2" | "int4" | "int8")
     }
 
+    /// Returns SQL for the text in a row. It can be matched with patterns, and compared with any other text, whatever
+    /// collation the column has. An index on the column does not serve it.
+    pub(crate) fn plain_text(&self, alias: &str) -> String {
+        let text = format!("{alias}.{}::text", self.quoted);
+        match self.has_own_collation {
+            true => usually_collated(&text),
+            false => text,
+        }
+    }
+
+    /// Returns SQL for whether the column of the row `t` is `value`, a value of this type. The operator is the type's own,
+    /// whatever search path there is: operators of the application may fit a domain or a varchar better.
+    pub(super) fn is(&self, value: &str) -> String {
+        let Self {
+            quoted,
+            base_type,
+            equals,
+            ..
+        } = self;
+        format!("t.{quoted}::{base_type} {equals} {value}::{base_type}")
+    }
+
     /// Returns SQL that casts the expression `text` to this type as a key. It yields null if the type cannot hold
     /// the text, where a plain cast would raise an error.
     pub(crate) fn key_or_null(&self, text: &str) -> String {
-        let cast = format!("{text}::{}", self.type_name);
+        let cast = format!("{text}::{}", self.cast_type);
         let within = |least: i64, most: i64| {
             format!(
                 "case when {text} ~ '^[+-]?[0-9]{{1,20}}$' then
@@ -50,4 +80,9 @@ impl Mapped {
             _ => cast,
         }
     }
+}
+
+/// Returns SQL for a text with the database's usual collation.
+pub(super) fn usually_collated(text: &str) -> String {
+    format!("({text} collate pg_catalog.\"default\")")
 }

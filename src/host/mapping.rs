@@ -8,10 +8,12 @@ use pgrx::prelude::PgSqlErrorCode;
 
 use super::catalog::{Role, Table, key_family};
 use super::checker::Checker;
+use super::column_types::ColumnTypes;
 use super::counting::Counting;
 use super::further::Further;
 pub(crate) use super::mapped::Mapped;
 use super::own_payments::is_own;
+use super::owner::temporary_last;
 use super::settings::{Settings, invalid};
 use super::status::Status;
 use super::view::{self, BaseColumn, Needs};
@@ -44,6 +46,7 @@ pub(crate) struct Invoices {
     pub(crate) table: String,
     /// The table as it was when the settings were checked against the catalogs.
     pub(crate) relation: Relation,
+    pub(crate) types: ColumnTypes,
     /// Which rows count; the others are read as if they did not exist.
     pub(crate) counting: Counting,
     /// For a view: the column of a table that is its key, by which rows are locked.
@@ -72,6 +75,7 @@ pub(crate) struct Payments {
     pub(crate) table: String,
     /// The table as it was when the settings were checked against the catalogs.
     pub(crate) relation: Relation,
+    pub(crate) types: ColumnTypes,
     /// Which rows count; the others are read as if they did not exist.
     pub(crate) counting: Counting,
     /// For a view: the column of a table that is its key, by which rows are locked.
@@ -117,8 +121,8 @@ impl Mapping {
             let schemas = hosts.map(|table| table.schema.as_str());
             schemas.chain(["public"]).collect::<Vec<_>>().join(", ")
         });
-        let search_path = CString::new(search_path)
-            .map_err(|_| invalid("host_search_path contains a NUL character".to_owned()))?;
+        let search_path = temporary_last(&search_path)
+            .ok_or_else(|| invalid("host_search_path contains a NUL character".to_owned()))?;
         Ok(Self {
             invoices,
             payments,
@@ -214,6 +218,7 @@ fn invoices(settings: &Settings, table: &Table) -> Result<Invoices, Problem> {
         locked: view::check(table, &id, Needs::Update, "invoices_table")?,
         table: table.name.clone(),
         relation: table.relation(),
+        types: ColumnTypes::of(table),
         counting: Counting::check(table, s.invoice_condition.as_deref(), "invoice_condition")?,
         id,
         number: check.optional(
@@ -322,6 +327,7 @@ fn payments(settings: &Settings, table: &Table, invoices: &Table) -> Result<Paym
         locked: view::check(table, &id, Needs::InsertAndUpdate, "payments_table")?,
         table: table.name.clone(),
         relation: table.relation(),
+        types: ColumnTypes::of(table),
         counting: Counting::check(table, s.payment_condition.as_deref(), "payment_condition")?,
         id,
         invoice: check.required(
@@ -399,6 +405,12 @@ impl Invoices {
             .flatten(),
         )
     }
+
+    /// Returns those that change with the payments.
+    pub(super) fn written_columns(&self) -> impl Iterator<Item = &Mapped> {
+        let amounts = [&self.amount_paid, &self.balance, &self.paid_at];
+        std::iter::once(&self.status.column).chain(amounts.into_iter().flatten())
+    }
 }
 
 impl Payments {
@@ -414,7 +426,7 @@ impl Payments {
     }
 
     /// Returns the mapped columns, without those of `payment_values`.
-    fn own_columns(&self) -> impl Iterator<Item = &Mapped> {
+    pub(super) fn own_columns(&self) -> impl Iterator<Item = &Mapped> {
         let status = self.status.iter().flat_map(Status::columns);
         [&self.invoice, &self.amount]
             .into_iter()

@@ -1,6 +1,6 @@
 //! Runs statements on the application's tables as the tables' owner.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use super::own_payments::{self, is_own};
 use crate::pg::{Postponed, Relation, identity, triggers};
@@ -25,6 +25,17 @@ pub(super) fn as_owner(search_path: &CStr, table: &Relation, work: impl FnOnce()
             work();
         });
     });
+}
+
+/// Returns a search path for [`as_owner`], with the schema of temporary objects at its end: PostgreSQL searches it before
+/// all others if it is not named, and everybody may create objects in their own. `None` if the text contains a NUL.
+pub(super) fn temporary_last(search_path: &str) -> Option<CString> {
+    let separator = if search_path.trim().is_empty() {
+        ""
+    } else {
+        ", "
+    };
+    CString::new(format!("{search_path}{separator}pg_temp")).ok()
 }
 
 /// When the AFTER triggers fire if payments and invoices are written one after the other.

@@ -200,7 +200,7 @@ pub(crate) fn read_one(mapping: &Mapping, id: &str) -> Result<Option<Reading>, P
         id: key,
         ..
     } = &mapping.invoices;
-    let statement = format!("select $1::text::{}", key.type_name);
+    let statement = format!("select $1::text::{}", key.cast_type);
     in_subtransaction(|| {
         reading_as(relation, || sql::execute(&statement, &[Some(id)]));
         Ok(())

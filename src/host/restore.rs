@@ -9,10 +9,10 @@ use super::amounts::in_host_units;
 use super::catalog::IS_FIXED;
 use super::host_table::HostTable;
 use super::mapping::Mapping;
+use super::moment::{moment, now};
 use super::owner::{as_owner, reading_as};
 use super::read::Reading;
 use super::view::base_column;
-use super::write::{moment, now};
 use crate::domain::money::Money;
 use crate::pg::{Problem, Relation, sql};
 
@@ -64,11 +64,11 @@ pub(crate) fn update_row(
         .collect::<Vec<_>>()
         .join(", ");
     let statement = format!(
-        "update {table} t set {list} from jsonb_populate_record(null::{table}, $1::jsonb) new where {}",
-        place.table.condition(mapping, 2)
+        "update {table} t set {list} from {new} where {condition}",
+        new = place.table.types(mapping).rows("new", names(values)),
+        condition = place.table.key(mapping, &place.row, invoice).condition(2),
     );
-    let json = Value::Object(values.clone()).to_string();
-    run(mapping, invoice, place, &statement, Some(&json));
+    run(mapping, invoice, place, &statement, Some(&rows(values)));
 }
 
 /// Deletes a row that this extension inserted, as its table's owner.
@@ -76,7 +76,7 @@ pub(crate) fn delete_row(mapping: &Mapping, invoice: &str, place: &Place) {
     let statement = format!(
         "delete from {} t where {}",
         place.table.name(mapping),
-        place.table.condition(mapping, 1)
+        place.table.key(mapping, &place.row, invoice).condition(1)
     );
     run(mapping, invoice, place, &statement, None);
 }
@@ -123,21 +123,27 @@ pub(crate) fn typed(
     host_table: HostTable,
     values: &Map<String, Value>,
 ) -> Map<String, Value> {
-    let statement = format!(
-        "select to_jsonb(jsonb_populate_record(null::{}, $1::jsonb))",
-        host_table.name(mapping)
-    );
-    let json = Value::Object(values.clone()).to_string();
+    if values.is_empty() {
+        return Map::new();
+    }
+    let record = host_table.types(mapping).rows("new", names(values));
+    let statement = format!("select to_jsonb(new) from {record}");
     let row = reading_as(host_table.relation(mapping), || {
-        sql::fetch_one(&statement, &[Some(&json)])
+        sql::fetch_one(&statement, &[Some(&rows(values))])
     });
-    let mut typed = row
-        .as_ref()
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
-    typed.retain(|column, _| values.contains_key(column));
-    typed
+    match row {
+        Some(Value::Object(typed)) => typed,
+        _ => Map::new(),
+    }
+}
+
+fn names(values: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    values.keys().map(String::as_str)
+}
+
+/// Returns one row, for a statement that reads rows.
+fn rows(values: &Map<String, Value>) -> String {
+    json!([values]).to_string()
 }
 
 /// Inserts a deleted row again, with its key, as its table's owner.
@@ -149,21 +155,19 @@ pub(crate) fn insert_row(mapping: &Mapping, host_table: HostTable, values: &Map<
         .collect::<Vec<_>>()
         .join(", ");
     let statement = format!(
-        "insert into {table} ({list}) overriding system value
-        select {list} from jsonb_populate_record(null::{table}, $1::jsonb)"
+        "insert into {table} ({list}) overriding system value select {list} from {new}",
+        new = host_table.types(mapping).rows("new", names(values)),
     );
-    let json = Value::Object(values.clone()).to_string();
+    let json = rows(values);
     as_owner(&mapping.search_path, host_table.relation(mapping), || {
         sql::write(&statement, &[Some(&json)]);
     });
 }
 
 fn run(mapping: &Mapping, invoice: &str, place: &Place, statement: &str, json: Option<&str>) {
-    let of_invoice = (place.table == HostTable::Payment).then_some(invoice);
-    let params: Vec<Option<&str>> = [json, Some(&place.row), of_invoice]
-        .into_iter()
-        .filter(Option::is_some)
-        .collect();
+    let key = place.table.key(mapping, &place.row, invoice);
+    let json = json.into_iter().map(Some);
+    let params: Vec<Option<&str>> = json.chain(key.values()).collect();
     as_owner(&mapping.search_path, place.table.relation(mapping), || {
         sql::write(statement, &params);
     });

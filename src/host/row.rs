@@ -5,7 +5,7 @@ use std::fmt;
 
 use pgrx::prelude::PgSqlErrorCode;
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use crate::pg::Problem;
 
@@ -41,25 +41,6 @@ impl Row {
         });
         before.retain(|column, _| after.contains_key(column));
         (!after.is_empty()).then(|| (written(&before), written(&after)))
-    }
-
-    /// Returns the row as JSON with other values in these columns.
-    pub(super) fn with<'v>(
-        &self,
-        values: impl IntoIterator<Item = (&'v str, &'v Value)>,
-    ) -> String {
-        let values = values.into_iter();
-        // A value of JSON can always be serialized.
-        let values: Vec<(&str, Box<RawValue>)> = values
-            .filter_map(|(column, value)| Some((column, to_raw_value(value).ok()?)))
-            .collect();
-        let Columns(mut columns) = self.columns();
-        columns.extend(
-            values
-                .iter()
-                .map(|(column, value)| ((*column).to_owned(), &**value)),
-        );
-        written(&columns)
     }
 
     /// Returns the columns with their values.

@@ -62,7 +62,7 @@ pub(super) fn booked_in(mapping: &Mapping, range: &Range, last: Option<&str>) ->
             };
             let bound = |key: &str| {
                 let key = pgrx::spi::quote_literal(key);
-                format!("{key}::{}", of.type_name)
+                format!("{key}::{}", of.cast_type)
             };
             let from = after.map_or_else(String::new, |after| {
                 format!("p.{} > {} and", of.quoted, bound(after))
@@ -76,7 +76,7 @@ pub(super) fn booked_in(mapping: &Mapping, range: &Range, last: Option<&str>) ->
 fn ids_where(mapping: &Mapping, rows: &str, condition: &str, param: Option<&str>) -> Vec<String> {
     let payments = &mapping.payments;
     let values: Vec<String> = columns(mapping)
-        .map(|column| format!("(p.{}::text)", column.quoted))
+        .map(|column| format!("({})", column.plain_text("p")))
         .collect();
     if values.is_empty() {
         return Vec::new();

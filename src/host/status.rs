@@ -153,7 +153,7 @@ fn own_word(column: &Mapped, values: &BTreeMap<String, String>, alias: &str) -> 
     } else if is_flag(column) {
         format!("coalesce({name}, false)::text")
     } else {
-        format!("{name}::text")
+        column.plain_text(alias)
     };
     if values.is_empty() {
         return text;

@@ -9,6 +9,7 @@ use super::amounts::in_host_units;
 use super::mapping::Mapping;
 use super::read::Reading;
 use super::row::Row;
+use super::row_key::RowKey;
 use super::source::AMOUNTS;
 use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::pg::Problem;
@@ -39,6 +40,7 @@ pub(super) fn filling<'a>(
     mapping: &'a Mapping,
     reading: &Reading,
     row: &Row,
+    key: &RowKey,
     attributes: &BTreeMap<String, String>,
 ) -> Result<Vec<(&'a str, Value)>, Problem> {
     let Ok(currency) = reading.invoice.currency.as_ref() else {
@@ -48,5 +50,6 @@ pub(super) fn filling<'a>(
     let invoice = reading.invoice_row.columns();
     let attributes = in_units_of_payments(columns.unit, *currency, attributes)?;
     let of_invoice = |column: &str| invoice.get(column);
-    Ok(columns.values.filling(&of_invoice, &attributes, row))
+    let filling = columns.values.filling(&of_invoice, &attributes, row, key);
+    Ok(filling)
 }

@@ -1,115 +1,26 @@
-//! Inserts and updates payments and invoices, many in one statement. Values are passed as JSON, and PostgreSQL
-//! casts them to the types of the columns (`jsonb_populate_recordset`).
+//! Inserts and updates payments and invoices, many in one statement.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
-use pgrx::datum::{ToIsoString, to_timestamp};
-use pgrx::prelude::PgSqlErrorCode;
-use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::amounts::in_host_units;
-use super::further::Further;
+use super::assignments::{Assignments, by_columns, update_rows};
+use super::further::Over;
+use super::host_table::HostTable;
 use super::mapping::{Mapped, Mapping};
+use super::moment::{moment, now};
 use super::new_rows::{keys_must_count, must_count, not_shown};
 use super::owner::as_owner;
 use super::read::Reading;
 use super::row::Row;
-use super::status::Status;
 use super::stripe_values::{filling, in_units_of_payments};
 use crate::domain::identity::PaymentIds;
 use crate::domain::invoice::InvoiceStatus;
 use crate::domain::money::Currency;
 use crate::domain::plan::{InvoiceChange, NewPayment, PaymentUpdate};
-use crate::pg::{Problem, Relation, sql};
-
-/// Columns and their new values.
-#[derive(Default)]
-struct Assignments<'a> {
-    /// The columns that are written.
-    columns: Vec<&'a str>,
-    /// The values of these columns, and those of the columns by which the row is found.
-    values: Vec<(&'a str, Value)>,
-}
-
-impl<'a> Assignments<'a> {
-    /// A column that is set already stays so: a time of payment may be the status, too.
-    fn set(&mut self, column: &'a str, value: Value) {
-        if !self.columns.contains(&column) {
-            self.columns.push(column);
-            self.values.push((column, value));
-        }
-    }
-
-    /// Sets the status to a word. `at` is when it became so, in seconds since 1970.
-    fn set_status(
-        &mut self,
-        mapping: &Mapping,
-        status: Option<&'a Status>,
-        word: Option<&str>,
-        at: Option<i64>,
-    ) -> Result<(), Problem> {
-        let status = status.filter(|status| !status.column.is_computed);
-        if let (Some(status), Some(word)) = (status, word) {
-            let at = || moment(mapping, &status.column, at.unwrap_or_else(now));
-            self.set(&status.column.name, status.value(word, at)?);
-        }
-        Ok(())
-    }
-
-    fn set_all(&mut self, values: Vec<(&'a str, Value)>) {
-        for (column, value) in values {
-            self.set(column, value);
-        }
-    }
-
-    /// Adds the further columns of a row that is updated.
-    fn set_with_update(&mut self, further: &'a Further, reading: &Reading, row: &Row) {
-        let becomes = |_: &[(&str, Value)]| {
-            let written = self.values.iter().map(|(column, value)| (*column, value));
-            row.with(written)
-        };
-        let values = update_values(further, reading, becomes);
-        self.set_all(values);
-    }
-
-    fn set_mapped(&mut self, column: Option<&'a Mapped>, value: Option<Value>) {
-        if let (Some(column), Some(value)) = (column.filter(|it| !it.is_computed), value) {
-            self.set(&column.name, value);
-        }
-    }
-
-    /// Adds a value by which the row is found and which is not written.
-    fn find(&mut self, column: &'a Mapped, value: &str) {
-        self.values.push((&column.name, Value::from(value)));
-    }
-}
-
-/// Serializes the values as a JSON object.
-impl Serialize for Assignments<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.values.iter().map(|(column, value)| (column, value)))
-    }
-}
-
-/// Groups rows by the quoted columns that they write, so that each group is one statement. Returns each group's
-/// rows as JSON.
-fn by_columns(rows: Vec<Assignments>) -> Result<Vec<(Vec<String>, String)>, Problem> {
-    let mut sets: BTreeMap<Vec<&str>, Vec<Assignments>> = BTreeMap::new();
-    for row in rows {
-        sets.entry(row.columns.clone()).or_default().push(row);
-    }
-    sets.into_iter()
-        .map(|(columns, rows)| {
-            let columns = columns.into_iter().map(pgrx::spi::quote_identifier);
-            let rows = serde_json::to_string(&rows).map_err(|error| {
-                Problem::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, error.to_string())
-            })?;
-            Ok((columns.collect(), rows))
-        })
-        .collect()
-}
+use crate::pg::{Problem, sql};
 
 /// Inserts payments, each for the invoice of its reading. Does not return the new rows, because the application's
 /// triggers may change them; the caller reads them again.
@@ -122,18 +33,14 @@ pub(crate) fn insert_payments(
     if mapping.payments.have_no_ids() {
         return insert_one_by_one(mapping, payments);
     }
-    let table = &mapping.payments.table;
     let rows: Vec<Assignments> = payments
         .iter()
         .map(|(reading, payment)| new_payment(mapping, reading, payment))
         .collect::<Result<_, _>>()?;
-    for (columns, rows) in by_columns(rows)? {
-        let list = columns.join(", ");
-        let statement = format!(
-            "insert into {table} ({list}) select {list} from jsonb_populate_recordset(null::{table}, $1::jsonb)"
-        );
+    for alike in by_columns(rows)? {
+        let statement = alike.insertion(HostTable::Payment, mapping);
         as_owner(&mapping.search_path, &mapping.payments.relation, || {
-            sql::write(&statement, &[Some(&rows)]);
+            sql::write(&statement, &[Some(&alike.rows)]);
         });
     }
     must_count(mapping, payments)?;
@@ -145,18 +52,15 @@ fn insert_one_by_one(
     mapping: &Mapping,
     payments: &[(&Reading, &NewPayment)],
 ) -> Result<Vec<Option<String>>, Problem> {
-    let (table, key) = (&mapping.payments.table, &mapping.payments.id.quoted);
+    let key = &mapping.payments.id.quoted;
     let mut keys = Vec::new();
     for (reading, payment) in payments {
-        for (columns, rows) in by_columns(vec![new_payment(mapping, reading, payment)?])? {
-            let list = columns.join(", ");
-            let statement = format!(
-                "insert into {table} ({list}) select {list} from jsonb_populate_recordset(null::{table}, $1::jsonb)
-                returning {key}::text"
-            );
+        for alike in by_columns(vec![new_payment(mapping, reading, payment)?])? {
+            let insertion = alike.insertion(HostTable::Payment, mapping);
+            let statement = format!("{insertion} returning {key}::pg_catalog.text");
             let mut returned = Vec::new();
             as_owner(&mapping.search_path, &mapping.payments.relation, || {
-                returned = sql::write_returning(&statement, &[Some(&rows)]);
+                returned = sql::write_returning(&statement, &[Some(&alike.rows)]);
             });
             keys.push(match returned.into_iter().next() {
                 Some(None) => return Err(not_shown(mapping)),
@@ -217,8 +121,8 @@ fn new_payment<'a>(
         .values
         .values(&|column| invoice.get(column), &attributes, |known| {
             let known = known.iter().map(|(column, value)| (*column, value));
-            let mapped = new.values.iter().map(|(column, value)| (*column, value));
-            json!(known.chain(mapped).collect::<BTreeMap<_, _>>()).to_string()
+            let mapped = new.values().iter().map(|(column, value)| (*column, value));
+            Over::New(json!(known.chain(mapped).collect::<BTreeMap<_, _>>()))
         });
     new.set_all(values);
     Ok(new)
@@ -245,18 +149,11 @@ pub(crate) fn update_payments(
     mapping: &Mapping,
     updates: &[(&Reading, &PaymentUpdate)],
 ) -> Result<(), Problem> {
-    let columns = &mapping.payments;
     let rows = updates
         .iter()
         .map(|(reading, update)| changed_payment(mapping, reading, update))
         .collect::<Result<_, _>>()?;
-    let target = Target {
-        table: &columns.table,
-        relation: &columns.relation,
-        // The invoice is always part of the condition, because tables may be distributed by it.
-        key: vec![&columns.invoice, &columns.id],
-    };
-    update_rows(mapping, &target, rows)
+    update_rows(mapping, HostTable::Payment, rows)
 }
 
 fn changed_payment<'a>(
@@ -312,11 +209,12 @@ fn changed_payment<'a>(
         new.set_mapped(Some(date), Some(moment(mapping, date, at)?));
     }
     if let Some(row) = row {
+        let key = HostTable::Payment.key(mapping, &update.row, &reading.invoice.id);
         if !update.attributes.is_empty() {
-            new.set_all(filling(mapping, reading, row, &update.attributes)?);
+            new.set_all(filling(mapping, reading, row, &key, &update.attributes)?);
         }
-        if !new.columns.is_empty() {
-            new.set_with_update(&columns.update_values, reading, row);
+        if !new.is_empty() {
+            new.set_with_update(&columns.update_values, reading, &key);
         }
     }
     new.find(&columns.invoice, &reading.invoice.id);
@@ -335,17 +233,11 @@ pub(crate) struct InvoiceUpdate<'a> {
 
 /// Updates invoices.
 pub(crate) fn update_invoices(mapping: &Mapping, updates: &[InvoiceUpdate]) -> Result<(), Problem> {
-    let columns = &mapping.invoices;
     let rows = updates
         .iter()
         .map(|update| changed_invoice(mapping, update))
         .collect::<Result<_, _>>()?;
-    let target = Target {
-        table: &columns.table,
-        relation: &columns.relation,
-        key: vec![&columns.id],
-    };
-    update_rows(mapping, &target, rows)
+    update_rows(mapping, HostTable::Invoice, rows)
 }
 
 fn changed_invoice<'a>(
@@ -377,21 +269,13 @@ fn changed_invoice<'a>(
         }
     }
     let is_closed = reading.invoice.status == InvoiceStatus::Closed;
-    if update.follows_payments && !is_closed || !new.columns.is_empty() {
-        new.set_with_update(&columns.update_values, reading, &reading.invoice_row);
+    if update.follows_payments && !is_closed || !new.is_empty() {
+        let id = &reading.invoice.id;
+        let key = HostTable::Invoice.key(mapping, id, id);
+        new.set_with_update(&columns.update_values, reading, &key);
     }
     new.find(&columns.id, &reading.invoice.id);
     Ok(new)
-}
-
-/// Returns the further columns of a row that is updated, with their values. `becomes` returns the row as it becomes.
-fn update_values<'a>(
-    further: &'a Further,
-    reading: &Reading,
-    becomes: impl FnOnce(&[(&str, Value)]) -> String,
-) -> Vec<(&'a str, Value)> {
-    let invoice = LazyCell::new(|| reading.invoice_row.columns());
-    further.values(&|column| invoice.get(column), &BTreeMap::new(), becomes)
 }
 
 /// Returns the further columns of an invoice in which `written` is updated, with their values.
@@ -400,56 +284,12 @@ pub(crate) fn invoice_update_values(
     reading: &Reading,
     written: &Map<String, Value>,
 ) -> Vec<(String, Value)> {
-    let becomes = |_: &[(&str, Value)]| {
-        let written = written
-            .iter()
-            .map(|(column, value)| (column.as_str(), value));
-        reading.invoice_row.with(written)
-    };
-    let values = update_values(&mapping.invoices.update_values, reading, becomes);
+    let id = &reading.invoice.id;
+    let key = HostTable::Invoice.key(mapping, id, id);
+    let further = &mapping.invoices.update_values;
+    let values = further.values_of_update(&reading.invoice_row, &key, written.clone());
     let owned = |(column, value): (&str, Value)| (column.to_owned(), value);
     values.into_iter().map(owned).collect()
-}
-
-/// The rows to update.
-struct Target<'a> {
-    table: &'a str,
-    relation: &'a Relation,
-    /// The columns by which a row is found.
-    key: Vec<&'a Mapped>,
-}
-
-fn update_rows(
-    mapping: &Mapping,
-    target: &Target,
-    mut rows: Vec<Assignments>,
-) -> Result<(), Problem> {
-    rows.retain(|row| !row.columns.is_empty());
-    let table = target.table;
-    let is_same = target
-        .key
-        .iter()
-        .map(|column| format!("t.{column} = new.{column}", column = column.quoted))
-        .collect::<Vec<_>>()
-        .join(" and ");
-    // A set is taken for a hundred rows, and a small table is joined with it as a whole.
-    let limit = if rows.len() == 1 { "limit 1" } else { "" };
-    for (columns, rows) in by_columns(rows)? {
-        let list = columns
-            .iter()
-            .map(|column| format!("{column} = new.{column}"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let statement = format!(
-            "update {table} t set {list}
-            from (select * from jsonb_populate_recordset(null::{table}, $1::jsonb) {limit}) new
-            where {is_same}"
-        );
-        as_owner(&mapping.search_path, target.relation, || {
-            sql::write(&statement, &[Some(&rows)]);
-        });
-    }
-    Ok(())
 }
 
 /// Returns the ids for the two columns. If one column is not mapped, the other takes the id that exists, because
@@ -469,28 +309,4 @@ fn id_columns(mapping: &Mapping, ids: &PaymentIds) -> (Option<Value>, Option<Val
             json(intent.or_else(|| charge.filter(|_| session.is_none()))),
         ),
     }
-}
-
-/// Converts seconds since 1970 to a text for the column's type. Dates and local times are in the configured time
-/// zone.
-pub(super) fn moment(mapping: &Mapping, column: &Mapped, seconds: i64) -> Result<Value, Problem> {
-    let has_zone = column.base == "timestamptz";
-    let zone = if has_zone { "UTC" } else { &mapping.time_zone };
-    let local = to_timestamp(seconds as f64)
-        .at_timezone(zone)
-        .map_err(|error| {
-            Problem::new(
-                PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
-                format!("there is no local time for {seconds} seconds since 1970: {error}"),
-            )
-        })?;
-    let text = local.to_iso_string();
-    Ok(Value::from(if has_zone { text + "Z" } else { text }))
-}
-
-/// Returns this machine's clock, in seconds since 1970.
-pub(crate) fn now() -> i64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs() as i64)
 }

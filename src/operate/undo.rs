@@ -1,5 +1,6 @@
 //! `undo`: restores the rows that a run changed, where nobody changed them since.
 
+mod difference;
 mod invoice;
 
 use std::collections::BTreeMap;

@@ -10,6 +10,7 @@ use super::identity::{self, Identity};
 use super::local_settings::set_local;
 use super::problem::Problem;
 use super::sql;
+use super::state::transaction_keeps_one_snapshot;
 use super::subtransaction::catching_the_end_of_a_run;
 
 /// The transactions in which a run works.
@@ -45,9 +46,11 @@ impl Transactions {
             .hint("CALL it outside a transaction block, or use: select invoice_sync.sweep();"));
         }
         let _connection = SpiConnection::open()?;
-        // SAFETY: a portal runs this call; see `begin`.
-        unsafe { pg_sys::EnsurePortalSnapshotExists() };
-        pin_settings();
+        if transaction_keeps_one_snapshot() {
+            // The first transaction has its snapshot already.
+            commit();
+        }
+        begin();
         let caller = Identity::now();
         let own = Own {
             caller,
@@ -106,9 +109,14 @@ fn commit() {
     unsafe { pg_sys::SPI_commit() };
 }
 
+/// Begins what follows in a transaction that has no snapshot yet, or whose snapshots are fresh.
 fn begin() {
-    // SAFETY: the portal that runs the CALL is active (`is_atomic` was false), and its snapshot ended with the last
-    // transaction.
+    if transaction_keeps_one_snapshot() {
+        // By the default of the database, of the role or of the session.
+        set_local(c"transaction_isolation", c"read committed");
+    }
+    // SAFETY: the portal that runs the CALL is active (`is_atomic` was false); its snapshot ended with the last
+    // transaction, or exists.
     unsafe { pg_sys::EnsurePortalSnapshotExists() };
     pin_settings();
 }

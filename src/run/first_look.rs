@@ -4,8 +4,8 @@
 use std::time::Instant;
 
 use crate::host::mapping::Mapping;
+use crate::host::moment::now;
 use crate::host::oldest_open::{OldestOpen, oldest_open, oldest_open_of};
-use crate::host::write::now;
 use crate::ledger::backfills::{self, FirstLook};
 use crate::ledger::feed;
 use crate::pg::{Problem, Transactions};

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::host::write::now;
+use crate::host::moment::now;
 use crate::pg::shared_number;
 
 /// Allows a number of log entries in each period, and counts the others, over all sessions of the database.

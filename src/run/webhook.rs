@@ -18,17 +18,16 @@ use crate::domain::event::Event;
 use crate::domain::evidence::Evidence;
 use crate::host::deferred::fire_callers;
 use crate::host::mapping::Mapping;
+use crate::host::moment::now;
 use crate::host::settings::Settings;
-use crate::host::write::now;
 use crate::ledger::events::{self, Disposition, Receipt, Verdict};
 use crate::ledger::runs::Kind;
 use crate::ledger::stripe_accounts::{self, StripeAccount};
 use crate::pg::{
     Problem, Transactions, check_for_interrupts, in_subtransaction, in_subtransaction_of_a_run,
-    with_lock_patience,
+    state, with_lock_patience,
 };
 use crate::run::log_limit::{ENDINGS, REFUSALS};
-use crate::run::run_lock::require_fresh_snapshots;
 use crate::select::accounts;
 use crate::select::inbox::EventScope;
 use crate::select::sessions::{recall_sessions, with_known_sessions};
@@ -129,7 +128,6 @@ fn refuse(problem: Problem, why: impl FnOnce() -> String) -> Refusal {
 /// Stores a signed body and acts on it. `signer` is the account whose own secret signed it; without one, Stripe signed
 /// it for the platform.
 fn store_and_act(body: &[u8], signer: Option<&StripeAccount>) -> Result<Value, Problem> {
-    require_fresh_snapshots()?;
     fire_callers();
     let event = std::str::from_utf8(body)
         .ok()
@@ -146,6 +144,8 @@ fn store_and_act(body: &[u8], signer: Option<&StripeAccount>) -> Result<Value, P
                 "ignored"
             }
             (Disposition::Pending, Receipt::Nothing) => "seen before",
+            // Invoices cannot be repaired here, and the next sweep has transactions of its own.
+            (Disposition::Pending, _) if state::transaction_keeps_one_snapshot() => LATER,
             (Disposition::Pending, Receipt::New | Receipt::Pending) => {
                 process(&event, receipt, &own)
             }
@@ -153,6 +153,9 @@ fn store_and_act(body: &[u8], signer: Option<&StripeAccount>) -> Result<Value, P
     })?;
     Ok(json!({ "received": true, "event": id, "result": result }))
 }
+
+/// The result for an event that a sweep acts on.
+const LATER: &str = "stored, to be processed later";
 
 /// Returns the event as one of its account, and what is acted on. The account is that of the secret that signed it, if
 /// an account has one: who has the secret can sign anything. Otherwise it is what Stripe states in the event.
@@ -230,7 +233,7 @@ fn process(event: &Event, receipt: Receipt, own: &EventScope) -> &'static str {
     events::settle_own(event, receipt, &verdict);
     match verdict {
         Verdict::Applied(_) | Verdict::Done(_) => "processed",
-        Verdict::Again(_) => "stored, to be processed later",
+        Verdict::Again(_) => LATER,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::domain::account::qualified;
 use crate::domain::event::Event;
 use crate::domain::feed::{FeedRead, Place};
 use crate::domain::issue::{Issue, IssueKind, Severity};
-use crate::host::write::now;
+use crate::host::moment::now;
 use crate::ledger::backfills;
 use crate::ledger::events;
 use crate::ledger::feed;

@@ -87,3 +87,84 @@ fn whatever_stands_where_ids_belong_is_noted_as_it_stands() {
         Some(r#"cs_"a\{b},null true"#.to_owned())
     );
 }
+
+/// Such a domain takes no row without a value for it, and a row of JSON has none for columns that are not written.
+#[test]
+fn a_domain_that_is_not_null_hinders_nothing_that_does_not_write_it() {
+    let mut shop = Shop::open();
+    shop.execute(
+        r#"create domain label as text not null check (value <> '');
+        alter table payments add memo label default 'x';
+        alter table invoices add memo label default 'y';
+        update invoice_sync.settings set
+            payment_values = payment_values || '{"payment_notes": {"sql": "'of ' || payment_name"}}',
+            invoice_update_values = '{"memo": {"sql": "memo || '' '' || invoice_status"}}'"#
+            .replace("'of '", "''of ''")
+            .as_str(),
+    );
+    let id = lost(&mut shop, "INV-1");
+    let report = shop.sweep();
+    assert_eq!(shop.open_issues(), [""; 0], "{report}");
+    assert_eq!(invoice(&mut shop, &id), "Paid 125 0");
+    let noted = "select concat_ws(', ', p.memo, p.payment_notes, i.memo)
+        from payments p join invoices i on i.id = p.invoice_id";
+    assert_eq!(
+        shop.text(noted).as_deref(),
+        Some("x, of Stripe payment, y Paid")
+    );
+
+    // The row as it was recorded goes back, too, and comes again.
+    let run = &report["runId"];
+    let undone = shop.json(&format!("invoice_sync.undo({run})"));
+    assert_eq!(
+        (&undone["undone"], &undone["left"]),
+        (&json!(1), &json!([]))
+    );
+    assert_eq!(invoice(&mut shop, &id), "Sent 0 125");
+    let undo = &undone["runId"];
+    let again = shop.json(&format!("invoice_sync.undo({undo})"));
+    assert_eq!((&again["undone"], &again["left"]), (&json!(1), &json!([])));
+    assert_eq!(
+        shop.text(noted).as_deref(),
+        Some("x, of Stripe payment, y Paid")
+    );
+}
+
+/// As hstore is one, whose JSON is an object.
+#[test]
+fn a_type_that_does_not_read_its_own_json_hinders_nothing_that_does_not_write_it() {
+    let mut shop = Shop::open();
+    shop.execute(
+        r#"create type mood as enum ('glad', 'sad');
+        create function as_json(mood) returns json language sql immutable
+            as $$ select json_build_object('mood', $1::text) $$;
+        create cast (mood as json) with function as_json(mood);
+        alter table invoices add feels mood default 'glad', add said text;
+        alter table payments add feels mood default 'sad';
+        update invoice_sync.settings set
+            payment_update_values = '{"payment_notes": {"sql": "feels::text || payment_status"}}',
+            invoice_update_values = '{"said": {"sql": "feels::text || invoice_status"}}'"#,
+    );
+    let id = lost(&mut shop, "INV-1");
+    // A payment that was expected is updated.
+    shop.execute(&format!(
+        "insert into payments (invoice_id, payment_name, payment_status, total_amount, stripe_session_id)
+        select id, 'Expected', 'Pending', 125, stripe_session_id from invoices where id = '{id}'"
+    ));
+    let report = shop.sweep();
+    assert_eq!(shop.open_issues(), [""; 0], "{report}");
+    assert_eq!(invoice(&mut shop, &id), "Paid 125 0");
+    let said = "select concat_ws(', ', p.payment_notes, p.feels, i.said, i.feels)
+        from payments p join invoices i on i.id = p.invoice_id";
+    assert_eq!(
+        shop.text(said).as_deref(),
+        Some("sadPaid, sad, gladPaid, glad")
+    );
+    let undone = shop.json(&format!("invoice_sync.undo({})", report["runId"]));
+    assert_eq!(
+        (&undone["undone"], &undone["left"]),
+        (&json!(1), &json!([])),
+        "{undone}"
+    );
+    assert_eq!(shop.text(said).as_deref(), Some("sad, glad"));
+}

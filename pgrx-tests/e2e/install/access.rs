@@ -224,3 +224,146 @@ fn an_operators_own_objects_are_not_taken_for_the_extensions() {
     );
     assert_eq!(shop.text("select count(*) from payments"), Some("1".into()));
 }
+
+/// Triggers that name types and tables without a schema, as most do.
+const CARELESS: &str = "
+    create table journal (note text);
+    create function note() returns trigger language plpgsql as $$
+    declare
+        said text := 'a ' || tg_table_name || ' was written';
+    begin
+        insert into journal values (said);
+        return new;
+    end $$;
+    create trigger note after insert or update on payments for each row execute function note();
+    create trigger note after update on invoices for each row execute function note();";
+
+#[test]
+fn temporary_types_and_tables_of_an_operator_mean_nothing_to_what_runs_as_the_tables_owner() {
+    let mut shop = Shop::open();
+    shop.execute(CARELESS);
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    let role = format!("{}_role", shop.name());
+    shop.execute(&format!(
+        "insert into invoices (invoice_number, customer, invoice_status, total_amount, amount_paid)
+            values ('INV-2', 'Customer', 'Paid', 100, 100);
+        create role {role} login; select invoice_sync.grant_access('{role}');
+        create schema trap authorization {role}; grant temporary on database {} to {role}",
+        shop.name()
+    ));
+    let types: String = [
+        "jsonb",
+        "json",
+        "text",
+        "uuid",
+        "date",
+        "numeric",
+        "int8",
+        "timestamptz",
+    ]
+    .map(|name| {
+        format!("create domain pg_temp.{name} as pg_catalog.{name} check (pg_temp.evil());")
+    })
+    .concat();
+    let mut session = shop.connect_as(&role);
+    attempt(
+        &mut session,
+        &format!(
+            "create table trap.caught (by_whom pg_catalog.name);
+            create function pg_temp.evil() returns pg_catalog.bool language plpgsql as
+                'begin insert into trap.caught values (current_user); return true; end';
+            create temp table journal (note pg_catalog.text check (pg_temp.evil()));
+            grant all on journal to public;
+            {types}"
+        ),
+    )
+    .expect("a role may have objects");
+
+    let calls = [
+        format!("select {}", sale.sync()),
+        "select invoice_sync.sweep()".to_owned(),
+        "select invoice_sync.undo(1)".to_owned(),
+        "select invoice_sync.undo(3)".to_owned(),
+        "select invoice_sync.resolve_issue(id, 'revert_to_unpaid', arguments => '{\"status\": \"Sent\"}')
+        from invoice_sync.open_issues where kind = 'paid_without_payment'"
+            .to_owned(),
+    ];
+    for call in calls {
+        attempt(&mut session, &call).unwrap_or_else(|error| panic!("{call}: {error:?}"));
+    }
+
+    let books = "select string_agg(concat_ws(' ', i.invoice_number, i.invoice_status, p.payment_status), ', '
+            order by i.invoice_number)
+        from invoices i left join payments p on p.invoice_id = i.id";
+    assert_eq!(
+        shop.text(books).as_deref(),
+        Some("INV-1 Paid Paid, INV-2 Sent")
+    );
+    let by_others = format!("select distinct by_whom from trap.caught where by_whom <> '{role}'");
+    assert_eq!(shop.texts(&by_others), Vec::<Option<String>>::new());
+    let noted = "select note || ': ' || count(*) from journal group by note order by 1";
+    assert_eq!(
+        shop.texts(noted),
+        [
+            Some("a invoices was written: 4".to_owned()),
+            Some("a payments was written: 2".to_owned())
+        ],
+        "the application's own table"
+    );
+}
+
+#[test]
+fn functions_and_operators_in_public_are_not_taken_for_postgresqls() {
+    let mut shop = Shop::open();
+    shop.execute("create domain key as uuid; alter table invoices alter id type key");
+    let role = format!("{}_role", shop.name());
+    shop.execute(&format!(
+        "create role {role} login; create schema trap authorization {role};
+        grant create on schema public to {role}"
+    ));
+    let mut session = shop.connect_as(&role);
+    attempt(
+        &mut session,
+        "create table trap.caught (by_whom name);
+        grant insert on trap.caught to public; grant usage on schema trap to public;
+        create function public.jsonb_populate_recordset(public.payments, jsonb) returns setof public.payments
+        language plpgsql as
+            'begin insert into trap.caught values (current_user);
+             return query select * from pg_catalog.jsonb_populate_recordset(null::public.payments, $2); end';
+        create function public.jsonb_populate_recordset(public.invoices, jsonb) returns setof public.invoices
+        language plpgsql as
+            'begin insert into trap.caught values (current_user);
+             return query select * from pg_catalog.jsonb_populate_recordset(null::public.invoices, $2); end';
+        create function public.jsonb_populate_record(public.payments, jsonb) returns public.payments
+        language plpgsql as
+            'begin insert into trap.caught values (current_user);
+             return pg_catalog.jsonb_populate_record($1, $2); end';
+        create function public.jsonb_populate_record(public.invoices, jsonb) returns public.invoices
+        language plpgsql as
+            'begin insert into trap.caught values (current_user);
+             return pg_catalog.jsonb_populate_record($1, $2); end';
+        create function trap.same(public.key, public.key) returns boolean language plpgsql as
+            'begin insert into trap.caught values (current_user); return $1::uuid = $2::uuid; end';
+        create operator public.= (leftarg = public.key, rightarg = public.key, function = trap.same)",
+    )
+    .expect("a role may have objects where it may create them");
+
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.sweep();
+    assert_eq!(shop.open_issues(), [""; 0]);
+    shop.json("invoice_sync.undo(1)");
+    let undo = shop
+        .text("select max(id) from invoice_sync.run")
+        .expect("it ran");
+    shop.json(&format!("invoice_sync.undo({undo})"));
+    let paid = format!(
+        "select invoice_status from invoices where id::uuid = '{}'",
+        sale.invoice
+    );
+    assert_eq!(shop.text(&paid).as_deref(), Some("Paid"));
+
+    assert_eq!(
+        shop.texts("select by_whom from trap.caught"),
+        Vec::<Option<String>>::new()
+    );
+}

@@ -7,7 +7,7 @@ use stripe_double::Checkout;
 
 use crate::harness::psql::psql;
 use crate::harness::sale::Sale;
-use crate::harness::{Shop, connect};
+use crate::harness::{DEFAULT_TABLES, Shop, connect};
 
 /// A database made from a dump, gone when dropped.
 struct Restored(String);
@@ -159,5 +159,61 @@ fn a_dump_carries_the_extensions_own_payments_over() {
         let next = "insert into invoice_sync.payment (invoice_id, amount, currency) values ('2', 1, 'usd') returning id";
         let next: i64 = copy.query_one(next, &[]).expect("it is inserted").get(0);
         assert_eq!(next, 2, "ids follow the old ones");
+    }
+}
+
+#[test]
+fn a_dump_whose_settings_name_views_that_triggers_make_writable_is_restored() {
+    let mut shop = Shop::with_tables(&format!(
+        "{DEFAULT_TABLES}
+        create schema kept;
+        alter table invoices set schema kept;
+        alter table payments set schema kept;
+        create function is_counted(customer text) returns boolean language sql immutable
+            as $$ select customer <> 'Test' $$;
+        create view invoices as select i.*, 1 as one from kept.invoices i order by invoice_number limit 1000;
+        create view payments as select p.*, 1 as one from kept.payments p order by id limit 1000;
+        create function write_invoice() returns trigger language plpgsql as $$ begin
+            update kept.invoices set invoice_status = new.invoice_status, amount_paid = new.amount_paid,
+                balance_due = new.balance_due, paid_date = new.paid_date where id = old.id;
+            return new;
+        end $$;
+        create function write_payment() returns trigger language plpgsql as $$ begin
+            insert into kept.payments (invoice_id, payment_name, payment_status, total_amount, stripe_payment_intent)
+            values (new.invoice_id, new.payment_name, new.payment_status, new.total_amount, new.stripe_payment_intent);
+            return new;
+        end $$;
+        create trigger write_invoice instead of update on invoices for each row execute function write_invoice();
+        create trigger write_payment instead of insert or update on payments
+            for each row execute function write_payment();"
+    ));
+    shop.execute(
+        "update invoice_sync.settings set time_zone = 'Europe/Vienna',
+            invoice_condition = 'public.is_counted(customer)', payment_session_column = null",
+    );
+    let remembered = shop.text(MEMORY).expect("there is something");
+    for options in [&[] as &[&str], &["--inserts"]] {
+        let restored = Restored::from(&shop, options);
+        let mut copy = connect(&restored.0);
+        let memory: String = copy.query_one(MEMORY, &[]).expect("it is read").get(0);
+        assert_eq!(memory, remembered);
+        copy.batch_execute("select invoice_sync.sweep(dry_run => true)")
+            .expect("the settings fit");
+        // What does not fit is refused there as anywhere.
+        copy.batch_execute("set check_function_bodies = off")
+            .expect("anybody may");
+        let refused = copy
+            .batch_execute("update invoice_sync.settings set invoice_condition = 'nonsense'")
+            .expect_err("an update is checked in any session");
+        assert_eq!(refused.code().map(|code| code.code()), Some("22023"));
+        // An insert may be that of a dump; what does not fit is not used.
+        copy.batch_execute(
+            "insert into invoice_sync.settings (invoice_condition) values ('nonsense')",
+        )
+        .expect("it is stored");
+        let refused = copy
+            .batch_execute("select invoice_sync.sweep(dry_run => true)")
+            .expect_err("it is checked before it is used");
+        assert_eq!(refused.code().map(|code| code.code()), Some("22023"));
     }
 }

@@ -16,7 +16,7 @@ fn changes(shop: &mut Shop) -> i64 {
 
 /// Columns of types that are easily bent, and a trigger that changes them all
 /// when an invoice is paid, and only then.
-const DELICATE: &str = r#"
+pub(super) const DELICATE: &str = r#"
     alter table invoices add ratio float8, add tags text[], add extra jsonb, add precise numeric,
         add seen timestamptz, add span interval, add raw bytea, add small real, add grid int[][];
     create function bend() returns trigger language plpgsql as $$
@@ -29,7 +29,7 @@ const DELICATE: &str = r#"
         when (new.invoice_status = 'Paid' and old.invoice_status <> 'Paid') execute function bend();
 "#;
 
-const DELICATE_VALUES: &str = r#"
+pub(super) const DELICATE_VALUES: &str = r#"
     update invoices set ratio = 0.1::float8 + 0.2, tags = '{"a b",NULL,"\"x\"",""}',
         extra = '{"n": 1.50, "big": 12345678901234567890, "u": "\u00e9", "nested": [null, {"a": []}]}',
         precise = 1.2300, seen = '2024-02-29 23:59:59.123456+05:30', span = '1 year -2 mons 03:04:05.000006',

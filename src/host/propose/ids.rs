@@ -56,9 +56,9 @@ impl IdColumns {
                     "select {name} as name, count(*) as all,
                         count(*) filter (where v.value ~ '^cs_') as sessions,
                         count(*) filter (where v.value ~ '^(pi|ch|py)_') as intents
-                    from (select t.{quoted}::text from {table} t where t.{quoted}::text <> '' limit {SAMPLED}) v (value)",
+                    from (select {text} from {table} t where {text} <> '' limit {SAMPLED}) v (value)",
                     name = pgrx::spi::quote_literal(name),
-                    quoted = column.quoted,
+                    text = column.plain_text("t"),
                     table = table.name,
                 )
             })

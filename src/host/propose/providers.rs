@@ -49,8 +49,8 @@ pub(super) fn in_payments(table: &Table, ids: &[Option<&str>]) -> BTreeMap<Strin
     let ids: BTreeSet<&str> = ids.iter().copied().flatten().collect();
     let by_stripe: Vec<String> = ids
         .iter()
-        .filter_map(|name| Some(&table.columns.get(*name)?.quoted))
-        .map(|quoted| format!("t.{quoted}::text ~ '^(cs|pi|ch|py)_'"))
+        .filter_map(|name| table.columns.get(*name))
+        .map(|column| format!("{} ~ '^(cs|pi|ch|py)_'", column.plain_text("t")))
         .collect();
     let columns = table.columns.iter();
     let parts: Vec<String> = columns
@@ -59,12 +59,12 @@ pub(super) fn in_payments(table: &Table, ids: &[Option<&str>]) -> BTreeMap<Strin
             // Not an object's id: that is one payment's.
             format!(
                 "select {name} as name, min(v.value) as value
-                from (select t.{quoted}::text from {table} t where {by_stripe} limit {SAMPLED}) v (value)
+                from (select {text} from {table} t where {by_stripe} limit {SAMPLED}) v (value)
                 having count(distinct v.value) = 1 and count(*) = count(v.value)
                     and min(v.value) !~ '^[a-z]+_[0-9A-Za-z]{{8,}}$'
                     and min(v.value) !~ '^[0-9a-fA-F]{{8}}-[0-9a-fA-F-]{{27}}$|^[0-9]*$'",
                 name = pgrx::spi::quote_literal(name),
-                quoted = column.quoted,
+                text = column.plain_text("t"),
                 table = table.name,
                 by_stripe = by_stripe.join(" or "),
             )
@@ -91,10 +91,11 @@ pub(super) fn in_payments(table: &Table, ids: &[Option<&str>]) -> BTreeMap<Strin
                 "select {name} as name,
                     case when bool_and(v.value ~ '^txn_') then 'balance_transaction.id' else 'charge.id' end as value
                 from (
-                    select t.{quoted}::text from {table} t
+                    select {text} from {table} t
                     where ({by_stripe}) and t.{quoted} is not null limit {SAMPLED}) v (value)
                 having bool_and(v.value ~ '^txn_') or bool_and(v.value ~ '^(ch|py)_')",
                 name = pgrx::spi::quote_literal(name),
+                text = column.plain_text("t"),
                 quoted = column.quoted,
                 table = table.name,
                 by_stripe = by_stripe.join(" or "),

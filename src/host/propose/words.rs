@@ -379,12 +379,13 @@ impl Meaning {
 fn sample(table: &Table, column: &Column) -> Vec<String> {
     let statement = format!(
         "select to_jsonb(w.word)
-        from (select distinct left(s.{column}::text, 100) as word
+        from (select distinct left({text}, 100) as word
               from (select {column} from {table} limit {SAMPLED_ROWS}) s
               limit {SAMPLED_WORDS}) w
         where w.word <> ''
         order by w.word",
         column = column.quoted,
+        text = column.plain_text("s"),
         table = table.name,
     );
     reading_as(&table.relation(), || sql::fetch(&statement, &[]))

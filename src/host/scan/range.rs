@@ -214,7 +214,7 @@ impl Range<'_> {
             Self::Keys { after, rows } => {
                 let from = after.map_or_else(String::new, |after| {
                     let after = pgrx::spi::quote_literal(after);
-                    format!("where i.{id} > {after}::{}", key.type_name)
+                    format!("where i.{id} > {after}::{}", key.cast_type)
                 });
                 format!("from {table} i {from} order by i.{id} limit {rows}")
             }

@@ -9,12 +9,14 @@ use crate::host::host_table::HostTable;
 use crate::host::mapping::Mapping;
 use crate::host::owner::Firing;
 use crate::host::read::Reading;
+use crate::host::recorded::as_written_here;
 use crate::host::restore::{self, Dependent, Place, Rows, rows_of};
 use crate::host::row::Row;
 use crate::host::side_effects::may_wait;
 use crate::ledger::changes::Change;
-use crate::ledger::undone::{self, Recorded};
+use crate::ledger::undone::Recorded;
 use crate::operate::read_for;
+use crate::operate::undo::difference::{Difference, object};
 use crate::pg::{Problem, in_subtransaction};
 
 /// What is the same for all invoices of an undo.
@@ -108,9 +110,7 @@ impl<'a> UndoContext<'a> {
     ) -> Result<UndoneInvoice, NotUndone> {
         let invoice = newest.invoice_id.as_str();
         let before = self.read(newest)?;
-        let rows_of = |reading: &Reading| {
-            rows_of(reading).map_err(|problem| NotUndone::at(newest, problem.to_string()))
-        };
+        let rows_of = |reading: &Reading| self.rows_of(newest, reading);
         let present = rows_of(&before)?;
         let wanted = self.as_it_was(&present, changes)?;
         self.require_no_dependents(&present, &wanted)?;
@@ -148,6 +148,22 @@ impl<'a> UndoContext<'a> {
             .ok_or_else(|| NotUndone::at(change, "the invoice no longer exists".to_owned()))
     }
 
+    /// Returns the rows of a reading, with values as [`as_written_here`] returns them.
+    fn rows_of(&self, change: &Recorded, reading: &Reading) -> Result<Rows, NotUndone> {
+        let rows = rows_of(reading);
+        let rows = rows.map_err(|problem| NotUndone::at(change, problem.to_string()))?;
+        let mut written = Rows::new();
+        for table in [HostTable::Payment, HostTable::Invoice] {
+            let of_table = rows.iter().filter(|(place, _)| place.table == table);
+            let (places, values): (Vec<&Place>, Vec<_>) =
+                of_table.map(|(place, row)| (place, object(row))).unzip();
+            let values = as_written_here(self.mapping, table, values);
+            let values = values.into_iter().map(Value::Object);
+            written.extend(places.into_iter().cloned().zip(values));
+        }
+        Ok(written)
+    }
+
     /// Returns the invoice's rows as they were before the changes.
     fn as_it_was(&self, present: &Rows, changes: &[&Recorded]) -> Result<Rows, NotUndone> {
         let mut rows = present.clone();
@@ -160,13 +176,12 @@ impl<'a> UndoContext<'a> {
                 row: change.row_id.clone(),
             };
             let now = rows.get(&place);
-            let is_own = |column: &str, now: &Value| {
-                !table.uses(self.mapping, column) && is_own_stamp(change, column, now)
-            };
-            if let Some(why) = changed_since(change, now, is_own) {
+            let recorded = Difference::of(self.mapping, table, change)
+                .map_err(|why| NotUndone::at(change, why))?;
+            if let Some(why) = recorded.changed_since(now) {
                 return Err(NotUndone::at(change, why));
             }
-            match (&change.before, now) {
+            match (recorded.before, now) {
                 (None, _) => {
                     rows.remove(&place);
                 }
@@ -326,57 +341,9 @@ fn rolled_back() -> Problem {
     )
 }
 
-/// Returns whether only this extension has written the column since: an undo of a later run, after which a trigger
-/// stamped the row. Each change began with what the one before it had left.
-fn is_own_stamp(change: &Recorded, column: &str, now: &Value) -> bool {
-    let of = |row: &Option<Value>| row.as_ref().and_then(|row| row.get(column)).cloned();
-    let mut left = of(&change.after);
-    for later in undone::later_changes(change) {
-        let (before, after) = (of(&later.before), of(&later.after));
-        if before.is_none() && after.is_none() {
-            continue;
-        }
-        if before != left {
-            return false;
-        }
-        left = after;
-    }
-    left.as_ref() == now.get(column)
-}
-
-/// Returns why a row differs from what the change left, if it does, but for columns with `is_own`.
-fn changed_since(
-    change: &Recorded,
-    now: Option<&Value>,
-    is_own: impl Fn(&str, &Value) -> bool,
-) -> Option<String> {
-    match (&change.after, now) {
-        (None, None) => None,
-        (None, Some(_)) => Some("it was deleted, and exists again".to_owned()),
-        (Some(_), None) => Some("it no longer exists".to_owned()),
-        (Some(after), Some(now)) => {
-            let is_new = change.before.is_none();
-            let of_now = now.as_object().filter(|_| is_new);
-            let columns = after.as_object().into_iter().chain(of_now);
-            let column = columns.flat_map(Map::keys).find(|column| {
-                after.get(column.as_str()) != now.get(column.as_str()) && !is_own(column, now)
-            })?;
-            let show = |row: &Value| {
-                row.get(column.as_str())
-                    .map_or("missing".to_owned(), Value::to_string)
-            };
-            Some(format!(
-                "it was changed since: {column} is {}, and was {}",
-                show(now),
-                show(after)
-            ))
-        }
-    }
-}
-
-fn overlaid(row: Option<&Value>, columns: &Value) -> Value {
+fn overlaid(row: Option<&Value>, columns: Map<String, Value>) -> Value {
     let mut row = row.map(object).unwrap_or_default();
-    row.extend(object(columns));
+    row.extend(columns);
     Value::Object(row)
 }
 
@@ -385,8 +352,4 @@ fn differing(found: &Value, wanted: &Value) -> Map<String, Value> {
     let mut columns = object(wanted);
     columns.retain(|column, value| found.get(column) != Some(value));
     columns
-}
-
-fn object(row: &Value) -> Map<String, Value> {
-    row.as_object().cloned().unwrap_or_default()
 }
