@@ -245,9 +245,9 @@ fn all_endpoints_together_keep_to_the_rate() {
     ];
     let sent = sent_to(&limits(80), &paths, 600);
     assert!(most(sent.iter().map(|(at, _)| *at)) <= 100);
-    for endpoint in 0..paths.len() {
-        let of_it = sent.iter().filter(|(_, path)| *path == endpoint);
-        assert!(most(of_it.map(|(at, _)| *at)) <= 21, "{}", paths[endpoint]);
+    for (number, endpoint) in paths.iter().enumerate() {
+        let of_it = sent.iter().filter(|(_, path)| *path == number);
+        assert!(most(of_it.map(|(at, _)| *at)) <= 21, "{endpoint}");
     }
 }
 
