@@ -267,6 +267,45 @@ fn an_invoice_that_is_wrong_by_its_rows_alone_is_repaired_once_it_is_unlocked() 
 }
 
 #[test]
+fn what_is_due_by_its_rows_stays_due_until_a_sweep_has_decided_about_it() {
+    let mut shop = Shop::open();
+    open_by_mistake(&mut shop, 3);
+    let one = shop.text("select max(id::text) from invoices");
+    let mut holder = shop.connect();
+    lock(&mut holder, &one.expect("there is one"));
+    let mut sweeping = shop.connect();
+    attempt(&mut sweeping, "set lock_timeout = '200ms'").expect("it is set");
+    run(&mut sweeping);
+    attempt(&mut holder, "rollback").expect("it ends");
+    assert_eq!(paid(&mut shop), "2");
+
+    // It has selected the invoice, and waits for Stripe's answer about another one.
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    let hangs = Fault::new(Action::Hang).always();
+    shop.stripe.fault(hangs.on_path("/v1/checkout"));
+    let process: i32 = sweeping
+        .query_one("select pg_backend_pid()", &[])
+        .expect("a session has a process")
+        .get(0);
+    std::thread::scope(|scope| {
+        let swept = scope.spawn(|| attempt(&mut sweeping, CALL));
+        wait_until("Stripe is asked", || {
+            shop.stripe.count_of("/v1/checkout") > 0
+        });
+        shop.execute(&format!("select pg_terminate_backend({process}, 10000)"));
+        swept.join().expect("no panic").expect_err("it is ended");
+    });
+    shop.stripe.clear_faults();
+    run(&mut shop.db);
+    let number = format!(
+        "select invoice_status from invoices where id = '{}'",
+        sale.invoice
+    );
+    assert_eq!(shop.text(&number), Some("Paid".into()));
+    assert_eq!(paid(&mut shop), "4");
+}
+
+#[test]
 fn one_locked_issue_keeps_no_other_from_being_raised() {
     let mut shop = Shop::open();
     let paid_without_payment = |shop: &mut Shop, number: &str| {
@@ -292,11 +331,12 @@ fn one_locked_issue_keeps_no_other_from_being_raised() {
     let mut sweeping = shop.connect();
     attempt(&mut sweeping, "set lock_timeout = '200ms'").expect("it is set");
     run(&mut sweeping);
-    attempt(&mut holder, "commit").expect("it ends");
-    run(&mut sweeping);
     let all: Vec<String> = (1..=9)
         .map(|number| format!("paid_without_payment INV-{number}"))
         .collect();
+    assert_eq!(shop.open_issues(), all, "though the first one is locked");
+    attempt(&mut holder, "rollback").expect("it ends");
+    run(&mut sweeping);
     assert_eq!(shop.open_issues(), all);
 }
 
