@@ -10,6 +10,7 @@ mod first_run;
 mod later;
 mod missing;
 mod naming;
+mod one_for_several;
 mod refused;
 mod renewals;
 mod shapes;

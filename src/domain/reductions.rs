@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::money::{Currency, Money};
 
-/// What was not paid by a payment, in Stripe's smallest unit.
+/// What of a price was not paid by a payment, and what of the payment is for others, in Stripe's smallest unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reductions {
     /// By how much a discount lowered the price.
@@ -16,6 +16,9 @@ pub(crate) struct Reductions {
     /// What was paid outside of Stripe and noted there.
     #[serde(default)]
     pub(crate) elsewhere: i64,
+    /// How much of the payment paid other Stripe Invoices.
+    #[serde(default)]
+    pub(crate) of_others: i64,
 }
 
 impl Reductions {
@@ -26,6 +29,7 @@ impl Reductions {
             balance: self.balance.max(other.balance),
             credit: self.credit.max(other.credit),
             elsewhere: self.elsewhere.max(other.elsewhere),
+            of_others: self.of_others.max(other.of_others),
         }
     }
 

@@ -23,7 +23,15 @@ struct StripeInvoice {
     /// What it says itself: its id, its state if no payment paid it, and what its metadata name.
     said: StripePayment,
     /// The intents and charges that paid it.
-    payments: Vec<StripeId>,
+    payments: Vec<Part>,
+}
+
+/// A payment of a Stripe Invoice.
+struct Part {
+    /// The intent or the charge.
+    payment: StripeId,
+    /// How much of it paid this Stripe Invoice, in Stripe's smallest unit, if that is known.
+    paid: Option<i64>,
 }
 
 /// Returns the payments by which a Stripe Invoice was paid, or what it says if there are none; `ask` requests one of them.
@@ -45,9 +53,13 @@ pub(super) fn retrieve(
         }
         other => other?,
     };
-    let mut payments = Vec::new();
-    for id in &found.payments {
-        for payment in ask(id)? {
+    let (mut payments, mut shared) = (Vec::new(), Vec::new());
+    for part in &found.payments {
+        for payment in ask(&part.payment)? {
+            if let Some(payment) = part.of_several(&payment) {
+                shared.push(payment);
+                continue;
+            }
             let said = found.said_with(payments.is_empty());
             payments.push(payment.with_stripe_invoice(said));
         }
@@ -55,6 +67,7 @@ pub(super) fn retrieve(
     if payments.is_empty() {
         payments.push(found.said);
     }
+    payments.extend(shared);
     Ok(payments)
 }
 
@@ -76,9 +89,13 @@ pub(super) fn payments_of(
         ) => return Ok(vec![session]),
         other => other?,
     };
-    let mut payments = Vec::new();
-    for id in &found.payments {
-        for payment in ask(id)? {
+    let (mut payments, mut shared) = (Vec::new(), Vec::new());
+    for part in &found.payments {
+        for payment in ask(&part.payment)? {
+            if let Some(payment) = part.of_several(&payment) {
+                shared.push(payment);
+                continue;
+            }
             let is_first = payments.is_empty();
             let mut session = session.clone();
             if !is_first {
@@ -96,11 +113,12 @@ pub(super) fn payments_of(
         }
         payments.push(session.with_stripe_invoice(found.said));
     }
+    payments.extend(shared);
     Ok(payments)
 }
 
 /// Adds the Stripe Invoice that an intent paid, if there is one, and returns the payment unchanged if it may not be
-/// read.
+/// read. One that paid several names none of them.
 pub(super) fn with_invoice_of(
     payment: StripePayment,
     client: &Client,
@@ -110,6 +128,9 @@ pub(super) fn with_invoice_of(
     let Some(intent) = payment.ids.intent.as_deref() else {
         return Ok(payment);
     };
+    if payment.reductions.of_others > 0 {
+        return Ok(payment);
+    }
     let query = [
         ("payment[type]", "payment_intent"),
         ("payment[payment_intent]", intent),
@@ -125,7 +146,14 @@ pub(super) fn with_invoice_of(
         ) => return Ok(payment),
         answer => read_list(answer?)?,
     };
-    let paid = page.objects.first().and_then(|it| it.get("invoice"));
+    let first = page.objects.first();
+    if let Some(of_several) = first
+        .and_then(part_of)
+        .and_then(|it| it.of_several(&payment))
+    {
+        return Ok(of_several);
+    }
+    let paid = first.and_then(|it| it.get("invoice"));
     match paid.filter(|it| it.is_object()) {
         Some(invoice) => {
             let mut said = said(invoice, reading)?;
@@ -134,6 +162,27 @@ pub(super) fn with_invoice_of(
             Ok(payment.with_stripe_invoice(said))
         }
         None => Ok(payment),
+    }
+}
+
+impl Part {
+    /// Returns the payment if more was received by it than it paid of this Stripe Invoice: it paid others, too, and it
+    /// names none of them, because it is the payment of none of them as a whole.
+    fn of_several(&self, payment: &StripePayment) -> Option<StripePayment> {
+        let PaymentState::Received(received) = payment.state else {
+            return None;
+        };
+        let of_others = received.minor.saturating_sub(self.paid?);
+        (of_others > 0).then(|| {
+            let mut payment = payment.clone();
+            payment.reductions.of_others = of_others;
+            payment
+        })
+    }
+
+    fn add(&mut self, other: &Self) {
+        let both = self.paid.zip(other.paid);
+        self.paid = both.map(|(paid, other)| paid.saturating_add(other));
     }
 }
 
@@ -175,12 +224,18 @@ fn read(
         if let Some(paid) = paid.and_then(|paid| paid.get("amount_paid")?.as_i64()) {
             let rest: &mut i64 = elsewhere.get_or_insert(paid);
             for payment in &page.objects {
-                if payment_id(payment).is_some() {
+                if part_of(payment).is_some() {
                     *rest = rest.saturating_sub(integer(payment, "amount_paid")?);
                 }
             }
         }
-        payments.extend(page.objects.iter().filter_map(payment_id));
+        for part in page.objects.iter().filter_map(part_of) {
+            let mut known = payments.iter_mut();
+            match known.find(|known: &&mut Part| known.payment == part.payment) {
+                Some(known) => known.add(&part),
+                None => payments.push(part),
+            }
+        }
         if body.is_none() {
             body = expanded.cloned().map(|expanded| (expanded, page.asked_at));
         }
@@ -212,7 +267,12 @@ fn read_before_basil(
     let named = ["payment_intent", "charge"].map(|field| body.get(field).and_then(id_of));
     let payment = named.into_iter().flatten().find_map(StripeId::parse);
     // It names its intent from the first attempt on, and keeps it when it is paid in another way.
-    let payments = payment.filter(|_| !is_elsewhere).into_iter().collect();
+    let payment = payment.filter(|_| !is_elsewhere);
+    let part = payment.map(|payment| Part {
+        payment,
+        paid: None,
+    });
+    let payments = part.into_iter().collect();
     let elsewhere = body.get("amount_paid").and_then(Value::as_i64);
     let elsewhere = elsewhere.filter(|_| is_elsewhere);
     finish(body, answer.asked_at, payments, elsewhere, reading)
@@ -221,7 +281,7 @@ fn read_before_basil(
 fn finish(
     body: Value,
     asked_at: i64,
-    payments: Vec<StripeId>,
+    payments: Vec<Part>,
     elsewhere: Option<i64>,
     reading: &Reading,
 ) -> Result<StripeInvoice, StripeError> {
@@ -302,9 +362,12 @@ fn without_payment(invoice: &str, state: PaymentState) -> StripePayment {
     }
 }
 
-/// Returns the intent or the charge of an Invoice Payment; `None` for a payment outside of Stripe (`payment_record`).
-fn payment_id(payment: &Value) -> Option<StripeId> {
-    let named = payment.get("payment")?;
+/// Returns what an Invoice Payment says; `None` for a payment outside of Stripe (`payment_record`).
+fn part_of(invoice_payment: &Value) -> Option<Part> {
+    let named = invoice_payment.get("payment")?;
     let id = |field: &str| named.get(field).and_then(id_of).and_then(StripeId::parse);
-    id("payment_intent").or_else(|| id("charge"))
+    Some(Part {
+        payment: id("payment_intent").or_else(|| id("charge"))?,
+        paid: invoice_payment.get("amount_paid").and_then(Value::as_i64),
+    })
 }

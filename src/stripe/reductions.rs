@@ -37,5 +37,6 @@ pub(super) fn of_invoice(invoice: &Value) -> Reductions {
         balance: balance.max(0),
         credit: credits.fold(notes, i64::saturating_add).max(0),
         elsewhere: 0,
+        of_others: 0,
     }
 }

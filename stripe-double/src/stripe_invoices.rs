@@ -143,6 +143,16 @@ impl Billed {
         self.purchase(intent)
     }
 
+    /// Attaches a payment of which this much paid it. One payment may pay several Stripe Invoices.
+    #[track_caller]
+    pub fn pay_by(&self, payment: &Purchase, amount: i64) {
+        let intent = payment.intent_id();
+        self.run(|store, id, at| {
+            let payment = json!({ "payment_intent": intent, "type": "payment_intent" });
+            store.note_payment(id, "paid", amount, payment, at)
+        });
+    }
+
     /// Declines the card.
     #[track_caller]
     pub fn decline(&self) {

@@ -18,6 +18,9 @@ impl Draft {
     /// Books the payment, unless it is booked already.
     pub(super) fn book(&mut self, receipt: &Receipt, facts: &Facts, rules: &Rules) {
         let matching: Vec<&PaymentRow> = facts.rows_of(&receipt.payment.ids).collect();
+        if self.is_of_several_invoices(&matching, receipt, facts) {
+            return;
+        }
         if matching.is_empty() {
             self.insert(receipt, facts, rules);
         } else if matching.iter().any(|row| self.is_of_several(row)) {

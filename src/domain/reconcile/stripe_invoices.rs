@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::receipt::Receipt;
-use super::{Draft, Facts, books};
+use super::{Draft, Facts, books, sharing};
 use crate::domain::identity::PaymentIds;
 use crate::domain::issue::{Issue, IssueKind, Severity};
 use crate::domain::money::Money;
@@ -49,6 +49,46 @@ impl Draft {
             })),
         );
         // It is not this invoice's payment, though it names it.
+        self.do_not_learn(receipt);
+        true
+    }
+
+    /// Returns whether the payment also paid other Stripe Invoices, and no row says which part of it is this invoice's.
+    /// Raises an issue if so: booked as a whole, it would be more than the invoice's.
+    pub(super) fn is_of_several_invoices(
+        &mut self,
+        rows: &[&PaymentRow],
+        receipt: &Receipt,
+        facts: &Facts,
+    ) -> bool {
+        let of_others = receipt.payment.reductions.of_others;
+        let says_its_part = |row: &&PaymentRow| {
+            row.was_received() || sharing::is_part_of_whole(row, receipt, facts)
+        };
+        if of_others <= 0 || rows.iter().any(says_its_part) {
+            return false;
+        }
+        // Whether other invoices have the rest decides, once it is read.
+        self.plan.without_row.push(receipt.payment.ids.clone());
+        let of_others = Money::new(of_others, receipt.received.currency);
+        self.issues.push(
+            Issue::new(
+                IssueKind::UnlinkedPayment,
+                Severity::Warning,
+                format!(
+                    "Stripe received {} by {} for invoice {}, but {of_others} of it paid other Stripe Invoices, so it was not booked. Record the part of each invoice in a row with this id: together, they are confirmed. Or ignore it (ignore).",
+                    receipt.received,
+                    receipt.key().unwrap_or("a payment"),
+                    facts.invoice.label(),
+                ),
+            )
+            .about(receipt.key())
+            .with_evidence(json!({
+                "id": receipt.key(),
+                "received": receipt.received.to_string(),
+                "of_others": of_others.to_string(),
+            })),
+        );
         self.do_not_learn(receipt);
         true
     }
