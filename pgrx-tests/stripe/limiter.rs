@@ -213,22 +213,26 @@ fn no_endpoint_has_more_requests_than_stripe_allows_it() {
     ];
     let sent = sent_to(&limits(80), &one, 200);
     let of_all = most(sent.iter().map(|(at, _)| *at));
-    assert!((20..=21).contains(&of_all), "{of_all}");
+    assert!((18..=20).contains(&of_all), "{of_all}");
 
     // What another endpoint gets is not taken from it.
     let limits = limits(80);
-    let mut waits = limits.of(one[0]).map(|it| it.reserve_at(START));
-    assert!(waits.all(|wait| wait == Duration::ZERO));
+    let wait = |path: &str| -> Duration {
+        let limiters = limits.of(path);
+        limiters.map(|it| it.reserve_at(START)).sum()
+    };
+    for number in 1..=4 {
+        assert_eq!(wait(one[number % 3]), Duration::ZERO, "the burst");
+    }
     for (path, waits_for_it) in [
         (one[1], true),
         ("/v1/payment_intents", false),
         ("/v1/checkout/sessions/cs_1", false),
         ("/v1/checkout/sessions", false),
-        ("/v1/checkout/sessions", true),
         ("/v1/nonsense", false),
         ("/v1/payment_intents/pi_1/capture", false),
     ] {
-        let wait: Duration = limits.of(path).map(|it| it.reserve_at(START)).sum();
+        let wait = wait(path);
         assert_eq!(wait > Duration::ZERO, waits_for_it, "{path}: {wait:?}");
     }
 }
@@ -247,7 +251,7 @@ fn all_endpoints_together_keep_to_the_rate() {
     assert!(most(sent.iter().map(|(at, _)| *at)) <= 100);
     for (number, endpoint) in paths.iter().enumerate() {
         let of_it = sent.iter().filter(|(_, path)| *path == number);
-        assert!(most(of_it.map(|(at, _)| *at)) <= 21, "{endpoint}");
+        assert!(most(of_it.map(|(at, _)| *at)) <= 20, "{endpoint}");
     }
 }
 
@@ -259,5 +263,5 @@ fn a_rate_that_no_endpoint_exceeds_is_the_only_one() {
     // A rate that Stripe has raised raises that of each endpoint.
     let sent = sent_to(&limits(1_000), &["/v1/events"], 1_000);
     let of_one = most(sent.iter().map(|(at, _)| *at));
-    assert!((250..=251).contains(&of_one), "{of_one}");
+    assert!((245..=250).contains(&of_one), "{of_one}");
 }

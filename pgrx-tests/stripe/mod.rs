@@ -6,6 +6,7 @@ mod client_answers;
 mod events;
 mod fetch;
 mod http_date;
+mod invoices;
 mod limiter;
 mod lists;
 mod objects;

@@ -27,7 +27,7 @@ struct StripeInvoice {
 }
 
 /// A payment of a Stripe Invoice.
-struct Part {
+pub(super) struct Part {
     /// The intent or the charge.
     payment: StripeId,
     /// How much of it paid this Stripe Invoice, in Stripe's smallest unit, if that is known.
@@ -168,7 +168,7 @@ pub(super) fn with_invoice_of(
 impl Part {
     /// Returns the payment if more was received by it than it paid of this Stripe Invoice: it paid others, too, and it
     /// names none of them, because it is the payment of none of them as a whole.
-    fn of_several(&self, payment: &StripePayment) -> Option<StripePayment> {
+    pub(super) fn of_several(&self, payment: &StripePayment) -> Option<StripePayment> {
         let PaymentState::Received(received) = payment.state else {
             return None;
         };
@@ -363,11 +363,16 @@ fn without_payment(invoice: &str, state: PaymentState) -> StripePayment {
 }
 
 /// Returns what an Invoice Payment says; `None` for a payment outside of Stripe (`payment_record`).
-fn part_of(invoice_payment: &Value) -> Option<Part> {
+pub(super) fn part_of(invoice_payment: &Value) -> Option<Part> {
+    let integer = |of: &Value, field: &str| of.get(field).and_then(Value::as_i64);
     let named = invoice_payment.get("payment")?;
+    // What was paid too much is the customer's credit, and paid no other Stripe Invoice.
+    let invoice = invoice_payment.get("invoice");
+    let overpaid = invoice.and_then(|it| integer(it, "amount_overpaid"));
+    let paid = integer(invoice_payment, "amount_paid");
     let id = |field: &str| named.get(field).and_then(id_of).and_then(StripeId::parse);
     Some(Part {
         payment: id("payment_intent").or_else(|| id("charge"))?,
-        paid: invoice_payment.get("amount_paid").and_then(Value::as_i64),
+        paid: paid.map(|paid| paid.saturating_add(overpaid.unwrap_or(0))),
     })
 }
