@@ -55,6 +55,8 @@ pub struct Case {
     pub issues: &'static [&'static str],
     pub entries: &'static [Entry],
     pub units: &'static [Unit],
+    /// How many sweeps there may be until one makes one request.
+    pub sweeps: usize,
 }
 
 impl Case {
@@ -71,6 +73,7 @@ impl Case {
             issues: &[],
             entries: &Entry::ALL,
             units: &[Unit::Major, Unit::Minor],
+            sweeps: 1,
         }
     }
 
@@ -82,6 +85,12 @@ impl Case {
     /// Only these entry points: the others cannot hear of it. Say why at the case.
     pub const fn entries(mut self, entries: &'static [Entry]) -> Self {
         self.entries = entries;
+        self
+    }
+
+    /// So many sweeps may ask again. Say why at the case.
+    pub const fn at_rest_after(mut self, sweeps: usize) -> Self {
+        self.sweeps = sweeps;
         self
     }
 
@@ -128,7 +137,9 @@ impl Case {
         }
         let after = scene.shop.dump_of(&["invoices", "payments"]);
         assert_eq!(after, before, "{place}: nothing was left to do");
-        scene.shop.sweep();
+        for _ in 0..self.sweeps {
+            scene.shop.sweep();
+        }
         scene.shop.stripe.reset_requests();
         scene.shop.sweep();
         let requests = scene.shop.stripe.counts_by_path();

@@ -52,7 +52,9 @@ fn its_parts_that_the_books_have_are_confirmed() {
             "Paid 60.00 0.00",
         ],
     )
-    // A due check asks about the payment for each of the invoices, and the older answer again in the next sweep.
+    // A check asks about the payment for each of the invoices, and where the older answer is the second to be acted on, it
+    // is asked for again in the next sweep.
+    .at_rest_after(3)
     .entries(&[
         Entry::Button,
         Entry::Feed,
