@@ -353,8 +353,9 @@ fn payments_that_settled_a_part_count_where_payments_do_not_wait() {
 #[test]
 fn collations_of_the_columns_do_not_matter() {
     let mut shop = Shop::open();
-    let has_icu = "select count(*) from pg_collation where collprovider = 'i'";
-    if shop.text(has_icu).as_deref() == Some("0") {
+    // A server without ICU knows a few of its collations by name.
+    let has_icu = "select (count(*) > 10)::text from pg_collation where collprovider = 'i'";
+    if shop.text(has_icu).as_deref() == Some("false") {
         return;
     }
     shop.execute(
