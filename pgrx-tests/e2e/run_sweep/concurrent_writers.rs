@@ -288,7 +288,7 @@ fn what_is_due_by_its_rows_stays_due_until_a_sweep_has_decided_about_it() {
         .expect("a session has a process")
         .get(0);
     std::thread::scope(|scope| {
-        let swept = scope.spawn(|| attempt(&mut sweeping, CALL));
+        let swept = scope.spawn(|| sweeping.batch_execute(CALL));
         wait_until("Stripe is asked", || {
             shop.stripe.count_of("/v1/checkout") > 0
         });
