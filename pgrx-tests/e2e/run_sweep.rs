@@ -5,7 +5,7 @@ mod calls;
 mod concurrent_writers;
 mod due;
 mod ended;
-mod feed;
+pub(crate) mod feed;
 mod histories;
 mod kills;
 mod large_pages;

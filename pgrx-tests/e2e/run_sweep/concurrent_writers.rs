@@ -248,8 +248,8 @@ fn who_locks_the_ledger_the_other_way_round_does_not_end_a_sweep() {
     }
 }
 
-#[test]
-fn an_invoice_that_is_wrong_by_its_rows_alone_is_repaired_once_it_is_unlocked() {
+/// A shop with three invoices that are open by mistake, the session that has locked one of them, and an impatient one.
+fn with_one_of_three_locked() -> (Shop, Client, Client) {
     let mut shop = Shop::open();
     open_by_mistake(&mut shop, 3);
     let one = shop.text("select max(id::text) from invoices");
@@ -257,6 +257,12 @@ fn an_invoice_that_is_wrong_by_its_rows_alone_is_repaired_once_it_is_unlocked() 
     lock(&mut holder, &one.expect("there is one"));
     let mut sweeping = shop.connect();
     attempt(&mut sweeping, "set lock_timeout = '200ms'").expect("it is set");
+    (shop, holder, sweeping)
+}
+
+#[test]
+fn an_invoice_that_is_wrong_by_its_rows_alone_is_repaired_once_it_is_unlocked() {
+    let (mut shop, mut holder, mut sweeping) = with_one_of_three_locked();
     for _ in 0..2 {
         run(&mut sweeping);
         assert_eq!(paid(&mut shop), "2");
@@ -268,13 +274,7 @@ fn an_invoice_that_is_wrong_by_its_rows_alone_is_repaired_once_it_is_unlocked() 
 
 #[test]
 fn what_is_due_by_its_rows_stays_due_until_a_sweep_has_decided_about_it() {
-    let mut shop = Shop::open();
-    open_by_mistake(&mut shop, 3);
-    let one = shop.text("select max(id::text) from invoices");
-    let mut holder = shop.connect();
-    lock(&mut holder, &one.expect("there is one"));
-    let mut sweeping = shop.connect();
-    attempt(&mut sweeping, "set lock_timeout = '200ms'").expect("it is set");
+    let (mut shop, mut holder, mut sweeping) = with_one_of_three_locked();
     run(&mut sweeping);
     attempt(&mut holder, "rollback").expect("it ends");
     assert_eq!(paid(&mut shop), "2");

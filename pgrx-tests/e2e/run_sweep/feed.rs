@@ -12,7 +12,7 @@ use crate::harness::{Shop, wait_until};
 const HOUR: i64 = 60 * 60;
 
 /// A sale that only its events tell of, this long ago.
-fn sell(shop: &mut Shop, number: usize, seconds_ago: i64) -> String {
+pub(crate) fn sell(shop: &mut Shop, number: usize, seconds_ago: i64) -> String {
     let id = format!("7d8e6b50-0000-4000-8000-{number:012}");
     shop.execute(&format!(
         "insert into invoices (id, invoice_number, customer, invoice_status, total_amount)
@@ -26,7 +26,7 @@ fn sell(shop: &mut Shop, number: usize, seconds_ago: i64) -> String {
     paid.session_id()
 }
 
-fn paid(shop: &mut Shop) -> Vec<String> {
+pub(crate) fn paid(shop: &mut Shop) -> Vec<String> {
     let numbers =
         shop.texts("select invoice_number from invoices where invoice_status = 'Paid' order by 1");
     numbers.into_iter().flatten().collect()

@@ -4,6 +4,7 @@ use stripe_double::{Action, Checkout, Config, Double, Fault, Intent};
 
 use crate::harness::Shop;
 use crate::harness::sender::now;
+use crate::run_sweep::feed::{paid, sell};
 
 const HOUR: i64 = 60 * 60;
 
@@ -35,26 +36,6 @@ fn shop() -> Shop {
 
 fn other_account() -> Double {
     Double::start(Config::default()).expect("the stand-in starts")
-}
-
-/// A sale that only its events tell of, this long ago.
-fn sell(shop: &mut Shop, number: usize, seconds_ago: i64) -> String {
-    let id = format!("7d8e6b50-0000-4000-8000-{number:012}");
-    shop.execute(&format!(
-        "insert into invoices (id, invoice_number, customer, invoice_status, total_amount)
-        values ('{id}', 'INV-{number}', 'Customer', 'Sent', 100)"
-    ));
-    shop.stripe.set_clock(now() - seconds_ago);
-    let checkout = Checkout::new(10_000, "usd").metadata("invoice_id", id);
-    let paid = shop.stripe.checkout(checkout).pay();
-    shop.stripe.set_clock(now());
-    paid.session_id()
-}
-
-fn paid(shop: &mut Shop) -> Vec<String> {
-    let numbers =
-        shop.texts("select invoice_number from invoices where invoice_status = 'Paid' order by 1");
-    numbers.into_iter().flatten().collect()
 }
 
 #[test]
