@@ -469,7 +469,7 @@ end
 $$;
 
 comment on function grant_access(regrole, text) is
-    'Grants a role access: read (views and settings), operate (read, and sweep, sync_invoice, explain, resolve_issue, undo, send_alerts and schedule), or webhook (deliver webhooks through an RPC gateway, nothing else; for anon, because the signature authenticates). With read and operate, RPC callers must also pass settings.rpc_admin_check';
+    'Grants a role access: read (views and settings), operate (read, and sweep, sync_invoice, explain, resolve_issue, undo, send_alerts and schedule), or webhook (deliver webhooks, and nothing else: through an RPC gateway, for anon, or for the role of your own server; the signature authenticates). With read and operate, RPC callers must also pass settings.rpc_admin_check';
 comment on function revoke_access(regrole) is 'Revokes from a role what grant_access granted';
 comment on function revoke_from_others(boolean) is
     'Called at the end of the extension''s scripts, because default privileges may have granted rights on the new objects. With true, revokes all rights of roles other than the owner; with false, only of roles that have more than grant_access grants, which must be granted access again';

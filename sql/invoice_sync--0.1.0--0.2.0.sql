@@ -1403,7 +1403,7 @@ comment on function find_currencies() is 'Implementation of the view currencies'
 comment on function find_paid_without_payment() is 'Implementation of the view paid_without_payment';
 comment on function find_stripe_without_payment() is 'Implementation of the view stripe_without_payment';
 comment on function grant_access(regrole, text) is
-    'Grants a role access: read (views and settings), operate (read, and sweep, sync_invoice, explain, resolve_issue, undo, send_alerts and schedule), or webhook (deliver webhooks through an RPC gateway, nothing else; for anon, because the signature authenticates). With read and operate, RPC callers must also pass settings.rpc_admin_check';
+    'Grants a role access: read (views and settings), operate (read, and sweep, sync_invoice, explain, resolve_issue, undo, send_alerts and schedule), or webhook (deliver webhooks, and nothing else: through an RPC gateway, for anon, or for the role of your own server; the signature authenticates). With read and operate, RPC callers must also pass settings.rpc_admin_check';
 comment on function handle_webhook(bytea, text) is
     'Receives a webhook: the unchanged body and the header Stripe-Signature. When it returns, the event is stored as soon as the transaction commits. Fails with 22023 if the signature is invalid or the body is no event, 55000 if no secret is set, and 58000 if the event could not be stored';
 comment on function handle_webhook(json) is
