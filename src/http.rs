@@ -1,6 +1,7 @@
 //! One HTTP exchange with a service that gets a secret, for the clients of Stripe and Resend. Knows no
 //! PostgreSQL, so it may run on threads.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -49,6 +50,23 @@ pub(crate) fn agent(base: &str, connections: usize) -> Agent {
         .user_agent(concat!("invoice_sync/", env!("CARGO_PKG_VERSION")))
         .build()
         .new_agent()
+}
+
+/// The agent of this backend's last calls that took one connection, and its base.
+static KEPT: Mutex<Option<(String, Agent)>> = Mutex::new(None);
+
+/// Returns an agent for one connection at a time to `base`, which stays open for the next call for up to 15 seconds (ureq's
+/// `max_idle_age`): a webhook asks one or two questions, and a new connection costs more than they do.
+pub(crate) fn agent_of_backend(base: &str) -> Agent {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    match kept.as_ref() {
+        Some((of, agent)) if of == base => agent.clone(),
+        _ => {
+            let agent = agent(base, 1);
+            *kept = Some((base.to_owned(), agent.clone()));
+            agent
+        }
+    }
 }
 
 /// Returns the header `Authorization` for this key.

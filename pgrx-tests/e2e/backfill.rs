@@ -45,10 +45,16 @@ fn since(days: i64) -> String {
 #[test]
 fn everything_that_was_paid_is_booked_once_by_a_few_pages() {
     let mut shop = old_shop(150);
+    let now = shop.stripe.now();
+    shop.stripe.set_clock(now - 2 * DAY);
     shop.stripe.intent(Intent::new(5_000, "usd")).pay();
+    for _ in 0..100 {
+        shop.stripe.checkout(Checkout::new(5_000, "usd"));
+    }
+    shop.stripe.set_clock(now);
     shop.execute(&format!("call invoice_sync.backfill({})", since(100)));
     assert_eq!(paid(&mut shop), "150 150");
-    // Two pages of sessions, two of intents, two of charges, and one of Stripe Invoices.
+    // Two pages of complete sessions, two of intents, two of charges, and one of Stripe Invoices.
     assert_eq!(
         shop.text("select format('%s %s %s', kind, success, stripe_requests) from invoice_sync.recent_runs limit 1"),
         Some("backfill t 7".into())
@@ -65,6 +71,26 @@ fn everything_that_was_paid_is_booked_once_by_a_few_pages() {
     shop.execute(&format!("call invoice_sync.backfill({})", since(100)));
     assert_eq!(paid(&mut shop), "150 150");
     assert_eq!(shop.open_issues(), Vec::<String>::new());
+}
+
+#[test]
+fn a_session_that_is_paid_once_the_sessions_were_read_is_found_by_its_intent() {
+    let mut shop = Shop::open();
+    shop.execute("insert into invoices (invoice_number, customer, invoice_status, total_amount) values ('INV-1', 'Ann', 'Sent', 100)");
+    let named = Checkout::new(10_000, "usd").metadata("invoice_id", "INV-1");
+    let session = shop.stripe.checkout(named);
+    let held = Fault::new(Action::Hold).on_path("/v1/checkout/sessions");
+    shop.stripe.fault(held);
+    let mut caller = Server::main().connect(shop.name(), "postgres");
+    let call = format!("call invoice_sync.backfill({})", since(1));
+    std::thread::scope(|scope| {
+        let filling = scope.spawn(|| attempt(&mut caller, &call));
+        wait_until("the sessions were read", || shop.stripe.held() == 1);
+        session.pay();
+        shop.stripe.release_held();
+        filling.join().expect("no panic").expect("it is done");
+    });
+    assert_eq!(paid(&mut shop), "1 1");
 }
 
 #[test]

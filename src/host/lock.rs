@@ -111,7 +111,7 @@ fn lock_invoices(
     mut known: Readings,
 ) -> Result<(Readings, KnownPayments), Problem> {
     let invoices = &mapping.invoices;
-    let selected = format!("t.{}::text, row_to_json(t)::text", invoices.id.quoted);
+    let selected = format!("t.{}::text, row_to_json(t.*)::text", invoices.id.quoted);
     let statement = statement(&selected, &invoices.counting.rows(), &invoices.id, patience);
     let locked: Vec<Vec<[Text; 2]>> =
         reading_as(&invoices.relation, || sql::fetch_each(&statement, ids));

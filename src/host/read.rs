@@ -257,7 +257,7 @@ fn wanted_keys(key: &Mapped) -> String {
 fn invoices_statement(invoices: &Invoices) -> String {
     format!(
         "select i.{id}::text, {number}, {status}, {total}, {amount_paid}, {balance},
-            {paid}, {currency}, {account}, {session}, {intent}, row_to_json(i)::text
+            {paid}, {currency}, {account}, {session}, {intent}, row_to_json(i.*)::text
         from {table} i
         where i.{id} = {wanted}",
         id = invoices.id.quoted,
@@ -296,7 +296,7 @@ fn payments_statement(mapping: &Mapping) -> String {
     } = &mapping.payments;
     format!(
         "select p.{invoice}::text, p.{id}::text, {status}, {amount}, {gratuity}, {refunded},
-            {currency}, {paid_at}, null, {session}, {intent}, row_to_json(p)::text
+            {currency}, {paid_at}, null, {session}, {intent}, row_to_json(p.*)::text
         from {table} p
         where p.{invoice} = {wanted}
         order by p.{id}",

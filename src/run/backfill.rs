@@ -15,6 +15,7 @@ use crate::apply::report::Report;
 use crate::apply::superseded;
 use crate::domain::evidence::{Evidence, StripePayment};
 use crate::host::mapping::Mapping;
+use crate::host::moment::now;
 use crate::host::settings::{Settings, invalid};
 use crate::ledger::backfills::{self, Due, Part, Progress};
 use crate::ledger::budget;
@@ -258,7 +259,7 @@ impl Backfill<'_> {
             } else {
                 i64::MAX
             };
-            self.seen = SeenSessions::of(since, part.until);
+            self.seen = SeenSessions::of(since, part.until, now());
         }
         let range = TimeRange {
             list: HistoryList::named(&part.list),

@@ -8,7 +8,7 @@ use crate::domain::identity::{ObjectKind, StripeId};
 use crate::ledger::stripe_payments;
 use crate::stripe::history::HistoryPage;
 use crate::stripe::lookups::Question;
-use crate::stripe::sessions::earliest_session;
+use crate::stripe::sessions::{TOLERANCE_SECONDS, earliest_session};
 
 /// Adds stored sessions to the questions: an intent whose session is known is looked up by the session, which
 /// contains the intent; an intent known to have no session is looked up without a search for one.
@@ -57,24 +57,27 @@ pub(crate) fn recall_sessions<'a>(payments: impl Iterator<Item = &'a mut StripeP
     }
 }
 
-/// The sessions of a period. If all of them were read, an intent of that period that none of them has came without
-/// a session.
+/// The complete sessions of a period. If all of them were read, an intent of that period that none of them has came without
+/// a session, provided that it was paid before.
 #[derive(Default)]
 pub(crate) struct SeenSessions {
     /// Seconds since 1970.
     since: i64,
     until: i64,
+    /// Sessions that were paid until then were complete when they were read.
+    paid_until: i64,
     is_whole: bool,
     /// Hashes of intent ids. If two intents have the same hash, Stripe is asked.
     intents: HashSet<u64>,
 }
 
 impl SeenSessions {
-    /// Starts a period, before any of its sessions was read.
-    pub(crate) fn of(since: i64, until: i64) -> Self {
+    /// Starts a period at the time `now`, before any of its sessions was read.
+    pub(crate) fn of(since: i64, until: i64, now: i64) -> Self {
         Self {
             since,
             until,
+            paid_until: now - TOLERANCE_SECONDS,
             ..Self::default()
         }
     }
@@ -94,7 +97,9 @@ impl SeenSessions {
             return;
         }
         let is_seen = |intent: &str| self.intents.contains(&hash(intent));
-        for payment in page.payments.iter_mut().filter(|it| it.lacks_session()) {
+        let was_paid = |it: &StripePayment| it.received_at.is_some_and(|at| at <= self.paid_until);
+        let open = page.payments.iter_mut();
+        for payment in open.filter(|it| it.lacks_session() && was_paid(it)) {
             let intent = payment.ids.intent.as_deref();
             if payment.ids.session.is_none() && intent.is_some_and(|intent| !is_seen(intent)) {
                 payment.session_side = SessionSide::Read;

@@ -78,8 +78,19 @@ const PAGE_SIZES: [&str; 4] = ["100", "25", "5", "1"];
 
 impl Client {
     pub(crate) fn new(connection: Connection, deadline: Instant) -> Self {
+        let agent = http::agent(&connection.base, connection.concurrency);
+        Self::with_agent(agent, connection, deadline)
+    }
+
+    /// Creates a client that sends one request after another.
+    pub(crate) fn of_one_thread(connection: Connection, deadline: Instant) -> Self {
+        let agent = http::agent_of_backend(&connection.base);
+        Self::with_agent(agent, connection, deadline)
+    }
+
+    fn with_agent(agent: Agent, connection: Connection, deadline: Instant) -> Self {
         Self {
-            agent: http::agent(&connection.base, connection.concurrency),
+            agent,
             connection,
             deadline,
             requests: AtomicU64::new(0),

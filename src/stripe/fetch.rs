@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::domain::evidence::{Evidence, SessionSide, StripePayment};
 use crate::domain::identity::StripeId;
 use crate::pg::{Problem, Running, Step, Stop, start_on_threads, unpoisoned};
-use crate::stripe::client::{Client, Connection};
+use crate::stripe::client::Client;
 use crate::stripe::connections::Connections;
 use crate::stripe::cost::{Cost, Planned};
 use crate::stripe::error::StripeError;
@@ -131,13 +131,11 @@ impl Fetching {
                 LookupQueue::new(questions, connection.concurrency, connection.key.livemode());
             let which = states.len();
             jobs.extend(queue.next_jobs().into_iter().map(|job| (which, job)));
-            let state = FetchState::new(
-                queue,
-                ids_asked_twice,
-                connection,
-                reading.clone(),
-                deadline,
-            );
+            let client = match threads {
+                1 => Client::of_one_thread(connection, deadline),
+                _ => Client::new(connection, deadline),
+            };
+            let state = FetchState::new(queue, ids_asked_twice, client, reading.clone());
             states.push(Arc::new(OfAccount {
                 account,
                 places,
@@ -248,12 +246,11 @@ impl FetchState {
     fn new(
         queue: LookupQueue,
         shared: BTreeSet<String>,
-        connection: Connection,
+        client: Client,
         reading: Reading,
-        deadline: Instant,
     ) -> Self {
         Self {
-            client: Client::new(connection, deadline),
+            client,
             reading,
             queue: Mutex::new(queue),
             sessions: AllSessions::default(),

@@ -48,10 +48,10 @@ impl HistoryList {
 
     fn read_page(self, client: &Client, start: &Start, stop: &Stop) -> Result<Page, StripeError> {
         match self {
-            Self::Payments(list) => list.read_page(client, start, stop),
-            Self::Charges => read_page(client, "/v1/charges", Some("data"), start, stop),
-            Self::StripeInvoices => read_page(client, "/v1/invoices", None, start, stop),
-            Self::References(path) => read_page(client, path, None, start, stop),
+            Self::Payments(list) => list.read_page_of_payable(client, start, stop),
+            Self::Charges => read_page(client, "/v1/charges", &[], Some("data"), start, stop),
+            Self::StripeInvoices => read_page(client, "/v1/invoices", &[], None, start, stop),
+            Self::References(path) => read_page(client, path, &[], None, start, stop),
         }
     }
 }
@@ -72,7 +72,7 @@ pub(crate) struct TimeRange {
 pub(crate) struct HistoryPage {
     /// The payments for which money was received.
     pub(crate) payments: Vec<StripePayment>,
-    /// For a list of sessions, the intents of all of them, paid or not.
+    /// For a list of sessions, the intents of all that are complete.
     pub(crate) intents_of_sessions: Vec<String>,
     /// The objects that refer to payments.
     pub(crate) references: Vec<PaymentReference>,

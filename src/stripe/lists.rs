@@ -69,11 +69,37 @@ impl List {
         start: &Start,
         stop: &Stop,
     ) -> Result<Page, StripeError> {
+        self.read_page_of(&[], client, start, stop)
+    }
+
+    /// As [`Self::read_page`], of the objects that could have received money: sessions are `complete` once they were paid, or
+    /// their payment is under way. Stripe does not filter intents.
+    /// Source: <https://docs.stripe.com/api/checkout/sessions/list>.
+    pub(super) fn read_page_of_payable(
+        self,
+        client: &Client,
+        start: &Start,
+        stop: &Stop,
+    ) -> Result<Page, StripeError> {
+        let filter: &[_] = match self {
+            Self::Sessions => &[("status", "complete")],
+            Self::Intents => &[],
+        };
+        self.read_page_of(filter, client, start, stop)
+    }
+
+    fn read_page_of(
+        self,
+        filter: &[(&str, &str)],
+        client: &Client,
+        start: &Start,
+        stop: &Stop,
+    ) -> Result<Page, StripeError> {
         let (path, charge) = match self {
             Self::Sessions => ("/v1/checkout/sessions", "data.payment_intent.latest_charge"),
             Self::Intents => ("/v1/payment_intents", "data.latest_charge"),
         };
-        read_page(client, path, Some(charge), start, stop)
+        read_page(client, path, filter, Some(charge), start, stop)
     }
 }
 
@@ -81,11 +107,12 @@ impl List {
 pub(super) fn read_page(
     client: &Client,
     path: &str,
+    filter: &[(&str, &str)],
     charge: Option<&str>,
     start: &Start,
     stop: &Stop,
 ) -> Result<Page, StripeError> {
-    let mut query: Vec<(&str, &str)> = Vec::new();
+    let mut query = filter.to_vec();
     let created;
     match start {
         Start::Newest => {}

@@ -19,7 +19,7 @@ use crate::pg::{Stop, unpoisoned};
 /// covers differences of clocks. Source:
 /// <https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-expires_at>.
 const LIFE_SECONDS: i64 = 24 * 60 * 60;
-const TOLERANCE_SECONDS: i64 = 60 * 60;
+pub(crate) const TOLERANCE_SECONDS: i64 = 60 * 60;
 
 /// All sessions up to a time, where the end of Stripe's list was on the first page: what earlier intents have needs no
 /// further request. A shop with a payment form of its own has no sessions at all.

@@ -168,3 +168,20 @@ fn a_type_that_does_not_read_its_own_json_hinders_nothing_that_does_not_write_it
     );
     assert_eq!(shop.text(said).as_deref(), Some("sad, glad"));
 }
+
+#[test]
+fn columns_may_have_the_names_that_statements_give_the_tables() {
+    let mut shop = Shop::open();
+    for table in ["invoices", "payments"] {
+        shop.execute(&format!(
+            "alter table {table} add i text default 'i', add p text default 'p', add t text default 't'"
+        ));
+    }
+    crate::harness::sale::Sale::unbooked(&mut shop, "INV-1");
+    shop.execute("call invoice_sync.run_sweep()");
+    let paid = "select count(*) from invoices where invoice_status = 'Paid'";
+    assert_eq!(shop.text(paid).as_deref(), Some("1"));
+    shop.execute("select invoice_sync.undo(id) from invoice_sync.recent_runs where invoices_fixed = 1");
+    assert_eq!(shop.text(paid).as_deref(), Some("0"));
+    assert_eq!(shop.text("select count(*) from payments").as_deref(), Some("0"));
+}

@@ -1,5 +1,7 @@
 //! How many statements a delivery takes: nothing is asked twice, and nothing of issues where there are none.
 
+use serde_json::Value;
+
 use crate::harness::Shop;
 use crate::harness::sale::Sale;
 use crate::harness::sender::deliver;
@@ -58,6 +60,24 @@ fn a_delivery_takes_few_statements() {
         Some("10"),
         "of what is done, little is kept"
     );
+}
+
+#[test]
+fn a_session_keeps_its_connection_to_stripe() {
+    let mut shop = Shop::with_webhooks();
+    let sales = Sale::many(&mut shop, 3);
+    let completed = |event: &Value| event["type"] == "checkout.session.completed";
+    let events = shop.stripe.events().into_iter().filter(completed);
+    let mut session = Server::main().connect(shop.name(), "postgres");
+    let before = shop.stripe.connections();
+
+    for event in events {
+        deliver(&mut session, &event.to_string()).expect("it is received");
+    }
+
+    let paid = shop.text("select count(*) from invoices where invoice_status = 'Paid'");
+    assert_eq!(paid, Some(sales.len().to_string()));
+    assert_eq!(shop.stripe.connections() - before, 1);
 }
 
 /// The statements of this extension that were logged, without those of foreign keys and the call.
