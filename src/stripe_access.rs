@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::prelude::PgSqlErrorCode;
 
-use crate::domain::account::account_of;
-
+use crate::domain::account::{account_of, unqualified};
+use crate::domain::identity::{ObjectKind, StripeId};
 use crate::host::mapping::Mapping;
 use crate::host::settings::Settings;
 use crate::ledger::stripe_accounts::{self, StripeAccount};
@@ -113,6 +113,22 @@ pub(crate) fn reading(settings: &Settings, mapping: &Mapping) -> Reading {
         stripe_invoices: stripe_payments::came_by_stripe_invoices(),
         ..reading_of_events(settings, mapping)
     }
+}
+
+/// As [`reading`], for the answers to these questions: a session says itself which Stripe Invoice it paid.
+pub(crate) fn reading_for(
+    questions: &[Question],
+    settings: &Settings,
+    mapping: &Mapping,
+) -> Reading {
+    let mut ids = questions.iter().flat_map(|question| &question.ids);
+    let is_session = |id: &String| {
+        StripeId::parse(unqualified(id)).is_some_and(|id| id.kind() == ObjectKind::CheckoutSession)
+    };
+    if ids.all(is_session) {
+        return reading_of_events(settings, mapping);
+    }
+    reading(settings, mapping)
 }
 
 /// Returns what to read from events: nothing is requested.

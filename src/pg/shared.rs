@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::ending::with_shared_memory;
 use super::identity::as_definer;
+use super::invalidation::Kept;
 use super::lock::{Purpose, SessionLock};
 use super::problem::Problem;
 use super::sql;
@@ -57,6 +58,10 @@ struct ServersHeader {
 /// `PGShmemMagic`
 const SERVERS_MAGIC: i32 = 679_834_894;
 
+thread_local! {
+    static SEGMENT: Kept<&'static Segment> = const { Kept::new() };
+}
+
 unsafe extern "C" {
     static UsedShmemSegAddr: *const ServersHeader;
 }
@@ -93,7 +98,9 @@ pub(crate) fn shared_number(key: u64) -> Option<SharedNumber> {
 
 /// As [`shared_number`], for several keys.
 pub(crate) fn shared_numbers(keys: &[u64]) -> Vec<Option<SharedNumber>> {
-    let segment = in_subtransaction(segment)
+    // While this session uses it, others find it as well.
+    let segment = SEGMENT
+        .with(|kept| kept.get_or_load(|| in_subtransaction(segment)))
         .inspect_err(|problem| {
             pgrx::debug1!(
                 "the request rate limit of invoice_sync is not shared with other sessions: {}",
@@ -101,7 +108,7 @@ pub(crate) fn shared_numbers(keys: &[u64]) -> Vec<Option<SharedNumber>> {
             );
         })
         .ok();
-    let number = |key: &u64| segment.map(|segment| SharedNumber(segment.number(*key)));
+    let number = |key: &u64| Some(SharedNumber(segment.as_deref()?.number(*key)));
     keys.iter().map(number).collect()
 }
 

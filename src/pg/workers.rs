@@ -19,9 +19,8 @@ use super::ending::{self, LiveThread, MAX_THREADS};
 use super::problem::Problem;
 use super::stop::{Stop, unpoisoned};
 
-/// The longest wait between two checks for interrupts: cancel, statement_timeout and shutdown take effect well within
-/// 100 ms.
-const WAIT_INTERVAL: Duration = Duration::from_millis(10);
+/// The longest wait between two checks for interrupts: cancel, statement_timeout and shutdown take effect within 100 ms.
+const WAIT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Microseconds that this backend has waited for its threads.
 static WAITED: AtomicU64 = AtomicU64::new(0);

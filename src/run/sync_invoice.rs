@@ -138,8 +138,8 @@ pub(crate) fn ask(
         created: None,
         sessionless: BTreeSet::new(),
     };
-    let wanted = stripe_access::reading(settings, mapping);
     let questions = with_known_sessions(vec![question]);
+    let wanted = stripe_access::reading_for(&questions, settings, mapping);
     let connections = stripe_access::connections(connection, &questions);
     let fetched = fetch(questions, connections, wanted, Instant::now() + PATIENCE)?;
     let mut evidence = None;

@@ -315,7 +315,7 @@ fn fetch_evidence(
         sessionless: BTreeSet::new(),
     };
     let questions = with_known_sessions(vec![question]);
-    let reading = stripe_access::reading(settings, mapping);
+    let reading = stripe_access::reading_for(&questions, settings, mapping);
     let connections = stripe_access::connections(connection, &questions);
     let fetched = fetch(questions, connections, reading, deadline)?;
     stripe_access::count_reads();
