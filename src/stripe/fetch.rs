@@ -243,12 +243,7 @@ fn without_indexes(answers: Vec<(usize, Finding)>) -> Vec<Finding> {
 }
 
 impl FetchState {
-    fn new(
-        queue: LookupQueue,
-        shared: BTreeSet<String>,
-        client: Client,
-        reading: Reading,
-    ) -> Self {
+    fn new(queue: LookupQueue, shared: BTreeSet<String>, client: Client, reading: Reading) -> Self {
         Self {
             client,
             reading,

@@ -181,7 +181,12 @@ fn columns_may_have_the_names_that_statements_give_the_tables() {
     shop.execute("call invoice_sync.run_sweep()");
     let paid = "select count(*) from invoices where invoice_status = 'Paid'";
     assert_eq!(shop.text(paid).as_deref(), Some("1"));
-    shop.execute("select invoice_sync.undo(id) from invoice_sync.recent_runs where invoices_fixed = 1");
+    shop.execute(
+        "select invoice_sync.undo(id) from invoice_sync.recent_runs where invoices_fixed = 1",
+    );
     assert_eq!(shop.text(paid).as_deref(), Some("0"));
-    assert_eq!(shop.text("select count(*) from payments").as_deref(), Some("0"));
+    assert_eq!(
+        shop.text("select count(*) from payments").as_deref(),
+        Some("0")
+    );
 }
