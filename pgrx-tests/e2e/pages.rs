@@ -6,6 +6,7 @@ mod hosts;
 pub mod links;
 pub mod money;
 pub mod reference;
+mod shell;
 mod slack;
 mod tutorial;
 

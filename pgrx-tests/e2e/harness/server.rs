@@ -87,6 +87,15 @@ impl Server {
         directory.into()
     }
 
+    /// Returns what PostgreSQL's programs need to find it, for environments.
+    pub fn environment(&self) -> [(&'static str, String); 3] {
+        [
+            ("PGHOST", self.host.clone()),
+            ("PGPORT", self.port.to_string()),
+            ("PGUSER", "postgres".to_owned()),
+        ]
+    }
+
     pub fn config(&self, database: &str, role: &str) -> Config {
         let mut config = Config::new();
         config
