@@ -8,8 +8,10 @@ select
     count(*) as deliveries,
     max(ended) - min(ended - took / 1e6) as seconds,
     percentile_cont(0.50) within group (order by took) / 1000 as p50,
-    percentile_cont(0.99) within group (order by took) / 1000 as p99
+    percentile_cont(0.99) within group (order by took) / 1000 as p99,
+    min(cpu.ms) / count(*) as cpu
 from delivery
+join cpu using (scenario, connections, repetition)
 group by scenario, connections, repetition;
 
 create temporary table typical as
@@ -21,7 +23,8 @@ select
     min(deliveries / seconds) as slowest,
     max(deliveries / seconds) as fastest,
     percentile_cont(0.5) within group (order by p50) as p50,
-    percentile_cont(0.5) within group (order by p99) as p99
+    percentile_cont(0.5) within group (order by p99) as p99,
+    percentile_cont(0.5) within group (order by cpu) as cpu
 from storm
 group by scenario, connections;
 
@@ -33,6 +36,7 @@ select
     round(slowest) || ' to ' || round(fastest) as "Range",
     round(p50::numeric, 1) || ' ms' as "p50",
     round(p99::numeric, 1) || ' ms' as "p99",
+    round(cpu::numeric, 2) || ' ms' as "CPU of the server",
     round(
         (
             rate / (
