@@ -57,11 +57,12 @@ fn handle(
     request: &Request,
 ) -> io::Result<CanContinue> {
     let recorded = lock(&shared.journal).record(request);
-    let (_flight, in_flight) = shared.in_flight.enter();
+    let (flight, in_flight) = shared.in_flight.enter();
     let answered = |status| lock(&shared.journal).answered(recorded, status);
     if let Err(error) = admit(shared, request, in_flight) {
         let answer = routes::refuse(shared, request, error);
         answered(answer.status);
+        drop(flight);
         return send(stream, &answer, request.keep_alive);
     }
     let fault = lock(&shared.faults).pick(request);
@@ -72,6 +73,8 @@ fn handle(
     let Some(fault) = fault else {
         let answer = respond(shared, request);
         answered(answer.status);
+        // Who has the answer may send the next request at once.
+        drop(flight);
         return send(stream, &answer, request.keep_alive);
     };
     if let Some(answer) = answer_of(&fault, shared, request) {
