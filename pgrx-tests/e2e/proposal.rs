@@ -1,10 +1,13 @@
 //! The settings that `propose_mapping` proposes, and their adoption.
 
+mod evidence;
 mod hosts;
+mod kinds;
 mod lives;
 mod own_payments;
 mod rows;
 mod shapes;
+mod tables;
 mod without_ids;
 mod words;
 

@@ -13,6 +13,15 @@ pub(crate) mod invoice {
         "complete",
         "settled",
         "true",
+        "payment_received",
+        "payment_completed",
+        "payment_complete",
+        "payment_succeeded",
+        "payment_successful",
+        "payment_settled",
+        "payment_captured",
+        "payment_confirmed",
+        "captured",
     ];
 
     pub(crate) const PARTIAL: &[&str] = &[
@@ -140,10 +149,13 @@ pub(crate) mod payment {
         "received",
         "captured",
         "true",
+        "payment_received",
+        "fully_charged",
     ];
 
     pub(crate) const PENDING: &[&str] = &[
         "pending",
+        "not_charged",
         "overdue",
         "processing",
         "in_progress",

@@ -1,12 +1,20 @@
 //! Proposes the settings from the catalogs and the data: tables, columns, status words. Writes nothing.
 
+mod beside;
 mod columns;
 mod conditions;
+mod contradictions;
+mod evidence;
 mod history;
 mod ids;
+mod kinds;
 mod names;
+mod polymorphic;
 mod providers;
 mod relations;
+mod second_statuses;
+mod states;
+mod table_names;
 mod tables;
 mod units;
 mod values;
@@ -17,6 +25,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use self::columns::{CLOSED_COLUMN, INVOICE, PAYMENT, WantedColumn};
+use self::evidence::Evidence;
 use self::history::{Compared, History};
 use self::ids::IdColumns;
 use self::names::Choice;
@@ -78,9 +87,11 @@ pub(crate) fn propose(
     sheet.put("invoices_table", Some(table.name.clone().into()), why);
     let id = relations.key_of(table);
     sheet.put_column("invoice_id_column", id.clone());
-    let invoice_columns = sheet.put_columns(table, id, &INVOICE, None);
+    let invoice_columns = sheet.put_columns(&relations, table, id, &INVOICE, None);
     let total = sheet.unit_of("invoice_total_column", table);
-    sheet.put_condition("invoice_condition", table);
+    let kinds = kinds::INVOICES.counting(&relations, table, &invoice_columns, None);
+    let kinds = kinds.map(|kinds| (kinds.condition, kinds.reason));
+    sheet.put_condition("invoice_condition", table, kinds.into_iter().collect());
     let invoices = table;
 
     let (table, why) = &pair.payments;
@@ -89,17 +100,22 @@ pub(crate) fn propose(
     sheet.put_column("payment_id_column", id.clone());
     let link = relations.link_between(table, invoices);
     sheet.put_column("payment_invoice_column", link.clone());
-    let payment_columns = sheet.put_columns(table, id.into_iter().chain(link), &PAYMENT, total);
-    sheet.put_condition("payment_condition", table);
+    let linked = id.into_iter().chain(link);
+    let payment_columns = sheet.put_columns(&relations, table, linked, &PAYMENT, total);
+    let (parts, mut usual) = sheet.parts_of_payments(&relations, table, invoices, &payment_columns);
+    sheet.put_condition("payment_condition", table, parts);
     let payments = table;
 
     let ids = [PAYMENT_SESSION, PAYMENT_INTENT].map(|setting| sheet.proposed(setting));
+    for (name, value) in providers::in_payments(payments, &ids) {
+        usual.entry(name).or_insert(value);
+    }
     sheet.put_values(values::propose(
         &relations,
         (invoices, payments),
         &payment_columns,
         sheet.current.get("payment_values"),
-        &providers::in_payments(payments, &ids),
+        &usual,
         sheet.unit_of("payment_amount_column", payments),
         &Clock::of(sheet.text("time_zone")),
     ));
@@ -127,7 +143,9 @@ pub(crate) fn propose(
         paid.and_then(|row| row.proposed.as_deref()),
     );
     sheet.put_words(&relations, invoices, &words::INVOICE, &history);
+    sheet.put_others_that_say_paid(&relations, invoices, &invoice_columns);
     sheet.rows.extend(of_payments);
+    sheet.withdraw_balance(invoices);
     sheet.put_unit(invoices, payments, &history);
     sheet.put_other_overrides();
     Ok(sheet.rows)
@@ -178,6 +196,7 @@ impl Proposals {
     /// Proposes a column for each wanted one, none twice. Returns all columns that are then in use.
     fn put_columns(
         &mut self,
+        relations: &Relations,
         table: &Table,
         in_use: impl IntoIterator<Item = Choice>,
         wanted_columns: &[WantedColumn],
@@ -197,7 +216,8 @@ impl Proposals {
             let wanted = wanted_columns.iter().find(|it| it.setting == setting);
             wanted.is_some_and(|it| {
                 let set = self.text(setting).filter(|name| it.accepts(table, name));
-                set.is_none() && it.find(table, &in_use, None).is_none()
+                let taken = others_in(table, it, &in_use);
+                set.is_none() && it.find(table, &taken, None).is_none()
             })
         };
         let by_values = if lacks(PAYMENT_SESSION) && lacks(PAYMENT_INTENT) {
@@ -212,9 +232,17 @@ impl Proposals {
             let choice = match set {
                 None if wanted.setting == CLOSED_COLUMN && !self.says_only_paid(table) => None,
                 Some(name) => Some((name.to_owned(), "set so, and it fits".to_owned())),
+                None if wanted.is_balance() && self.lacks_total(table) => None,
                 None => {
-                    let found = wanted.find(table, &in_use, unit);
-                    let any_unit = || wanted.find(table, &in_use, None);
+                    let not_here = others_in(table, wanted, &in_use);
+                    let found = wanted.find(table, &not_here, unit);
+                    let found = found.map(|found| match wanted.setting {
+                        "invoice_status_column" => {
+                            states::of_payment(relations, table, &in_use, found)
+                        }
+                        _ => found,
+                    });
+                    let any_unit = || wanted.find(table, &not_here, None);
                     found
                         .or_else(|| any_unit().filter(|_| wanted.is_whole_amount()))
                         .or_else(|| match wanted.setting {
@@ -239,8 +267,9 @@ impl Proposals {
         in_use
     }
 
-    fn put_condition(&mut self, setting: &str, table: &Table) {
-        let (condition, reason) = conditions::propose(table, self.text(setting), setting);
+    fn put_condition(&mut self, setting: &str, table: &Table, parts: Vec<Choice>) {
+        let set = self.text(setting);
+        let (condition, reason) = conditions::propose(table, set, setting, parts);
         self.put(setting, condition.map(Value::from), &reason);
     }
 
@@ -274,6 +303,16 @@ impl Proposals {
         let vocabulary =
             vocabulary_of(words.column_setting, self.current.get(words.values_setting));
         let of_closed = vocabulary_of(words.closed_setting, None);
+        let named = words
+            .meanings
+            .iter()
+            .filter_map(|meaning| self.current.get(meaning.setting));
+        let named: BTreeSet<String> = named.flat_map(words_of).collect();
+        let unknown = vocabulary.as_ref().map(|it| words.unknown(it, &named));
+        let evidence = Evidence {
+            history,
+            unknown: unknown.unwrap_or_default(),
+        };
         let mut sorted = BTreeSet::new();
         let mut paid: Option<String> = None;
         for meaning in words.meanings {
@@ -283,7 +322,7 @@ impl Proposals {
                 Some(vocabulary) => {
                     let mut others = words.named_otherwise(meaning, &self.current);
                     others.extend(sorted.iter().cloned());
-                    meaning.find(vocabulary, current, &others, paid.as_deref(), history)
+                    meaning.find(vocabulary, current, &others, paid.as_deref(), &evidence)
                 }
                 None => (current.clone(), "there is no status column".to_owned()),
             };
@@ -302,6 +341,11 @@ impl Proposals {
         for (word, reason) in unsorted.into_iter().flatten() {
             self.put(&format!("{}.{word}", words.column_setting), None, &reason);
         }
+    }
+
+    /// Returns whether nothing says what is owed, so that what is due may be the total.
+    fn lacks_total(&self, table: &Table) -> bool {
+        self.column_of("invoice_total_column", table).is_none()
     }
 
     /// Returns whether the proposed status of the invoices says only whether they are paid.
@@ -336,7 +380,7 @@ impl Proposals {
         let set = self.text("amount_unit").unwrap_or_default();
         let total = self.column_of("invoice_total_column", invoices);
         let paid = self.column_of("payment_amount_column", payments);
-        let (unit, reason) = units::unit(set, total.as_ref());
+        let (unit, reason) = units::unit(set, total.as_ref(), history);
         let set = self.text("payment_amount_unit").map(str::to_owned);
         let (of_payments, why) = if is_own(&payments.relation()) {
             let why = "the unit of the extension's own table";
@@ -371,6 +415,19 @@ impl Proposals {
             .proposed
             .as_deref()
     }
+}
+
+/// Returns the columns that are in use, and those for Stripe's ids that contain other ids.
+fn others_in(table: &Table, wanted: &WantedColumn, in_use: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut taken = in_use.clone();
+    if wanted.is_for_stripe_id() {
+        while let Some((name, _)) = wanted.find(table, &taken, None)
+            && ids::are_others(table, &name)
+        {
+            taken.insert(name);
+        }
+    }
+    taken
 }
 
 /// Returns a value as PostgreSQL writes the setting, for use in an UPDATE.

@@ -79,6 +79,31 @@ fn a_column_with_ids_of_another_provider_is_not_taken_by_its_name() {
 }
 
 #[test]
+fn ids_are_found_beside_a_session_of_the_application() {
+    let mut shop = Shop::with_tables(
+        "create table orders (id serial primary key, total numeric, payment_status text, charge_id varchar(20));
+        create table payments (
+            id serial primary key, order_id integer references orders, amount numeric, session_id text,
+            reference text);
+        insert into payments (session_id, reference) values ('f3a1', 'pi_1')",
+    );
+    shop.not_at_rest("the settings do not fit the tables");
+    assert_eq!(
+        proposals(
+            &mut shop,
+            "setting like '%\\_session\\_column' or setting like '%\\_intent\\_column'"
+        ),
+        [
+            // No id of Stripe's is as short.
+            "invoice_session_column=",
+            "invoice_intent_column=",
+            "payment_session_column=",
+            "payment_intent_column=reference",
+        ]
+    );
+}
+
+#[test]
 fn columns_that_name_a_value_of_stripes_get_it() {
     let mut shop = Shop::with_tables(
         "create table invoices (

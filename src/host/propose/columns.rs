@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::ids;
 use super::names::Choice;
 use super::units::{Unit, without_unit};
 use crate::domain::words::invoice::PAID;
@@ -46,6 +47,28 @@ pub(super) fn is_name_of(setting: &str, squashed: &str) -> bool {
     let mut wanted = INVOICE.iter().filter(|wanted| wanted.setting == setting);
     wanted.any(|wanted| wanted.names.iter().any(|name| squash(name) == squashed))
 }
+
+/// Names of columns for the status of an invoice's or an order's payment, beside one for its own status.
+pub(super) const OF_PAYMENT: [&str; 5] = [
+    "payment_status",
+    "payment_state",
+    "paid_status",
+    "financial_status",
+    "charge_status",
+];
+
+/// Names of booleans that say whether an invoice or an order is paid.
+pub(super) const PAID_FLAGS: [&str; 4] = ["is_paid", "paid", "fully_paid", "is_fully_paid"];
+
+const OF_PAYMENT_OR_FLAG: [&str; 7] = [
+    "payment_status",
+    "payment_state",
+    "paid_status",
+    "financial_status",
+    "charge_status",
+    "is_paid",
+    "paid",
+];
 
 /// Names of columns that say by their type whether something is paid.
 const FLAGS: [&str; 9] = [
@@ -120,6 +143,9 @@ pub(super) const INVOICE: [WantedColumn; 10] = [
             "state",
             "payment_status",
             "payment_state",
+            "paid_status",
+            "financial_status",
+            "charge_status",
             "is_paid",
             "paid",
             "paid_at",
@@ -154,16 +180,23 @@ pub(super) const INVOICE: [WantedColumn; 10] = [
         "invoice_total_column",
         Role::Amount,
         &[
+            // Beside one of these, a total without a word for it is one without tax or shipping.
+            "grand_total",
+            "total_gross",
+            "total_gross_amount",
+            "gross_total",
+            "total_incl_tax",
+            "total_including_tax",
+            "total_with_tax",
             "total_amount",
             "total",
             "amount_total",
-            "grand_total",
             "invoice_total",
             "invoice_amount",
             "total_price",
+            "total_value",
             "total_due",
             "gross_amount",
-            "gross_total",
             "amount",
             "price",
         ],
@@ -179,6 +212,7 @@ pub(super) const INVOICE: [WantedColumn; 10] = [
             "payment_total",
             "amount_received",
             "received_amount",
+            "already_paid",
             "paid",
         ],
     ),
@@ -188,15 +222,16 @@ pub(super) const INVOICE: [WantedColumn; 10] = [
         &[
             "balance_due",
             "balance",
+            "amount_remaining",
+            "remaining_amount",
+            "remaining_balance",
+            // Beside one of these, what was due before anything was paid.
             "amount_due",
             "due_amount",
             "outstanding",
             "amount_outstanding",
             "outstanding_amount",
             "outstanding_balance",
-            "amount_remaining",
-            "remaining_amount",
-            "remaining_balance",
             "open_amount",
         ],
     ),
@@ -237,6 +272,7 @@ pub(super) const PAYMENT: [WantedColumn; 8] = [
             "status",
             "payment_state",
             "state",
+            "charge_status",
             "success",
             "successful",
             "succeeded",
@@ -259,6 +295,7 @@ pub(super) const PAYMENT: [WantedColumn; 8] = [
             "amount_total",
             "total",
             "value",
+            "gross_amount",
         ],
     ),
     written(
@@ -314,6 +351,10 @@ impl WantedColumn {
         matches!(self.role, Role::Text)
     }
 
+    fn is_for_session(&self) -> bool {
+        self.names == SESSION
+    }
+
     /// Returns whether the column exists and its type is accepted.
     pub(super) fn accepts(&self, table: &Table, name: &str) -> bool {
         // A view may know the amount of a payment from elsewhere.
@@ -322,6 +363,10 @@ impl WantedColumn {
             .columns
             .get(name)
             .is_some_and(|column| self.role.accepts(column) && !(is_written && column.is_computed))
+    }
+
+    pub(super) fn is_balance(&self) -> bool {
+        self.setting == "invoice_balance_column"
     }
 
     /// Returns whether the other amounts of its table are in the same unit.
@@ -345,9 +390,15 @@ impl WantedColumn {
                 .get(name)
                 .is_some_and(|column| match self.role {
                     // An id of the application's own, such as that of its browser session, refers to its table.
-                    Role::Text => !column.refers,
+                    Role::Text => !column.refers && ids::may_contain(column, self.is_for_session()),
+                    // In accounts, the base is the currency of the company: it is not what was paid.
+                    Role::Amount if self.is_whole_amount() && is_named(name, "base_amount") => {
+                        has_gratuity(table)
+                    }
                     // Text of this name says something else: by whom, how.
                     Role::Status if is_among(&FLAGS, name) => is_flag(column),
+                    // Nothing gives its numbers words.
+                    Role::Status if self.setting == CLOSED_COLUMN => !column.is_integer(),
                     Role::Amount => unit.is_none_or(|unit| unit == Unit::of(name, column)),
                     _ => true,
                 })
@@ -369,13 +420,10 @@ impl WantedColumn {
 
     /// Returns the usual names of the column in this table. The state of an order is not that of its payment.
     fn names_in(&self, table: &Table) -> impl Iterator<Item = &'static str> {
-        let name = squash(&table.bare_name);
-        let is_order = !name.contains("invoice") && !name.contains("bill");
+        let is_order = is_of_orders(table);
         let of_payment: &[&str] = match self.setting {
-            "invoice_status_column" if is_order && cannot_be_paid(table) => {
-                &["payment_status", "payment_state", "is_paid", "paid"]
-            }
-            "invoice_status_column" if is_order => &["payment_status", "payment_state"],
+            "invoice_status_column" if is_order && cannot_be_paid(table) => &OF_PAYMENT_OR_FLAG,
+            "invoice_status_column" if is_order => &OF_PAYMENT,
             _ => &[],
         };
         of_payment.iter().chain(self.names).copied()
@@ -404,6 +452,12 @@ pub(super) fn is_flag(column: &Column) -> bool {
     column.base == "bool" || Role::Moment.accepts(column)
 }
 
+/// Returns whether the rows are of orders or bookings, whose state is not that of their payment.
+pub(super) fn is_of_orders(table: &Table) -> bool {
+    let name = squash(&table.bare_name);
+    !name.contains("invoice") && !name.contains("bill")
+}
+
 /// Returns whether the table has a status that is never paid, and a boolean that may be.
 fn cannot_be_paid(table: &Table) -> bool {
     let mut columns = table.columns.iter();
@@ -417,11 +471,18 @@ fn cannot_be_paid(table: &Table) -> bool {
 
 /// Returns whether a status column says only whether something is paid, so that another says whether it is closed.
 pub(super) fn says_only_paid(name: &str, column: &Column) -> bool {
-    is_flag(column) || squash(name).starts_with("payment")
+    is_flag(column) || is_among(&OF_PAYMENT, name)
+}
+
+/// Returns whether the table keeps gratuities apart, so that a base amount is one without them.
+fn has_gratuity(table: &Table) -> bool {
+    let wanted = PAYMENT.iter();
+    let mut wanted = wanted.filter(|wanted| wanted.setting == "payment_gratuity_column");
+    wanted.any(|wanted| wanted.find(table, &BTreeSet::new(), None).is_some())
 }
 
 /// Returns whether a column has this usual name, possibly with a unit.
-fn is_named(name: &str, usual: &str) -> bool {
+pub(super) fn is_named(name: &str, usual: &str) -> bool {
     let (name, usual) = (squash(name), squash(usual));
     name == usual || without_unit(&name) == usual
 }

@@ -3,6 +3,7 @@
 use crate::domain::words::squash;
 use crate::host::catalog::{Role, Table};
 use crate::host::expression::check_condition;
+use crate::host::propose::names::Choice;
 
 /// Usual names of the column that marks deleted rows, the most likely first.
 const NAMES: [&str; 14] = [
@@ -22,8 +23,14 @@ const NAMES: [&str; 14] = [
     "is_removed",
 ];
 
-/// Returns the condition, if there is one, and the reason.
-pub(super) fn propose(table: &Table, set: Option<&str>, setting: &str) -> (Option<String>, String) {
+/// Returns the condition, if there is one, and the reason. `parts` are other conditions that must hold, each with its
+/// reason.
+pub(super) fn propose(
+    table: &Table,
+    set: Option<&str>,
+    setting: &str,
+    mut parts: Vec<Choice>,
+) -> (Option<String>, String) {
     if let Some(set) = set.filter(|set| check_condition(table, set, setting).is_ok()) {
         return (Some(set.to_owned()), "set so, and it fits".to_owned());
     }
@@ -34,15 +41,20 @@ pub(super) fn propose(table: &Table, set: Option<&str>, setting: &str) -> (Optio
             squash(name) == squash(wanted) && tells
         })
     });
-    match mark {
-        Some((_, column)) if column.base == "bool" => (
-            Some(format!("{} is not true", column.quoted)),
+    let kept = mark.map(|(_, column)| match column.base.as_str() {
+        "bool" => (
+            format!("{} is not true", column.quoted),
             "the column marks deleted rows".to_owned(),
         ),
-        Some((_, column)) => (
-            Some(format!("{} is null", column.quoted)),
+        _ => (
+            format!("{} is null", column.quoted),
             "the column is the time at which a row was deleted".to_owned(),
         ),
-        None => (None, "no column marks deleted rows".to_owned()),
+    });
+    parts.splice(0..0, kept);
+    if parts.is_empty() {
+        return (None, "no column marks deleted rows".to_owned());
     }
+    let (conditions, reasons): (Vec<String>, Vec<String>) = parts.into_iter().unzip();
+    (Some(conditions.join(" and ")), reasons.join("; "))
 }

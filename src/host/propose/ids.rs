@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::names::Choice;
 use crate::domain::words::squash;
-use crate::host::catalog::{Role, Table};
+use crate::host::catalog::{Column, Role, Table};
 use crate::host::owner::reading_as;
 use crate::pg::sql;
 
@@ -29,6 +29,9 @@ struct Values {
 /// The most values of a column that are read.
 const SAMPLED: u32 = 1_000;
 
+/// The most rows that are read to find so many values.
+const READ: u32 = 100_000;
+
 /// Names of columns for the id of a payment at its provider, whichever that is.
 const OF_ANY_PROVIDER: [&str; 9] = [
     "external_id",
@@ -41,6 +44,33 @@ const OF_ANY_PROVIDER: [&str; 9] = [
     "processor_payment_id",
     "processor_transaction_id",
 ];
+
+/// Returns whether the type is long enough for the ids of Stripe's sessions (66 characters, for now) or for those of
+/// intents and charges (27).
+pub(super) fn may_contain(column: &Column, sessions: bool) -> bool {
+    let length = column.length.trim_matches(['(', ')']).parse::<u32>();
+    let least = if sessions { 60 } else { 27 };
+    length.map_or(true, |length| length >= least)
+}
+
+/// Returns whether the values of a column that its name does not call Stripe's are others than Stripe's ids: those of
+/// another provider, or of the application's own browser session. Reads the rows as the table's owner.
+pub(super) fn are_others(table: &Table, name: &str) -> bool {
+    let Some(column) = table.columns.get(name) else {
+        return false;
+    };
+    if squash(name).contains("stripe") {
+        return false;
+    }
+    let statement = format!(
+        "select to_jsonb(count(*) > 0 and count(*) filter (where v.value ~ '^(cs|pi|ch|py)_') = 0)
+        from (select {text} from (select * from {table} limit {READ}) t where {text} <> '' limit {SAMPLED}) v (value)",
+        text = column.plain_text("t"),
+        table = table.name,
+    );
+    let found = reading_as(&table.relation(), || sql::fetch_one(&statement, &[]));
+    found.is_some_and(|found| found == true)
+}
 
 impl IdColumns {
     /// Looks at the columns that are not in use. Reads the rows as the table's owner.

@@ -12,9 +12,10 @@ use crate::host::owner::reading_as;
 use crate::pg::sql;
 
 /// Usual names of such a column.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "app",
     "app_id",
+    "driver",
     "gateway",
     "gateway_id",
     "gateway_name",
@@ -32,6 +33,9 @@ const NAMES: [&str; 18] = [
     "provider_name",
     "source",
 ];
+
+/// Usual names of a column for the kind of a payment. What all have is a value for new ones only if they need one.
+const KINDS: [&str; 4] = ["payment_type", "transaction_type", "type", "kind"];
 
 /// The most payments that are read.
 const SAMPLED: u32 = 5_000;
@@ -117,7 +121,8 @@ fn is_for_object(name: &str, column: &Column) -> bool {
 }
 
 fn is_for_provider(name: &str, column: &Column) -> bool {
-    let is_usual = NAMES.iter().any(|usual| squash(usual) == squash(name));
+    let is_among = |names: &[&str]| names.iter().any(|usual| squash(usual) == squash(name));
+    let is_usual = is_among(&NAMES) || is_among(&KINDS) && column.must_be_given;
     let is_word = Role::Text.accepts(column) || column.labels.is_some();
     is_usual && is_word && !column.is_computed
 }

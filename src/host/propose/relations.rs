@@ -214,42 +214,48 @@ impl Relations {
     /// Returns the column of `payments` that refers to the invoice.
     pub(super) fn link_between(&self, payments: &Table, invoices: &Table) -> Option<Choice> {
         let (key, _) = self.key_of(invoices)?;
-        let foreign_key = self
+        let foreign_keys: Vec<&str> = self
             .foreign_keys(payments, invoices.oid)
-            .find(|(_, target)| *target == key)
-            .map(|(column, _)| (column.to_owned(), format!("refers to {}", invoices.name)));
+            .filter(|(_, target)| *target == key)
+            .map(|(column, _)| column)
+            .collect();
+        let usual = usual_links(invoices);
+        let is_usual = |name: &&&str| usual.iter().any(|usual| squash(usual) == squash(name));
+        let foreign_key = match foreign_keys.as_slice() {
+            [only] => Some(only),
+            // Of several, another one may be that of an invoice that is credited, or of a former one.
+            several => several.iter().find(is_usual),
+        };
+        let foreign_key = foreign_key
+            .map(|column| ((*column).to_owned(), format!("refers to {}", invoices.name)));
+        if foreign_keys.len() > 1 {
+            return foreign_key;
+        }
         foreign_key.or_else(|| {
             let key_type = invoices.columns.get(&key)?;
-            let singular = invoices.bare_name.trim_end_matches(['s', 'S']);
-            let last = singular.rsplit('_').next().unwrap_or(singular);
+            if let Some(found) = self.polymorphic(payments, invoices, key_type) {
+                let reason = format!("refers to {} where {}", invoices.name, found.condition);
+                return Some((found.id, reason));
+            }
             let refers_elsewhere = |name: &str| {
                 let mut keys = self.of(payments, Kind::ForeignKey);
-                keys.any(|key| key.columns == [name] && key.target != invoices.oid)
+                keys.any(|key| key.columns == [name])
             };
-            [
-                "invoice_id",
-                "invoice",
-                "invoice_uuid",
-                "bill_id",
-                "order_id",
-            ]
-            .into_iter()
-            .map(str::to_owned)
-            .chain([format!("{singular}_id"), singular.to_owned()])
-            .chain([format!("{last}_id"), last.to_owned()])
-            .find_map(|wanted| {
-                payments.columns.iter().find(|(name, column)| {
-                    squash(name) == squash(&wanted)
-                        && !refers_elsewhere(name)
-                        && Role::Key.accepts(column)
-                        && (column.key_family() == key_type.key_family()
-                            || payments.oid == self.own.oid)
+            usual
+                .iter()
+                .find_map(|wanted| {
+                    payments.columns.iter().find(|(name, column)| {
+                        squash(name) == squash(wanted)
+                            && !refers_elsewhere(name)
+                            && Role::Key.accepts(column)
+                            && (column.key_family() == key_type.key_family()
+                                || payments.oid == self.own.oid)
+                    })
                 })
-            })
-            .map(|(name, _)| {
-                let reason = "by its name and type; there is no foreign key";
-                (name.clone(), reason.to_owned())
-            })
+                .map(|(name, _)| {
+                    let reason = "by its name and type; there is no foreign key";
+                    (name.clone(), reason.to_owned())
+                })
         })
     }
 
@@ -308,6 +314,26 @@ impl Relations {
             .iter()
             .filter(move |constraint| constraint.table == table.oid && constraint.kind == kind)
     }
+}
+
+/// Returns the usual names of a column for the id of an invoice, the most likely first.
+fn usual_links(invoices: &Table) -> Vec<String> {
+    let singular = invoices.bare_name.trim_end_matches(['s', 'S']);
+    let last = singular.rsplit('_').next().unwrap_or(singular);
+    let fixed = [
+        "invoice_id",
+        "invoice",
+        "invoice_uuid",
+        "bill_id",
+        "order_id",
+    ];
+    let named = [
+        format!("{singular}_id"),
+        singular.to_owned(),
+        format!("{last}_id"),
+        last.to_owned(),
+    ];
+    fixed.map(str::to_owned).into_iter().chain(named).collect()
 }
 
 /// Returns the table or view with this OID.

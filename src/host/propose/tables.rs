@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use pgrx::prelude::PgSqlErrorCode;
 
 use super::columns::{INVOICE, PAYMENT, WantedColumn};
+use super::table_names::{INVOICES, PAYMENTS};
 use crate::domain::words::squash;
 use crate::host::catalog::Table;
 use crate::host::own_payments;
@@ -57,20 +58,7 @@ impl Relations {
 
     /// Returns how well a table fits as the invoices table; `None` if it does not fit.
     fn as_invoices(&self, table: &Table, payments: Option<&Table>) -> Option<Score> {
-        const NAMES: Names = Names {
-            whole: &["invoices", "invoice"],
-            other: &["bills", "bill", "orders", "order", "bookings", "booking"],
-            not: &[
-                "payment",
-                "transaction",
-                "receipt",
-                "charge",
-                "refund",
-                "line",
-                "item",
-            ],
-        };
-        let name = NAMES.rate(table);
+        let name = INVOICES.rate(table);
         let is_referred_to = match payments {
             Some(payments) => self.foreign_keys(payments, table.oid).next().is_some(),
             None => self.tables.iter().any(|other| {
@@ -90,11 +78,13 @@ impl Relations {
     /// Returns how well a table fits as the payments table of `invoices`; `None` if it does not fit.
     fn as_payments(&self, table: &Table, invoices: &Table) -> Option<Score> {
         let name = PAYMENTS.rate(table);
-        let link = self.link_between(table, invoices);
+        // What has the name of invoices, bills or orders is none of payments, whatever ids it stores.
+        let is_of_invoices = name == 0 && INVOICES.rate(table) > 0;
         let fits = table.oid != invoices.oid
             && name >= 0
-            && link.is_some()
-            && (name > 0 || has_stripe_id(table, &PAYMENT));
+            && !is_of_invoices
+            && (name > 0 || has_stripe_id(table, &PAYMENT))
+            && self.link_between(table, invoices).is_some();
         let is_foreign_key = self.foreign_keys(table, invoices.oid).next().is_some();
         fits.then(|| Score {
             link: i32::from(is_foreign_key) * 50,
@@ -167,6 +157,37 @@ impl Relations {
         )))
     }
 
+    fn none_found(&self, what: &str, beside: Option<&Table>) -> Problem {
+        let mut detail = match beside {
+            Some(beside) => format!(
+                "Besides {}, no table appears to contain {what}.",
+                beside.name
+            ),
+            None => format!("No table appears to contain {what}, by its name or by its columns."),
+        };
+        let payments = self.tables.iter().filter(|table| may_hold_payments(table));
+        let mut referring = payments.filter_map(|table| {
+            let targets = self.tables.iter().filter(|target| {
+                target.oid != table.oid && self.foreign_keys(table, target.oid).next().is_some()
+            });
+            let targets: Vec<&str> = targets.map(|target| target.name.as_str()).collect();
+            (!targets.is_empty())
+                .then(|| format!("{} refers to {}", table.name, targets.join(", ")))
+        });
+        if beside.is_none()
+            && let Some(first) = referring.next()
+        {
+            let all: Vec<String> = std::iter::once(first).chain(referring).collect();
+            detail = format!("{detail} What may contain payments: {}.", all.join("; "));
+        }
+        Problem::new(
+            PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+            format!("no table of {what} was found"),
+        )
+        .detail(detail)
+        .hint(HOW_TO_NAME_THEM)
+    }
+
     fn best(
         &self,
         what: &str,
@@ -181,7 +202,7 @@ impl Relations {
             .collect();
         rated.sort_by_key(|(score, table)| (Reverse(score.sum()), table.name.clone()));
         match rated.as_slice() {
-            [] => Err(none_found(what, beside)),
+            [] => Err(self.none_found(what, beside)),
             [(best, one), (next, other), ..] if best.sum() == next.sum() => {
                 Err(several_fit(what, one, other))
             }
@@ -192,61 +213,6 @@ impl Relations {
 
 /// A table and how well it fits.
 type Rated<'a> = (Score, &'a Table);
-
-/// Usual names of tables, as [`squash`] returns them.
-struct Names {
-    whole: &'static [&'static str],
-    other: &'static [&'static str],
-    /// Parts that a matching name must not contain.
-    not: &'static [&'static str],
-}
-
-/// Usual names of tables of payments.
-const PAYMENTS: Names = Names {
-    whole: &["payments", "payment"],
-    other: &["transactions", "transaction", "receipts", "receipt"],
-    not: &[
-        "invoice_lines",
-        "line",
-        "item",
-        "reminder",
-        "event",
-        "log",
-        "intent",
-        "method",
-        "link",
-        "request",
-        "plan",
-    ],
-};
-
-impl Names {
-    fn rate(&self, table: &Table) -> i32 {
-        let name = squash(&table.bare_name);
-        let is_whole_name = |name: &str| self.whole.contains(&name);
-        if is_whole_name(&name) {
-            100
-        } else if self.not.iter().any(|word| name.contains(&squash(word))) {
-            -1
-        } else if self.whole.iter().any(|whole| name.ends_with(whole)) {
-            60
-        } else if self.whole.iter().any(|whole| name.contains(whole)) {
-            30
-        } else if self.other.contains(&name.as_str()) {
-            20
-        } else if self.other.contains(&last_part(&table.bare_name).as_str()) {
-            // The name of a module before it: shop_orders.
-            10
-        } else {
-            0
-        }
-    }
-}
-
-/// Returns what follows the last underscore of a name.
-fn last_part(name: &str) -> String {
-    squash(name.rsplit('_').next().unwrap_or(name))
-}
 
 /// The score of a table, with its reasons.
 #[derive(Clone, Copy)]
@@ -326,22 +292,6 @@ fn has_stripe_id(table: &Table, wanted_columns: &[WantedColumn]) -> bool {
         .iter()
         .filter(|wanted| wanted.is_for_stripe_id())
         .any(|wanted| wanted.find(table, &[].into(), None).is_some())
-}
-
-fn none_found(what: &str, beside: Option<&Table>) -> Problem {
-    let detail = match beside {
-        Some(beside) => format!(
-            "Besides {}, no table appears to contain {what}.",
-            beside.name
-        ),
-        None => format!("No table appears to contain {what}, by its name or by its columns."),
-    };
-    Problem::new(
-        PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
-        format!("no table of {what} was found"),
-    )
-    .detail(detail)
-    .hint(HOW_TO_NAME_THEM)
 }
 
 fn several_fit(what: &str, one: &Table, other: &Table) -> Problem {

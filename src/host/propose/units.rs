@@ -22,7 +22,17 @@ impl Unit {
     }
 }
 
-const UNITS: [&str; 4] = ["incents", "cents", "minorunits", "minor"];
+const UNITS: [&str; 9] = [
+    "incents",
+    "cents",
+    "cts",
+    "minorunits",
+    "minor",
+    "pence",
+    "pennies",
+    "centimes",
+    "subunits",
+];
 
 /// Removes a unit from the end of a squashed name: `amountcents` becomes `amount`.
 pub(super) fn without_unit(squashed: &str) -> &str {
@@ -33,8 +43,16 @@ pub(super) fn without_unit(squashed: &str) -> &str {
 }
 
 /// Returns the unit of the invoices' amounts, and why, from the column of the total.
-pub(super) fn unit(set: &str, total: Option<&(String, Column)>) -> (String, String) {
+pub(super) fn unit(
+    set: &str,
+    total: Option<&(String, Column)>,
+    history: &History,
+) -> (String, String) {
     match total {
+        Some((name, column)) if is_whole(name, column) && history.is_hundredfold() => {
+            let reason = "integers, and payments come to a hundred times the totals";
+            ("major".to_owned(), reason.to_owned())
+        }
         Some((name, column)) => unit_by(name, column, set),
         None => (
             set.to_owned(),
@@ -66,6 +84,12 @@ pub(super) fn unit_of_payments(
         }
         _ => (None, "the unit of the invoices".to_owned()),
     }
+}
+
+/// Returns whether the amounts are integers of which no name says what they are.
+fn is_whole(name: &str, column: &Column) -> bool {
+    let name = squash(name);
+    column.is_integer() && without_unit(&name) == name
 }
 
 fn unit_by(name: &str, column: &Column, set: &str) -> (String, String) {

@@ -302,9 +302,8 @@ fn from_invoice(
     name: &str,
     column: &Column,
 ) -> Option<Value> {
-    // Its state is the payment's own, and what is unique cannot be copied.
-    let is_own = ["status", "state"].contains(&squash(name).as_str());
-    if is_own || relations.is_unique(payments, name) {
+    // What is unique cannot be copied.
+    if is_own(name, column) || relations.is_unique(payments, name) {
         return None;
     }
     let key = relations.key_of(invoices).map(|(key, _)| key);
@@ -317,6 +316,26 @@ fn from_invoice(
         .map(|(theirs, _)| theirs.as_str())
         .or_else(|| relations.column_with_same_target(payments, name, invoices))
         .map(|theirs| json!({ "invoice": theirs }))
+}
+
+/// Returns whether the column says something of the payment itself: its state, its kind, its number, an amount.
+fn is_own(name: &str, column: &Column) -> bool {
+    const LAST: [&str; 3] = ["status", "state", "type"];
+    const WHOLE: [&str; 7] = [
+        "kind",
+        "number",
+        "reference",
+        "code",
+        "token",
+        "key",
+        "uuid",
+    ];
+    const AMOUNTS: [&str; 9] = [
+        "amount", "total", "price", "paid", "balance", "fee", "net", "tax", "discount",
+    ];
+    let name = squash(name);
+    let is_amount = Role::Amount.accepts(column) && AMOUNTS.iter().any(|part| name.contains(part));
+    is_amount || WHOLE.contains(&name.as_str()) || LAST.iter().any(|last| name.ends_with(last))
 }
 
 /// Returns a usual value for such a column.
@@ -351,9 +370,21 @@ fn usual_value(name: &str, column: &Column) -> Option<Value> {
         "voided",
         "istest",
     ];
+    const RECEIVED: [&str; 7] = [
+        "success",
+        "successful",
+        "succeeded",
+        "issuccess",
+        "issuccessful",
+        "paid",
+        "ispaid",
+    ];
     let name = squash(name);
     if column.base == "bool" && STATES.contains(&name.as_str()) {
         return Some(json!({ "value": false }));
+    }
+    if column.base == "bool" && RECEIVED.contains(&name.as_str()) {
+        return Some(json!({ "value": true }));
     }
     if FEES.contains(&name.as_str()) && Role::Amount.accepts(column) {
         return Some(json!([{ "stripe": "balance_transaction.fee" }, { "value": 0 }]));

@@ -9,7 +9,7 @@ use crate::domain::words::{invoice, is_among, payment, same_word, squash};
 use crate::host::catalog::{Column, Table};
 use crate::host::owner::reading_as;
 use crate::host::propose::columns::{CLOSED_COLUMN, is_flag};
-use crate::host::propose::history::History;
+use crate::host::propose::evidence::{Evidence, INVOICE_PAID};
 use crate::host::propose::relations::Relations;
 use crate::pg::sql;
 
@@ -51,8 +51,6 @@ const fn all(setting: &'static str, words: &'static [&'static [&'static str]]) -
         words,
     }
 }
-
-const INVOICE_PAID: &str = "invoice_paid_word";
 
 /// Its value if nobody has set it.
 const DEFAULT_PAID: &str = "Paid";
@@ -112,6 +110,16 @@ impl StatusWords {
         vocabulary: &Vocabulary,
         sorted: &BTreeSet<String>,
     ) -> Vec<(String, String)> {
+        let unknown = self.unknown(vocabulary, sorted).into_iter();
+        unknown.map(|word| (word, (self.unsorted)())).collect()
+    }
+
+    /// Returns the words of the column that have no usual meaning and are not among these.
+    pub(super) fn unknown(
+        &self,
+        vocabulary: &Vocabulary,
+        sorted: &BTreeSet<String>,
+    ) -> Vec<String> {
         let waits = sorted.iter().any(|word| is_among(payment::PENDING, word));
         let is_usual = |word: &str| {
             if !waits && is_among(self.without_waiting, word) {
@@ -123,7 +131,7 @@ impl StatusWords {
         let words = vocabulary.words.iter();
         words
             .filter(|word| !sorted.contains(*word) && !is_usual(word))
-            .map(|word| (word.clone(), (self.unsorted)()))
+            .cloned()
             .collect()
     }
 
@@ -209,6 +217,36 @@ impl Vocabulary {
         }
     }
 
+    pub(super) fn into_words(self) -> Vec<String> {
+        self.words
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// Returns whether a word says that something was paid, and not only that it is complete.
+    pub(super) fn says_paid(&self) -> bool {
+        self.paid().next().is_some()
+    }
+
+    /// Returns the word that says so, if it is the only one.
+    pub(super) fn only_paid(&self) -> Option<&str> {
+        let mut paid = self.paid();
+        let only = paid.next()?;
+        paid.next().is_none().then_some(only)
+    }
+
+    fn paid(&self) -> impl Iterator<Item = &str> {
+        let says = |word: &str| {
+            ["paid", "payment"]
+                .iter()
+                .any(|part| squash(word).contains(part))
+        };
+        let words = self.words.iter().map(String::as_str);
+        words.filter(move |word| is_among(invoice::PAID, word) && says(word))
+    }
+
     /// Returns the words with this meaning, without those of another: first in the order of `meaning`, then in that
     /// of the column.
     fn matching(&self, meaning: &Meaning, others: &BTreeSet<String>) -> Vec<&str> {
@@ -272,7 +310,7 @@ impl Meaning {
         set: &Value,
         others: &BTreeSet<String>,
         paid: Option<&str>,
-        history: &History,
+        evidence: &Evidence,
     ) -> (Value, String) {
         let found = vocabulary.matching(self, others);
         if self.takes_all {
@@ -286,7 +324,7 @@ impl Meaning {
             let reason = "no row has such a status; set the word if your application has one";
             return (Value::Null, reason.to_owned());
         }
-        self.find_one(vocabulary, &found, set, history)
+        self.find_one(vocabulary, &found, set, evidence)
     }
 
     fn find_one(
@@ -294,7 +332,7 @@ impl Meaning {
         vocabulary: &Vocabulary,
         found: &[&str],
         set: &Value,
-        history: &History,
+        evidence: &Evidence,
     ) -> (Value, String) {
         let set = set.as_str();
         if let Some(word) = set.filter(|set| vocabulary.has(&Value::from(*set))) {
@@ -305,7 +343,8 @@ impl Meaning {
             (found, _)
                 if !rivals.is_empty() && found.is_none_or(|word| is_among(&LATE_PAID, word)) =>
             {
-                let is_paid = |word: &&&str| history.paid_statuses().any(|paid| paid == **word);
+                let is_paid =
+                    |word: &&&str| evidence.history.paid_statuses().any(|paid| paid == **word);
                 let paid: Vec<&&str> = rivals.iter().filter(is_paid).collect();
                 if let [only] = paid[..] {
                     let reason = "the status of invoices whose payments come to their total";
@@ -315,10 +354,28 @@ impl Meaning {
                 let reason = format!("{} may mean it: set the one that does", words.join(", "));
                 (Value::Null, reason)
             }
-            (Some(word), _) => (
-                (*word).into(),
-                "a status that usually has this meaning".to_owned(),
-            ),
+            (Some(word), _) => match evidence.rival_of_paid(self.setting, found) {
+                Some(rival) if !vocabulary.is_closed => {
+                    let reason = format!(
+                        "{word} or {rival}, which invoices have whose payments come to their total: set the one that means it"
+                    );
+                    (Value::Null, reason)
+                }
+                _ => (
+                    (*word).into(),
+                    "a status that usually has this meaning".to_owned(),
+                ),
+            },
+            (None, _) if let Some(word) = evidence.rival_of_paid(self.setting, &[]) => {
+                let reason = "the status of invoices whose payments come to their total";
+                (word.into(), reason.to_owned())
+            }
+            // Those that are known to be in use are not added to.
+            (None, Some(_))
+                if self.is_paid() && !evidence.unknown.is_empty() && !vocabulary.is_closed =>
+            {
+                (Value::Null, evidence.question(self.setting))
+            }
             (None, _) if vocabulary.has_numbers => {
                 let reason = "the column contains numbers: give them words in invoice_status_values or payment_status_values, as in {\"draft\": 0, \"paid\": 1}";
                 (Value::Null, reason.to_owned())
