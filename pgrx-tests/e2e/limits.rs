@@ -138,7 +138,10 @@ fn where_nothing_may_be_written_requests_are_made_all_the_same() {
 fn where_nothing_may_be_written_no_memory_is_left() {
     let mut shop = Shop::open();
     let sale = Sale::unbooked(&mut shop, "INV-1");
-    let call = format!("invoice_sync.sync_invoice('{}', dry_run => true)", sale.invoice);
+    let call = format!(
+        "invoice_sync.sync_invoice('{}', dry_run => true)",
+        sale.invoice
+    );
     let process = shop.text("select pg_backend_pid()").expect("it has one");
     let segments = || {
         let maps = std::fs::read_to_string(format!("/proc/{process}/maps"));

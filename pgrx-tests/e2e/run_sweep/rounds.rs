@@ -185,7 +185,9 @@ fn rows_that_a_rewrite_puts_where_the_round_has_been_are_looked_at() {
     let first = paid(&mut shop);
     assert_ne!(first, "25", "there is a rest of the round");
 
-    shop.execute("delete from invoices where invoice_number < '1000' and invoice_number not like '%00'");
+    shop.execute(
+        "delete from invoices where invoice_number < '1000' and invoice_number not like '%00'",
+    );
     shop.execute("vacuum full invoices");
 
     go_round(&mut shop);
