@@ -27,7 +27,7 @@ pub(crate) mod view;
 mod workers;
 
 pub(crate) use invalidation::{Kept, announce_change};
-pub(crate) use local_settings::keeping_settings;
+pub(crate) use local_settings::{keeping_settings, with_own_formats};
 pub(crate) use problem::{Problem, keep_backtraces_out};
 pub(crate) use relation::{Relation, oid_of};
 pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number, shared_numbers};
