@@ -1160,7 +1160,7 @@ comment on column round.basis is
     'Rows not written by this transaction or a later one are skipped, because the previous round scanned them in their present state; null: no rows are skipped';
 comment on column round.began_at is 'When this round started';
 comment on column round.conditions is
-    'What must be unchanged for rows to be skipped: server, version, settings, and the number of deleted payments';
+    'What must be unchanged for rows to be skipped: server, version, settings, files of the tables, and the number of deleted payments';
 comment on column round.ended_at is 'When the last complete round ended';
 comment on column round.last_rows is 'Number of rows scanned in the last complete round';
 comment on column round.moved_at is 'When the last part was scanned';

@@ -649,7 +649,7 @@ comment on column round.xid is 'All transactions before this one had ended when 
 comment on column round.basis is
     'Rows not written by this transaction or a later one are skipped, because the previous round scanned them in their present state; null: no rows are skipped';
 comment on column round.conditions is
-    'What must be unchanged for rows to be skipped: server, version, settings, and the number of deleted payments';
+    'What must be unchanged for rows to be skipped: server, version, settings, files of the tables, and the number of deleted payments';
 comment on column round.thorough_at is
     'When the last round started that skipped no rows: once a week, and whenever the conditions change';
 

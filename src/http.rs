@@ -2,7 +2,7 @@
 //! PostgreSQL, so it may run on threads.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::http::Response;
@@ -47,24 +47,44 @@ pub(crate) fn agent(base: &str, connections: usize) -> Agent {
         .max_response_header_size(MAX_HEADER_BYTES)
         .max_idle_connections(connections)
         .max_idle_connections_per_host(connections)
+        .max_idle_age(IDLE_CONNECTIONS_LAST)
         .user_agent(concat!("invoice_sync/", env!("CARGO_PKG_VERSION")))
         .build()
         .new_agent()
 }
 
-/// The agent of this backend's last calls that took one connection, and its base.
-static KEPT: Mutex<Option<(String, Agent)>> = Mutex::new(None);
+/// How long an idle connection may be used again: for ureq's `max_idle_age`, and for [`agent_of_backend`].
+const IDLE_CONNECTIONS_LAST: Duration = Duration::from_secs(15);
 
-/// Returns an agent for one connection at a time to `base`, which stays open for the next call for up to 15 seconds (ureq's
-/// `max_idle_age`): a webhook asks one or two questions, and a new connection costs more than they do.
-pub(crate) fn agent_of_backend(base: &str) -> Agent {
+/// The agent of this backend's last calls that took one connection.
+static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
+
+struct Kept {
+    base: String,
+    agent: Agent,
+    used_at: Instant,
+}
+
+/// Returns an agent for one connection at a time to `base`, which the next call may use again for up to 15 seconds: a
+/// webhook asks one or two questions, and a new connection costs more than they do. Also returns whether this is such a
+/// next call. Something on the way may have dropped the connection since, so that nothing sent on it will be answered.
+pub(crate) fn agent_of_backend(base: &str) -> (Agent, bool) {
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    match kept.as_ref() {
-        Some((of, agent)) if of == base => agent.clone(),
+    let now = Instant::now();
+    match kept.as_mut() {
+        Some(kept) if kept.base == base => {
+            let may_be_open = now - kept.used_at < IDLE_CONNECTIONS_LAST;
+            kept.used_at = now;
+            (kept.agent.clone(), may_be_open)
+        }
         _ => {
             let agent = agent(base, 1);
-            *kept = Some((base.to_owned(), agent.clone()));
-            agent
+            *kept = Some(Kept {
+                base: base.to_owned(),
+                agent: agent.clone(),
+                used_at: now,
+            });
+            (agent, false)
         }
     }
 }

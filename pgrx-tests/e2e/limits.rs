@@ -133,6 +133,33 @@ fn where_nothing_may_be_written_requests_are_made_all_the_same() {
     assert_eq!(published(&mut shop.db), 0, "nothing was shared");
 }
 
+/// A standby has the number of the segment of another server, and its sessions may ask Stripe for months.
+#[test]
+fn where_nothing_may_be_written_no_memory_is_left() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    let call = format!(
+        "invoice_sync.sync_invoice('{}', dry_run => true)",
+        sale.invoice
+    );
+    let process = shop.text("select pg_backend_pid()").expect("it has one");
+    let segments = || {
+        let maps = std::fs::read_to_string(format!("/proc/{process}/maps"));
+        let maps = maps.expect("the server is ours");
+        maps.matches("/dev/shm/PostgreSQL.").count()
+    };
+    shop.execute("begin read only");
+    shop.json(&call);
+    let before = segments();
+    for _ in 0..5 {
+        shop.json(&call);
+    }
+    assert_eq!(segments(), before);
+    shop.execute("commit");
+    shop.json(&call);
+    assert_eq!(segments(), before + 1, "here it may be");
+}
+
 #[test]
 fn memory_of_another_start_of_the_server_is_not_attached() {
     let mut shop = Shop::open();

@@ -63,3 +63,9 @@ fn useless_lists() -> Fault {
         .always()
         .on_object("data.payment_intent.latest_charge.balance_transaction")
 }
+
+/// A trigger `doze` on payments that takes longer than anybody waits.
+const DOZE: &str = "
+    create function doze() returns trigger language plpgsql as $$
+    begin perform pg_sleep(60); return new; end $$;
+    create trigger doze before insert on payments for each row execute function doze()";

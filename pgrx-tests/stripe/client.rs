@@ -82,6 +82,29 @@ fn connections_are_reused() {
     assert_eq!(double.connections(), 1);
 }
 
+/// A firewall that forgets a connection drops what is sent on it, so that no answer comes and no error.
+#[test]
+fn a_call_on_a_dead_connection_of_an_earlier_call_has_time_for_another_one() {
+    for action in [Action::Hang, Action::Reset, Action::CloseBeforeAnswer] {
+        let double = double();
+        let path = session_path(&double);
+        let of_a_webhook = || {
+            let budget = Duration::from_secs(4);
+            Client::of_one_thread(connection(&double), Instant::now() + budget)
+        };
+        get(&of_a_webhook(), &path).expect("an answer");
+        get(&of_a_webhook(), &path).expect("an answer");
+        assert_eq!(double.connections(), 1, "it is used again");
+        double.fault(Fault::new(action.clone()));
+
+        let client = of_a_webhook();
+        get(&client, &path).unwrap_or_else(|error| panic!("{action:?}: {error}"));
+
+        assert_eq!((client.requests(), client.retries()), (2, 1), "{action:?}");
+        assert_eq!(double.connections(), 2, "{action:?}");
+    }
+}
+
 #[test]
 fn transient_failures_are_retried_and_counted() {
     for action in [

@@ -9,13 +9,13 @@ use crate::host::admin::AdminCheck;
 use crate::host::mapping::Mapping;
 use crate::host::propose::propose;
 use crate::host::settings::Settings;
-use crate::pg::{Problem, announce_change};
+use crate::pg::{Problem, announce_change, with_own_formats};
 
 /// Called by the trigger on the table `settings` with the row about to be written.
 #[pg_extern(parallel_unsafe)]
 #[search_path(pg_catalog, pg_temp)]
 fn check_settings(settings: JsonB) {
-    let mapping = or_raise(resolve(settings));
+    let mapping = or_raise(with_own_formats(|| resolve(settings)));
     let unfilled = &mapping.payments.unfilled;
     if !unfilled.is_empty() {
         ereport!(

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::host::admin;
 use crate::host::deferred::waiting_again_afterwards;
-use crate::pg::Problem;
 use crate::pg::identity::is_http_request;
+use crate::pg::{Problem, with_own_formats};
 
 /// Called by views, and by functions written in SQL.
 #[pg_extern(security_definer, stable, parallel_restricted)]
@@ -28,10 +28,11 @@ pub(super) fn decided<T>(work: impl FnOnce() -> Result<T, Problem>) -> T {
 }
 
 fn if_admin<T>(work: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
-    waiting_again_afterwards(|| {
+    let admitted = || {
         admin::require_admin()?;
         work()
-    })
+    };
+    with_own_formats(|| waiting_again_afterwards(admitted))
 }
 
 /// Returns the value or raises the error. 55000 becomes a 503, because it is a problem of the server: no key, no

@@ -11,7 +11,7 @@ use crate::apply::context::Mode;
 use crate::host::admin::require_admin;
 use crate::host::settings::invalid;
 use crate::operate::explain::{self, Asking};
-use crate::pg::{LOCK_PATIENCE, Problem, Transactions, with_lock_patience};
+use crate::pg::{LOCK_PATIENCE, Problem, Transactions, with_lock_patience, within_the_statement};
 use crate::run::backfill;
 use crate::run::first_look;
 use crate::run::sweep;
@@ -42,20 +42,22 @@ create procedure run_sweep(max_duration interval default '10 minutes')
 language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 "#)]
 fn run_sweep(max_duration: Option<Interval>, fcinfo: pg_sys::FunctionCallInfo) {
-    let run = max_duration.map_or(Ok(RUN), duration).and_then(|duration| {
-        let batch = Batch {
-            size: sweep::BATCH,
-            duration,
-        };
-        let deadline = Instant::now() + duration;
-        Transactions::own(fcinfo, |own| {
-            require_admin()?;
-            let answer = sweep::sweep(batch, Mode::Write, own)?;
-            first_look::request(own, deadline)?;
-            backfill::go_on(own, deadline)?;
-            Ok(answer)
-        })
-    });
+    let run = max_duration
+        .map_or_else(|| Ok(within_the_statement(RUN)), duration)
+        .and_then(|duration| {
+            let batch = Batch {
+                size: sweep::BATCH,
+                duration,
+            };
+            let deadline = Instant::now() + duration;
+            Transactions::own(fcinfo, |own| {
+                require_admin()?;
+                let answer = sweep::sweep(batch, Mode::Write, own)?;
+                first_look::request(own, deadline)?;
+                backfill::go_on(own, deadline)?;
+                Ok(answer)
+            })
+        });
     let answer = run.unwrap_or_else(|problem| problem.raise());
     // A procedure returns nothing; the run's row has the figures.
     notice!("{}", answer["message"].as_str().unwrap_or_default());
@@ -99,7 +101,8 @@ fn duration(max_duration: Interval) -> Result<Duration, Problem> {
         .filter(|micros| *micros > 0)
         .ok_or_else(|| invalid("max_duration must be greater than 0".to_owned()))?;
     // Limited to a day; an `Instant` cannot hold some centuries more.
-    Ok(Duration::from_micros(micros).min(Duration::from_secs(24 * 60 * 60)))
+    let wanted = Duration::from_micros(micros).min(Duration::from_secs(24 * 60 * 60));
+    Ok(within_the_statement(wanted))
 }
 
 #[pg_extern(security_definer, parallel_unsafe)]

@@ -18,6 +18,7 @@ struct ColumnType {
     own: String,
     /// The same, without the checks of a domain.
     unchecked: String,
+    is_interval: bool,
 }
 
 impl ColumnTypes {
@@ -40,8 +41,7 @@ impl ColumnTypes {
     }
 
     pub(super) fn is_interval(&self, column: &str) -> bool {
-        let column = self.0.get(column);
-        column.is_some_and(|column| column.unchecked == "pg_catalog.\"interval\"")
+        self.0.get(column).is_some_and(|column| column.is_interval)
     }
 
     /// Returns what FROM names to read the JSON objects in the first parameter, a text, as rows with these columns.
@@ -80,6 +80,7 @@ impl ColumnType {
         Self {
             quoted: column.quoted.clone(),
             unchecked: unchecked.clone(),
+            is_interval: column.base == "interval",
             own,
         }
     }

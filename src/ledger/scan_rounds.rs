@@ -20,7 +20,8 @@ pub(crate) struct Round {
 }
 
 /// A round skips rows that have not changed since the previous one checked them, if the server (a restored dump has
-/// other transaction ids), this extension and the settings are the same, and no payment was deleted, because a
+/// other transaction ids), this extension and the settings are the same, the tables are in the same files (TRUNCATE takes
+/// a new one, and VACUUM FULL puts rows to other places, without writing them), and no payment was deleted, because a
 /// deleted row cannot be found by a scan. Once a week a round skips nothing.
 const CURRENT: &str = "
     select jsonb_build_object(
@@ -45,6 +46,7 @@ const CURRENT: &str = "
                    'server', (select system_identifier::text from pg_control_system()),
                    'version', (select extversion from pg_extension where extname = 'invoice_sync'),
                    'settings', md5(to_jsonb(s)::text),
+                   'files', array[pg_relation_filenode($1::regclass), pg_relation_filenode($2::regclass)],
                    'payments_deleted', pg_stat_get_tuples_deleted($2::regclass)) as conditions
     ) n
     left join lateral (

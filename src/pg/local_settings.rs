@@ -13,6 +13,27 @@ pub(crate) fn keeping_settings<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
+/// Runs `work` with names quoted only where they need it and numbers written with all their digits, whatever the session
+/// prefers: both are stored and compared as texts.
+pub(crate) fn with_own_formats<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: plain reads of the backend's state.
+    let are_ours = unsafe { !pg_sys::quote_all_identifiers && pg_sys::extra_float_digits > 0 };
+    if are_ours {
+        return work();
+    }
+    keeping_settings(|| {
+        set_own_formats();
+        work()
+    })
+}
+
+/// As [`with_own_formats`], until the transaction ends.
+pub(super) fn set_own_formats() {
+    set_local(c"quote_all_identifiers", c"off");
+    // Any number above 0 means the same. Source: float8out_internal in float.c.
+    set_local(c"extra_float_digits", c"1");
+}
+
 struct SettingsLevel(c_int);
 
 impl Drop for SettingsLevel {

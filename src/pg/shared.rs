@@ -18,6 +18,7 @@ use super::identity::as_definer;
 use super::invalidation::Kept;
 use super::lock::{Purpose, SessionLock};
 use super::problem::Problem;
+use super::sequence::is_read_only;
 use super::sql;
 use super::subtransaction::in_subtransaction;
 
@@ -193,11 +194,13 @@ fn published() -> Option<&'static Segment> {
 }
 
 fn create() -> Result<&'static Segment, Problem> {
+    if is_read_only() {
+        return Err(unavailable("nothing may be written here"));
+    }
     let start = this_start().ok_or_else(|| unavailable("there is no shared memory"))?;
     // SAFETY: on the backend's thread, in a transaction, so that there is a resource owner. The segment is new and no
     // other process uses it before it is published; it is mapped at the start of a page and has the requested size.
-    // Its mapping is pinned, so that it stays for the session's life.
-    let (handle, segment) = unsafe {
+    let (dynamic, handle, segment) = unsafe {
         let dynamic = pg_sys::dsm_create(
             size_of::<Segment>(),
             pg_sys::DSM_CREATE_NULL_IF_MAXSEGMENTS as i32,
@@ -205,13 +208,14 @@ fn create() -> Result<&'static Segment, Problem> {
         if dynamic.is_null() {
             return Err(unavailable("the server has no more segments"));
         }
-        pg_sys::dsm_pin_mapping(dynamic);
         let segment = pg_sys::dsm_segment_address(dynamic).cast::<Segment>();
         segment.write_bytes(0, 1);
         (&raw mut (*segment).magic).write(MAGIC);
-        (pg_sys::dsm_segment_handle(dynamic), &*segment)
+        (dynamic, pg_sys::dsm_segment_handle(dynamic), &*segment)
     };
     sql::execute(PUBLISH, &[Some(&pack(handle, start).to_string())]);
+    // SAFETY: it is mapped. Pinned, it stays for the session's life; until then, an error removes it.
+    unsafe { pg_sys::dsm_pin_mapping(dynamic) };
     Ok(segment)
 }
 

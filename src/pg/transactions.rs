@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
 use super::identity::{self, Identity};
-use super::local_settings::set_local;
+use super::local_settings::{set_local, set_own_formats};
 use super::problem::Problem;
 use super::sql;
 use super::state::transaction_keeps_one_snapshot;
@@ -122,10 +122,11 @@ fn begin() {
 }
 
 /// Sets what every transaction needs until its end: a fixed search path (the statement itself works with any search
-/// path), no JIT compilation, which takes longer than any statement of this extension, and a limit for waiting on
-/// locks.
+/// path), formats of names and numbers, no JIT compilation, which takes longer than any statement of this extension, and a
+/// limit for waiting on locks.
 fn pin_settings() {
     identity::set_search_path(c"pg_catalog, pg_temp");
+    set_own_formats();
     set_local(c"jit", c"off");
     limit_lock_waits(LOCK_PATIENCE);
 }

@@ -19,7 +19,7 @@ use crate::host::read::{KEY_NOT_NUMBER, Reading, read_one};
 use crate::host::settings::Settings;
 use crate::ledger::issues;
 use crate::ledger::runs::Kind;
-use crate::pg::{Problem, Transactions};
+use crate::pg::{Problem, Transactions, within_the_statement};
 use crate::run::run_lock::require_fresh_snapshots;
 use crate::select::sessions::with_known_sessions;
 use crate::stripe::fetch::fetch;
@@ -117,7 +117,7 @@ pub(crate) struct Answer {
     pub(crate) retries: u64,
 }
 
-/// Asks Stripe about an invoice's ids, for at most [`PATIENCE`]. Fails as [`sync_invoice`] does.
+/// Asks Stripe about an invoice's ids, for at most [`PATIENCE`], within the caller's `statement_timeout`. Fails as [`sync_invoice`] does.
 pub(crate) fn ask(
     mapping: &Mapping,
     settings: &Settings,
@@ -141,7 +141,8 @@ pub(crate) fn ask(
     let questions = with_known_sessions(vec![question]);
     let wanted = stripe_access::reading_for(&questions, settings, mapping);
     let connections = stripe_access::connections(connection, &questions);
-    let fetched = fetch(questions, connections, wanted, Instant::now() + PATIENCE)?;
+    let deadline = Instant::now() + within_the_statement(PATIENCE);
+    let fetched = fetch(questions, connections, wanted, deadline)?;
     let mut evidence = None;
     for finding in fetched.findings {
         evidence = Some(

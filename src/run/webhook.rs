@@ -25,7 +25,7 @@ use crate::ledger::runs::Kind;
 use crate::ledger::stripe_accounts::{self, StripeAccount};
 use crate::pg::{
     Problem, Transactions, check_for_interrupts, in_subtransaction, in_subtransaction_of_a_run,
-    state, with_lock_patience,
+    state, with_lock_patience, within_the_statement,
 };
 use crate::run::log_limit::{ENDINGS, REFUSALS};
 use crate::select::accounts;
@@ -185,7 +185,12 @@ fn attribute(event: Event, signer: Option<&StripeAccount>) -> (Event, EventScope
 /// Returns how long a delivery may take, including waits for locks of the application: Stripe must get its answer
 /// in time. If the settings cannot be read, the event is stored all the same.
 fn budget() -> Duration {
-    Settings::load().map_or(Duration::from_secs(2), |settings| settings.webhook_budget())
+    Settings::load().map_or(Duration::from_secs(2), |settings| budget_of(&settings))
+}
+
+/// A caller's `statement_timeout` may be shorter than the budget: the event is stored before it ends the statement.
+fn budget_of(settings: &Settings) -> Duration {
+    within_the_statement(settings.webhook_budget())
 }
 
 /// Stores the event. Any failure becomes 58000, which an RPC gateway answers with 500, so that Stripe delivers
@@ -239,7 +244,7 @@ fn process(event: &Event, receipt: Receipt, own: &EventScope) -> &'static str {
 
 fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem> {
     let (mapping, settings) = Mapping::load()?;
-    let deadline = Instant::now() + settings.webhook_budget();
+    let deadline = Instant::now() + budget_of(&settings);
     let mut cost = Cost::default();
     let evidence = match fetch_evidence(event, own, &mapping, &settings, deadline, &mut cost)? {
         Ok(evidence) => evidence,

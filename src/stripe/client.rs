@@ -45,6 +45,8 @@ pub(crate) fn take_uncounted() -> u64 {
 pub(crate) struct Client {
     agent: Agent,
     connection: Connection,
+    /// Whether the next request may be sent on a connection of an earlier call, which may be dead.
+    may_be_dead: AtomicBool,
     /// The end of the run: no attempt starts after it or takes longer.
     deadline: Instant,
     requests: AtomicU64,
@@ -79,19 +81,25 @@ const PAGE_SIZES: [&str; 4] = ["100", "25", "5", "1"];
 impl Client {
     pub(crate) fn new(connection: Connection, deadline: Instant) -> Self {
         let agent = http::agent(&connection.base, connection.concurrency);
-        Self::with_agent(agent, connection, deadline)
+        Self::with_agent(agent, false, connection, deadline)
     }
 
     /// Creates a client that sends one request after another.
     pub(crate) fn of_one_thread(connection: Connection, deadline: Instant) -> Self {
-        let agent = http::agent_of_backend(&connection.base);
-        Self::with_agent(agent, connection, deadline)
+        let (agent, may_be_open) = http::agent_of_backend(&connection.base);
+        Self::with_agent(agent, may_be_open, connection, deadline)
     }
 
-    fn with_agent(agent: Agent, connection: Connection, deadline: Instant) -> Self {
+    fn with_agent(
+        agent: Agent,
+        may_be_dead: bool,
+        connection: Connection,
+        deadline: Instant,
+    ) -> Self {
         Self {
             agent,
             connection,
+            may_be_dead: AtomicBool::new(may_be_dead),
             deadline,
             requests: AtomicU64::new(0),
             retries: AtomicU64::new(0),
@@ -154,10 +162,21 @@ impl Client {
             UNCOUNTED.fetch_add(1, Ordering::Relaxed);
             let mut sized = query.to_vec();
             sized.extend(size.map(|size| ("limit", *size)));
-            let failure = match self.try_once(path, &sized) {
+            let may_be_dead = self.may_be_dead.swap(false, Ordering::Relaxed);
+            let patience = match may_be_dead {
+                // A new connection gets as much.
+                true => self.time_left() / 2,
+                false => self.time_left(),
+            };
+            let failure = match self.try_once(path, &sized, patience) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
+            if may_be_dead && failure.outcome.status.is_none() {
+                // It was not given back, so the next request is sent on a new one.
+                self.retries.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
             let smaller = sizes.as_slice().first().filter(|_| failure.may_be_its_size);
             if smaller.is_some() {
                 size = sizes.next();
@@ -232,9 +251,15 @@ impl Client {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    fn try_once(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, Failure> {
+    /// Sends one request. Waits for the answer for at most `patience`, or the timeout of the settings.
+    fn try_once(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        patience: Duration,
+    ) -> Result<Answer, Failure> {
         let connection = &self.connection;
-        let timeout = connection.timeout.min(self.time_left());
+        let timeout = connection.timeout.min(patience);
         let mut request = self
             .agent
             .get(format!("{}{path}", connection.base))

@@ -36,30 +36,6 @@ fn pid(client: &mut Client) -> i32 {
 }
 
 #[test]
-fn statement_timeout_ends_a_sweep_in_time_and_the_next_one_works() {
-    let mut shop = Shop::open();
-    Sale::many(&mut shop, 20);
-    let mut witness = shop.connect();
-    shop.stripe.fault(always(Action::Hang));
-    shop.execute("set statement_timeout = '500ms'; select 1");
-
-    let begun = Instant::now();
-    let error = shop.error("select invoice_sync.sweep()");
-    let took = begun.elapsed();
-    assert_eq!(error.sqlstate, "57014", "{error:?}");
-    assert!(took < LESS_THAN_A_REQUEST, "{took:?}");
-    assert_eq!(
-        shop.text("select count(*) from invoice_sync.run"),
-        Some("0".into())
-    );
-
-    shop.stripe.clear_faults();
-    shop.execute("reset statement_timeout");
-    assert_eq!(shop.sweep()["fixed"], json!(20), "in the same session");
-    assert_no_crash(&mut witness);
-}
-
-#[test]
 fn cancel_ends_a_sweep_in_time_and_the_next_one_works() {
     let mut shop = Shop::open();
     Sale::many(&mut shop, 20);

@@ -1,8 +1,6 @@
 //! Errors that the owner's code raises become issues of one invoice, whatever their SQLSTATE; only PostgreSQL's own
 //! errors end a run.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::harness::sale::Sale;
@@ -112,6 +110,8 @@ fn a_genuine_cancel_and_a_genuine_timeout_end_the_run_and_show_nothing_of_rust()
 fn a_timeout_that_ends_a_webhook_shows_nothing_of_rust() {
     let mut shop = Shop::with_webhooks();
     must_ask_for_backtraces();
+    shop.not_at_rest("a trigger sleeps");
+    raises(&mut shop, "INV-1", "perform pg_sleep(60)");
     Sale::unbooked(&mut shop, "INV-1");
     let body = shop
         .stripe
@@ -125,8 +125,7 @@ fn a_timeout_that_ends_a_webhook_shows_nothing_of_rust() {
         crate::harness::sender::now(),
         &body,
     );
-    shop.stripe.set_latency(Duration::from_secs(10));
-    shop.execute("set statement_timeout = '500ms'");
+    shop.execute("set statement_timeout = '1s'");
 
     let error = deliver_signed(&mut shop.db, &body, &signature).expect_err("it takes too long");
 

@@ -32,7 +32,8 @@ fn a_session_that_writes_values_otherwise_undoes_all_the_same() {
     let paid = rows(&shop);
 
     shop.execute(
-        "set timezone = 'Pacific/Auckland'; set intervalstyle = 'sql_standard'; set bytea_output = 'escape'",
+        "set timezone = 'Pacific/Auckland'; set intervalstyle = 'sql_standard'; set bytea_output = 'escape';
+        set quote_all_identifiers = on",
     );
     let undone = shop.json(&format!("invoice_sync.undo({})", report["runId"]));
     assert_eq!(undone["left"], json!([]), "{undone}");
@@ -53,10 +54,40 @@ fn a_session_that_writes_values_otherwise_undoes_all_the_same() {
     assert_eq!(preview["undone"], again["undone"]);
     assert_eq!(rows(&shop), paid);
 
-    shop.execute("reset timezone; reset intervalstyle");
+    shop.execute("reset timezone; reset intervalstyle; reset quote_all_identifiers");
     let once_more = shop.json(&format!("invoice_sync.undo({})", report["runId"]));
     assert_eq!(once_more["left"], json!([]), "{once_more}");
     assert_eq!(rows(&shop), before);
+}
+
+#[test]
+fn what_a_session_with_formats_of_its_own_writes_down_is_what_others_do() {
+    for call in [
+        "select invoice_sync.sweep()",
+        "call invoice_sync.run_sweep()",
+    ] {
+        let mut shop = Shop::open();
+        shop.execute("alter table invoices alter amount_paid type float8");
+        Sale::unbooked(&mut shop, "INV-1");
+        shop.execute("update invoices set amount_paid = 1e-9::float8 / 3");
+        let before = rows(&shop);
+        let missing = "select table_name || column_name from invoice_sync.missing_indexes()";
+        let indexes = shop.texts(missing);
+
+        shop.execute("set quote_all_identifiers = on; set extra_float_digits = 0");
+        shop.execute(call);
+
+        assert_eq!(
+            shop.texts("select distinct table_name from invoice_sync.changes order by 1"),
+            ["public.invoices", "public.payments"].map(|name| Some(name.to_owned())),
+            "{call}"
+        );
+        assert_eq!(shop.texts(missing), indexes, "{call}");
+        shop.execute("reset quote_all_identifiers; reset extra_float_digits");
+        let undone = shop.json("invoice_sync.undo((select max(run_id) from invoice_sync.change))");
+        assert_eq!(undone["undone"], json!(1), "{call}: {undone}");
+        assert_eq!(rows(&shop), before, "{call}");
+    }
 }
 
 /// A trigger that also writes a column of its own when an invoice is paid.

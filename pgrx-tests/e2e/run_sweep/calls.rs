@@ -5,7 +5,7 @@ use std::time::Duration;
 use postgres::Client;
 use serde_json::json;
 
-use super::{last_run, run};
+use super::{DOZE, last_run, run};
 use crate::harness::sale::Sale;
 use crate::harness::server::{Server, attempt, attempt_json, refusal};
 use crate::harness::{Shop, wait_until};
@@ -154,13 +154,14 @@ fn what_stands_in_the_callers_search_path_is_never_called() {
     assert_eq!(state(&mut operator), before, "after an error");
     shop.execute("alter table receipts rename to payments");
 
-    // And ended while it waits.
-    shop.stripe
-        .fault(stripe_double::Fault::new(stripe_double::Action::Hang).always());
-    attempt(&mut operator, "set statement_timeout = '300ms'").expect("it is set");
+    // And ended while a trigger sleeps.
+    shop.execute(DOZE);
+    Sale::unbooked(&mut shop, "INV-3");
+    attempt(&mut operator, "set statement_timeout = '2s'").expect("it is set");
     assert_eq!(refusal(&mut operator, CALL).sqlstate, "57014");
     attempt(&mut operator, "set statement_timeout = 0").expect("it is set");
     assert_eq!(state(&mut operator), before, "after a timeout");
+    shop.execute("drop trigger doze on payments");
     drop(operator);
     drop_role(&mut shop, &name);
 }

@@ -161,6 +161,41 @@ fn a_payment_that_was_deleted_is_missed_with_the_next_round() {
 }
 
 #[test]
+fn payments_that_were_truncated_are_missed_with_the_next_round() {
+    let mut shop = large_shop();
+    shop.execute(
+        "insert into payments (invoice_id, payment_name, payment_status, total_amount)
+        select id, 'Half', 'Paid', 50 from invoices where invoice_number = '1234';
+        update invoices set invoice_status = 'Partial', amount_paid = 50, balance_due = 50 where invoice_number = '1234'",
+    );
+    go_round(&mut shop);
+    go_round(&mut shop);
+    assert_eq!(shop.open_issues(), Vec::<String>::new());
+
+    shop.execute("truncate payments");
+    go_round(&mut shop);
+    assert_eq!(shop.open_issues(), ["amount_mismatch 1234"]);
+}
+
+#[test]
+fn rows_that_a_rewrite_puts_where_the_round_has_been_are_looked_at() {
+    let mut shop = large_shop();
+    shop.execute(PAID_IN_CASH);
+    run(&mut shop.db);
+    let first = paid(&mut shop);
+    assert_ne!(first, "25", "there is a rest of the round");
+
+    shop.execute(
+        "delete from invoices where invoice_number < '1000' and invoice_number not like '%00'",
+    );
+    shop.execute("vacuum full invoices");
+
+    go_round(&mut shop);
+    go_round(&mut shop);
+    assert_eq!(paid(&mut shop), "25");
+}
+
+#[test]
 fn tables_of_another_kind_are_gone_through_by_key() {
     for of_payments in ["owner of invoices", "owner of payments"] {
         let mut shop = Shop::with_tables(&DEFAULT_TABLES.replacen(

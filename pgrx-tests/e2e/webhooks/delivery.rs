@@ -1,5 +1,7 @@
 //! Which deliveries are accepted, and what happens to them.
 
+use std::time::Duration;
+
 use serde_json::json;
 use stripe_double::Checkout;
 
@@ -35,6 +37,24 @@ fn a_delivered_payment_is_booked_at_once_and_the_same_again_changes_nothing() {
     let again = deliver(&mut shop.db, &body).expect("accepted again");
     assert_eq!(again["result"], json!("seen before"));
     assert_eq!(shop.dump(), before, "a replay changes nothing");
+}
+
+/// Gateways and roles have limits of their own, such as that of anon in Supabase.
+#[test]
+fn a_delivery_ends_in_order_before_a_statement_timeout_that_is_shorter_than_its_budget() {
+    let mut shop = Shop::with_webhooks();
+    Sale::unbooked(&mut shop, "INV-1");
+    let body = completed(&shop);
+    shop.stripe.set_latency(Duration::from_secs(10));
+    shop.execute("set statement_timeout = '1500ms'");
+
+    let answer = deliver(&mut shop.db, &body).expect("it is accepted");
+
+    assert_eq!(answer["result"], json!("stored, to be processed later"));
+    shop.execute("reset statement_timeout");
+    shop.stripe.set_latency(Duration::ZERO);
+    shop.sweep();
+    assert_eq!(shop.text("select count(*) from payments"), Some("1".into()));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::secrets::{place_statement, reset_base_statement};
 use super::{Check, reset_statement};
 use crate::host::mapping::Mapping;
 use crate::host::owner::reading_as;
-use crate::pg::{Problem, in_subtransaction, sql};
+use crate::pg::{Problem, in_subtransaction, sql, within_the_statement};
 use crate::settings;
 use crate::stripe::error::StripeError;
 use crate::stripe::probe::{Reply, Seen, probe};
@@ -29,7 +29,7 @@ pub(super) fn checks() -> Result<Vec<Check>, Problem> {
         return Ok(Vec::new());
     };
     let livemode = connection.key.livemode();
-    let replies = probe(connection, PATIENCE)?;
+    let replies = probe(connection, within_the_statement(PATIENCE))?;
     let mut checks = vec![reachable(&replies)];
     if checks[0].ok {
         checks.push(accepted(&replies));
@@ -68,7 +68,9 @@ fn reachable(replies: &[Reply]) -> Check {
         .iter()
         .find_map(|reply| reply.outcome.as_ref().err());
     let why = why.map(ToString::to_string).unwrap_or_default();
-    let curl = format!("$ curl -sS -m 5 -o /dev/null -w '%{{http_code}}\\n' '{base}/v1/charges'");
+    let curl = format!(
+        "$ curl --noproxy '*' -sS -m 5 -o /dev/null -w '%{{http_code}}\\n' '{base}/v1/charges'"
+    );
     let hint =
         reset_base_statement().map_or_else(|| curl.clone(), |reset| format!("{curl}\n{reset}"));
     Check::bad("Stripe reachable", format!("{base}: {why}"), hint)
