@@ -113,7 +113,7 @@ begin
                   detail = details,
                   hint = format(
                       'Look at "select * from invoice_sync.propose_mapping()", and specify them: select invoice_sync.adopt_mapping(overrides => ''{"%s": "…"}'').',
-                      substring(lacking from '^\w+'));
+                      substring(lacking from '^[a-z_]+'));
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
@@ -263,7 +263,7 @@ declare
     );
     connection text := (
         -- Quoted for libpq, whose rules differ from SQL's.
-        select string_agg(format('%s=''%s''', key, regexp_replace(value, '([\\''])', '\\\1', 'g')), ' ')
+        select string_agg(format('%s=''%s''', key, regexp_replace(value, e'([\\\\''])', e'\\\\\\1', 'g')), ' ')
         from (values ('dbname', place.database), ('user', current_user), ('port', place.port), ('host', place.host))
             parts (key, value)
         where value is not null

@@ -223,7 +223,7 @@ begin
                   detail = details,
                   hint = format(
                       'Look at "select * from invoice_sync.propose_mapping()", and specify them: select invoice_sync.adopt_mapping(overrides => ''{"%s": "…"}'').',
-                      substring(lacking from '^\w+'));
+                      substring(lacking from '^[a-z_]+'));
     end if;
     execute 'update invoice_sync.settings set ' || assignments;
     if unsorted is not null then
@@ -485,7 +485,7 @@ declare
     );
     connection text := (
         -- Quoted for libpq, whose rules differ from SQL's.
-        select string_agg(format('%s=''%s''', key, regexp_replace(value, '([\\''])', '\\\1', 'g')), ' ')
+        select string_agg(format('%s=''%s''', key, regexp_replace(value, e'([\\\\''])', e'\\\\\\1', 'g')), ' ')
         from (values ('dbname', place.database), ('user', current_user), ('port', place.port), ('host', place.host))
             parts (key, value)
         where value is not null
@@ -1419,7 +1419,7 @@ comment on function issue_kinds() is
     'Kinds of issues and the actions that resolve_issue accepts for each, one row per action; action is null if a kind has none. argument: the argument of the action (status or invoice_id), optional if argument_required is false';
 comment on function job_name() is 'Name of this database''s job in cron.job';
 comment on function missing_indexes() is
-    'Columns of your tables that are used for lookups but have no index, with the statement that creates it: select statement from invoice_sync.missing_indexes() \gexec. Indexes are never created automatically';
+    e'Columns of your tables that are used for lookups but have no index, with the statement that creates it: select statement from invoice_sync.missing_indexes() \\gexec. Indexes are never created automatically';
 comment on function next_due(text, bigint) is
     'The next time that a schedule of pg_cron is due after the given time, both in seconds since 1970; null if the schedule cannot be parsed';
 comment on function pg_cron_job(text, text) is

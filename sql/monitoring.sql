@@ -5,7 +5,7 @@ set local search_path = invoice_sync, pg_catalog, pg_temp;
 comment on function doctor() is
     'Checks the installation, one row for each check; makes at most 7 requests to Stripe in at most 5 seconds, and changes nothing. hint: commands for psql that fix the problem; lines that start with $ are for a shell on the server. A failed check does not always mean an error; see the detail';
 comment on function missing_indexes() is
-    'Columns of your tables that are used for lookups but have no index, with the statement that creates it: select statement from invoice_sync.missing_indexes() \gexec. Indexes are never created automatically';
+    e'Columns of your tables that are used for lookups but have no index, with the statement that creates it: select statement from invoice_sync.missing_indexes() \\gexec. Indexes are never created automatically';
 comment on function next_due(text, bigint) is
     'The next time that a schedule of pg_cron is due after the given time, both in seconds since 1970; null if the schedule cannot be parsed';
 

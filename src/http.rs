@@ -27,6 +27,8 @@ pub(crate) struct Reply {
 pub(crate) enum HttpError {
     /// The connection failed or broke before there was an answer. A retry may succeed.
     Connection { what: String },
+    /// The time ran out before an answer began. A retry may succeed, that of a smaller answer rather.
+    Silence { what: String },
     /// The time ran out, or the answer broke off. A retry may succeed, that of a smaller answer rather.
     Incomplete { what: String },
     /// The answer is larger than any answer of the service.
@@ -101,7 +103,10 @@ pub(crate) fn read(
     key: &Secret,
 ) -> Result<Reply, HttpError> {
     let mut response = sent.map_err(|error| match error {
-        ureq::Error::Timeout(_) | ureq::Error::LargeResponseHeader(..) => of_answer(&error),
+        ureq::Error::Timeout(_) => HttpError::Silence {
+            what: error.to_string(),
+        },
+        ureq::Error::LargeResponseHeader(..) => of_answer(&error),
         other => HttpError::Connection {
             what: other.to_string(),
         },

@@ -370,6 +370,12 @@ fn what_cannot_be_determined_is_not_adopted() {
         Some("total_amount"),
         "nothing was taken over"
     );
+    shop.execute("set standard_conforming_strings = off; set escape_string_warning = off");
+    assert_eq!(
+        shop.error("select invoice_sync.adopt_mapping()"),
+        error,
+        "where a backslash in a string means something"
+    );
 }
 
 #[test]

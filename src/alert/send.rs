@@ -168,7 +168,11 @@ fn delivery_of(reply: Result<Reply, HttpError>) -> (Delivery, bool) {
     let retry = Recovery::Retry { wait: None };
     let reply = match reply {
         Ok(reply) => reply,
-        Err(HttpError::Connection { what } | HttpError::Incomplete { what }) => {
+        Err(
+            HttpError::Connection { what }
+            | HttpError::Silence { what }
+            | HttpError::Incomplete { what },
+        ) => {
             return (
                 failed(format!("Resend cannot be reached: {what}"), retry),
                 true,

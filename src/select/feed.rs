@@ -38,6 +38,8 @@ pub(crate) struct Feed {
 pub(crate) struct Followed {
     /// Why it was not read to its end.
     pub(crate) outcome: Result<(), StripeError>,
+    /// How many pages were read.
+    pub(crate) pages: usize,
     /// How many events to act on no webhook had delivered before.
     pub(crate) news: usize,
 }
@@ -47,6 +49,7 @@ impl Followed {
     pub(crate) fn refused(error: StripeError) -> Self {
         Self {
             outcome: Err(error),
+            pages: 0,
             news: 0,
         }
     }
@@ -219,6 +222,7 @@ impl Reading {
             }
         };
         self.read = portion.read;
+        self.followed.pages += 1;
         if let Some(page) = page {
             self.store(page, report)?;
         }

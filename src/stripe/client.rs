@@ -73,6 +73,8 @@ struct Failure {
     outcome: AttemptOutcome,
     /// Whether the answer may have been too much: a smaller page may come whole.
     may_be_its_size: bool,
+    /// Whether the connection may have been dead.
+    no_answer_began: bool,
 }
 
 /// How many objects a page of a list has: the most that Stripe returns, and fewer where their answer does not come whole.
@@ -172,7 +174,7 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            if may_be_dead && failure.outcome.status.is_none() {
+            if may_be_dead && failure.no_answer_began {
                 // It was not given back, so the next request is sent on a new one.
                 self.retries.fetch_add(1, Ordering::Relaxed);
                 continue;
@@ -300,11 +302,13 @@ impl Client {
                 },
                 outcome,
                 may_be_its_size: true,
+                no_answer_began: false,
             }),
             (_, body) => Err(Failure {
                 error: refusal(status, body.as_ref(), request_id.as_deref()),
                 outcome,
                 may_be_its_size: false,
+                no_answer_began: false,
             }),
         }
     }
@@ -325,14 +329,19 @@ pub(super) fn now_micros() -> i64 {
 
 fn no_answer(error: HttpError) -> Failure {
     let may_be_its_size = !matches!(error, HttpError::Connection { .. });
+    let no_answer_began = matches!(
+        error,
+        HttpError::Connection { .. } | HttpError::Silence { .. }
+    );
     let (error, should_retry) = match error {
-        HttpError::Connection { what } | HttpError::Incomplete { what } => {
-            (StripeError::Unreachable { what }, None)
-        }
+        HttpError::Connection { what }
+        | HttpError::Silence { what }
+        | HttpError::Incomplete { what } => (StripeError::Unreachable { what }, None),
         HttpError::TooLarge { what } => (StripeError::Malformed { what }, Some(false)),
     };
     Failure {
         may_be_its_size,
+        no_answer_began,
         error,
         outcome: AttemptOutcome {
             status: None,

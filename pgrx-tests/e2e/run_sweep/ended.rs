@@ -1,6 +1,9 @@
 //! A sweep that is cancelled, and the next one.
 
+use std::time::Duration;
+
 use postgres::Client;
+use serde_json::{Value, json};
 use stripe_double::{Action, Fault};
 
 use super::{DOZE, last_run, run, useless_lists};
@@ -137,6 +140,33 @@ fn a_sweep_that_waits_for_stripe_ends_in_order_before_a_statement_timeout() {
     run(&mut session);
     let all = Some(SALES.to_string());
     assert_eq!(shop.text("select count(*) from payments"), all);
+}
+
+#[test]
+fn a_sweep_whose_time_is_over_before_it_has_read_all_events_does_not_say_that_stripe_cannot_be_asked()
+ {
+    let mut shop = Shop::open();
+    shop.skip_look_back();
+    Sale::many(&mut shop, 300);
+    shop.stripe.set_latency(Duration::from_secs(1));
+
+    shop.execute("call invoice_sync.run_sweep('8 seconds')");
+
+    let last = last_run(&mut shop);
+    assert_eq!(
+        (&last["success"], &last["error"]),
+        (&json!(true), &Value::Null),
+        "{last}"
+    );
+    assert_eq!(shop.open_issues(), Vec::<String>::new());
+    let pages = shop.stripe.count_of("/v1/events");
+    assert!((2..10).contains(&pages), "{pages} of at least 10");
+    shop.stripe.set_latency(Duration::ZERO);
+    run(&mut shop.db);
+    assert_eq!(
+        shop.text("select count(*) from payments"),
+        Some("300".into())
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Reads the feeds of a sweep: that of the key's own account, and those of other accounts that are due.
 
+use std::time::Instant;
+
 use super::Sweep;
 use crate::apply::contention::is_contention;
 use crate::apply::report::Report;
@@ -52,6 +54,10 @@ impl Sweep<'_> {
             Ok(()) => {
                 outage.answered.insert(Asked::Events);
                 feed::watch_webhooks(report);
+            }
+            // Stripe answered as long as it was asked; the next sweep reads the rest.
+            Err(_) if followed.pages > 0 && Instant::now() >= self.questions_until => {
+                outage.answered.insert(Asked::Events);
             }
             Err(error) => {
                 report.note_stripe_error(None, &error.to_string());
