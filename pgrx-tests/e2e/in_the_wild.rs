@@ -13,6 +13,7 @@ mod naming;
 mod one_for_several;
 mod refused;
 mod renewals;
+mod replaced;
 mod shapes;
 mod stripe_invoices;
 mod words;

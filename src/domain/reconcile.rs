@@ -86,10 +86,11 @@ impl<'a> Before<'a> {
 }
 
 impl Facts<'_> {
-    /// Returns whether the invoice or one of its rows refers to this payment.
-    fn refer_to(&self, ids: &PaymentIds) -> bool {
+    /// Returns whether the invoice or one of its rows refers to this payment, or the invoice to what it replaced.
+    fn refer_to(&self, payment: &StripePayment) -> bool {
+        let ids = &payment.ids;
         let mut stored = self.invoice.stored_ids.iter();
-        stored.any(|id| ids.contains(id.trim()))
+        stored.any(|id| ids.contains(id.trim()) || payment.former_ids.iter().any(|it| it == id))
             || self.rows.iter().any(|row| row.ids.same_payment(ids))
     }
 
@@ -102,12 +103,13 @@ impl Facts<'_> {
     /// Returns whether a payment was looked up because an issue names it, and the invoice no longer refers to it.
     /// This is never so for a payment that was learned to be the invoice's when it did, and for one whose repair
     /// somebody undid: the issue about the undone repair is about it.
-    fn is_let_go(&self, ids: &PaymentIds) -> bool {
+    fn is_let_go(&self, payment: &StripePayment) -> bool {
+        let ids = &payment.ids;
         let names = |known: &[String]| known.iter().any(|id| ids.contains(id));
         let is_own = |known: &Remembered| known.is_own && known.received > 0;
         let is_own = self.memory.of(ids).is_some_and(is_own);
         names(self.in_question)
-            && !self.refer_to(ids)
+            && !self.refer_to(payment)
             && !is_own
             && !self.undone.iter().any(|payment| names(payment))
     }

@@ -260,6 +260,7 @@ fn assemble(
     Ok(StripePayment {
         is_unsettled: has_charge && settled::is_awaited(objects.charge, &reading.attributes),
         ids,
+        former_ids: recovered_from(objects.session),
         state,
         as_of: 0,
         tells_returns: objects.charge.is_some(),
@@ -282,6 +283,13 @@ fn assemble(
             .collect(),
         request_id,
     })
+}
+
+/// Returns the session that expired, and from which the customer made this one by its recovery link. Source:
+/// <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-recovered_from>.
+fn recovered_from(session: Option<&Value>) -> Vec<String> {
+    let expired = session.and_then(|session| session.get("recovered_from")?.as_str());
+    expired.map(str::to_owned).into_iter().collect()
 }
 
 /// Returns when the money came: when it was added to Stripe's balance, if the answer contains that, because a card may

@@ -92,7 +92,7 @@ impl Draft {
         if is_ours {
             return false;
         }
-        if !facts.refer_to(ids) && !is_named {
+        if !facts.refer_to(receipt.payment) && !is_named {
             self.reason(format!(
                 "{}: it is booked for invoice {}, and this invoice does not refer to it",
                 receipt.key().unwrap_or("a payment"),

@@ -25,7 +25,7 @@ impl Draft {
         let name = key.unwrap_or("a payment");
         let references = &payment.invoice_references;
         let is_named = references.iter().any(|r| facts.invoice.answers_to(r));
-        if !is_named && facts.is_let_go(&payment.ids) {
+        if !is_named && facts.is_let_go(payment) {
             self.disown(payment, name);
             return None;
         }
@@ -90,7 +90,7 @@ impl Draft {
             return None;
         }
         // An id that is stored goes before the name of a subscription.
-        let is_stored_renewal = payment.is_renewal_of_named && facts.refer_to(&payment.ids);
+        let is_stored_renewal = payment.is_renewal_of_named && facts.refer_to(payment);
         if !references.is_empty() && !is_named && !is_booked && !is_stored_renewal {
             self.issues.push(
                 Issue::new(

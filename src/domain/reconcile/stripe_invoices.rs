@@ -20,7 +20,7 @@ impl Draft {
         let Some(total) = facts.invoice.total.value() else {
             return false;
         };
-        if !receipt.payment.is_renewal_of_named || facts.refer_to(&receipt.payment.ids) {
+        if !receipt.payment.is_renewal_of_named || facts.refer_to(receipt.payment) {
             return false;
         }
         let after = books::project(facts.rows, &self.plan.payments);

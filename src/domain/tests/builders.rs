@@ -131,6 +131,7 @@ impl PaymentRow {
 pub(super) fn stripe(texts: &[&str], state: PaymentState) -> StripePayment {
     StripePayment {
         ids: ids(texts),
+        former_ids: Vec::new(),
         state,
         as_of: 1,
         tells_returns: true,

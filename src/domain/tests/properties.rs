@@ -233,6 +233,7 @@ fn payments() -> impl Strategy<Value = Evidence> {
             }
             Evidence::Payment(StripePayment {
                 ids,
+                former_ids: Vec::new(),
                 state,
                 as_of: 1,
                 tells_returns: true,
