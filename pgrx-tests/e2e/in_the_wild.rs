@@ -11,6 +11,8 @@ mod later;
 mod missing;
 mod naming;
 mod one_for_several;
+mod other_ids;
+mod refunds_in_vain;
 mod refused;
 mod renewals;
 mod replaced;

@@ -80,6 +80,9 @@ pub(crate) struct StripePayment {
     pub(crate) invoice_was_read: bool,
     /// When the money was received, in seconds since 1970.
     pub(crate) received_at: Option<i64>,
+    /// The id of the balance transaction by which it was added to Stripe's balance.
+    #[serde(default)]
+    pub(crate) balance_transaction: Option<String>,
     /// What Stripe paid out of it, less its fee, in the smallest unit of the payment's currency; `None` if it is not
     /// known.
     pub(crate) net: Option<i64>,
@@ -389,6 +392,7 @@ impl StripePayment {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+        self.balance_transaction = self.balance_transaction.max(other.balance_transaction);
         self.net = self.net.max(other.net);
         self.reductions = self.reductions.merge(other.reductions);
         self.invoice_was_read |= other.invoice_was_read;

@@ -150,7 +150,8 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
         ..facts.clone()
     };
     let payments = with_known_invoices(merge_payments(evidence), facts.memory);
-    let rows = row_ids::with_stored(facts.rows, facts.row_ids);
+    let mut rows = row_ids::with_stored(facts.rows, facts.row_ids);
+    let named = ties::name_by_balance_transactions(&mut rows, &payments);
     let facts = &Facts {
         rows: &rows,
         ..facts.clone()
@@ -165,6 +166,7 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
     };
     let mut draft = Draft::new(facts, evidence);
     draft.plan.stored_ids_are_booked = stored_ids_are_booked;
+    draft.plan.row_ids = named;
     draft.note_presumed(presumed);
     match &facts.invoice.currency {
         Err(text) => {
@@ -312,7 +314,8 @@ impl Draft {
 
     /// Ties rows without ids to these payments.
     fn presume_rows(&mut self, rows: &mut [PaymentRow], receipts: &[Receipt], facts: &Facts) {
-        self.plan.row_ids = row_ids::presume(rows, receipts, facts);
+        let presumed = row_ids::presume(rows, receipts, facts);
+        self.plan.row_ids.extend(presumed);
         for row in rows.iter().filter(|row| row.was_received()) {
             let ids = row.ids.each().map(str::to_owned);
             self.plan.booked.extend(ids);

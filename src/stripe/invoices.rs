@@ -382,6 +382,7 @@ fn without_payment(invoice: &str, state: PaymentState) -> StripePayment {
         is_renewal_of_named: false,
         invoice_was_read: false,
         received_at: None,
+        balance_transaction: None,
         net: None,
         reductions: Reductions::default(),
         attributes: Default::default(),

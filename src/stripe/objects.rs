@@ -274,6 +274,10 @@ fn assemble(
         is_renewal_of_named: false,
         invoice_was_read: false,
         received_at: received_at(objects)?,
+        balance_transaction: objects
+            .charge
+            .and_then(|charge| id_of(charge.get("balance_transaction")?))
+            .map(str::to_owned),
         net: settled::net(objects.charge),
         reductions: reductions::of_payment(objects.session, objects.intent),
         attributes: reading

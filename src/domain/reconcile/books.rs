@@ -45,6 +45,7 @@ fn as_row(payment: &NewPayment, ordinal: usize) -> PaymentRow {
         gratuity: Field::Value(payment.gratuity),
         refunded: Field::Value(payment.refunded),
         ids: payment.ids.clone(),
+        other_object: None,
         paid_at: payment.received_at,
         unfilled: BTreeMap::new(),
     }

@@ -253,6 +253,7 @@ fn payments() -> impl Strategy<Value = Evidence> {
                 invoice_was_read: payment == 1,
                 invoice_references: references,
                 received_at: Some(at).filter(|at| *at > 0),
+                balance_transaction: None,
                 net: None,
                 reductions: Default::default(),
                 attributes: [PROJECT, FEE].map(|it| (it.into(), at.to_string())).into(),
