@@ -14,6 +14,7 @@ mod invoice;
 mod payments;
 mod receipt;
 mod reductions;
+mod refunds_in_vain;
 mod row_ids;
 mod row_issues;
 mod rows_by_hand;

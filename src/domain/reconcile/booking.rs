@@ -209,10 +209,12 @@ impl Draft {
                 } else {
                     self.compare_amount(row, receipt, facts);
                 }
-                PaymentUpdate {
+                let update = PaymentUpdate {
                     amount: grown_amount(row, receipt, facts),
                     ..self.update_received(row, receipt, facts, rules)
-                }
+                };
+                self.compare_refund(row, &update, receipt, facts);
+                update
             }
         };
         if update.changes_anything() {

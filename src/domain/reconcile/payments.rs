@@ -211,6 +211,11 @@ impl Draft {
                 }
             }
         }
+        if self.note_refund_in_vain(receipt, facts)
+            && let Some(before) = facts.memory.of(ids)
+        {
+            learned.refunded = learned.refunded.max(before.refunded);
+        }
         if let Some(before) = received_until_row_grows(receipt, facts)
             && learned.refunded < before
         {
