@@ -127,6 +127,9 @@ impl PaymentState {
     /// The status of a session that was completed with a payment that takes days, such as a bank debit.
     pub(crate) const IN_FLIGHT: &str = "complete, payment in flight";
 
+    /// The status of an intent whose customer has the instructions to pay: a voucher, or an account to transfer to.
+    pub(crate) const INSTRUCTED: &str = "requires_action, instructions to pay given";
+
     /// Returns the currency of the money received.
     pub(crate) fn currency(&self) -> Option<Currency> {
         match self {
@@ -311,7 +314,8 @@ impl StripePayment {
     /// Returns whether the money is on its way, and may yet not come.
     pub(crate) fn is_in_flight(&self) -> bool {
         matches!(&self.state, PaymentState::Waiting(status)
-            if matches!(status.as_str(), "processing" | "pending" | PaymentState::IN_FLIGHT))
+            if matches!(status.as_str(),
+                "processing" | "pending" | PaymentState::IN_FLIGHT | PaymentState::INSTRUCTED))
     }
 
     /// Returns whether a Stripe Invoice that was not read may say why less was paid. A session says it itself.

@@ -321,6 +321,9 @@ fn intent_state(intent: &Value) -> Result<PaymentState, StripeError> {
             received(intent, "amount_received")?
         }
         "canceled" => PaymentState::Never("canceled".to_owned()),
+        "requires_action" if is_instructed(intent) => {
+            PaymentState::Waiting(PaymentState::INSTRUCTED.to_owned())
+        }
         waiting @ ("requires_payment_method"
         | "requires_confirmation"
         | "requires_action"
@@ -330,10 +333,30 @@ fn intent_state(intent: &Value) -> Result<PaymentState, StripeError> {
     })
 }
 
+/// Returns whether the customer has what it takes to pay within days: a voucher, an account to transfer to, or small
+/// deposits that prove the account. Anything else, such as 3-D Secure, the customer does at once or not at all.
+/// Source: <https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action-type>.
+fn is_instructed(intent: &Value) -> bool {
+    let action = intent.pointer("/next_action/type").and_then(Value::as_str);
+    action.is_some_and(|action| {
+        let is_voucher = action.ends_with("_display_details");
+        is_voucher
+            || matches!(
+                action,
+                "display_bank_transfer_instructions" | "verify_with_microdeposits"
+            )
+    })
+}
+
 /// Combines the state of the intent with its session. The intent decides; an expired session only closes a payment
 /// that was not begun.
 fn combined_state(state: PaymentState, session: &Value) -> Result<PaymentState, StripeError> {
-    let begun = |status: &str| matches!(status, "processing" | "requires_capture");
+    let begun = |status: &str| {
+        matches!(
+            status,
+            "processing" | "requires_capture" | PaymentState::INSTRUCTED
+        )
+    };
     match state {
         PaymentState::Waiting(status) if !begun(&status) => match session_state(session)? {
             PaymentState::Never(why) => Ok(PaymentState::Never(why)),
