@@ -215,6 +215,8 @@ struct Draft {
     reduced: Vec<Reduced>,
     /// Payments of which Stripe says that they are not paid.
     unpaid: Vec<StripePayment>,
+    /// The ids of objects by which nothing had to be paid, such as the session of a subscription that began with a trial.
+    free: BTreeSet<String>,
     /// Whether a Stripe Invoice was not read that may say what was taken off.
     lacks_reductions: bool,
     /// The Stripe Invoices whose rows were compared with several payments.
@@ -246,6 +248,7 @@ impl Draft {
             received_at: BTreeMap::new(),
             reduced: Vec::new(),
             unpaid: Vec::new(),
+            free: BTreeSet::new(),
             lacks_reductions: false,
             compared: BTreeSet::new(),
         }

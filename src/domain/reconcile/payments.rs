@@ -54,6 +54,7 @@ impl Draft {
                     self.keep_reductions(payment, nothing);
                 }
                 self.reason(format!("{name}: nothing had to be paid"));
+                self.free.extend(payment.ids.each().map(str::to_owned));
                 return None;
             }
             PaymentState::Waiting(status) => {
