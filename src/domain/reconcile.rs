@@ -9,6 +9,7 @@ mod answers;
 mod balance_due;
 mod booking;
 mod books;
+mod currencies;
 mod denied;
 mod invoice;
 mod payments;
@@ -184,6 +185,11 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
             draft.conclude_nothing_from_no_change();
         }
         Ok(currency) => {
+            let rows = currencies::readable(facts, *currency);
+            let facts = &Facts {
+                rows: &rows,
+                ..facts.clone()
+            };
             let receipts = draft.receipts(&payments, *currency, facts, rules);
             draft.note_denied(&payments, *currency, facts);
             draft.add_up_payments();

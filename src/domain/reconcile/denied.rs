@@ -94,6 +94,7 @@ impl Draft {
             as_of: payment.as_of,
             seen_at: payment.as_of,
             own_seen_at: facts.memory.of(ids).map_or(0, |known| known.own_seen_at),
+            currency: None,
             received: 0,
             refunded: 0,
             refunded_latest: 0,

@@ -178,6 +178,7 @@ impl Draft {
             as_of: receipt.payment.as_of,
             seen_at: receipt.payment.as_of,
             own_seen_at: facts.memory.of(ids).map_or(0, |known| known.own_seen_at),
+            currency: Some(receipt.received.currency),
             received: receipt.received.minor,
             refunded: receipt.refunded.minor,
             refunded_latest: receipt.refunded.minor,

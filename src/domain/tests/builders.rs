@@ -341,6 +341,7 @@ impl World {
             ids: ids(&[id]),
             as_of: 0,
             seen_at: 0,
+            currency: Some(currency("eur")),
             received,
             refunded,
             refunded_latest: refunded,

@@ -171,6 +171,7 @@ fn memories() -> impl Strategy<Value = Memory> {
             let known = Remembered {
                 as_of: 0,
                 seen_at: 0,
+                currency: None,
                 received,
                 refunded,
                 withheld: dispute.as_ref().map_or(0, |it| match it.withholds_money() {
