@@ -189,6 +189,7 @@ fn link(context: &Context, evidence: &[PaymentEvidence]) -> Vec<PaymentInvoices>
             places.push(place);
             keys.push(InvoiceKeys {
                 ids: &payment.ids,
+                former_ids: &payment.former_ids,
                 references: &payment.invoice_references,
                 but_for: said.former.map(|former| former.invoice),
             });

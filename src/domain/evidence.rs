@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::account::qualified;
 use super::identity::{PaymentIds, StripeId};
 use super::money::{Currency, Money};
 use super::reductions::Reductions;
@@ -47,6 +48,10 @@ impl Evidence {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StripePayment {
     pub(crate) ids: PaymentIds,
+    /// The ids of what it replaced: the session that expired before this one was made from it, the Stripe Invoice of which
+    /// its own is a revision, the charge that was declined. Nothing came by them.
+    #[serde(default)]
+    pub(crate) former_ids: Vec<String>,
     pub(crate) state: PaymentState,
     /// When the answer was requested, before the request was sent, in microseconds since 1970 by the server's clock.
     /// The answer may not contain anything that happened later.
@@ -75,6 +80,9 @@ pub(crate) struct StripePayment {
     pub(crate) invoice_was_read: bool,
     /// When the money was received, in seconds since 1970.
     pub(crate) received_at: Option<i64>,
+    /// The id of the balance transaction by which it was added to Stripe's balance.
+    #[serde(default)]
+    pub(crate) balance_transaction: Option<String>,
     /// What Stripe paid out of it, less its fee, in the smallest unit of the payment's currency; `None` if it is not
     /// known.
     pub(crate) net: Option<i64>,
@@ -118,6 +126,9 @@ pub(crate) enum PaymentState {
 impl PaymentState {
     /// The status of a session that was completed with a payment that takes days, such as a bank debit.
     pub(crate) const IN_FLIGHT: &str = "complete, payment in flight";
+
+    /// The status of an intent whose customer has the instructions to pay: a voucher, or an account to transfer to.
+    pub(crate) const INSTRUCTED: &str = "requires_action, instructions to pay given";
 
     /// Returns the currency of the money received.
     pub(crate) fn currency(&self) -> Option<Currency> {
@@ -267,6 +278,15 @@ impl StripePayment {
         self
     }
 
+    /// Returns the payment as one of this account: its ids are those of that account.
+    pub(crate) fn of(mut self, account: Option<&str>) -> Self {
+        self.ids = self.ids.of(account);
+        for id in &mut self.former_ids {
+            *id = qualified(account, id);
+        }
+        self
+    }
+
     /// Returns whether money was received that cannot be assigned before the session is read.
     pub(crate) fn lacks_session(&self) -> bool {
         self.session_side == SessionSide::Unread && matches!(self.state, PaymentState::Received(_))
@@ -294,7 +314,8 @@ impl StripePayment {
     /// Returns whether the money is on its way, and may yet not come.
     pub(crate) fn is_in_flight(&self) -> bool {
         matches!(&self.state, PaymentState::Waiting(status)
-            if matches!(status.as_str(), "processing" | "pending" | PaymentState::IN_FLIGHT))
+            if matches!(status.as_str(),
+                "processing" | "pending" | PaymentState::IN_FLIGHT | PaymentState::INSTRUCTED))
     }
 
     /// Returns whether a Stripe Invoice that was not read may say why less was paid. A session says it itself.
@@ -306,6 +327,7 @@ impl StripePayment {
     /// exact.
     pub(crate) fn with_session(mut self, session: Self) -> Self {
         self.ids.complete_from(&session.ids);
+        self.former_ids.extend(session.former_ids);
         self.gratuity = self.gratuity.merge(session.gratuity);
         self.is_renewal_of_named &= session.invoice_references.is_empty();
         self.invoice_references.extend(session.invoice_references);
@@ -322,6 +344,7 @@ impl StripePayment {
     /// Adds what the Stripe Invoice says that it paid. What the payment itself or its session names goes first.
     pub(crate) fn with_stripe_invoice(mut self, invoice: Self) -> Self {
         self.ids.complete_from(&invoice.ids);
+        self.former_ids.extend(invoice.former_ids);
         if self.invoice_references.is_empty() {
             self.invoice_references = invoice.invoice_references;
             self.is_renewal_of_named = invoice.is_renewal_of_named;
@@ -334,6 +357,8 @@ impl StripePayment {
     /// Normalizes a single answer in the same way as [`Self::merge`] does two.
     fn normalized(mut self) -> Self {
         self.gratuity = self.gratuity.merge(Gratuity::None);
+        self.former_ids.sort();
+        self.former_ids.dedup();
         self.invoice_references.sort();
         self.invoice_references.dedup();
         self
@@ -345,6 +370,9 @@ impl StripePayment {
             std::mem::swap(&mut self, &mut other);
         }
         self.ids.complete_from(&other.ids);
+        self.former_ids.extend(other.former_ids);
+        self.former_ids.sort();
+        self.former_ids.dedup();
         self.as_of = self.as_of.min(other.as_of);
         self.tells_returns |= other.tells_returns;
         self.refunded = self.refunded.max(other.refunded);
@@ -368,6 +396,7 @@ impl StripePayment {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+        self.balance_transaction = self.balance_transaction.max(other.balance_transaction);
         self.net = self.net.max(other.net);
         self.reductions = self.reductions.merge(other.reductions);
         self.invoice_was_read |= other.invoice_was_read;

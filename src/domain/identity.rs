@@ -25,8 +25,10 @@ impl StripeId {
 
     /// Parses an id. Returns `None` for any text that is not the id of a checkout session, payment intent, charge or
     /// Stripe Invoice.
+    ///
+    /// The id in a client secret is the id of its object.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
+        let text = without_secret(text.trim());
         let id = match account_of(text) {
             Some(account) if !is_account(account) => return None,
             Some(_) => unqualified(text),
@@ -68,6 +70,33 @@ impl fmt::Display for StripeId {
 impl fmt::Debug for StripeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Returns the first of these texts that is the id of an object of Stripe's that is no payment, does not lead to one here, and
+/// belongs to one. Refunds and disputes are left out: a row that has one is not the payment's.
+pub(crate) fn other_object(columns: [&Option<String>; 2]) -> Option<String> {
+    const PREFIXES: [&str; 9] = [
+        "txn_", "evt_", "sub_", "cus_", "pm_", "src_", "tok_", "card_", "plink_",
+    ];
+    let is_one = |text: &&str| {
+        let mut prefixes = PREFIXES.iter();
+        let rest = prefixes.find_map(|prefix| text.strip_prefix(prefix));
+        rest.is_some_and(|rest| {
+            rest.len() >= 8 && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        })
+    };
+    let mut texts = columns.into_iter().flatten().map(|text| text.trim());
+    texts.find(is_one).map(str::to_owned)
+}
+
+/// Returns the id in a client secret, which applications store in its place; any other text unchanged. Sources:
+/// <https://docs.stripe.com/api/payment_intents/object#payment_intent_object-client_secret>,
+/// <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-client_secret>.
+pub(crate) fn without_secret(text: &str) -> &str {
+    match text.split_once("_secret_") {
+        Some((id, _)) if kind_of(unqualified(id)).is_some() => id,
+        _ => text,
     }
 }
 
@@ -331,6 +360,44 @@ fn both_equal(a: &Option<String>, b: &Option<String>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_secret_is_the_id_that_it_contains() {
+        for (text, id) in [
+            ("pi_1_secret_x9", Some("pi_1")),
+            (" cs_test_a1_secret_fid%2Fx ", Some("cs_test_a1")),
+            ("acct_1/pi_1_secret_x9", Some("acct_1/pi_1")),
+            ("seti_1_secret_x9", None),
+            ("my_secret_x", None),
+            ("pi_1%2F", None),
+        ] {
+            let parsed = StripeId::parse(text);
+            assert_eq!(parsed.as_ref().map(StripeId::as_str), id, "{text}");
+        }
+        assert_eq!(without_secret("my_secret_x"), "my_secret_x");
+    }
+
+    #[test]
+    fn ids_of_other_objects_are_recognized() {
+        let first = |texts: [Option<&str>; 2]| {
+            let [one, other] = texts.map(|text| text.map(str::to_owned));
+            other_object([&one, &other])
+        };
+        for other in ["txn_1MiN3gLkdIwHu7ix", "sub_1MowQVLk", "evt_test_1MowQVLk"] {
+            assert_eq!(first([None, Some(other)]).as_deref(), Some(other));
+            assert_eq!(first([Some(other), Some("pi_1")]).as_deref(), Some(other));
+        }
+        for none in [
+            "pi_1MowQVLk",
+            "re_1MowQVLk",
+            "txn_1",
+            "cash",
+            "sub_1 Mow QVLk",
+            "PAYID-M5X2Y3Q",
+        ] {
+            assert_eq!(first([Some(none), None]), None, "{none}");
+        }
+    }
 
     #[test]
     fn an_id_of_one_account_is_never_read_as_one_of_another() {

@@ -1,5 +1,6 @@
 //! An invoice as its row describes it.
 
+use super::account::unqualified;
 use super::money::{Currency, Money};
 
 /// The value of a column of the application.
@@ -71,10 +72,14 @@ impl Invoice {
         self.number.as_deref().unwrap_or(&self.id)
     }
 
-    /// Returns whether `reference`, from the metadata of a Stripe object, names this invoice.
+    /// Returns whether `reference`, from the metadata of a Stripe object, names this invoice: by its key, its number, or an
+    /// id that it stores, such as that of its Stripe Invoice.
     pub(crate) fn answers_to(&self, reference: &str) -> bool {
         let reference = reference.trim();
-        same_key(reference, &self.id) || self.number.as_deref() == Some(reference)
+        let mut stored = self.stored_ids.iter();
+        same_key(reference, &self.id)
+            || self.number.as_deref() == Some(reference)
+            || stored.any(|id| unqualified(id) == reference)
     }
 }
 

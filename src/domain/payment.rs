@@ -36,6 +36,8 @@ pub(crate) struct PaymentRow {
     /// How much of the payment was refunded.
     pub(crate) refunded: Field<Money>,
     pub(crate) ids: PaymentIds,
+    /// The text in a column for ids that is the id of another object of Stripe's, such as a balance transaction.
+    pub(crate) other_object: Option<String>,
     /// The row's date, in seconds since 1970, if there is such a column.
     pub(crate) paid_at: Option<i64>,
     /// The columns for values of Stripe's objects that are empty, by the path of the value. Of a row that was received,

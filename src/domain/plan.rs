@@ -32,7 +32,8 @@ pub(crate) struct Plan {
     /// Whether each id that the invoice stores is that of a row whose money was received, and no row waits for
     /// anything: Stripe need not be asked as long as the rows stay.
     pub(crate) stored_ids_are_booked: bool,
-    /// The ids of rows that this pass tied to payments, by the rows' keys, if payments have no column for ids.
+    /// The ids of rows that this pass tied to payments, by the rows' keys, if payments have no column for ids, or it has those
+    /// of balance transactions.
     pub(crate) row_ids: BTreeMap<String, PaymentIds>,
     /// Payments whose rows lack values that Stripe does not know yet.
     pub(crate) awaited: BTreeSet<String>,

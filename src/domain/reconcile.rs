@@ -9,11 +9,13 @@ mod answers;
 mod balance_due;
 mod booking;
 mod books;
+mod currencies;
 mod denied;
 mod invoice;
 mod payments;
 mod receipt;
 mod reductions;
+mod refunds_in_vain;
 mod row_ids;
 mod row_issues;
 mod rows_by_hand;
@@ -86,10 +88,11 @@ impl<'a> Before<'a> {
 }
 
 impl Facts<'_> {
-    /// Returns whether the invoice or one of its rows refers to this payment.
-    fn refer_to(&self, ids: &PaymentIds) -> bool {
+    /// Returns whether the invoice or one of its rows refers to this payment, or the invoice to what it replaced.
+    fn refer_to(&self, payment: &StripePayment) -> bool {
+        let ids = &payment.ids;
         let mut stored = self.invoice.stored_ids.iter();
-        stored.any(|id| ids.contains(id.trim()))
+        stored.any(|id| ids.contains(id.trim()) || payment.former_ids.iter().any(|it| it == id))
             || self.rows.iter().any(|row| row.ids.same_payment(ids))
     }
 
@@ -102,12 +105,13 @@ impl Facts<'_> {
     /// Returns whether a payment was looked up because an issue names it, and the invoice no longer refers to it.
     /// This is never so for a payment that was learned to be the invoice's when it did, and for one whose repair
     /// somebody undid: the issue about the undone repair is about it.
-    fn is_let_go(&self, ids: &PaymentIds) -> bool {
+    fn is_let_go(&self, payment: &StripePayment) -> bool {
+        let ids = &payment.ids;
         let names = |known: &[String]| known.iter().any(|id| ids.contains(id));
         let is_own = |known: &Remembered| known.is_own && known.received > 0;
         let is_own = self.memory.of(ids).is_some_and(is_own);
         names(self.in_question)
-            && !self.refer_to(ids)
+            && !self.refer_to(payment)
             && !is_own
             && !self.undone.iter().any(|payment| names(payment))
     }
@@ -148,7 +152,8 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
         ..facts.clone()
     };
     let payments = with_known_invoices(merge_payments(evidence), facts.memory);
-    let rows = row_ids::with_stored(facts.rows, facts.row_ids);
+    let mut rows = row_ids::with_stored(facts.rows, facts.row_ids);
+    let named = ties::name_by_balance_transactions(&mut rows, &payments);
     let facts = &Facts {
         rows: &rows,
         ..facts.clone()
@@ -163,6 +168,7 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
     };
     let mut draft = Draft::new(facts, evidence);
     draft.plan.stored_ids_are_booked = stored_ids_are_booked;
+    draft.plan.row_ids = named;
     draft.note_presumed(presumed);
     match &facts.invoice.currency {
         Err(text) => {
@@ -179,6 +185,11 @@ fn decide(facts: &Facts, evidence: &[Evidence], rules: &Rules, application: Appl
             draft.conclude_nothing_from_no_change();
         }
         Ok(currency) => {
+            let rows = currencies::readable(facts, *currency);
+            let facts = &Facts {
+                rows: &rows,
+                ..facts.clone()
+            };
             let receipts = draft.receipts(&payments, *currency, facts, rules);
             draft.note_denied(&payments, *currency, facts);
             draft.add_up_payments();
@@ -210,6 +221,8 @@ struct Draft {
     reduced: Vec<Reduced>,
     /// Payments of which Stripe says that they are not paid.
     unpaid: Vec<StripePayment>,
+    /// The ids of objects by which nothing had to be paid, such as the session of a subscription that began with a trial.
+    free: BTreeSet<String>,
     /// Whether a Stripe Invoice was not read that may say what was taken off.
     lacks_reductions: bool,
     /// The Stripe Invoices whose rows were compared with several payments.
@@ -241,6 +254,7 @@ impl Draft {
             received_at: BTreeMap::new(),
             reduced: Vec::new(),
             unpaid: Vec::new(),
+            free: BTreeSet::new(),
             lacks_reductions: false,
             compared: BTreeSet::new(),
         }
@@ -310,7 +324,8 @@ impl Draft {
 
     /// Ties rows without ids to these payments.
     fn presume_rows(&mut self, rows: &mut [PaymentRow], receipts: &[Receipt], facts: &Facts) {
-        self.plan.row_ids = row_ids::presume(rows, receipts, facts);
+        let presumed = row_ids::presume(rows, receipts, facts);
+        self.plan.row_ids.extend(presumed);
         for row in rows.iter().filter(|row| row.was_received()) {
             let ids = row.ids.each().map(str::to_owned);
             self.plan.booked.extend(ids);

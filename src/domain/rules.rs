@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::evidence::{Dispute, StripePayment};
 use super::identity::PaymentIds;
 use super::invoice::InvoiceStatus;
-use super::money::AmountUnit;
+use super::money::{AmountUnit, Currency};
 use super::payment::PaymentStatus;
 use super::words::is_among;
 use super::words::payment::{FAILED, IN_PART, PARTLY_REFUNDED, PENDING};
@@ -387,6 +387,8 @@ pub(crate) struct Remembered {
     pub(crate) seen_at: i64,
     /// When an answer was last acted on for this invoice, in microseconds since 1970; 0 if none was.
     pub(crate) own_seen_at: i64,
+    /// That of the amounts, if it is known.
+    pub(crate) currency: Option<Currency>,
     /// In Stripe's smallest unit; 0 if a row says that it was received, and Stripe that it was not.
     pub(crate) received: i64,
     /// In Stripe's smallest unit. It may be more than the latest answer says: a row of the invoice still states it, and

@@ -6,6 +6,7 @@
 use serde_json::json;
 
 use crate::domain::account::qualified;
+use crate::domain::identity::without_secret;
 use crate::domain::words::invoice::{AFTER_PAID, CLOSED, PAID, REFUNDED};
 use crate::host::account::accounts;
 use crate::host::amounts::{
@@ -90,7 +91,7 @@ fn qualify(mapping: &Mapping, candidates: &mut [CandidateRow]) {
         let account = accounts.get(&row.invoice).map(String::as_str);
         let ids = row.open_ids.iter_mut();
         for id in ids.chain(&mut row.session).chain(&mut row.intent) {
-            *id = qualified(account, id.trim());
+            *id = qualified(account, without_secret(id.trim()));
         }
     }
 }

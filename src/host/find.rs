@@ -9,13 +9,15 @@ use super::mapping::{Mapped, Mapping};
 use super::owner::reading_as;
 use super::read::text_of;
 use crate::domain::account::unqualified;
-use crate::domain::identity::PaymentIds;
+use crate::domain::identity::{PaymentIds, StripeId};
 use crate::pg::{Relation, sql};
 
 /// What the invoices of a payment are looked up by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InvoiceKeys<'a> {
     pub(crate) ids: &'a PaymentIds,
+    /// The ids of what the payment replaced.
+    pub(crate) former_ids: &'a [String],
     /// The ids or numbers of invoices that the payment refers to.
     pub(crate) references: &'a [String],
     /// A deleted invoice to leave out; rows or the ledger may still refer to it.
@@ -25,7 +27,11 @@ pub(crate) struct InvoiceKeys<'a> {
 impl InvoiceKeys<'_> {
     /// Returns the ids as rows of the application have them.
     fn stored_ids(&self) -> Vec<String> {
-        let ids = self.ids.each();
+        let former = self.former_ids.iter().map(String::as_str);
+        // Some applications name the Stripe Invoice, whose id they store.
+        let named = self.references.iter().map(String::as_str);
+        let named = named.filter(|name| StripeId::parse(name).is_some());
+        let ids = self.ids.each().chain(former).chain(named);
         ids.map(|id| unqualified(id).to_owned()).collect()
     }
 }

@@ -14,7 +14,7 @@ use super::owner::reading_as;
 use super::row::Row;
 use super::status::Status;
 use crate::domain::account::qualified;
-use crate::domain::identity::PaymentIds;
+use crate::domain::identity::{PaymentIds, other_object, without_secret};
 use crate::domain::invoice::{Field, Invoice};
 use crate::domain::money::{AmountUnit, Currency, Money};
 use crate::domain::payment::{PaymentRow, PaymentStatus};
@@ -430,6 +430,7 @@ fn as_payment(
         }
     };
     let row = as_row(row)?;
+    let other_object = other_object([&session, &intent]);
     let class = |_| mapping.payment_words.class(&word);
     let status = payments.status.as_ref().map_or(PaymentStatus::Paid, class);
     let payment = PaymentRow {
@@ -439,6 +440,7 @@ fn as_payment(
         amount: of_payment(Some(&payments.amount), &total),
         gratuity: of_payment(payments.gratuity.as_ref(), &gratuity),
         refunded: of_payment(payments.refunded.as_ref(), &refunded),
+        other_object,
         ids: PaymentIds::of_row(invoice.account.as_deref(), [session, intent]),
         paid_at: paid_at.and_then(|seconds| seconds.parse().ok()),
         unfilled: payments.values.unfilled(&row, status),
@@ -454,7 +456,7 @@ pub(super) fn as_row(row: Text) -> Result<Row, Problem> {
 pub(crate) fn stored_ids(account: Option<&str>, session: &Text, intent: &Text) -> Vec<String> {
     let mut ids: Vec<String> = [session, intent]
         .into_iter()
-        .filter_map(|id| non_blank(id).map(|id| qualified(account, id)))
+        .filter_map(|id| non_blank(id).map(|id| qualified(account, without_secret(id))))
         .collect();
     ids.dedup();
     ids

@@ -24,6 +24,7 @@ pub(super) struct Row {
     intent_id: Option<String>,
     charge_id: Option<String>,
     stripe_invoice_id: Option<String>,
+    currency: Option<String>,
     received: i64,
     refunded: i64,
     refunded_latest: Option<i64>,
@@ -53,6 +54,7 @@ impl Row {
             as_of: self.as_of,
             seen_at: self.seen_at,
             own_seen_at: 0,
+            currency: self.currency.as_deref().and_then(Currency::parse),
             received: self.received,
             refunded: self.refunded,
             dispute,
@@ -69,7 +71,8 @@ impl Row {
 pub(super) const RECALLED: &str = "
 select jsonb_build_object('payment', jsonb_build_object(
     'invoice_id', m.invoice_id, 'session_id', m.session_id, 'intent_id', case when m.id ~ '^([^/]+/)?pi_' then m.id end,
-    'charge_id', m.charge_id, 'stripe_invoice_id', m.stripe_invoice_id, 'received', m.received, 'refunded', m.refunded,
+    'charge_id', m.charge_id, 'stripe_invoice_id', m.stripe_invoice_id, 'currency', m.currency,
+    'received', m.received, 'refunded', m.refunded,
     'refunded_latest', m.refunded_latest, 'dispute', m.dispute, 'withheld', m.withheld,
     'as_of', case when m.as_of <= clock_timestamp()
                   then (extract(epoch from m.as_of) * 1000000)::bigint else 0 end,

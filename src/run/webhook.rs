@@ -300,10 +300,10 @@ fn fetch_evidence(
                 "it does not state that it belongs to this mode and account".to_owned(),
             ));
         }
-        let Ok(Some(mut payment)) = read_snapshot(&event.snapshot, event.created, &reading) else {
+        let Ok(Some(payment)) = read_snapshot(&event.snapshot, event.created, &reading) else {
             return Ok(Err("the event does not contain enough".to_owned()));
         };
-        payment.ids = payment.ids.of(event.account_of_ids());
+        let mut payment = payment.of(event.account_of_ids());
         recall_sessions(std::iter::once(&mut payment));
         if payment.lacks_session() && payment.ids.session.is_none() {
             return Ok(Err(

@@ -264,6 +264,7 @@ impl<'a> WorkSelection<'a> {
             .collect();
         let keys = ids.iter().zip(&unclaimed).map(|(ids, money)| InvoiceKeys {
             ids,
+            former_ids: &[],
             references: &money.names,
             but_for: None,
         });

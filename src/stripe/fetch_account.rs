@@ -32,10 +32,7 @@ pub(super) fn of_all(
 fn of_account(account: Option<&str>, found: Evidence) -> Evidence {
     let of = |id: StripeId| StripeId::parse(&qualified(account, id.as_str())).unwrap_or(id);
     match found {
-        Evidence::Payment(mut payment) => {
-            payment.ids = payment.ids.of(account);
-            Evidence::Payment(payment)
-        }
+        Evidence::Payment(payment) => Evidence::Payment(payment.of(account)),
         Evidence::Missing { id, message } => Evidence::Missing {
             id: of(id),
             message,

@@ -216,9 +216,11 @@ impl HistoryPage {
     /// Returns the page with the ids of this account; the place in the list stays as Stripe has it.
     pub(crate) fn of_account(mut self, account: &str) -> Self {
         let of = |ids: &PaymentIds| ids.of(Some(account));
-        for payment in &mut self.payments {
-            payment.ids = of(&payment.ids);
-        }
+        self.payments = self
+            .payments
+            .into_iter()
+            .map(|it| it.of(Some(account)))
+            .collect();
         for reference in &mut self.references {
             reference.ids = of(&reference.ids);
             reference.object = qualified(Some(account), &reference.object);

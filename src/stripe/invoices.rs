@@ -24,6 +24,8 @@ struct StripeInvoice {
     said: StripePayment,
     /// The intents and charges that paid it.
     payments: Vec<Part>,
+    /// The one that replaced it, if it is void because it was revised.
+    revision: Option<StripeId>,
 }
 
 /// A payment of a Stripe Invoice.
@@ -52,6 +54,14 @@ pub(super) fn retrieve(
             }]);
         }
         other => other?,
+    };
+    let found = match found.revision {
+        Some(revision) if found.payments.is_empty() => {
+            let mut revised = read(revision.as_str(), client, reading, stop)?;
+            revised.said.former_ids.push(invoice.as_str().to_owned());
+            revised
+        }
+        _ => found,
     };
     let (mut payments, mut shared) = (Vec::new(), Vec::new());
     for part in &found.payments {
@@ -291,7 +301,14 @@ fn finish(
     if text(&body, "status")? == "paid" {
         said.reductions.elsewhere = elsewhere.unwrap_or(0).max(0);
     }
-    Ok(StripeInvoice { said, payments })
+    let revision = body.get("latest_revision").and_then(id_of);
+    let revision = revision.filter(|it| *it != text(&body, "id").unwrap_or_default());
+    let is_void = text(&body, "status")? == "void";
+    Ok(StripeInvoice {
+        said,
+        payments,
+        revision: revision.filter(|_| is_void).and_then(StripeId::parse),
+    })
 }
 
 /// Reads what a Stripe Invoice says without its payments. Its own metadata go before those of its subscription, which
@@ -312,6 +329,7 @@ fn said(invoice: &Value, reading: &Reading) -> Result<StripePayment, StripeError
     };
     let mut said = without_payment(id, state);
     said.livemode = Some(flag(invoice, "livemode")?);
+    said.former_ids.extend(revised(invoice));
     said.reductions = reductions::of_invoice(invoice);
     said.invoice_references = objects::names(invoice.get("metadata"), reading);
     if said.invoice_references.is_empty() {
@@ -320,6 +338,15 @@ fn said(invoice: &Value, reading: &Reading) -> Result<StripePayment, StripeError
             && invoice.get("billing_reason").and_then(Value::as_str) != Some("subscription_create");
     }
     Ok(said)
+}
+
+/// Returns the Stripe Invoice of which this one is a revision: it is void once this one is finalized. Source:
+/// <https://docs.stripe.com/api/invoices/object#invoice_object-from_invoice>.
+fn revised(invoice: &Value) -> Option<String> {
+    let origin = invoice.get("from_invoice")?;
+    let is_revision = origin.get("action")?.as_str()? == "revision";
+    let revised = origin.get("invoice").and_then(id_of)?;
+    is_revision.then(|| revised.to_owned())
 }
 
 /// Returns the metadata of the subscription, as they were when the Stripe Invoice was finalized.
@@ -341,6 +368,7 @@ fn without_payment(invoice: &str, state: PaymentState) -> StripePayment {
             stripe_invoice: Some(invoice.to_owned()),
             ..PaymentIds::default()
         },
+        former_ids: Vec::new(),
         state,
         as_of: 0,
         tells_returns: false,
@@ -354,6 +382,7 @@ fn without_payment(invoice: &str, state: PaymentState) -> StripePayment {
         is_renewal_of_named: false,
         invoice_was_read: false,
         received_at: None,
+        balance_transaction: None,
         net: None,
         reductions: Reductions::default(),
         attributes: Default::default(),

@@ -260,6 +260,7 @@ fn assemble(
     Ok(StripePayment {
         is_unsettled: has_charge && settled::is_awaited(objects.charge, &reading.attributes),
         ids,
+        former_ids: recovered_from(objects.session),
         state,
         as_of: 0,
         tells_returns: objects.charge.is_some(),
@@ -273,6 +274,10 @@ fn assemble(
         is_renewal_of_named: false,
         invoice_was_read: false,
         received_at: received_at(objects)?,
+        balance_transaction: objects
+            .charge
+            .and_then(|charge| id_of(charge.get("balance_transaction")?))
+            .map(str::to_owned),
         net: settled::net(objects.charge),
         reductions: reductions::of_payment(objects.session, objects.intent),
         attributes: reading
@@ -282,6 +287,13 @@ fn assemble(
             .collect(),
         request_id,
     })
+}
+
+/// Returns the session that expired, and from which the customer made this one by its recovery link. Source:
+/// <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-recovered_from>.
+fn recovered_from(session: Option<&Value>) -> Vec<String> {
+    let expired = session.and_then(|session| session.get("recovered_from")?.as_str());
+    expired.map(str::to_owned).into_iter().collect()
 }
 
 /// Returns when the money came: when it was added to Stripe's balance, if the answer contains that, because a card may
@@ -309,6 +321,9 @@ fn intent_state(intent: &Value) -> Result<PaymentState, StripeError> {
             received(intent, "amount_received")?
         }
         "canceled" => PaymentState::Never("canceled".to_owned()),
+        "requires_action" if is_instructed(intent) => {
+            PaymentState::Waiting(PaymentState::INSTRUCTED.to_owned())
+        }
         waiting @ ("requires_payment_method"
         | "requires_confirmation"
         | "requires_action"
@@ -318,10 +333,30 @@ fn intent_state(intent: &Value) -> Result<PaymentState, StripeError> {
     })
 }
 
+/// Returns whether the customer has what it takes to pay within days: a voucher, an account to transfer to, or small
+/// deposits that prove the account. Anything else, such as 3-D Secure, the customer does at once or not at all.
+/// Source: <https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action-type>.
+fn is_instructed(intent: &Value) -> bool {
+    let action = intent.pointer("/next_action/type").and_then(Value::as_str);
+    action.is_some_and(|action| {
+        let is_voucher = action.ends_with("_display_details");
+        is_voucher
+            || matches!(
+                action,
+                "display_bank_transfer_instructions" | "verify_with_microdeposits"
+            )
+    })
+}
+
 /// Combines the state of the intent with its session. The intent decides; an expired session only closes a payment
 /// that was not begun.
 fn combined_state(state: PaymentState, session: &Value) -> Result<PaymentState, StripeError> {
-    let begun = |status: &str| matches!(status, "processing" | "requires_capture");
+    let begun = |status: &str| {
+        matches!(
+            status,
+            "processing" | "requires_capture" | PaymentState::INSTRUCTED
+        )
+    };
     match state {
         PaymentState::Waiting(status) if !begun(&status) => match session_state(session)? {
             PaymentState::Never(why) => Ok(PaymentState::Never(why)),

@@ -76,7 +76,16 @@ pub(super) fn ask(
             let answer = client.get_with_charge(&path, &[], "", stop)?;
             let intent = objects::intent_of_charge(&answer.body).and_then(StripeId::parse);
             match intent {
-                Some(intent) => return ask(client, &intent, reading, stop),
+                Some(intent) => {
+                    let mut payments = ask(client, &intent, reading, stop)?;
+                    for payment in &mut payments {
+                        // Another one than the latest was declined.
+                        if payment.ids.charge.as_deref() != Some(id.as_str()) {
+                            payment.former_ids.push(id.as_str().to_owned());
+                        }
+                    }
+                    return Ok(payments);
+                }
                 None => answer,
             }
         }

@@ -50,6 +50,7 @@ mod params;
 mod payments;
 mod purchase;
 mod refunds;
+mod replacements;
 mod resend;
 mod routes;
 mod server;

@@ -59,6 +59,16 @@ impl Purchase {
         self.run(Store::expire)
     }
 
+    /// Opens a copy of the session, which expired, by its recovery link. Returns the copy.
+    #[track_caller]
+    pub fn recover(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            id: self.get(|store, id, at| store.recover(id, at)),
+            at: self.at,
+        }
+    }
+
     /// Cancels the intent.
     #[track_caller]
     pub fn cancel(self) -> Self {

@@ -171,6 +171,15 @@ impl Billed {
         self.run(|store, id, at| store.close_bill(id, "void", "invoice.voided", at));
     }
 
+    /// Revises it: it is void, and another one replaces it. Returns the revision.
+    #[track_caller]
+    pub fn revise(&self) -> Billed {
+        Billed {
+            shared: Arc::clone(&self.shared),
+            id: self.run(|store, id, at| store.revise_bill(id, at)),
+        }
+    }
+
     /// Marks it as uncollectible.
     #[track_caller]
     pub fn write_off(&self) {
@@ -293,7 +302,7 @@ impl Store {
         self.note_payment(id, "paid", due, payment, at)
     }
 
-    fn close_bill(
+    pub(crate) fn close_bill(
         &mut self,
         id: &str,
         status: &'static str,

@@ -1,6 +1,7 @@
 //! Rows that the application wrote when the customer left the checkout, of payments that did not come.
 
-use stripe_double::{Checkout, Purchase};
+use serde_json::json;
+use stripe_double::{Checkout, Intent, Purchase};
 
 use super::case::{Case, Entry, Scene, Unit};
 
@@ -85,4 +86,72 @@ fn a_person_accepts_a_row_whose_money_came_otherwise() {
         assert_eq!(scene.issues(), Vec::<String>::new(), "{entry:?}");
     }
     assert_eq!(scene.books(), ["Paid 100.00 0.00", "Paid 100.00 0.00"]);
+}
+
+#[test]
+fn a_row_whose_voucher_can_still_be_paid_is_no_issue() {
+    for action in ["oxxo_display_details", "display_bank_transfer_instructions"] {
+        for with_session in [false, true] {
+            let mut scene = Scene::new(Unit::Major);
+            let sale = if with_session {
+                scene.stripe().checkout(Checkout::new(10_000, "usd"))
+            } else {
+                scene.stripe().intent(Intent::new(10_000, "usd"))
+            };
+            let sale = sale.process();
+            let intent = sale.intent_id();
+            let instructions = json!({ "type": action, (action): {} });
+            scene.stripe().set(&intent, "status", "requires_action");
+            scene.stripe().set(&intent, "next_action", instructions);
+            scene.invoice(1, "Sent 100", None, Some(&intent));
+            scene.payment(1, "Paid 100", None, Some(&intent));
+            scene.enter(Entry::Button);
+            let waits = ["Sent 0.00 100.00", "Paid 100.00 0.00"];
+            assert_eq!(scene.books(), waits, "{action}");
+            assert_eq!(scene.issues(), [""; 0], "{action}, session: {with_session}");
+
+            // It expires.
+            scene.stripe().set(&intent, "status", "processing");
+            sale.fail();
+            scene.stripe().set(&intent, "next_action", json!(null));
+            scene.enter(Entry::Button);
+            assert_eq!(scene.issues(), ["amount_mismatch"], "{action}");
+        }
+    }
+}
+
+#[test]
+fn a_debit_that_the_bank_returns_after_it_succeeded_is_told() {
+    for with_intent in [false, true] {
+        let mut scene = Scene::new(Unit::Major);
+        let sale = Intent::new(10_000, "usd").metadata("invoice_id", Scene::key(1));
+        let paid = if with_intent {
+            scene.stripe().intent(sale).pay()
+        } else {
+            scene.stripe().charge(sale)
+        };
+        scene.invoice(1, "Sent 100", None, None);
+        scene.enter(Entry::Feed);
+        let booked = ["Paid 100.00 0.00", "Paid 100.00 0.00"];
+        assert_eq!(scene.books(), booked);
+
+        let charge = paid.charge_id();
+        scene.stripe().set(&charge, "status", "failed");
+        scene.stripe().set(&charge, "paid", false);
+        scene
+            .stripe()
+            .set(&charge, "failure_balance_transaction", "txn_1");
+        if with_intent {
+            let intent = paid.intent_id();
+            scene
+                .stripe()
+                .set(&intent, "status", "requires_payment_method");
+            scene.stripe().set(&intent, "amount_received", 0);
+        }
+        for _ in 0..2 {
+            scene.enter(Entry::Button);
+            assert_eq!(scene.books(), booked, "nothing is lowered");
+            assert_eq!(scene.issues(), ["amount_mismatch"], "{with_intent}");
+        }
+    }
 }

@@ -263,3 +263,28 @@ fn a_person_accepts_the_amount_that_a_discount_or_balance_left() {
         }
     }
 }
+
+#[test]
+fn after_the_currency_was_changed_a_former_payment_is_not_added_to_a_new_one() {
+    for entry in [Entry::Feed, Entry::Webhook, Entry::WebhookReversed] {
+        let mut scene = Scene::new(Unit::Major);
+        let half = |scene: &Scene, currency: &str| {
+            let sale = Intent::new(5_000, currency).metadata("invoice_id", Scene::key(1));
+            scene.stripe().intent(sale).pay()
+        };
+        half(&scene, "usd");
+        scene.invoice(1, "Sent 100", None, None);
+        scene.enter(Entry::Feed);
+        scene.shop.execute("update invoices set currency = 'EUR'");
+        half(&scene, "eur");
+        scene.enter(entry);
+        scene.shop.sweep();
+        let half_paid = ["Partial 50.00 50.00", "Paid 50.00 0.00", "Paid 50.00 0.00"];
+        assert_eq!(scene.books(), half_paid, "{entry:?}");
+        let issues = scene.issues();
+        assert!(
+            issues.contains(&"amount_mismatch".to_owned()),
+            "{entry:?}: {issues:?}"
+        );
+    }
+}

@@ -1,6 +1,6 @@
 //! Renewals of subscriptions: each pays an invoice of its own, or none.
 
-use stripe_double::{Refund, StripeInvoice};
+use stripe_double::{Checkout, Refund, StripeInvoice};
 
 use super::case::{Case, Entry, Scene, Unit};
 use super::stripe_invoices::BY_STORED_ID;
@@ -78,6 +78,30 @@ fn renewals_of_a_subscription_pay_an_invoice_each() {
     )
     .entries(&Entry::BY_METADATA)
     .check();
+}
+
+/// What was stored when the trial began is a session by which nothing had to be paid.
+#[test]
+fn the_first_payment_after_a_trial_pays_the_invoice_that_its_subscription_names() {
+    for entry in Entry::BY_METADATA {
+        let mut scene = Scene::new(Unit::Major);
+        let trial = scene.stripe().checkout(Checkout::subscription(0, "usd"));
+        let trial = trial.complete_free();
+        scene.invoice(1, "Sent 125", Some(&trial.session_id()), None);
+        scene.enter(Entry::Feed);
+        assert_eq!(scene.books(), ["Sent 0.00 125.00"]);
+
+        renew(&scene);
+        scene.enter(entry);
+        let paid = ["Paid 125.00 0.00", "Paid 125.00 0.00"];
+        assert_eq!(scene.books(), paid, "{entry:?}");
+        assert_eq!(scene.issues(), [""; 0], "{entry:?}");
+
+        renew(&scene);
+        scene.enter(entry);
+        assert_eq!(scene.books(), paid, "{entry:?}");
+        assert_eq!(scene.issues(), ["unlinked_payment"], "{entry:?}");
+    }
 }
 
 #[test]

@@ -5,12 +5,15 @@ use crate::domain::rules::Memory;
 
 /// Returns all ids that a finding is about.
 pub(super) fn ids_of(finding: &Evidence) -> impl Iterator<Item = &str> {
-    let asked_for = match finding {
-        Evidence::Payment(_) => None,
-        Evidence::Missing { id, .. } | Evidence::OtherMode { id, .. } => Some(id.as_str()),
-        Evidence::NotAnId { text } => Some(text.as_str()),
+    let (former, asked_for) = match finding {
+        Evidence::Payment(payment) => (payment.former_ids.as_slice(), None),
+        Evidence::Missing { id, .. } | Evidence::OtherMode { id, .. } => {
+            (&[][..], Some(id.as_str()))
+        }
+        Evidence::NotAnId { text } => (&[][..], Some(text.as_str())),
     };
-    finding.payment_ids().chain(asked_for)
+    let former = former.iter().map(String::as_str);
+    finding.payment_ids().chain(former).chain(asked_for)
 }
 
 /// Returns whether `id` is the Stripe Invoice of a payment whose answer does not contain what it says.

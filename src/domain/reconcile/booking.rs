@@ -92,7 +92,7 @@ impl Draft {
         if is_ours {
             return false;
         }
-        if !facts.refer_to(ids) && !is_named {
+        if !facts.refer_to(receipt.payment) && !is_named {
             self.reason(format!(
                 "{}: it is booked for invoice {}, and this invoice does not refer to it",
                 receipt.key().unwrap_or("a payment"),
@@ -209,10 +209,12 @@ impl Draft {
                 } else {
                     self.compare_amount(row, receipt, facts);
                 }
-                PaymentUpdate {
+                let update = PaymentUpdate {
                     amount: grown_amount(row, receipt, facts),
                     ..self.update_received(row, receipt, facts, rules)
-                }
+                };
+                self.compare_refund(row, &update, receipt, facts);
+                update
             }
         };
         if update.changes_anything() {

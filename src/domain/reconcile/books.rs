@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::identity::StripeId;
+use crate::domain::identity::{PaymentIds, StripeId};
 use crate::domain::invoice::Field;
 use crate::domain::money::Money;
 use crate::domain::payment::{PaymentRow, PaymentStatus};
@@ -45,12 +45,13 @@ fn as_row(payment: &NewPayment, ordinal: usize) -> PaymentRow {
         gratuity: Field::Value(payment.gratuity),
         refunded: Field::Value(payment.refunded),
         ids: payment.ids.clone(),
+        other_object: None,
         paid_at: payment.received_at,
         unfilled: BTreeMap::new(),
     }
 }
 
-fn overlay(row: &mut PaymentRow, update: &PaymentUpdate) {
+pub(super) fn overlay(row: &mut PaymentRow, update: &PaymentUpdate) {
     let set = |field: &mut Field<Money>, value: Option<Money>| {
         if let Some(value) = value.filter(|_| field.is_mapped()) {
             *field = Field::Value(value);
@@ -178,6 +179,25 @@ impl<'a> Group<'a> {
 /// Returns whether the row has a negative amount, by which an application books a refund.
 fn is_reversal(row: &PaymentRow) -> bool {
     row.amount_minor() < 0
+}
+
+/// Returns how much of a refund that failed the rows still state with a negative amount: `gone` is what went back of the
+/// payment, `before` what had gone back before the refund failed. Nothing without such a row. One without a payment's id is
+/// that of the refund if it has exactly its amount.
+pub(super) fn reversed_in_vain(
+    rows: &[PaymentRow],
+    ids: &PaymentIds,
+    before: i64,
+    gone: i64,
+) -> Option<i64> {
+    let failed = before.saturating_sub(gone);
+    let reversals = || rows.iter().filter(|row| is_booked_reversal(row));
+    let own = reversals().filter(|row| row.ids.same_payment(ids));
+    let reversed = sum(own.map(|row| row.amount_minor().saturating_neg()));
+    let mut loose = reversals().filter(|row| row.ids.is_empty());
+    let is_stated =
+        reversed > gone || loose.any(|row| row.amount_minor().saturating_neg() == failed);
+    (failed > 0 && is_stated).then_some(failed)
 }
 
 /// Returns whether the row is a reversal that has happened: paid, refunded and disputed all mean that the money is

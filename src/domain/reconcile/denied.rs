@@ -76,7 +76,13 @@ impl Draft {
         payments: &[StripePayment],
     ) -> bool {
         let mut others = payments.iter().filter(|other| other.ids != denied.ids);
-        let mut known = self.known.values().filter(|known| known.received > 0);
+        // What this answer says of the very same payment is newer: a bank may return a debit that had succeeded.
+        let is_taken_back = |known: &&Remembered| {
+            let is_same = known.ids.key() == denied.ids.key();
+            is_same && denied.tells_returns && known.as_of < denied.as_of
+        };
+        let known = self.known.values().filter(|known| known.received > 0);
+        let mut known = known.filter(|known| !is_taken_back(known));
         others.any(|other| !other.denies_money() && other.ids.same_payment(&row.ids))
             || known.any(|known| known.ids.same_payment(&row.ids))
     }
@@ -88,6 +94,7 @@ impl Draft {
             as_of: payment.as_of,
             seen_at: payment.as_of,
             own_seen_at: facts.memory.of(ids).map_or(0, |known| known.own_seen_at),
+            currency: None,
             received: 0,
             refunded: 0,
             refunded_latest: 0,

@@ -25,7 +25,7 @@ impl Draft {
         let name = key.unwrap_or("a payment");
         let references = &payment.invoice_references;
         let is_named = references.iter().any(|r| facts.invoice.answers_to(r));
-        if !is_named && facts.is_let_go(&payment.ids) {
+        if !is_named && facts.is_let_go(payment) {
             self.disown(payment, name);
             return None;
         }
@@ -54,6 +54,7 @@ impl Draft {
                     self.keep_reductions(payment, nothing);
                 }
                 self.reason(format!("{name}: nothing had to be paid"));
+                self.free.extend(payment.ids.each().map(str::to_owned));
                 return None;
             }
             PaymentState::Waiting(status) => {
@@ -90,7 +91,7 @@ impl Draft {
             return None;
         }
         // An id that is stored goes before the name of a subscription.
-        let is_stored_renewal = payment.is_renewal_of_named && facts.refer_to(&payment.ids);
+        let is_stored_renewal = payment.is_renewal_of_named && facts.refer_to(payment);
         if !references.is_empty() && !is_named && !is_booked && !is_stored_renewal {
             self.issues.push(
                 Issue::new(
@@ -177,6 +178,7 @@ impl Draft {
             as_of: receipt.payment.as_of,
             seen_at: receipt.payment.as_of,
             own_seen_at: facts.memory.of(ids).map_or(0, |known| known.own_seen_at),
+            currency: Some(receipt.received.currency),
             received: receipt.received.minor,
             refunded: receipt.refunded.minor,
             refunded_latest: receipt.refunded.minor,
@@ -210,6 +212,11 @@ impl Draft {
                     learned.withheld = learned.withheld.max(before.withheld);
                 }
             }
+        }
+        if self.note_refund_in_vain(receipt, facts)
+            && let Some(before) = facts.memory.of(ids)
+        {
+            learned.refunded = learned.refunded.max(before.refunded);
         }
         if let Some(before) = received_until_row_grows(receipt, facts)
             && learned.refunded < before

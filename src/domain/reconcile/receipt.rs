@@ -38,14 +38,18 @@ impl Receipt<'_> {
         gross.into_iter().chain(net).collect()
     }
 
+    /// Returns how much of it went back or is withheld.
+    pub(super) fn gone(&self) -> i64 {
+        self.refunded.minor.saturating_add(self.withheld.minor)
+    }
+
     pub(super) fn wholly_refunded(&self) -> bool {
         self.refunded.minor >= self.received.minor
     }
 
     /// Returns whether disputes withhold all that was not refunded.
     pub(super) fn is_withheld(&self) -> bool {
-        let gone = self.refunded.minor.saturating_add(self.withheld.minor);
-        self.withheld.minor > 0 && gone >= self.received.minor
+        self.withheld.minor > 0 && self.gone() >= self.received.minor
     }
 
     /// Returns whether disputes withhold a part of the payment.

@@ -30,13 +30,16 @@ impl Draft {
         let base = receipt.base();
         let after = books::project(facts.rows, &self.plan.payments);
         let with_this = books::secured(&after, &self.known).saturating_add(base.minor);
-        // Where no row has an id, one of this amount may be this payment even if the invoice is due for more.
-        if with_this <= total.minor && !facts.rows_have_no_ids {
-            return false;
-        }
         let Some(similar) = similar_rows(receipt, facts) else {
             return false;
         };
+        // Where no row has an id, one of this amount may be this payment even if the invoice is due for more; and so may one
+        // that names an object of Stripe's that says nothing of the payment.
+        let may_be_this =
+            facts.rows_have_no_ids || similar.iter().any(|row| names_another(row, receipt));
+        if with_this <= total.minor && !may_be_this {
+            return false;
+        }
         let (how, rows) = match similar.as_slice() {
             [row] => (
                 "The invoice has another payment of the same amount without this id",
@@ -82,9 +85,9 @@ fn similar_rows<'f>(receipt: &Receipt, facts: &'f Facts) -> Option<Vec<&'f Payme
     let may_be_this = |row: &&PaymentRow| {
         row.was_received() && row.amount_minor() > 0 && row.ids.may_stand_for(&receipt.payment.ids)
     };
-    // In the order of their ids, so that the result does not depend on the order of the rows.
+    // In an order that does not depend on that of the rows.
     let mut rows: Vec<&PaymentRow> = facts.rows.iter().filter(may_be_this).collect();
-    rows.sort_by(|one, other| one.id.cmp(&other.id));
+    rows.sort_by_key(|row| (!names_another(row, receipt), &row.id));
     if let Some(row) = rows
         .iter()
         .find(|row| amounts.contains(&row.amount_minor()))
@@ -96,4 +99,14 @@ fn similar_rows<'f>(receipt: &Receipt, facts: &'f Facts) -> Option<Vec<&'f Payme
         .iter()
         .fold(0, |sum: i64, row| sum.saturating_add(row.amount_minor()));
     amounts.contains(&sum).then_some(rows)
+}
+
+/// Returns whether the row has no id of a payment, but that of another object of Stripe's, which may belong to this payment:
+/// the application recorded a payment of Stripe's by it.
+fn names_another(row: &PaymentRow, receipt: &Receipt) -> bool {
+    let named = row.other_object.as_deref().filter(|_| row.ids.is_empty());
+    // If it were this payment's balance transaction, that would have told: see [`super::ties`].
+    let is_another_payment =
+        |named: &str| named.starts_with("txn_") && receipt.payment.balance_transaction.is_some();
+    named.is_some_and(|named| !is_another_payment(named))
 }

@@ -20,14 +20,19 @@ impl Draft {
         let Some(total) = facts.invoice.total.value() else {
             return false;
         };
-        if !receipt.payment.is_renewal_of_named || facts.refer_to(&receipt.payment.ids) {
+        if !receipt.payment.is_renewal_of_named || facts.refer_to(receipt.payment) {
             return false;
         }
         let after = books::project(facts.rows, &self.plan.payments);
         // What was received and went back was paid once: a refund creates no need.
         let with_this = books::received(&after, &self.known).saturating_add(receipt.base().minor);
+        // By the session of a subscription that began with a trial, nothing came, and nothing will.
+        let is_over = |id: &String| {
+            let was_never_paid = facts.finished.contains(id) && !facts.memory.has_received(id);
+            was_never_paid || self.free.contains(id) || books::has_received(&after, id)
+        };
         let mut stored = facts.invoice.stored_ids.iter();
-        if with_this <= total.minor && stored.all(|id| books::has_received(&after, id)) {
+        if with_this <= total.minor && stored.all(is_over) {
             return false;
         }
         self.issues.push(

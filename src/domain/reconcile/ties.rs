@@ -1,10 +1,10 @@
 //! Completes the ids of rows that name one payment by different ids.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Facts, ids_of};
 use crate::domain::evidence::{Evidence, StripePayment};
-use crate::domain::identity::Ties;
+use crate::domain::identity::{PaymentIds, Ties};
 use crate::domain::payment::PaymentRow;
 
 /// Returns the rows; those that were received have all ids that Stripe ties to theirs. The others get the missing ids
@@ -18,6 +18,27 @@ pub(super) fn with_tied_ids(facts: &Facts, payments: &[StripePayment]) -> Vec<Pa
         row.ids = ties.complete(&row.ids);
     }
     rows
+}
+
+/// Gives the rows that name a payment by its balance transaction the ids of that payment. Returns these ids, by the keys of
+/// the rows.
+pub(super) fn name_by_balance_transactions(
+    rows: &mut [PaymentRow],
+    payments: &[StripePayment],
+) -> BTreeMap<String, PaymentIds> {
+    let mut named = BTreeMap::new();
+    for row in rows.iter_mut().filter(|row| row.ids.is_empty()) {
+        let Some(transaction) = &row.other_object else {
+            continue;
+        };
+        let mut payments = payments.iter();
+        let its = payments.find(|it| it.balance_transaction.as_ref() == Some(transaction));
+        if let Some(payment) = its {
+            row.ids.clone_from(&payment.ids);
+            named.insert(row.id.clone(), payment.ids.clone());
+        }
+    }
+    named
 }
 
 /// Counts two received rows with the same amount as one payment as long as it is not known whether they are two: one has

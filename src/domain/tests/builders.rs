@@ -110,6 +110,7 @@ pub(super) fn row(id: &str, word: &str, cents: i64, stripe_ids: &[&str]) -> Paym
         gratuity: Field::Value(eur(0)),
         refunded: Field::Value(eur(0)),
         ids: ids(stripe_ids),
+        other_object: None,
         paid_at: Some(RECEIVED_AT),
         unfilled: BTreeMap::new(),
     }
@@ -131,6 +132,7 @@ impl PaymentRow {
 pub(super) fn stripe(texts: &[&str], state: PaymentState) -> StripePayment {
     StripePayment {
         ids: ids(texts),
+        former_ids: Vec::new(),
         state,
         as_of: 1,
         tells_returns: true,
@@ -144,6 +146,7 @@ pub(super) fn stripe(texts: &[&str], state: PaymentState) -> StripePayment {
         invoice_was_read: false,
         invoice_references: Vec::new(),
         received_at: Some(RECEIVED_AT),
+        balance_transaction: None,
         net: None,
         reductions: Default::default(),
         attributes: BTreeMap::new(),
@@ -338,6 +341,7 @@ impl World {
             ids: ids(&[id]),
             as_of: 0,
             seen_at: 0,
+            currency: Some(currency("eur")),
             received,
             refunded,
             refunded_latest: refunded,
@@ -435,21 +439,16 @@ impl World {
     }
 
     fn inserted(&self, payment: &NewPayment, ordinal: usize) -> PaymentRow {
-        let column = |exists: bool, money: Money| match exists {
-            true => Field::Value(money),
-            false => Field::Unmapped,
-        };
+        let column = |exists: bool, field| if exists { field } else { Field::Unmapped };
         let word = self.payment_word(payment.status);
         PaymentRow {
-            id: format!("inserted-{ordinal}"),
             status: self.rules.payment_words.class(&word),
-            status_word: word,
             amount: Field::Value(payment.amount),
-            gratuity: column(self.has_gratuity_column, payment.gratuity),
-            refunded: column(self.has_refunded_column, payment.refunded),
+            gratuity: column(self.has_gratuity_column, Field::Value(payment.gratuity)),
+            refunded: column(self.has_refunded_column, Field::Value(payment.refunded)),
             ids: in_two_columns(payment.ids.clone()),
-            unfilled: BTreeMap::new(),
             paid_at: payment.received_at,
+            ..row(&format!("inserted-{ordinal}"), &word, 0, &[])
         }
     }
 

@@ -210,3 +210,38 @@ fn the_issue_about_a_denied_row_ends_when_stripe_or_the_row_says_otherwise() {
     corrected.rows[0] = row("row-1", "Failed", 100_00, &["pi_1"]);
     assert_eq!(told(&corrected, declined()).0, Ending::Over);
 }
+
+#[test]
+fn money_that_was_taken_back_is_told_and_an_older_or_partial_answer_is_not_that() {
+    let failed = |as_of| StripePayment {
+        as_of,
+        ..waiting(&["pi_1"], "requires_payment_method")
+    };
+    let came = StripePayment {
+        as_of: 10,
+        ..received(&["pi_1"], 100_00)
+    };
+    let before = world(invoice("Sent"));
+    let plan = before.reconcile(&[Evidence::Payment(came)]);
+    let paid = before.apply(&plan);
+    let kinds = |said: StripePayment| {
+        let plan = paid.reconcile(&[Evidence::Payment(said)]);
+        assert!(plan.changes_nothing(), "a paid invoice is not set back");
+        let kinds: Vec<_> = plan.issues.iter().map(|issue| issue.kind).collect();
+        kinds
+    };
+    assert_eq!(kinds(failed(11)), [AmountMismatch]);
+    assert_eq!(kinds(failed(9)), []);
+    let partial = StripePayment {
+        tells_returns: false,
+        ..failed(11)
+    };
+    assert_eq!(kinds(partial), []);
+    assert_eq!(
+        kinds(StripePayment {
+            as_of: 11,
+            ..waiting(&["pi_2"], "requires_payment_method")
+        }),
+        []
+    );
+}

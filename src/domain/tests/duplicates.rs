@@ -2,8 +2,9 @@
 
 use super::builders::{RECEIVED_AT, booked, eur, invoice, received, row, updated, world};
 use super::harness::{Case, case, check, paid_in_full};
-use crate::domain::evidence::Evidence;
+use crate::domain::evidence::{Evidence, StripePayment};
 use crate::domain::issue::IssueKind::*;
+use crate::domain::payment::PaymentRow;
 use crate::domain::payment::PaymentStatus::Paid;
 use crate::domain::plan::{InvoiceChange, PaymentUpdate};
 use crate::domain::recheck::HELD;
@@ -136,4 +137,64 @@ fn the_possible_duplicate_does_not_depend_on_the_order_of_rows() {
     };
     assert_eq!(named(["row-1", "row-2"]), ["row-1"]);
     assert_eq!(named(["row-2", "row-1"]), ["row-1"]);
+}
+
+/// A row of 50 that has this text where ids are stored.
+fn row_naming(other: &str) -> PaymentRow {
+    PaymentRow {
+        other_object: Some(other.into()),
+        ..row("r", "Paid", 50_00, &[])
+    }
+}
+
+#[test]
+fn a_row_with_another_object_of_stripe_s_may_be_the_payment_whatever_is_due() {
+    let due = || world(invoice("Partial").with_total(200_00).with_paid(50_00));
+    let settled_by = |transaction: Option<&str>| StripePayment {
+        balance_transaction: transaction.map(str::to_owned),
+        ..received(&["pi_1"], 50_00)
+    };
+    let [known, unknown] = [settled_by(Some("txn_12345678")), settled_by(None)];
+    check(vec![
+        case("a subscription", due().with_row(row_naming("sub_12345678")))
+            .stripe_says(&known)
+            .warns(PossibleDuplicate, "pi_1")
+            .asks_again(HELD),
+        case(
+            "a balance transaction, if that of the payment is not known",
+            due().with_row(row_naming("txn_12345678")),
+        )
+        .stripe_says(&unknown)
+        .warns(PossibleDuplicate, "pi_1")
+        .asks_again(HELD),
+        case(
+            "its own balance transaction",
+            due().with_row(row_naming("txn_12345678")),
+        )
+        .stripe_says(&known),
+        case(
+            "the balance transaction of another payment",
+            due().with_row(row_naming("txn_87654321")),
+        )
+        .stripe_says(&known)
+        .inserts(booked(&known, Paid, 50_00))
+        .changes_invoice(InvoiceChange {
+            amount_paid: Some(eur(100_00)),
+            balance: Some(eur(100_00)),
+            ..InvoiceChange::default()
+        }),
+    ]);
+}
+
+#[test]
+fn a_row_keeps_the_ids_that_its_balance_transaction_told() {
+    let before = world(invoice("Partial").with_total(200_00).with_paid(50_00))
+        .with_row(row_naming("txn_12345678"));
+    let said = StripePayment {
+        balance_transaction: Some("txn_12345678".into()),
+        ..received(&["pi_1"], 50_00)
+    };
+    let plan = before.reconcile(&[Evidence::Payment(said)]);
+    let ids = plan.row_ids.get("r").and_then(|ids| ids.intent.as_deref());
+    assert_eq!(ids, Some("pi_1"));
 }

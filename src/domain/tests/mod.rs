@@ -11,6 +11,7 @@ mod captures;
 mod cases;
 mod counting;
 mod cron;
+mod currencies;
 mod denied;
 mod divided;
 mod duplicates;

@@ -171,6 +171,7 @@ fn memories() -> impl Strategy<Value = Memory> {
             let known = Remembered {
                 as_of: 0,
                 seen_at: 0,
+                currency: None,
                 received,
                 refunded,
                 withheld: dispute.as_ref().map_or(0, |it| match it.withholds_money() {
@@ -233,6 +234,7 @@ fn payments() -> impl Strategy<Value = Evidence> {
             }
             Evidence::Payment(StripePayment {
                 ids,
+                former_ids: Vec::new(),
                 state,
                 as_of: 1,
                 tells_returns: true,
@@ -252,6 +254,7 @@ fn payments() -> impl Strategy<Value = Evidence> {
                 invoice_was_read: payment == 1,
                 invoice_references: references,
                 received_at: Some(at).filter(|at| *at > 0),
+                balance_transaction: None,
                 net: None,
                 reductions: Default::default(),
                 attributes: [PROJECT, FEE].map(|it| (it.into(), at.to_string())).into(),

@@ -117,16 +117,18 @@ fn refunds_are_recorded_and_reported() {
         .stripe_says(&whole)
         .warns(Refunded, "pi_1"),
         case(
-            "what a host notes as refunded beyond Stripe's word stays",
+            "what a host notes as refunded beyond Stripe's word stays, and is told",
             settled().with_row(booked_row().with_refunded(70_00)),
         )
         .stripe_says(&part)
+        .warns(AmountMismatch, "pi_1")
         .warns(PartiallyRefunded, "pi_1"),
         case(
-            "what a host calls Refunded of its own accord stays, even against Stripe's word",
+            "what a host calls Refunded of its own accord stays, even against Stripe's word, and is told",
             world(invoice("Sent")).with_row(row("row-1", "Refunded", 100_00, &["pi_1"])),
         )
-        .stripe_says(&received(&["pi_1"], 100_00)),
+        .stripe_says(&received(&["pi_1"], 100_00))
+        .warns(AmountMismatch, "pi_1"),
         case(
             "a refund is no booking: Overdue with the amounts right stays Overdue",
             world(
