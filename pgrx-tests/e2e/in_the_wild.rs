@@ -12,6 +12,7 @@ mod missing;
 mod naming;
 mod one_for_several;
 mod other_ids;
+mod payment_links;
 mod refunds_in_vain;
 mod refused;
 mod renewals;

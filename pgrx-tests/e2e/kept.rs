@@ -296,7 +296,9 @@ fn book(shop: &mut Shop, session: &mut Client, sales: &[Sale], from: usize) -> V
             deliver(session, &event.to_string()).expect("it is received");
         }
     }
-    attempt(session, "select pg_stat_force_next_flush()").expect("the figures are published");
+    let publish = "select pg_stat_force_next_flush()";
+    attempt(session, publish).expect("the figures are published");
+    shop.execute(publish);
     shop.texts(
         "select format('%s was read as a whole %s times', relname, seq_scan) from pg_stat_user_tables
         where relname in ('stripe_payment', 'invoice_check', 'change', 'event', 'invoices', 'payments')

@@ -230,7 +230,7 @@ fn judge_unlinked(
     }
     let key = payment.ids.key();
     if !link.ambiguous.is_empty() {
-        return judge_ambiguous(context, payment, money, &link.ambiguous);
+        return judge_ambiguous(context, payment, money, link);
     }
     if !link.of_other_account.is_empty() {
         return judge_other_account(context, payment, money, &link.of_other_account);
@@ -271,15 +271,16 @@ fn judge_unlinked(
     }
 }
 
-/// Decides about money that refers to several invoices by what is only a name: it is booked for none of them.
+/// Decides about money that refers to several invoices by what is only a name or a payment link: it is booked for none of
+/// them.
 fn judge_ambiguous(
     context: &Context,
     payment: &StripePayment,
     money: Money,
-    ambiguous: &BTreeSet<String>,
+    link: &PaymentInvoices,
 ) -> Judged {
     let key = payment.ids.key();
-    let labels = labels(context.mapping, ambiguous);
+    let labels = labels(context.mapping, &link.ambiguous);
     let described: Vec<String> = labels
         .iter()
         .map(|(id, label)| match id == label {
@@ -287,12 +288,24 @@ fn judge_ambiguous(
             false => format!("{label} (id {id})"),
         })
         .collect();
-    let named = payment.invoice_references.join(", ");
+    let shared = link.shared_link.as_ref().map(std::slice::from_ref);
+    let names = shared.unwrap_or(&payment.invoice_references);
+    let named = names.join(", ");
+    let (refers_to, why) = match shared {
+        Some(_) => (
+            format!("payment link {named}, which several invoices store"),
+            format!("several invoices store {named}"),
+        ),
+        None => (
+            format!("invoice {named}, but several invoices have this name"),
+            format!("several invoices are named {named}"),
+        ),
+    };
     let issue = Issue::new(
         IssueKind::UnlinkedPayment,
         Severity::Warning,
         format!(
-            "Stripe received {money} by {} for invoice {named}, but several invoices have this name: {}. It was not booked. Book it for one of them (link_payment).",
+            "Stripe received {money} by {} for {refers_to}: {}. It was not booked. Book it for one of them (link_payment).",
             key.unwrap_or("a payment"),
             described.join(" and "),
         ),
@@ -301,11 +314,11 @@ fn judge_ambiguous(
     .with_evidence(json!({
         "id": key,
         "received": money.to_string(),
-        "names_invoice": payment.invoice_references,
-        "invoices": ambiguous,
+        "names_invoice": names,
+        "invoices": link.ambiguous,
     }));
     Judged {
-        verdict: Verdict::Done(format!("several invoices are named {named}")),
+        verdict: Verdict::Done(why),
         issue: Some(issue),
     }
 }

@@ -49,7 +49,8 @@ impl Evidence {
 pub(crate) struct StripePayment {
     pub(crate) ids: PaymentIds,
     /// The ids of what it replaced: the session that expired before this one was made from it, the Stripe Invoice of which
-    /// its own is a revision, the charge that was declined. Nothing came by them.
+    /// its own is a revision, the charge that was declined. Nothing came by them. And the payment link that the session
+    /// was made from.
     #[serde(default)]
     pub(crate) former_ids: Vec<String>,
     pub(crate) state: PaymentState,

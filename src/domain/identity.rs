@@ -100,6 +100,12 @@ pub(crate) fn without_secret(text: &str) -> &str {
     }
 }
 
+/// Returns whether this is the id of a payment link: it is no payment, but the customers' sessions name it. Source:
+/// <https://docs.stripe.com/api/payment-link/object>.
+pub(crate) fn is_payment_link(text: &str) -> bool {
+    unqualified(text.trim()).starts_with("plink_")
+}
+
 fn kind_of(id: &str) -> Option<ObjectKind> {
     const PREFIXES: [(&str, ObjectKind); 5] = [
         ("cs_", ObjectKind::CheckoutSession),

@@ -31,7 +31,7 @@ use serde_json::json;
 use self::answers::{ids_of, lacks_invoice, with_known_invoices};
 use self::receipt::Receipt;
 use super::evidence::{Evidence, StripePayment, merge_payments};
-use super::identity::PaymentIds;
+use super::identity::{PaymentIds, is_payment_link};
 use super::invoice::{Invoice, InvoiceStatus};
 use super::issue::{Issue, IssueKind, Severity};
 use super::money::{Currency, Money};
@@ -358,11 +358,13 @@ impl Draft {
             )
             .about(Some(id.as_str()))
             .with_evidence(json!({ "id": id.as_str(), "stripe_says": message })),
+            // The sessions that are made from it name it.
+            Evidence::NotAnId { text } if is_payment_link(text) => return,
             Evidence::NotAnId { text } => Issue::new(
                 IssueKind::StripeObjectMissing,
                 Severity::Warning,
                 format!(
-                    "Invoice {label} contains \"{text}\", which is not a Stripe id, so Stripe was not asked. Correct or remove it."
+                    "Invoice {label} contains \"{text}\", which is not the id of a Stripe payment, so Stripe was not asked. Correct or remove it."
                 ),
             )
             .about(Some(text))

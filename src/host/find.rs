@@ -9,16 +9,16 @@ use super::mapping::{Mapped, Mapping};
 use super::owner::reading_as;
 use super::read::text_of;
 use crate::domain::account::unqualified;
-use crate::domain::identity::{PaymentIds, StripeId};
+use crate::domain::identity::{PaymentIds, StripeId, is_payment_link};
 use crate::pg::{Relation, sql};
 
 /// What the invoices of a payment are looked up by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InvoiceKeys<'a> {
     pub(crate) ids: &'a PaymentIds,
-    /// The ids of what the payment replaced.
+    /// The ids of what the payment replaced, and of the payment link that it came by.
     pub(crate) former_ids: &'a [String],
-    /// The ids or numbers of invoices that the payment refers to.
+    /// The ids or numbers of invoices that the payment refers to, or a payment link.
     pub(crate) references: &'a [String],
     /// A deleted invoice to leave out; rows or the ledger may still refer to it.
     pub(crate) but_for: Option<&'a str>,
@@ -28,11 +28,19 @@ impl InvoiceKeys<'_> {
     /// Returns the ids as rows of the application have them.
     fn stored_ids(&self) -> Vec<String> {
         let former = self.former_ids.iter().map(String::as_str);
+        let former = former.filter(|id| !is_payment_link(id));
         // Some applications name the Stripe Invoice, whose id they store.
         let named = self.references.iter().map(String::as_str);
         let named = named.filter(|name| StripeId::parse(name).is_some());
         let ids = self.ids.each().chain(former).chain(named);
         ids.map(|id| unqualified(id).to_owned()).collect()
+    }
+
+    /// Returns the payment link, as invoices have it.
+    fn links(&self) -> Vec<String> {
+        let links = self.former_ids.iter().chain(self.references);
+        let links = links.filter(|id| is_payment_link(id));
+        links.map(|id| unqualified(id).to_owned()).collect()
     }
 }
 
@@ -43,6 +51,8 @@ pub(crate) struct PaymentInvoices {
     pub(crate) invoices: BTreeSet<String>,
     /// Several invoices that the payment only refers to: which of them it is for is not known.
     pub(crate) ambiguous: BTreeSet<String>,
+    /// The payment link that they store, if they are not those that the payment names.
+    pub(crate) shared_link: Option<String>,
     /// If there are none of the others: invoices that the payment would be for if they counted.
     pub(crate) uncounted: BTreeSet<String>,
     /// Invoices that store an id of the payment or have its name, and belong to another Stripe account: the payment is
@@ -57,9 +67,14 @@ impl PaymentInvoices {
     pub(crate) fn add(&mut self, other: Self) {
         self.invoices.extend(other.invoices);
         self.ambiguous.extend(other.ambiguous);
+        self.shared_link = self.shared_link.take().or(other.shared_link);
         self.uncounted.extend(other.uncounted);
         self.of_other_account.extend(other.of_other_account);
         self.is_recorded |= other.is_recorded;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.invoices.is_empty() && self.ambiguous.is_empty() && self.of_other_account.is_empty()
     }
 
     fn each_mut(&mut self) -> [&mut BTreeSet<String>; 3] {
@@ -69,7 +84,7 @@ impl PaymentInvoices {
 
 /// Returns for each payment the invoices that store one of its ids, in their own row or in their payments, or for
 /// which the ledger has seen it. If there is none, returns the invoice that the payment refers to, unless several
-/// have that id or number.
+/// have that id or number; and if there is none either, the one that stores the payment link.
 pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<PaymentInvoices> {
     let known: Vec<Vec<String>> = payments
         .iter()
@@ -122,6 +137,7 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<Pa
             found.ambiguous = std::mem::take(&mut found.invoices);
         }
     }
+    find_by_links(mapping, payments, &mut found);
     find_uncounted(mapping, payments, &mut found);
     set_aside_other_accounts(mapping, payments, &mut found);
     found
@@ -167,6 +183,38 @@ fn set_aside_uncounted(mapping: &Mapping, found: &mut [PaymentInvoices]) {
             .partition(|invoice| uncounted.contains(invoice));
         (found.uncounted, found.invoices) = (out, rest);
     }
+}
+
+/// Looks up the invoices that store the payment links of payments that no other is found for. A link may be opened by
+/// many customers: it only refers to its invoice.
+fn find_by_links(mapping: &Mapping, payments: &[InvoiceKeys], found: &mut [PaymentInvoices]) {
+    let links: Vec<Vec<String>> = payments
+        .iter()
+        .zip(&*found)
+        .map(|(keys, found)| match found.is_empty() {
+            true => keys.links(),
+            false => Vec::new(),
+        })
+        .collect();
+    let invoices = &mapping.invoices;
+    let columns = [&invoices.session, &invoices.intent];
+    let stored = by_column(columns, &invoices.counting.rows(), &invoices.id);
+    if stored.is_empty() || links.iter().all(Vec::is_empty) {
+        return;
+    }
+    let source = Source::Table(&invoices.relation);
+    let linked = run(mapping, &pairs(&stored), source, &links);
+    for (place, mut linked) in linked.into_iter().enumerate() {
+        let but_for = payments[place].but_for;
+        linked.retain(|invoice| but_for != Some(invoice.as_str()));
+        if linked.len() > 1 {
+            found[place].shared_link = links[place].first().cloned();
+            found[place].ambiguous = linked;
+        } else if !linked.is_empty() {
+            found[place].invoices = linked;
+        }
+    }
+    set_aside_other_accounts(mapping, payments, found);
 }
 
 /// Looks up the invoices that do not count for the payments that no other is found for, as those that count were.

@@ -260,7 +260,7 @@ fn assemble(
     Ok(StripePayment {
         is_unsettled: has_charge && settled::is_awaited(objects.charge, &reading.attributes),
         ids,
-        former_ids: recovered_from(objects.session),
+        former_ids: origins(objects.session),
         state,
         as_of: 0,
         tells_returns: objects.charge.is_some(),
@@ -289,11 +289,15 @@ fn assemble(
     })
 }
 
-/// Returns the session that expired, and from which the customer made this one by its recovery link. Source:
-/// <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-recovered_from>.
-fn recovered_from(session: Option<&Value>) -> Vec<String> {
-    let expired = session.and_then(|session| session.get("recovered_from")?.as_str());
-    expired.map(str::to_owned).into_iter().collect()
+/// Returns what the customer made this session from: a session that expired, by its recovery link, or a payment link.
+/// Sources: <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-recovered_from>,
+/// <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-payment_link>.
+fn origins(session: Option<&Value>) -> Vec<String> {
+    let origin = |field: &&str| session?.get(*field).and_then(id_of).map(str::to_owned);
+    ["recovered_from", "payment_link"]
+        .iter()
+        .filter_map(origin)
+        .collect()
 }
 
 /// Returns when the money came: when it was added to Stripe's balance, if the answer contains that, because a card may

@@ -8,6 +8,7 @@ pub struct Checkout {
     pub(crate) id: Option<String>,
     pub(crate) mode: &'static str,
     pub(crate) client_reference_id: Option<String>,
+    pub(crate) payment_link: Option<String>,
     pub(crate) expires_at: Option<i64>,
     pub(crate) early_intent: bool,
     pub(crate) metadata: Map<String, Value>,
@@ -22,6 +23,7 @@ impl Checkout {
             id: None,
             mode: "payment",
             client_reference_id: None,
+            payment_link: None,
             expires_at: None,
             early_intent: false,
             metadata: Map::new(),
@@ -78,6 +80,12 @@ impl Checkout {
     /// Adds an entry to the intent's metadata (`payment_intent_data.metadata`), which charges inherit.
     pub fn intent_metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.intent = self.intent.metadata(key, value);
+        self
+    }
+
+    /// Sets the payment link that the session is made from.
+    pub fn payment_link(mut self, link: impl Into<String>) -> Self {
+        self.payment_link = Some(link.into());
         self
     }
 

@@ -37,6 +37,7 @@ impl Store {
         fields.set("metadata", checkout.metadata);
         fields.set("url", format!("https://checkout.stripe.com/c/pay/{id}"));
         fields.set("client_reference_id", checkout.client_reference_id);
+        fields.set("payment_link", checkout.payment_link);
         // The template's values are those of a paid session.
         fields.set("customer_details", Value::Null);
         fields.set("customer", intent.customer.clone());

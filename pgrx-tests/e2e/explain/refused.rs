@@ -17,18 +17,36 @@ fn an_id_that_is_not_stripes_is_not_asked_about() {
             &about(&lines, "invoice", "checkout session"),
             &[
                 "see e-mail | ",
-                "it is not a Stripe id, so Stripe is not asked about it",
+                "it is not the id of a Stripe payment, so Stripe is not asked about it",
             ],
         );
         only(
             &about(&lines, "Stripe", "see e-mail"),
-            &["not a Stripe id | "],
+            &["not the id of a Stripe payment | "],
         );
         only(
             &about(&lines, "decision", "new issue stripe_object_missing"),
-            &["which is not a Stripe id"],
+            &["which is not the id of a Stripe payment"],
         );
         assert_eq!(values(&lines, "would be done"), ["nothing"]);
+    }
+    assert_eq!(shop.stripe.requests().len(), 0);
+}
+
+#[test]
+fn a_payment_link_is_one_and_is_not_asked_about() {
+    let mut shop = Shop::open();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    shop.execute("update invoices set stripe_session_id = 'plink_1MoC3ULkdIwHu7ix'");
+    for lines in [
+        remembered(&mut shop, &sale.invoice),
+        asked(&mut shop, &sale.invoice),
+    ] {
+        only(
+            &about(&lines, "Stripe", "plink_1MoC3ULkdIwHu7ix"),
+            &["a payment link | Stripe is not asked about it"],
+        );
+        assert_eq!(values(&lines, "new issue stripe_object_missing"), [""; 0]);
     }
     assert_eq!(shop.stripe.requests().len(), 0);
 }

@@ -104,6 +104,31 @@ fn ids_are_found_beside_a_session_of_the_application() {
 }
 
 #[test]
+fn a_payment_link_is_read_from_invoices_and_not_written_to_payments() {
+    let mut shop = Shop::with_tables(
+        "create table invoices (
+            id serial primary key, total numeric, status text, stripe_payment_link_url text, stripe_payment_link_id text,
+            stripe_payment_intent_id text);
+        create table payments (
+            id serial primary key, invoice_id integer references invoices, amount numeric, stripe_payment_link_id text,
+            stripe_payment_intent_id text)",
+    );
+    shop.not_at_rest("the settings do not fit the tables");
+    assert_eq!(
+        proposals(
+            &mut shop,
+            "setting like '%\\_session\\_column' or setting like '%\\_intent\\_column'"
+        ),
+        [
+            "invoice_session_column=stripe_payment_link_id",
+            "invoice_intent_column=stripe_payment_intent_id",
+            "payment_session_column=",
+            "payment_intent_column=stripe_payment_intent_id",
+        ]
+    );
+}
+
+#[test]
 fn columns_that_name_a_value_of_stripes_get_it() {
     let mut shop = Shop::with_tables(
         "create table invoices (

@@ -83,7 +83,8 @@ const FLAGS: [&str; 9] = [
     "date_paid",
 ];
 
-const SESSION: &[&str] = &[
+/// The sessions of an invoice, or the payment link that they are made from.
+const SESSION_OR_LINK: &[&str] = &[
     "stripe_session_id",
     "stripe_checkout_session_id",
     "stripe_checkout_session",
@@ -92,7 +93,10 @@ const SESSION: &[&str] = &[
     "checkout_session_id",
     "checkout_session",
     "session_id",
+    "stripe_payment_link_id",
 ];
+
+const SESSION: &[&str] = SESSION_OR_LINK.split_at(SESSION_OR_LINK.len() - 1).0;
 
 const INTENT: &[&str] = &[
     "stripe_payment_intent",
@@ -259,7 +263,7 @@ pub(super) const INVOICE: [WantedColumn; 10] = [
             "iso_currency",
         ],
     ),
-    read("invoice_session_column", Role::Text, SESSION),
+    read("invoice_session_column", Role::Text, SESSION_OR_LINK),
     read("invoice_intent_column", Role::Text, INTENT),
 ];
 
@@ -352,7 +356,7 @@ impl WantedColumn {
     }
 
     fn is_for_session(&self) -> bool {
-        self.names == SESSION
+        self.names.starts_with(SESSION)
     }
 
     /// Returns whether the column exists and its type is accepted.

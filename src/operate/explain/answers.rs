@@ -4,6 +4,7 @@ use super::sources::Sources;
 use super::{Asking, Line};
 use crate::domain::account::account_of;
 use crate::domain::evidence::{Evidence, PaymentState, StripePayment, merge_payments};
+use crate::domain::identity::is_payment_link;
 use crate::domain::money::{Currency, Money};
 use crate::ledger::about_invoice::KnownPayment;
 use crate::run::sync_invoice::IdsToAsk;
@@ -115,10 +116,15 @@ fn unanswerable(finding: &Evidence) -> Option<Line> {
             "of the other mode",
             "the API key is of the other mode (test or live)",
         ),
+        Evidence::NotAnId { text } if is_payment_link(text) => (
+            text.as_str(),
+            "a payment link",
+            "Stripe is not asked about it; the events of the sessions that are made from it name it",
+        ),
         Evidence::NotAnId { text } => (
             text.as_str(),
-            "not a Stripe id",
-            "it does not begin as the id of a checkout session, payment intent or charge, so Stripe is not asked",
+            "not the id of a Stripe payment",
+            "it does not begin as the id of a checkout session, payment intent, charge or Stripe Invoice, so Stripe is not asked",
         ),
     };
     Some(Line::new(

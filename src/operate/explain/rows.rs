@@ -84,7 +84,9 @@ impl<'a> Source<'a> {
         let by = self.column(column, by);
         let why = match StripeId::parse(&stored) {
             Some(_) => by,
-            None => format!("{by}; it is not a Stripe id, so Stripe is not asked about it"),
+            None => format!(
+                "{by}; it is not the id of a Stripe payment, so Stripe is not asked about it"
+            ),
         };
         Some(self.line(what, Some(stored), why))
     }
