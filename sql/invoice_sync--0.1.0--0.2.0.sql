@@ -1250,7 +1250,7 @@ comment on column settings.invoice_partial_word is
 comment on column settings.invoice_reference_key is
     'Metadata key, on the session or payment intent, whose value is the invoice''s id or number; null: metadata does not identify invoices';
 comment on column settings.invoice_session_column is
-    'Column of the Stripe checkout session id; null: there is no such column';
+    'Column of the id of the Stripe checkout session, or of the payment link; null: there is no such column';
 comment on column settings.invoice_status_column is
     'Column of the invoice''s status: text, an enum, or a domain over text';
 comment on column settings.invoice_total_column is 'Column of the amount to be paid, in amount_unit';

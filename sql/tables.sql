@@ -131,7 +131,7 @@ comment on column settings.invoice_paid_at_column is
 comment on column settings.invoice_currency_column is
     'Column of the ISO 4217 currency code; null: all invoices are in default_currency. A null value in the column also means default_currency';
 comment on column settings.invoice_session_column is
-    'Column of the Stripe checkout session id; null: there is no such column';
+    'Column of the id of the Stripe checkout session, or of the payment link; null: there is no such column';
 comment on column settings.invoice_intent_column is
     'Column of the Stripe payment intent id; null: there is no such column';
 comment on column settings.invoice_account_column is

@@ -288,10 +288,10 @@ fn judge_ambiguous(
             false => format!("{label} (id {id})"),
         })
         .collect();
-    let shared = link.shared_link.as_ref().map(std::slice::from_ref);
-    let names = shared.unwrap_or(&payment.invoice_references);
+    let by_link = link.by_link.as_ref().map(std::slice::from_ref);
+    let names = by_link.unwrap_or(&payment.invoice_references);
     let named = names.join(", ");
-    let (refers_to, why) = match shared {
+    let (refers_to, why) = match by_link {
         Some(_) => (
             format!("payment link {named}, which several invoices store"),
             format!("several invoices store {named}"),

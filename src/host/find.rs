@@ -51,8 +51,8 @@ pub(crate) struct PaymentInvoices {
     pub(crate) invoices: BTreeSet<String>,
     /// Several invoices that the payment only refers to: which of them it is for is not known.
     pub(crate) ambiguous: BTreeSet<String>,
-    /// The payment link that they store, if they are not those that the payment names.
-    pub(crate) shared_link: Option<String>,
+    /// The payment link that they store, if they were found by it.
+    pub(crate) by_link: Option<String>,
     /// If there are none of the others: invoices that the payment would be for if they counted.
     pub(crate) uncounted: BTreeSet<String>,
     /// Invoices that store an id of the payment or have its name, and belong to another Stripe account: the payment is
@@ -67,14 +67,14 @@ impl PaymentInvoices {
     pub(crate) fn add(&mut self, other: Self) {
         self.invoices.extend(other.invoices);
         self.ambiguous.extend(other.ambiguous);
-        self.shared_link = self.shared_link.take().or(other.shared_link);
+        self.by_link = self.by_link.take().or(other.by_link);
         self.uncounted.extend(other.uncounted);
         self.of_other_account.extend(other.of_other_account);
         self.is_recorded |= other.is_recorded;
     }
 
     fn is_empty(&self) -> bool {
-        self.invoices.is_empty() && self.ambiguous.is_empty() && self.of_other_account.is_empty()
+        self.invoices.is_empty() && self.of_other_account.is_empty()
     }
 
     fn each_mut(&mut self) -> [&mut BTreeSet<String>; 3] {
@@ -132,12 +132,12 @@ pub(crate) fn invoices_of(mapping: &Mapping, payments: &[InvoiceKeys]) -> Vec<Pa
         found.invoices = named;
     }
     set_aside_other_accounts(mapping, payments, &mut found);
+    find_by_links(mapping, payments, &mut found);
     for (found, is_named) in found.iter_mut().zip(is_named) {
         if is_named && found.invoices.len() > 1 {
             found.ambiguous = std::mem::take(&mut found.invoices);
         }
     }
-    find_by_links(mapping, payments, &mut found);
     find_uncounted(mapping, payments, &mut found);
     set_aside_other_accounts(mapping, payments, &mut found);
     found
@@ -196,22 +196,21 @@ fn find_by_links(mapping: &Mapping, payments: &[InvoiceKeys], found: &mut [Payme
             false => Vec::new(),
         })
         .collect();
+    if links.iter().all(Vec::is_empty) {
+        return;
+    }
     let invoices = &mapping.invoices;
     let columns = [&invoices.session, &invoices.intent];
     let stored = by_column(columns, &invoices.counting.rows(), &invoices.id);
-    if stored.is_empty() || links.iter().all(Vec::is_empty) {
+    if stored.is_empty() {
         return;
     }
     let source = Source::Table(&invoices.relation);
     let linked = run(mapping, &pairs(&stored), source, &links);
-    for (place, mut linked) in linked.into_iter().enumerate() {
-        let but_for = payments[place].but_for;
-        linked.retain(|invoice| but_for != Some(invoice.as_str()));
-        if linked.len() > 1 {
-            found[place].shared_link = links[place].first().cloned();
-            found[place].ambiguous = linked;
-        } else if !linked.is_empty() {
-            found[place].invoices = linked;
+    for ((found, links), linked) in found.iter_mut().zip(links).zip(linked) {
+        if !linked.is_empty() {
+            found.invoices = linked;
+            found.by_link = links.into_iter().next();
         }
     }
     set_aside_other_accounts(mapping, payments, found);

@@ -12,7 +12,7 @@ fn opened() -> Checkout {
     Checkout::new(10_000, "usd").payment_link(LINK)
 }
 
-// No invoice stores an id that Stripe is asked about.
+/// By the doors that bring a payment by itself: the button and what is due ask about stored ids, and there is none.
 #[test]
 fn a_payment_by_the_link_that_an_invoice_stores_is_for_it() {
     Case::new(
