@@ -32,6 +32,8 @@ pub(crate) struct Case<'a> {
     pub(crate) in_question: &'a [String],
     /// Whether the ledger has none of its payments, so that something will probably be written.
     pub(crate) is_new: bool,
+    /// Whether no other invoice was found that stores an id of the payments in the evidence.
+    pub(crate) is_alone: bool,
 }
 
 impl Case<'_> {
@@ -39,6 +41,13 @@ impl Case<'_> {
     fn payment_ids(&self) -> impl Iterator<Item = &str> {
         let found = self.evidence.unwrap_or_default();
         found.iter().flat_map(Evidence::payment_ids)
+    }
+
+    /// Returns whether no other invoice has a payment with this id.
+    pub(crate) fn is_alone_with(&self, id: &str) -> bool {
+        let found = self.evidence.unwrap_or_default().iter();
+        let mut found = found.filter(|finding| matches!(finding, Evidence::Payment(_)));
+        self.is_alone && found.any(|finding| finding.payment_ids().any(|it| it == id))
     }
 }
 
@@ -343,6 +352,7 @@ pub(crate) fn are_outdated(invoice: &str, evidence: &[Evidence]) -> bool {
         evidence: Some(evidence),
         in_question: &[],
         is_new: false,
+        is_alone: false,
     };
     RecalledCase::new(0, case, &mut recall([case])).is_outdated()
 }
@@ -370,6 +380,7 @@ fn judged<'a>(
         evidence: Some(evidence),
         in_question: &[],
         is_new: false,
+        is_alone: false,
     };
     let recalled = RecalledCase::new(0, case, &mut recall([case]));
     let mut decided = DecidedCase::new(context, recalled, reading.clone());

@@ -100,8 +100,15 @@ impl Pass<'_> {
     fn process_one_by_one(&mut self, cases: &[IndexedCase]) -> Result<(), Problem> {
         self.transactions.commit();
         let decided = open(self.context, cases)?;
-        let booked = decided.iter().flat_map(DecidedCase::booked_ids);
-        self.booked.extend(booked.map(str::to_owned));
+        let booked: Vec<(Case, Vec<String>)> = decided
+            .iter()
+            .map(|it| {
+                (
+                    it.recalled.case,
+                    it.booked_ids().map(str::to_owned).collect(),
+                )
+            })
+            .collect();
         let found: BTreeSet<usize> = decided
             .iter()
             .map(|decided| decided.recalled.place)
@@ -117,6 +124,13 @@ impl Pass<'_> {
         if !settled.is_empty() {
             self.transactions.commit();
             self.settle(settled)?;
+        }
+        for (case, mut ids) in booked {
+            // Looked up already, and no issue says otherwise.
+            let is_alone =
+                |id: &str| case.is_alone_with(id) && self.report.is_settled([id].into_iter());
+            ids.retain(|id| !is_alone(id));
+            self.booked.extend(ids);
         }
         let gone = cases.iter().filter(|(place, _)| !found.contains(place));
         self.note_gone(&gone.map(|(_, case)| case.invoice).collect::<Vec<_>>())?;

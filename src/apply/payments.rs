@@ -39,6 +39,7 @@ pub(crate) fn act(
                 evidence: Some(said.evidence),
                 in_question: &[],
                 is_new: !link.is_recorded && said.former.is_none(),
+                is_alone: link.is_of_one_invoice(),
             })
         })
         .collect();

@@ -131,10 +131,10 @@ impl Report {
 
     /// Returns the run's number, to which rows may refer; `None` in a dry run.
     pub(crate) fn run(&self) -> Option<i64> {
-        self.row.refer(&self.totals)
+        self.row.refer(&self.totals_with(&[]))
     }
 
-    /// The totals as they will be once these outcomes are added.
+    /// The totals so far, as they will be once these outcomes are added.
     fn totals_with(&self, settled: &[&Settled]) -> Totals {
         let ids = settled.iter().map(|settled| &settled.outcome.invoice.id);
         let new = ids.filter(|id| !self.checked.contains(*id)).count();
@@ -407,6 +407,16 @@ impl Report {
 
     /// Ends the run. Returns the JSON for the caller.
     pub(crate) fn close(mut self) -> Value {
+        self.end();
+        self.into_json()
+    }
+
+    /// As [`Self::close`], if nobody gets the JSON.
+    pub(crate) fn finish(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
         if let Some(run) = self
             .run
             .filter(|_| self.keeps_details && self.found.may_be_open)
@@ -418,6 +428,9 @@ impl Report {
         if let Some(run) = self.run.filter(|_| self.kind != Kind::Webhook) {
             outbox::digest(run);
         }
+    }
+
+    fn into_json(self) -> Value {
         let totals = &self.totals;
         let fixed: Vec<Value> = self.fixed.iter().map(Fixed::to_json).collect();
         let mut message = format!(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pgrx::prelude::PgSqlErrorCode;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::mapped::usually_collated;
 use crate::pg::{Problem, Relation, sql};
@@ -120,15 +121,14 @@ select jsonb_build_object(
         from pg_attribute a
         join pg_type t on t.oid = a.atttypid
         join pg_namespace tn on tn.oid = t.typnamespace
-        cross join lateral (
+        join pg_type b on b.oid = case when t.typtype <> 'd' then t.oid else (
             with recursive d (type, base) as (
                 select t.oid, t.typbasetype
                 union all
                 select d.base, n.typbasetype from d join pg_type n on n.oid = d.base
             )
             select d.type from d where d.base = 0
-        ) innermost
-        join pg_type b on b.oid = innermost.type
+        ) end
         join pg_namespace bn on bn.oid = b.typnamespace
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '{}'))
 from pg_class c
@@ -154,7 +154,9 @@ impl Table {
     /// Looks up a table or a view. Fails with 42P01 if it does not exist, and with 42809 if the name is another
     /// object's. The error names `setting`.
     pub(crate) fn describe(name: &str, setting: &str) -> Result<Self, Problem> {
-        let table = Self::find("where c.oid = to_regclass($1)", &[Some(name)])?
+        // Planned once for all tables: mostly two are described, one after the other.
+        let statement = format!("{} where c.oid = to_regclass($1)", description());
+        let table = parsed(sql::look_up(1, &statement, &[Some(name)]))?
             .pop()
             .ok_or_else(|| {
                 Problem::new(
@@ -169,12 +171,10 @@ impl Table {
 
     /// Returns all tables that meet `condition`, which may refer to `pg_class c` and `pg_namespace n`.
     pub(crate) fn find(condition: &str, params: &[Option<&str>]) -> Result<Vec<Self>, Problem> {
-        let description = DESCRIPTION.replace("{is_fixed}", IS_FIXED);
-        sql::fetch(&format!("{description} {condition}"), params)
-            .into_iter()
-            .map(serde_json::from_value)
-            .collect::<Result<_, _>>()
-            .map_err(not_understood)
+        parsed(sql::fetch(
+            &format!("{} {condition}", description()),
+            params,
+        ))
     }
 
     /// Fails with 42809 if this is not an ordinary or partitioned table or a view; `why` becomes the error's detail.
@@ -224,6 +224,15 @@ impl Column {
     pub(crate) fn key_family(&self) -> &'static str {
         key_family(&self.base)
     }
+}
+
+fn description() -> String {
+    DESCRIPTION.replace("{is_fixed}", IS_FIXED)
+}
+
+fn parsed(documents: Vec<Value>) -> Result<Vec<Table>, Problem> {
+    let tables = documents.into_iter().map(serde_json::from_value);
+    tables.collect::<Result<_, _>>().map_err(not_understood)
 }
 
 /// Returns one name for all key types that PostgreSQL compares with each other.

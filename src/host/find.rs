@@ -73,6 +73,13 @@ impl PaymentInvoices {
         self.is_recorded |= other.is_recorded;
     }
 
+    /// Whether one invoice was found, whatever the others' accounts are, and whether or not they count.
+    pub(crate) fn is_of_one_invoice(&self) -> bool {
+        self.invoices.len() == 1
+            && [&self.ambiguous, &self.uncounted, &self.of_other_account].map(BTreeSet::is_empty)
+                == [true; 3]
+    }
+
     fn is_empty(&self) -> bool {
         self.invoices.is_empty() && self.of_other_account.is_empty()
     }

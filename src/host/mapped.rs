@@ -58,6 +58,18 @@ impl Mapped {
         format!("t.{quoted}::{base_type} {equals} {value}::{base_type}")
     }
 
+    /// Returns whether this type can hold the text as a key: otherwise a cast of it raises an error, as in
+    /// [`Self::key_or_null`]. Of types other than these, it is not known.
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        match self.base.as_str() {
+            "uuid" => is_uuid(text),
+            "int2" => text.parse::<i16>().is_ok(),
+            "int4" => text.parse::<i32>().is_ok(),
+            "int8" => text.parse::<i64>().is_ok(),
+            _ => true,
+        }
+    }
+
     /// Returns SQL that casts the expression `text` to this type as a key. It yields null if the type cannot hold
     /// the text, where a plain cast would raise an error.
     pub(crate) fn key_or_null(&self, text: &str) -> String {
@@ -80,6 +92,29 @@ impl Mapped {
             _ => cast,
         }
     }
+}
+
+/// Whether `uuid_in` accepts the text: a hyphen after any four digits, and braces around the whole.
+fn is_uuid(text: &str) -> bool {
+    let inner = text
+        .strip_prefix('{')
+        .map_or(Some(text), |rest| rest.strip_suffix('}'));
+    let Some(inner) = inner else {
+        return false;
+    };
+    let mut digits = 0;
+    let mut may_be_hyphen = false;
+    for c in inner.bytes() {
+        match c {
+            b'-' if may_be_hyphen => may_be_hyphen = false,
+            _ if c.is_ascii_hexdigit() => {
+                digits += 1;
+                may_be_hyphen = digits % 4 == 0 && digits < 32;
+            }
+            _ => return false,
+        }
+    }
+    digits == 32
 }
 
 /// Returns SQL for a text with the database's usual collation.

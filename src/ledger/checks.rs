@@ -188,6 +188,24 @@ pub(crate) struct Check<'a> {
     pub(crate) awaited: &'a BTreeSet<String>,
 }
 
+/// The interval to the next request about an invoice `d`, from that to the last one.
+const BACK_OFF: &str = "
+cross join lateral (
+    select case when c.back_off is null or c.stored_ids <> d.stored_ids
+                then interval '15 minutes'
+                else least(c.back_off * 2, f.longest)
+           end as back_off
+    from (
+        select case when max(e.read_at) > clock_timestamp() - interval '1 day'
+                        * case when d.account is null then 1 else 2 end
+                    then interval '30 days' else interval '1 day' end as longest
+        from invoice_sync.feed e
+        where e.account is not distinct from d.account
+    ) f
+    left join invoice_sync.invoice_check c on c.invoice_id = d.invoice_id
+    offset 0
+) o";
+
 /// Records that Stripe was asked about the ids that these invoices store.
 ///
 /// Of an invoice that needs no more requests because all its ids are booked, no ids are recorded: if a row leaves the
@@ -217,36 +235,29 @@ pub(crate) fn note(checks: &[Check]) {
         ]
     };
     let rows: Vec<[Option<String>; 7]> = checks.iter().map(row).collect();
-    sql::execute_rows(
+    // Most have no interval, and then nothing is read for it.
+    let any_backs_off = checks
+        .iter()
+        .any(|check| check.recheck == Recheck::BackingOff);
+    let back_off = match any_backs_off {
+        true => BACK_OFF,
+        false => "cross join (select null::interval as back_off) o",
+    };
+    let statement = format!(
         "insert into invoice_sync.invoice_check as k (
             invoice_id, stored_ids, checked_at, next_check_at, back_off, awaited)
-        select n.invoice_id, case when n.is_booked and i.next_check is null then '{}' else n.stored_ids end,
+        select n.invoice_id, case when n.is_booked and i.next_check is null then '{{}}' else n.stored_ids end,
                clock_timestamp(), clock_timestamp() + i.next_check, case when n.backs_off then n.back_off end,
                n.awaited
         from (
-            select d.*,
-                   case when o.back_off is null or o.stored_ids <> d.stored_ids
-                        then interval '15 minutes'
-                        else least(o.back_off * 2, f.longest)
-                   end as back_off
+            select d.*, o.back_off
             from (
                 select invoice_id, stored_ids::text[], seconds::float8, backs_off::boolean, is_booked::boolean,
                        account, awaited::text[]
-                from unnest($2, $3, $4, $5, $6, $7, $8) u (
+                from $rows u (
                     invoice_id, stored_ids, seconds, backs_off, is_booked, account, awaited)
             ) d
-            left join lateral (
-                select * from invoice_sync.invoice_check c
-                where c.invoice_id = d.invoice_id
-                offset 0
-            ) o on true
-            cross join lateral (
-                select case when max(e.read_at) > clock_timestamp() - interval '1 day'
-                                * case when d.account is null then 1 else 2 end
-                            then interval '30 days' else interval '1 day' end as longest
-                from invoice_sync.feed e
-                where e.account is not distinct from d.account
-            ) f
+            {back_off}
         ) n
         cross join lateral (
             select case when n.backs_off then n.back_off - interval '30 seconds'
@@ -256,6 +267,7 @@ pub(crate) fn note(checks: &[Check]) {
                             where coalesce(x.invoice_id, '') = n.invoice_id
                               and x.state <> 'resolved' and x.object ~ '^([^/]+/)?(cs|pi|ch|py|in)_')
                         then make_interval(secs => $1::float8) end as next_check
+            offset 0
         ) i
         order by n.invoice_id
         on conflict (invoice_id) do update
@@ -264,6 +276,9 @@ pub(crate) fn note(checks: &[Check]) {
             next_check_at = excluded.next_check_at,
             back_off = excluded.back_off,
             awaited = excluded.awaited",
+    );
+    sql::execute_rows(
+        &statement,
         &[&HELD_SECONDS.to_string()],
         rows.iter().map(sql::borrowed),
     );

@@ -11,7 +11,7 @@ use crate::domain::event::Event;
 use crate::domain::identity::{PaymentIds, StripeId};
 use crate::pg::sql;
 
-use receive::document;
+use receive::object;
 pub(crate) use receive::{Disposition, Receipt, receive, receive_from_feed};
 
 /// The result of processing an event.
@@ -273,18 +273,22 @@ pub(crate) fn settle_own(event: &Event, receipt: Receipt, verdict: &Verdict) {
     let statement = format!(
         "update invoice_sync.event e
         {SETTLED}
-        from (select $2 as state, $3 as result, n.*
-              from jsonb_to_record($4::jsonb) n (session_id text, intent_id text, charge_id text, snapshot jsonb)) v
-        where e.id = $1 and (e.state <> 'done' or $5::boolean)"
+        from (select $2 as state, $3 as result, $4 as session_id, $5 as intent_id, $6 as charge_id,
+                     $7::jsonb as snapshot) v
+        where e.id = $1 and (e.state <> 'done' or $8::boolean)"
     );
+    let ids = &event.ids;
     let params = [
-        Some(event.id.as_str()),
-        Some(state),
-        result,
-        Some(&document(event, Disposition::Pending).to_string()),
-        Some(sql::boolean(receipt == Receipt::New)),
+        Some(event.id.clone()),
+        Some(state.to_owned()),
+        result.map(str::to_owned),
+        ids.session.clone(),
+        ids.intent.clone(),
+        ids.charge.clone(),
+        Some(object(event).to_string()),
+        Some(sql::boolean(receipt == Receipt::New).to_owned()),
     ];
-    sql::execute(&statement, &params);
+    sql::write_by_key(&statement, &params);
 }
 
 /// Returns the pending events by the id of their payment.

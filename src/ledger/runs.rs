@@ -145,15 +145,30 @@ impl Brief {
             Some(role),
             Some(self.started_at.clone()),
         ];
+        // Most say little, and what is not said is null.
+        let said = totals.as_params().map(|param| param.is_some());
+        let said = FIGURES.iter().zip(said).filter(|(_, is_said)| *is_said);
+        let said: Vec<(usize, &(&str, &str))> =
+            (own.len() + 1..).zip(said.map(|(it, _)| it)).collect();
+        let names: String = said
+            .iter()
+            .map(|(_, (name, _))| format!(", {name}"))
+            .collect();
+        let values: String = said
+            .iter()
+            .map(|(n, (_, cast))| format!(", ${n}::{cast}"))
+            .collect();
+        let excluded = FIGURES
+            .map(|(name, _)| format!("excluded.{name}"))
+            .join(", ");
         let statement = format!(
             "with written as (
-                insert into invoice_sync.run as r (
-                    id, kind, cause, role, started_at, finished_at, {COLUMNS})
+                insert into invoice_sync.run as r (id, kind, cause, role, started_at, finished_at{names})
                 overriding system value
                 values ($1::bigint, $2, $3, $4, timestamptz 'epoch' + $5::bigint * interval '1 microsecond',
-                        clock_timestamp(), {})
+                        clock_timestamp(){values})
                 on conflict (id) do update
-                set (finished_at, {COLUMNS}) = (select clock_timestamp(), {})
+                set (finished_at, {columns}) = row (clock_timestamp(), {excluded})
                 where (r.success, r.error, r.invoices_checked, r.invoices_fixed, r.issues_found, r.stripe_errors,
                        r.stripe_requests, r.waited)
                     is distinct from (excluded.success, excluded.error, excluded.invoices_checked,
@@ -164,10 +179,13 @@ impl Brief {
             )
             insert into invoice_sync.run_to_count (run_id)
             select id from written where is_new",
-            values(6),
-            values(6),
+            columns = columns(),
         );
-        execute(&statement, own, totals);
+        let own = own.into_iter();
+        let params: Vec<Option<String>> = own
+            .chain(totals.as_params().into_iter().filter(Option::is_some))
+            .collect();
+        sql::write_by_key(&statement, &params);
     }
 }
 
@@ -197,21 +215,26 @@ pub(crate) enum State {
     Finished,
 }
 
-/// The columns of [`Totals`]. Most runs have none of the last ones: null takes no room.
-const COLUMNS: &str =
-    "success, error, invoices_checked, invoices_fixed, issues_found, stripe_errors,
-    stripe_requests, stripe_retries, waited, list_pages, objects_from_lists, objects_one_by_one,
-    monthly_reads, remark";
+/// The columns of [`Totals`], with their types. Most runs have none of the last ones: null takes no room.
+const FIGURES: [(&str, &str); 14] = [
+    ("success", "boolean"),
+    ("error", "jsonb"),
+    ("invoices_checked", "integer"),
+    ("invoices_fixed", "integer"),
+    ("issues_found", "integer"),
+    ("stripe_errors", "integer"),
+    ("stripe_requests", "bigint"),
+    ("stripe_retries", "bigint"),
+    ("waited", "interval"),
+    ("list_pages", "bigint"),
+    ("objects_from_lists", "bigint"),
+    ("objects_one_by_one", "bigint"),
+    ("monthly_reads", "jsonb"),
+    ("remark", "text"),
+];
 
-/// The values of [`COLUMNS`], of the parameters from number `first` on.
-fn values(first: usize) -> String {
-    let casts = [
-        "boolean", "jsonb", "integer", "integer", "integer", "integer", "bigint", "bigint",
-        "interval", "bigint", "bigint", "bigint", "jsonb", "text",
-    ];
-    let values = casts.iter().enumerate();
-    let values = values.map(|(n, cast)| format!("${}::{cast}", first + n));
-    values.collect::<Vec<_>>().join(", ")
+fn columns() -> String {
+    FIGURES.map(|(name, _)| name).join(", ")
 }
 
 impl Totals {
@@ -225,7 +248,7 @@ impl Totals {
         *self != nothing
     }
 
-    /// The parameters of [`values`].
+    /// The values of [`FIGURES`].
     fn as_params(&self) -> [Option<String>; 14] {
         let or_null = |value: &Value| (!value.is_null()).then(|| value.to_string());
         let if_any = |count: u64| (count > 0).then(|| count.to_string());
@@ -255,23 +278,22 @@ pub(crate) fn save(run: i64, totals: &Totals, state: State) {
         Some(run.to_string()),
         Some(sql::boolean(state == State::Finished).to_owned()),
     ];
+    let casts = (own.len() + 1..).zip(FIGURES);
+    let values: Vec<String> = casts
+        .map(|(n, (_, cast))| format!("${n}::{cast}"))
+        .collect();
     let statement = format!(
         "with saved as (
             update invoice_sync.run
-            set (finished_at, {COLUMNS}) = (select case when $2::boolean then clock_timestamp() end, {})
+            set (finished_at, {columns}) = (select case when $2::boolean then clock_timestamp() end, {values})
             where id = $1::bigint
             returning id, finished_at
         )
         insert into invoice_sync.run_to_count (run_id)
         select id from saved where finished_at is not null",
-        values(3)
+        columns = columns(),
+        values = values.join(", "),
     );
-    execute(&statement, own, totals);
-}
-
-/// Executes a statement whose last parameters are those of the totals.
-fn execute<const N: usize>(statement: &str, own: [Option<String>; N], totals: &Totals) {
     let params: Vec<Option<String>> = own.into_iter().chain(totals.as_params()).collect();
-    let params: Vec<Option<&str>> = params.iter().map(Option::as_deref).collect();
-    sql::execute(statement, &params);
+    sql::write_by_key(&statement, &params);
 }

@@ -78,12 +78,8 @@ select jsonb_build_object('payment', jsonb_build_object(
                   then (extract(epoch from m.as_of) * 1000000)::bigint else 0 end,
     'seen_at', case when m.seen_at <= clock_timestamp()
                     then (extract(epoch from m.seen_at) * 1000000)::bigint else 0 end))
-from (
-    select * from invoice_sync.stripe_payment where invoice_id = any ($1)
-    union all select * from invoice_sync.stripe_payment where id = any ($2)
-    union all select * from invoice_sync.stripe_payment where session_id = any ($2)
-    union all select * from invoice_sync.stripe_payment where charge_id = any ($2)
-) m";
+from invoice_sync.stripe_payment m
+where m.invoice_id = any ($1) or m.id = any ($2) or m.session_id = any ($2) or m.charge_id = any ($2)";
 
 /// Sorts rows of [`RECALLED`] by invoice: those about its own payments, and those about the payments that it was asked
 /// for, whatever invoice they were recorded for. Of each payment, the latest state remains.
@@ -128,12 +124,8 @@ pub(crate) fn known(ids: &BTreeSet<String>) -> Vec<KnownPayment> {
             ids.len(),
             "select m.session_id, case when m.id ~ '^([^/]+/)?pi_' then m.id end, m.charge_id, m.stripe_invoice_id, m.currency,
                    m.received::text
-            from (
-                select * from invoice_sync.stripe_payment where id = any ($1)
-                union all select * from invoice_sync.stripe_payment where session_id = any ($1)
-                union all select * from invoice_sync.stripe_payment where charge_id = any ($1)
-            ) m
-            where m.received > 0
+            from invoice_sync.stripe_payment m
+            where (m.id = any ($1) or m.session_id = any ($1) or m.charge_id = any ($1)) and m.received > 0
             order by m.as_of desc, m.invoice_id, m.id",
             &[ids.to_vec()],
         )
@@ -285,65 +277,58 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
         }
     }
     // An older answer is not written, or is written for an invoice while another one has a newer one.
-    let newer: Vec<[Option<String>; 1]> = sql::fetch_for_rows(
-        "with noted as (
-            select m.id, m.invoice_id, m.session_id, m.charge_id, m.currency,
-                   m.received::bigint, m.refunded::bigint, m.dispute, m.withheld::bigint, m.request_id,
-                   to_timestamp(m.received_at::float8) as received_at,
-                   timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond' as as_of,
-                   m.sessionless::boolean,
-                   nullif(m.refunded_latest, m.refunded)::bigint as refunded_latest,
-                   m.stripe_invoice_id,
-                   timestamptz 'epoch' + m.own_seen_at::bigint * interval '1 microsecond' as own_seen_at
-            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) m (
-                id, invoice_id, session_id, charge_id, currency,
-                received, refunded, dispute, withheld, request_id, received_at, as_of, sessionless,
-                refunded_latest, stripe_invoice_id, own_seen_at)
-        ),
-        stored as (
-            insert into invoice_sync.stripe_payment (
-                id, invoice_id, session_id, charge_id, currency, received, refunded,
-                dispute, withheld, request_id, received_at, as_of, sessionless,
-                refunded_latest, stripe_invoice_id, seen_at)
-            select n.id, n.invoice_id, n.session_id, n.charge_id, n.currency, n.received, n.refunded,
-                   n.dispute, n.withheld, n.request_id, n.received_at, n.as_of, n.sessionless,
-                   n.refunded_latest, n.stripe_invoice_id, clock_timestamp()
-            from noted n order by n.invoice_id, n.id
-            on conflict (invoice_id, id) do update
-            set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
-                charge_id = coalesce(excluded.charge_id, stripe_payment.charge_id),
-                stripe_invoice_id = coalesce(excluded.stripe_invoice_id, stripe_payment.stripe_invoice_id),
-                currency = excluded.currency,
-                received = excluded.received,
-                refunded = excluded.refunded,
-                dispute = excluded.dispute,
-                withheld = excluded.withheld,
-                request_id = excluded.request_id,
-                received_at = excluded.received_at,
-                as_of = excluded.as_of,
-                sessionless = excluded.sessionless or stripe_payment.sessionless,
-                refunded_latest = excluded.refunded_latest,
-                seen_at = excluded.seen_at
-            where (stripe_payment.as_of <= excluded.as_of or stripe_payment.as_of > clock_timestamp())
-              -- What another session has recorded since it was read, its row may state: it is not taken back.
-              and (excluded.refunded >= stripe_payment.refunded
-                       and coalesce(excluded.withheld, 0) >= coalesce(stripe_payment.withheld, 0)
-                       and (stripe_payment.dispute is null or excluded.dispute = stripe_payment.dispute)
-                   or stripe_payment.seen_at > clock_timestamp()
-                   or stripe_payment.seen_at <= (
-                       select n.own_seen_at from noted n
-                       where n.invoice_id = stripe_payment.invoice_id and n.id = stripe_payment.id))
-            returning invoice_id, id
-        )
-        select n.id from noted n
-        where (n.invoice_id, n.id) not in (select s.invoice_id, s.id from stored s)
-           or exists (
-               select from invoice_sync.stripe_payment m
-               where m.id = n.id and m.as_of > n.as_of and m.as_of <= clock_timestamp())",
+    let written: Vec<[Option<String>; 1]> = sql::fetch_for_rows(
+        "insert into invoice_sync.stripe_payment (
+            id, invoice_id, session_id, charge_id, currency, received, refunded,
+            dispute, withheld, request_id, received_at, as_of, sessionless,
+            refunded_latest, stripe_invoice_id, seen_at)
+        select m.id, m.invoice_id, m.session_id, m.charge_id, m.currency,
+               m.received::bigint, m.refunded::bigint, m.dispute, m.withheld::bigint, m.request_id,
+               to_timestamp(m.received_at::float8),
+               timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond',
+               m.sessionless::boolean, nullif(m.refunded_latest, m.refunded)::bigint, m.stripe_invoice_id,
+               clock_timestamp()
+        from $rows m (
+            id, invoice_id, session_id, charge_id, currency,
+            received, refunded, dispute, withheld, request_id, received_at, as_of, sessionless,
+            refunded_latest, stripe_invoice_id, own_seen_at)
+        order by m.invoice_id, m.id
+        on conflict (invoice_id, id) do update
+        set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
+            charge_id = coalesce(excluded.charge_id, stripe_payment.charge_id),
+            stripe_invoice_id = coalesce(excluded.stripe_invoice_id, stripe_payment.stripe_invoice_id),
+            currency = excluded.currency,
+            received = excluded.received,
+            refunded = excluded.refunded,
+            dispute = excluded.dispute,
+            withheld = excluded.withheld,
+            request_id = excluded.request_id,
+            received_at = excluded.received_at,
+            as_of = excluded.as_of,
+            sessionless = excluded.sessionless or stripe_payment.sessionless,
+            refunded_latest = excluded.refunded_latest,
+            seen_at = excluded.seen_at
+        where (stripe_payment.as_of <= excluded.as_of or stripe_payment.as_of > clock_timestamp())
+          -- What another session has recorded since it was read, its row may state: it is not taken back.
+          and (excluded.refunded >= stripe_payment.refunded
+                   and coalesce(excluded.withheld, 0) >= coalesce(stripe_payment.withheld, 0)
+                   and (stripe_payment.dispute is null or excluded.dispute = stripe_payment.dispute)
+               or stripe_payment.seen_at > clock_timestamp()
+               or stripe_payment.seen_at <= (
+                   select timestamptz 'epoch' + n.own_seen_at::bigint * interval '1 microsecond'
+                   from $rows n (
+                       id, invoice_id, session_id, charge_id, currency,
+                       received, refunded, dispute, withheld, request_id, received_at, as_of, sessionless,
+                       refunded_latest, stripe_invoice_id, own_seen_at)
+                   where n.invoice_id = stripe_payment.invoice_id and n.id = stripe_payment.id))
+        returning (exists (
+            select from invoice_sync.stripe_payment m
+            where m.id = stripe_payment.id and m.as_of > stripe_payment.as_of and m.as_of <= clock_timestamp()))::text",
         &[],
         rows.values().map(sql::borrowed),
     );
-    if newer.is_empty() {
+    let is_newest = |[has_newer]: &[Option<String>; 1]| has_newer.as_deref() == Some("false");
+    if written.len() == rows.len() && written.iter().all(is_newest) {
         return Ok(());
     }
     Err(Problem::new(

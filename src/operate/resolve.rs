@@ -210,6 +210,7 @@ impl Case<'_> {
             evidence: said.map(|_| evidence.as_slice()),
             in_question: &[],
             is_new: false,
+            is_alone: false,
         };
         let verdicts = apply(&context, &[again], &mut report)?;
         let changes = undone::changes_of_run(run);
@@ -327,6 +328,7 @@ impl Case<'_> {
             evidence: said,
             in_question: self.issue.object.as_slice(),
             is_new: false,
+            is_alone: false,
         };
         apply(context, &[again], report).map(|_| ())
     }

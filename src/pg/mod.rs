@@ -32,7 +32,7 @@ pub(crate) use problem::{Problem, keep_backtraces_out};
 pub(crate) use relation::{Relation, oid_of};
 pub(crate) use shared::{SharedNumber, monotonic_nanoseconds, shared_number, shared_numbers};
 pub(crate) use stop::{Stop, unpoisoned};
-pub(crate) use subtransaction::{in_subtransaction, in_subtransaction_of_a_run};
+pub(crate) use subtransaction::{in_subtransaction, in_subtransaction_of_a_run, rolled_back};
 pub(crate) use time_left::within_the_statement;
 pub(crate) use transactions::{LOCK_PATIENCE, Transactions, with_lock_patience};
 pub(crate) use triggers::Postponed;

@@ -3,6 +3,7 @@
 //! Parameters and results are texts or jsonb, whatever types the application's columns have; PostgreSQL casts in both
 //! directions. Every statement takes a new snapshot, so that what is read after waiting for a lock is current.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -99,6 +100,12 @@ pub(crate) fn execute(statement: &str, params: &[Option<&str>]) {
     run(statement, params, |_| Ok(()));
 }
 
+/// As [`execute`], for a statement that writes the rows that its parameters name: planned as [`look_up`] is.
+pub(crate) fn write_by_key(statement: &str, params: &[Option<String>]) {
+    let params: Vec<Option<&str>> = params.iter().map(Option::as_deref).collect();
+    run_planned(Plan::of_lookup(1), statement, &params, |_| Ok(()));
+}
+
 /// Parses a statement and resolves its names, and does not run it. Fails as PostgreSQL does.
 pub(crate) fn prepare(statement: &str) {
     checked(Spi::connect_mut(|client| {
@@ -126,7 +133,8 @@ pub(crate) fn write_returning(statement: &str, params: &[Option<&str>]) -> Vec<O
 }
 
 /// Runs a statement that returns no rows. `first` are its first parameters, of type text; the columns of `rows` are
-/// the following ones, of type text[], for `unnest`. Does nothing if there are no rows. Returns how many it wrote.
+/// the following ones, of type text[], for `unnest`. If the statement says [`ROWS`] instead, those of a single row are of
+/// type text. Does nothing if there are no rows. Returns how many it wrote.
 pub(crate) fn execute_rows<'a, const N: usize>(
     statement: &str,
     first: &[&str],
@@ -260,6 +268,22 @@ fn update<T>(
     read(client.update(&*prepared, None, params)?)
 }
 
+/// Stands for the rows given to a statement, in its `from`: a name and the columns' names follow.
+pub(crate) const ROWS: &str = "$rows";
+
+/// Returns the statement with what [`ROWS`] stands for: parameters `first` + 1 to `last`, for one row or for many.
+fn with_rows(statement: &str, first: usize, last: usize, is_one: bool) -> String {
+    let params: Vec<String> = (first + 1..=last)
+        .map(|number| format!("${number}"))
+        .collect();
+    let params = params.join(", ");
+    let rows = match is_one {
+        true => format!("(values ({params}))"),
+        false => format!("unnest({params})"),
+    };
+    statement.replace(ROWS, &rows)
+}
+
 fn run_with_rows<'a, T: Default, const N: usize>(
     statement: &str,
     first: &[&str],
@@ -284,11 +308,20 @@ fn run_with_rows<'a, T: Default, const N: usize>(
         (true, false) => Plan::Lookup,
         (true, true) => Plan::Kept,
     };
+    let says_rows = statement.contains(ROWS);
+    let is_one = says_rows && columns.first().is_some_and(|column| column.len() == 1);
+    let statement = match says_rows {
+        true => Cow::Owned(with_rows(statement, first.len(), first.len() + N, is_one)),
+        false => Cow::Borrowed(statement),
+    };
     checked(Spi::connect_mut(|client| {
-        let columns = columns.map(DatumWithOid::from);
+        let columns = columns.map(|column| match is_one {
+            true => DatumWithOid::from(column.into_iter().next().flatten()),
+            false => DatumWithOid::from(column),
+        });
         let first = first.iter().map(|text| DatumWithOid::from(*text));
         let params: Vec<DatumWithOid> = first.chain(columns).collect();
-        update(client, statement, &params, plan, read)
+        update(client, &statement, &params, plan, read)
     }))
 }
 

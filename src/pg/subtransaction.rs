@@ -1,5 +1,6 @@
 //! Runs work in a subtransaction, and returns its error as a value.
 
+use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_void};
 use std::panic::AssertUnwindSafe;
 use std::ptr;
@@ -120,7 +121,18 @@ fn release(saved: &SavedState) {
     }
 }
 
+thread_local! {
+    static ROLLED_BACK: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Returns how many subtransactions of this process were rolled back so far: what was written before the number grew may
+/// be gone.
+pub(crate) fn rolled_back() -> u64 {
+    ROLLED_BACK.get()
+}
+
 fn roll_back(saved: &SavedState) {
+    ROLLED_BACK.set(ROLLED_BACK.get() + 1);
     // SAFETY: as in `release`. The rollback closes SPI connections that `work` left open (AtEOSubXact_SPI); outer
     // ones stay.
     unsafe {

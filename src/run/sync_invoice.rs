@@ -91,6 +91,7 @@ impl IdsToAsk {
             evidence,
             in_question: &self.in_question,
             is_new: false,
+            is_alone: false,
         }
     }
 }

@@ -216,7 +216,7 @@ fn report_account(event: &Event, own: &EventScope) {
         if accounts::is_news(account) {
             let mut report = Report::open(Kind::Webhook, Mode::Write);
             accounts::report_foreign(account, own, &mut report);
-            report.close();
+            report.finish();
         }
         Ok(())
     });
@@ -275,7 +275,7 @@ fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem>
     if verdict.as_ref().is_some_and(Verdict::is_done) {
         report.resolve_event_issues(&[&event.id]);
     }
-    report.close();
+    report.finish();
     Ok(verdict.unwrap_or_else(|| Verdict::Again("it was not processed".to_owned())))
 }
 

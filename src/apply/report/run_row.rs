@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use crate::apply::context::Mode;
 use crate::ledger::runs::{self, Brief, Kind, State, Totals};
+use crate::pg::rolled_back;
 
 pub(super) enum RunRow {
     /// Of a dry run.
@@ -11,8 +12,8 @@ pub(super) enum RunRow {
     Long(i64),
     Brief {
         run: Brief,
-        /// What was written, unless that was rolled back.
-        written: RefCell<Option<Box<Totals>>>,
+        /// What was written, unless that was rolled back, and how many subtransactions had been by then.
+        written: RefCell<Option<(Box<Totals>, u64)>>,
     },
 }
 
@@ -41,8 +42,13 @@ impl RunRow {
     /// rolled back with what referred to it.
     pub(super) fn refer(&self, totals: &Totals) -> Option<i64> {
         if let Self::Brief { run, written } = self {
-            run.write(totals);
-            written.replace(Some(Box::new(totals.clone())));
+            let stands = |(as_written, before): &(Box<Totals>, u64)| {
+                **as_written == *totals && *before == rolled_back()
+            };
+            if !written.borrow().as_ref().is_some_and(stands) {
+                run.write(totals);
+                written.replace(Some((Box::new(totals.clone()), rolled_back())));
+            }
         }
         self.id()
     }
@@ -54,7 +60,9 @@ impl RunRow {
             Self::Long(run) => runs::save(*run, totals, state),
             Self::Brief { run, written } => {
                 let written = written.borrow();
-                let is_news = written.as_deref() != Some(totals);
+                let is_news = written
+                    .as_ref()
+                    .is_none_or(|(as_written, _)| **as_written != *totals);
                 if is_news && (written.is_some() || totals.say_something()) {
                     run.write(totals);
                 }

@@ -33,27 +33,38 @@ pub(crate) enum Receipt {
 /// event that was ignored becomes pending if `Disposition` is now `Pending`. A concurrent delivery of the same event waits
 /// until the other transaction ends.
 pub(crate) fn receive(event: &Event, disposition: Disposition) -> Receipt {
+    // Of an event that is done, these are not needed.
+    let is_ignored = disposition == Disposition::Ignored;
+    let ids = is_ignored.then_some(&event.ids);
+    let object = is_ignored.then(|| object(event).to_string());
+    let state = if is_ignored { "ignored" } else { "done" };
     let rows: Vec<[Option<String>; 2]> = sql::look_up_texts(
         1,
         "insert into invoice_sync.event as e (
             id, type, livemode, account, stripe_invoice_id, session_id, intent_id, charge_id, snapshot,
             state, next_attempt_at, created, received_at, webhook_at)
-        select n.id, n.type, n.livemode, n.account, n.stripe_invoice_id, k.session_id, k.intent_id, k.charge_id,
-               k.snapshot, coalesce(k.state, 'done'), case when k.state is not null then timestamptz '-infinity' end,
-               to_timestamp(n.created), clock_timestamp(), clock_timestamp()
-        from jsonb_to_record($1::jsonb) n (
-            id text, type text, livemode boolean, account text, session_id text,
-            intent_id text, charge_id text, stripe_invoice_id text, snapshot jsonb, state text, created float8)
-        left join lateral (
-            select n.session_id, n.intent_id, n.charge_id, n.snapshot, n.state
-        ) k on n.state = 'ignored'
+        values ($1, $2, $3::boolean, $4, $5, $6, $7, $8, $9::jsonb,
+                $10, case $10 when 'ignored' then timestamptz '-infinity' end,
+                to_timestamp($11::float8), clock_timestamp(), clock_timestamp())
         on conflict (id) do update
         set webhook_at = coalesce(e.webhook_at, excluded.webhook_at),
             state = case when e.state = 'ignored' and excluded.state = 'done' then 'pending' else e.state end
         where e.webhook_at is null or e.state = 'pending' or e.state = 'ignored' and excluded.state = 'done'
         -- A row that this statement has not inserted has an xmax, its lock.
         returning e.state, (e.xmax = 0)::text",
-        &[Some(document(event, disposition).to_string().as_str())],
+        &[
+            Some(event.id.as_str()),
+            Some(event.kind.as_str()),
+            Some(sql::boolean(event.livemode)),
+            event.account.as_deref(),
+            event.ids.stripe_invoice.as_deref(),
+            ids.and_then(|ids| ids.session.as_deref()),
+            ids.and_then(|ids| ids.intent.as_deref()),
+            ids.and_then(|ids| ids.charge.as_deref()),
+            object.as_deref(),
+            Some(state),
+            Some(event.created.to_string().as_str()),
+        ],
     );
     match rows.into_iter().next() {
         Some([Some(state), is_new]) => match (state.as_str(), is_new.as_deref()) {
@@ -102,9 +113,15 @@ pub(crate) fn receive_from_feed(events: &[(&Event, Disposition)]) -> usize {
     usize::try_from(new).unwrap_or(usize::MAX)
 }
 
-pub(super) fn document(event: &Event, disposition: Disposition) -> Value {
-    let object = event.snapshot.get("id").and_then(Value::as_str);
-    let object = object.map(|id| qualified(event.account_of_ids(), id));
+/// Returns what is stored of an event's object. The rest is not needed: a later run asks Stripe, and the object may name a
+/// customer.
+pub(super) fn object(event: &Event) -> Value {
+    let id = event.snapshot.get("id").and_then(Value::as_str);
+    let id = id.map(|id| qualified(event.account_of_ids(), id));
+    json!({ "id": id, "created": event.snapshot.get("created") })
+}
+
+fn document(event: &Event, disposition: Disposition) -> Value {
     json!({
         "id": event.id,
         "type": event.kind,
@@ -114,8 +131,7 @@ pub(super) fn document(event: &Event, disposition: Disposition) -> Value {
         "intent_id": event.ids.intent,
         "charge_id": event.ids.charge,
         "stripe_invoice_id": event.ids.stripe_invoice,
-        // The rest is not needed: a later run asks Stripe, and the object may name a customer.
-        "snapshot": { "id": object, "created": event.snapshot.get("created") },
+        "snapshot": object(event),
         "created": event.created,
         "state": match disposition {
             Disposition::Pending => "pending",

@@ -307,6 +307,7 @@ impl Sweep<'_> {
                 evidence: known.evidence.as_deref(),
                 in_question: &known.in_question,
                 is_new: false,
+                is_alone: false,
             })
             .collect();
         for chunk in cases.chunks(CHUNK) {
