@@ -28,7 +28,7 @@ struct Kept {
 }
 
 /// A plan is made for tables of the size that they had, and PostgreSQL makes a new one only when statistics change.
-/// Tables that grow with the uses are four times as large at most: a statement is planned again after 8 uses, 32, 128 …
+/// Tables that grow with the uses are eight times as large at most: a statement is planned again after 8 uses, 64, 512 …
 const FIRST_USES: u32 = 8;
 
 /// No more than so many uses later.
@@ -135,7 +135,7 @@ fn find_or_prepare(
         let kept = all.get_mut(text)?;
         let is_it = kept.types == types && kept.prepared_at == prepared_at;
         if is_it && kept.uses >= kept.expires_after {
-            expires_after = (4 * kept.expires_after).min(MOST_USES);
+            expires_after = (8 * kept.expires_after).min(MOST_USES);
             return None;
         }
         kept.uses = kept.uses.saturating_add(1);

@@ -132,7 +132,7 @@ fn store_and_act(body: &[u8], signer: Option<&StripeAccount>) -> Result<Value, P
     let event = std::str::from_utf8(body)
         .ok()
         .and_then(|text| crate::json::parse(text).ok())
-        .and_then(|event| stripe_events::read_delivered(&event).ok())
+        .and_then(|event| stripe_events::read_delivered(event).ok())
         .ok_or_else(not_understood)?;
     let id = event.id.clone();
     let (event, own) = attribute(event, signer);

@@ -52,8 +52,8 @@ pub(super) fn of_feed() -> &'static [&'static str] {
     &TYPES[..20]
 }
 
-/// Reads an event. Fails if a documented field is missing or of another type.
-pub(crate) fn read_event(event: &Value) -> Result<Event, StripeError> {
+/// Reads an event, and takes its object out of it. Fails if a documented field is missing or of another type.
+pub(crate) fn read_event(event: &mut Value) -> Result<Event, StripeError> {
     let text = |field: &str| {
         event
             .get(field)
@@ -69,7 +69,7 @@ pub(crate) fn read_event(event: &Value) -> Result<Event, StripeError> {
         .pointer("/data/object")
         .filter(|object| object.is_object())
         .ok_or_else(|| StripeError::missing("data.object"))?;
-    Ok(Event {
+    let mut read = Event {
         id: text("id")?.to_owned(),
         kind: text("type")?.to_owned(),
         created: event
@@ -85,15 +85,19 @@ pub(crate) fn read_event(event: &Value) -> Result<Event, StripeError> {
             .and_then(Value::as_str)
             .map(str::to_owned),
         ids: ids_of(snapshot),
-        snapshot: snapshot.clone(),
-    })
+        snapshot: Value::Null,
+    };
+    if let Some(snapshot) = event.pointer_mut("/data/object") {
+        read.snapshot = snapshot.take();
+    }
+    Ok(read)
 }
 
 /// Reads an event that Stripe has delivered, whose account its context may state, too.
-pub(crate) fn read_delivered(event: &Value) -> Result<Event, StripeError> {
+pub(crate) fn read_delivered(mut event: Value) -> Result<Event, StripeError> {
     Ok(Event {
-        account: stated_account(event).map(str::to_owned),
-        ..read_event(event)?
+        account: stated_account(&event).map(str::to_owned),
+        ..read_event(&mut event)?
     })
 }
 
@@ -176,19 +180,19 @@ pub(crate) struct Unreadable {
 }
 
 impl Page {
-    fn add(&mut self, object: &Value) {
-        let id = object.get("id").and_then(Value::as_str);
+    fn add(&mut self, mut object: Value) {
+        let id = object.get("id").and_then(Value::as_str).map(str::to_owned);
         let made = object.get("created").and_then(Value::as_i64);
-        if let (Some(id), Some(created)) = (id, made) {
+        if let (Some(id), Some(created)) = (&id, made) {
             self.marks.push(Mark {
-                id: id.to_owned(),
+                id: id.clone(),
                 created,
             });
         }
-        match read_event(object) {
+        match read_event(&mut object) {
             Ok(event) => self.events.push(event),
             Err(error) => self.unreadable.push(Unreadable {
-                id: id.unwrap_or("an event without an id").to_owned(),
+                id: id.unwrap_or_else(|| "an event without an id".to_owned()),
                 why: error.to_string(),
                 ids: object
                     .pointer("/data/object")
@@ -223,6 +227,6 @@ pub(crate) fn read_page(
         has_more: list.has_more,
         stripe_time: list.date,
     };
-    list.objects.iter().for_each(|object| page.add(object));
+    list.objects.into_iter().for_each(|object| page.add(object));
     Ok(page)
 }
