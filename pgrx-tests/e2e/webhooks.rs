@@ -2,6 +2,7 @@
 
 mod delivery;
 mod feed;
+mod known;
 mod organisations;
 mod statements;
 mod storm;

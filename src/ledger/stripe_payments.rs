@@ -204,6 +204,32 @@ pub(crate) fn sessions_of<'a>(
         .collect()
 }
 
+/// Returns the invoices for which the payment was recorded within the last minute, as received in full, with all of its
+/// ids, and about which nothing is left to ask.
+pub(crate) fn just_settled(payment: &StripePayment) -> Vec<String> {
+    let (PaymentState::Received(money), Some(key)) = (&payment.state, payment.ids.key()) else {
+        return Vec::new();
+    };
+    let invoices: Vec<[Option<String>; 1]> = sql::look_up_texts(
+        1,
+        "select m.invoice_id
+        from invoice_sync.stripe_payment m
+        join invoice_sync.invoice_check k on k.invoice_id = m.invoice_id
+        where m.id = $1 and ($2 is null or m.session_id = $2) and ($3 is null or m.charge_id = $3)
+          and m.currency = $4 and m.received = $5::bigint and m.refunded = 0 and m.dispute is null
+          and m.seen_at between clock_timestamp() - interval '1 minute' and clock_timestamp()
+          and k.checked_at is not null and k.next_check_at is null and k.awaited = '{}'",
+        &[
+            Some(key),
+            payment.ids.session.as_deref(),
+            payment.ids.charge.as_deref(),
+            Some(money.currency.code()),
+            Some(&money.minor.to_string()),
+        ],
+    );
+    invoices.into_iter().flatten().flatten().collect()
+}
+
 /// Returns whether payments of the application came by Stripe Invoices.
 pub(crate) fn came_by_stripe_invoices() -> bool {
     let any = "select to_jsonb(true) from invoice_sync.stripe_payment where stripe_invoice_id is not null limit 1";

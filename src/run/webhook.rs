@@ -23,6 +23,7 @@ use crate::host::settings::Settings;
 use crate::ledger::events::{self, Disposition, Receipt, Verdict};
 use crate::ledger::runs::Kind;
 use crate::ledger::stripe_accounts::{self, StripeAccount};
+use crate::ledger::{concerns, stripe_payments};
 use crate::pg::{
     Problem, Transactions, check_for_interrupts, in_subtransaction, in_subtransaction_of_a_run,
     state, with_lock_patience, within_the_statement,
@@ -36,7 +37,7 @@ use crate::stripe::cost::Cost;
 use crate::stripe::events as stripe_events;
 use crate::stripe::fetch::fetch;
 use crate::stripe::lookups::Question;
-use crate::stripe::objects::read_snapshot;
+use crate::stripe::objects::{read_snapshot, read_unexpanded};
 use crate::stripe::signature::{Rejection, verify};
 use crate::stripe_access;
 
@@ -232,7 +233,7 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(50);
 
 /// Acts on the event. If anything fails, the next sweep does it.
 fn process(event: &Event, receipt: Receipt, own: &EventScope) -> &'static str {
-    let verdict = in_subtransaction_of_a_run(|| decide_and_apply(event, own))
+    let verdict = in_subtransaction_of_a_run(|| decide_and_apply(event, receipt, own))
         .unwrap_or_else(|problem| Verdict::Again(problem.to_string()));
     // A sweep raises the issue about an event that fails repeatedly.
     events::settle_own(event, receipt, &verdict);
@@ -242,8 +243,14 @@ fn process(event: &Event, receipt: Receipt, own: &EventScope) -> &'static str {
     }
 }
 
-fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem> {
+fn decide_and_apply(event: &Event, receipt: Receipt, own: &EventScope) -> Result<Verdict, Problem> {
     let (mapping, settings) = Mapping::load()?;
+    if receipt == Receipt::New
+        && settings.stripe_fetch_on_webhook
+        && tells_nothing_new(event, own, &mapping, &settings)
+    {
+        return Ok(Verdict::Applied("it was known, and acted on".to_owned()));
+    }
     let deadline = Instant::now() + budget_of(&settings);
     let mut cost = Cost::default();
     let evidence = match fetch_evidence(event, own, &mapping, &settings, deadline, &mut cost)? {
@@ -277,6 +284,36 @@ fn decide_and_apply(event: &Event, own: &EventScope) -> Result<Verdict, Problem>
     }
     report.finish();
     Ok(verdict.unwrap_or_else(|| Verdict::Again("it was not processed".to_owned())))
+}
+
+/// The events of a payment that succeeded: Stripe sends several of them at once.
+const SUCCESSES: [&str; 4] = [
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "payment_intent.succeeded",
+    "charge.succeeded",
+];
+
+/// Whether all that the event tells is that money came which Stripe's answer to another one of these events, a moment ago,
+/// contained and which settled its invoice, and nothing open concerns them: Stripe is not asked again.
+fn tells_nothing_new(
+    event: &Event,
+    own: &EventScope,
+    mapping: &Mapping,
+    settings: &Settings,
+) -> bool {
+    if !SUCCESSES.contains(&event.kind.as_str()) || !own.vouches_for(event) {
+        return false;
+    }
+    let reading = stripe_access::reading_of_events(settings, mapping);
+    let Ok(Some(payment)) = read_unexpanded(&event.snapshot, &reading) else {
+        return false;
+    };
+    let payment = payment.of(event.account_of_ids());
+    let invoices = stripe_payments::just_settled(&payment);
+    let ids: BTreeSet<&str> = payment.ids.each().collect();
+    let is_settled = |invoice: &String| !concerns::exist(invoice, &ids);
+    !invoices.is_empty() && invoices.iter().all(is_settled)
 }
 
 /// Returns Stripe's current answer, or, if no request may be made, the content of the event. The inner error says

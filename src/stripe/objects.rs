@@ -136,7 +136,7 @@ fn lacks_intent(object: &Value, payment: &StripePayment) -> bool {
 }
 
 /// Reads a session, intent or charge whose nested objects are ids. Returns `None` for another object.
-pub(super) fn read_unexpanded(
+pub(crate) fn read_unexpanded(
     object: &Value,
     reading: &Reading,
 ) -> Result<Option<StripePayment>, StripeError> {
