@@ -406,17 +406,12 @@ impl Report {
     }
 
     /// Ends the run. Returns the JSON for the caller.
-    pub(crate) fn close(mut self) -> Value {
-        self.end();
-        self.into_json()
+    pub(crate) fn close(self) -> Value {
+        self.finish().into_json()
     }
 
     /// As [`Self::close`], if nobody gets the JSON.
-    pub(crate) fn finish(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
+    pub(crate) fn finish(mut self) -> Self {
         if let Some(run) = self
             .run
             .filter(|_| self.keeps_details && self.found.may_be_open)
@@ -428,6 +423,7 @@ impl Report {
         if let Some(run) = self.run.filter(|_| self.kind != Kind::Webhook) {
             outbox::digest(run);
         }
+        self
     }
 
     fn into_json(self) -> Value {

@@ -60,7 +60,7 @@ impl Mapped {
 
     /// Returns whether this type can hold the text as a key: otherwise a cast of it raises an error, as in
     /// [`Self::key_or_null`]. Of types other than these, it is not known.
-    pub(crate) fn holds(&self, text: &str) -> bool {
+    fn holds(&self, text: &str) -> bool {
         match self.base.as_str() {
             "uuid" => is_uuid(text),
             "int2" => text.parse::<i16>().is_ok(),
@@ -68,6 +68,12 @@ impl Mapped {
             "int8" => text.parse::<i64>().is_ok(),
             _ => true,
         }
+    }
+
+    /// Returns those of these ids that this type can hold. The ledger may have ids of invoices of another table, which the
+    /// settings named before.
+    pub(super) fn held<'i>(&self, ids: &[&'i str]) -> Vec<&'i str> {
+        ids.iter().copied().filter(|id| self.holds(id)).collect()
     }
 
     /// Returns SQL that casts the expression `text` to this type as a key. It yields null if the type cannot hold

@@ -77,7 +77,7 @@ fn read_both(mapping: &Mapping, ids: &[&str]) -> Result<Readings, Problem> {
     );
     let count = looked_up(mapping, ids.len());
     let rows: Vec<[Text; 13]> = reading_both(mapping, || {
-        sql::look_up_texts(count, &statement, &[held(&mapping.invoices.id, ids)])
+        sql::look_up_texts(count, &statement, &[mapping.invoices.id.held(ids)])
     });
     let (mut readings, mut payments) = (Readings::new(), Vec::new());
     for [is_invoice, raw @ ..] in rows {
@@ -147,7 +147,7 @@ pub(super) fn read_invoices(mapping: &Mapping, ids: &[&str]) -> Result<Readings,
     let count = looked_up(mapping, ids.len());
     let statement = invoices_statement(&mapping.invoices);
     let rows: Vec<RawInvoice> = reading_as(&mapping.invoices.relation, || {
-        sql::look_up_texts(count, &statement, &[held(&mapping.invoices.id, ids)])
+        sql::look_up_texts(count, &statement, &[mapping.invoices.id.held(ids)])
     });
     let mut readings = Readings::new();
     for raw in rows {
@@ -180,7 +180,7 @@ pub(super) fn read_payments(
     let count = looked_up(mapping, ids.len());
     let statement = payments_statement(mapping);
     let payments: Vec<RawPayment> = reading_as(&mapping.payments.relation, || {
-        sql::look_up_texts(count, &statement, &[held(&mapping.payments.invoice, &ids)])
+        sql::look_up_texts(count, &statement, &[mapping.payments.invoice.held(&ids)])
     });
     for raw in payments {
         let [of, ..] = &raw;
@@ -232,7 +232,7 @@ pub(crate) fn uncounted_payments(mapping: &Mapping, invoice: &str) -> Vec<String
     );
     let count = looked_up(mapping, 1);
     let rows: Vec<[Text; 1]> = reading_as(&payments.relation, || {
-        sql::look_up_texts(count, &statement, &[held(&payments.invoice, &[invoice])])
+        sql::look_up_texts(count, &statement, &[payments.invoice.held(&[invoice])])
     });
     rows.into_iter().filter_map(|[id]| id).collect()
 }
@@ -248,12 +248,6 @@ pub(super) fn misread(why: impl fmt::Display) -> Problem {
 /// array is looked up in the primary key's index, whereas a set would be joined with the whole table.
 fn wanted_keys(key: &Mapped) -> String {
     format!("any ($1::{}[])", key.cast_type)
-}
-
-/// Returns those of these ids that the column can hold. The ledger may have ids of invoices of another table, which the
-/// settings named before.
-fn held<'i>(key: &Mapped, ids: &[&'i str]) -> Vec<&'i str> {
-    ids.iter().copied().filter(|id| key.holds(id)).collect()
 }
 
 fn invoices_statement(invoices: &Invoices) -> String {

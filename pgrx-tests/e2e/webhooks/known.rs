@@ -33,7 +33,11 @@ fn stripe_is_asked_once_about_the_events_of_a_payment_in_either_order() {
         shop.deliver_all(&events[1..]);
 
         assert_eq!(shop.stripe.requests().len(), asked, "{events:?}");
-        assert_eq!(shop.dump_of(&["invoices", "payments"]), before, "{events:?}");
+        assert_eq!(
+            shop.dump_of(&["invoices", "payments"]),
+            before,
+            "{events:?}"
+        );
         assert_eq!(
             shop.texts("select state from invoice_sync.event order by created, id"),
             [(); 2].map(|()| Some("done".to_owned())),
@@ -81,14 +85,20 @@ fn an_issue_about_the_payment_or_its_invoice_is_looked_into() {
         sale.intent
     ));
     shop.sweep();
-    assert_eq!(shop.open_issues().len(), 1);
+    let is_reported = |shop: &mut Shop| {
+        let issues = shop.open_issues();
+        issues.iter().any(|it| it.starts_with("duplicate_payment"))
+    };
+    assert!(is_reported(&mut shop));
     let asked = shop.stripe.requests().len().max(asked);
     shop.execute("update payments set payment_status = 'Failed' where payment_name = 'Handler'");
 
+    // The sweep has read the others in the feed.
+    shop.stripe.emit(EVENTS[1], &sale.intent);
     shop.deliver_all(&EVENTS[1..]);
 
     assert!(shop.stripe.requests().len() > asked);
-    assert_eq!(shop.open_issues(), Vec::<String>::new());
+    assert!(!is_reported(&mut shop));
 }
 
 #[test]
