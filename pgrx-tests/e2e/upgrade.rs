@@ -5,6 +5,7 @@ mod adopted;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Once;
 
 use sha2::{Digest, Sha256};
 use stripe_double::Checkout;
@@ -106,11 +107,12 @@ from pg_extension where extname = 'invoice_sync'"#;
 
 /// Makes `create extension … version '0.1.0'` possible on this server.
 fn offer_the_released_version() {
-    let place = Server::main().extensions().join("invoice_sync--0.1.0.sql");
-    // Another test may be reading it: it is put there whole.
-    let draft = place.with_extension(format!("{}", std::process::id()));
-    fs::write(&draft, INSTALL).expect("the cluster's own tree is writable");
-    fs::rename(&draft, &place).expect("a file can be renamed");
+    // Other tests wait for it, and find it whole.
+    static OFFERED: Once = Once::new();
+    OFFERED.call_once(|| {
+        let place = Server::main().extensions().join("invoice_sync--0.1.0.sql");
+        fs::write(place, INSTALL).expect("the cluster's own tree is writable");
+    });
 }
 
 /// A shop that has 0.1.0, and nothing in its tables yet.
