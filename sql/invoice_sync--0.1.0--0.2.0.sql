@@ -1289,7 +1289,7 @@ comment on column settings.run_retention is
     'How long runs and their changes are kept; a deleted run cannot be undone. At least 31 days. Runs to which a kept issue or alert refers are kept longer';
 comment on column settings.singleton is 'Always true, so that there is exactly one row';
 comment on column settings.stripe_fetch_on_webhook is
-    'Whether a webhook requests the current state of its object from Stripe; false: the object in the event is used, and no request is made';
+    'Whether a webhook requests the current state of its object from Stripe, unless an answer has just told it; false: the object in the event is used, and no request is made';
 comment on column settings.time_zone is
     'Time zone in which dates and timestamps without time zone in your tables are written';
 comment on column settings.webhook_budget_ms is

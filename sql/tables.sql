@@ -207,7 +207,7 @@ comment on column settings.host_search_path is
     'search_path in effect while your tables are written, for your triggers; null: the schemas of both tables, then public';
 
 comment on column settings.stripe_fetch_on_webhook is
-    'Whether a webhook requests the current state of its object from Stripe; false: the object in the event is used, and no request is made';
+    'Whether a webhook requests the current state of its object from Stripe, unless an answer has just told it; false: the object in the event is used, and no request is made';
 comment on column settings.webhook_budget_ms is
     'Maximum time for processing a webhook before Stripe is answered, in milliseconds; the next sweep processes what remains';
 comment on column settings.local_check_budget_ms is

@@ -268,7 +268,8 @@ fn update<T>(
     read(client.update(&*prepared, None, params)?)
 }
 
-/// Stands for the rows given to a statement, in its `from`: a name and the columns' names follow.
+/// Stands for the rows given to a statement on the extension's own tables, in its `from`: a name and the columns' names
+/// follow.
 pub(crate) const ROWS: &str = "$rows";
 
 /// Returns the statement with what [`ROWS`] stands for: parameters `first` + 1 to `last`, for one row or for many.
@@ -308,7 +309,8 @@ fn run_with_rows<'a, T: Default, const N: usize>(
         (true, false) => Plan::Lookup,
         (true, true) => Plan::Kept,
     };
-    let says_rows = statement.contains(ROWS);
+    // A column of the application's may have this name.
+    let says_rows = !relation::are_in_use() && statement.contains(ROWS);
     let is_one = says_rows && columns.first().is_some_and(|column| column.len() == 1);
     let statement = match says_rows {
         true => Cow::Owned(with_rows(statement, first.len(), first.len() + N, is_one)),

@@ -219,15 +219,7 @@ fn a_third_invoice_is_the_same_fact_and_one_of_three_does_not_end_it() {
     let mut pair = Pair::open();
     pair.book_both(["intent", "intent"]);
     pair.look(Look::RunSweep);
-    let third = format!(
-        "with third as (
-            insert into invoices (invoice_number, customer, invoice_status, total_amount, amount_paid, balance_due)
-            values ('INV-3', 'Customer', 'Paid', 100, 100, 0) returning id)
-        insert into payments (invoice_id, payment_name, payment_status, total_amount, stripe_payment_intent)
-        select id, 'Handler', 'Paid', 100, '{}' from third",
-        pair.intent
-    );
-    pair.shop.execute(&third);
+    pair.shop.book_for_another("INV-3", &pair.intent);
     pair.look(Look::RunSweep);
     let reported =
         |invoices: &str, pair: &Pair| format!("duplicate_payment {}: {invoices}", pair.intent);

@@ -76,14 +76,7 @@ fn stripe_is_asked_again_where_something_is_left_or_time_has_passed() {
 fn an_issue_about_the_payment_or_its_invoice_is_looked_into() {
     let (mut shop, sale, asked) = after_the_first_of(EVENTS);
     // The application's own handler books the payment for another invoice, too.
-    shop.execute(&format!(
-        "with other as (
-            insert into invoices (invoice_number, customer, invoice_status, total_amount, amount_paid, balance_due)
-            values ('INV-2', 'Customer', 'Paid', 100, 100, 0) returning id)
-        insert into payments (invoice_id, payment_name, payment_status, total_amount, stripe_payment_intent)
-        select id, 'Handler', 'Paid', 100, '{}' from other",
-        sale.intent
-    ));
+    shop.book_for_another("INV-2", &sale.intent);
     shop.sweep();
     let is_reported = |shop: &mut Shop| {
         let issues = shop.open_issues();
