@@ -190,3 +190,23 @@ fn columns_may_have_the_names_that_statements_give_the_tables() {
         Some("0")
     );
 }
+
+/// The tables have two owners, so that what is read of one is given to the statement on the other as rows.
+#[test]
+fn a_column_may_have_the_name_of_the_rows_that_statements_are_given() {
+    let mut shop = Shop::open();
+    shop.make_roles(&["rows_keeper"]);
+    shop.execute(
+        r#"alter table payments rename stripe_session_id to "$rows";
+        update invoice_sync.settings set payment_session_column = '$rows';
+        alter table payments owner to rows_keeper"#,
+    );
+    crate::harness::sale::Sale::unbooked(&mut shop, "INV-1");
+    shop.execute("call invoice_sync.run_sweep()");
+    shop.execute("delete from payments");
+    shop.execute("call invoice_sync.run_sweep()");
+    assert_eq!(
+        shop.text("select string_agg(\"$rows\", ' ') from payments"),
+        shop.text("select stripe_session_id from invoices")
+    );
+}
