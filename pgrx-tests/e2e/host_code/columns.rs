@@ -195,11 +195,10 @@ fn columns_may_have_the_names_that_statements_give_the_tables() {
 #[test]
 fn a_column_may_have_the_name_of_the_rows_that_statements_are_given() {
     let mut shop = Shop::open();
-    shop.make_roles(&["rows_keeper"]);
+    shop.give_tables_to("keeper_of_invoices", "keeper_of_payments");
     shop.execute(
         r#"alter table payments rename stripe_session_id to "$rows";
-        update invoice_sync.settings set payment_session_column = '$rows';
-        alter table payments owner to rows_keeper"#,
+        update invoice_sync.settings set payment_session_column = '$rows'"#,
     );
     crate::harness::sale::Sale::unbooked(&mut shop, "INV-1");
     shop.execute("call invoice_sync.run_sweep()");
