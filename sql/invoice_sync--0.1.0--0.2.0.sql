@@ -937,7 +937,7 @@ comment on table event is
     'The inbox of Stripe''s events, from webhooks, the feed and backfills; each is processed once, and retried if processing failed';
 comment on table feed is 'Position in Stripe''s feed of events, for each account and mode';
 comment on table invoice_check is
-    'When Stripe was last asked about an invoice, and when the next request is due';
+    'When Stripe was last asked about an invoice, and when the next request is due; one about which nothing is left to ask, because all that it stores is booked, has no row';
 comment on table issue is
     'Issues that need a person: opened once, updated while they last, resolved automatically when their cause is gone';
 comment on table round is
@@ -2325,9 +2325,9 @@ drop index invoice_sync.stripe_payment_id_idx;
 drop index invoice_sync.stripe_payment_session_id_idx;
 drop index invoice_sync.stripe_payment_charge_id_idx;
 drop index invoice_sync.change_invoice_id_idx;
-create index on invoice_sync.stripe_payment using hash (id);
-create index on invoice_sync.stripe_payment using hash (session_id);
-create index on invoice_sync.stripe_payment using hash (charge_id);
-create index on invoice_sync.change using hash (invoice_id);
+create index on invoice_sync.stripe_payment using hash (id) with (fillfactor = 100);
+create index on invoice_sync.stripe_payment using hash (session_id) with (fillfactor = 100);
+create index on invoice_sync.stripe_payment using hash (charge_id) with (fillfactor = 100);
+create index on invoice_sync.change using hash (invoice_id) with (fillfactor = 100);
 
 select invoice_sync.revoke_from_others(false);

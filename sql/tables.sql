@@ -341,7 +341,7 @@ create table change (
     decision jsonb
 );
 create index on change (run_id);
-create index on change using hash (invoice_id);
+create index on change using hash (invoice_id) with (fillfactor = 100);
 create index on change (undone_by) where undone_by is not null;
 
 comment on table change is
@@ -432,7 +432,7 @@ create table invoice_check (
 create index on invoice_check (next_check_at) where next_check_at is not null;
 
 comment on table invoice_check is
-    'When Stripe was last asked about an invoice, and when the next request is due';
+    'When Stripe was last asked about an invoice, and when the next request is due; one about which nothing is left to ask, because all that it stores is booked, has no row';
 comment on column invoice_check.invoice_id is 'Id of the invoice, as text';
 comment on column invoice_check.stored_ids is
     'The Stripe ids that the invoice contained at that time, none if all were booked; if they change, or leave the books, Stripe is asked at once';
@@ -464,10 +464,11 @@ create table stripe_payment (
     request_id text,
     primary key (invoice_id, id)
 );
--- Ids are looked up and never sorted: an entry is a hash, whatever their length.
-create index on stripe_payment using hash (id);
-create index on stripe_payment using hash (session_id);
-create index on stripe_payment using hash (charge_id);
+-- Ids are looked up and never sorted: an entry is a hash, whatever their length. A page that is filled before the next
+-- one is begun takes a third less than with the default.
+create index on stripe_payment using hash (id) with (fillfactor = 100);
+create index on stripe_payment using hash (session_id) with (fillfactor = 100);
+create index on stripe_payment using hash (charge_id) with (fillfactor = 100);
 create index on stripe_payment (stripe_invoice_id) where stripe_invoice_id is not null;
 
 comment on table stripe_payment is 'The last known state of each Stripe payment received for an invoice';

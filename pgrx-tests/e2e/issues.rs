@@ -47,9 +47,9 @@ fn the(shop: &mut Shop, kind: &str) -> i64 {
 
 /// A sweep, as if so much time had passed that Stripe is asked about everything.
 fn look(shop: &mut Shop) -> Value {
+    shop.make_all_due();
     shop.execute(
-        "update invoice_sync.invoice_check set next_check_at = now();
-        update invoice_sync.event set next_attempt_at = '-infinity' where state = 'pending'",
+        "update invoice_sync.event set next_attempt_at = '-infinity' where state = 'pending'",
     );
     shop.sweep()
 }

@@ -25,5 +25,5 @@ fn last_run(shop: &mut Shop, kind: &str) -> i64 {
 
 /// As if much time had passed: Stripe is asked about every invoice again.
 fn all_are_due(shop: &mut Shop) {
-    shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
+    shop.make_all_due();
 }

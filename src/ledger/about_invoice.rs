@@ -76,16 +76,22 @@ pub(crate) struct CheckTimes {
     pub(crate) next_check_at: Option<String>,
     /// Whether that time has come.
     pub(crate) is_due: bool,
+    /// Whether nothing was left to ask: all that the invoice stored was booked.
+    pub(crate) is_over: bool,
 }
 
 pub(crate) fn check_times(invoice: &str) -> Option<CheckTimes> {
     fetch(
         "select jsonb_build_object(
-            'checked_at', date_trunc('second', k.checked_at)::text,
+            'checked_at', date_trunc('second', coalesce(k.checked_at, m.seen_at))::text,
             'next_check_at', date_trunc('second', k.next_check_at)::text,
-            'is_due', coalesce(k.next_check_at <= clock_timestamp(), false))
-        from invoice_sync.invoice_check k
-        where k.invoice_id = $1",
+            'is_due', coalesce(k.next_check_at <= clock_timestamp(), false),
+            'is_over', k.invoice_id is null)
+        from (
+            select max(seen_at) as seen_at from invoice_sync.stripe_payment where invoice_id = $1
+        ) m
+        left join invoice_sync.invoice_check k on k.invoice_id = $1
+        where coalesce(k.invoice_id, m.seen_at::text) is not null",
         &[Some(invoice)],
     )
     .pop()

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::domain::invoice::Invoice;
-use crate::domain::recheck::{HELD_SECONDS, Recheck};
+use crate::domain::recheck::Recheck;
 use crate::pg::sql;
 
 /// Returns the invoices that are due at `now` (seconds since 1970), the longest due first.
@@ -55,10 +55,10 @@ pub(crate) fn with_lost_payments<'a>(
     now: f64,
 ) -> BTreeSet<String> {
     let rows: Vec<[Option<String>; 1]> = sql::fetch_texts(
-        "select c.invoice_id from invoice_sync.invoice_check c
-        where c.invoice_id = any ($2::text[]) and c.next_check_at is null
-          and c.checked_at < to_timestamp($1::float8) - interval '1 day'
-          and exists (select from invoice_sync.payment_ids p where p.invoice_id = c.invoice_id)",
+        "select distinct p.invoice_id from invoice_sync.payment_ids p
+        left join invoice_sync.invoice_check c on c.invoice_id = p.invoice_id
+        where p.invoice_id = any ($2::text[]) and c.next_check_at is null
+          and coalesce(c.checked_at < to_timestamp($1::float8) - interval '1 day', true)",
         &[Some(&now.to_string()), Some(&sql::array(invoices))],
     );
     rows.into_iter().filter_map(|[id]| id).collect()
@@ -153,21 +153,33 @@ pub(crate) fn mark_due(invoices: &[String]) {
 
 /// Records that these invoices need no more requests, because their ids are booked or because they are gone.
 pub(crate) fn end(invoices: &[&str]) {
-    sql::execute(
-        "update invoice_sync.invoice_check set next_check_at = null, stored_ids = '{}', awaited = '{}'
-        where invoice_id in (
-            select invoice_id from invoice_sync.invoice_check
-            where invoice_id in (select jsonb_array_elements_text($1::jsonb))
-            order by invoice_id
-            for update)",
-        &[Some(&json!(invoices).to_string())],
-    );
+    match invoices {
+        [] => {}
+        // Most are alone.
+        [invoice] => {
+            sql::execute(
+                "delete from invoice_sync.invoice_check where invoice_id = $1",
+                &[Some(invoice)],
+            );
+        }
+        _ => {
+            sql::execute(
+                "delete from invoice_sync.invoice_check
+                where invoice_id in (
+                    select invoice_id from invoice_sync.invoice_check
+                    where invoice_id = any ($1::text[])
+                    order by invoice_id
+                    for update)",
+                &[Some(&sql::array(invoices.iter().copied()))],
+            );
+        }
+    }
 }
 
 /// As [`end`], for those that are still due at `now` (seconds since 1970): what became due since stays so.
 pub(crate) fn end_due(invoices: &[String], now: f64) {
     sql::execute(
-        "update invoice_sync.invoice_check set next_check_at = null, stored_ids = '{}', awaited = '{}'
+        "delete from invoice_sync.invoice_check
         where invoice_id in (
             select invoice_id from invoice_sync.invoice_check
             where invoice_id in (select jsonb_array_elements_text($1::jsonb))
@@ -186,6 +198,21 @@ pub(crate) struct Check<'a> {
     pub(crate) is_booked: bool,
     /// Payments whose rows lack values that Stripe does not know yet.
     pub(crate) awaited: &'a BTreeSet<String>,
+    /// Whether only the extension knows which payments some rows are (`invoice_sync.payment_ids`).
+    pub(crate) has_rows_without_ids: bool,
+}
+
+impl Check<'_> {
+    fn is_final(&self) -> bool {
+        self.is_booked && self.recheck == Recheck::Never
+    }
+
+    /// Whether nothing is left to remember: what the invoice stores is in its books, and if it leaves them, Stripe is to be
+    /// asked at once, as about an invoice that it was never asked about.
+    fn is_over(&self) -> bool {
+        let has_ids = !self.invoice.stored_ids.is_empty();
+        self.is_final() && has_ids && self.awaited.is_empty() && !self.has_rows_without_ids
+    }
 }
 
 /// The interval to the next request about an invoice `d`, from that to the last one.
@@ -206,37 +233,39 @@ cross join lateral (
     offset 0
 ) o";
 
-/// Records that Stripe was asked about the ids that these invoices store.
-///
-/// Of an invoice that needs no more requests because all its ids are booked, no ids are recorded: if a row leaves the
-/// books later, Stripe is asked again, because none of these ids was found unpaid.
+/// Records that Stripe was asked about the ids that these invoices store. Of those about which nothing is left to ask, no
+/// row is kept: see [`Check::is_over`].
 ///
 /// The interval to the next request doubles from 15 minutes up to 30 days; it is a little shorter than that,
 /// because sweeps do not start exactly on time. It is at most one day if the feed of events of the invoice's account is
 /// not read, because changes would not be noticed otherwise; that of another account than the key's is read at intervals
-/// of up to a day. An invoice with an open issue about a Stripe object is due after
-/// [`HELD_SECONDS`] at the latest: the answers may have been about another payment of the invoice.
+/// of up to a day.
 pub(crate) fn note(checks: &[Check]) {
-    let row = |check: &Check| {
+    let (over, kept): (Vec<&Check>, Vec<&Check>) = checks.iter().partition(|it| it.is_over());
+    let over: Vec<&str> = over.iter().map(|it| it.invoice.id.as_str()).collect();
+    end(&over);
+    let row = |check: &&Check| {
         let invoice = check.invoice;
         let seconds = match check.recheck {
             Recheck::Never | Recheck::BackingOff => None,
             Recheck::After(seconds) => Some(seconds),
             Recheck::NextSweep => Some(0),
         };
+        // If a row of a booked payment leaves the books, none of its ids was found unpaid.
+        let ids = invoice.stored_ids.iter().map(String::as_str);
+        let ids = ids.filter(|_| !check.is_final());
         [
             Some(invoice.id.clone()),
-            Some(sql::array(invoice.stored_ids.iter().map(String::as_str))),
+            Some(sql::array(ids)),
             seconds.map(|seconds| seconds.to_string()),
             Some(sql::boolean(check.recheck == Recheck::BackingOff).to_owned()),
-            Some(sql::boolean(check.is_booked).to_owned()),
             invoice.account.clone(),
             Some(sql::array(check.awaited.iter().map(String::as_str))),
         ]
     };
-    let rows: Vec<[Option<String>; 7]> = checks.iter().map(row).collect();
+    let rows: Vec<[Option<String>; 6]> = kept.iter().map(row).collect();
     // Most have no interval, and then nothing is read for it.
-    let any_backs_off = checks
+    let any_backs_off = kept
         .iter()
         .any(|check| check.recheck == Recheck::BackingOff);
     let back_off = match any_backs_off {
@@ -246,30 +275,16 @@ pub(crate) fn note(checks: &[Check]) {
     let statement = format!(
         "insert into invoice_sync.invoice_check as k (
             invoice_id, stored_ids, checked_at, next_check_at, back_off, awaited)
-        select n.invoice_id, case when n.is_booked and i.next_check is null then '{{}}' else n.stored_ids end,
-               clock_timestamp(), clock_timestamp() + i.next_check, case when n.backs_off then n.back_off end,
-               n.awaited
+        select d.invoice_id, d.stored_ids, clock_timestamp(),
+               clock_timestamp() + case when d.backs_off then o.back_off - interval '30 seconds'
+                                        else make_interval(secs => d.seconds) end,
+               case when d.backs_off then o.back_off end, d.awaited
         from (
-            select d.*, o.back_off
-            from (
-                select invoice_id, stored_ids::text[], seconds::float8, backs_off::boolean, is_booked::boolean,
-                       account, awaited::text[]
-                from $rows u (
-                    invoice_id, stored_ids, seconds, backs_off, is_booked, account, awaited)
-            ) d
-            {back_off}
-        ) n
-        cross join lateral (
-            select case when n.backs_off then n.back_off - interval '30 seconds'
-                        when n.seconds is not null then make_interval(secs => n.seconds)
-                        when exists (
-                            select from invoice_sync.issue x
-                            where coalesce(x.invoice_id, '') = n.invoice_id
-                              and x.state <> 'resolved' and x.object ~ '^([^/]+/)?(cs|pi|ch|py|in)_')
-                        then make_interval(secs => $1::float8) end as next_check
-            offset 0
-        ) i
-        order by n.invoice_id
+            select invoice_id, stored_ids::text[], seconds::float8, backs_off::boolean, account, awaited::text[]
+            from $rows u (invoice_id, stored_ids, seconds, backs_off, account, awaited)
+        ) d
+        {back_off}
+        order by d.invoice_id
         on conflict (invoice_id) do update
         set stored_ids = excluded.stored_ids,
             checked_at = excluded.checked_at,
@@ -277,9 +292,7 @@ pub(crate) fn note(checks: &[Check]) {
             back_off = excluded.back_off,
             awaited = excluded.awaited",
     );
-    sql::execute_rows(
-        &statement,
-        &[&HELD_SECONDS.to_string()],
-        rows.iter().map(sql::borrowed),
-    );
+    if !rows.is_empty() {
+        sql::execute_rows(&statement, &[], rows.iter().map(sql::borrowed));
+    }
 }

@@ -405,6 +405,19 @@ pub(crate) fn objects_in_question(invoice: Option<&str>) -> BTreeMap<String, Vec
     objects
 }
 
+/// Returns those of these invoices that have an open issue about a Stripe object.
+pub(crate) fn about_stripe_objects<'a>(
+    invoices: impl Iterator<Item = &'a str>,
+) -> BTreeSet<String> {
+    let rows: Vec<[Option<String>; 1]> = sql::fetch_texts(
+        "select distinct x.invoice_id from invoice_sync.issue x
+        where coalesce(x.invoice_id, '') = any ($1::text[])
+          and x.state <> 'resolved' and x.object ~ '^([^/]+/)?(cs|pi|ch|py|in)_'",
+        &[Some(&sql::array(invoices))],
+    );
+    rows.into_iter().flatten().flatten().collect()
+}
+
 pub(super) fn resolve_versions(run: i64, over: Vec<Value>) {
     if over.is_empty() {
         return;

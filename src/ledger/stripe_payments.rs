@@ -214,11 +214,12 @@ pub(crate) fn just_settled(payment: &StripePayment) -> Vec<String> {
         1,
         "select m.invoice_id
         from invoice_sync.stripe_payment m
-        join invoice_sync.invoice_check k on k.invoice_id = m.invoice_id
         where m.id = $1 and ($2 is null or m.session_id = $2) and ($3 is null or m.charge_id = $3)
           and m.currency = $4 and m.received = $5::bigint and m.refunded = 0 and m.dispute is null
           and m.seen_at between clock_timestamp() - interval '1 minute' and clock_timestamp()
-          and k.checked_at is not null and k.next_check_at is null and k.awaited = '{}'",
+          and not exists (
+              select from invoice_sync.invoice_check k
+              where k.invoice_id = m.invoice_id and (k.next_check_at is not null or k.awaited <> '{}'))",
         &[
             Some(key),
             payment.ids.session.as_deref(),

@@ -15,7 +15,7 @@ fn booked(shop: &mut Shop) -> Sale {
 
 /// Two sweeps: the second sends what the first has written, and tells nothing more.
 fn sweep(shop: &mut Shop) {
-    shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
+    shop.make_all_due();
     shop.sweep();
     shop.sweep();
     send(shop);

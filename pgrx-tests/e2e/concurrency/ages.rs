@@ -70,7 +70,7 @@ fn late(
     let sale = Sale::unbooked(&mut shop, "INV-1");
     before(&mut shop, &sale);
     let delivered = shop.stripe.events().len();
-    shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
+    shop.make_all_due();
     let mut session = shop.connect();
     shop.stripe.fault(Fault::new(Action::Hold).on_path(held));
     let call = asker.call(&sale);
@@ -129,7 +129,7 @@ fn an_answer_on_which_nothing_is_to_be_done_takes_back_nothing_that_was_recorded
         let events = shop.stripe.events();
         let event = events.iter().rfind(|it| it["type"] == kind);
         let event = event.expect("Stripe tells of it").to_string();
-        shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
+        shop.make_all_due();
         let mut webhook = shop.connect();
         webhook.batch_execute("begin").expect("it begins");
         deliver(&mut webhook, &event).expect("it is taken");

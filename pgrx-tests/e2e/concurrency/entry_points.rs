@@ -219,9 +219,9 @@ impl Arena {
     /// All that is left to do is done.
     fn settle(&mut self) {
         self.shop.execute(
-            "update invoice_sync.event set next_attempt_at = '-infinity' where state = 'pending';
-            update invoice_sync.invoice_check set next_check_at = now()",
+            "update invoice_sync.event set next_attempt_at = '-infinity' where state = 'pending'",
         );
+        self.shop.make_all_due();
         self.shop.execute("call invoice_sync.run_sweep()");
     }
 
@@ -324,8 +324,7 @@ impl Arena {
             }
         }
         let reported = self.shop.stripe.events().len();
-        self.shop
-            .execute("update invoice_sync.invoice_check set next_check_at = now()");
+        self.shop.make_all_due();
         self.shop
             .stripe
             .fault(Fault::new(Action::Hold).on_path("/v1/checkout/sessions"));

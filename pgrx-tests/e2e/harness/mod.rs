@@ -23,6 +23,14 @@ pub const DEFAULT_TABLES: &str = include_str!("../../../examples/demo/tables.sql
 /// The key that every [`Double`] accepts.
 pub const KEY: &str = "sk_test_double";
 
+/// Stripe is to be asked about every invoice that it was ever asked about.
+pub const ALL_ARE_DUE: &str = "
+    insert into invoice_sync.invoice_check (invoice_id, stored_ids, next_check_at)
+    select invoice_id, '{}', now() from invoice_sync.stripe_payment
+    union
+    select invoice_id, '{}', now() from invoice_sync.invoice_check
+    on conflict (invoice_id) do update set next_check_at = excluded.next_check_at";
+
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// The database and the stand-in of one test. Dropping it checks that the shop comes to rest, unless the test has failed
@@ -209,6 +217,11 @@ impl Shop {
     pub fn texts(&mut self, sql: &str) -> Vec<Option<String>> {
         let sql = format!("select t.c::text from ({sql}) t (c)");
         self.rows(&sql).iter().map(|row| row.get(0)).collect()
+    }
+
+    /// As if much time had passed for Stripe's answers about invoices: see [`ALL_ARE_DUE`].
+    pub fn make_all_due(&mut self) {
+        self.execute(ALL_ARE_DUE);
     }
 
     /// So much time passes for all that the extension has noted: it is that much older.

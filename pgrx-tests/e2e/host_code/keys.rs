@@ -157,7 +157,7 @@ fn integers_of_any_size_are_named_by_metadata_and_stay_due() {
         let paid = "select count(*) from invoices where amount_paid = 40";
         assert_eq!(shop.text(paid), Some(ids.len().to_string()), "{key}");
 
-        shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
+        shop.make_all_due();
         shop.stripe.reset_requests();
         shop.sweep();
         for session in sessions {

@@ -24,7 +24,7 @@ fn nothing_goes_round(shop: &mut Shop, issues: &[&str]) {
         assert_eq!(shop.text(rows), before, "a further sweep leaves the rows");
         assert_eq!(shop.open_issues(), issues);
         // The second time as if it were much later: Stripe is asked again.
-        shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
+        shop.make_all_due();
     }
     assert_eq!(
         count(shop, "invoice_sync.issue where state = 'resolved'"),

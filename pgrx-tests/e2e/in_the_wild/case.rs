@@ -304,8 +304,7 @@ impl Scene {
             // What the invoice or its payments store tells of it.
             Entry::DueCheck => {
                 self.shop.sweep();
-                self.shop
-                    .execute("update invoice_sync.invoice_check set next_check_at = now()");
+                self.shop.make_all_due();
                 self.shop.sweep();
             }
             Entry::Backfill => self

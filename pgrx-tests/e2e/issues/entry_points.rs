@@ -65,9 +65,9 @@ impl EntryPoint {
     fn pass(self, shop: &mut Shop) {
         let statement = match self {
             RunSweep | Sweep => {
+                shop.make_all_due();
                 shop.execute(
-                    "update invoice_sync.invoice_check set next_check_at = now();
-                    update invoice_sync.event set next_attempt_at = '-infinity' where state = 'pending'",
+                    "update invoice_sync.event set next_attempt_at = '-infinity' where state = 'pending'",
                 );
                 match self {
                     Sweep => "select invoice_sync.sweep()",

@@ -210,7 +210,10 @@ impl<'a> World<'a> {
     pub fn next_check(&mut self) -> String {
         let query = format!(
             "select case when next_check_at is null then 'never' when back_off is not null then 'less and less often' else 'later' end
-            from invoice_sync.invoice_check where invoice_id = '{}'",
+            from (select invoice_id from invoice_sync.stripe_payment
+                  union select invoice_id from invoice_sync.invoice_check) i
+            left join invoice_sync.invoice_check k using (invoice_id)
+            where invoice_id = '{}'",
             self.id()
         );
         self.shop

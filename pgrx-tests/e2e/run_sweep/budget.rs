@@ -45,9 +45,8 @@ fn webhooks_failed_buttons_and_sweeps_that_were_ended_count() {
 
     shop.stripe
         .fault(Fault::new(Action::Hang).always().on_path("/v1/checkout"));
-    shop.execute(
-        "update invoice_sync.invoice_check set next_check_at = now(); delete from payments",
-    );
+    shop.make_all_due();
+    shop.execute("delete from payments");
     let mut sweeping = shop.connect();
     let process: i32 = sweeping
         .query_one("select pg_backend_pid()", &[])

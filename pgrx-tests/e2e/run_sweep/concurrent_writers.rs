@@ -364,7 +364,7 @@ fn a_sweep_asks_once_about_each_invoice_whatever_another_session_has_locked() {
         ));
     }
     run(&mut shop.db);
-    shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
+    shop.make_all_due();
     let one = shop.text("select max(id::text) from invoices");
     let mut holder = shop.connect();
     let press = format!(

@@ -2,7 +2,7 @@
 
 use super::{last_run, mixed_invoices, run, twin_of};
 use crate::harness::books::{books, differences};
-use crate::harness::{DEFAULT_TABLES, Shop};
+use crate::harness::{ALL_ARE_DUE, DEFAULT_TABLES, Shop};
 
 /// Invoices whose own rows do not agree, or hardly; and some that are as they should be.
 const ODD: &str = "
@@ -32,7 +32,7 @@ const SEEN: &str = "
 /// What comes before each sweep.
 const STORY: [&[&str]; 6] = [
     &[],
-    &["update invoice_sync.invoice_check set next_check_at = now()"],
+    &[ALL_ARE_DUE],
     &[
         SEEN,
         "update invoices set customer = 'Another', balance_due = 0 where invoice_number in ('ODD-11', 'INV-0009')",

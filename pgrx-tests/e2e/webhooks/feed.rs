@@ -70,7 +70,7 @@ fn near_the_end_of_a_month_s_requests_only_the_feed_goes_on() {
     assert_eq!(shop.sync(ID)["stats"]["stripeRequests"], json!(1));
 
     shop.execute("update invoice_sync.settings set monthly_read_budget = 1000000");
-    shop.execute("update invoice_sync.invoice_check set next_check_at = now()");
+    shop.make_all_due();
     shop.stripe.reset_requests();
     shop.sweep();
     let asked = shop.stripe.requests();

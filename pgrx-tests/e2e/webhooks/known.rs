@@ -59,9 +59,10 @@ fn stripe_is_asked_again_where_something_is_left_or_time_has_passed() {
         "update invoice_sync.stripe_payment set charge_id = null",
         "update invoice_sync.stripe_payment set refunded = 100",
         "update invoice_sync.stripe_payment set dispute = 'lost'",
-        "delete from invoice_sync.invoice_check",
-        "update invoice_sync.invoice_check set next_check_at = now() + interval '1 day'",
-        "update invoice_sync.invoice_check set awaited = array['pi_1']",
+        "insert into invoice_sync.invoice_check (invoice_id, stored_ids, next_check_at)
+        select invoice_id, '{}', now() + interval '1 day' from invoice_sync.stripe_payment",
+        "insert into invoice_sync.invoice_check (invoice_id, stored_ids, awaited)
+        select invoice_id, '{}', array['pi_1'] from invoice_sync.stripe_payment",
     ] {
         let (mut shop, _, asked) = after_the_first_of(EVENTS);
         shop.execute(change);

@@ -12,6 +12,7 @@ use crate::domain::evidence::{Evidence, PaymentState, StripePayment, merge_payme
 use crate::domain::invoice::Invoice;
 use crate::domain::payment::PaymentStatus;
 use crate::domain::plan::PaymentChange;
+use crate::domain::recheck::{HELD, Recheck};
 use crate::ledger::issues::{self, Judged, Subject};
 use crate::ledger::unwritten_answers::{self, Written};
 use crate::ledger::{changes, checks, concerns, payment_ids, payment_issues, stripe_payments};
@@ -92,6 +93,7 @@ pub(super) fn write_down(run: impl Fn() -> i64, settled: &[&Settled]) -> Result<
                 recheck: plan.recheck,
                 is_booked: plan.stored_ids_are_booked,
                 awaited: &plan.awaited,
+                has_rows_without_ids: !plan.row_ids.is_empty(),
             });
             // What another session kept from being written is neither refused nor settled.
             if outcome.was_refused() || outcome.is_done() {
@@ -121,11 +123,25 @@ pub(super) fn write_down(run: impl Fn() -> i64, settled: &[&Settled]) -> Result<
         issues::resolve_others(run, &judged);
         payment_issues::resolve_claimed(run, &claimed(settled));
     }
-    checks::note(&checks);
     if matches!(concerns, Concerns::Some) {
         unwritten_answers::note(&written);
+        hold(&mut checks);
     }
+    checks::note(&checks);
     Ok(concerns)
+}
+
+/// Leaves no invoice unasked that has an open issue about a Stripe object: the answers may have been about another payment of
+/// it.
+fn hold(checks: &mut [checks::Check]) {
+    let are_done = checks.iter().filter(|it| it.recheck == Recheck::Never);
+    let are_done = are_done.map(|it| it.invoice.id.as_str());
+    let held = issues::about_stripe_objects(are_done);
+    for check in checks {
+        if check.recheck == Recheck::Never && held.contains(&check.invoice.id) {
+            check.recheck = HELD;
+        }
+    }
 }
 
 fn concerns_of(settled: &Settled) -> Concerns {

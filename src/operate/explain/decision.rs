@@ -219,6 +219,10 @@ fn next_request(times: Option<CheckTimes>, findings: &Findings) -> Line {
     };
     match &times.next_check_at {
         Some(_) if times.is_due => line("the next sweep", asked),
+        None if times.is_over && !are_booked(findings) => line(
+            "the next sweep",
+            format!("{asked}, and not about all that the invoice stores now"),
+        ),
         Some(at) => line(at, asked),
         None => line(
             "none",
@@ -227,6 +231,11 @@ fn next_request(times: Option<CheckTimes>, findings: &Findings) -> Line {
             ),
         ),
     }
+}
+
+fn are_booked(findings: &Findings) -> bool {
+    let mut outcomes = findings.outcomes.iter();
+    outcomes.all(|outcome| outcome.plan.stored_ids_are_booked)
 }
 
 fn sweep(last: Option<Sweep>) -> Line {
