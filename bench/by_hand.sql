@@ -57,7 +57,6 @@ create table by_hand.run (like invoice_sync.run including all);
 create table by_hand.event (like invoice_sync.event including all);
 create table by_hand.change (like invoice_sync.change including all);
 create table by_hand.stripe_payment (like invoice_sync.stripe_payment including all);
-create table by_hand.invoice_check (like invoice_sync.invoice_check including all);
 alter table by_hand.change add foreign key (run_id) references by_hand.run;
 
 create function keep_event(event jsonb) returns bigint
@@ -92,14 +91,13 @@ declare
     session jsonb := event #> '{data,object}';
 begin
     -- In short, as the extension stores it: what differs from the other payments.
-    insert into by_hand.change (run_id, form_id, invoice_id, row_id, content)
+    insert into by_hand.change (run_id, form_id, invoice_id, content)
     values (
-        run_id, 1, invoice.id, payment.id, concat_ws(
-            e'\n', payment.created_at, payment.total_amount, payment.transaction_date, session ->> 'id',
-            session ->> 'payment_intent', session ->> 'amount_total'
+        run_id, 1, invoice.id, concat_ws(
+            e'\n', payment.id, payment.created_at, payment.total_amount, payment.transaction_date, session ->> 'id',
+            session ->> 'payment_intent', session ->> 'amount_total', now()
         )
-    ),
-    (run_id, 2, invoice.id, null, concat_ws(e'\n', invoice.balance_due, now(), payment.total_amount));
+    );
     insert into by_hand.stripe_payment (
         invoice_id, id, session_id, currency, received, refunded, seen_at, as_of
     )
@@ -107,7 +105,5 @@ begin
         invoice.id, session ->> 'payment_intent', session ->> 'id',
         session ->> 'currency', (session ->> 'amount_total')::bigint, 0, now(), now()
     );
-    insert into by_hand.invoice_check (invoice_id, stored_ids, checked_at)
-    values (invoice.id, array[session ->> 'id'], now());
 end
 $$;

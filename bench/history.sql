@@ -45,31 +45,39 @@ select
     true, 1, 1, 0, 0, 1
 from generate_series(1, :runs) as n;
 
-insert into invoice_sync.change_form (id, has_evidence, action, table_name, document)
+insert into invoice_sync.change_form (id, document)
 select
-    n,
-    n = 1,
-    case n when 1 then 'insert' else 'update' end,
-    case n when 1 then 'public.payments' else 'public.invoices' end,
+    1,
     replace(
         json_build_object(
-            'after', json_build_object('id', e'\nrow\n', 'intent', e'\n1\n'),
+            'changes', json_build_array(
+                json_build_object(
+                    'table', 'public.payments', 'row', e'\n1\n',
+                    'after', json_build_object('id', e'\n1\n', 'intent', e'\n2\n')
+                ),
+                json_build_object(
+                    'table', 'public.invoices', 'row', e'\ninvoice\n',
+                    'before', json_build_object('status', 'Sent'), 'after', json_build_object('status', 'Paid')
+                )
+            ),
             'evidence',
-            json_build_object('stripe', json_build_array(json_build_object('payment_intent', e'\n1\n')))
+            json_build_object('stripe', json_build_array(json_build_object('payment_intent', e'\n2\n')))
         )::text,
         '\n', e'\n'
-    )
-from generate_series(1, 2) as n;
+    );
 
-insert into invoice_sync.change (run_id, form_id, invoice_id, row_id, content)
+-- The ids of the second changes of each row are left out.
+insert into invoice_sync.change (id, run_id, form_id, invoice_id, content)
+overriding system value
 select
+    2 * n - 1,
     1 + (n - 1)::bigint * :runs / :payments,
-    form,
+    1,
     md5('invoice' || n)::uuid::text,
-    case form when 1 then md5('row' || n)::uuid::text end,
-    'pi_' || md5(n::text)
-from generate_series(1, :payments) as n
-cross join generate_series(1, 2) as form;
+    concat_ws(e'\n', md5('row' || n)::uuid, 'pi_' || md5(n::text))
+from generate_series(1, :payments) as n;
+
+select setval('invoice_sync.change_id_seq', 2 * :payments);
 
 insert into invoice_sync.stripe_payment (
     invoice_id, id, session_id, charge_id, currency, received, refunded, as_of, seen_at, received_at

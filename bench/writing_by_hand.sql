@@ -85,27 +85,19 @@ paid as (
 
 -- In short, as the extension stores it: what differs from the other repairs.
 changed as (
-    insert into invoice_sync.change (run_id, form_id, invoice_id, row_id, content)
+    insert into invoice_sync.change (run_id, form_id, invoice_id, content)
     select
         :run,
         1,
-        b.invoice_id::text,
-        b.id::text,
+        p.id::text,
         concat_ws(
-            e'\n', b.created_at, b.total_amount, b.transaction_date, a.session_id, a.intent_id, a.charge_id,
-            15025, a.request_id
+            e'\n', b.id, b.created_at, b.total_amount, b.transaction_date, a.session_id, a.intent_id, a.charge_id,
+            15025, a.request_id, o.balance_due, p.paid_date
         )
     from booked as b
     join answer as a using (invoice_id)
-    union all
-    select
-        :run,
-        2,
-        p.id::text,
-        null,
-        concat_ws(e'\n', o.balance_due, p.paid_date, p.amount_paid)
-    from paid as p
-    join old as o using (id)
+    join paid as p on p.id = b.invoice_id
+    join old as o on o.id = p.id
 ),
 
 remembered as (
@@ -128,17 +120,9 @@ remembered as (
     from answer
 )
 
-insert into invoice_sync.invoice_check (invoice_id, stored_ids, checked_at)
-select
-    invoice_id,
-    array[session_id],
-    now()
-from answer
-on conflict (invoice_id) do update
-set
-    stored_ids = excluded.stored_ids,
-    checked_at = excluded.checked_at,
-    next_check_at = null
+delete from invoice_sync.invoice_check as c
+using answer as a
+where c.invoice_id = a.invoice_id::text
 \else
 select count(*) as written -- noqa: PRS
 from paid

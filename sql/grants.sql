@@ -1,7 +1,7 @@
 -- Revokes all rights of roles other than the owner; grant_access grants them.
 
 comment on column run.id is 'Id of the run';
-comment on column change.id is 'Id of the change';
+comment on column change.id is 'Id of the first of the changes; the others have the ids that follow';
 comment on column issue.id is 'Id of the issue';
 comment on sequence run_id_seq is 'Generates run.id';
 comment on sequence change_id_seq is 'Generates change.id';

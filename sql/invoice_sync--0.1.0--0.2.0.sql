@@ -1898,36 +1898,28 @@ comment on column invoice_sync.account_health.refused is
 -- Changes in short: what they have in common is stored once. Those of 0.1.0 get forms of gaps.
 create table invoice_sync.change_form (
     id bigint primary key,
-    has_evidence boolean not null,
-    action text not null check (action in ('insert', 'update', 'delete')),
-    table_name text not null,
     document text not null
 );
 
 comment on table invoice_sync.change_form is
-    'What many changes have in common, stored once: table, action, names of columns and usual values. The view full_change puts changes together';
+    'What many changes have in common, stored once: tables, names of columns and usual values. The view full_change puts changes together';
 comment on column invoice_sync.change_form.id is 'Id of the form, computed from its content';
-comment on column invoice_sync.change_form.has_evidence is
-    'Whether its changes contain their evidence; false: it is that of the change of the same run and invoice before them';
-comment on column invoice_sync.change_form.action is
-    'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well';
-comment on column invoice_sync.change_form.table_name is 'The changed table, quoted and schema-qualified';
 comment on column invoice_sync.change_form.document is
-    'A JSON object with before, after and evidence. Each second line is a gap, and says what belongs there: the row''s id, the invoice''s id, or a line of change.content by its number';
+    'A JSON object: changes, each with table, row, before and after, and their evidence. Each second line is a gap, and says what belongs there: the invoice''s id, or a line of change.content by its number';
 
 select pg_catalog.pg_extension_config_dump('invoice_sync.change_form', '');
 
-insert into invoice_sync.change_form (id, has_evidence, action, table_name, document)
+insert into invoice_sync.change_form (id, document)
 select distinct
     hashtextextended(c.action || ' ' || c.table_name, 0),
-    true,
-    c.action,
-    c.table_name,
-    case c.action
-        when 'insert' then e'{"after": \n1\n, "evidence": \n2\n}'
-        when 'delete' then e'{"before": \n1\n, "evidence": \n2\n}'
-        else e'{"before": \n1\n, "after": \n2\n, "evidence": \n3\n}'
-    end
+    format(
+        case c.action
+            when 'insert' then e'{"changes": [{"table": %s, "row": \n1\n, "after": \n2\n}], "evidence": \n3\n}'
+            when 'delete' then e'{"changes": [{"table": %s, "row": \n1\n, "before": \n2\n}], "evidence": \n3\n}'
+            else e'{"changes": [{"table": %s, "row": \n1\n, "before": \n2\n, "after": \n3\n}], "evidence": \n4\n}'
+        end,
+        to_jsonb(c.table_name)
+    )
 from invoice_sync.change as c;
 
 -- The views get their columns again below.
@@ -1947,14 +1939,15 @@ alter table invoice_sync.change
     drop constraint change_check1,
     drop constraint change_action_check,
     alter column table_name type bigint using hashtextextended(action || ' ' || table_name, 0),
-    alter column evidence type text using concat_ws(e'\n', before, after, evidence),
-    alter column row_id drop not null,
-    alter column row_id type text using nullif(row_id, invoice_id),
+    alter column evidence type text using concat_ws(e'\n', to_jsonb(row_id), before, after, evidence),
+    alter column undone_by type bigint[] using case when undone_by is not null then array[undone_by] end,
+    drop column row_id,
     drop column action,
     drop column before,
     drop column after,
     add column decision jsonb;
 alter table invoice_sync.change rename column table_name to form_id;
+alter table invoice_sync.change rename column undone_by to undone_by_runs;
 alter table invoice_sync.change rename column evidence to content;
 -- Since PostgreSQL 18, such a constraint has a name, which is that of the column.
 alter table invoice_sync.change
@@ -1964,25 +1957,26 @@ alter table invoice_sync.change
     alter column form_id set not null,
     alter column content set not null;
 
--- The documents of changes: the lines of the form, by turns text and gaps.
-create view invoice_sync.change_document as
-select c.id,
+-- Changes in full: the lines of the form, by turns text and gaps, are a document with all changes of the row.
+create view invoice_sync.full_change as
+select c.id + p.place - 1 as id,
+       c.id as first_id,
        c.run_id,
        c.invoice_id,
-       f.table_name,
-       coalesce(c.row_id, c.invoice_id) as row_id,
-       f.action,
-       d.document,
-       f.has_evidence,
-       c.decision,
-       c.undone_by
+       p.change ->> 'table' as table_name,
+       p.change ->> 'row' as row_id,
+       case when p.change ? 'before' then case when p.change ? 'after' then 'update' else 'delete' end
+            else 'insert' end as action,
+       p.change -> 'before' as before,
+       p.change -> 'after' as after,
+       d.document -> 'evidence' || coalesce(c.decision, '{}') as evidence,
+       c.undone_by_runs[p.place] as undone_by
 from invoice_sync.change as c
 join invoice_sync.change_form as f on f.id = c.form_id
 cross join lateral (
     select string_agg(
                case
                    when l.n % 2 = 1 then l.line
-                   when l.line = 'row' then coalesce(c.row_id, c.invoice_id)
                    when l.line = 'invoice' then c.invoice_id
                    else coalesce(v.content[l.line::integer], '')
                end,
@@ -1990,32 +1984,8 @@ cross join lateral (
            )::jsonb as document
     from string_to_array(c.content, e'\n') as v (content)
     cross join unnest(string_to_array(f.document, e'\n')) with ordinality as l (line, n)
-) as d;
-
--- Evidence that is not with the change is with one just before it. That is looked up by the invoice, whose
--- changes are few, and not by the run: hence the addition.
-create view invoice_sync.full_change as
-select c.id,
-       c.run_id,
-       c.invoice_id,
-       c.table_name,
-       c.row_id,
-       c.action,
-       c.document -> 'before' as before,
-       c.document -> 'after' as after,
-       case
-           when c.has_evidence then c.document -> 'evidence'
-           else (
-               select e.document -> 'evidence'
-               from invoice_sync.change_document as e
-               where e.invoice_id = c.invoice_id
-                   and e.run_id + 0 = c.run_id and e.id < c.id and e.has_evidence
-               order by e.id desc
-               limit 1
-           )
-       end || coalesce(c.decision, '{}') as evidence,
-       c.undone_by
-from invoice_sync.change_document as c;
+) as d
+cross join lateral jsonb_array_elements(d.document -> 'changes') with ordinality as p (change, place);
 
 -- Payments that each run booked. An inserted payment's row contains a Stripe id; for an
 -- expected payment that became paid, the evidence names the row and the Stripe id.
@@ -2064,43 +2034,28 @@ select c.id,
 from invoice_sync.full_change as c
 join invoice_sync.run as r on r.id = c.run_id
 where (select invoice_sync.require_admin())
-order by c.id desc;
+order by c.first_id desc, c.id desc;
 
 comment on table invoice_sync.change is
-    'Changes to rows of your tables, in short: what differs from their form. The view changes shows them in full';
+    'What a run changed in your tables for an invoice, in short: what differs from its form. The view changes shows each change in full';
+comment on column invoice_sync.change.id is
+    'Id of the first of the changes; the others have the ids that follow';
 comment on column invoice_sync.change.run_id is 'The run that made the change';
 comment on column invoice_sync.change.form_id is 'The form (change_form)';
-comment on column invoice_sync.change.undone_by is 'The run that undid the change; null: it was not undone';
+comment on column invoice_sync.change.undone_by_runs is
+    'The runs that undid the changes, each in the place of its change; null: none was undone';
 comment on column invoice_sync.change.invoice_id is 'Id of the invoice, as text';
-comment on column invoice_sync.change.row_id is
-    'Primary key of the changed row, as text; the table change has null where that is invoice_id';
 comment on column invoice_sync.change.content is 'What belongs into the gaps of the form, a line each';
 comment on column invoice_sync.change.decision is
     'Issue, action and note of the person''s decision that led to it; null: none did';
 
-comment on view invoice_sync.change_document is 'Changes with their documents, for the view full_change';
 comment on view invoice_sync.full_change is 'Changes in full, for the view changes and for undo';
-comment on column invoice_sync.change_document.id is 'Id';
-comment on column invoice_sync.change_document.run_id is 'The run that made the change';
-comment on column invoice_sync.change_document.invoice_id is 'Id of the invoice, as text';
-comment on column invoice_sync.change_document.table_name is
-    'The changed table, quoted and schema-qualified';
-comment on column invoice_sync.change_document.row_id is
-    'Primary key of the changed row, as text; the table change has null where that is invoice_id';
-comment on column invoice_sync.change_document.action is
-    'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well';
-comment on column invoice_sync.change_document.document is 'Its before, after and evidence';
-comment on column invoice_sync.change_document.has_evidence is 'Whether the document contains the evidence';
-comment on column invoice_sync.change_document.decision is
-    'Issue, action and note of the person''s decision that led to it; null: none did';
-comment on column invoice_sync.change_document.undone_by is
-    'The run that undid the change; null: it was not undone';
 comment on column invoice_sync.full_change.id is 'Id';
+comment on column invoice_sync.full_change.first_id is 'Id of the first change of the same run and invoice';
 comment on column invoice_sync.full_change.run_id is 'The run that made the change';
 comment on column invoice_sync.full_change.invoice_id is 'Id of the invoice, as text';
 comment on column invoice_sync.full_change.table_name is 'The changed table, quoted and schema-qualified';
-comment on column invoice_sync.full_change.row_id is
-    'Primary key of the changed row, as text; the table change has null where that is invoice_id';
+comment on column invoice_sync.full_change.row_id is 'Primary key of the changed row, as text';
 comment on column invoice_sync.full_change.action is
     'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well';
 comment on column invoice_sync.full_change.before is
@@ -2113,8 +2068,7 @@ comment on column invoice_sync.full_change.undone_by is
     'The run that undid the change; null: it was not undone';
 comment on column invoice_sync.changes.invoice_id is 'Id of the invoice, as text';
 comment on column invoice_sync.changes.table_name is 'The changed table, quoted and schema-qualified';
-comment on column invoice_sync.changes.row_id is
-    'Primary key of the changed row, as text; the table change has null where that is invoice_id';
+comment on column invoice_sync.changes.row_id is 'Primary key of the changed row, as text';
 comment on column invoice_sync.changes.action is
     'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well';
 comment on column invoice_sync.changes.before is
@@ -2329,5 +2283,7 @@ create index on invoice_sync.stripe_payment using hash (id) with (fillfactor = 1
 create index on invoice_sync.stripe_payment using hash (session_id) with (fillfactor = 100);
 create index on invoice_sync.stripe_payment using hash (charge_id) with (fillfactor = 100);
 create index on invoice_sync.change using hash (invoice_id) with (fillfactor = 100);
+drop index invoice_sync.change_undone_by_idx;
+create index on invoice_sync.change using gin (undone_by_runs) where undone_by_runs is not null;
 
 select invoice_sync.revoke_from_others(false);

@@ -311,47 +311,37 @@ comment on column run_to_count.run_id is 'Id of the run';
 
 create table change_form (
     id bigint primary key,
-    has_evidence boolean not null,
-    action text not null check (action in ('insert', 'update', 'delete')),
-    table_name text not null,
     document text not null
 );
 
 comment on table change_form is
-    'What many changes have in common, stored once: table, action, names of columns and usual values. The view full_change puts changes together';
+    'What many changes have in common, stored once: tables, names of columns and usual values. The view full_change puts changes together';
 comment on column change_form.id is 'Id of the form, computed from its content';
-comment on column change_form.has_evidence is
-    'Whether its changes contain their evidence; false: it is that of the change of the same run and invoice before them';
-comment on column change_form.action is
-    'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well';
-comment on column change_form.table_name is 'The changed table, quoted and schema-qualified';
 comment on column change_form.document is
-    'A JSON object with before, after and evidence. Each second line is a gap, and says what belongs there: the row''s id, the invoice''s id, or a line of change.content by its number';
+    'A JSON object: changes, each with table, row, before and after, and their evidence. Each second line is a gap, and says what belongs there: the invoice''s id, or a line of change.content by its number';
 
--- Columns of eight bytes first: nothing is lost to alignment. A foreign key to change_form would make
--- sessions that write at the same time lock the same few rows.
+-- A row for all changes of an invoice in a run. Columns of eight bytes first: nothing is lost to alignment. A foreign key
+-- to change_form would make sessions that write at the same time lock the same few rows.
 create table change (
     id bigint generated always as identity primary key,
     run_id bigint not null,
     form_id bigint not null,
-    undone_by bigint,
     invoice_id text not null,
-    row_id text,
     content text not null,
+    undone_by_runs bigint[],
     decision jsonb
 );
 create index on change (run_id);
 create index on change using hash (invoice_id) with (fillfactor = 100);
-create index on change (undone_by) where undone_by is not null;
+create index on change using gin (undone_by_runs) where undone_by_runs is not null;
 
 comment on table change is
-    'Changes to rows of your tables, in short: what differs from their form. The view changes shows them in full';
+    'What a run changed in your tables for an invoice, in short: what differs from its form. The view changes shows each change in full';
 comment on column change.run_id is 'The run that made the change';
 comment on column change.form_id is 'The form (change_form)';
-comment on column change.undone_by is 'The run that undid the change; null: it was not undone';
+comment on column change.undone_by_runs is
+    'The runs that undid the changes, each in the place of its change; null: none was undone';
 comment on column change.invoice_id is 'Id of the invoice, as text';
-comment on column change.row_id is
-    'Primary key of the changed row, as text; the table change has null where that is invoice_id';
 comment on column change.content is 'What belongs into the gaps of the form, a line each';
 comment on column change.decision is
     'Issue, action and note of the person''s decision that led to it; null: none did';

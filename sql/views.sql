@@ -7,25 +7,26 @@ select currency,
 from find_currencies()
 where (select require_admin());
 
--- The documents of changes: the lines of the form, by turns text and gaps.
-create view change_document as
-select c.id,
+-- Changes in full: the lines of the form, by turns text and gaps, are a document with all changes of the row.
+create view full_change as
+select c.id + p.place - 1 as id,
+       c.id as first_id,
        c.run_id,
        c.invoice_id,
-       f.table_name,
-       coalesce(c.row_id, c.invoice_id) as row_id,
-       f.action,
-       d.document,
-       f.has_evidence,
-       c.decision,
-       c.undone_by
+       p.change ->> 'table' as table_name,
+       p.change ->> 'row' as row_id,
+       case when p.change ? 'before' then case when p.change ? 'after' then 'update' else 'delete' end
+            else 'insert' end as action,
+       p.change -> 'before' as before,
+       p.change -> 'after' as after,
+       d.document -> 'evidence' || coalesce(c.decision, '{}') as evidence,
+       c.undone_by_runs[p.place] as undone_by
 from change as c
 join change_form as f on f.id = c.form_id
 cross join lateral (
     select string_agg(
                case
                    when l.n % 2 = 1 then l.line
-                   when l.line = 'row' then coalesce(c.row_id, c.invoice_id)
                    when l.line = 'invoice' then c.invoice_id
                    else coalesce(v.content[l.line::integer], '')
                end,
@@ -33,32 +34,8 @@ cross join lateral (
            )::jsonb as document
     from string_to_array(c.content, e'\n') as v (content)
     cross join unnest(string_to_array(f.document, e'\n')) with ordinality as l (line, n)
-) as d;
-
--- Evidence that is not with the change is with one just before it. That is looked up by the invoice, whose
--- changes are few, and not by the run: hence the addition.
-create view full_change as
-select c.id,
-       c.run_id,
-       c.invoice_id,
-       c.table_name,
-       c.row_id,
-       c.action,
-       c.document -> 'before' as before,
-       c.document -> 'after' as after,
-       case
-           when c.has_evidence then c.document -> 'evidence'
-           else (
-               select e.document -> 'evidence'
-               from change_document as e
-               where e.invoice_id = c.invoice_id
-                   and e.run_id + 0 = c.run_id and e.id < c.id and e.has_evidence
-               order by e.id desc
-               limit 1
-           )
-       end || coalesce(c.decision, '{}') as evidence,
-       c.undone_by
-from change_document as c;
+) as d
+cross join lateral jsonb_array_elements(d.document -> 'changes') with ordinality as p (change, place);
 
 -- Payments that each run booked. An inserted payment's row contains a Stripe id; for an
 -- expected payment that became paid, the evidence names the row and the Stripe id.
@@ -147,7 +124,7 @@ select c.id,
 from full_change as c
 join run as r on r.id = c.run_id
 where (select require_admin())
-order by c.id desc;
+order by c.first_id desc, c.id desc;
 
 comment on view changes is
     'All changes to your tables, with the values before and after, the reason and the caller; newest first';
@@ -320,7 +297,6 @@ comment on view stripe_without_payment is 'Invoices that contain Stripe ids but 
 
 comment on view currencies is
     'Currencies that do not have two decimals in ISO 4217 or at Stripe; all others have two';
-comment on view change_document is 'Changes with their documents, for the view full_change';
 comment on view full_change is 'Changes in full, for the view changes and for undo';
 comment on view run_booked is 'Payments that runs booked';
 comment on function find_currencies() is 'Implementation of the view currencies';
@@ -344,7 +320,6 @@ begin
                            when 'recent_runs' then 'run'
                            when 'changes' then 'change'
                            when 'full_change' then 'change'
-                           when 'change_document' then 'change'
                            when 'run_booked' then 'change'
                            when 'open_issues' then 'issue'
                            when 'progress' then 'backfill'
@@ -355,8 +330,9 @@ begin
                        when 'table_name' then 'The changed table, quoted and schema-qualified'
                        when 'action' then
                            'insert, update or delete. Only undo deletes rows, and only rows that a run inserted. Changes that your triggers made to these rows are recorded as well'
-                       when 'document' then 'Its before, after and evidence'
-                       when 'has_evidence' then 'Whether the document contains the evidence'
+                       when 'first_id' then 'Id of the first change of the same run and invoice'
+                       when 'row_id' then 'Primary key of the changed row, as text'
+                       when 'undone_by' then 'The run that undid the change; null: it was not undone'
                        when 'before' then
                            'Previous values of the changed columns, or the whole deleted row; null for an inserted row'
                        when 'after' then

@@ -1,16 +1,16 @@
 //! Forms of changes (`invoice_sync.change_form`): what the documents of many changes have in common, stored once.
 //!
 //! A form is a JSON document with gaps. Its lines are by turns text and the name of what goes into the gap: the
-//! number of one of the change's values, `row` or `invoice`. The values are one text, a line each. JSON contains no
-//! line breaks within its tokens, so that both can be put together by concatenation (`invoice_sync.change_document`).
+//! number of one of the values, or `invoice`. The values are one text, a line each. JSON contains no line breaks within
+//! its tokens, so that both can be put together by concatenation (`invoice_sync.full_change`).
 
 use sha2::{Digest, Sha256};
 
 /// How much of a document belongs to its form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
-    /// All that other changes are likely to have, too: words, zeros, and the ids of the row and the invoice. The same value
-    /// in several places is stored once. There may be many such forms.
+    /// All that other changes are likely to have, too: words, zeros, and the invoice's id. The same value in several places
+    /// is stored once. There may be many such forms.
     Shared,
     /// The names of columns, and no value but null, true and false. There are few such forms, whatever the rows contain.
     Bare,
@@ -23,52 +23,47 @@ pub(super) struct Divided {
     pub(super) values: String,
 }
 
-/// The document of a change: JSON objects of columns, and the evidence, without line breaks.
-pub(super) struct Document<'a> {
-    pub(super) row: &'a str,
-    pub(super) invoice: &'a str,
-    pub(super) before: Option<&'a str>,
-    pub(super) after: Option<&'a str>,
-    /// `None` if it is that of the change before.
-    pub(super) evidence: Option<&'a str>,
-}
-
-impl Document<'_> {
-    pub(super) fn divide(&self, style: Style) -> Divided {
-        let mut writer = Writer {
-            style,
-            row: self.row,
-            invoice: self.invoice,
-            form: "{".to_owned(),
-            values: Vec::new(),
-        };
-        for (name, columns) in [("before", self.before), ("after", self.after)] {
+/// Divides the document of an invoice's changes: table, row, before and after of each, and the evidence of all, as JSON
+/// without line breaks.
+pub(super) fn divide(
+    invoice: &str,
+    changes: &[[Option<&str>; 4]],
+    evidence: &str,
+    style: Style,
+) -> Divided {
+    let mut writer = Writer {
+        style,
+        invoice,
+        form: "{\"changes\": [".to_owned(),
+        values: Vec::new(),
+    };
+    for (n, [table, row, before, after]) in changes.iter().enumerate() {
+        writer.text(if n == 0 { "{" } else { ", {" });
+        writer.text("\"table\": ");
+        writer.text(table.unwrap_or("null"));
+        writer.text(", \"row\": ");
+        // However it looks, it is that of one row.
+        writer.leave_out(row.unwrap_or("null"));
+        for (name, columns) in [("before", before), ("after", after)] {
             if let Some(columns) = columns {
-                writer.begin(name);
+                writer.text(&format!(", \"{name}\": "));
                 writer.json(columns, |rest| rest.len() < columns.len());
             }
         }
-        if let Some(evidence) = self.evidence {
-            writer.begin("evidence");
-            writer.json(evidence, |_| style == Style::Bare);
-        }
         writer.text("}");
-        Divided {
-            form: writer.form,
-            values: writer.values.join("\n"),
-        }
+    }
+    writer.text("], \"evidence\": ");
+    writer.json(evidence, |_| style == Style::Bare);
+    writer.text("}");
+    Divided {
+        form: writer.form,
+        values: writer.values.join("\n"),
     }
 }
 
 /// Returns the id of a form: the first 64 bits of its SHA-256.
-pub(super) fn id(table: &str, action: &str, form: &str) -> i64 {
-    let digest = Sha256::new()
-        .chain_update(table)
-        .chain_update([0])
-        .chain_update(action)
-        .chain_update([0])
-        .chain_update(form)
-        .finalize();
+pub(super) fn id(form: &str) -> i64 {
+    let digest = Sha256::digest(form);
     digest
         .iter()
         .take(8)
@@ -100,18 +95,12 @@ const LONGEST_WORDS: usize = 40;
 
 struct Writer<'a> {
     style: Style,
-    row: &'a str,
     invoice: &'a str,
     form: String,
     values: Vec<&'a str>,
 }
 
 impl<'a> Writer<'a> {
-    fn begin(&mut self, name: &str) {
-        let comma = if self.form == "{" { "" } else { ", " };
-        self.form.push_str(&format!("{comma}\"{name}\": "));
-    }
-
     fn text(&mut self, text: &str) {
         self.form.push_str(text);
     }
@@ -143,20 +132,32 @@ impl<'a> Writer<'a> {
     }
 
     fn value(&mut self, token: &'a str) {
-        if matches!(token, "null" | "true" | "false") {
-            return self.text(token);
+        let is_word = matches!(token, "null" | "true" | "false");
+        let is_common = || self.style == Style::Shared && !self.has(token) && is_common(token);
+        if is_word || is_common() {
+            self.text(token);
+        } else {
+            self.leave_out(token);
         }
-        let inner = token.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
-        let content = inner.unwrap_or(token);
-        if self.style == Style::Shared && is_common(token, inner) {
-            return self.text(token);
-        }
-        let quote = if inner.is_some() { "\"" } else { "" };
+    }
+
+    /// Whether a gap stands for this value already.
+    fn has(&self, token: &str) -> bool {
+        let content = content(token);
+        content == self.invoice || self.values.contains(&content)
+    }
+
+    /// Leaves a gap for a text or number.
+    fn leave_out(&mut self, token: &'a str) {
+        let content = content(token);
+        let quote = if content.len() < token.len() {
+            "\""
+        } else {
+            ""
+        };
         self.text(quote);
         let shared = self.style == Style::Shared;
-        if shared && content == self.row {
-            self.gap("row");
-        } else if shared && content == self.invoice {
+        if shared && content == self.invoice {
             self.gap("invoice");
         } else {
             let known = self.values.iter().position(|value| *value == content);
@@ -170,11 +171,18 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// Returns a text without its quotes, or a number.
+fn content(token: &str) -> &str {
+    let inner = token.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+    inner.unwrap_or(token)
+}
+
 /// Whether a value is likely to be that of many rows. An id is not, though it may happen to contain no digit.
-fn is_common(token: &str, inner: Option<&str>) -> bool {
-    let Some(text) = inner else {
+fn is_common(token: &str) -> bool {
+    if !token.starts_with('"') {
         return token.chars().all(|c| matches!(c, '0' | '.'));
-    };
+    }
+    let text = content(token);
     let may_be_id = text.split(' ').any(|word| {
         word.contains('_') && word.contains(char::is_uppercase) && word.contains(char::is_lowercase)
     });
@@ -235,13 +243,12 @@ mod tests {
 
     use super::*;
 
-    /// As `invoice_sync.change_document` does.
-    fn filled(divided: &Divided, row: &str, invoice: &str) -> String {
+    /// As `invoice_sync.full_change` does.
+    fn filled(divided: &Divided, invoice: &str) -> String {
         let values: Vec<&str> = divided.values.split('\n').collect();
         let lines = divided.form.split('\n').enumerate();
         let filled = lines.map(|(n, line)| match line {
             line if n % 2 == 0 => line,
-            "row" => row,
             "invoice" => invoice,
             number => number
                 .parse()
@@ -251,34 +258,39 @@ mod tests {
         filled.collect()
     }
 
-    fn divide(document: &Value, style: Style) -> Divided {
-        let text = |name: &str| document.get(name).map(Value::to_string);
-        let texts = ["before", "after", "evidence"].map(text);
-        let [before, after, evidence] = texts.each_ref().map(Option::as_deref);
-        let (row, invoice) = ("17", "inv-1");
-        Document {
-            row,
-            invoice,
-            before,
-            after,
-            evidence,
-        }
-        .divide(style)
+    fn divided(document: &Value, style: Style) -> Divided {
+        let changes: Vec<[Option<String>; 4]> = document["changes"]
+            .as_array()
+            .expect("an array")
+            .iter()
+            .map(|change| {
+                ["table", "row", "before", "after"].map(|it| change.get(it).map(Value::to_string))
+            })
+            .collect();
+        let changes: Vec<[Option<&str>; 4]> = changes
+            .iter()
+            .map(|it| it.each_ref().map(Option::as_deref))
+            .collect();
+        divide("inv-1", &changes, &document["evidence"].to_string(), style)
     }
 
     #[test]
     fn what_is_common_is_in_the_form_and_nothing_is_stored_twice() {
-        let document = json!({
-            "after": { "id": 17, "invoice": "inv-1", "status": "Paid", "tip": 0, "amount": 150.25, "note": null },
-            "evidence": { "stripe": [{ "intent": "pi_1", "received": 15025, "charge": "pi_1" }] },
-        });
-        let divided = divide(&document, Style::Shared);
-        assert_eq!(divided.values, "150.25\npi_1\n15025");
-        let other = json!({
-            "after": { "id": 17, "invoice": "inv-1", "status": "Paid", "tip": 0, "amount": 7, "note": null },
-            "evidence": { "stripe": [{ "intent": "pi_2", "received": 700, "charge": "pi_2" }] },
-        });
-        assert_eq!(divide(&other, Style::Shared).form, divided.form);
+        let document = |amount: f64, cents: i64, intent: &str| {
+            json!({
+                "changes": [
+                    { "table": "p2", "row": "17", "after": {
+                        "id": 17, "invoice": "inv-1", "status": "Paid", "tip": 0, "amount": amount, "note": null
+                    }},
+                    { "table": "i", "row": "inv-1", "before": { "paid": 0 }, "after": { "paid": amount }},
+                ],
+                "evidence": { "stripe": [{ "intent": intent, "received": cents, "charge": intent }] },
+            })
+        };
+        let one = divided(&document(150.25, 15025, "pi_1"), Style::Shared);
+        assert_eq!(one.values, "17\n150.25\npi_1\n15025");
+        let other = divided(&document(7.5, 750, "pi_2"), Style::Shared);
+        assert_eq!(other.form, one.form);
     }
 
     #[test]
@@ -288,7 +300,7 @@ mod tests {
             "req_AbCdEfGhIjKlMn",
             "abcdefabcdefabcdefabcdef",
         ] {
-            assert!(!is_common(&format!("\"{id}\""), Some(id)), "{id}");
+            assert!(!is_common(&format!("\"{id}\"")), "{id}");
         }
         for word in [
             "Paid",
@@ -297,7 +309,7 @@ mod tests {
             "Recorded by invoice_sync",
             "",
         ] {
-            assert!(is_common(&format!("\"{word}\""), Some(word)), "{word}");
+            assert!(is_common(&format!("\"{word}\"")), "{word}");
         }
     }
 
@@ -305,10 +317,13 @@ mod tests {
     fn a_bare_form_contains_names_of_columns_only() {
         let with = |extra: Value| {
             let document = json!({
-                "before": { "status": "Sent", "extra": extra }, "after": { "status": "Paid", "extra": 0 },
+                "changes": [{
+                    "table": "i", "row": "1",
+                    "before": { "status": "Sent", "extra": extra }, "after": { "status": "Paid", "extra": 0 },
+                }],
                 "evidence": { "decided": extra },
             });
-            divide(&document, Style::Bare).form
+            divided(&document, Style::Bare).form
         };
         let form = with(json!({ "a": [1, "}"] }));
         assert_eq!(form, with(json!(["b", { "c": "\\\"" }])));
@@ -345,16 +360,23 @@ mod tests {
     proptest! {
         #[test]
         fn a_document_is_what_its_form_and_values_say(
-            before in prop::option::of(prop::collection::btree_map("[a-d\":1]{1,3}", nested(), 0..5)),
-            after in prop::collection::btree_map("[a-d]{1,3}", nested(), 0..5),
-            evidence in prop::option::of(nested()),
+            changes in prop::collection::vec((
+                "[a-z.\"1]{1,8}",
+                "[a-z1\"]{0,4}",
+                prop::option::of(prop::collection::btree_map("[a-d\":1]{1,3}", nested(), 0..5)),
+                prop::collection::btree_map("[a-d]{1,3}", nested(), 0..5),
+            ), 1..4),
+            evidence in nested(),
         ) {
-            let mut document = json!({ "after": after });
-            if let Some(before) = before { document["before"] = json!(before); }
-            if let Some(evidence) = evidence { document["evidence"] = evidence; }
+            let changes: Vec<Value> = changes.into_iter().map(|(table, row, before, after)| {
+                let mut change = json!({ "table": table, "row": row, "after": after });
+                if let Some(before) = before { change["before"] = json!(before); }
+                change
+            }).collect();
+            let document = json!({ "changes": changes, "evidence": evidence });
             for style in [Style::Shared, Style::Bare] {
-                let divided = divide(&document, style);
-                let read: Value = serde_json::from_str(&filled(&divided, "17", "inv-1")).expect("is JSON");
+                let divided = divided(&document, style);
+                let read: Value = serde_json::from_str(&filled(&divided, "inv-1")).expect("is JSON");
                 prop_assert_eq!(&read, &document);
             }
         }

@@ -1,12 +1,11 @@
 //! Changes to the application's rows (`invoice_sync.change`).
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::change_forms::{self, Divided, Document, Style};
-use crate::pg::sql;
+use super::change_forms::{self, Divided, Style};
+use crate::pg::{sequence, sql};
 
 /// The change of one row.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,32 +56,39 @@ pub(crate) struct Entry<'a> {
 /// The most forms that contain more than names of columns: applications whose words are always others get the bare ones.
 const MOST_SHARED_FORMS: Option<&str> = Some("100");
 
-/// Records changes. The evidence is stored with the first one of each entry.
-pub(crate) fn record(run: i64, entries: &[Entry]) {
-    let evidence: Vec<String> = entries.iter().map(|it| it.evidence.to_string()).collect();
-    let mut rows = Vec::new();
-    for (entry, evidence) in entries.iter().zip(&evidence) {
-        for (n, change) in entry.changes.iter().enumerate() {
-            let evidence = (n == 0).then_some(evidence.as_str());
-            rows.push(Row::new(entry.invoice, change, evidence, Style::Shared));
-        }
-    }
+/// Records changes.
+pub(crate) fn record<'a>(run: i64, entries: &[Entry<'a>]) {
+    let texts: Vec<Texts> = entries.iter().map(Texts::of).collect();
     // The text is stored as it is, and read as jsonb.
-    let columns = rows
-        .iter()
-        .flat_map(|row| [&row.change.before, &row.change.after]);
-    for columns in columns.flatten() {
-        if change_forms::may_be_refused(columns) {
+    let columns = entries.iter().flat_map(|entry| entry.changes);
+    for columns in columns.flat_map(|change| [&change.before, &change.after]) {
+        let refusable = columns
+            .as_ref()
+            .filter(|it| change_forms::may_be_refused(it));
+        if let Some(columns) = refusable {
             sql::execute("select $1::jsonb", &[Some(columns)]);
         }
     }
+    let row = |(entry, texts): (&Entry<'a>, &Texts)| {
+        let id = sequence::next_values(c"change_id_seq", entry.changes.len());
+        Row::new(
+            id.to_string(),
+            entry.invoice,
+            texts.divide(entry, Style::Shared),
+        )
+    };
+    let mut rows: Vec<Row> = entries.iter().zip(&texts).map(row).collect();
     if insert(run, &rows) {
         return;
     }
     let usable = add_forms(&rows, MOST_SHARED_FORMS);
-    for row in &mut rows {
+    for (row, (entry, texts)) in rows.iter_mut().zip(entries.iter().zip(&texts)) {
         if !usable.contains(&row.form) {
-            *row = Row::new(row.invoice, row.change, row.evidence, Style::Bare);
+            *row = Row::new(
+                std::mem::take(&mut row.id),
+                entry.invoice,
+                texts.divide(entry, Style::Bare),
+            );
         }
     }
     add_forms(&rows, None);
@@ -93,16 +99,16 @@ pub(crate) fn record(run: i64, entries: &[Entry]) {
 fn insert(run: i64, rows: &[Row]) -> bool {
     let forms: BTreeSet<&str> = rows.iter().map(|row| row.form.as_str()).collect();
     let inserted = sql::execute_rows(
-        "insert into invoice_sync.change (run_id, form_id, invoice_id, row_id, content)
-        select $1::bigint, c.form::bigint, c.invoice_id, nullif(c.row_id, c.invoice_id), c.content
-        from unnest($3, $4, $5, $6) with ordinality c (invoice_id, row_id, form, content, place)
+        "insert into invoice_sync.change (id, run_id, form_id, invoice_id, content)
+        overriding system value
+        select c.id::bigint, $1::bigint, c.form::bigint, c.invoice_id, c.content
+        from $rows c (id, invoice_id, form, content)
         where not exists (
             select from unnest($2::bigint[]) u (id)
-            where not exists (select from invoice_sync.change_form f where f.id = u.id))
-        order by c.place",
+            where not exists (select from invoice_sync.change_form f where f.id = u.id))",
         &[&run.to_string(), &sql::array(forms.into_iter())],
         rows.iter().map(|row| {
-            let texts = [row.invoice, &row.change.row, &row.form, &row.divided.values];
+            let texts = [&row.id, row.invoice, &row.form, &row.divided.values];
             texts.map(Some)
         }),
     );
@@ -112,22 +118,18 @@ fn insert(run: i64, rows: &[Row]) -> bool {
 /// Stores the forms of these rows, no more than so many in all. Returns the ids of those that are stored.
 fn add_forms(rows: &[Row], most: Option<&str>) -> BTreeSet<String> {
     let forms: BTreeMap<&str, &Row> = rows.iter().map(|row| (row.form.as_str(), row)).collect();
-    let forms = forms.into_values().map(|row| {
-        json!({
-            "id": row.form, "table_name": row.change.table, "action": row.change.action(),
-            "has_evidence": row.evidence.is_some(), "document": row.divided.form,
-        })
-    });
+    let forms = forms
+        .into_values()
+        .map(|row| json!({ "id": row.form, "document": row.divided.form }));
     let stored: Vec<[Option<String>; 1]> = sql::fetch_texts(
         "with offered as materialized (
             select o.*, f.id is not null as is_known
-            from jsonb_to_recordset($1::jsonb) o (
-                id bigint, table_name text, action text, has_evidence boolean, document text)
+            from jsonb_to_recordset($1::jsonb) o (id bigint, document text)
             left join invoice_sync.change_form f using (id)
         ),
         added as (
-            insert into invoice_sync.change_form (id, table_name, action, has_evidence, document)
-            select o.id, o.table_name, o.action, o.has_evidence, o.document
+            insert into invoice_sync.change_form (id, document)
+            select o.id, o.document
             from (
                 select *, row_number() over (order by id) as place from offered where not is_known
             ) o
@@ -144,43 +146,53 @@ fn add_forms(rows: &[Row], most: Option<&str>) -> BTreeSet<String> {
     stored.into_iter().flatten().flatten().collect()
 }
 
-/// A row of `invoice_sync.change`.
+/// A row of `invoice_sync.change`: the changes of one invoice.
 struct Row<'a> {
+    /// Of the first change, as text; the others follow.
+    id: String,
     invoice: &'a str,
-    change: &'a Change,
-    evidence: Option<&'a str>,
     /// The id of the form, as text.
     form: String,
     divided: Divided,
 }
 
 impl<'a> Row<'a> {
-    fn new(invoice: &'a str, change: &'a Change, evidence: Option<&'a str>, style: Style) -> Self {
-        let [before, after] = [&change.before, &change.after].map(|it| it.as_deref().map(one_line));
-        let document = Document {
-            row: &change.row,
-            invoice,
-            before: before.as_deref(),
-            after: after.as_deref(),
-            evidence,
-        };
-        let divided = document.divide(style);
-        let form = change_forms::id(&change.table, change.action(), &divided.form);
+    fn new(id: String, invoice: &'a str, divided: Divided) -> Self {
         Self {
-            form: form.to_string(),
+            id,
             invoice,
-            change,
-            evidence,
+            form: change_forms::id(&divided.form).to_string(),
             divided,
         }
     }
 }
 
-/// Returns JSON without line breaks, which mean nothing in it.
-fn one_line(json: &str) -> Cow<'_, str> {
-    if json.contains('\n') {
-        Cow::Owned(json.replace('\n', " "))
-    } else {
-        Cow::Borrowed(json)
+/// The parts of an entry as JSON, without line breaks, which mean nothing in it.
+struct Texts {
+    /// Table, row, before and after of each change.
+    changes: Vec<[Option<String>; 4]>,
+    evidence: String,
+}
+
+impl Texts {
+    fn of(entry: &Entry) -> Self {
+        let one_line = |json: &String| json.replace('\n', " ");
+        let of_change = |change: &Change| {
+            [
+                Some(Value::from(change.table.as_str()).to_string()),
+                Some(Value::from(change.row.as_str()).to_string()),
+                change.before.as_ref().map(one_line),
+                change.after.as_ref().map(one_line),
+            ]
+        };
+        Self {
+            changes: entry.changes.iter().map(of_change).collect(),
+            evidence: entry.evidence.to_string(),
+        }
+    }
+
+    fn divide(&self, entry: &Entry, style: Style) -> Divided {
+        let changes: Vec<[Option<&str>; 4]> = self.changes.iter().map(sql::borrowed).collect();
+        change_forms::divide(entry.invoice, &changes, &self.evidence, style)
     }
 }

@@ -80,7 +80,7 @@ with old as (
       and not exists (select from invoice_sync.issue i where i.first_run = r.id)
       and not exists (select from invoice_sync.issue i where i.last_run = r.id)
       and not exists (select from invoice_sync.alert a where a.run_id = r.id)
-      and not exists (select from invoice_sync.change c where c.undone_by = r.id)
+      and not exists (select from invoice_sync.change c where c.undone_by_runs @> array[r.id])
     order by date_trunc('hour', r.started_at at time zone 'UTC')
     limit $1::bigint
 ), changes as (

@@ -1,5 +1,7 @@
 //! The changes of a run that is undone, and their marks afterwards.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -47,12 +49,15 @@ pub(crate) fn kind_of_run(run: i64) -> Option<String> {
 
 /// Returns all changes of a run, the newest first.
 pub(crate) fn changes_of_run(run: i64) -> Vec<Recorded> {
-    read("run_id", run)
+    read("c.run_id = $1::bigint", run)
 }
 
 /// Returns one change.
 pub(crate) fn change(id: i64) -> Option<Recorded> {
-    read("id", id).pop()
+    // It is in the row whose id is the last one that is not greater: see invoice_sync.change.id.
+    let of_row =
+        "c.first_id = (select max(f.id) from invoice_sync.change f where f.id <= $1::bigint)";
+    read(&format!("{of_row} and c.id = $1::bigint"), id).pop()
 }
 
 /// Returns the changes of the same row that were made after this one, the oldest first.
@@ -73,11 +78,10 @@ pub(crate) fn later_changes(change: &Recorded) -> Vec<Recorded> {
         .collect()
 }
 
-fn read(column: &str, value: i64) -> Vec<Recorded> {
+fn read(condition: &str, value: i64) -> Vec<Recorded> {
     sql::fetch(
         &format!(
-            "select to_jsonb(c) from invoice_sync.full_change c
-            where c.{column} = $1::bigint order by c.id desc"
+            "select to_jsonb(c) from invoice_sync.full_change c where {condition} order by c.id desc"
         ),
         &[Some(&value.to_string())],
     )
@@ -99,17 +103,24 @@ pub(crate) fn note(run: i64, undone: &[&Recorded], made: &[Change]) {
         evidence,
     };
     changes::record(run, &[entry]);
-    sql::execute(
-        "update invoice_sync.change set undone_by = $1::bigint
-        where id in (select jsonb_array_elements_text($2::jsonb)::bigint)",
-        &[
-            Some(&run.to_string()),
-            Some(&serde_json::json!(ids).to_string()),
-        ],
-    );
+    for id in &ids {
+        mark(*id, Some(run));
+    }
     mark_in_effect(&ids);
     // Marks the invoice as due, so that a new request to Stripe shows what the books lack now.
     checks::mark_due(std::slice::from_ref(&first.invoice_id));
+}
+
+/// Marks a change as undone by this run; `None` if it is in effect.
+fn mark(change: i64, undone_by: Option<i64>) {
+    sql::execute(
+        "update invoice_sync.change c set undone_by_runs[$1::bigint - c.id + 1] = $2::bigint
+        where c.id = (select max(f.id) from invoice_sync.change f where f.id <= $1::bigint)",
+        &[
+            Some(&change.to_string()),
+            undone_by.map(|run| run.to_string()).as_deref(),
+        ],
+    );
 }
 
 /// Marks the changes that these changes had undone as no longer undone. Changes that those had undone are marked as
@@ -118,24 +129,17 @@ fn mark_in_effect(changes: &[i64]) {
     let mut changes = changes.to_vec();
     let mut in_effect = true;
     while !changes.is_empty() {
-        let reached = sql::fetch(
-            "with undoing as (
-                select u.run_id, target.id::bigint as id
-                from invoice_sync.full_change u
-                cross join jsonb_array_elements_text(u.evidence -> 'undoes_changes') target (id)
-                where u.id in (select jsonb_array_elements_text($1::jsonb)::bigint)
-            )
-            update invoice_sync.change c
-            set undone_by = case when not $2::boolean then undoing.run_id end
-            from undoing
-            where c.id = undoing.id
-            returning to_jsonb(c.id)",
-            &[
-                Some(&serde_json::json!(changes).to_string()),
-                Some(sql::boolean(in_effect)),
-            ],
-        );
-        changes = reached.iter().filter_map(Value::as_i64).collect();
+        let undone = changes.iter().filter_map(|id| change(*id));
+        let undone = undone.flat_map(|of| {
+            let targets = of.evidence["undoes_changes"].as_array().cloned();
+            let ids = targets.into_iter().flatten().filter_map(|id| id.as_i64());
+            ids.map(move |id| (id, of.run_id)).collect::<Vec<_>>()
+        });
+        let undone: BTreeMap<i64, i64> = undone.collect();
+        for (id, run) in &undone {
+            mark(*id, (!in_effect).then_some(*run));
+        }
+        changes = undone.into_keys().collect();
         in_effect = !in_effect;
     }
 }

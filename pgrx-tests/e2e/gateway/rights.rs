@@ -222,7 +222,6 @@ const RELATIONS: &[(Access, &str)] = &[
     (Access::Owner, "run_to_count"),
     (Access::Owner, "change"),
     (Access::Owner, "change_form"),
-    (Access::Owner, "change_document"),
     (Access::Owner, "full_change"),
     (Access::Owner, "issue"),
     (Access::Owner, "invoice_check"),

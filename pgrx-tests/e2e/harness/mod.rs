@@ -26,9 +26,12 @@ pub const KEY: &str = "sk_test_double";
 /// Stripe is to be asked about every invoice that it was ever asked about.
 pub const ALL_ARE_DUE: &str = "
     insert into invoice_sync.invoice_check (invoice_id, stored_ids, next_check_at)
-    select invoice_id, '{}', now() from invoice_sync.stripe_payment
-    union
-    select invoice_id, '{}', now() from invoice_sync.invoice_check
+    select invoice_id, '{}', now()
+    from (
+        select invoice_id from invoice_sync.stripe_payment
+        union
+        select invoice_id from invoice_sync.invoice_check
+    ) as known
     on conflict (invoice_id) do update set next_check_at = excluded.next_check_at";
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);

@@ -18,7 +18,9 @@ select coalesce(string_agg(what, '; '), '') from (
     select format('change %s has no run, or no form', c.id) from invoice_sync.change c
     where not exists (select from invoice_sync.run r where r.id = c.run_id)
         or not exists (select from invoice_sync.change_form f where f.id = c.form_id)
-        or c.undone_by is not null and not exists (select from invoice_sync.run r where r.id = c.undone_by)
+        or exists (
+            select from unnest(c.undone_by_runs) u (run)
+            where u.run is not null and not exists (select from invoice_sync.run r where r.id = u.run))
     union all
     select format('event %s is %s', id, state) from invoice_sync.event
     where state not in ('pending', 'done', 'ignored') or attempts < 0

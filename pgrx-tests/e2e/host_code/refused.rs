@@ -76,7 +76,7 @@ fn a_trigger_that_raises_for_3_of_100_invoices_stops_only_those() {
         summary.contains("INV-7") && summary.contains("the books of INV-7 are closed"),
         "{summary}"
     );
-    assert_eq!(count(&mut shop, "invoice_sync.change"), 2 * 97);
+    assert_eq!(count(&mut shop, "invoice_sync.full_change"), 2 * 97);
 
     // Those three are tried again, reported again, and open once.
     let report = shop.sweep();
@@ -89,7 +89,7 @@ fn a_trigger_that_raises_for_3_of_100_invoices_stops_only_those() {
         count(&mut shop, "invoice_sync.issue where times_seen = 2"),
         3
     );
-    assert_eq!(count(&mut shop, "invoice_sync.change"), 2 * 97);
+    assert_eq!(count(&mut shop, "invoice_sync.full_change"), 2 * 97);
 
     // The obstacle is gone: repaired, and resolved by itself.
     shop.execute("drop trigger guard on invoices");

@@ -45,10 +45,10 @@ from generate_series(1, 50000) n;
 insert into invoice_sync.run (
     kind, cause, role, started_at, finished_at, success, invoices_checked, invoices_fixed, issues_found, stripe_errors)
 select 'webhook', 'webhook', 'postgres', now(), now(), true, 1, 1, 0, 0 from generate_series(1, 30000);
-insert into invoice_sync.change_form (id, has_evidence, action, table_name, document)
-values (1, true, 'insert', 'public.payments', json_build_object('after', json_build_object(), 'evidence', json_build_object())::text);
-insert into invoice_sync.change (run_id, form_id, invoice_id, row_id, content)
-select r.run, 1, p.invoice_id::text, p.id::text, ''
+insert into invoice_sync.change_form (id, document) values
+    (1, '{\"changes\": [{\"table\": \"public.payments\", \"row\": \"' || e'\n1\n' || '\", \"after\": {}}], \"evidence\": {}}');
+insert into invoice_sync.change (run_id, form_id, invoice_id, content)
+select r.run, 1, p.invoice_id::text, p.id::text
 from (select row_number() over () as number, * from payments) p
 join (select row_number() over () as number, id as run from invoice_sync.run) r on r.number = p.number % 30000 + 1;
 alter table invoices add primary key (id);
