@@ -18,7 +18,7 @@ fn many_repairs_of_a_kind_share_their_forms() {
         Some("1"),
         "of payment and invoice together"
     );
-    let stored = "select max(length(content)) <= 260 from invoice_sync.change";
+    let stored = "select max(length(content)) <= 280 from invoice_sync.change";
     assert_eq!(shop.text(stored).as_deref(), Some("true"));
     let shown = "select count(*) from invoice_sync.changes c
         where c.evidence #>> '{stripe,0,session}' = (

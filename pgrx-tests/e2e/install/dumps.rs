@@ -63,6 +63,12 @@ fn a_dump_carries_all_over(options: &[&str]) {
         insert into invoices (invoice_number, customer, invoice_status, total_amount, amount_paid)
         values ('INV-2', 'Customer', 'Paid', 100, 100)"#,
     );
+    let open = shop.stripe.checkout(Checkout::new(10_000, "usd"));
+    shop.execute(&format!(
+        "insert into invoices (invoice_number, customer, invoice_status, total_amount, stripe_session_id)
+        values ('INV-3', 'Customer', 'Sent', 100, '{}')",
+        open.session_id()
+    ));
     shop.sweep();
     assert_eq!(shop.open_issues(), ["paid_without_payment INV-2"]);
     let remembered = shop.text(MEMORY).expect("there is something");
