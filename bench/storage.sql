@@ -1,12 +1,21 @@
--- What each table of the ledger contains for each of :sales payments, its indexes included, if that is
--- more than 50 bytes: the extension's ledger, or its copy by hand.
+-- What :sales payments have added to each table of the ledger, its indexes included, and to the write-ahead log, for each of
+-- them. Tables to which next to nothing was added are one line.
+
+with added as (
+    select
+        relname,
+        (pg_total_relation_size(oid) - bytes)::numeric / :sales as bytes
+    from ledger
+)
 
 select
     :'who',
-    c.relname,
-    pg_total_relation_size(c.oid)::numeric / :sales
-from pg_class as c
-where
-    c.relnamespace = case :'who' when 'invoice_sync' then 'invoice_sync' else 'by_hand' end::regnamespace
-    and c.relkind = 'r'
-    and pg_total_relation_size(c.oid) > :sales * 50;
+    case when bytes > 20 then relname else 'all others' end,
+    sum(bytes)
+from added
+group by 2
+union all
+select
+    :'who',
+    'write-ahead log',
+    :written::numeric / :sales;

@@ -2,7 +2,8 @@
 
 select
     part as "Bytes for each payment",
-    round(max(bytes) filter (where who = 'invoice_sync')) as "invoice_sync",
+    round(max(bytes) filter (where who like '%Stripe asked')) as "invoice_sync, Stripe asked",
+    round(max(bytes) filter (where who like '%the event tells')) as "What the event tells",
     round(max(bytes) filter (where who like '%the same ledger')) as "By hand, the same ledger",
     round(max(bytes) filter (where who like '%no ledger')) as "By hand, no ledger"
 from (
@@ -17,8 +18,8 @@ from (
         'all that is kept',
         sum(bytes)
     from stored
-    where part <> 'write-ahead log' and who = 'invoice_sync'
+    where part <> 'write-ahead log'
     group by who
 ) as s
 group by part
-order by part = 'write-ahead log', part = 'all that is kept', part;
+order by part = 'write-ahead log', part = 'all that is kept', part = 'all others', part;

@@ -6,7 +6,8 @@ update invoice_sync.settings set stripe_fetch_on_webhook = :fetch;
 -- What doctor() recommends; the handlers by hand use it, too.
 select statement from invoice_sync.missing_indexes() \gexec
 
-create extension pgcrypto;
+set client_min_messages = warning;
+create extension if not exists pgcrypto;
 
 -- The same order in every run, and no order of time.
 create table delivery as

@@ -157,9 +157,9 @@ pub(crate) fn end(invoices: &[&str]) {
         [] => {}
         // Most are alone.
         [invoice] => {
-            sql::execute(
+            sql::write_by_key(
                 "delete from invoice_sync.invoice_check where invoice_id = $1",
-                &[Some(invoice)],
+                &[Some((*invoice).to_owned())],
             );
         }
         _ => {

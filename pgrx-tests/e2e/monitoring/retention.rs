@@ -32,11 +32,11 @@ fn old_runs_go_with_their_changes_and_counters_do_not_go_back() {
     let mut shop = Shop::open();
     Sale::many(&mut shop, 3);
     shop.sweep();
-    assert_eq!(count(&mut shop, "change"), "6");
+    assert_eq!(count(&mut shop, "full_change"), "6");
     age(&mut shop);
     shop.sweep();
     assert_eq!(runs(&mut shop), ["2"]);
-    assert_eq!(count(&mut shop, "change"), "0");
+    assert_eq!(count(&mut shop, "full_change"), "0");
     assert_eq!(
         shop.text(
             "select sum(value) from invoice_sync.metrics where name = 'invoice_sync_runs_total'"
@@ -89,7 +89,7 @@ fn what_an_open_issue_refers_to_stays_and_goes_when_it_is_resolved_and_old() {
         "the button's is gone: {left:?}"
     );
     assert_eq!(
-        count(&mut shop, "change where run_id = 1"),
+        count(&mut shop, "full_change where run_id = 1"),
         "2",
         "with its changes"
     );
