@@ -103,7 +103,7 @@ changed as (
 remembered as (
     insert into invoice_sync.stripe_payment (
         id, invoice_id, session_id, charge_id, currency,
-        received, refunded, request_id, received_at, as_of, seen_at
+        received, refunded, received_at, as_of, seen_at
     )
     select
         intent_id,
@@ -113,7 +113,6 @@ remembered as (
         'usd',
         15025,
         0,
-        request_id,
         received_at,
         now(),
         now()

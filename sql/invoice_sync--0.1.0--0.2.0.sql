@@ -87,12 +87,6 @@ as $$
     end
 $$;
 
--- Events of payments that no invoice referred to are found when a row does.
-create index event_unclaimed_intent on event (intent_id)
-    where state = 'done' and result = 'names no invoice';
-create index event_unclaimed_session on event (session_id)
-    where state = 'done' and result = 'names no invoice';
-
 -- What receives webhooks keeps the plan of its call.
 create or replace function handle_webhook(bytea, text) returns jsonb
 language plpgsql security definer
@@ -1652,10 +1646,6 @@ comment on column event.stripe_invoice_id is 'The Stripe Invoice that it is abou
 
 drop index event_created_idx;
 
--- Events that failed are found by their payments.
-create index event_failed on event using gin ((array[session_id, intent_id, charge_id, stripe_invoice_id]))
-    with (fastupdate = off) where state <> 'done' and attempts > 0;
-
 -- Rights of roles that were not granted access (must stay at the end of this script).
 create function invoice_sync.revoke_from_others(also_granted boolean) returns void
 language plpgsql
@@ -2021,7 +2011,7 @@ create or replace view invoice_sync.changes as
 select c.id,
        c.run_id,
        r.started_at as changed_at,
-       r.cause,
+       coalesce(r.cause, 'webhook') as cause,
        r.role,
        c.invoice_id,
        c.table_name,
@@ -2144,7 +2134,7 @@ where not r.counted and r.finished_at is not null;
 -- array, and thousands of a table that is almost always empty.
 create or replace view invoice_sync.uncounted as
 select kind,
-       cause,
+       coalesce(cause, 'webhook') as cause,
        success,
        count(*) as runs,
        sum(invoices_fixed) as invoices_fixed,
@@ -2153,7 +2143,7 @@ select kind,
        sum(stripe_errors) as stripe_errors
 from unnest(array(select run_id from invoice_sync.run_to_count)) as q (run_id)
 join invoice_sync.run on run.id = q.run_id
-group by kind, cause, success;
+group by kind, coalesce(cause, 'webhook'), success;
 
 -- Payments that those runs booked. `offset 0` keeps PostgreSQL from reading those of all runs.
 create or replace view invoice_sync.uncounted_booked as
@@ -2196,7 +2186,7 @@ $$;
 create or replace view invoice_sync.recent_runs as
 select id,
        kind,
-       cause,
+       coalesce(cause, 'webhook') as cause,
        role,
        started_at,
        finished_at - started_at as duration,
@@ -2237,6 +2227,7 @@ alter table invoice_sync.run
     drop constraint run_kind_check,
     drop constraint run_cause_check,
     drop column counted,
+    alter column cause drop not null,
     alter column stripe_requests drop not null,
     alter column stripe_retries drop not null,
     alter column waited drop not null,
@@ -2248,6 +2239,10 @@ alter table invoice_sync.run
     alter column objects_one_by_one drop default;
 comment on table invoice_sync.run is
     'Runs: one row for each sweep and sync_invoice call that was executed, each webhook that concerned an invoice, unless it had nothing to do and asked nothing, and each backfill, resolve_issue and undo';
+comment on column invoice_sync.run.cause is
+    'How it was started: cron, sql, rpc or webhook; the table run has null for webhook';
+comment on column invoice_sync.recent_runs.cause is
+    'How it was started: cron, sql, rpc or webhook; the table run has null for webhook';
 comment on column invoice_sync.run.stripe_requests is
     'Number of requests to Stripe, including retries; the table run has null for none';
 comment on column invoice_sync.run.stripe_retries is
@@ -2273,8 +2268,11 @@ comment on column invoice_sync.recent_runs.objects_from_lists is
 comment on column invoice_sync.recent_runs.objects_one_by_one is
     'Number of objects that were requested individually; the table run has null for none';
 
--- Ids are looked up and never sorted: an entry of these indexes is a hash, whatever their length.
-alter table invoice_sync.stripe_payment drop column intent_id;
+-- The evidence of changes contains the Request-Id, and ids are looked up and never sorted: an entry of these indexes is a
+-- hash, whatever their length.
+alter table invoice_sync.stripe_payment
+    drop column intent_id,
+    drop column request_id;
 drop index invoice_sync.stripe_payment_id_idx;
 drop index invoice_sync.stripe_payment_session_id_idx;
 drop index invoice_sync.stripe_payment_charge_id_idx;
@@ -2285,5 +2283,10 @@ create index on invoice_sync.stripe_payment using hash (charge_id) with (fillfac
 create index on invoice_sync.change using hash (invoice_id) with (fillfactor = 100);
 drop index invoice_sync.change_undone_by_idx;
 create index on invoice_sync.change using gin (undone_by_runs) where undone_by_runs is not null;
+
+-- Of few events: what is done does not contain them, unless nobody claimed the money.
+create index on invoice_sync.event (session_id) where session_id is not null;
+create index on invoice_sync.event (intent_id) where intent_id is not null;
+create index on invoice_sync.event (charge_id) where charge_id is not null;
 
 select invoice_sync.revoke_from_others(false);

@@ -53,7 +53,7 @@ select pg_catalog.pg_extension_config_dump('tally_booked', '');
 -- array, and thousands of a table that is almost always empty.
 create view uncounted as
 select kind,
-       cause,
+       coalesce(cause, 'webhook') as cause,
        success,
        count(*) as runs,
        sum(invoices_fixed) as invoices_fixed,
@@ -62,7 +62,7 @@ select kind,
        sum(stripe_errors) as stripe_errors
 from unnest(array(select run_id from run_to_count)) as q (run_id)
 join run on run.id = q.run_id
-group by kind, cause, success;
+group by kind, coalesce(cause, 'webhook'), success;
 
 -- Payments that those runs booked. `offset 0` keeps PostgreSQL from reading those of all runs.
 create view uncounted_booked as

@@ -257,7 +257,7 @@ create table run (
     stripe_errors integer not null,
     success boolean not null,
     kind text not null,
-    cause text not null,
+    cause text,
     role text not null,
     waited interval,
     error jsonb,
@@ -272,7 +272,7 @@ create index on run (finished_at) where finished_at is null;
 comment on table run is
     'Runs: one row for each sweep and sync_invoice call that was executed, each webhook that concerned an invoice, unless it had nothing to do and asked nothing, and each backfill, resolve_issue and undo';
 comment on column run.kind is 'sweep, sync_invoice, webhook, backfill, resolve_issue or undo';
-comment on column run.cause is 'How it was started: cron, sql, rpc or webhook';
+comment on column run.cause is 'How it was started: cron, sql, rpc or webhook; the table run has null for webhook';
 comment on column run.role is 'Role of the caller';
 comment on column run.started_at is 'When it started';
 comment on column run.finished_at is 'When it finished; null: it is running, or was terminated';
@@ -451,7 +451,6 @@ create table stripe_payment (
     charge_id text,
     stripe_invoice_id text,
     dispute text,
-    request_id text,
     primary key (invoice_id, id)
 );
 -- Ids are looked up and never sorted: an entry is a hash, whatever their length. A page that is filled before the next
@@ -473,7 +472,6 @@ comment on column stripe_payment.received is
 comment on column stripe_payment.refunded is 'Amount refunded, in Stripe''s smallest unit';
 comment on column stripe_payment.dispute is 'Status of the dispute; null: none';
 comment on column stripe_payment.received_at is 'When Stripe received the money';
-comment on column stripe_payment.request_id is 'Request-Id of Stripe''s answer';
 comment on column stripe_payment.as_of is
     'When the answer was requested; answers that were requested earlier are ignored';
 comment on column stripe_payment.seen_at is 'When Stripe answered';
@@ -542,12 +540,10 @@ create table event (
     snapshot jsonb
 );
 create index on event (next_attempt_at) where state = 'pending';
-create index event_failed on event using gin ((array[session_id, intent_id, charge_id, stripe_invoice_id]))
-    with (fastupdate = off) where state <> 'done' and attempts > 0;
-create index event_unclaimed_intent on event (intent_id)
-    where state = 'done' and result = 'names no invoice';
-create index event_unclaimed_session on event (session_id)
-    where state = 'done' and result = 'names no invoice';
+-- Of few events: what is done does not contain them, unless nobody claimed the money.
+create index on event (session_id) where session_id is not null;
+create index on event (intent_id) where intent_id is not null;
+create index on event (charge_id) where charge_id is not null;
 create index on event (stripe_invoice_id) where stripe_invoice_id is not null;
 -- By the hour: an entry for many events, which takes a few bytes of each.
 create index event_received on event (date_trunc('hour', received_at at time zone 'UTC'));

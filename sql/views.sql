@@ -70,7 +70,7 @@ where c.action = 'update'
 create view recent_runs as
 select id,
        kind,
-       cause,
+       coalesce(cause, 'webhook') as cause,
        role,
        started_at,
        finished_at - started_at as duration,
@@ -111,7 +111,7 @@ create view changes as
 select c.id,
        c.run_id,
        r.started_at as changed_at,
-       r.cause,
+       coalesce(r.cause, 'webhook') as cause,
        r.role,
        c.invoice_id,
        c.table_name,

@@ -42,7 +42,7 @@ const WORLD: &str = "
                      evidence, state)
     from invoice_sync.issue
     union all
-    select concat_ws(' ', 'known', to_jsonb(m) - '{as_of,seen_at,request_id}'::text[])
+    select concat_ws(' ', 'known', to_jsonb(m) - '{as_of,seen_at}'::text[])
     from invoice_sync.stripe_payment m
     order by 1";
 

@@ -177,6 +177,7 @@ fn without_what_is_done(table: &str, row: &serde_json::Value) -> serde_json::Val
     if table == "stripe_payment" {
         // It is the id.
         columns.remove("intent_id");
+        columns.remove("request_id");
     }
     if table == "run" {
         // Those that were not counted are in run_to_count.

@@ -17,7 +17,8 @@ pub(crate) fn exist(invoice: &str, ids: &BTreeSet<&str>) -> bool {
                         and (x.kind = 'event_failing' or coalesce(x.object, '') = any ($2)))
            or exists (select from invoice_sync.event e
                       where e.state <> 'done' and e.attempts > 0
-                        and array[e.session_id, e.intent_id, e.charge_id, e.stripe_invoice_id] && $2)
+                        and (e.session_id = any ($2) or e.intent_id = any ($2) or e.charge_id = any ($2)
+                             or e.stripe_invoice_id = any ($2)))
            or exists (select from invoice_sync.unwritten_answer)",
         &[vec![invoice], ids.iter().copied().collect()],
     );

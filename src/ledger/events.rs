@@ -156,8 +156,8 @@ pub(crate) fn enqueue(backfill: i64, entries: &[Entry]) {
           and not (n.why is not null and exists (
               select from invoice_sync.event e
               where e.state <> 'done' and e.attempts > 0
-                and array[e.session_id, e.intent_id, e.charge_id, e.stripe_invoice_id]
-                    && array[n.session_id, n.intent_id, n.charge_id, n.stripe_invoice_id]
+                and (e.session_id = n.session_id or e.intent_id = n.intent_id or e.charge_id = n.charge_id
+                     or e.stripe_invoice_id = n.stripe_invoice_id)
                 and coalesce(e.intent_id, e.session_id, e.charge_id, e.stripe_invoice_id)
                     = coalesce(n.intent_id, n.session_id, n.charge_id, n.stripe_invoice_id)))
         order by n.id
@@ -314,13 +314,14 @@ pub(crate) fn pending_of(objects: &[&str]) -> BTreeMap<String, BTreeSet<String>>
 
 /// The events that have failed before, and were received before one of their ids was requested.
 const STUCK: &str = "
-from jsonb_to_recordset($1::jsonb) p (id text, as_of bigint)
+from (select array(select w.id from jsonb_to_recordset($1::jsonb) w (id text)) as ids) w
+cross join jsonb_to_recordset($1::jsonb) p (id text, as_of bigint)
 join (invoice_sync.event e
       cross join lateral (
           values (e.session_id), (e.intent_id), (e.charge_id), (e.stripe_invoice_id)) own (id)) on own.id = p.id
 where e.state <> 'done' and e.attempts > 0
-  and array[e.session_id, e.intent_id, e.charge_id, e.stripe_invoice_id]
-      && array(select w.id from jsonb_to_recordset($1::jsonb) w (id text))
+  and (e.session_id = any (w.ids) or e.intent_id = any (w.ids) or e.charge_id = any (w.ids)
+       or e.stripe_invoice_id = any (w.ids))
   and e.received_at <= timestamptz 'epoch' + p.as_of * interval '1 microsecond'";
 
 /// Takes ids with the times of their requests (`[{"id": …, "as_of": …}]`, microseconds since 1970). Returns the ids

@@ -109,7 +109,7 @@ pub(crate) fn open(kind: Kind) -> i64 {
         returning to_jsonb(id)",
         &[
             Some(kind.as_str()),
-            Some(cause(kind)),
+            cause(kind),
             Some(&identity::outer_role()),
         ],
     );
@@ -141,7 +141,7 @@ impl Brief {
         let own = [
             Some(self.id.to_string()),
             Some(self.kind.as_str().to_owned()),
-            Some(cause(self.kind).to_owned()),
+            cause(self.kind).map(str::to_owned),
             Some(role),
             Some(self.started_at.clone()),
         ];
@@ -189,12 +189,13 @@ impl Brief {
     }
 }
 
-fn cause(kind: Kind) -> &'static str {
+/// `None` for a webhook, as most are.
+fn cause(kind: Kind) -> Option<&'static str> {
     match kind {
-        Kind::Webhook => "webhook",
-        _ if identity::is_rpc() => "rpc",
-        _ if is_called_by_cron() => "cron",
-        _ => "sql",
+        Kind::Webhook => None,
+        _ if identity::is_rpc() => Some("rpc"),
+        _ if is_called_by_cron() => Some("cron"),
+        _ => Some("sql"),
     }
 }
 

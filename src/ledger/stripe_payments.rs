@@ -292,7 +292,6 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
                     .dispute
                     .is_some()
                     .then(|| learned.withheld.to_string()),
-                payment.request_id.clone(),
                 payment.received_at.map(|at| at.to_string()),
                 Some(payment.as_of.to_string()),
                 Some(sql::boolean(is_sessionless(&payment)).to_owned()),
@@ -307,17 +306,17 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
     let written: Vec<[Option<String>; 1]> = sql::fetch_for_rows(
         "insert into invoice_sync.stripe_payment (
             id, invoice_id, session_id, charge_id, currency, received, refunded,
-            dispute, withheld, request_id, received_at, as_of, sessionless,
+            dispute, withheld, received_at, as_of, sessionless,
             refunded_latest, stripe_invoice_id, seen_at)
         select m.id, m.invoice_id, m.session_id, m.charge_id, m.currency,
-               m.received::bigint, m.refunded::bigint, m.dispute, m.withheld::bigint, m.request_id,
+               m.received::bigint, m.refunded::bigint, m.dispute, m.withheld::bigint,
                to_timestamp(m.received_at::float8),
                timestamptz 'epoch' + m.as_of::bigint * interval '1 microsecond',
                m.sessionless::boolean, nullif(m.refunded_latest, m.refunded)::bigint, m.stripe_invoice_id,
                clock_timestamp()
         from $rows m (
             id, invoice_id, session_id, charge_id, currency,
-            received, refunded, dispute, withheld, request_id, received_at, as_of, sessionless,
+            received, refunded, dispute, withheld, received_at, as_of, sessionless,
             refunded_latest, stripe_invoice_id, own_seen_at)
         order by m.invoice_id, m.id
         on conflict (invoice_id, id) do update
@@ -329,7 +328,6 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
             refunded = excluded.refunded,
             dispute = excluded.dispute,
             withheld = excluded.withheld,
-            request_id = excluded.request_id,
             received_at = excluded.received_at,
             as_of = excluded.as_of,
             sessionless = excluded.sessionless or stripe_payment.sessionless,
@@ -345,7 +343,7 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
                    select timestamptz 'epoch' + n.own_seen_at::bigint * interval '1 microsecond'
                    from $rows n (
                        id, invoice_id, session_id, charge_id, currency,
-                       received, refunded, dispute, withheld, request_id, received_at, as_of, sessionless,
+                       received, refunded, dispute, withheld, received_at, as_of, sessionless,
                        refunded_latest, stripe_invoice_id, own_seen_at)
                    where n.invoice_id = stripe_payment.invoice_id and n.id = stripe_payment.id))
         returning (exists (
