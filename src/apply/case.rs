@@ -101,6 +101,10 @@ impl<'a> RecalledCase<'a> {
         }
     }
 
+    pub(crate) fn has_check(&self) -> bool {
+        self.known.stored.has_check
+    }
+
     /// Returns the repairs of the invoice that wait for a person's decision.
     pub(crate) fn held(&self) -> &HeldRepairs {
         &self.known.stored.held

@@ -66,14 +66,13 @@ pub(crate) fn with_lost_payments<'a>(
 
 /// What [`super::recall`] reads of checks: the ids that the invoices in the first parameter stored when Stripe was last
 /// asked, of invoices that need no more requests though not all their ids are booked; and the payments whose rows await
-/// values.
+/// values. A row for each invoice with a check.
 pub(super) const RECALLED: &str = "
 select jsonb_build_object('finished', jsonb_build_object(
     'invoice', k.invoice_id, 'awaited', k.awaited,
     'ids', case when k.checked_at is not null and k.next_check_at is null then k.stored_ids else '{}' end))
 from invoice_sync.invoice_check k
-where k.invoice_id = any ($1)
-  and (k.checked_at is not null and k.next_check_at is null and k.stored_ids <> '{}' or k.awaited <> '{}')";
+where k.invoice_id = any ($1)";
 
 /// A row of [`RECALLED`].
 #[derive(Deserialize)]
@@ -198,6 +197,8 @@ pub(crate) struct Check<'a> {
     pub(crate) is_booked: bool,
     /// Payments whose rows lack values that Stripe does not know yet.
     pub(crate) awaited: &'a BTreeSet<String>,
+    /// Whether there may be a row about an earlier request.
+    pub(crate) has_row: bool,
     /// Whether only the extension knows which payments some rows are (`invoice_sync.payment_ids`).
     pub(crate) has_rows_without_ids: bool,
 }
@@ -242,7 +243,8 @@ cross join lateral (
 /// of up to a day.
 pub(crate) fn note(checks: &[Check]) {
     let (over, kept): (Vec<&Check>, Vec<&Check>) = checks.iter().partition(|it| it.is_over());
-    let over: Vec<&str> = over.iter().map(|it| it.invoice.id.as_str()).collect();
+    let over = over.iter().filter(|it| it.has_row);
+    let over: Vec<&str> = over.map(|it| it.invoice.id.as_str()).collect();
     end(&over);
     let row = |check: &&Check| {
         let invoice = check.invoice;

@@ -11,10 +11,9 @@ pub(crate) fn exist(invoice: &str, ids: &BTreeSet<&str>) -> bool {
         1,
         "select to_jsonb(true)
         where exists (select from invoice_sync.issue x
-                      where x.state <> 'resolved' and coalesce(x.invoice_id, '') = any ($1))
-           or exists (select from invoice_sync.issue x
                       where x.state <> 'resolved'
-                        and (x.kind = 'event_failing' or coalesce(x.object, '') = any ($2)))
+                        and (coalesce(x.invoice_id, '') = any ($1) or x.kind = 'event_failing'
+                             or coalesce(x.object, '') = any ($2)))
            or exists (select from invoice_sync.event e
                       where e.state <> 'done' and e.attempts > 0
                         and (e.session_id = any ($2) or e.intent_id = any ($2) or e.charge_id = any ($2)

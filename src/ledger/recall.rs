@@ -17,6 +17,8 @@ pub(crate) struct Stored {
     /// The state of its payments, and of those in the evidence about it.
     pub(crate) memory: Memory,
     pub(crate) held: HeldRepairs,
+    /// Whether a request to Stripe about it was noted.
+    pub(crate) has_check: bool,
     /// Ids about which Stripe need not be asked any more.
     pub(crate) finished: BTreeSet<String>,
     /// Payments whose rows lack values that Stripe did not know yet.
@@ -71,6 +73,7 @@ pub(crate) fn recall(cases: &[(&str, &[Evidence])]) -> BTreeMap<String, Stored> 
             }
             Row::Finished(check) => {
                 let stored = stored.entry(check.invoice).or_default();
+                stored.has_check = true;
                 (stored.finished, stored.awaited) = (check.ids, check.awaited);
             }
             Row::Tied(of) => {

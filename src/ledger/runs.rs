@@ -135,8 +135,8 @@ impl Brief {
         }
     }
 
-    /// Writes the row of the run, as one that has ended with these totals, or corrects it.
-    pub(crate) fn write(&self, totals: &Totals) {
+    /// Writes the row of the run, as one that has ended with these totals, or corrects it if it may have been `written`.
+    pub(crate) fn write(&self, totals: &Totals, written: bool) {
         let role = identity::outer_role();
         let own = [
             Some(self.id.to_string()),
@@ -158,15 +158,28 @@ impl Brief {
             .iter()
             .map(|(n, (_, cast))| format!(", ${n}::{cast}"))
             .collect();
+        let own = own.into_iter();
+        let params: Vec<Option<String>> = own
+            .chain(totals.as_params().into_iter().filter(Option::is_some))
+            .collect();
+        let insert = format!(
+            "insert into invoice_sync.run as r (id, kind, cause, role, started_at, finished_at{names})
+            overriding system value
+            values ($1::bigint, $2, $3, $4, timestamptz 'epoch' + $5::bigint * interval '1 microsecond',
+                    clock_timestamp(){values})"
+        );
+        if !written {
+            sql::write_by_key(&insert, &params);
+            let count = "insert into invoice_sync.run_to_count (run_id) values ($1::bigint)";
+            sql::write_by_key(count, &params[..1]);
+            return;
+        }
         let excluded = FIGURES
             .map(|(name, _)| format!("excluded.{name}"))
             .join(", ");
         let statement = format!(
             "with written as (
-                insert into invoice_sync.run as r (id, kind, cause, role, started_at, finished_at{names})
-                overriding system value
-                values ($1::bigint, $2, $3, $4, timestamptz 'epoch' + $5::bigint * interval '1 microsecond',
-                        clock_timestamp(){values})
+                {insert}
                 on conflict (id) do update
                 set (finished_at, {columns}) = row (clock_timestamp(), {excluded})
                 where (r.success, r.error, r.invoices_checked, r.invoices_fixed, r.issues_found, r.stripe_errors,
@@ -181,10 +194,6 @@ impl Brief {
             select id from written where is_new",
             columns = columns(),
         );
-        let own = own.into_iter();
-        let params: Vec<Option<String>> = own
-            .chain(totals.as_params().into_iter().filter(Option::is_some))
-            .collect();
         sql::write_by_key(&statement, &params);
     }
 }

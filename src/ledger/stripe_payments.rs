@@ -302,8 +302,21 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
             rows.insert((entry.invoice, key.to_owned()), row);
         }
     }
+    // Most are alone: then nothing is sorted or looked up among them.
+    let (own_seen_at, order) = match rows.len() {
+        1 => ("$15", ""),
+        _ => (
+            "(select n.own_seen_at
+              from $rows n (
+                  id, invoice_id, session_id, charge_id, currency,
+                  received, refunded, dispute, withheld, received_at, as_of, sessionless,
+                  refunded_latest, stripe_invoice_id, own_seen_at)
+              where n.invoice_id = stripe_payment.invoice_id and n.id = stripe_payment.id)",
+            "order by m.invoice_id, m.id",
+        ),
+    };
     // An older answer is not written, or is written for an invoice while another one has a newer one.
-    let written: Vec<[Option<String>; 1]> = sql::fetch_for_rows(
+    let statement = format!(
         "insert into invoice_sync.stripe_payment (
             id, invoice_id, session_id, charge_id, currency, received, refunded,
             dispute, withheld, received_at, as_of, sessionless,
@@ -318,7 +331,7 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
             id, invoice_id, session_id, charge_id, currency,
             received, refunded, dispute, withheld, received_at, as_of, sessionless,
             refunded_latest, stripe_invoice_id, own_seen_at)
-        order by m.invoice_id, m.id
+        {order}
         on conflict (invoice_id, id) do update
         set session_id = coalesce(excluded.session_id, stripe_payment.session_id),
             charge_id = coalesce(excluded.charge_id, stripe_payment.charge_id),
@@ -339,19 +352,14 @@ pub(crate) fn note(received: &[ReceivedPayments]) -> Result<(), Problem> {
                    and coalesce(excluded.withheld, 0) >= coalesce(stripe_payment.withheld, 0)
                    and (stripe_payment.dispute is null or excluded.dispute = stripe_payment.dispute)
                or stripe_payment.seen_at > clock_timestamp()
-               or stripe_payment.seen_at <= (
-                   select timestamptz 'epoch' + n.own_seen_at::bigint * interval '1 microsecond'
-                   from $rows n (
-                       id, invoice_id, session_id, charge_id, currency,
-                       received, refunded, dispute, withheld, received_at, as_of, sessionless,
-                       refunded_latest, stripe_invoice_id, own_seen_at)
-                   where n.invoice_id = stripe_payment.invoice_id and n.id = stripe_payment.id))
+               or stripe_payment.seen_at
+                   <= timestamptz 'epoch' + {own_seen_at}::bigint * interval '1 microsecond')
         returning (exists (
             select from invoice_sync.stripe_payment m
-            where m.id = stripe_payment.id and m.as_of > stripe_payment.as_of and m.as_of <= clock_timestamp()))::text",
-        &[],
-        rows.values().map(sql::borrowed),
+            where m.id = stripe_payment.id and m.as_of > stripe_payment.as_of and m.as_of <= clock_timestamp()))::text"
     );
+    let written: Vec<[Option<String>; 1]> =
+        sql::fetch_for_rows(&statement, &[], rows.values().map(sql::borrowed));
     let is_newest = |[has_newer]: &[Option<String>; 1]| has_newer.as_deref() == Some("false");
     if written.len() == rows.len() && written.iter().all(is_newest) {
         return Ok(());

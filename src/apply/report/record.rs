@@ -22,6 +22,7 @@ use crate::pg::Problem;
 pub(crate) struct Settled<'a> {
     pub(crate) outcome: Outcome,
     evidence: Option<Cow<'a, [Evidence]>>,
+    has_check: bool,
 }
 
 impl<'a> Settled<'a> {
@@ -34,7 +35,11 @@ impl<'a> Settled<'a> {
         } else {
             outcome
         };
-        Self { outcome, evidence }
+        Self {
+            outcome,
+            evidence,
+            has_check: recalled.has_check(),
+        }
     }
 
     /// Returns the payments that the invoice no longer refers to.
@@ -69,8 +74,9 @@ pub(super) fn write_down(run: impl Fn() -> i64, settled: &[&Settled]) -> Result<
     let mut lessons = Vec::new();
     let mut checks = Vec::new();
     let mut written = Vec::new();
-    for Settled { outcome, evidence } in settled {
-        let evidence = evidence.as_deref();
+    for settled in settled {
+        let outcome = &settled.outcome;
+        let evidence = settled.evidence.as_deref();
         let (invoice, plan) = (&outcome.invoice, &outcome.plan);
         if !outcome.changes.is_empty() {
             entries.push(changes::Entry {
@@ -93,6 +99,7 @@ pub(super) fn write_down(run: impl Fn() -> i64, settled: &[&Settled]) -> Result<
                 recheck: plan.recheck,
                 is_booked: plan.stored_ids_are_booked,
                 awaited: &plan.awaited,
+                has_row: settled.has_check,
                 has_rows_without_ids: !plan.row_ids.is_empty(),
             });
             // What another session kept from being written is neither refused nor settled.

@@ -46,7 +46,7 @@ impl RunRow {
                 **as_written == *totals && *before == rolled_back()
             };
             if !written.borrow().as_ref().is_some_and(stands) {
-                run.write(totals);
+                run.write(totals, written.borrow().is_some());
                 written.replace(Some((Box::new(totals.clone()), rolled_back())));
             }
         }
@@ -64,7 +64,7 @@ impl RunRow {
                     .as_ref()
                     .is_none_or(|(as_written, _)| **as_written != *totals);
                 if is_news && (written.is_some() || totals.say_something()) {
-                    run.write(totals);
+                    run.write(totals, written.is_some());
                 }
             }
         }
