@@ -57,7 +57,8 @@ select
                 ),
                 json_build_object(
                     'table', 'public.invoices', 'row', e'\ninvoice\n',
-                    'before', json_build_object('status', 'Sent'), 'after', json_build_object('status', 'Paid')
+                    'before', json_build_object('status', 'Sent'),
+                    'after', json_build_object('status', 'Paid')
                 )
             ),
             'evidence',

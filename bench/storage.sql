@@ -1,5 +1,5 @@
--- What :sales payments have added to each table of the ledger, its indexes included, and to the write-ahead log, for each of
--- them. Tables to which next to nothing was added are one line.
+-- What :sales payments have added to each table of the ledger, its indexes included, and to the write-ahead
+-- log, for each of them. Tables to which next to nothing was added are one line.
 
 with added as (
     select

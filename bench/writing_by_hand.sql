@@ -91,8 +91,8 @@ changed as (
         1,
         p.id::text,
         concat_ws(
-            e'\n', b.id, b.created_at, b.total_amount, b.transaction_date, a.session_id, a.intent_id, a.charge_id,
-            15025, a.request_id, o.balance_due, p.paid_date
+            e'\n', b.id, b.created_at, b.total_amount, b.transaction_date, a.session_id, a.intent_id,
+            a.charge_id, 15025, a.request_id, o.balance_due, p.paid_date
         )
     from booked as b
     join answer as a using (invoice_id)

@@ -1903,12 +1903,14 @@ insert into invoice_sync.change_form (id, document)
 select distinct
     hashtextextended(c.action || ' ' || c.table_name, 0),
     format(
+        e'{"changes": [{"table": %s, "row": \n1\n, %s}], "evidence": \n%s\n}',
+        to_jsonb(c.table_name),
         case c.action
-            when 'insert' then e'{"changes": [{"table": %s, "row": \n1\n, "after": \n2\n}], "evidence": \n3\n}'
-            when 'delete' then e'{"changes": [{"table": %s, "row": \n1\n, "before": \n2\n}], "evidence": \n3\n}'
-            else e'{"changes": [{"table": %s, "row": \n1\n, "before": \n2\n, "after": \n3\n}], "evidence": \n4\n}'
+            when 'insert' then e'"after": \n2\n'
+            when 'delete' then e'"before": \n2\n'
+            else e'"before": \n2\n, "after": \n3\n'
         end,
-        to_jsonb(c.table_name)
+        case c.action when 'update' then 4 else 3 end
     )
 from invoice_sync.change as c;
 
@@ -2268,8 +2270,8 @@ comment on column invoice_sync.recent_runs.objects_from_lists is
 comment on column invoice_sync.recent_runs.objects_one_by_one is
     'Number of objects that were requested individually; the table run has null for none';
 
--- The evidence of changes contains the Request-Id, and ids are looked up and never sorted: an entry of these indexes is a
--- hash, whatever their length.
+-- The evidence of changes contains the Request-Id, and ids are looked up and never sorted: an entry of these
+-- indexes is a hash, whatever their length.
 alter table invoice_sync.stripe_payment
     drop column intent_id,
     drop column request_id;

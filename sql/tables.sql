@@ -320,8 +320,8 @@ comment on column change_form.id is 'Id of the form, computed from its content';
 comment on column change_form.document is
     'A JSON object: changes, each with table, row, before and after, and their evidence. Each second line is a gap, and says what belongs there: the invoice''s id, or a line of change.content by its number';
 
--- A row for all changes of an invoice in a run. Columns of eight bytes first: nothing is lost to alignment. A foreign key
--- to change_form would make sessions that write at the same time lock the same few rows.
+-- A row for all changes of an invoice in a run. Columns of eight bytes first: nothing is lost to alignment.
+-- A foreign key to change_form would make sessions that write at the same time lock the same few rows.
 create table change (
     id bigint generated always as identity primary key,
     run_id bigint not null,
@@ -453,8 +453,8 @@ create table stripe_payment (
     dispute text,
     primary key (invoice_id, id)
 );
--- Ids are looked up and never sorted: an entry is a hash, whatever their length. A page that is filled before the next
--- one is begun takes a third less than with the default.
+-- Ids are looked up and never sorted: an entry is a hash, whatever their length. With pages that are filled
+-- before the next ones are begun, they take a third less.
 create index on stripe_payment using hash (id) with (fillfactor = 100);
 create index on stripe_payment using hash (session_id) with (fillfactor = 100);
 create index on stripe_payment using hash (charge_id) with (fillfactor = 100);
