@@ -52,8 +52,7 @@ $$;
 alter table stripe_payment add column as_of timestamptz;
 update stripe_payment set as_of = seen_at;
 alter table stripe_payment
-    alter column as_of set not null,
-    add check (as_of > '-infinity');
+    alter column as_of set not null;
 
 -- Payments that came by no checkout session: Stripe is not asked for it again.
 alter table stripe_payment add column sessionless boolean not null default false;
@@ -134,7 +133,7 @@ alter table run
     drop constraint run_objects_one_by_one_check;
 
 -- Disputes are over an amount.
-alter table stripe_payment add column withheld bigint check (withheld >= 0);
+alter table stripe_payment add column withheld bigint;
 
 -- Words for statuses that are known to be open, failed, refunded, or to come after paid.
 do $$
@@ -2273,6 +2272,8 @@ comment on column invoice_sync.recent_runs.objects_one_by_one is
 -- The evidence of changes contains the Request-Id, and ids are looked up and never sorted: an entry of these
 -- indexes is a hash, whatever their length.
 alter table invoice_sync.stripe_payment
+    drop constraint stripe_payment_received_check,
+    drop constraint stripe_payment_check,
     drop column intent_id,
     drop column request_id;
 drop index invoice_sync.stripe_payment_id_idx;

@@ -22,6 +22,12 @@ select coalesce(string_agg(what, '; '), '') from (
             select from unnest(c.undone_by_runs) u (run)
             where u.run is not null and not exists (select from invoice_sync.run r where r.id = u.run))
     union all
+    select format('change %s is there twice', id) from invoice_sync.full_change group by id having count(*) > 1
+    union all
+    select format('payment %s received %s, refunded %s, withheld %s, as of %s', id, received, refunded, withheld, as_of)
+    from invoice_sync.stripe_payment
+    where received < 0 or refunded not between 0 and received or withheld < 0 or as_of = '-infinity'
+    union all
     select format('event %s is %s', id, state) from invoice_sync.event
     where state not in ('pending', 'done', 'ignored') or attempts < 0
         or state <> 'done' and processed_at is not null

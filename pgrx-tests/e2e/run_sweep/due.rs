@@ -4,6 +4,7 @@ use stripe_double::{Action, Checkout, Fault, Intent};
 
 use super::run;
 use crate::harness::Shop;
+use crate::harness::sale::Sale;
 
 /// Time passes until every check is due.
 const A_LONG_TIME: &str = "update invoice_sync.invoice_check
@@ -173,4 +174,29 @@ fn what_was_put_off_by_a_clock_that_was_ahead_is_due_once_it_is_set_back() {
         shop.texts("select invoice_number from invoices where invoice_status = 'Paid' order by 1"),
         [Some("INV-1".to_owned()), Some("INV-2".to_owned())]
     );
+}
+
+#[test]
+fn what_is_booked_leaves_no_check_and_is_asked_about_at_once_if_it_leaves_the_books() {
+    let mut shop = Shop::open();
+    shop.skip_look_back();
+    let sale = Sale::unbooked(&mut shop, "INV-1");
+    let checks = "select count(*) from invoice_sync.invoice_check";
+    run(&mut shop.db);
+    assert_eq!(shop.text(checks).as_deref(), Some("0"));
+    assert_eq!(questions_of_a_sweep(&mut shop), 0);
+    let next_request = format!(
+        "select value from invoice_sync.explain('{}') where what = 'next request'",
+        sale.invoice
+    );
+    assert_eq!(shop.text(&next_request).as_deref(), Some("none"));
+
+    shop.execute("delete from payments");
+
+    assert_eq!(shop.text(&next_request).as_deref(), Some("the next sweep"));
+    assert_eq!(questions_of_a_sweep(&mut shop), 1);
+    let booked = "select count(*) from payments";
+    assert_eq!(shop.text(booked).as_deref(), Some("1"));
+    assert_eq!(shop.text(checks).as_deref(), Some("0"));
+    assert_eq!(questions_of_a_sweep(&mut shop), 0);
 }
