@@ -10,7 +10,7 @@ use crate::harness::server::{Server, attempt};
 #[test]
 fn a_delivery_takes_few_statements() {
     let mut shop = Shop::with_webhooks();
-    let booked_known_seen = [16, 9, 1];
+    let booked_known_seen = [16, 8, 1];
     assert_eq!(fewest_statements(&mut shop, false), booked_known_seen);
     assert_eq!(
         shop.text("select string_agg(concat_ws(' ', kind, invoices_checked, invoices_fixed), ', ') from invoice_sync.recent_runs"),
