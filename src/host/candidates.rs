@@ -78,9 +78,18 @@ pub(super) fn scan_range(mapping: &Mapping, range: &Range, in_question: &str) ->
         });
         found.rows = rows.first().map_or(0, |[rows]| number(rows));
     }
-    found.booked = booked_in(mapping, range, found.last.as_deref());
+    if !tells_booked(mapping, range) {
+        found.booked = booked_in(mapping, range, found.last.as_deref());
+    }
     qualify(mapping, &mut found.candidates);
     found
+}
+
+/// Whether the statement that compares both tables tells the ids of received payments, too: it reads the payments of all
+/// invoices of the range, and whose ids they are need not be asked.
+fn tells_booked(mapping: &Mapping, range: &Range) -> bool {
+    let is_of_all = matches!(range, Range::Blocks { blocks, basis: None } if blocks.of == ScannedTable::Invoices);
+    is_of_all && have_one_owner(mapping) && mapping.invoices.account.is_none()
 }
 
 /// Gives the ids of each invoice and its payments their account.
@@ -111,7 +120,16 @@ fn in_one_statement(mapping: &Mapping, range: &Range, in_question: &str) -> Foun
         facts(mapping, range),
         range.invoices(mapping)
     );
-    let statement = comparison_statement(mapping, range, &facts, range.extent(), range.order());
+    let mut statement = comparison_statement(mapping, range, &facts, range.extent(), range.order());
+    if tells_booked(mapping, range) {
+        statement.push_str(&format!(
+            " union all
+            select distinct null, null, r.id, null, null, null, null, '{BOOKED}'
+            from paid p
+            cross join unnest(p.received_ids) r (id)
+            where r.id <> ''"
+        ));
+    }
     let compared: Vec<ComparedRow> = reading_both(mapping, || {
         sql::fetch_texts(&statement, &[Some(in_question), range.param()])
     });
@@ -119,11 +137,14 @@ fn in_one_statement(mapping: &Mapping, range: &Range, in_question: &str) -> Foun
         Some([rows, last, ..]) => (number(rows), last.clone()),
         None => (0, None),
     };
+    let is_booked = |row: &ComparedRow| row[7].as_deref() == Some(BOOKED);
+    let (booked, compared): (Vec<ComparedRow>, Vec<ComparedRow>) =
+        compared.into_iter().partition(is_booked);
     Found {
         candidates: compared.into_iter().filter_map(candidate).collect(),
         rows,
         last,
-        booked: Vec::new(),
+        booked: booked.into_iter().filter_map(|[_, _, id, ..]| id).collect(),
     }
 }
 
@@ -194,6 +215,9 @@ fn candidate(compared: ComparedRow) -> Option<CandidateRow> {
 /// Two of the three verdicts; the third, for an invoice that is both, has another word.
 const UNSETTLED: &str = "unsettled";
 const SUSPECT: &str = "suspect";
+
+/// Not one of them: the row contains the id of a payment that was received.
+const BOOKED: &str = "booked";
 
 fn number(text: &Text) -> usize {
     let text = text.as_deref().unwrap_or_default();
@@ -310,12 +334,12 @@ fn comparison_statement(
             -- Kept apart, so that each is judged once.
             offset 0
         )
-        select a.rows, a.last, j.id, j.place::text, j.session, j.intent,
+        (select a.rows, a.last, j.id, j.place::text, j.session, j.intent,
                nullif(to_json(j.open_ids)::text, '[]'),
                case when not j.suspect then '{UNSETTLED}' when not j.is_unsettled then '{SUSPECT}' else 'both' end
         from (select {extent}) a
         left join judged j on j.is_unsettled or j.suspect
-        order by j.{order}",
+        order by j.{order})",
         payments_chosen = range.payments(mapping),
         payment_invoice = payments.invoice.quoted,
         payments_table = payments.counting.rows(),
