@@ -54,11 +54,13 @@ pub(crate) fn changes_of_run(run: i64) -> Vec<Recorded> {
 
 /// Returns one change.
 pub(crate) fn change(id: i64) -> Option<Recorded> {
-    // It is in the row whose id is the last one that is not greater: see invoice_sync.change.id.
-    let of_row =
-        "c.first_id = (select max(f.id) from invoice_sync.change f where f.id <= $1::bigint)";
-    read(&format!("{of_row} and c.id = $1::bigint"), id).pop()
+    read(IS_CHANGE, id).pop()
 }
+
+/// The condition that `c` of `invoice_sync.full_change` is the change in the first parameter: in the row whose id is the
+/// last one that is not greater, if that row was not deleted.
+const IS_CHANGE: &str = "
+c.first_id = (select max(f.id) from invoice_sync.change f where f.id <= $1::bigint) and c.id = $1::bigint";
 
 /// Returns the changes of the same row that were made after this one, the oldest first.
 pub(crate) fn later_changes(change: &Recorded) -> Vec<Recorded> {
@@ -114,8 +116,10 @@ pub(crate) fn note(run: i64, undone: &[&Recorded], made: &[Change]) {
 /// Marks a change as undone by this run; `None` if it is in effect.
 fn mark(change: i64, undone_by: Option<i64>) {
     sql::execute(
-        "update invoice_sync.change c set undone_by_runs[$1::bigint - c.id + 1] = $2::bigint
-        where c.id = (select max(f.id) from invoice_sync.change f where f.id <= $1::bigint)",
+        &format!(
+            "update invoice_sync.change r set undone_by_runs[$1::bigint - r.id + 1] = $2::bigint
+            where r.id = (select c.first_id from invoice_sync.full_change c where {IS_CHANGE})"
+        ),
         &[
             Some(&change.to_string()),
             undone_by.map(|run| run.to_string()).as_deref(),
