@@ -2284,6 +2284,7 @@ create index on invoice_sync.stripe_payment using hash (id) with (fillfactor = 1
 create index on invoice_sync.stripe_payment using hash (session_id) with (fillfactor = 100);
 create index on invoice_sync.stripe_payment using hash (charge_id) with (fillfactor = 100);
 create index on invoice_sync.change using hash (invoice_id) with (fillfactor = 100);
+create index on invoice_sync.invoice_check using hash (invoice_id) with (fillfactor = 100);
 drop index invoice_sync.change_undone_by_idx;
 create index on invoice_sync.change using gin (undone_by_runs) where undone_by_runs is not null;
 

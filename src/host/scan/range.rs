@@ -133,11 +133,24 @@ impl Range<'_> {
         }
     }
 
-    /// Returns the column that the invoices are ordered by.
-    pub(in crate::host) fn order(&self) -> &'static str {
+    /// Returns the clause that orders the invoices `alias`. Those of blocks are ordered by [`Self::sort`]: PostgreSQL would
+    /// copy each of the wide rows.
+    pub(in crate::host) fn order(&self, alias: &str) -> String {
         match self {
-            Self::Named(_) | Self::Keys { .. } => "key",
-            Self::Blocks { .. } => "place",
+            Self::Named(_) | Self::Keys { .. } => format!("order by {alias}.key"),
+            Self::Blocks { .. } => String::new(),
+        }
+    }
+
+    /// Sorts what was read of blocks by its position in the table, such as `(12,3)`.
+    pub(in crate::host) fn sort<T>(&self, rows: &mut [T], place: impl Fn(&T) -> &str) {
+        let tid = |row: &T| -> Option<(u32, u16)> {
+            let inner = place(row).strip_prefix('(')?.strip_suffix(')')?;
+            let (block, number) = inner.split_once(',')?;
+            Some((block.parse().ok()?, number.parse().ok()?))
+        };
+        if matches!(self, Self::Blocks { .. }) {
+            rows.sort_by_cached_key(tid);
         }
     }
 
