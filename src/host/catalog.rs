@@ -93,13 +93,13 @@ select jsonb_build_object(
         select jsonb_object_agg(a.attname, jsonb_build_object(
             'quoted', quote_ident(a.attname),
             'type', format_type(a.atttypid, -1),
-            'cast_type', format('%I.%I', tn.nspname, t.typname),
+            'cast_type', format('%s.%I', t.typnamespace::regnamespace, t.typname),
             -- That of an interval is written otherwise in a type with a schema.
             'length', case when a.atttypmod < 0 or t.oid in ('interval'::regtype, 'interval[]'::regtype) then ''
                       else coalesce(substring(format_type(t.oid, a.atttypmod) from '[(].*[)]'), '') end,
             'base', b.typname,
-            'base_type', format('%I.%I', bn.nspname, b.typname),
-            'equals', format('operator(%I.=)', bn.nspname),
+            'base_type', format('%s.%I', b.typnamespace::regnamespace, b.typname),
+            'equals', format('operator(%s.=)', b.typnamespace::regnamespace),
             'has_own_collation', a.attcollation not in (0, 'pg_catalog."default"'::regcollation),
             'labels', (select jsonb_agg(e.enumlabel order by e.enumsortorder)
                          from pg_enum e where e.enumtypid = b.oid),
@@ -120,7 +120,6 @@ select jsonb_build_object(
             'is_computed', a.attgenerated <> '' or a.attidentity = 'a' or {is_fixed}))
         from pg_attribute a
         join pg_type t on t.oid = a.atttypid
-        join pg_namespace tn on tn.oid = t.typnamespace
         join pg_type b on b.oid = case when t.typtype <> 'd' then t.oid else (
             with recursive d (type, base) as (
                 select t.oid, t.typbasetype
@@ -129,7 +128,6 @@ select jsonb_build_object(
             )
             select d.type from d where d.base = 0
         ) end
-        join pg_namespace bn on bn.oid = b.typnamespace
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '{}'))
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace

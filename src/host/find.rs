@@ -213,7 +213,7 @@ fn find_by_links(mapping: &Mapping, payments: &[InvoiceKeys], found: &mut [Payme
         return;
     }
     let source = Source::Table(&invoices.relation);
-    let linked = run(mapping, &pairs(&stored), source, &links);
+    let linked = run(mapping, &stored, source, &links);
     for ((found, links), linked) in found.iter_mut().zip(links).zip(linked) {
         if !linked.is_empty() {
             found.invoices = linked;
@@ -245,7 +245,7 @@ fn find_uncounted(mapping: &Mapping, payments: &[InvoiceKeys], found: &mut [Paym
     let columns = [&invoices.session, &invoices.intent];
     let stored = by_column(columns, &rows, &invoices.id);
     let stored = Some(stored).filter(|it| !it.is_empty());
-    let stored = stored.map(|found| (pairs(&found), ids));
+    let stored = stored.map(|found| (found, ids));
     let named = (named_statement(mapping, &rows), names);
     for (statement, groups) in stored.into_iter().chain([named]) {
         let source = Source::Table(&invoices.relation);
@@ -351,7 +351,8 @@ fn run(
     let values = [values];
     let count = looked_up(mapping, groups.len());
     let fetch = || sql::look_up_texts(count, &statement, &values);
-    // One of the values each, and the id of an invoice.
+    // One of the values each, and the id of an invoice. Whether it is null is not asked in SQL: for a small table, an index
+    // on it would be read as a whole, and the plan is kept while the table grows.
     let rows: Vec<[Option<String>; 2]> = match source {
         Source::Table(table) => reading_as(table, fetch),
         Source::Both => reading_both(mapping, fetch),
@@ -390,9 +391,11 @@ fn linked_statements(mapping: &Mapping) -> Vec<(Source<'_>, String)> {
         &payments.counting.rows(),
         &payments.invoice,
     );
-    let of_ledger = format!(
-        "select m.id, m.invoice_id from invoice_sync.stripe_payment m where m.id {IS_WANTED}"
-    );
+    // One by one: of a table that was small when the plan was made, an index would be read as a whole.
+    let of_ledger = "select m.* from unnest($1) w (id) cross join lateral (
+            select m.id, m.invoice_id from invoice_sync.stripe_payment m where m.id = w.id offset 0
+        ) m"
+    .to_owned();
     let of_tables = if have_one_owner(mapping) && !of_invoices.is_empty() && !of_payments.is_empty()
     {
         vec![(
@@ -409,7 +412,6 @@ fn linked_statements(mapping: &Mapping) -> Vec<(Source<'_>, String)> {
         .into_iter()
         .chain([(Source::Ledger, of_ledger)])
         .filter(|(_, found)| !found.is_empty())
-        .map(|(source, found)| (source, pairs(&found)))
         .collect()
 }
 
@@ -427,11 +429,6 @@ fn by_column(columns: [&Option<Mapped>; 2], rows: &str, key: &Mapped) -> String 
         })
         .collect::<Vec<_>>()
         .join(" union all ")
-}
-
-/// Returns the statement for the results of a query for values with their invoices.
-fn pairs(found: &str) -> String {
-    format!("select f.* from ({found}) f (value, invoice) where f.invoice is not null")
 }
 
 /// Returns the statement that looks up references among these rows of invoices. A reference that the key's type cannot

@@ -189,7 +189,7 @@ fn rows_where(mapping: &Mapping, condition: &str) -> String {
         "select p.{id}::text, p.{of}::text, {status}, {session}, {intent}, {amount}, {gratuity},
             ({counts})::text
         from {table} p
-        where {condition} and p.{of} is not null",
+        where {condition}",
         id = payments.id.quoted,
         of = payments.invoice.quoted,
         status = word_of("p", payments.status.as_ref()),

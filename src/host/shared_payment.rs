@@ -129,7 +129,7 @@ pub(crate) fn of_several_invoices(mapping: &Mapping, ids: &[(&str, &str)]) -> Ve
                 cross join lateral (
                     select p.{of}::text as invoice
                     from {table} p
-                    where p.{column} = w.id and p.{of} is not null and {received}
+                    where p.{column} = w.id and {received}
                     {end}
                 ) p",
                 of = payments.invoice.quoted,
