@@ -144,7 +144,7 @@ impl Range<'_> {
 
     /// Sorts what was read of blocks by its position in the table, such as `(12,3)`.
     pub(in crate::host) fn sort<T>(&self, rows: &mut [T], place: impl Fn(&T) -> &str) {
-        let tid = |row: &T| -> Option<(u32, u16)> {
+        let tid = |row: &T| -> Option<(u64, u64)> {
             let inner = place(row).strip_prefix('(')?.strip_suffix(')')?;
             let (block, number) = inner.split_once(',')?;
             Some((block.parse().ok()?, number.parse().ok()?))
@@ -289,4 +289,28 @@ pub(in crate::host) fn has_no_payment(mapping: &Mapping, key: &str) -> String {
 /// but a written row is never missed.
 fn is_written_since(alias: &str, basis: u64) -> String {
     format!("age({alias}.xmin) <= age('{basis}'::xid8::xid)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_blocks_are_sorted_by_block_and_number() {
+        let blocks = Range::Blocks {
+            blocks: BlockRange {
+                of: ScannedTable::Invoices,
+                after: (0, 0),
+                end: 11,
+            },
+            basis: None,
+        };
+        let mut places = ["(10,1)", "(9,12)", "(9,2)", "(0,3)"];
+        blocks.sort(&mut places, |place| place);
+        assert_eq!(places, ["(0,3)", "(9,2)", "(9,12)", "(10,1)"]);
+
+        let mut keys = ["b", "a"];
+        Range::Named("[]").sort(&mut keys, |place| place);
+        assert_eq!(keys, ["b", "a"], "those were sorted by PostgreSQL");
+    }
 }
