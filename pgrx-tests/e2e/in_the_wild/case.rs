@@ -17,6 +17,8 @@ pub enum Entry {
     Webhook,
     /// As [`Entry::Webhook`], the newest event first.
     WebhookReversed,
+    /// As [`Entry::Webhook`], with `stripe_fetch_on_webhook` off: what the events do not tell, the next run asks.
+    EventsAlone,
 }
 
 impl Entry {
@@ -55,6 +57,8 @@ pub struct Case {
     pub issues: &'static [&'static str],
     pub entries: &'static [Entry],
     pub units: &'static [Unit],
+    /// Whether it holds for [`Entry::EventsAlone`], where it does for a webhook.
+    pub by_events_alone: bool,
     /// How many sweeps there may be until one makes one request.
     pub sweeps: usize,
 }
@@ -73,6 +77,7 @@ impl Case {
             issues: &[],
             entries: &Entry::ALL,
             units: &[Unit::Major, Unit::Minor],
+            by_events_alone: true,
             sweeps: 1,
         }
     }
@@ -85,6 +90,12 @@ impl Case {
     /// Only these entry points: the others cannot hear of it. Say why at the case.
     pub const fn entries(mut self, entries: &'static [Entry]) -> Self {
         self.entries = entries;
+        self
+    }
+
+    /// Events that tell no more than was known at their time lead to other books. Say why at the case.
+    pub const fn not_by_events_alone(mut self) -> Self {
+        self.by_events_alone = false;
         self
     }
 
@@ -113,6 +124,9 @@ impl Case {
             for &entry in self.entries {
                 self.check_one(unit, entry);
             }
+        }
+        if self.by_events_alone && self.entries.contains(&Entry::Webhook) {
+            self.check_one(self.units[0], Entry::EventsAlone);
         }
     }
 
@@ -316,7 +330,22 @@ impl Scene {
                 events.reverse();
                 self.deliver(events);
             }
+            Entry::EventsAlone => {
+                self.fetch_on_webhook(false);
+                self.deliver(self.stripe().events());
+                self.shop.execute(
+                    "update invoice_sync.event set next_attempt_at = '-infinity' where state = 'pending'",
+                );
+                self.shop.sweep();
+                self.fetch_on_webhook(true);
+            }
         }
+    }
+
+    fn fetch_on_webhook(&mut self, is_on: bool) {
+        self.shop.execute(&format!(
+            "update invoice_sync.settings set stripe_fetch_on_webhook = {is_on}"
+        ));
     }
 
     fn deliver(&mut self, events: Vec<serde_json::Value>) {

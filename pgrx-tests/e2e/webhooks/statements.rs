@@ -99,11 +99,16 @@ fn a_plan_made_for_an_empty_ledger_reads_as_little_of_a_larger_one() {
     }
 
     let last = notices.text();
-    assert!(count(&last) > 10, "{last}");
-    let in_vain = last.split("Rows Removed by Filter: ").skip(1);
-    let in_vain = in_vain.filter_map(|it| it.lines().next()?.trim().parse::<usize>().ok());
-    let in_vain: Vec<usize> = in_vain.filter(|rows| *rows > 1).collect();
-    assert!(in_vain.is_empty(), "{in_vain:?} of {last}");
+    let of_ledger = last.split("Query Text:");
+    let of_ledger: Vec<&str> = of_ledger
+        .filter(|it| it.contains("invoice_sync."))
+        .collect();
+    assert!(of_ledger.len() > 5, "{last}");
+    for plan in of_ledger {
+        let in_vain = plan.split("Rows Removed by Filter: ").skip(1);
+        let mut in_vain = in_vain.filter_map(|it| it.lines().next()?.trim().parse::<usize>().ok());
+        assert!(in_vain.all(|rows| rows <= 1), "{plan}");
+    }
 }
 
 #[test]
