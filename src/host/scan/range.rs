@@ -293,7 +293,7 @@ fn is_written_since(alias: &str, basis: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::host::scan::range::{BlockRange, Range, ScannedTable};
 
     #[test]
     fn rows_of_blocks_are_sorted_by_block_and_number() {
