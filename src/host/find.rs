@@ -244,8 +244,7 @@ fn find_uncounted(mapping: &Mapping, payments: &[InvoiceKeys], found: &mut [Paym
         .collect();
     let columns = [&invoices.session, &invoices.intent];
     let stored = by_column(columns, &rows, &invoices.id);
-    let stored = Some(stored).filter(|it| !it.is_empty());
-    let stored = stored.map(|found| (found, ids));
+    let stored = Some((stored, ids)).filter(|(it, _)| !it.is_empty());
     let named = (named_statement(mapping, &rows), names);
     for (statement, groups) in stored.into_iter().chain([named]) {
         let source = Source::Table(&invoices.relation);

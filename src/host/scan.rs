@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::host::candidates::{CandidateRow, scan_range};
 use crate::host::mapping::Mapping;
-use crate::host::scan::range::{BlockRange, Range, ScannedTable};
+use crate::host::scan::range::{BlockRange, Range, ScannedTable, block_and_row};
 use crate::pg::sql;
 
 /// The result of scanning one range.
@@ -129,15 +129,15 @@ impl Place {
     /// Parses text such as `invoices (480,12)`.
     fn parse(text: &str) -> Option<Self> {
         let (table, tid) = text.split_once(' ')?;
-        let (block, row) = tid.strip_prefix('(')?.strip_suffix(')')?.split_once(',')?;
+        let (block, row) = block_and_row(tid)?;
         Some(Self {
             table: match table {
                 "invoices" => ScannedTable::Invoices,
                 "payments" => ScannedTable::Payments,
                 _ => return None,
             },
-            block: block.parse().ok()?,
-            row: row.parse().ok()?,
+            block,
+            row,
         })
     }
 

@@ -152,6 +152,23 @@ impl Server {
         (client, notices)
     }
 
+    /// Opens a session of a superuser to which the server sends each statement, nested ones too, with its plan and the rows
+    /// that were read.
+    pub fn connect_explained(&self, database: &str) -> (Client, Notices) {
+        let (mut session, notices) = self.connect_listening(database, "postgres");
+        for statement in [
+            "load 'auto_explain'",
+            "set auto_explain.log_min_duration = 0",
+            "set auto_explain.log_nested_statements = on",
+            "set auto_explain.log_analyze = on",
+            "set auto_explain.log_timing = off",
+            "set client_min_messages = log",
+        ] {
+            attempt(&mut session, statement).expect("a superuser may");
+        }
+        (session, notices)
+    }
+
     /// Restarts a server that was started here, on the same port.
     pub fn restart(&self) {
         let cluster = self.started.as_deref().expect("a server of the test's own");

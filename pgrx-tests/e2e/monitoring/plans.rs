@@ -199,17 +199,7 @@ fn with_a_million_invoices_all_is_read_by_indexes_and_none_from_end_to_end() {
     // As long as nothing has been counted, PostgreSQL does not know how few runs wait for it.
     shop.execute("truncate invoice_sync.run_to_count");
 
-    let (mut session, notices) = Server::main().connect_listening(shop.name(), "postgres");
-    for statement in [
-        "load 'auto_explain'",
-        "set auto_explain.log_min_duration = 0",
-        "set auto_explain.log_nested_statements = on",
-        "set auto_explain.log_analyze = on",
-        "set auto_explain.log_timing = off",
-        "set client_min_messages = log",
-    ] {
-        attempt(&mut session, statement).expect("a superuser may");
-    }
+    let (mut session, notices) = Server::main().connect_explained(shop.name());
     let mut reported = |shop: &mut Shop, round: usize, call: &str| {
         something_new(shop, round);
         notices.forget();

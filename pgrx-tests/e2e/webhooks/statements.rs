@@ -1,12 +1,11 @@
 //! How many statements a delivery takes: nothing is asked twice, and nothing of issues where there are none.
 
-use postgres::Client;
 use serde_json::Value;
 
 use crate::harness::Shop;
 use crate::harness::sale::Sale;
 use crate::harness::sender::deliver;
-use crate::harness::server::{Notices, Server, attempt};
+use crate::harness::server::Server;
 
 #[test]
 fn a_delivery_takes_few_statements() {
@@ -34,7 +33,7 @@ fn fewest_statements(shop: &mut Shop, stripe_is_asked: bool) -> [usize; 3] {
     ));
     let sales = ["INV-1", "INV-2", "INV-3", "INV-4", "INV-5"];
     let sales = sales.map(|number| Sale::named(shop, number));
-    let (mut session, notices) = explained(shop);
+    let (mut session, notices) = Server::main().connect_explained(shop.name());
     let events = shop.stripe.events();
     let event_of = |kind: &str, object: &str| {
         let mut events = events.iter();
@@ -70,28 +69,13 @@ fn fewest_statements(shop: &mut Shop, stripe_is_asked: bool) -> [usize; 3] {
     fewest
 }
 
-/// Returns a session that tells each statement with its plan.
-fn explained(shop: &Shop) -> (Client, Notices) {
-    let (mut session, notices) = Server::main().connect_listening(shop.name(), "postgres");
-    for statement in [
-        "load 'auto_explain'",
-        "set auto_explain.log_min_duration = 0",
-        "set auto_explain.log_nested_statements = on",
-        "set auto_explain.log_analyze = on",
-        "set client_min_messages = log",
-    ] {
-        attempt(&mut session, statement).expect("a superuser may");
-    }
-    (session, notices)
-}
-
 #[test]
 fn a_plan_made_for_an_empty_ledger_reads_as_little_of_a_larger_one() {
     let mut shop = Shop::with_webhooks();
     Sale::many(&mut shop, 30);
     let completed = |event: &Value| event["type"] == "checkout.session.completed";
     let events = shop.stripe.events().into_iter().filter(completed);
-    let (mut session, notices) = explained(&shop);
+    let (mut session, notices) = Server::main().connect_explained(shop.name());
 
     for event in events {
         notices.forget();

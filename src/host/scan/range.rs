@@ -144,13 +144,8 @@ impl Range<'_> {
 
     /// Sorts what was read of blocks by its position in the table, such as `(12,3)`.
     pub(in crate::host) fn sort<T>(&self, rows: &mut [T], place: impl Fn(&T) -> &str) {
-        let tid = |row: &T| -> Option<(u64, u64)> {
-            let inner = place(row).strip_prefix('(')?.strip_suffix(')')?;
-            let (block, number) = inner.split_once(',')?;
-            Some((block.parse().ok()?, number.parse().ok()?))
-        };
         if matches!(self, Self::Blocks { .. }) {
-            rows.sort_by_cached_key(tid);
+            rows.sort_by_cached_key(|row| block_and_row(place(row)));
         }
     }
 
@@ -289,6 +284,12 @@ pub(in crate::host) fn has_no_payment(mapping: &Mapping, key: &str) -> String {
 /// but a written row is never missed.
 fn is_written_since(alias: &str, basis: u64) -> String {
     format!("age({alias}.xmin) <= age('{basis}'::xid8::xid)")
+}
+
+/// Reads a block and the row in it, such as `(12,3)`.
+pub(in crate::host) fn block_and_row(tid: &str) -> Option<(u64, u64)> {
+    let (block, row) = tid.strip_prefix('(')?.strip_suffix(')')?.split_once(',')?;
+    Some((block.parse().ok()?, row.parse().ok()?))
 }
 
 #[cfg(test)]
